@@ -1,0 +1,18 @@
+//! Importers: real data into trajectories.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Result, trajectory::Trajectory, value::Progress};
+
+/// Turns a data set's own format into trajectories.
+#[async_trait]
+pub trait Importer: Send + Sync {
+    /// Reads `path` (a file or the data set's folder).
+    ///
+    /// # Errors
+    /// Malformed input, naming file and line.
+    async fn import(&self, path: PathBuf, progress: Arc<dyn Progress>) -> Result<Vec<Trajectory>>;
+}

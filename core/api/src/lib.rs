@@ -1,0 +1,30 @@
+//! Forethought's interfaces and the data that crosses them.
+//!
+//! This crate owns the words of the project: what an environment, a language model, an encoder, a critic and a
+//! planner are, and the plain data they exchange. It does no I/O, starts no runtime, and knows no implementation.
+//! It may depend on serde, schemars, async-trait, inventory and nothing of this workspace.
+//!
+//! # Reading order
+//! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`value`] and [`planner`] (who acts on
+//! it), [`skill`], [`importer`] and [`verifier`] (what an environment may bring along), then [`registry`] (how
+//! components are found) and [`host`] (what the program offers them).
+//!
+//! # Rules that hold for every interface
+//! Methods are async, take `&self` and owned arguments, and return [`Result`]: each call can then cross a plugin
+//! boundary or a pipe as one message. Data types are `#[non_exhaustive]` where outsiders construct them rarely, carry
+//! serde defaults, and ignore unknown fields, so either side may be newer. A new method always has a default body.
+
+pub mod encoder;
+pub mod environment;
+pub mod error;
+pub mod host;
+pub mod importer;
+pub mod llm;
+pub mod planner;
+pub mod registry;
+pub mod skill;
+pub mod trajectory;
+pub mod value;
+pub mod verifier;
+
+pub use error::{Error, Result};

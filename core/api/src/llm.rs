@@ -1,0 +1,301 @@
+//! Language models behind one chat interface.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Result, error::Code};
+
+/// A language model that completes chats.
+#[async_trait]
+pub trait LlmBackend: Send + Sync {
+    /// What this backend can do and what it is called.
+    async fn capabilities(&self) -> Result<LlmCapabilities>;
+    /// One completion with [`ChatRequest::samples`] choices.
+    async fn complete(&self, request: ChatRequest) -> Result<Completion>;
+    /// The completion as a stream; by default the whole answer in one piece.
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        let _ = request;
+        Err(Error::new(Code::Unimplemented, "this backend does not stream; use `complete`"))
+    }
+}
+
+/// A pull-based stream: back-pressure by not asking, cancellation by dropping.
+#[async_trait]
+pub trait TokenStream: Send + Sync {
+    /// Up to `max` further pieces; empty only at the end.
+    async fn next(&self, max: u32) -> Result<Vec<String>>;
+    /// Everything about the answer but its text, once the stream has ended.
+    async fn finish(&self) -> Result<Completion>;
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LlmCapabilities {
+    /// Name of the model as the provider spells it; part of episode ids and cache keys.
+    pub model: String,
+    /// Token streams.
+    pub streaming: bool,
+    /// Tool calls.
+    pub tools: bool,
+    /// Output held to a JSON schema.
+    pub json_schema: bool,
+    /// Log-probabilities of tokens.
+    pub logprobs: bool,
+    /// Seeds are honoured.
+    pub seed: bool,
+}
+
+/// Why a request is made: routes it to a model, a budget and a line of the trace. Never sent to a provider.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Purpose {
+    /// A private strategy before acting.
+    Thought,
+    /// An action in the environment's grammar.
+    Action,
+    /// Imagined outcomes of a thought.
+    Outcomes,
+    /// Keeping or rewriting a thought, given an evaluation.
+    Refine,
+    /// A history in short.
+    Summarise,
+    /// What to do differently next time.
+    Reflect,
+    /// A judgement in numbers.
+    Judge,
+    /// Speaking as somebody (a simulated user).
+    Persona,
+    /// Anything else.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The asking side.
+    #[default]
+    User,
+    /// The model.
+    Assistant,
+    /// A tool's result.
+    Tool,
+}
+
+/// One message of a chat.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// The text.
+    pub content: String,
+    /// Tool calls that an assistant made in this message.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// For a tool's result: the call that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A message of text alone.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), ..Self::default() }
+    }
+    /// Instructions.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new(Role::System, content)
+    }
+    /// The asking side.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new(Role::User, content)
+    }
+    /// The model's own words.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new(Role::Assistant, content)
+    }
+}
+
+/// A tool that a model may call.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Tool {
+    /// Name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub parameters: Value,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ToolCall {
+    /// Identifies the call within the chat.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Value,
+}
+
+/// A request for a completion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ChatRequest {
+    /// Why the request is made.
+    pub purpose: Purpose,
+    /// The chat so far.
+    pub messages: Vec<Message>,
+    /// Number of answers wanted.
+    pub samples: u32,
+    /// Sampling temperature; `None` leaves it to the backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Longest answer, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Strings that end an answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// Seed, for backends that honour one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Tools on offer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// JSON Schema that the answer must meet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<Value>,
+    /// Whether log-probabilities are wanted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub logprobs: bool,
+}
+
+impl Default for ChatRequest {
+    fn default() -> Self {
+        Self {
+            purpose: Purpose::default(),
+            messages: Vec::new(),
+            samples: 1,
+            temperature: None,
+            max_tokens: None,
+            stop: Vec::new(),
+            seed: None,
+            tools: Vec::new(),
+            json_schema: None,
+            logprobs: false,
+        }
+    }
+}
+
+impl ChatRequest {
+    /// A request of these messages, all else at its default.
+    pub fn new(purpose: Purpose, messages: Vec<Message>) -> Self {
+        Self { purpose, messages, ..Self::default() }
+    }
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// The model was done, or reached a stop string.
+    #[default]
+    Stop,
+    /// The token limit.
+    Length,
+    /// It wants tools called.
+    ToolCalls,
+    /// The provider withheld the answer.
+    ContentFilter,
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Choice {
+    /// The text.
+    pub text: String,
+    /// Why it ended.
+    pub finish: FinishReason,
+    /// Natural logarithms of token probabilities, if asked for and offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprob>,
+    /// Tool calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// A token and its log-probability.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TokenLogprob {
+    /// The token's text.
+    pub token: String,
+    /// Natural logarithm of its probability.
+    pub logprob: f64,
+}
+
+/// Tokens counted by the provider, in tokens of its own tokenizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Usage {
+    /// Tokens of the request.
+    pub input_tokens: u64,
+    /// Tokens of all answers.
+    pub output_tokens: u64,
+}
+
+impl Usage {
+    /// All tokens.
+    pub fn total(&self) -> u64 {
+        self.input_tokens + self.output_tokens
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+}
+
+/// The answers to a request.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Completion {
+    /// The answers, as many as samples were asked for.
+    pub choices: Vec<Choice>,
+    /// What it cost.
+    pub usage: Usage,
+    /// The provider's body, where kept.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub raw: Value,
+}
+
+impl Completion {
+    /// The first answer's text; empty where there is none.
+    pub fn text(&self) -> &str {
+        self.choices.first().map_or("", |choice| choice.text.as_str())
+    }
+}

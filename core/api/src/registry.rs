@@ -1,0 +1,124 @@
+//! How components are found: one registration a component, collected by `inventory` in every linked image.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+use crate::{
+    Result,
+    encoder::TextEncoder,
+    environment::Environment,
+    host::Host,
+    importer::Importer,
+    llm::LlmBackend,
+    planner::{Planner, Summariser},
+    skill::Skill,
+    value::{ValueEstimator, ValueTrainer},
+    verifier::Verifier,
+};
+
+/// A registered component: what `register!` of the sdk submits.
+pub struct Registration {
+    /// Interface name, such as `forethought.environment/1`.
+    pub interface: &'static str,
+    /// Kind name, as written after `kind =` in a config.
+    pub kind: &'static str,
+    /// One line for `list`.
+    pub summary: &'static str,
+    /// Package that brings it.
+    pub package: &'static str,
+    /// That package's version.
+    pub version: &'static str,
+    /// JSON Schema of its configuration.
+    pub schema: fn() -> Schema,
+    /// Builds it from its configuration (without the `kind` key).
+    pub create: fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<Component>>,
+}
+
+inventory::collect!(Registration);
+
+/// Every component linked into this image, in no particular order.
+pub fn linked() -> impl Iterator<Item = &'static Registration> {
+    inventory::iter::<Registration>()
+}
+
+/// An interface: a trait object with a name.
+pub trait Interface: Send + Sync {
+    /// Name and major version.
+    const NAME: &'static str;
+    /// The word for it in configs and on the command line.
+    const WORD: &'static str;
+    /// Into the common form.
+    fn wrap(object: Arc<Self>) -> Component;
+    /// Out of the common form; `None` if it is another interface.
+    fn unwrap(component: Component) -> Option<Arc<Self>>;
+}
+
+macro_rules! interfaces {
+    ($($variant:ident, $interface:ident, $name:literal, $word:literal;)*) => {
+        /// A component of any interface.
+        #[derive(Clone)]
+        #[non_exhaustive]
+        pub enum Component {
+            $(#[doc = concat!("Of interface `", $name, "`.")] $variant(Arc<dyn $interface>),)*
+        }
+
+        /// Name and word of every interface.
+        pub const INTERFACES: &[(&str, &str)] = &[$(($name, $word)),*];
+
+        $(impl Interface for dyn $interface {
+            const NAME: &'static str = $name;
+            const WORD: &'static str = $word;
+            fn wrap(object: Arc<Self>) -> Component {
+                Component::$variant(object)
+            }
+            fn unwrap(component: Component) -> Option<Arc<Self>> {
+                match component {
+                    Component::$variant(object) => Some(object),
+                    #[allow(unreachable_patterns)]
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+interfaces! {
+    Environment, Environment, "forethought.environment/1", "environment";
+    Llm, LlmBackend, "forethought.llm/1", "llm";
+    Encoder, TextEncoder, "forethought.encoder/1", "encoder";
+    Value, ValueEstimator, "forethought.value/1", "value";
+    Trainer, ValueTrainer, "forethought.value_trainer/1", "trainer";
+    Planner, Planner, "forethought.planner/1", "planner";
+    Summariser, Summariser, "forethought.summariser/1", "summariser";
+    Skill, Skill, "forethought.skill/1", "skill";
+    Importer, Importer, "forethought.importer/1", "importer";
+    Verifier, Verifier, "forethought.verifier/1", "verifier";
+}
+
+/// A path in a configuration. Its schema carries `"format": "path"`, by which the runtime knows to resolve relative
+/// paths against the file that names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ConfigPath(pub std::path::PathBuf);
+
+impl JsonSchema for ConfigPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ConfigPath".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "string", "format": "path" })
+    }
+}
+
+impl std::ops::Deref for ConfigPath {
+    type Target = std::path::Path;
+    fn deref(&self) -> &std::path::Path {
+        &self.0
+    }
+}

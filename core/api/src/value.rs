@@ -1,0 +1,100 @@
+//! Critics: how likely is an outcome, if a thought is followed from a state; and how critics are made.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Result, trajectory::Trajectory};
+
+/// `Q(s, thought, g)`: the likelihood of reaching outcome `g` after following `thought` in `s` (arXiv 2505.18098).
+#[async_trait]
+pub trait ValueEstimator: Send + Sync {
+    /// One estimate a query, in order. An estimate does not depend on the rest of the batch.
+    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>>;
+}
+
+/// One question to a critic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ValueQuery {
+    /// Summary of the history.
+    pub state: String,
+    /// The strategy under judgement.
+    pub thought: String,
+    /// The outcome, in words.
+    pub outcome: String,
+}
+
+/// One answer of a critic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Estimate {
+    /// Calibrated probability, within [0, 1].
+    pub probability: f64,
+    /// The raw value before calibration.
+    pub raw: f64,
+    /// Half the distance between twin estimates, or 0 where there is but one.
+    pub uncertainty: f64,
+}
+
+/// Something that makes critics out of recorded episodes.
+#[async_trait]
+pub trait ValueTrainer: Send + Sync {
+    /// Trains on `trajectories` and writes a checkpoint folder (`model.safetensors`, `config.json`, `README.md`) at
+    /// `out`. Same data and seed, same weights.
+    async fn fit(&self, fit: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport>;
+}
+
+/// What to train on and where to put it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fit {
+    /// The data.
+    pub trajectories: Vec<Trajectory>,
+    /// The checkpoint's folder; made if missing, replaced if it holds an older checkpoint.
+    pub out: PathBuf,
+    /// Seed of initial weights, batches and splits.
+    pub seed: u64,
+    /// Train on outcomes shuffled between trajectories: the control that must not help (pnlc.md, section 6b).
+    pub shuffle_outcomes: bool,
+}
+
+/// What training came to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TrainingReport {
+    /// Gradient steps taken.
+    pub steps: u64,
+    /// The step whose weights were kept (early stopping).
+    pub best_step: u64,
+    /// Trajectories trained on, and held out for validation and calibration.
+    pub train_trajectories: usize,
+    /// Trajectories held out.
+    pub validation_trajectories: usize,
+    /// Measures on held-out (state, thought, outcome) triples, by name: `auc`, `brier`, `ece`, `base_rate`, ...
+    pub metrics: std::collections::BTreeMap<String, f64>,
+    /// Anything else worth keeping.
+    pub details: Value,
+}
+
+/// Where long work reports to.
+#[async_trait]
+pub trait Progress: Send + Sync {
+    /// `done` of `total` units of `stage`; `note` is a short text such as the current loss.
+    async fn report(&self, stage: String, done: u64, total: u64, note: String) -> Result<()>;
+}
+
+/// A progress that nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+#[async_trait]
+impl Progress for Silent {
+    async fn report(&self, _: String, _: u64, _: u64, _: String) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! The one crate that a plugin author depends on: the interfaces, `register!`, and seeds.
+//!
+//! It may depend on `forethought-api` alone. A plugin or environment depends on this crate and never on the runtime,
+//! the program, or another plugin.
+//!
+//! ```
+//! use forethought_sdk::prelude::*;
+//!
+//! /// Encodes everything as north.
+//! #[derive(Deserialize, JsonSchema)]
+//! #[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+//! #[schemars(crate = "forethought_sdk::schemars")]
+//! struct CompassConfig {
+//!     /// Length of a vector.
+//!     dimension: usize,
+//! }
+//!
+//! struct Compass(usize);
+//!
+//! #[async_trait]
+//! impl TextEncoder for Compass {
+//!     async fn spec(&self) -> Result<EncoderSpec> {
+//!         Ok(EncoderSpec { id: "compass".into(), dimension: self.0, ..Default::default() })
+//!     }
+//!     async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+//!         let row = (0..self.0).map(|column| if column == 0 { 1.0 } else { 0.0 });
+//!         Matrix::new(texts.len(), self.0, texts.iter().flat_map(|_| row.clone()).collect())
+//!     }
+//! }
+//!
+//! register! {
+//!     interface: dyn TextEncoder,
+//!     kind: "compass",
+//!     summary: "encodes everything as north",
+//!     config: CompassConfig,
+//!     new: |config: CompassConfig, _host| async move { Ok(Arc::new(Compass(config.dimension)) as _) },
+//! }
+//! # fn main() {}
+//! ```
+
+pub mod seed;
+
+pub use forethought_api as api;
+pub use {async_trait, futures, inventory, schemars, serde, serde_json};
+
+/// All that most plugins need.
+pub mod prelude {
+    pub use std::sync::Arc;
+
+    pub use async_trait::async_trait;
+    pub use forethought_api::{
+        Error, Result,
+        encoder::{EncoderSpec, Matrix, TextEncoder},
+        environment::{
+            Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
+        },
+        error::{Code, Context},
+        host::{Host, ModelFiles},
+        importer::Importer,
+        llm::{
+            ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Message, Purpose,
+            Role, TokenStream, Usage,
+        },
+        planner::{
+            Decision, DecisionContext, Exchange, Models, Planner, Requirements, Round, Summariser, Summary,
+            Trace, ValuedOutcome,
+        },
+        registry::ConfigPath,
+        skill::{Skill, SkillPrompt},
+        trajectory::{Step, Trajectory},
+        value::{Estimate, Fit, Progress, TrainingReport, ValueEstimator, ValueQuery, ValueTrainer},
+        verifier::{Check, Verifier},
+    };
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::{register, seed};
+}
+
+/// Registers a component under its interface and kind.
+///
+/// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. The config type
+/// implements `JsonSchema` and `DeserializeOwned`; give it `deny_unknown_fields` and a doc line on each field, for
+/// that is where help texts, the schema and error messages come from.
+#[macro_export]
+macro_rules! register {
+    (interface: $interface:ty, kind: $kind:literal, summary: $summary:literal, config: $config:ty, new: $new:expr $(,)?) => {
+        const _: () = {
+            fn schema() -> $crate::schemars::Schema {
+                $crate::schemars::schema_for!($config)
+            }
+            fn create(
+                config: $crate::serde_json::Value,
+                host: ::std::sync::Arc<dyn $crate::api::host::Host>,
+            ) -> $crate::futures::future::BoxFuture<
+                'static,
+                $crate::api::Result<$crate::api::registry::Component>,
+            > {
+                ::std::boxed::Box::pin(async move {
+                    let config = $crate::serde_json::from_value::<$config>(config)
+                        .map_err(|error| $crate::api::Error::config(error.to_string()))?;
+                    let object: $crate::api::Result<::std::sync::Arc<$interface>> =
+                        $crate::build($new, config, host).await;
+                    Ok(<$interface as $crate::api::registry::Interface>::wrap(object?))
+                })
+            }
+            $crate::inventory::submit! {
+                $crate::api::registry::Registration {
+                    interface: <$interface as $crate::api::registry::Interface>::NAME,
+                    kind: $kind,
+                    summary: $summary,
+                    package: env!("CARGO_PKG_NAME"),
+                    version: env!("CARGO_PKG_VERSION"),
+                    schema,
+                    create,
+                }
+            }
+        };
+    };
+}
+
+/// Calls a factory. It exists to give the closure in [`register!`] its argument types.
+#[doc(hidden)]
+pub async fn build<C, I: ?Sized, F>(
+    new: impl FnOnce(C, std::sync::Arc<dyn api::host::Host>) -> F,
+    config: C,
+    host: std::sync::Arc<dyn api::host::Host>,
+) -> api::Result<std::sync::Arc<I>>
+where
+    F: Future<Output = api::Result<std::sync::Arc<I>>>,
+{
+    new(config, host).await
+}

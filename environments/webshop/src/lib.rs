@@ -1,0 +1,5 @@
+//! WebShop (Yao et al., 2022), exactly: a shop of searchable products and shoppers' instructions.
+//!
+//! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
+
+pub mod product;
