@@ -2,4 +2,6 @@
 //!
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
 
+pub mod generated;
 pub mod product;
+pub mod search;

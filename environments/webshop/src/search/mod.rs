@@ -1,0 +1,9 @@
+//! Search over a catalogue: BM25 over the text of each product, as WebShop's Lucene index computes it.
+//!
+//! Knows products and text; knows nothing of pages, goals or episodes.
+
+mod analyzer;
+mod index;
+
+pub use analyzer::analyze;
+pub use index::{Hit, Index, document};
