@@ -6,8 +6,8 @@
 //!
 //! # Reading order
 //! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`value`] and [`planner`] (who acts on
-//! it), [`skill`], [`importer`] and [`verifier`] (what an environment may bring along), then [`registry`] (how
-//! components are found) and [`host`] (what the program offers them).
+//! it), [`metrics`] (how good a critic is), [`skill`], [`importer`] and [`verifier`] (what an environment may bring
+//! along), then [`registry`] (how components are found) and [`host`] (what the program offers them).
 //!
 //! # Rules that hold for every interface
 //! Methods are async, take `&self` and owned arguments, and return [`Result`]: each call can then cross a plugin
@@ -20,6 +20,7 @@ pub mod error;
 pub mod host;
 pub mod importer;
 pub mod llm;
+pub mod metrics;
 pub mod planner;
 pub mod registry;
 pub mod skill;

@@ -8,13 +8,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Result, trajectory::Trajectory};
+use crate::{
+    Result,
+    planner::{Models, Requirements},
+    trajectory::Trajectory,
+};
 
 /// `Q(s, thought, g)`: the likelihood of reaching outcome `g` after following `thought` in `s` (arXiv 2505.18098).
 #[async_trait]
 pub trait ValueEstimator: Send + Sync {
     /// One estimate a query, in order. An estimate does not depend on the rest of the batch.
     async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>>;
+    /// What this critic asks of others: most ask nothing.
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements::default())
+    }
+    /// As [`ValueEstimator::estimate`], for critics that [require](ValueEstimator::requires) language models: within an
+    /// episode they are asked through `models`, where their calls are recorded and counted.
+    async fn estimate_with(&self, queries: Vec<ValueQuery>, models: Arc<dyn Models>) -> Result<Vec<Estimate>> {
+        let _ = models;
+        self.estimate(queries).await
+    }
 }
 
 /// One question to a critic.

@@ -1,1 +1,15 @@
-//! Placeholder while the house is raised.
+//! Planners, one file each: whoever takes a seat by asking language models.
+//!
+//! May depend on `forethought-sdk` and a template engine; knows no environment, no backend and no critic by name.
+//!
+//! # Reading order
+//! [`react`] (the simplest whole planner), [`pnlc`] (the method this project exists for), [`summarise`] (what critics
+//! see of a history); beneath them [`prompts`] (templates), [`answers`] (reading what a model wrote) and [`ask`]
+//! (asking once more when it could not be read).
+
+pub mod answers;
+pub mod ask;
+pub mod pnlc;
+pub mod prompts;
+pub mod react;
+pub mod summarise;

@@ -1,1 +1,7 @@
-//! Placeholder while the house is raised.
+//! Critics that learned nothing: the controls that every comparison carries (pnlc.md, section 6).
+//!
+//! [`judge`] asks a language model for its own probabilities ("self-plan"), [`random`] answers with numbers that have
+//! nothing to do with the question. May depend on `forethought-sdk` and a template engine.
+
+pub mod judge;
+pub mod random;

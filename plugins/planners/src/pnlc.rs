@@ -1,0 +1,201 @@
+//! PNLC, Planning with a Natural Language Critic (arXiv 2505.18098): imagine outcomes of a thought, let the critic say
+//! how likely they are, and refine the thought before acting. No search, no change to the language model.
+//!
+//! ```text
+//! s       <- summarise(history)
+//! thought <- LLM: propose
+//! repeat at most m times:
+//!     G       <- LLM: n imagined outcomes of the thought, half good, half bad
+//!     p_g     <- Q(s, thought, g) for every g in G            one batch
+//!     thought <- LLM: given the values in words, keep the thought or write a better one
+//!     stop when it was kept
+//! action  <- LLM: act on the final thought
+//! ```
+
+use forethought_sdk::{prelude::*, serde_json::json};
+
+use crate::{
+    answers::{either, labelled},
+    ask::Asker,
+    prompts::{PromptFiles, Prompts},
+    react::last_line,
+    summarise::{default_history_chars, summarise},
+};
+
+/// Settings of PNLC.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct PnlcConfig {
+    /// Name of the acting language model under `[llm]`.
+    pub llm: String,
+    /// Name of the summarising model under `[llm]`; the acting one if not given.
+    #[serde(default)]
+    pub summariser: Option<String>,
+    /// Name of the critic under `[value]`.
+    pub value: String,
+    /// Imagined outcomes a round (n): half good, half bad.
+    #[serde(default = "four")]
+    #[schemars(range(min = 2))]
+    pub outcomes: usize,
+    /// Rounds of refinement at most (m).
+    #[serde(default = "two")]
+    pub rounds: usize,
+    /// Sampling temperature.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Longest history shown to the model, in characters.
+    #[serde(default = "default_history_chars")]
+    pub history_chars: usize,
+    /// Files that replace the shipped prompt templates.
+    #[serde(default)]
+    pub prompts: PromptFiles,
+}
+
+fn four() -> usize {
+    4
+}
+
+fn two() -> usize {
+    2
+}
+
+/// The PNLC planner.
+pub struct Pnlc {
+    config: PnlcConfig,
+    prompts: Prompts,
+}
+
+impl Pnlc {
+    /// A planner of these settings.
+    ///
+    /// # Errors
+    /// Fewer than two outcomes, or a template that cannot be used.
+    pub fn new(config: PnlcConfig) -> Result<Self> {
+        if config.outcomes < 2 {
+            return Err(Error::config(format!(
+                "outcomes = {}: PNLC weighs good against bad outcomes and needs at least 2",
+                config.outcomes
+            )));
+        }
+        let prompts = Prompts::new(&config.prompts, config.history_chars)?;
+        Ok(Self { config, prompts })
+    }
+
+    fn summariser(&self) -> &String {
+        self.config.summariser.as_ref().unwrap_or(&self.config.llm)
+    }
+
+    /// The critic's view of `thought`: imagined outcomes with their values; `None` if no outcomes could be read.
+    async fn evaluate(
+        &self,
+        asker: &mut Asker,
+        critic: &Arc<dyn ValueEstimator>,
+        context: &DecisionContext,
+        state: &str,
+        thought: &str,
+    ) -> Result<Option<Round>> {
+        let n = self.config.outcomes;
+        let step = json!({ "state": state, "thought": thought, "outcomes": n });
+        let messages = self.prompts.messages("outcomes", context, step)?;
+        let read = |answer: &str| {
+            let mut outcomes = either(answer, "Good", "Bad");
+            outcomes.truncate(n);
+            let good = outcomes.iter().filter(|(good, _)| *good).count();
+            if good == 0 || good == outcomes.len() {
+                return Err(format!("{n} lines that start with \"Good:\" or \"Bad:\" are wanted, some of each"));
+            }
+            Ok(outcomes)
+        };
+        let Ok(outcomes) = asker.ask(Purpose::Outcomes, messages, read).await? else { return Ok(None) };
+        let query = |(_, outcome): &(bool, String)| ValueQuery {
+            state: state.to_owned(),
+            thought: thought.to_owned(),
+            outcome: outcome.clone(),
+        };
+        let estimates = critic.estimate(outcomes.iter().map(query).collect()).await?;
+        if estimates.len() != outcomes.len() {
+            return Err(Error::malformed(format!(
+                "the critic {:?} answered {} of {} queries",
+                self.config.value,
+                estimates.len(),
+                outcomes.len()
+            )));
+        }
+        let outcomes = outcomes.into_iter().zip(estimates).map(|((good, text), estimate)| ValuedOutcome {
+            text,
+            good,
+            probability: estimate.probability,
+            raw: estimate.raw,
+            uncertainty: estimate.uncertainty,
+        });
+        Ok(Some(Round { thought: thought.to_owned(), outcomes: outcomes.collect(), kept: false }))
+    }
+}
+
+#[async_trait]
+impl Planner for Pnlc {
+    async fn requires(&self) -> Result<Requirements> {
+        let llms = Requirements { llms: vec![self.config.llm.clone()], ..Requirements::default() };
+        let rest = Requirements {
+            llms: vec![self.summariser().clone()],
+            values: vec![self.config.value.clone()],
+            ..Requirements::default()
+        };
+        Ok(llms.and(rest))
+    }
+
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let critic = models.value(self.config.value.clone()).await?;
+        let cheap = models.llm(self.summariser().clone()).await?;
+        // The seed's name is the summariser's own, so that a collector's summary of this history is this one.
+        let mut cheap = Asker::new(cheap, seed::derive(context.seed, "summarise"), self.config.temperature);
+        let summary = summarise(&self.prompts, &mut cheap, &context).await?;
+        let state = summary.state.as_str();
+
+        let actor = models.llm(self.config.llm.clone()).await?;
+        let mut actor = Asker::new(actor, seed::derive(context.seed, "pnlc"), self.config.temperature);
+        let messages = self.prompts.messages("thought", &context, json!({ "state": state }))?;
+        let read = |answer: &str| labelled(answer, "Thought");
+        let mut thought = match actor.ask(Purpose::Thought, messages, read).await? {
+            Ok(thought) => thought,
+            Err(answer) => last_line(&answer),
+        };
+
+        let mut rounds: Vec<Round> = Vec::new();
+        while rounds.len() < self.config.rounds {
+            let Some(round) = self.evaluate(&mut actor, &critic, &context, state, &thought).await? else { break };
+            rounds.push(round);
+            let messages = self.prompts.messages("refine", &context, json!({ "state": state, "rounds": rounds }))?;
+            let read = |answer: &str| {
+                let kept = labelled(answer, "Decision")?.to_lowercase().starts_with("keep");
+                if kept { Ok(None) } else { labelled(answer, "Thought").map(Some) }
+            };
+            // An answer that cannot be read keeps the thought: the last good one.
+            let revised = actor.ask(Purpose::Refine, messages, read).await?.unwrap_or(None);
+            match revised.filter(|revised| *revised != thought) {
+                Some(revised) => thought = revised,
+                None => {
+                    rounds.last_mut().expect("a round was pushed").kept = true;
+                    break;
+                }
+            }
+        }
+
+        let messages = self.prompts.messages("action", &context, json!({ "state": state, "thought": thought }))?;
+        let action = match actor.ask(Purpose::Action, messages, |answer| labelled(answer, "Action")).await? {
+            Ok(action) => action,
+            Err(answer) => last_line(&answer),
+        };
+        let mut recoveries = cheap.recoveries;
+        recoveries.append(&mut actor.recoveries);
+        let trace = Trace { rounds, recoveries, ..Trace::default() };
+        Ok(Decision { thought, action: Action::new(action), summary: Some(summary), trace })
+    }
+}
+
+register! {
+    interface: dyn Planner, kind: "pnlc", summary: "refines its thoughts by a critic's word on their outcomes (PNLC)",
+    config: PnlcConfig,
+    new: |config, _host| async move { Ok(Arc::new(Pnlc::new(config)?) as _) },
+}
