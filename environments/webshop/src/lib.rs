@@ -5,3 +5,7 @@
 pub mod generated;
 pub mod product;
 pub mod search;
+pub mod skill;
+
+/// First line of the instructions: by it, readers of a prompt know which task it is about.
+pub(crate) const INSTRUCTIONS_OPENING: &str = "You are shopping on WebShop.";

@@ -1,0 +1,234 @@
+//! The shopper's strategies: how likely each is to come to mind, how it is put into words, what is done about it.
+
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
+
+use super::view::{Page, View};
+
+/// A strategy for the next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Search with everything that was asked for.
+    SearchAll,
+    /// Search for the kind of product alone.
+    SearchKind,
+    /// Type the instruction as it stands.
+    SearchWhole,
+    /// Open the first product not yet opened.
+    OpenFirst,
+    /// Open the product whose title and price fit best.
+    OpenBest,
+    /// Look at further results.
+    NextPage,
+    /// Search anew.
+    SearchAgain,
+    /// Buy the product at hand.
+    Buy,
+    /// Choose a wanted option.
+    Choose,
+    /// Read the product's features.
+    Read,
+    /// Go back to the list for another product.
+    Leave,
+    /// Go back from a detail page to the product.
+    Return,
+}
+
+impl Move {
+    const ALL: [Self; 12] = [
+        Self::SearchAll,
+        Self::SearchKind,
+        Self::SearchWhole,
+        Self::OpenFirst,
+        Self::OpenBest,
+        Self::NextPage,
+        Self::SearchAgain,
+        Self::Buy,
+        Self::Choose,
+        Self::Read,
+        Self::Leave,
+        Self::Return,
+    ];
+
+    /// The ways to say it.
+    pub fn wordings(self) -> &'static [&'static str] {
+        match self {
+            Self::SearchAll => &[
+                "Search for the product together with all the qualities asked for.",
+                "I will put every wanted quality into the search.",
+                "A detailed search with all wanted qualities should find it.",
+            ],
+            Self::SearchKind => &[
+                "Search for the kind of product only and sort it out later.",
+                "A short search for the kind of product will do.",
+                "I will just search for the type of product.",
+            ],
+            Self::SearchWhole => &[
+                "Copy the whole instruction into the search box.",
+                "I will search with the instruction exactly as it is written.",
+            ],
+            Self::OpenFirst => &[
+                "The first result is probably right, so open it.",
+                "I will open the first product that I have not seen yet.",
+                "Take the top result.",
+                "The next one in the list will do; open it.",
+            ],
+            Self::OpenBest => &[
+                "Compare the titles and prices and open the product that fits best.",
+                "I will open the product whose title has most of the wanted words within the price.",
+                "Look for the best fitting title in the list and open that one.",
+            ],
+            Self::NextPage => &["Look at the next page of results.", "There may be better products on the next page."],
+            Self::SearchAgain => &[
+                "These results do not convince me, so search again.",
+                "I will go back and try another search.",
+            ],
+            Self::Buy => &[
+                "This looks good enough, so buy it now.",
+                "I am confident that this is the product; time to buy.",
+                "Buy this product right away.",
+                "No need to look further, purchase it.",
+            ],
+            Self::Choose => &[
+                "Choose a wanted option before going on.",
+                "I should select the option that was asked for.",
+                "The wanted option still has to be picked, so select it.",
+            ],
+            Self::Read => &[
+                "Read the features to see whether it has what is wanted.",
+                "I will check the details of this product first.",
+                "Let me look at the features before deciding.",
+            ],
+            Self::Leave => &[
+                "This is not the right product; go back and try another one.",
+                "Leave this product and look at a different one from the list.",
+                "I would rather return to the results for another product.",
+            ],
+            Self::Return => &["Go back to the product page.", "I have read enough here; back to the product."],
+        }
+    }
+
+    /// One way to say it.
+    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
+        self.wordings().choose(rng).expect("every strategy has words")
+    }
+
+    /// The strategy that a thought speaks of, if it is one of the shopper's own.
+    pub fn read(thought: &str) -> Option<Self> {
+        let thought = thought.trim();
+        Self::ALL.into_iter().find(|candidate| candidate.wordings().contains(&thought))
+    }
+
+    /// The next action that carries it out, from where the shopper stands.
+    pub fn action(self, view: &View) -> String {
+        let click = |target: &str| format!("click[{target}]");
+        let unopened = || view.listings.iter().filter(|listing| !view.opened.contains(&listing.asin));
+        match (self, view.page) {
+            (Self::SearchAll, Page::Search) => format!("search[{}]", view.wish.words.join(" ")),
+            (Self::SearchKind, Page::Search) => format!("search[{}]", kind(&view.wish.text)),
+            (Self::SearchWhole, Page::Search) => format!("search[{}]", view.wish.whole.replace(['[', ']'], " ")),
+            (Self::SearchAll | Self::SearchKind | Self::SearchWhole | Self::SearchAgain, _) => click("Back to Search"),
+            (Self::OpenFirst, Page::Results) => match unopened().next() {
+                Some(listing) => click(&listing.asin),
+                None => click("Next >"),
+            },
+            (Self::OpenBest, Page::Results) => {
+                let affordable = |price: Option<f64>| match (price, view.wish.limit) {
+                    (Some(price), Some(limit)) => price <= limit,
+                    _ => true,
+                };
+                let appeal = |title: &str, price| view.fit(title) - if affordable(price) { 0.0 } else { 0.5 };
+                // The earlier of equals: `max_by` would return the last.
+                let best = unopened().rev().max_by(|a, b| appeal(&a.title, a.price).total_cmp(&appeal(&b.title, b.price)));
+                best.map_or_else(|| click("Next >"), |listing| click(&listing.asin))
+            }
+            (Self::NextPage, Page::Results) => click("Next >"),
+            (Self::Buy, Page::Item) => click("Buy Now"),
+            (Self::Choose, Page::Item) => match view.wanted_options().into_iter().find(|(_, _, chosen)| !chosen) {
+                Some((_, value, _)) => click(&value),
+                None => click("Buy Now"),
+            },
+            (Self::Read, Page::Item) => {
+                let read = view.item.as_ref().is_some_and(|item| item.read.contains("features"));
+                click(if read { "Description" } else { "Features" })
+            }
+            // Everything else begins by stepping back.
+            (_, Page::Search) => format!("search[{}]", view.wish.words.join(" ")),
+            _ => click("< Prev"),
+        }
+    }
+}
+
+/// Draws a strategy: the prior that first thoughts and refined thoughts alike come from.
+pub fn draw(view: &View, rng: &mut ChaCha8Rng) -> Move {
+    let prior = prior(view);
+    let mut left = rng.random::<f64>() * prior.iter().map(|(_, weight)| weight).sum::<f64>();
+    for (candidate, weight) in &prior {
+        left -= weight;
+        if left < 0.0 {
+            return *candidate;
+        }
+    }
+    prior[prior.len() - 1].0
+}
+
+/// Weights of the strategies that come to mind here.
+pub fn prior(view: &View) -> Vec<(Move, f64)> {
+    match view.page {
+        Page::Search => vec![(Move::SearchAll, 0.45), (Move::SearchKind, 0.35), (Move::SearchWhole, 0.2)],
+        Page::Results => vec![
+            (Move::OpenFirst, 0.45),
+            (Move::OpenBest, 0.4),
+            (Move::NextPage, 0.05),
+            (Move::SearchAgain, 0.1),
+        ],
+        Page::Item => {
+            let mut prior = vec![(Move::Buy, 0.3), (Move::Leave, if lacking(view) { 0.3 } else { 0.1 })];
+            if view.wanted_options().iter().any(|(_, _, chosen)| !chosen) {
+                prior.push((Move::Choose, 0.5));
+            }
+            if view.item.as_ref().is_some_and(|item| item.read.is_empty()) {
+                prior.push((Move::Read, 0.15));
+            }
+            prior
+        }
+        Page::Detail => vec![(Move::Return, 0.8), (Move::Leave, if lacking(view) { 0.4 } else { 0.1 })],
+        // Nothing is left to do; whatever is said here is not acted on.
+        Page::Done => vec![(Move::Return, 1.0)],
+    }
+}
+
+/// Whether a product whose details were read turned out to lack something wanted.
+fn lacking(view: &View) -> bool {
+    view.item.as_ref().is_some_and(|item| {
+        let seen = format!("{} {}", item.title.to_lowercase(), item.details);
+        !item.read.is_empty() && !view.missing(&seen).is_empty()
+    })
+}
+
+/// A guess at the kind of product: the last words before the first "with" or "for".
+fn kind(wish: &str) -> String {
+    let head = [" with ", " for ", " that "].iter().filter_map(|word| wish.find(word)).min().map_or(wish, |at| &wish[..at]);
+    let last = head.rsplit(", ").next().unwrap_or(head);
+    let words: Vec<&str> = last.split_whitespace().collect();
+    words[words.len().saturating_sub(3)..].join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wording_names_one_strategy() {
+        for candidate in Move::ALL {
+            for wording in candidate.wordings() {
+                assert_eq!(Move::read(wording), Some(candidate), "{wording}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_is_guessed_from_the_instruction() {
+        assert_eq!(kind("find me waterproof, non slip men's running shoes with memory foam"), "men's running shoes");
+        assert_eq!(kind("shoes"), "shoes");
+    }
+}
