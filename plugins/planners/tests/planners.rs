@@ -1,0 +1,226 @@
+//! Planners against scripted models: what they ask, what they make of the answers, and what they do with broken ones.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use forethought_planners::{
+    pnlc::{Pnlc, PnlcConfig},
+    prompts::PromptFiles,
+    react::{React, ReactConfig},
+};
+use forethought_sdk::{prelude::*, serde_json::json};
+use futures::executor::block_on;
+
+/// A model that gives listed answers in order and keeps what it was asked.
+#[derive(Default)]
+struct Script {
+    answers: Mutex<VecDeque<String>>,
+    asked: Mutex<Vec<ChatRequest>>,
+}
+
+#[async_trait]
+impl LlmBackend for Script {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        self.asked.lock().unwrap().push(request);
+        let text = self.answers.lock().unwrap().pop_front().ok_or_else(|| Error::other("the script is over"))?;
+        Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], ..Completion::default() })
+    }
+}
+
+/// A critic that believes in whatever mentions treasure.
+struct Treasure;
+
+#[async_trait]
+impl ValueEstimator for Treasure {
+    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+        let value = |query: &ValueQuery| if query.outcome.contains("treasure") { 0.9 } else { 0.25 };
+        let estimate = |query| Estimate { probability: value(query), raw: value(query) / 2.0, uncertainty: 0.0 };
+        Ok(queries.iter().map(estimate).collect())
+    }
+}
+
+struct World(Arc<Script>);
+
+#[async_trait]
+impl Models for World {
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(self.0.clone())
+    }
+    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+        Ok(Arc::new(Treasure))
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(None)
+    }
+}
+
+fn context() -> DecisionContext {
+    DecisionContext {
+        environment: EnvironmentSpec { instructions: "Find the treasure.".into(), ..Default::default() },
+        history: vec![Exchange { observation: "A fork.".into(), thought: "Left.".into(), action: "go left".into() }],
+        turn: Turn { observation: Observation::text("A cave."), ..Turn::default() },
+        step: 1,
+        ..DecisionContext::default()
+    }
+}
+
+fn pnlc(config: forethought_sdk::serde_json::Value) -> Result<Pnlc> {
+    let mut settings = json!({ "llm": "actor", "value": "critic" });
+    settings.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+    Pnlc::new(forethought_sdk::serde_json::from_value::<PnlcConfig>(settings)?)
+}
+
+fn decide(planner: &dyn Planner, answers: &[&str]) -> (Result<Decision>, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    script.answers.lock().unwrap().extend(answers.iter().map(|answer| (*answer).to_owned()));
+    let decision = block_on(planner.decide(context(), Arc::new(World(script.clone()))));
+    (decision, script)
+}
+
+const SUMMARY: &str = "State: before a cave\nOutcome: a cave was found";
+const OUTCOMES: &str = "Good: treasure\nGood: a torch\nBad: a bear\nBad: a pit";
+
+#[test]
+fn react_thinks_and_acts_in_one_answer() {
+    let config = json!({ "llm": "actor" });
+    let planner = React::new(forethought_sdk::serde_json::from_value::<ReactConfig>(config).unwrap()).unwrap();
+    let (decision, script) = decide(&planner, &["Thought: go in\nAction: enter"]);
+    let decision = decision.unwrap();
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("go in", "enter"));
+    let asked = script.asked.lock().unwrap();
+    assert_eq!(asked[0].messages[0].content, "Find the treasure.");
+    let prompt = &asked[0].messages[1].content;
+    assert!(prompt.starts_with("Observation:\nA fork.\nThought: Left.\nAction: go left\n\nObservation:\nA cave.\n"), "{prompt}");
+}
+
+#[test]
+fn pnlc_refines_until_the_thought_is_kept() {
+    let planner = pnlc(json!({})).unwrap();
+    let (decision, script) = decide(
+        &planner,
+        &[
+            SUMMARY,
+            "Thought: rush in",
+            OUTCOMES,
+            "Decision: revise\nThought: light a torch",
+            OUTCOMES,
+            "Decision: keep\nThought: light a torch",
+            "Action: light torch",
+        ],
+    );
+    let decision = decision.unwrap();
+    assert_eq!(decision.action.text, "light torch");
+    assert_eq!(decision.summary.unwrap().state, "before a cave");
+    let rounds = &decision.trace.rounds;
+    let seen: Vec<_> = rounds.iter().map(|round| (round.thought.as_str(), round.kept)).collect();
+    assert_eq!(seen, [("rush in", false), ("light a torch", true)]);
+    assert_eq!(rounds[0].outcomes.len(), 4);
+    assert_eq!((rounds[0].outcomes[0].good, rounds[0].outcomes[0].probability), (true, 0.9));
+
+    let asked = script.asked.lock().unwrap();
+    let purposes: Vec<_> = asked.iter().map(|request| request.purpose).collect();
+    use Purpose::*;
+    assert_eq!(purposes, [Summarise, Thought, Outcomes, Refine, Outcomes, Refine, Action]);
+    // The critic's word reaches the model, number and text, and the second refinement sees both thoughts.
+    let refine = &asked[5].messages[1].content;
+    assert!(refine.contains("Earlier thought: rush in") && refine.contains("Current thought: light a torch"));
+    assert!(refine.contains("Good outcomes:\n0.90: treasure\n0.25: a torch\nBad outcomes:\n0.25: a bear"), "{refine}");
+}
+
+#[test]
+fn rounds_are_a_limit_and_none_is_allowed() {
+    let planner = pnlc(json!({ "rounds": 1 })).unwrap();
+    let (decision, _) =
+        decide(&planner, &[SUMMARY, "Thought: a", OUTCOMES, "Decision: revise\nThought: b", "Action: act"]);
+    let decision = decision.unwrap();
+    assert_eq!((decision.thought.as_str(), decision.trace.rounds.len()), ("b", 1));
+
+    let planner = pnlc(json!({ "rounds": 0 })).unwrap();
+    let (decision, _) = decide(&planner, &[SUMMARY, "Thought: a", "Action: act"]);
+    assert_eq!(decision.unwrap().thought, "a");
+}
+
+#[test]
+fn an_answer_in_the_wrong_form_is_asked_for_once_more() {
+    let planner = pnlc(json!({})).unwrap();
+    let (decision, script) = decide(
+        &planner,
+        &[SUMMARY, "I would rush in", "Thought: rush in", OUTCOMES, "Decision: keep\nThought: x", "Action: run"],
+    );
+    let decision = decision.unwrap();
+    assert_eq!(decision.thought, "rush in");
+    assert_eq!(decision.trace.recoveries.len(), 1);
+    assert!(decision.trace.recoveries[0].contains("asked once more"), "{:?}", decision.trace.recoveries);
+    let asked = script.asked.lock().unwrap();
+    let retry = &asked[2].messages;
+    assert_eq!(retry[2].role, Role::Assistant);
+    assert!(retry[3].content.contains("no line that starts with \"Thought:\""), "{}", retry[3].content);
+    assert_ne!(asked[1].seed, asked[2].seed, "the second try must not repeat the first draw");
+}
+
+#[test]
+fn broken_answers_never_end_an_episode() {
+    // Outcomes twice unreadable: the thought stands, and the trace says so.
+    let planner = pnlc(json!({})).unwrap();
+    let (decision, _) = decide(&planner, &[SUMMARY, "Thought: a", "Good: only good", "", "Action: act"]);
+    let decision = decision.unwrap();
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("a", "act"));
+    assert_eq!(decision.trace.recoveries.len(), 2);
+
+    // Refinement unreadable: the evaluated thought is kept.
+    let (decision, _) = decide(&planner, &[SUMMARY, "Thought: a", OUTCOMES, "hm", "hm", "Action: act"]);
+    let decision = decision.unwrap();
+    assert_eq!((decision.thought.as_str(), decision.trace.rounds[0].kept), ("a", true));
+
+    // Everything unreadable: something is still done, and the environment will answer it.
+    let (decision, _) = decide(&planner, &["?"; 8]);
+    assert_eq!(decision.unwrap().action.text, "?");
+}
+
+#[test]
+fn a_backend_that_fails_is_an_error() {
+    let planner = pnlc(json!({})).unwrap();
+    let (decision, _) = decide(&planner, &[SUMMARY]);
+    assert_eq!(decision.unwrap_err().message, "the script is over");
+}
+
+#[test]
+fn settings_are_checked() {
+    assert!(pnlc(json!({ "outcomes": 1 })).err().unwrap().message.contains("at least 2"));
+    let files = PromptFiles { thought: Some(ConfigPath("/no/such/template.md".into())), ..PromptFiles::default() };
+    let error = forethought_planners::prompts::Prompts::new(&files, 1000).unwrap_err();
+    assert!(error.message.contains("thought template /no/such/template.md"), "{error}");
+}
+
+#[test]
+fn a_template_can_be_replaced_and_says_where_it_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("thought.md");
+    let prompts = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let files = PromptFiles { thought: Some(ConfigPath(path.clone())), ..PromptFiles::default() };
+        forethought_planners::prompts::Prompts::new(&files, 1000)
+    };
+    let messages = prompts("You see: {{ observation }}").unwrap().messages("thought", &context(), json!({})).unwrap();
+    assert_eq!(messages[1].content, "You see: A cave.");
+    assert!(prompts("{% if %}").unwrap_err().message.contains("thought.md does not parse"));
+    let error = prompts("{{ nonsense }}").unwrap().messages("thought", &context(), json!({})).unwrap_err();
+    assert!(error.message.contains("thought template cannot be rendered"), "{error}");
+}
+
+#[test]
+fn long_histories_keep_the_task_and_the_latest() {
+    let mut context = context();
+    let exchange = |index| Exchange { observation: format!("page {index} {}", "x".repeat(100)), ..Exchange::default() };
+    context.history = (0..50).map(exchange).collect();
+    let prompts = forethought_planners::prompts::Prompts::new(&PromptFiles::default(), 1000).unwrap();
+    let prompt = &prompts.messages("thought", &context, json!({})).unwrap()[1].content;
+    assert!(prompt.len() < 2000, "{}", prompt.len());
+    assert!(prompt.contains("page 0 ") && prompt.contains("page 49 ") && !prompt.contains("page 10 "));
+    assert!(prompt.contains("earlier exchanges are left out"));
+}
