@@ -1,0 +1,101 @@
+//! The arrows of ARCHITECTURE.md: which crate may depend on which, read from the manifests.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests live in the workspace")
+}
+
+/// Workspace crates by folder, with the workspace crates that each depends on outside of tests.
+fn arrows() -> BTreeMap<String, Vec<String>> {
+    let mut arrows = BTreeMap::new();
+    for group in ["core", "plugins", "environments"] {
+        for entry in fs::read_dir(root().join(group)).unwrap().flatten() {
+            let folder = format!("{group}/{}", entry.file_name().to_string_lossy());
+            let manifest = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_else(|e| panic!("{folder}: {e}"));
+            let mut section = "";
+            let mut dependencies = Vec::new();
+            for line in manifest.lines().map(str::trim) {
+                if line.starts_with('[') {
+                    section = line;
+                } else if section == "[dependencies]" && line.starts_with("forethought-") {
+                    let end = line.find(['.', ' ', '=']).unwrap_or(line.len());
+                    dependencies.push(line[..end].to_owned());
+                }
+            }
+            arrows.insert(folder, dependencies);
+        }
+    }
+    arrows
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let arrows = arrows();
+    assert!(arrows.len() >= 10, "the workspace was not found: {arrows:?}");
+    for (folder, dependencies) in &arrows {
+        let allowed: &[&str] = match folder.as_str() {
+            "core/api" => &[],
+            "core/sdk" | "core/runtime" => &["forethought-api"],
+            "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
+            _ => &["forethought-sdk"],
+        };
+        for dependency in dependencies {
+            let fine = allowed.contains(&dependency.as_str());
+            assert!(fine, "{folder} may not depend on {dependency}; allowed: {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_says_what_it_is() {
+    for folder in arrows().keys() {
+        let source = ["lib.rs", "main.rs"].map(|file| root().join(folder).join("src").join(file));
+        let file = source.iter().find(|file| file.exists()).unwrap_or_else(|| panic!("{folder} has no source"));
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.starts_with("//! "), "{} does not open with what it is", file.display());
+        assert!(text.contains("epend"), "{} does not say what it may depend on", file.display());
+    }
+}
+
+#[test]
+fn versions_stand_once_in_the_workspace() {
+    for folder in arrows().keys() {
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        let mut section = "";
+        for line in manifest.lines().map(str::trim) {
+            if line.starts_with('[') {
+                section = line;
+            } else if section.ends_with("dependencies]") && line.contains('=') {
+                assert!(line.contains("workspace = true"), "{folder}: {line:?} belongs into the root Cargo.toml");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_registry_host_is_named_in_what_is_committed() {
+    // Spelled in pieces, or this file would be the first offender.
+    let hosts =
+        [["static.", "crates.io"], ["index.", "crates.io"], ["files.python", "hosted.org"], ["registry.", "npmjs.org"]];
+    let endings = [".rs", ".toml", ".md", ".py", ".json", "run", "minilm"];
+    let mut folders = vec![root().to_owned()];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() && !matches!(&*name, "target" | ".git" | "runs") {
+                folders.push(entry.path());
+            } else if kind.is_file() && endings.iter().any(|end| name.ends_with(end)) {
+                let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
+                read += 1;
+                for host in &hosts {
+                    assert!(!text.contains(&host.concat()), "{} names {}", entry.path().display(), host.concat());
+                }
+            }
+        }
+    }
+    assert!(read > 20, "only {read} files were read");
+}
