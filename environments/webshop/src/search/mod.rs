@@ -3,7 +3,14 @@
 //! Knows products and text; knows nothing of pages, goals or episodes.
 
 mod analyzer;
+#[cfg(test)]
+mod gold;
 mod index;
+mod norms;
+mod porter;
+mod query;
+mod tokenizer;
+mod unicode;
 
 pub use analyzer::analyze;
 pub use index::{Hit, Index, document};
