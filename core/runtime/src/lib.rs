@@ -1,1 +1,30 @@
-//! Placeholder while the house is raised.
+//! Everything between the interfaces and the program: which components there are, how they are configured and built,
+//! how episodes are run and kept, and how models are fetched.
+//!
+//! It may depend on `forethought-api` and on no plugin, environment or program: components are found through the
+//! registry, by kind.
+//!
+//! # Reading order
+//! [`registry`] (what there is), [`config`] (what is wanted), [`host`] (what is built of it).
+
+pub mod config;
+pub mod encoder_cache;
+pub mod host;
+pub mod registry;
+#[cfg(test)]
+mod testing;
+
+pub mod budget;
+pub mod cancel;
+mod clock;
+pub mod effects;
+pub mod episode;
+pub mod events;
+pub mod folder;
+pub mod journaled;
+pub mod models;
+pub mod run;
+mod seeds;
+pub mod stats;
+pub mod store;
+pub mod trajectories;

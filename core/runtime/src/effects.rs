@@ -1,0 +1,263 @@
+//! The seam between episode code and the world.
+//!
+//! [`run_episode`](crate::episode::run_episode) touches the world only through [`Durable::effect`]. Every effect has a
+//! key that is fixed by its position in the episode, a serialisable input and a serialisable output, so whoever
+//! implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
+//! This module knows effects, not journals.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use forethought_api::{
+    Error, Result,
+    environment::{Action, Environment, Reset, Transition, Turn},
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
+    value::{Estimate, ValueEstimator, ValueQuery},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Something that an episode asks of the world.
+pub trait Effect: Send + Sync + 'static {
+    /// Name, part of the key.
+    const NAME: &'static str;
+    /// What a recorded answer means when the episode is taken up again.
+    const RECALL: Recall = Recall::Answer;
+    /// JSON pointer to a list within the input whose elements recur from call to call, and are kept once each.
+    const SHARED: Option<&'static str> = None;
+    /// What is asked.
+    type In: Serialize + DeserializeOwned + Send + Sync;
+    /// What is answered.
+    type Out: Serialize + DeserializeOwned + Send + Sync;
+    /// Asks.
+    fn run(deps: &Deps, input: Self::In) -> impl Future<Output = Result<Self::Out>> + Send;
+    /// The most that asking is expected to use; `None` where it costs nothing.
+    fn estimate(input: &Self::In) -> Option<Usage> {
+        let _ = input;
+        None
+    }
+    /// What was used.
+    fn usage(output: &Self::Out) -> Usage {
+        let _ = output;
+        Usage::default()
+    }
+}
+
+/// What a recorded answer means when the episode is taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recall {
+    /// It is the answer: the effect does not run again.
+    Answer,
+    /// The effect runs again, for it leaves the world in a state, and must answer the same.
+    Repeat,
+}
+
+/// Runs effects, once each.
+pub trait Durable: Send + Sync + 'static {
+    /// The answer to `input` at `key`: recorded, or asked for now and recorded before it is returned.
+    fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> impl Future<Output = Result<E::Out>> + Send;
+    /// What the effects run against. The episode itself uses it for nothing but what is local, deterministic and
+    /// unrecorded: capabilities and forks.
+    fn deps(&self) -> &Deps;
+    /// How many answers were recorded ones so far. Only for measuring.
+    fn recalled(&self) -> u64 {
+        0
+    }
+}
+
+/// Where in an episode an effect stands. Independent of time: calls made at once get the same keys in any order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EffectKey {
+    /// Decisions made before, by any seat.
+    pub step: u32,
+    /// The seat that acts.
+    pub seat: u32,
+    /// [`Effect::NAME`].
+    pub effect: Cow<'static, str>,
+    /// The model's configured name; empty for the environment.
+    pub target: String,
+    /// BLAKE3 of the input's JSON.
+    pub input: [u8; 32],
+    /// How many equal inputs came before within this step.
+    pub occurrence: u32,
+}
+
+/// Gives out the keys of one seat's step.
+#[derive(Debug)]
+pub struct Position {
+    step: u32,
+    seat: u32,
+    seen: Mutex<HashMap<(&'static str, String, [u8; 32]), u32>>,
+}
+
+impl Position {
+    /// The position of `seat` after `step` decisions.
+    pub fn new(step: u32, seat: usize) -> Self {
+        Self { step, seat: u32::try_from(seat).unwrap_or(u32::MAX), seen: Mutex::default() }
+    }
+    /// The key of the next effect `E` on `target`.
+    pub fn key<E: Effect>(&self, target: &str, input: &E::In) -> Result<EffectKey> {
+        let input = *blake3::hash(&serde_json::to_vec(input)?).as_bytes();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = seen.entry((E::NAME, target.to_owned(), input)).or_default();
+        let occurrence = *count;
+        *count += 1;
+        Ok(EffectKey {
+            step: self.step,
+            seat: self.seat,
+            effect: E::NAME.into(),
+            target: target.into(),
+            input,
+            occurrence,
+        })
+    }
+}
+
+/// What the effects of one episode run against.
+#[derive(Clone)]
+pub struct Deps {
+    /// The episode's own world.
+    pub environment: Arc<dyn Environment>,
+    /// Language models by configured name.
+    pub llms: Arc<BTreeMap<String, Llm>>,
+    /// Critics by configured name.
+    pub values: Arc<BTreeMap<String, Arc<dyn ValueEstimator>>>,
+}
+
+/// A language model and what it said of itself when the run began.
+#[derive(Clone)]
+pub struct Llm {
+    /// The model.
+    pub backend: Arc<dyn LlmBackend>,
+    /// Asked once a run, so that a planner that looks at them decides the same when it is replayed.
+    pub capabilities: LlmCapabilities,
+}
+
+impl Deps {
+    /// The language model called `name`.
+    pub fn llm(&self, name: &str) -> Result<&Llm> {
+        self.llms.get(name).ok_or_else(|| unknown("language model", "llm", name, self.llms.keys()))
+    }
+    /// The critic called `name`.
+    pub fn value(&self, name: &str) -> Result<&Arc<dyn ValueEstimator>> {
+        self.values.get(name).ok_or_else(|| unknown("critic", "value", name, self.values.keys()))
+    }
+}
+
+fn unknown<'a>(what: &str, table: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    let known: Vec<_> = known.map(String::as_str).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Error::not_found(format!(
+        "no {what} called `{name}` in this run (there is: {known}); add [{table}.{name}] and name it in the \
+         planner's requirements"
+    ))
+}
+
+/// Starts the episode in the episode's world.
+#[derive(Debug)]
+pub struct ResetEnvironment;
+
+impl Effect for ResetEnvironment {
+    const NAME: &'static str = "environment.reset";
+    const RECALL: Recall = Recall::Repeat;
+    type In = Reset;
+    type Out = Turn;
+    async fn run(deps: &Deps, input: Reset) -> Result<Turn> {
+        deps.environment.reset(input).await
+    }
+}
+
+/// Acts in the episode's world.
+#[derive(Debug)]
+pub struct StepEnvironment;
+
+impl Effect for StepEnvironment {
+    const NAME: &'static str = "environment.step";
+    const RECALL: Recall = Recall::Repeat;
+    type In = Action;
+    type Out = Transition;
+    async fn run(deps: &Deps, input: Action) -> Result<Transition> {
+        deps.environment.step(input).await
+    }
+}
+
+/// Asks a language model.
+#[derive(Debug)]
+pub struct Complete;
+
+/// A request and the model that it goes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompleteInput {
+    /// The model's configured name.
+    pub llm: String,
+    /// The request.
+    pub request: ChatRequest,
+}
+
+/// Output tokens to expect of a request that sets no limit.
+const UNLIMITED_ANSWER: u64 = 1024;
+
+impl Effect for Complete {
+    const NAME: &'static str = "llm.complete";
+    const SHARED: Option<&'static str> = Some("/request/messages");
+    type In = CompleteInput;
+    type Out = Completion;
+    async fn run(deps: &Deps, input: CompleteInput) -> Result<Completion> {
+        deps.llm(&input.llm)?.backend.complete(input.request).await
+    }
+    fn estimate(input: &CompleteInput) -> Option<Usage> {
+        let characters: usize = input.request.messages.iter().map(|message| message.content.len()).sum();
+        let answer = input.request.max_tokens.map_or(UNLIMITED_ANSWER, u64::from);
+        Some(Usage {
+            // A token is about four characters of English; three errs on the safe side.
+            input_tokens: characters as u64 / 3,
+            output_tokens: answer * u64::from(input.request.samples.max(1)),
+        })
+    }
+    fn usage(output: &Completion) -> Usage {
+        output.usage
+    }
+}
+
+/// Asks a critic.
+#[derive(Debug)]
+pub struct EstimateValues;
+
+/// Questions and the critic that they go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EstimateInput {
+    /// The critic's configured name.
+    pub value: String,
+    /// The questions.
+    pub queries: Vec<ValueQuery>,
+}
+
+impl Effect for EstimateValues {
+    const NAME: &'static str = "value.estimate";
+    type In = EstimateInput;
+    type Out = Vec<Estimate>;
+    async fn run(deps: &Deps, input: EstimateInput) -> Result<Vec<Estimate>> {
+        let wanted = input.queries.len();
+        let estimates = deps.value(&input.value)?.estimate(input.queries).await?;
+        if estimates.len() != wanted {
+            return Err(Error::malformed(format!(
+                "critic `{}` gave {} estimates for {wanted} queries",
+                input.value,
+                estimates.len()
+            )));
+        }
+        Ok(estimates)
+    }
+}
+
+/// Runs every effect and records nothing: for trying a planner out, and for tests.
+pub struct Unrecorded(pub Deps);
+
+impl Durable for Unrecorded {
+    async fn effect<E: Effect>(&self, _: EffectKey, input: E::In) -> Result<E::Out> {
+        E::run(&self.0, input).await
+    }
+    fn deps(&self) -> &Deps {
+        &self.0
+    }
+}

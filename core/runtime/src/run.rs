@@ -1,0 +1,453 @@
+//! A run: many episodes at once on a bounded pool, kept in a folder, taken up again where it was left.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use forethought_api::{
+    Error, Result,
+    environment::{Environment, EnvironmentSpec, Recovery, Reset},
+    error::Context,
+    llm::LlmBackend,
+    planner::{Planner, Requirements, Summariser},
+    trajectory::Trajectory,
+    value::ValueEstimator,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::budget::{Budget, Limits};
+use crate::cancel::Cancel;
+use crate::clock;
+use crate::effects::{Deps, Llm};
+use crate::episode::{
+    EpisodeIdentity, EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, episode_id, run_episode,
+};
+use crate::events;
+use crate::folder::{self, RunFolder, RunInfo, RunStatus};
+use crate::journaled::Journaled;
+use crate::store::{Closed, Resume, Store};
+
+/// A component and the configuration that it was built from.
+pub struct Configured<T: ?Sized> {
+    /// The configuration; part of episode ids. Whatever changes the component's answers belongs in it.
+    pub config: Value,
+    /// The component.
+    pub component: Arc<T>,
+}
+
+impl<T: ?Sized> Configured<T> {
+    /// A component with its configuration.
+    pub fn new(config: Value, component: Arc<T>) -> Self {
+        Self { config, component }
+    }
+}
+
+// Not derived: that would ask `T` itself to be `Clone`.
+impl<T: ?Sized> Clone for Configured<T> {
+    fn clone(&self) -> Self {
+        Self { config: self.config.clone(), component: self.component.clone() }
+    }
+}
+
+/// What to run.
+#[derive(Clone)]
+pub struct RunSpec {
+    /// The folder of all runs.
+    pub root: PathBuf,
+    /// The resolved configuration as TOML; written into the run.
+    pub config: String,
+    /// The world.
+    pub environment: Configured<dyn Environment>,
+    /// Who acts, seat by seat: name and planner.
+    pub seats: Vec<(String, Configured<dyn Planner>)>,
+    /// The seat whose planner is reported, and names the folder.
+    pub subject: usize,
+    /// Given when trajectories are wanted.
+    pub summariser: Option<Configured<dyn Summariser>>,
+    /// Language models by configured name; those that nobody requires are left alone.
+    pub llms: BTreeMap<String, Configured<dyn LlmBackend>>,
+    /// Critics by configured name; those that nobody requires are left alone.
+    pub values: BTreeMap<String, Configured<dyn ValueEstimator>>,
+    /// The episodes, each once.
+    pub episodes: Vec<Reset>,
+    /// Episodes under way at once, at most.
+    pub concurrency: usize,
+    /// The most that the run may use.
+    pub limits: Limits,
+    /// The most that each episode may use.
+    pub episode_limits: Limits,
+    /// Start anew even if there is an unfinished run to continue.
+    pub fresh: bool,
+    /// Raised to interrupt the run.
+    pub cancel: Cancel,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// How far it got.
+    pub status: RunStatus,
+    /// The episodes that were begun, in the order of [`RunSpec::episodes`].
+    pub episodes: Vec<EpisodeSummary>,
+    /// Their trajectories, in the same order, if they were collected.
+    pub trajectories: Vec<Trajectory>,
+}
+
+/// Watches a run. Called from many tasks; must not block.
+pub trait RunObserver: Send + Sync {
+    /// The run has its folder. `done` of `total` episodes were done before.
+    fn started(&self, folder: &Path, total: usize, done: usize) {
+        let _ = (folder, total, done);
+    }
+    /// An episode made its `decisions`th decision.
+    fn decided(&self, episode: &str, decisions: u32) {
+        let _ = (episode, decisions);
+    }
+    /// An episode ended.
+    fn ended(&self, summary: &EpisodeSummary) {
+        let _ = summary;
+    }
+    /// Something that the user should know.
+    fn note(&self, text: &str) {
+        let _ = text;
+    }
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl RunObserver for Unwatched {}
+
+/// Runs the episodes of `spec`, or those that an earlier run of the same specification left over.
+///
+/// # Errors
+/// A specification that cannot be run, or a run folder that cannot be written. Failed episodes, reached budgets and
+/// interruptions are statuses.
+pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOutcome> {
+    let plan = Plan::new(&spec).await?;
+    let (folder, continued) = RunFolder::open(&plan.parent, plan.info(&spec), &spec.config, spec.fresh)?;
+    let store = Store::open(&folder.journal())?;
+    let done = store.done().await?;
+    let mut results = recover(&plan, &folder, done)?;
+    observer.started(folder.path(), spec.episodes.len(), results.len());
+    if continued {
+        observer.note(&format!("continuing {}", folder.path().display()));
+    }
+    if spec.limits.max_usd.is_some() || spec.episode_limits.max_usd.is_some() {
+        observer
+            .note("max_usd is not enforced: the models' prices are not known; use max_calls or max_tokens");
+    }
+
+    let pool = Arc::new(Pool {
+        budget: Arc::new(Budget::new("run", spec.limits, store.spent().await?)),
+        store,
+        folder,
+        observer,
+        environment: spec.environment.component.clone(),
+        resume: match plan.environment.recovery {
+            Recovery::Replay => Resume::Replay,
+            Recovery::Restart | Recovery::Unknown => Resume::Restart,
+        },
+        llms: Arc::new(plan.llms),
+        values: Arc::new(plan.values),
+        cancel: spec.cancel,
+    });
+    let mut waiting = plan.episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
+    let mut running = JoinSet::new();
+    let mut left: HashMap<usize, Finished> = HashMap::new();
+    loop {
+        while running.len() < spec.concurrency.max(1) && !pool.closed() {
+            let Some((index, episode)) = waiting.next() else { break };
+            let pool = pool.clone();
+            running.spawn(async move { (index, pool.play(episode).await) });
+        }
+        let Some(finished) = running.join_next().await else { break };
+        let (index, result) = finished.context("an episode's task was lost")?;
+        left.insert(index, result?);
+    }
+    let all_begun = waiting.next().is_none();
+    drop(waiting);
+    results.extend(left);
+
+    let status = pool.status(all_begun, &results);
+    pool.folder.close(status)?;
+    let mut outcome = RunOutcome {
+        folder: pool.folder.path().to_owned(),
+        status,
+        episodes: Vec::new(),
+        trajectories: Vec::new(),
+    };
+    for (_, finished) in results.into_iter().collect::<BTreeMap<_, _>>() {
+        outcome.episodes.push(finished.summary);
+        outcome.trajectories.extend(finished.trajectories);
+    }
+    Ok(outcome)
+}
+
+struct Finished {
+    summary: EpisodeSummary,
+    trajectories: Vec<Trajectory>,
+}
+
+/// A specification that was looked through: what its parts say of themselves, and the episodes' identities.
+struct Plan {
+    environment: EnvironmentSpec,
+    planner: String,
+    parent: PathBuf,
+    config_hash: String,
+    llms: BTreeMap<String, Llm>,
+    values: BTreeMap<String, Arc<dyn ValueEstimator>>,
+    episodes: Vec<EpisodeSpec>,
+}
+
+impl Plan {
+    async fn new(spec: &RunSpec) -> Result<Self> {
+        let environment = spec.environment.component.spec().await?;
+        if environment.seats.len() != spec.seats.len() || spec.subject >= spec.seats.len() {
+            return Err(Error::config(format!(
+                "environment `{}` has {} seats ({}); {} planners were given",
+                environment.name,
+                environment.seats.len(),
+                environment.seats.iter().map(|seat| seat.name.as_str()).collect::<Vec<_>>().join(", "),
+                spec.seats.len()
+            )));
+        }
+        let needs = requirements(spec, &environment).await?;
+        let mut models = BTreeMap::new();
+        let mut llms = BTreeMap::new();
+        for name in needs.llms {
+            let Some(llm) = spec.llms.get(&name) else { return Err(missing("llm", &name)) };
+            let capabilities = llm.component.capabilities().await.context(format!("[llm.{name}]"))?;
+            if needs.logprobs && !capabilities.logprobs {
+                return Err(Error::config(format!(
+                    "[llm.{name}] gives no log-probabilities, but a planner needs them"
+                )));
+            }
+            models.insert(format!("llm.{name}"), json!([&llm.config, &capabilities]));
+            llms.insert(name, Llm { backend: llm.component.clone(), capabilities });
+        }
+        let mut values = BTreeMap::new();
+        for name in needs.values {
+            let Some(value) = spec.values.get(&name) else { return Err(missing("value", &name)) };
+            models.insert(format!("value.{name}"), value.config.clone());
+            values.insert(name, value.component.clone());
+        }
+        let episodes = episodes(spec, &environment, &models)?;
+        let planner = spec.seats[spec.subject].0.clone();
+        let parent = spec.root.join(format!("{}--{}", plain(&environment.name), plain(&planner)));
+        let config_hash = config_hash(&spec.config, &episodes)?;
+        Ok(Self { environment, planner, parent, config_hash, llms, values, episodes })
+    }
+
+    fn info(&self, spec: &RunSpec) -> RunInfo {
+        RunInfo {
+            schema: folder::SCHEMA,
+            program: env!("CARGO_PKG_VERSION").into(),
+            environment: self.environment.name.clone(),
+            planner: self.planner.clone(),
+            config_hash: self.config_hash.clone(),
+            episodes: spec.episodes.len() as u64,
+            status: RunStatus::Running,
+            started: clock::timestamp(),
+            finished: None,
+        }
+    }
+}
+
+async fn requirements(spec: &RunSpec, environment: &EnvironmentSpec) -> Result<Requirements> {
+    let mut needs = Requirements::default();
+    for (name, planner) in &spec.seats {
+        let own = planner.component.requires().await.context(format!("[planner.{name}]"))?;
+        if own.fork && !environment.fork {
+            return Err(Error::config(format!(
+                "[planner.{name}] searches over copies of the environment, but `{}` cannot be copied; choose another \
+                 planner",
+                environment.name
+            )));
+        }
+        needs = needs.and(own);
+    }
+    if let Some(summariser) = &spec.summariser {
+        needs = needs.and(summariser.component.requires().await.context("the summariser")?);
+    }
+    Ok(needs)
+}
+
+fn missing(table: &str, name: &str) -> Error {
+    Error::config(format!("a planner needs [{table}.{name}], which is not configured"))
+}
+
+fn episodes(
+    spec: &RunSpec,
+    environment: &EnvironmentSpec,
+    models: &BTreeMap<String, Value>,
+) -> Result<Vec<EpisodeSpec>> {
+    let seats: Vec<_> = spec
+        .seats
+        .iter()
+        .map(|(name, planner)| Seat { name: name.clone(), planner: planner.component.clone() })
+        .collect();
+    let mut ids = HashSet::new();
+    let mut episodes = Vec::with_capacity(spec.episodes.len());
+    for reset in &spec.episodes {
+        if environment.tasks.is_some_and(|tasks| reset.task >= tasks) {
+            return Err(Error::config(format!(
+                "task {} does not exist: environment `{}` has {} tasks, counted from 0",
+                reset.task,
+                environment.name,
+                environment.tasks.unwrap_or_default()
+            )));
+        }
+        let id = episode_id(&EpisodeIdentity {
+            environment: &environment.name,
+            version: &environment.version,
+            environment_config: &spec.environment.config,
+            reset: *reset,
+            planners: spec.seats.iter().map(|(_, planner)| &planner.config).collect(),
+            models,
+            summariser: spec.summariser.as_ref().map(|summariser| &summariser.config),
+        })?;
+        if !ids.insert(id.clone()) {
+            return Err(Error::config(format!(
+                "episode (task {}, seed {}) is asked for twice",
+                reset.task, reset.seed
+            )));
+        }
+        episodes.push(EpisodeSpec {
+            id,
+            environment: environment.clone(),
+            reset: *reset,
+            seats: seats.clone(),
+            subject: spec.subject,
+            summariser: spec.summariser.as_ref().map(|summariser| summariser.component.clone()),
+            limits: spec.episode_limits,
+            progress: None,
+        });
+    }
+    Ok(episodes)
+}
+
+/// Keys under `[run]` that say how far and how fast to go, not what to do: they may change between two starts.
+const PACE: [&str; 5] = ["concurrency", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
+
+fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
+    let mut config: toml::Table = toml::from_str(config).map_err(|error| {
+        Error::config(error.to_string()).context("the resolved configuration is not TOML")
+    })?;
+    if let Some(toml::Value::Table(run)) = config.get_mut("run") {
+        PACE.iter().for_each(|key| {
+            run.remove(*key);
+        });
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(toml::to_string(&config)?.as_bytes());
+    episodes.iter().for_each(|episode| {
+        hasher.update(episode.id.as_bytes());
+    });
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+/// A name as part of a path.
+fn plain(name: &str) -> String {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    name.trim_start_matches('.').to_owned()
+}
+
+/// Episodes that are done, out of the journal. Their lines in `episodes.jsonl` are added where a kill came between.
+fn recover(
+    plan: &Plan,
+    folder: &RunFolder,
+    mut done: HashMap<String, Closed>,
+) -> Result<HashMap<usize, Finished>> {
+    let listed: HashSet<_> = folder::read_episodes(folder.path())?
+        .into_iter()
+        .filter(|summary| summary.status == EpisodeStatus::Done)
+        .map(|summary| summary.episode)
+        .collect();
+    let mut results = HashMap::new();
+    for (index, episode) in plan.episodes.iter().enumerate() {
+        let Some(closed) = done.remove(&episode.id) else { continue };
+        let damaged = || format!("{}: episode {} is damaged", folder.journal().display(), episode.id);
+        let summary: EpisodeSummary = serde_json::from_str(&closed.summary).context(damaged())?;
+        let trajectories = serde_json::from_slice(&closed.trajectories).context(damaged())?;
+        if !listed.contains(&episode.id) {
+            folder.append(&summary)?;
+        }
+        results.insert(index, Finished { summary, trajectories });
+    }
+    Ok(results)
+}
+
+/// What the episodes of a run share.
+struct Pool {
+    store: Store,
+    folder: RunFolder,
+    budget: Arc<Budget>,
+    observer: Arc<dyn RunObserver>,
+    environment: Arc<dyn Environment>,
+    resume: Resume,
+    llms: Arc<BTreeMap<String, Llm>>,
+    values: Arc<BTreeMap<String, Arc<dyn ValueEstimator>>>,
+    cancel: Cancel,
+}
+
+impl Pool {
+    /// Whether no further episode is to be begun.
+    fn closed(&self) -> bool {
+        self.cancel.is_cancelled() || self.budget.reached() || self.budget.check_time().is_err()
+    }
+
+    async fn play(&self, mut episode: EpisodeSpec) -> Result<Finished> {
+        let (id, observer) = (episode.id.clone(), self.observer.clone());
+        let watched = id.clone();
+        episode.progress = Some(Arc::new(move |decisions| observer.decided(&watched, decisions)));
+        let deps = Deps {
+            environment: self.environment.spawn().await.context("the environment could not be copied")?,
+            llms: self.llms.clone(),
+            values: self.values.clone(),
+        };
+        let recorded = self.store.begin(id.clone(), self.resume).await?;
+        let durable =
+            Journaled::new(deps, self.store.clone(), recorded, self.budget.clone(), self.cancel.clone());
+        let EpisodeResult { summary, trajectories, events } = run_episode(Arc::new(durable), episode).await?;
+        self.observer.ended(&summary);
+        if summary.status != EpisodeStatus::Interrupted {
+            // In this order: whatever is done in the journal has its log, and its line is added if it lacks one.
+            events::write(&self.folder.events(&id), &events)?;
+            let closed = Closed {
+                summary: serde_json::to_string(&summary)?,
+                trajectories: serde_json::to_vec(&trajectories)?,
+            };
+            self.store.finish(id, journal_status(summary.status), closed).await?;
+            self.folder.append(&summary)?;
+        }
+        Ok(Finished { summary, trajectories })
+    }
+
+    fn status(&self, all_begun: bool, results: &HashMap<usize, Finished>) -> RunStatus {
+        let any = |status| results.values().any(|finished| finished.summary.status == status);
+        if any(EpisodeStatus::Interrupted) || (!all_begun && self.cancel.is_cancelled()) {
+            RunStatus::Interrupted
+        } else if any(EpisodeStatus::Budget) || !all_begun {
+            RunStatus::Budget
+        } else if any(EpisodeStatus::Failed) {
+            RunStatus::Failed
+        } else {
+            RunStatus::Finished
+        }
+    }
+}
+
+fn journal_status(status: EpisodeStatus) -> &'static str {
+    match status {
+        EpisodeStatus::Done => "done",
+        EpisodeStatus::Failed => "failed",
+        EpisodeStatus::Budget => "budget",
+        EpisodeStatus::Interrupted => "running",
+    }
+}
