@@ -1,1 +1,187 @@
-//! Placeholder while the house is raised.
+//! Sentence-transformers models of the BERT family (all-MiniLM, bge, e5, gte and their kin) on candle.
+//!
+//! It may depend on `forethought-sdk` and on numerical crates. It opens files that it is given and no socket: models
+//! on the hub reach it through [`Host::model_files`].
+//!
+//! * `files`: what the folder of a model says about it, and refusals of what is not supported;
+//! * `network`: BERT's forward pass and pooling;
+//! * `batches`: which texts go through the network together.
+
+mod batches;
+mod files;
+mod network;
+
+use std::path::Path;
+
+use candle_core::Device;
+use forethought_sdk::prelude::*;
+use tokenizers::Tokenizer;
+
+use crate::{
+    batches::{Order, Tokens},
+    files::ModelFolder,
+    network::Network,
+};
+
+/// `[encoder.<name>]` with `kind = "bert"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct BertConfig {
+    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors`, or `hf:owner/name@revision`.
+    pub model: ConfigPath,
+    /// `auto` (a GPU if there is one), `cpu`, or `cuda:0`.
+    pub device: String,
+    /// Longest text in tokens; longer texts are cut. The model's own limit if absent.
+    pub max_length: Option<usize>,
+    /// Tokens that go through the network together, with padding. Changes speed and memory, not vectors.
+    pub batch_tokens: usize,
+}
+
+impl Default for BertConfig {
+    fn default() -> Self {
+        Self {
+            model: ConfigPath("hf:sentence-transformers/all-MiniLM-L6-v2".into()),
+            device: "auto".into(),
+            max_length: None,
+            batch_tokens: 2048,
+        }
+    }
+}
+
+/// A sentence encoder. Cheap to clone: the weights are shared.
+#[derive(Clone)]
+pub struct BertEncoder {
+    model: Arc<Model>,
+}
+
+struct Model {
+    tokenizer: Tokenizer,
+    network: Network,
+    lowercase: bool,
+    batch_tokens: usize,
+    spec: EncoderSpec,
+}
+
+impl BertEncoder {
+    /// Loads the model in `folder`. Reads and hashes the weights: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// A file that is missing, malformed, or of a model that is not supported; an unusable setting.
+    pub fn load(folder: &Path, config: &BertConfig) -> Result<Self> {
+        if config.batch_tokens == 0 {
+            return Err(Error::config("`batch_tokens` is 0; it must be at least 1"));
+        }
+        let device = device(&config.device)?;
+        let folder = ModelFolder::read(folder)?;
+        let max_length = folder.max_length(config.max_length)?;
+        let tokenizer = folder.tokenizer(max_length)?;
+        let weights = folder.weights()?;
+        let network = Network::new(&folder, &weights, &device)?;
+        let spec = EncoderSpec {
+            // Files by content, not by place: a model from the hub and a copy of its folder are the same encoder.
+            id: format!(
+                "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}",
+                short(&weights.hash),
+                short(&folder.tokenizer_hash()),
+                folder.pooling.name(),
+                folder.lowercase
+            ),
+            revision: Some(weights.hash.to_hex().to_string()),
+            dimension: folder.bert.hidden_size,
+        };
+        let model = Model {
+            tokenizer,
+            network,
+            lowercase: folder.lowercase,
+            batch_tokens: config.batch_tokens,
+            spec,
+        };
+        Ok(Self { model: Arc::new(model) })
+    }
+
+    /// [`TextEncoder::encode`] for callers that may block, with texts batched in the order that is asked for.
+    #[doc(hidden)]
+    pub fn encode_blocking(&self, texts: Vec<String>, by_length: bool) -> Result<Matrix> {
+        self.model.encode(texts, if by_length { Order::Length } else { Order::Arrival })
+    }
+}
+
+impl Model {
+    fn encode(&self, mut texts: Vec<String>, order: Order) -> Result<Matrix> {
+        if self.lowercase {
+            texts.iter_mut().for_each(|text| *text = text.to_lowercase());
+        }
+        let (count, columns) = (texts.len(), self.spec.dimension);
+        let tokens =
+            self.tokenizer.encode_batch_fast(texts, true).map_err(|e| Error::other(e.to_string()))?;
+        let tokens: Vec<Tokens> =
+            tokens.iter().map(|encoding| Tokens::new(encoding.get_ids().to_vec())).collect();
+        let mut rows = vec![0.0; count * columns];
+        for batch in batches::plan(&tokens, self.batch_tokens, order) {
+            let vectors = self.network.encode(&tokens, &batch).context("running the encoder's network")?;
+            for (&index, vector) in batch.iter().zip(vectors) {
+                rows[index * columns..(index + 1) * columns].copy_from_slice(&vector);
+            }
+        }
+        Matrix::new(count, columns, rows)
+    }
+}
+
+#[async_trait]
+impl TextEncoder for BertEncoder {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(self.model.spec.clone())
+    }
+
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        let model = self.model.clone();
+        tokio::task::spawn_blocking(move || model.encode(texts, Order::Length)).await?
+    }
+}
+
+fn short(hash: &blake3::Hash) -> String {
+    hash.to_hex()[..16].to_owned()
+}
+
+/// The device of that name.
+fn device(name: &str) -> Result<Device> {
+    let cuda = |index: usize| {
+        // The CUDA bindings panic where the driver's library is missing.
+        std::panic::catch_unwind(|| Device::new_cuda(index))
+            .map_err(|_| Error::config("the CUDA driver is not installed"))?
+            .context(format!("opening GPU {index}"))
+    };
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        "auto" if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or(Device::Cpu)),
+        "auto" => Ok(Device::Cpu),
+        _ => {
+            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
+                Error::config(format!(
+                    "`device` is {name:?}; it must be \"auto\", \"cpu\" or \"cuda:<number>\""
+                ))
+            })?;
+            if !cfg!(feature = "cuda") {
+                return Err(Error::config(format!(
+                    "`device` is {name:?}, but this program was built without CUDA; build it with \
+                     `--features cuda`, or use \"auto\" or \"cpu\""
+                )));
+            }
+            cuda(index)
+        }
+    }
+}
+
+register! {
+    interface: dyn TextEncoder,
+    kind: "bert",
+    summary: "sentence-transformers models of the BERT family (MiniLM, bge, ...), from a folder or the hub",
+    config: BertConfig,
+    new: |config: BertConfig, host: Arc<dyn Host>| async move {
+        let source = config.model.0.to_string_lossy().into_owned();
+        let folder = host.model_files(files::wanted(source)).await?;
+        let encoder = tokio::task::spawn_blocking(move || BertEncoder::load(&folder, &config)).await??;
+        Ok(Arc::new(encoder) as _)
+    },
+}

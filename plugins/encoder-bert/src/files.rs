@@ -1,0 +1,265 @@
+//! The folder of a sentence-transformers model: what it says, and refusals of what is not supported.
+
+use std::path::{Path, PathBuf};
+
+use forethought_sdk::{prelude::*, serde::de::DeserializeOwned, serde_json};
+use tokenizers::{Tokenizer, TruncationParams};
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const WEIGHTS: &str = "model.safetensors";
+const MODULES: &str = "modules.json";
+const SENTENCE: &str = "sentence_bert_config.json";
+const POOLING: &str = "1_Pooling/config.json";
+
+/// What is asked of the host.
+pub(crate) fn wanted(source: String) -> ModelFiles {
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+    ModelFiles {
+        source,
+        required: names(&[CONFIG, TOKENIZER, WEIGHTS]),
+        optional: names(&[MODULES, SENTENCE, POOLING]),
+    }
+}
+
+/// A model's folder, read and found to be supported.
+pub(crate) struct ModelFolder {
+    path: PathBuf,
+    tokenizer: Vec<u8>,
+    sentence: SentenceConfig,
+    pub(crate) bert: BertFile,
+    pub(crate) pooling: Pooling,
+    pub(crate) lowercase: bool,
+}
+
+/// The weights as they are on disk.
+pub(crate) struct Weights {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: blake3::Hash,
+}
+
+/// How the vectors of a text's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    Mean,
+    Cls,
+}
+
+impl Pooling {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Cls => "cls",
+        }
+    }
+}
+
+/// `config.json`, as far as the network depends on it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(crate = "forethought_sdk::serde")]
+pub(crate) struct BertFile {
+    model_type: String,
+    #[serde(default)]
+    position_embedding_type: Option<String>,
+    hidden_act: String,
+    pub(crate) vocab_size: usize,
+    pub(crate) hidden_size: usize,
+    pub(crate) num_hidden_layers: usize,
+    pub(crate) num_attention_heads: usize,
+    pub(crate) intermediate_size: usize,
+    pub(crate) max_position_embeddings: usize,
+    pub(crate) type_vocab_size: usize,
+    pub(crate) layer_norm_eps: f32,
+    #[serde(skip)]
+    pub(crate) activation: Activation,
+}
+
+/// What stands between the two layers of a feed-forward block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Activation {
+    #[default]
+    Gelu,
+    GeluTanh,
+    Relu,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(crate = "forethought_sdk::serde", default)]
+struct SentenceConfig {
+    max_seq_length: Option<usize>,
+    do_lower_case: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "forethought_sdk::serde")]
+struct ModuleEntry {
+    #[serde(default)]
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl ModelFolder {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let mut bert: BertFile = json(&path.join(CONFIG))?;
+        bert.check().context(format!("{} is not supported", path.join(CONFIG).display()))?;
+        let sentence: SentenceConfig = optional_json(&path.join(SENTENCE))?.unwrap_or_default();
+        Ok(Self {
+            tokenizer: read(&path.join(TOKENIZER))?,
+            pooling: pooling(path)?,
+            lowercase: sentence.do_lower_case,
+            path: path.to_owned(),
+            sentence,
+            bert,
+        })
+    }
+
+    /// Longest text in tokens: `wanted`, or what the model says.
+    pub(crate) fn max_length(&self, wanted: Option<usize>) -> Result<usize> {
+        let most = self.bert.max_position_embeddings;
+        match wanted {
+            // Fewer than three would cut every text to its special tokens.
+            Some(length) if !(3..=most).contains(&length) => Err(Error::config(format!(
+                "`max_length` is {length}; the model in {} takes 3 to {most} tokens",
+                self.path.display()
+            ))),
+            Some(length) => Ok(length),
+            None => Ok(self.sentence.max_seq_length.unwrap_or(most).clamp(3.min(most), most)),
+        }
+    }
+
+    pub(crate) fn tokenizer(&self, max_length: usize) -> Result<Tokenizer> {
+        let path = self.path.join(TOKENIZER);
+        let unreadable = |e: tokenizers::Error| Error::input(format!("{}: {e}", path.display()));
+        let mut tokenizer = Tokenizer::from_bytes(&self.tokenizer).map_err(unreadable)?;
+        let size = tokenizer.get_vocab_size(true);
+        if size > self.bert.vocab_size {
+            return Err(Error::input(format!(
+                "{} knows {size} tokens, but {CONFIG} gives the network {}; they belong to different models",
+                path.display(),
+                self.bert.vocab_size
+            )));
+        }
+        // Files come with a padding and a cut of their own; batches are padded here.
+        tokenizer.with_padding(None);
+        let truncation = TruncationParams { max_length, ..Default::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(unreadable)?;
+        Ok(tokenizer)
+    }
+
+    pub(crate) fn tokenizer_hash(&self) -> blake3::Hash {
+        blake3::hash(&self.tokenizer)
+    }
+
+    pub(crate) fn weights(&self) -> Result<Weights> {
+        let path = self.path.join(WEIGHTS);
+        let bytes = read(&path)?;
+        Ok(Weights { hash: blake3::hash(&bytes), path, bytes })
+    }
+}
+
+impl BertFile {
+    fn check(&mut self) -> Result<()> {
+        if self.model_type != "bert" {
+            return Err(Error::config(format!(
+                "`model_type` is {:?}; this encoder runs \"bert\" models, such as sentence-transformers/all-MiniLM-L6-v2",
+                self.model_type
+            )));
+        }
+        if let Some(kind) = self.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
+            return Err(Error::config(format!("`position_embedding_type` is {kind:?}, not \"absolute\"")));
+        }
+        if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Err(Error::input(format!(
+                "`hidden_size` {} cannot be split among {} attention heads",
+                self.hidden_size, self.num_attention_heads
+            )));
+        }
+        if self.max_position_embeddings == 0 {
+            return Err(Error::input("`max_position_embeddings` is 0"));
+        }
+        self.activation = match self.hidden_act.as_str() {
+            "gelu" => Activation::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+            "relu" => Activation::Relu,
+            other => {
+                return Err(Error::config(format!("`hidden_act` is {other:?}, not \"gelu\" or \"relu\"")));
+            }
+        };
+        Ok(())
+    }
+}
+
+/// The pooling that the folder asks for; the mean, as sentence-transformers does, where it says nothing.
+fn pooling(folder: &Path) -> Result<Pooling> {
+    let modules_path = folder.join(MODULES);
+    let modules: Option<Vec<ModuleEntry>> = optional_json(&modules_path)?;
+    for module in modules.iter().flatten() {
+        // Older and newer versions differ in the path before the class.
+        let class = module.kind.rsplit('.').next().unwrap_or_default();
+        match class {
+            "Transformer" if module.path.is_empty() => {}
+            "Pooling" if module.path == "1_Pooling" => {}
+            "Normalize" => {}
+            "Transformer" | "Pooling" => {
+                return Err(Error::config(format!(
+                    "{}: the module {class} lies in {:?}; only the usual places (\"\" and \"1_Pooling\") are supported",
+                    modules_path.display(),
+                    module.path
+                )));
+            }
+            _ => {
+                return Err(Error::config(format!(
+                    "{}: the module {} is not supported; only Transformer, Pooling and Normalize are",
+                    modules_path.display(),
+                    module.kind
+                )));
+            }
+        }
+    }
+    let path = folder.join(POOLING);
+    let Some(modes) = optional_json::<serde_json::Map<String, serde_json::Value>>(&path)? else {
+        let named = modules.iter().flatten().any(|module| module.path == "1_Pooling");
+        return match named {
+            true => Err(Error::not_found(format!(
+                "{} names a pooling, but {} is missing",
+                modules_path.display(),
+                path.display()
+            ))),
+            false => Ok(Pooling::Mean),
+        };
+    };
+    let mut chosen: Vec<&str> = modes
+        .iter()
+        .filter(|(_, value)| value.as_bool() == Some(true))
+        .filter_map(|(key, _)| key.strip_prefix("pooling_mode_"))
+        .collect();
+    chosen.extend(modes.get("pooling_mode").and_then(|mode| mode.as_str()));
+    match chosen[..] {
+        ["mean_tokens" | "mean"] => Ok(Pooling::Mean),
+        ["cls_token" | "cls"] => Ok(Pooling::Cls),
+        _ => Err(Error::config(format!(
+            "{}: the pooling {chosen:?} is not supported; only mean_tokens or cls_token are",
+            path.display()
+        ))),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::not_found(format!(
+            "{} is missing; a model's folder holds {CONFIG}, {TOKENIZER} and {WEIGHTS}",
+            path.display()
+        )),
+        _ => Error::input(format!("{}: {error}", path.display())),
+    })
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_slice(&read(path)?).map_err(|error| Error::input(format!("{}: {error}", path.display())))
+}
+
+fn optional_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if path.exists() { json(path).map(Some) } else { Ok(None) }
+}
