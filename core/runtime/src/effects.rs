@@ -121,7 +121,7 @@ pub struct Deps {
     /// Language models by configured name.
     pub llms: Arc<BTreeMap<String, Llm>>,
     /// Critics by configured name.
-    pub values: Arc<BTreeMap<String, Arc<dyn ValueEstimator>>>,
+    pub values: Arc<BTreeMap<String, Critic>>,
 }
 
 /// A language model and what it said of itself when the run began.
@@ -133,13 +133,22 @@ pub struct Llm {
     pub capabilities: LlmCapabilities,
 }
 
+/// A critic and whether it asks models of its own.
+#[derive(Clone)]
+pub struct Critic {
+    /// The critic.
+    pub estimator: Arc<dyn ValueEstimator>,
+    /// If so, it is no effect itself: its calls are.
+    pub asks_models: bool,
+}
+
 impl Deps {
     /// The language model called `name`.
     pub fn llm(&self, name: &str) -> Result<&Llm> {
         self.llms.get(name).ok_or_else(|| unknown("language model", "llm", name, self.llms.keys()))
     }
     /// The critic called `name`.
-    pub fn value(&self, name: &str) -> Result<&Arc<dyn ValueEstimator>> {
+    pub fn value(&self, name: &str) -> Result<&Critic> {
         self.values.get(name).ok_or_else(|| unknown("critic", "value", name, self.values.keys()))
     }
 }
@@ -237,17 +246,22 @@ impl Effect for EstimateValues {
     type In = EstimateInput;
     type Out = Vec<Estimate>;
     async fn run(deps: &Deps, input: EstimateInput) -> Result<Vec<Estimate>> {
-        let wanted = input.queries.len();
-        let estimates = deps.value(&input.value)?.estimate(input.queries).await?;
-        if estimates.len() != wanted {
-            return Err(Error::malformed(format!(
-                "critic `{}` gave {} estimates for {wanted} queries",
-                input.value,
-                estimates.len()
-            )));
-        }
+        let (critic, wanted) = (deps.value(&input.value)?, input.queries.len());
+        let estimates = critic.estimator.estimate(input.queries).await?;
+        complete_answer(&input.value, wanted, &estimates)?;
         Ok(estimates)
     }
+}
+
+/// An error unless there is an estimate for each query.
+pub(crate) fn complete_answer(critic: &str, wanted: usize, estimates: &[Estimate]) -> Result<()> {
+    if estimates.len() != wanted {
+        return Err(Error::malformed(format!(
+            "critic `{critic}` gave {} estimates for {wanted} queries",
+            estimates.len()
+        )));
+    }
+    Ok(())
 }
 
 /// Runs every effect and records nothing: for trying a planner out, and for tests.

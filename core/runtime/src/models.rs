@@ -15,7 +15,9 @@ use forethought_api::{
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
-use crate::effects::{Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position};
+use crate::effects::{
+    Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
+};
 
 /// Calls of language models and what they used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,8 +177,16 @@ struct RecordedValue<D> {
 #[async_trait]
 impl<D: Durable> ValueEstimator for RecordedValue<D> {
     async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let input = EstimateInput { value: self.name.clone(), queries };
-        let estimates = self.step.effect::<EstimateValues>(&self.name, input).await?;
+        let critic = self.step.durable.deps().value(&self.name)?;
+        let estimates = if critic.asks_models {
+            let (wanted, models) = (queries.len(), StepModels(self.step.clone()).handle());
+            let estimates = critic.estimator.estimate_with(queries, models).await?;
+            complete_answer(&self.name, wanted, &estimates)?;
+            estimates
+        } else {
+            let input = EstimateInput { value: self.name.clone(), queries };
+            self.step.effect::<EstimateValues>(&self.name, input).await?
+        };
         self.step.tally().value_queries += estimates.len() as u64;
         Ok(estimates)
     }

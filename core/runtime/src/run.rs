@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::budget::{Budget, Limits};
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::effects::{Deps, Llm};
+use crate::effects::{Critic, Deps, Llm};
 use crate::episode::{
     EpisodeIdentity, EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, episode_id, run_episode,
 };
@@ -200,7 +200,7 @@ struct Plan {
     parent: PathBuf,
     config_hash: String,
     llms: BTreeMap<String, Llm>,
-    values: BTreeMap<String, Arc<dyn ValueEstimator>>,
+    values: BTreeMap<String, Critic>,
     episodes: Vec<EpisodeSpec>,
 }
 
@@ -216,8 +216,18 @@ impl Plan {
                 spec.seats.len()
             )));
         }
-        let needs = requirements(spec, &environment).await?;
+        let mut needs = requirements(spec, &environment).await?;
         let mut models = BTreeMap::new();
+        let mut values = BTreeMap::new();
+        // Critics may ask further models, further critics among them.
+        while let Some(name) = needs.values.iter().find(|name| !values.contains_key(*name)).cloned() {
+            let Some(value) = spec.values.get(&name) else { return Err(missing("value", &name)) };
+            let own = value.component.requires().await.context(format!("[value.{name}]"))?;
+            models.insert(format!("value.{name}"), value.config.clone());
+            let asks_models = own != Requirements::default();
+            values.insert(name, Critic { estimator: value.component.clone(), asks_models });
+            needs = needs.and(own);
+        }
         let mut llms = BTreeMap::new();
         for name in needs.llms {
             let Some(llm) = spec.llms.get(&name) else { return Err(missing("llm", &name)) };
@@ -229,12 +239,6 @@ impl Plan {
             }
             models.insert(format!("llm.{name}"), json!([&llm.config, &capabilities]));
             llms.insert(name, Llm { backend: llm.component.clone(), capabilities });
-        }
-        let mut values = BTreeMap::new();
-        for name in needs.values {
-            let Some(value) = spec.values.get(&name) else { return Err(missing("value", &name)) };
-            models.insert(format!("value.{name}"), value.config.clone());
-            values.insert(name, value.component.clone());
         }
         let episodes = episodes(spec, &environment, &models)?;
         let planner = spec.seats[spec.subject].0.clone();
@@ -278,7 +282,7 @@ async fn requirements(spec: &RunSpec, environment: &EnvironmentSpec) -> Result<R
 }
 
 fn missing(table: &str, name: &str) -> Error {
-    Error::config(format!("a planner needs [{table}.{name}], which is not configured"))
+    Error::config(format!("a planner or critic needs [{table}.{name}], which is not configured"))
 }
 
 fn episodes(
@@ -392,7 +396,7 @@ struct Pool {
     environment: Arc<dyn Environment>,
     resume: Resume,
     llms: Arc<BTreeMap<String, Llm>>,
-    values: Arc<BTreeMap<String, Arc<dyn ValueEstimator>>>,
+    values: Arc<BTreeMap<String, Critic>>,
     cancel: Cancel,
 }
 
