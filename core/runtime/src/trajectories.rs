@@ -444,3 +444,103 @@ fn utf8(value: ByteArray, column: &str) -> Result<String> {
     String::from_utf8(value.data().to_vec())
         .context(format!("column `{column}` holds text that is not UTF-8"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn step() -> impl Strategy<Value = Step> {
+        let text = || ".{0,8}";
+        let state = (text(), text(), text(), text(), text());
+        (state, prop::collection::vec(text(), 0..4), -1e9..1e9f64, any::<bool>(), any::<bool>()).prop_map(
+            |((observation, state, thought, action, next_state), outcomes, reward, terminated, truncated)| {
+                Step {
+                    observation,
+                    state,
+                    thought,
+                    action,
+                    next_state,
+                    outcomes,
+                    reward,
+                    terminated,
+                    truncated,
+                }
+            },
+        )
+    }
+
+    fn trajectories() -> impl Strategy<Value = Vec<Trajectory>> {
+        let one =
+            ("[a-c]", "[a-b]", any::<u64>(), any::<u64>(), 0..3usize, prop::collection::vec(step(), 1..5));
+        let one = one.prop_map(|(episode, source, task, seed, seat, steps)| {
+            let environment = "webshop".into();
+            Trajectory { episode, environment, task, seed, seat, source, steps }
+        });
+        prop::collection::vec(one, 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn both_formats_give_back_what_was_written(written in trajectories()) {
+            let folder = tempfile::tempdir().expect("folder");
+            for name in ["data.parquet", "data.jsonl"] {
+                let path = folder.path().join(name);
+                write(&path, &written).expect(name);
+                prop_assert_eq!(&read(&path).expect(name), &written, "{}", name);
+            }
+        }
+    }
+
+    fn simple(episode: &str, steps: usize) -> Trajectory {
+        let steps = (0..steps).map(|index| Step { action: format!("{index}"), ..Step::default() }).collect();
+        Trajectory { episode: episode.into(), steps, ..Trajectory::default() }
+    }
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_names() {
+        let folder = tempfile::tempdir().expect("folder");
+        write(&folder.path().join("b.parquet"), &[simple("second", 2)]).expect("b");
+        write(&folder.path().join("a.jsonl"), &[simple("first", 1)]).expect("a");
+        fs::write(folder.path().join("README.md"), "not data").expect("readme");
+        assert_eq!(read(folder.path()).expect("both"), [simple("first", 1), simple("second", 2)]);
+    }
+
+    #[test]
+    fn more_rows_than_a_group_holds_are_no_trouble() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("data.parquet");
+        let long = [simple("long", ROW_GROUP + 10), simple("short", 1)];
+        write(&path, &long).expect("written");
+        assert_eq!(read(&path).expect("read"), long);
+    }
+
+    #[test]
+    fn malformed_input_is_named_by_file_and_place() {
+        let folder = tempfile::tempdir().expect("folder");
+        let check = |name: &str, content: &[u8], place: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, content).expect("written");
+            let error = read(&path).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains(place), "{error}");
+        };
+        check("a.jsonl", b"{\"episode\": \"x\"}\n{\"episode\": 3}\n", "line 2");
+        check("b.jsonl", b"\n\xff\n", "line 2");
+        check("c.parquet", b"PAR1, or so it says", "malformed");
+        check("d.csv", b"a,b", "name a .parquet or .jsonl file");
+        let empty = tempfile::tempdir().expect("folder");
+        assert!(read(empty.path()).expect_err("empty").message.contains("neither .parquet nor .jsonl"));
+    }
+
+    #[test]
+    fn rows_out_of_order_are_named() {
+        let mut trajectories = vec![simple("a", 2)];
+        let error = join(&mut trajectories, simple("a", 1), 3).expect_err("a gap").message;
+        assert!(error.contains("step 3 of episode `a` where step 2 was expected"), "{error}");
+        assert!(join(&mut Vec::new(), simple("a", 1), 1).is_err());
+        join(&mut trajectories, simple("a", 1), 0).expect("the same ids again begin a new trajectory");
+        assert_eq!(trajectories.len(), 2);
+    }
+}
