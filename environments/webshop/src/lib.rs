@@ -2,10 +2,25 @@
 //!
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
 
+pub mod action;
+pub mod catalogue;
+pub mod dialect;
+pub mod environment;
+pub mod fuzzy;
 pub mod generated;
+pub mod goals;
+pub mod nouns;
+pub mod page;
 pub mod product;
+pub mod python;
+pub mod python_random;
+pub mod render;
+pub mod reward;
 pub mod search;
+pub mod session;
+pub mod shop;
 pub mod skill;
+pub mod verify;
 
 /// First line of the instructions: by it, readers of a prompt know which task it is about.
 pub(crate) const INSTRUCTIONS_OPENING: &str = "You are shopping on WebShop.";

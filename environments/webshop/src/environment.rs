@@ -1,0 +1,378 @@
+//! The environment: episodes of shopping.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use forethought_sdk::prelude::*;
+use forethought_sdk::schemars::{self, Schema, SchemaGenerator};
+use forethought_sdk::serde_json::{Value, json};
+
+use crate::action::is_thought;
+use crate::catalogue::{FileCatalogue, GoalKind};
+use crate::dialect::{self, Effect};
+use crate::generated::GeneratedCatalogue;
+use crate::page;
+use crate::product::Goal;
+use crate::render;
+use crate::reward::reward;
+use crate::session::Session;
+use crate::shop::Shop;
+
+/// How to set up the shop.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct WebShopConfig {
+    /// The goods: "synthetic" for made-up ones, or a folder with WebShop's product data.
+    pub catalogue: CatalogueSource,
+    /// Number of made-up products. Has no effect on a folder.
+    pub products: NonZeroU32,
+    /// Seed of made-up products, and of the price ranges and price limits of real ones.
+    pub seed: u64,
+    /// Whose instructions are the tasks, for a folder: made from templates, or written by people.
+    pub goals: GoalKind,
+    /// How pages are written, and with it the action grammar.
+    pub observation: ObservationMode,
+    /// Products shown on a page of results in the react form: 3 in ReAct, 10 in LATS.
+    pub results_shown: NonZeroU32,
+    /// Actions after which an episode is cut off; 0 for no limit. Thoughts (`think[...]`) do not count, up to as many
+    /// as there may be actions.
+    pub max_steps: u32,
+    /// What ends an episode: any purchase, or, as in LATS, only one with the full score.
+    pub end: End,
+}
+
+impl Default for WebShopConfig {
+    fn default() -> Self {
+        const THOUSAND: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
+        const TEN: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+        Self {
+            catalogue: CatalogueSource::Synthetic,
+            products: THOUSAND,
+            seed: 0,
+            goals: GoalKind::Synthetic,
+            observation: ObservationMode::React,
+            results_shown: TEN,
+            max_steps: 15,
+            end: End::Purchase,
+        }
+    }
+}
+
+/// Where the goods come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(crate = "forethought_sdk::serde", from = "String", into = "String")]
+pub enum CatalogueSource {
+    /// Made up.
+    Synthetic,
+    /// A folder with WebShop's product data.
+    Folder(PathBuf),
+}
+
+impl From<String> for CatalogueSource {
+    fn from(text: String) -> Self {
+        if text == "synthetic" { Self::Synthetic } else { Self::Folder(text.into()) }
+    }
+}
+
+impl From<CatalogueSource> for String {
+    fn from(source: CatalogueSource) -> Self {
+        match source {
+            CatalogueSource::Synthetic => "synthetic".into(),
+            CatalogueSource::Folder(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl JsonSchema for CatalogueSource {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CatalogueSource".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "anyOf": [{ "const": "synthetic" }, { "type": "string", "format": "path" }] })
+    }
+}
+
+/// How pages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub enum ObservationMode {
+    /// Upstream's `text`: everything in one line, with ` [SEP] ` between.
+    Text,
+    /// Upstream's `text_rich`: a line a text, buttons marked.
+    TextRich,
+    /// The form of ReAct's and LATS's prompts.
+    React,
+}
+
+/// What ends an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub enum End {
+    /// The first purchase.
+    Purchase,
+    /// A purchase with score 1. Another purchase is answered by its score, and earns what it adds to the best so far;
+    /// the shopper stays on the product's page.
+    FullScore,
+}
+
+register! {
+    interface: dyn Environment,
+    kind: "webshop",
+    summary: "find and buy the product that an instruction asks for (Yao et al., 2022)",
+    config: WebShopConfig,
+    new: |config: WebShopConfig, _host| async move { Ok(Arc::new(WebShop::new(config)?) as _) },
+}
+
+/// A shop and, once reset, an episode in it.
+#[derive(Clone)]
+struct World {
+    shop: Arc<Shop>,
+    config: Arc<WebShopConfig>,
+}
+
+/// The environment.
+pub struct WebShop {
+    world: World,
+    episode: Mutex<Option<Episode>>,
+}
+
+impl WebShop {
+    /// Opens the shop of `config`.
+    ///
+    /// # Errors
+    /// A catalogue folder that cannot be read.
+    pub fn new(config: WebShopConfig) -> Result<Self> {
+        let shop = match &config.catalogue {
+            CatalogueSource::Synthetic => {
+                Shop::new(GeneratedCatalogue::new(config.products.get(), config.seed))
+            }
+            CatalogueSource::Folder(path) => Shop::new(
+                FileCatalogue::read(path, config.goals, config.seed)
+                    .context(format!("webshop cannot read its catalogue `{}`", path.display()))?,
+            ),
+        };
+        Ok(Self::over(World { shop: shop.into(), config: config.into() }, None))
+    }
+
+    fn over(world: World, episode: Option<Episode>) -> Self {
+        Self { world, episode: Mutex::new(episode) }
+    }
+
+    /// A panic elsewhere cannot leave an episode half changed: it is replaced or advanced as a whole.
+    fn episode(&self) -> MutexGuard<'_, Option<Episode>> {
+        self.episode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Environment for WebShop {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        let config = &self.world.config;
+        Ok(EnvironmentSpec {
+            name: "webshop".into(),
+            version: "1".into(),
+            seats: vec![SeatSpec { name: "agent".into(), instructions: String::new() }],
+            tasks: Some(self.world.shop.catalogue().goals()),
+            instructions: instructions(config),
+            fork: true,
+            recovery: Recovery::Replay,
+            max_steps: (config.max_steps > 0).then_some(config.max_steps),
+        })
+    }
+
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(Self::over(self.world.clone(), None)))
+    }
+
+    async fn reset(&self, reset: Reset) -> Result<Turn> {
+        let catalogue = self.world.shop.catalogue();
+        let task = match catalogue.goals() {
+            0 => return Err(Error::config("the webshop catalogue has no goals; give it more products")),
+            goals => reset.task % goals,
+        };
+        let episode = Episode {
+            goal: Arc::new(catalogue.goal(task).into_owned()),
+            session: Session::new(task.to_string(), reset.seed),
+            actions: 0,
+            thoughts: 0,
+            best: 0.0,
+            ended: None,
+        };
+        let turn = episode.turn(&self.world, episode.render(&self.world));
+        *self.episode() = Some(episode);
+        Ok(turn)
+    }
+
+    async fn step(&self, action: Action) -> Result<Transition> {
+        match self.episode().as_mut() {
+            Some(episode) => Ok(episode.step(&self.world, &action.text)),
+            None => Err(Error::other("webshop was stepped before it was reset; call reset first")),
+        }
+    }
+
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(Some(Arc::new(Self::over(self.world.clone(), self.episode().clone()))))
+    }
+}
+
+#[derive(Clone)]
+struct Episode {
+    goal: Arc<Goal>,
+    session: Session,
+    actions: u32,
+    thoughts: u32,
+    best: f64,
+    /// How the episode ended; steps after the end change nothing.
+    ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Terminated,
+    Truncated,
+}
+
+impl Episode {
+    fn step(&mut self, world: &World, action: &str) -> Transition {
+        let (mut earned, mut info) = (0.0, Value::Null);
+        let react = world.config.observation == ObservationMode::React;
+        let text = if self.ended.is_some() {
+            self.render(world)
+        } else if is_thought(action) {
+            self.thoughts += 1;
+            if self.thoughts > world.config.max_steps {
+                self.actions += 1;
+            }
+            if react { "OK.".into() } else { self.render(world) }
+        } else {
+            self.actions += 1;
+            let act = if react { dialect::react } else { dialect::gym };
+            match act(&world.shop, &mut self.session, action) {
+                Effect::Refused if react => "Invalid action!".into(),
+                Effect::Chose(value) if react => format!("You have clicked {value}."),
+                Effect::Refused | Effect::Chose(_) | Effect::Moved => self.render(world),
+                Effect::Bought => self.buy(world, &mut earned, &mut info),
+            }
+        };
+        let limit = world.config.max_steps;
+        if self.ended.is_none() && limit > 0 && self.actions >= limit {
+            self.ended = Some(Ended::Truncated);
+        }
+        Transition {
+            turn: self.turn(world, text),
+            rewards: vec![earned],
+            terminated: self.ended == Some(Ended::Terminated),
+            truncated: self.ended == Some(Ended::Truncated),
+            success: self.ended.map(|_| self.best == 1.0),
+            info,
+        }
+    }
+
+    /// Buys the product in view; returns what the buyer sees.
+    fn buy(&mut self, world: &World, earned: &mut f64, info: &mut Value) -> String {
+        let Some(item) = self.session.item() else { return self.render(world) };
+        let catalogue = world.shop.catalogue();
+        let product = catalogue.product(item);
+        let reward = reward(&product, &self.goal, catalogue.price(item), self.session.options());
+        *info = reward.info();
+        info["purchased"] = json!({
+            "asin": product.asin,
+            "options": self.session.options().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "price": catalogue.price(item),
+        });
+        *earned = match world.config.end {
+            End::Purchase => reward.total,
+            End::FullScore => (reward.total - self.best).max(0.0),
+        };
+        self.best = self.best.max(reward.total);
+        self.session.done(reward.total);
+        let seen = self.render(world);
+        if world.config.end == End::Purchase || reward.total == 1.0 {
+            self.ended = Some(Ended::Terminated);
+        } else {
+            self.session.back_to_item();
+        }
+        seen
+    }
+
+    fn render(&self, world: &World) -> String {
+        let (shop, instruction) = (&*world.shop, self.goal.instruction.as_str());
+        match world.config.observation {
+            ObservationMode::Text => render::text(shop, instruction, &self.session),
+            ObservationMode::TextRich => render::rich(shop, instruction, &self.session),
+            ObservationMode::React => {
+                render::react(shop, instruction, &self.session, world.config.results_shown.get() as usize)
+            }
+        }
+    }
+
+    fn turn(&self, world: &World, text: String) -> Turn {
+        let shop = &*world.shop;
+        let (clickables, clicks): (Vec<String>, Vec<String>) = match world.config.observation {
+            ObservationMode::React => {
+                let shown = world.config.results_shown.get() as usize;
+                let texts = dialect::react_clickables(shop, &self.session, shown);
+                let clicks = texts.iter().map(|text| format!("click[{text}]")).collect();
+                (texts, clicks)
+            }
+            ObservationMode::Text | ObservationMode::TextRich => {
+                let texts = page::clickables(shop, &self.session);
+                let clicks = dialect::gym_clicks(&texts);
+                (texts, clicks)
+            }
+        };
+        let legal_actions = if self.ended.is_some() { Vec::new() } else { clicks };
+        let data = json!({
+            "page": self.session.page().name(),
+            "has_search_bar": page::has_search_bar(&self.session),
+            "clickables": clickables,
+            "url": self.session.url(shop),
+        });
+        Turn { seat: 0, observation: Observation { text, data }, legal_actions }
+    }
+}
+
+/// What an agent is told.
+fn instructions(config: &WebShopConfig) -> String {
+    let grammar = match config.observation {
+        ObservationMode::React => {
+            "- search[words] looks for products. It works only on the start page, the one with [Search].\n\
+             - click[text] clicks one of the texts in brackets, written exactly as shown: a product's code opens it, \
+             an option's value chooses it (a chosen one is shown as [[value]]), [Back to Search] leads to the start page \
+             and forgets what was chosen, [< Prev] leads back. [Next >] does not work.\n\
+             - think[text] is a note to yourself, answered by OK."
+        }
+        ObservationMode::Text | ObservationMode::TextRich => {
+            "- search[words] looks for products, from any page.\n\
+             - click[text] clicks a button, a product's code or an option's value that the page shows: a code opens the \
+             product, a value chooses it, Back to Search leads to the start page and forgets what was chosen, Next > and \
+             < Prev turn pages or lead back.\n\
+             - Anything else changes nothing."
+        }
+    };
+    let end = match config.end {
+        End::Purchase => "ends the episode",
+        End::FullScore => "is answered by its score; the episode ends at score 1, until then go on",
+    };
+    let limit = match config.max_steps {
+        0 => String::new(),
+        limit => format!(" You have {limit} actions."),
+    };
+    format!(
+        "{}\n\
+         Find and buy the product that the instruction asks for. The score, from 0 to 1, is the share of what was asked \
+         for that the purchase has: each attribute, each option and the price limit. A product of another kind scores \
+         nothing.\n\
+         Take one action a turn:\n\
+         {grammar}\n\
+         Choose every option that the instruction names, one click each, before click[Buy Now]: buying {end}.{limit}",
+        crate::INSTRUCTIONS_OPENING
+    )
+}

@@ -1,0 +1,9 @@
+//! Pages as text, in the forms that agents were trained and prompted with.
+
+mod react;
+mod rich;
+mod text;
+
+pub use react::react;
+pub use rich::rich;
+pub use text::text;

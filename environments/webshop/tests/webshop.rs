@@ -1,0 +1,409 @@
+//! WebShop from outside: golden outputs, episodes through the interface, and files that are wrong.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forethought_sdk::futures::FutureExt;
+use forethought_sdk::prelude::*;
+use forethought_sdk::serde_json::{Value, json};
+use forethought_webshop::environment::{WebShop, WebShopConfig};
+use forethought_webshop::verify::WebShopVerifier;
+use proptest::prelude::*;
+
+/// The data folder; `None`, with a line that says so, where it is not at hand.
+fn data() -> Option<PathBuf> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+    let folder = PathBuf::from(std::env::var("FORETHOUGHT_DATA").unwrap_or_else(|_| default.into()));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var_os("CI").is_none(), "no data folder at {}", folder.display());
+    println!("skipped: no data folder at {}; set FORETHOUGHT_DATA", folder.display());
+    None
+}
+
+/// The outcome of a future that has nothing to wait for: the shop does no I/O between its calls.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("no waiting")
+}
+
+/// A shop of the given configuration.
+fn shop(config: Value) -> WebShop {
+    WebShop::new(forethought_sdk::serde_json::from_value(config).expect("a valid configuration"))
+        .expect("a shop")
+}
+
+fn reset(shop: &dyn Environment, task: u64) -> Turn {
+    block_on(shop.reset(Reset { task, seed: 7 })).expect("a first turn")
+}
+
+fn act(shop: &dyn Environment, action: &str) -> Transition {
+    block_on(shop.step(Action::new(action))).expect("an answer")
+}
+
+/// Seats a shopper on the page of the first product that a search for its goal's words finds, and returns that page.
+fn open_first(shop: &dyn Environment, task: u64) -> Turn {
+    reset(shop, task);
+    let results = act(shop, "search[shoes chair cream lamp shirt]").turn;
+    let first = results.legal_actions.iter().find(|action| action.to_lowercase().starts_with("click[b0"));
+    act(shop, first.expect("a product among the results")).turn
+}
+
+#[test]
+fn every_golden_output_of_the_original_code_is_met() {
+    let Some(data) = data() else { return };
+    let checks = block_on(WebShopVerifier.verify(data, Arc::new(forethought_sdk::api::value::Silent)))
+        .expect("complete golden files");
+    for check in &checks {
+        println!("{}: {} of {}", check.name, check.passed, check.total);
+    }
+    assert_eq!(checks.len(), 38);
+    for check in &checks {
+        assert!(check.total > 0, "nothing was compared for {}", check.name);
+        assert_eq!(check.passed, check.total, "{}: {:#?}", check.name, check.failures);
+    }
+}
+
+#[test]
+fn an_episode_is_reset_played_and_scored() {
+    let shop = shop(json!({}));
+    let spec = block_on(shop.spec()).expect("a spec");
+    assert!(spec.instructions.starts_with("You are shopping on WebShop.\n"));
+    assert_eq!((spec.seats.len(), spec.seats[0].name.as_str(), spec.max_steps), (1, "agent", Some(15)));
+    assert!(spec.tasks.is_some_and(|tasks| tasks > 0) && spec.fork);
+
+    let start = reset(&shop, 0);
+    assert!(start.observation.text.starts_with("WebShop \nInstruction:  \n"), "{}", start.observation.text);
+    assert!(start.observation.text.ends_with("\n[Search] "));
+    assert_eq!(start.observation.data["has_search_bar"], json!(true));
+    assert!(start.legal_actions.is_empty(), "a search has no fixed words");
+
+    let item = open_first(&shop, 0);
+    assert_eq!(item.observation.data["page"], "item_page");
+    assert!(item.legal_actions.contains(&"click[Buy Now]".to_owned()));
+    let end = act(&shop, "click[Buy Now]");
+    assert!(end.terminated && !end.truncated);
+    assert_eq!(end.success, Some(end.rewards[0] == 1.0));
+    assert!(end.turn.observation.text.starts_with("Your score (min 0.0, max 1.0): "));
+    assert!(end.turn.legal_actions.is_empty());
+    for part in
+        ["r_type", "r_att", "w_att", "query_match", "category_match", "title_score", "r_price", "w_price"]
+    {
+        assert!(!end.info[part].is_null(), "{part}");
+    }
+    assert!(end.info["purchased"]["asin"].is_string());
+
+    let after = act(&shop, "search[more]");
+    assert!(after.terminated && after.rewards == [0.0]);
+    assert_eq!(after.turn.observation, end.turn.observation);
+}
+
+#[test]
+fn the_goal_stays_hidden() {
+    let shop = shop(json!({ "observation": "text" }));
+    let turn = reset(&shop, 3);
+    let shown: Vec<&String> = turn.observation.data.as_object().expect("an object").keys().collect();
+    assert_eq!(shown, ["page", "has_search_bar", "clickables", "url"]);
+    assert!(act(&shop, "search[shoes]").info.is_null());
+}
+
+#[test]
+fn the_same_task_and_seed_give_the_same_episode() {
+    let play = || {
+        let shop = shop(json!({ "observation": "text_rich" }));
+        reset(&shop, 5);
+        ["search[<r>]", "click[next >]", "click[< prev]", "click[back to search]", "search[<r>]"]
+            .map(|action| act(&shop, action).turn)
+    };
+    let (first, second) = (play(), play());
+    assert_eq!(first, second);
+    // Random words find other goods every time they are looked up.
+    assert_ne!(first[0].observation.text, first[2].observation.text);
+    assert_ne!(first[0].observation.text, first[4].observation.text);
+}
+
+#[test]
+fn a_fork_goes_its_own_way() {
+    let shop = shop(json!({}));
+    open_first(&shop, 0);
+    let fork = block_on(shop.fork()).expect("an answer").expect("a copy");
+    let bought = act(&*fork, "click[Buy Now]");
+    assert!(bought.terminated);
+    let here = act(&shop, "click[< Prev]");
+    assert!(!here.terminated);
+    assert_eq!(here.turn.observation.data["page"], "search_results");
+    assert_eq!(act(&*fork, "click[Buy Now]").turn, bought.turn, "the fork is over");
+    // The way from a copied state is the way from the state itself.
+    let fork = block_on(shop.fork()).expect("an answer").expect("a copy");
+    assert_eq!(act(&*fork, "click[Back to Search]"), act(&shop, "click[Back to Search]"));
+}
+
+#[test]
+fn worlds_are_spawned_without_an_episode() {
+    let world = block_on(shop(json!({})).spawn()).expect("a world");
+    let error = block_on(world.step(Action::new("search[shoes]"))).expect_err("no episode yet");
+    assert!(error.to_string().contains("call reset first"), "{error}");
+    reset(&*world, 1);
+    act(&*world, "search[shoes]");
+}
+
+#[test]
+fn what_cannot_be_done_changes_nothing() {
+    let react = shop(json!({}));
+    open_first(&react, 2);
+    for action in
+        ["search[chair]", "click[buy now]", "click[Next >]", "click[no such thing]", "buy", "", "click["]
+    {
+        let answer = act(&react, action);
+        assert_eq!(answer.turn.observation.text, "Invalid action!", "{action}");
+        assert_eq!(answer.turn.observation.data["page"], "item_page");
+    }
+    assert_eq!(act(&react, "think[hm]").turn.observation.text, "OK.");
+
+    let text = shop(json!({ "observation": "text" }));
+    let before = open_first(&text, 2);
+    for action in
+        ["look around", "search[]", "click[no such thing]", "click[search]", "Click[buy now]", "think[hm]"]
+    {
+        assert_eq!(act(&text, action).turn, before, "{action}");
+    }
+    let found = act(&text, "search[chair] please").turn;
+    assert_eq!(found.observation.data["page"], "search_results", "a search works on every page");
+}
+
+#[test]
+fn thoughts_are_free_and_actions_are_not() {
+    let shop = shop(json!({ "max_steps": 3 }));
+    reset(&shop, 0);
+    let mut last = act(&shop, "think[one]");
+    for action in ["think[two]", "think[three]", "no", "no"] {
+        assert!(!last.truncated);
+        last = act(&shop, action);
+    }
+    assert!(!last.truncated);
+    last = act(&shop, "no");
+    assert!(last.truncated && !last.terminated);
+    assert_eq!(last.success, Some(false));
+
+    // Who only thinks is cut off in the end.
+    reset(&shop, 0);
+    assert_eq!((1..).take_while(|_| !act(&shop, "think[on]").truncated).count(), 5);
+}
+
+#[test]
+fn pages_lead_back_where_they_came_from() {
+    let shop = shop(json!({}));
+    let item = open_first(&shop, 4);
+    let options: Vec<&String> = item.legal_actions.iter().skip(6).collect();
+    let option = options.first().expect("a product with options").strip_prefix("click[").expect("a click");
+    let option = option.strip_suffix(']').expect("a click");
+    let chosen = act(&shop, &format!("click[{option}]"));
+    assert_eq!(chosen.turn.observation.text, format!("You have clicked {option}."));
+    for button in ["Description", "Features", "Reviews"] {
+        let sub = act(&shop, &format!("click[{button}]")).turn;
+        assert_eq!(sub.observation.data["page"], "item_sub_page");
+        assert_eq!(sub.legal_actions, ["click[Back to Search]", "click[< Prev]"]);
+        let back = act(&shop, "click[< Prev]").turn;
+        assert!(back.observation.text.contains(&format!("[[{option}]]")), "options are kept: {back:?}");
+    }
+    let results = act(&shop, "click[< Prev]").turn;
+    assert_eq!(results.observation.data["page"], "search_results");
+    let again = results.legal_actions[1].clone();
+    assert!(!act(&shop, &again).turn.observation.text.contains("[["), "options are forgotten");
+    assert_eq!(act(&shop, "click[Back to Search]").turn.observation.data["page"], "index");
+}
+
+#[test]
+fn the_end_of_the_results_is_empty_and_has_a_next_page() {
+    let shop = shop(json!({ "observation": "text", "max_steps": 0 }));
+    reset(&shop, 0);
+    let mut page = act(&shop, "search[chair shoes cream lamp shirt]").turn;
+    let total = page.observation.text.split("(Total results: ").nth(1).map(str::to_owned);
+    for _ in 0..6 {
+        page = act(&shop, "click[next >]").turn;
+    }
+    assert_eq!(page.legal_actions, ["click[back to search]", "click[< prev]", "click[next >]"]);
+    assert!(page.observation.text.contains("Page 7 "));
+    let shown = page.observation.text.split("(Total results: ").nth(1).map(str::to_owned);
+    let number = |text: Option<String>| text.and_then(|text| Some(text.split(')').next()?.to_owned()));
+    assert_eq!(number(shown), number(total), "the total stays");
+}
+
+#[test]
+fn with_the_full_score_alone_ending_it_an_episode_earns_its_best_purchase() {
+    let shop = shop(json!({ "end": "full_score", "max_steps": 0 }));
+    // A shoe for somebody who wants something else, most likely; whatever it scores is earned once.
+    open_first(&shop, 1);
+    let first = act(&shop, "click[Buy Now]");
+    assert!(first.turn.observation.text.starts_with("Your score"));
+    if !first.terminated {
+        assert_eq!(first.turn.observation.data["page"], "item_page", "the shopper may go on");
+        assert_eq!(act(&shop, "click[Buy Now]").rewards, [0.0]);
+    }
+}
+
+#[test]
+fn lists_show_as_many_products_as_configured() {
+    let shop = shop(json!({ "results_shown": 3 }));
+    reset(&shop, 0);
+    let turn = act(&shop, "search[shoes shirt chair]").turn;
+    assert_eq!(turn.legal_actions.len(), 4, "{:?}", turn.legal_actions);
+    assert_eq!(turn.observation.text.matches("\n[B").count(), 3);
+}
+
+#[test]
+fn configurations_are_checked() {
+    let read = |config: Value| forethought_sdk::serde_json::from_value::<WebShopConfig>(config);
+    assert!(read(json!({ "catalog": "synthetic" })).is_err());
+    assert!(read(json!({ "products": 0 })).is_err());
+    assert!(read(json!({ "observation": "html" })).is_err());
+    let missing = read(json!({ "catalogue": "/no/such/folder" })).expect("a path");
+    let error = WebShop::new(missing).err().expect("no such folder").to_string();
+    assert!(error.contains("/no/such/folder"), "{error}");
+}
+
+/// A folder with the given product lines and no attributes.
+fn folder(lines: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(
+        folder.path().join("items_ins_v2.json"),
+        r#"{"B000000001": {"attributes": ["non slip"],
+        "instruction": "Find me shoes", "instruction_attributes": ["non slip"]}}"#,
+    )
+    .expect("written");
+    std::fs::write(folder.path().join("products.jsonl"), lines).expect("written");
+    folder
+}
+
+fn read_folder(folder: &tempfile::TempDir) -> Result<WebShop> {
+    let config = json!({ "catalogue": folder.path(), "observation": "text", "max_steps": 0 });
+    WebShop::new(forethought_sdk::serde_json::from_value(config).expect("a configuration"))
+}
+
+const SHOES: &str = r#"{"asin": "B000000001", "name": "Slip-on Shoes", "full_description": "Light.",
+    "small_description": "One bullet", "pricing": "$1,010.5 - $1,018.34", "query": " Shoes ", "category": "fashion",
+    "product_category": "Shoes", "images": ["x.jpg"], "customization_options": {"Size": [{"value": " 8/9 "},
+    {"value": "reviews"}], "Color": [{"value": "Red"}, {"value": "8/9"}], "Style": null}}"#;
+
+#[test]
+fn raw_products_are_read_by_upstreams_rules() {
+    let folder = folder(&SHOES.replace('\n', " "));
+    let shop = read_folder(&folder).expect("a shop");
+    assert_eq!(block_on(shop.spec()).expect("a spec").tasks, Some(4));
+    reset(&shop, 0);
+    let results = act(&shop, "search[<q> shoes]").turn;
+    assert!(results.observation.text.ends_with("B000000001 [SEP] Slip-on Shoes [SEP] $1010.5 to $1018.34"));
+    assert_eq!(act(&shop, "search[<c> fashion]").turn.observation.text, results.observation.text);
+    assert_eq!(act(&shop, "search[<a> non slip]").turn.observation.text, results.observation.text);
+    assert_eq!(act(&shop, "search[<c> beauty]").turn.legal_actions.len(), 2);
+    act(&shop, "search[shoes]");
+    let item = act(&shop, "click[B000000001]").turn;
+    let listed = "size [SEP] 8 | 9 [SEP] reviews [SEP] color [SEP] red [SEP] 8 | 9 [SEP] Slip-on Shoes";
+    assert!(item.observation.text.contains(listed), "{}", item.observation.text);
+
+    // A value under two names is listed once and chooses the later name.
+    let clickables = item.observation.data["clickables"].as_array().expect("a list");
+    assert_eq!(clickables.iter().filter(|text| **text == "8 | 9").count(), 1);
+    let chosen = act(&shop, "click[8 | 9]").turn;
+    assert!(
+        chosen.observation.data["url"].as_str().expect("an address").ends_with(r#"/1/{"color": "8 | 9"}"#)
+    );
+    // A value that is called like a button is that button.
+    assert_eq!(act(&shop, "click[reviews]").turn.observation.data["page"], "item_sub_page");
+    // A later choice under the same name replaces the earlier one.
+    act(&shop, "click[< prev]");
+    let chosen = act(&shop, "click[red]").turn;
+    assert!(chosen.observation.data["url"].as_str().expect("an address").ends_with(r#"/{"color": "red"}"#));
+    let end = act(&shop, "click[buy now]");
+    assert!(end.terminated);
+    assert!(end.turn.observation.text.contains(r#"options [SEP] {"color": "red"} [SEP]"#));
+}
+
+#[test]
+fn products_that_upstream_skips_are_skipped() {
+    let shoes = SHOES.replace('\n', " ");
+    let named = |asin| shoes.replace("B000000001", asin);
+    let lines = [shoes.clone(), shoes.replace("Slip-on", "Other"), named("nan"), named("B0000000012")];
+    let folder = folder(&lines.join("\n"));
+    let shop = read_folder(&folder).expect("a shop");
+    reset(&shop, 0);
+    let found = act(&shop, "search[<c> fashion]").turn.observation.text;
+    assert!(found.contains("(Total results: 1)") && found.contains("Slip-on Shoes"), "{found}");
+}
+
+#[test]
+fn a_malformed_product_is_named_with_its_file_and_line() {
+    let shoes = SHOES.replace('\n', " ");
+    for (bad, reason) in [
+        ("{\"asin\": 7}".to_owned(), "invalid type"),
+        ("not json".to_owned(), "expected"),
+        (shoes.replace("B000000001", "B000000002").replace("$1,010.5 - $1,018.34", "12 dollars"), "pricing"),
+        (shoes.replace("B000000001", "B000000002").replace("\"One bullet\"", "5"), "small_description"),
+    ] {
+        let folder = folder(&format!("{shoes}\n{bad}\n"));
+        let error = read_folder(&folder).err().expect("a malformed line").to_string();
+        assert!(error.contains("products.jsonl, line 2"), "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn missing_golden_files_are_named() {
+    let Some(data) = data() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("webshop_products")).expect("a folder");
+    for file in ["products.jsonl", "items_ins_v2.json", "items_human_ins.json"] {
+        let path = format!("webshop_products/{file}");
+        std::fs::copy(data.join(&path), folder.path().join(&path)).expect("copied");
+    }
+    let silent = Arc::new(forethought_sdk::api::value::Silent);
+    let error = block_on(WebShopVerifier.verify(folder.path().into(), silent)).expect_err("no golden files");
+    assert_eq!(error.code, Code::NotFound);
+    assert!(error.to_string().contains("goals_synthetic_seed0.jsonl"), "{error}");
+}
+
+/// Actions of every form: nonsense, and what a page may offer.
+fn any_action() -> impl Strategy<Value = String> {
+    prop_oneof![
+        ".*",
+        "(search|click|think)\\[.{0,20}\\]?",
+        "search\\[[a-z ]{1,20}\\]",
+        Just("search[<r>]".to_owned()),
+        Just("click[Back to Search]".to_owned()),
+        Just("click[< prev]".to_owned()),
+        Just("click[next >]".to_owned()),
+        Just("click[Features]".to_owned()),
+        Just("click[Buy Now]".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is typed, an episode goes on until it ends, and earns no more than 1 in all.
+    #[test]
+    fn any_action_is_answered(
+        mode in prop_oneof![Just("text"), Just("text_rich"), Just("react")],
+        end in prop_oneof![Just("purchase"), Just("full_score")],
+        task in 0_u64..1000,
+        actions in prop::collection::vec((any_action(), any::<bool>(), any::<prop::sample::Index>()), 1..24),
+    ) {
+        let shop = shop(json!({ "observation": mode, "end": end, "products": 40 }));
+        let mut turn = reset(&shop, task);
+        let (mut earned, mut over) = (0.0, false);
+        for (text, listed, index) in actions {
+            let listed = (listed && !turn.legal_actions.is_empty()).then(|| index.get(&turn.legal_actions).clone());
+            let answer = act(&shop, listed.as_ref().unwrap_or(&text));
+            if listed.is_some() && mode == "react" {
+                prop_assert_ne!(&answer.turn.observation.text, "Invalid action!");
+            }
+            prop_assert!(!(answer.terminated && answer.truncated));
+            prop_assert!(answer.rewards[0] >= 0.0 && (!over || answer.rewards[0] == 0.0));
+            earned += answer.rewards[0];
+            prop_assert!(!over || answer.terminated || answer.truncated);
+            over = answer.terminated || answer.truncated;
+            turn = answer.turn;
+        }
+        prop_assert!(earned <= 1.0 + 1e-9);
+    }
+}
