@@ -10,6 +10,7 @@
 pub mod config;
 pub mod encoder_cache;
 pub mod host;
+pub mod hub;
 pub mod registry;
 #[cfg(test)]
 mod testing;

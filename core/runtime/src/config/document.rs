@@ -1,0 +1,148 @@
+//! The merged document, which knows where each of its values comes from.
+
+use std::path::{Component, Path, PathBuf};
+
+use forethought_api::{Error, Result};
+use serde_json::{Map, Value};
+
+use super::{
+    check::Problem,
+    layers::{self, Layer},
+    origin::{KeyPath, Origin, dotted},
+};
+use crate::registry::Registry;
+
+/// All layers in one.
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    pub(super) values: Map<String, Value>,
+    layers: Vec<Layer>,
+}
+
+/// One line of `config show`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub path: KeyPath,
+    /// Its value.
+    pub value: Value,
+    /// Where that comes from.
+    pub origin: Origin,
+}
+
+impl Document {
+    pub(super) fn merge(layers: Vec<Layer>) -> Result<Self> {
+        match layers::merge(&layers)? {
+            Value::Object(values) => Ok(Self { values, layers }),
+            _ => Err(Error::config("a configuration is a table")),
+        }
+    }
+
+    /// The values.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// The value at `path`.
+    pub fn get(&self, path: &[String]) -> Option<&Value> {
+        layers::get(&self.values, path)
+    }
+
+    /// Where the value at `path` comes from: the highest layer that names it.
+    pub fn origin(&self, path: &[String]) -> Origin {
+        self.layer(path).and_then(|layer| layer.place(path)).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// Every leaf with its origin, in the order of keys; also what components take by default.
+    pub fn entries(&self, registry: &Registry) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        leaves(&self.values, &mut KeyPath::new(), &mut |path, value| {
+            entries.push(Entry { path: path.to_vec(), value: value.clone(), origin: self.origin(path) });
+        });
+        for section in layers::sections(&self.values) {
+            let table = self.get(&section).and_then(Value::as_object);
+            let kind = table.and_then(|table| table.get("kind")).and_then(Value::as_str);
+            let component = kind.and_then(|kind| registry.describe(&section[0], kind).ok());
+            let properties =
+                component.as_ref().and_then(|component| component.schema["properties"].as_object());
+            for (key, schema) in properties.into_iter().flatten() {
+                let Some(default) = schema.get("default").filter(|default| !default.is_null()) else {
+                    continue;
+                };
+                if table.is_some_and(|table| !table.contains_key(key)) {
+                    let path = [section.clone(), vec![key.clone()]].concat();
+                    entries.push(Entry { path, value: default.clone(), origin: Origin::Default });
+                }
+            }
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        entries
+    }
+
+    /// A message about the value at `path` with its place, as in ``my.toml:3: `seats.agent`: ...``.
+    pub fn at(&self, path: &[String], message: impl std::fmt::Display) -> String {
+        // A key that is missing has no place; the table that lacks it has.
+        let places = (1..=path.len()).rev().map(|length| self.origin(&path[..length]));
+        let place = places.into_iter().find(|origin| *origin != Origin::Default);
+        let place = place.map(|origin| format!("{origin}: ")).unwrap_or_default();
+        let key = if path.is_empty() { String::new() } else { format!("`{}`: ", dotted(path)) };
+        format!("{place}{key}{message}")
+    }
+
+    /// All of `problems`, one a line.
+    pub(super) fn complaint(&self, problems: &[Problem]) -> String {
+        let lines = problems.iter().map(|Problem { path, message }| {
+            let typed = matches!(self.origin(path), Origin::Set(_) | Origin::Environment(_));
+            let hint = if typed && message.starts_with("expected a text") {
+                "; a text that looks like something else needs quotes of its own, as in '\"1\"'"
+            } else {
+                ""
+            };
+            self.at(path, format_args!("{message}{hint}"))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Makes the values at `paths` absolute, each against the folder of the file that names it.
+    pub(super) fn resolve_paths(&mut self, paths: &[KeyPath]) {
+        for path in paths {
+            let base = self.layer(path).map(|layer| layer.base.clone());
+            if let (Some(base), Some(Value::String(value))) = (base, get_mut(&mut self.values, path)) {
+                *value = resolve(&base, value);
+            }
+        }
+    }
+
+    fn layer(&self, path: &[String]) -> Option<&Layer> {
+        self.layers.iter().rev().find(|layer| layer.place(path).is_some())
+    }
+}
+
+fn leaves(table: &Map<String, Value>, path: &mut KeyPath, visit: &mut impl FnMut(&[String], &Value)) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match value {
+            Value::Object(below) => leaves(below, path, visit),
+            leaf => visit(path, leaf),
+        }
+        path.pop();
+    }
+}
+
+fn get_mut<'a>(values: &'a mut Map<String, Value>, path: &[String]) -> Option<&'a mut Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(values.get_mut(first)?, |value, key| match value {
+        Value::Object(table) => table.get_mut(key),
+        Value::Array(list) => list.get_mut(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// `value` against `base`. What is on the hub, absolute or empty stays as it is.
+fn resolve(base: &Path, value: &str) -> String {
+    if value.is_empty() || value.starts_with("hf:") || Path::new(value).is_absolute() {
+        return value.into();
+    }
+    let path: PathBuf = base.join(value).components().filter(|part| *part != Component::CurDir).collect();
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,268 @@
+//! Layers: each source of configuration as a table of values, every one with its place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    value::{Dict, Map as Profiles},
+};
+use forethought_api::{Error, Result};
+use serde_json::{Map, Value};
+use toml_edit::{Document, Item, TableLike};
+
+use super::origin::{KeyPath, Origin, dotted};
+
+/// Prefix of environment variables that set configuration.
+pub(super) const PREFIX: &str = "FORETHOUGHT__";
+
+/// Sections that hold one component under each name, and sections that are one component.
+pub(super) const NAMED: [&str; 5] = ["llm", "encoder", "value", "trainer", "planner"];
+pub(super) const SINGLE: [&str; 2] = ["summariser", "environment"];
+
+/// One source of configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    /// What it says.
+    pub(super) values: Map<String, Value>,
+    /// Where each key stands.
+    pub(super) places: BTreeMap<KeyPath, Origin>,
+    /// The folder against which its relative paths resolve.
+    pub(super) base: PathBuf,
+}
+
+impl Layer {
+    pub(super) fn empty(base: &Path) -> Self {
+        Self { values: Map::new(), places: BTreeMap::new(), base: base.into() }
+    }
+
+    /// Values that are built in.
+    pub(super) fn defaults(values: Map<String, Value>, base: &Path) -> Self {
+        Self { values, ..Self::empty(base) }
+    }
+
+    /// A TOML text; `at` makes the origin of a line.
+    pub(super) fn toml(text: &str, base: &Path, at: impl Fn(usize) -> Origin) -> Result<Self> {
+        let lines = Lines::of(text);
+        let document = Document::parse(text).map_err(|error| {
+            let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
+            Error::config(format!("{}:{column}: not TOML: {}", at(line), error.message()))
+        })?;
+        let mut layer = Self::empty(base);
+        let place = |offset: usize| at(lines.position(offset).0);
+        layer.values = layer.table(document.as_table(), &mut Vec::new(), &place)?;
+        Ok(layer)
+    }
+
+    /// Environment variables called `FORETHOUGHT__A__B`. Names are matched with those of the lower layers whatever
+    /// their case, and `_` stands for `-` too, for a variable's name can hold neither.
+    pub(super) fn environment(
+        variables: impl IntoIterator<Item = (String, String)>,
+        base: &Path,
+        lower: &Value,
+    ) -> Result<Self> {
+        let mut layer = Self::empty(base);
+        let mut variables: Vec<_> = variables.into_iter().collect();
+        variables.sort();
+        for (variable, text) in variables {
+            let Some(name) = variable.strip_prefix(PREFIX) else { continue };
+            let mut path = KeyPath::new();
+            let mut below = Some(lower);
+            for segment in name.split("__") {
+                let plain = |key: &str| key.to_lowercase().replace('-', "_");
+                let known = below
+                    .and_then(Value::as_object)
+                    .and_then(|table| table.iter().find(|(key, _)| plain(key) == plain(segment)));
+                path.push(known.map_or_else(|| segment.to_lowercase(), |(key, _)| key.clone()));
+                below = known.map(|(_, value)| value);
+            }
+            layer.put(path, &text, Origin::Environment(variable))?;
+        }
+        Ok(layer)
+    }
+
+    /// `--set a.b=c` arguments.
+    pub(super) fn set(arguments: &[String], base: &Path) -> Result<Self> {
+        let mut layer = Self::empty(base);
+        for argument in arguments {
+            let malformed = |why: &str| {
+                Error::config(format!("--set {argument}: {why}; write it as --set planner.pnlc.rounds=2"))
+            };
+            let (key, text) = argument.split_once('=').ok_or_else(|| malformed("there is no `=`"))?;
+            let keys = toml_edit::Key::parse(key).map_err(|error| malformed(error.message()))?;
+            let path = keys.iter().map(|key| key.get().to_string()).collect();
+            layer.put(path, text.trim(), Origin::Set(argument.clone()))?;
+        }
+        Ok(layer)
+    }
+
+    /// Sets one key to a value in TOML, else to the text itself.
+    fn put(&mut self, path: KeyPath, text: &str, origin: Origin) -> Result<()> {
+        let value = match text.parse::<toml_edit::Value>() {
+            Ok(value) => self.item(&Item::Value(value), &mut path.clone(), &|_| origin.clone())?,
+            Err(_) => Value::String(text.into()),
+        };
+        let (last, parents) = path.split_last().expect("a split or parsed key has a segment");
+        let mut table = &mut self.values;
+        for (depth, key) in parents.iter().enumerate() {
+            self.places.insert(path[..=depth].to_vec(), origin.clone());
+            let entry = table.entry(key).or_insert_with(|| Value::Object(Map::new()));
+            table = entry.as_object_mut().ok_or_else(|| {
+                Error::config(format!(
+                    "{origin}: `{}` is set to a value and to a table",
+                    dotted(&path[..=depth])
+                ))
+            })?;
+        }
+        table.insert(last.clone(), value);
+        self.places.insert(path, origin);
+        Ok(())
+    }
+
+    fn table(
+        &mut self,
+        table: &dyn TableLike,
+        path: &mut KeyPath,
+        place: &dyn Fn(usize) -> Origin,
+    ) -> Result<Map<String, Value>> {
+        let mut values = Map::new();
+        for (name, item) in table.iter() {
+            path.push(name.into());
+            // A header's span is the table's own; of a dotted or plain key it is the key's.
+            let span = item.as_table().and_then(|table| table.span());
+            let span = span.or_else(|| table.key(name).and_then(|key| key.span())).or_else(|| item.span());
+            if let Some(span) = span {
+                self.places.insert(path.clone(), place(span.start));
+            }
+            let value = self.item(item, path, place)?;
+            values.insert(name.into(), value);
+            path.pop();
+        }
+        Ok(values)
+    }
+
+    fn item(&mut self, item: &Item, path: &mut KeyPath, place: &dyn Fn(usize) -> Origin) -> Result<Value> {
+        if let Some(table) = item.as_table_like() {
+            return self.table(table, path, place).map(Value::Object);
+        }
+        let elements: Vec<Item> = match item {
+            Item::ArrayOfTables(tables) => tables.iter().cloned().map(Item::Table).collect(),
+            Item::Value(toml_edit::Value::Array(array)) => array.iter().cloned().map(Item::Value).collect(),
+            Item::Value(value) => return scalar(value, path),
+            _ => return Ok(Value::Null),
+        };
+        let mut list = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            path.push(index.to_string());
+            if let Some(span) = element.span() {
+                self.places.insert(path.clone(), place(span.start));
+            }
+            list.push(self.item(element, path, place)?);
+            path.pop();
+        }
+        Ok(Value::Array(list))
+    }
+
+    /// Where `path` stands in this layer, if it does: at the key itself, else at the table that was given as a whole.
+    pub(super) fn place(&self, path: &[String]) -> Option<&Origin> {
+        get(&self.values, path)?;
+        let nearest = (1..=path.len()).rev().find_map(|length| self.places.get(&path[..length]));
+        Some(nearest.unwrap_or(&Origin::Default))
+    }
+
+    fn remove(&mut self, section: &[String]) {
+        let (last, parents) = section.split_last().expect("a section has a name");
+        let mut table = Some(&mut self.values);
+        for key in parents {
+            table = table.and_then(|table| table.get_mut(key)).and_then(Value::as_object_mut);
+        }
+        if let Some(table) = table {
+            table.remove(last);
+        }
+        self.places.retain(|path, _| !path.starts_with(section));
+    }
+}
+
+fn scalar(value: &toml_edit::Value, path: &[String]) -> Result<Value> {
+    use toml_edit::Value as Toml;
+    Ok(match value {
+        Toml::String(text) => Value::String(text.value().clone()),
+        Toml::Integer(number) => (*number.value()).into(),
+        Toml::Float(number) => {
+            serde_json::Number::from_f64(*number.value()).map(Value::Number).ok_or_else(|| {
+                Error::config(format!("`{}`: {} is not a finite number", dotted(path), number.value()))
+            })?
+        }
+        Toml::Boolean(truth) => (*truth.value()).into(),
+        other => Value::String(other.to_string().trim().into()),
+    })
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("configuration layer")
+    }
+    fn data(&self) -> std::result::Result<Profiles<Profile, Dict>, figment::Error> {
+        let values = figment::value::Value::serialize(&self.values)?;
+        Ok(Profile::Default.collect(values.into_dict().unwrap_or_default()))
+    }
+}
+
+/// All layers as one document; a higher layer's keys win, lists as a whole.
+pub(super) fn merge(layers: &[Layer]) -> Result<Value> {
+    let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
+    figment.extract().map_err(|error| Error::config(error.to_string()))
+}
+
+/// Where a layer gives a section another kind, the lower layers' keys for the old kind are forgotten: they would be
+/// unknown to the new one.
+pub(super) fn forget_replaced_kinds(layers: &mut [Layer]) {
+    let mut kinds: BTreeMap<KeyPath, String> = BTreeMap::new();
+    for index in 0..layers.len() {
+        for section in sections(&layers[index].values) {
+            let kind = get(&layers[index].values, &section).and_then(|table| table["kind"].as_str());
+            let Some(kind) = kind.map(String::from) else { continue };
+            if kinds.insert(section.clone(), kind.clone()).is_some_and(|earlier| earlier != kind) {
+                layers[..index].iter_mut().for_each(|layer| layer.remove(&section));
+            }
+        }
+    }
+}
+
+/// Paths of all component sections.
+pub(super) fn sections(values: &Map<String, Value>) -> Vec<KeyPath> {
+    let single = SINGLE.iter().filter(|word| values.contains_key(**word)).map(|word| vec![(*word).into()]);
+    let named = NAMED.iter().flat_map(|word| {
+        let names = values.get(*word).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        names.map(|name| vec![(*word).into(), name.clone()])
+    });
+    single.chain(named).collect()
+}
+
+/// The value at `path`.
+pub(super) fn get<'a>(values: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(values.get(first)?, |value, key| match value {
+        Value::Object(table) => table.get(key),
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// Offsets into a text as lines and columns, from 1.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(breaks).collect() }
+    }
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
+}

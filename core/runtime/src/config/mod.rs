@@ -1,0 +1,278 @@
+//! Configuration: read from layers, checked against the registry's schema, every value with its origin.
+//!
+//! Lowest layer first: built-in defaults, preset, the user's file, `forethought.toml` in the current folder, the file
+//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`.
+
+mod check;
+mod document;
+mod layers;
+mod origin;
+mod presets;
+mod schema;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use forethought_api::{Error, Result, registry::ConfigPath};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use self::layers::Layer;
+pub use self::{
+    check::{Findings, Problem, check},
+    document::{Document, Entry},
+    origin::{KeyPath, Origin, dotted},
+    presets::{PRESETS, Preset},
+    schema::schema,
+    sources::Sources,
+};
+use crate::registry::{Registry, suggestion};
+
+/// A configuration that has been read and checked.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Language models, by name.
+    #[serde(default)]
+    pub llm: Components,
+    /// Text encoders, by name.
+    #[serde(default)]
+    pub encoder: Components,
+    /// Critics, by name.
+    #[serde(default)]
+    pub value: Components,
+    /// Trainers of critics, by name.
+    #[serde(default)]
+    pub trainer: Components,
+    /// Planners, by name.
+    #[serde(default)]
+    pub planner: Components,
+    /// Writes histories down in short.
+    pub summariser: Option<ComponentConfig>,
+    /// The world.
+    pub environment: Option<ComponentConfig>,
+    /// Seat name to planner name.
+    #[serde(default)]
+    pub seats: BTreeMap<String, String>,
+    /// How episodes are run.
+    #[serde(default)]
+    pub run: RunConfig,
+    #[serde(skip)]
+    document: Document,
+}
+
+/// Component sections, by name.
+pub type Components = BTreeMap<String, ComponentConfig>;
+
+/// A component section: the kind, and what the component itself reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComponentConfig {
+    /// Kind name.
+    pub kind: String,
+    /// Its other keys.
+    #[serde(flatten)]
+    pub config: Map<String, Value>,
+}
+
+/// How episodes are run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Number of episodes of each planner.
+    pub episodes: u64,
+    /// Task of the first episode; the others follow it.
+    pub first_task: u64,
+    /// Episodes under way at once.
+    #[schemars(range(min = 1))]
+    pub concurrency: usize,
+    /// Folder in which runs are written.
+    pub out: ConfigPath,
+    /// Model calls after which no more are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u64>,
+    /// Tokens, of requests and answers, after which no more calls are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// Cost in US dollars after which no more calls are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_usd: Option<f64>,
+    /// Seconds after which no more calls are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_wall_s: Option<f64>,
+    /// Decisions after which an episode is cut off, if fewer than the environment's own limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u32>,
+    /// Whether every event of an episode is written down.
+    pub record: bool,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            episodes: 100,
+            first_task: 0,
+            concurrency: 8,
+            out: ConfigPath("runs".into()),
+            max_calls: None,
+            max_tokens: None,
+            max_usd: None,
+            max_wall_s: None,
+            max_steps: None,
+            record: true,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the layers, merges them, and checks the whole against what `registry` knows.
+    ///
+    /// # Errors
+    /// Every unknown key, wrong type and missing file at once, each with its place and the way out.
+    pub fn load(sources: &Sources, registry: &Registry) -> Result<Self> {
+        let mut layers = read(sources)?;
+        layers::forget_replaced_kinds(&mut layers);
+        let mut document = Document::merge(layers)?;
+        document.values.remove("preset");
+        Self::of(document, registry)
+    }
+
+    /// Reads a resolved configuration, as [`Config::to_toml`] wrote it at `path`, and nothing else.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or no longer fits the program's components.
+    pub fn load_resolved(path: &Path, registry: &Registry) -> Result<Self> {
+        Self::of(Document::merge(vec![file(path)?.ok_or_else(|| missing(path))?])?, registry)
+    }
+
+    fn of(mut document: Document, registry: &Registry) -> Result<Self> {
+        default_summariser(&mut document.values, registry);
+        let mut findings = check(&Value::Object(document.values.clone()), &schema(registry));
+        findings.problems.extend(unknown_planners(&document.values));
+        if !findings.problems.is_empty() {
+            return Err(Error::config(document.complaint(&findings.problems)));
+        }
+        document.resolve_paths(&findings.paths);
+        let typed: Self = serde_json::from_value(Value::Object(document.values.clone()))
+            .map_err(|error| Error::config(error.to_string()))?;
+        Ok(Self { document, ..typed })
+    }
+
+    /// The document behind this configuration, with every value's origin.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The resolved configuration: all layers in one, paths absolute. It names environment variables that hold
+    /// secrets, and holds none.
+    ///
+    /// # Errors
+    /// If a value has no form in TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(&self.document.values)?)
+    }
+
+    /// The component configured as `[<word>.<name>]`.
+    ///
+    /// # Errors
+    /// If there is none; the message names the nearest.
+    pub fn component(&self, word: &str, name: &str) -> Result<&ComponentConfig> {
+        let sections = match word {
+            "llm" => &self.llm,
+            "encoder" => &self.encoder,
+            "value" => &self.value,
+            "trainer" => &self.trainer,
+            "planner" => &self.planner,
+            _ => return Err(Error::not_found(format!("configurations have no [{word}.<name>]"))),
+        };
+        sections.get(name).ok_or_else(|| {
+            let known = suggestion(name, sections.keys().map(String::as_str));
+            Error::config(format!("there is no [{word}.{name}]; {known}"))
+        })
+    }
+}
+
+/// The layers that exist, lowest first.
+fn read(sources: &Sources) -> Result<Vec<Layer>> {
+    let folder = &sources.folder;
+    let run = serde_json::to_value(RunConfig::default())?;
+    let defaults = Map::from_iter([("seed".into(), json!(0)), ("run".into(), run)]);
+    let mut layers = vec![Layer::defaults(defaults, folder)];
+    if let Some(path) = &sources.user {
+        layers.extend(file(path)?);
+    }
+    let project = folder.join("forethought.toml");
+    if sources.file.as_ref() != Some(&project) {
+        layers.extend(file(&project)?);
+    }
+    if let Some(path) = &sources.file {
+        layers.push(file(path)?.ok_or_else(|| missing(path))?);
+    }
+    let set = Layer::set(&sources.set, folder)?;
+    let environment = |lower: &[Layer]| {
+        let lower = layers::merge(lower)?;
+        Layer::environment(sources.variables.iter().cloned(), folder, &lower)
+    };
+    let variables = environment(&layers)?;
+    let named = layers.iter().chain([&variables, &set]).rev().find_map(|layer| layer.values.get("preset"));
+    if let Some(name) = sources.preset.as_deref().or(named.and_then(Value::as_str)) {
+        let preset = *sources.find_preset(name)?;
+        let at = |line| Origin::Preset { name: preset.name.into(), line };
+        layers.insert(1, Layer::toml(preset.text, folder, at)?);
+    }
+    // Read once more: a preset may bring names that the variables refer to.
+    let variables = environment(&layers)?;
+    layers.extend([variables, set]);
+    Ok(layers)
+}
+
+fn file(path: &Path) -> Result<Option<Layer>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::config(format!("{} cannot be read: {error}", path.display()))),
+    };
+    let path = std::path::absolute(path)?;
+    let base = path.parent().unwrap_or(Path::new("/"));
+    Layer::toml(&text, base, |line| Origin::File { path: path.clone(), line }).map(Some)
+}
+
+fn missing(path: &Path) -> Error {
+    Error::config(format!("there is no configuration file {}", path.display()))
+}
+
+/// With one language model there is no doubt about who summarises.
+fn default_summariser(document: &mut Map<String, Value>, registry: &Registry) {
+    let llms = document.get("llm").and_then(Value::as_object);
+    let only = llms.filter(|llms| llms.len() == 1).and_then(|llms| llms.keys().next()).cloned();
+    let kind = schema::DEFAULT_SUMMARISER;
+    if registry.find("summariser", kind).is_err() {
+        return;
+    }
+    match (document.get_mut("summariser"), only) {
+        (Some(Value::Object(given)), _) if !given.contains_key("kind") => {
+            given.insert("kind".into(), kind.into());
+        }
+        (None, Some(llm)) => {
+            document.insert("summariser".into(), json!({ "kind": kind, "llm": llm }));
+        }
+        _ => {}
+    }
+}
+
+/// `[seats]` names planners; the components' own references are checked when they are built.
+fn unknown_planners(document: &Map<String, Value>) -> Vec<Problem> {
+    let table = |key: &str| document.get(key).and_then(Value::as_object).into_iter().flatten();
+    let planners: Vec<&str> = table("planner").map(|(name, _)| name.as_str()).collect();
+    let unknown = table("seats").filter_map(|(seat, planner)| {
+        let planner = planner.as_str().filter(|planner| !planners.contains(planner))?;
+        let known = suggestion(planner, planners.iter().copied());
+        let message = format!("there is no [planner.{planner}]; {known}");
+        Some(Problem { path: vec!["seats".into(), seat.clone()], message })
+    });
+    unknown.collect()
+}

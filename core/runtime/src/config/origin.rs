@@ -1,0 +1,53 @@
+//! Where a configured value comes from, for people: the line to edit.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A key's way down the document; list elements by their index.
+pub type KeyPath = Vec<String>;
+
+/// The source of a configured value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// A preset that ships with the program.
+    Preset {
+        /// The preset's name.
+        name: String,
+        /// Line in it, from 1.
+        line: usize,
+    },
+    /// A file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line in it, from 1.
+        line: usize,
+    },
+    /// An environment variable, by name.
+    Environment(String),
+    /// A `--set` argument, as typed.
+    Set(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Preset { name, line } => write!(f, "preset {name}:{line}"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Environment(variable) => write!(f, "${variable}"),
+            Self::Set(argument) => write!(f, "--set {argument}"),
+        }
+    }
+}
+
+/// The path as it is written in TOML, such as `planner."a b".rounds`.
+pub fn dotted(path: &[String]) -> String {
+    let bare = |key: &str| {
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let keys = path.iter().map(|key| if bare(key) { key.clone() } else { format!("{key:?}") });
+    keys.collect::<Vec<_>>().join(".")
+}

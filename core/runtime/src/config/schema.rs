@@ -1,0 +1,127 @@
+//! One JSON Schema for a whole configuration, with every registered component in it.
+
+use schemars::schema_for;
+use serde_json::{Map, Value, json};
+
+use super::{
+    RunConfig,
+    layers::{NAMED, SINGLE},
+};
+use crate::registry::{ComponentInfo, Registry};
+
+/// The kind of `[summariser]` where none is given.
+pub(super) const DEFAULT_SUMMARISER: &str = "llm";
+
+/// The schema of a configuration made of `registry`'s components. Editors check TOML against it as it is typed.
+pub fn schema(registry: &Registry) -> Value {
+    let mut definitions = Map::new();
+    let components = registry.list();
+    let mut one_of = |word: &str| {
+        let of_word = components.iter().filter(|component| component.word == word);
+        let choices: Vec<Value> = of_word.map(|component| section(component, &mut definitions)).collect();
+        if choices.is_empty() { Value::Bool(false) } else { json!({ "oneOf": choices }) }
+    };
+    let mut properties = Map::new();
+    let mut describe = |name: &str, description: &str, mut schema: Value| {
+        if let Value::Object(schema) = &mut schema {
+            schema.insert("description".into(), description.into());
+        }
+        properties.insert(name.into(), schema);
+    };
+    describe(
+        "preset",
+        "Name of the preset that this configuration starts from.",
+        json!({ "type": "string" }),
+    );
+    describe("seed", "Seed of everything random.", json!({ "type": "integer", "minimum": 0 }));
+    for (word, description) in NAMED.iter().zip([
+        "Language models, by name.",
+        "Text encoders, by name.",
+        "Critics, by name.",
+        "Trainers of critics, by name.",
+        "Planners, by name: whoever may take a seat.",
+    ]) {
+        let schema = json!({ "type": "object", "additionalProperties": one_of(word) });
+        describe(word, description, schema);
+    }
+    for (word, description) in SINGLE.iter().zip([
+        "Writes histories down in short when episodes are recorded; by default the only language model does.",
+        "The world in which episodes are played.",
+    ]) {
+        describe(word, description, one_of(word));
+    }
+    let seats = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    describe("seats", "Which planner takes which of the environment's seats.", seats);
+    describe(
+        "run",
+        "How many episodes are run, how, and within which limits.",
+        inlined("run", schema_for!(RunConfig).to_value(), &mut definitions),
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Forethought configuration",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "$defs": definitions,
+    })
+}
+
+/// A component's own schema with `kind` among its keys.
+fn section(component: &ComponentInfo, definitions: &mut Map<String, Value>) -> Value {
+    let name = format!("{}.{}", component.word, component.kind);
+    let mut schema = inlined(&name, component.schema.clone(), definitions);
+    let kind = json!({ "const": component.kind, "description": component.summary });
+    let optional = component.word == "summariser" && component.kind == DEFAULT_SUMMARISER;
+    add_kind(&mut schema, &kind, optional);
+    if let Value::Object(schema) = &mut schema {
+        schema.insert("title".into(), name.into());
+    }
+    schema
+}
+
+/// A configuration may itself be a choice of tables: each of them then takes the key.
+fn add_kind(schema: &mut Value, kind: &Value, optional: bool) {
+    let Value::Object(schema) = schema else { return };
+    let choices = ["oneOf", "anyOf"].iter().find(|keyword| schema.contains_key(**keyword));
+    if let Some(Value::Array(choices)) = choices.and_then(|keyword| schema.get_mut(*keyword)) {
+        choices.iter_mut().for_each(|choice| add_kind(choice, kind, optional));
+    }
+    schema.insert("type".into(), "object".into());
+    let mut kind = kind.clone();
+    if optional {
+        kind["default"] = kind["const"].clone();
+    }
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    properties["kind"] = kind;
+    if !optional && let Value::Array(required) = schema.entry("required").or_insert_with(|| json!([])) {
+        required.insert(0, "kind".into());
+    }
+}
+
+/// `schema` as a part of the whole: its definitions move up, under names of its own.
+fn inlined(name: &str, mut schema: Value, definitions: &mut Map<String, Value>) -> Value {
+    rename_references(&mut schema, name);
+    if let Value::Object(schema) = &mut schema {
+        schema.remove("$schema");
+        if let Some(Value::Object(own)) = schema.remove("$defs") {
+            definitions.extend(own.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+        }
+    }
+    schema
+}
+
+fn rename_references(schema: &mut Value, name: &str) {
+    match schema {
+        Value::Object(table) => {
+            if let Some(Value::String(target)) = table.get_mut("$ref")
+                && let Some(definition) = target.strip_prefix("#/$defs/")
+            {
+                *target = format!("#/$defs/{name}.{definition}");
+            }
+            table.values_mut().for_each(|value| rename_references(value, name));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| rename_references(value, name)),
+        _ => {}
+    }
+}

@@ -1,0 +1,279 @@
+//! What a configuration may say, and what is answered if it may not.
+
+use super::*;
+use crate::testing::registry;
+
+const PRESET: Preset = Preset {
+    name: "walk",
+    text: "seed = 7\n[environment]\nkind = \"corridor\"\nlength = 5\n[llm.actor]\nkind = \"parrot\"\nslip = 0.1\n",
+};
+
+/// A folder with files, and the sources that look into it.
+struct Desk {
+    folder: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Sources { presets: vec![PRESET], ..Sources::new(folder.path()) };
+        Self { folder, sources }
+    }
+    fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+    fn load(&self) -> Config {
+        Config::load(&self.sources, &registry()).unwrap_or_else(|error| panic!("{error}"))
+    }
+    /// The complaint, with this desk's folder left out.
+    fn refusal(&self) -> String {
+        let error = Config::load(&self.sources, &registry()).expect_err("this must be refused");
+        assert_eq!(error.code, forethought_api::error::Code::Config);
+        error.to_string().replace(&format!("{}/", self.folder.path().display()), "")
+    }
+    fn set(mut self, arguments: &[&str]) -> Self {
+        self.sources.set = arguments.iter().map(|argument| (*argument).into()).collect();
+        self
+    }
+}
+
+fn path(dotted: &str) -> KeyPath {
+    dotted.split('.').map(Into::into).collect()
+}
+
+fn origin(config: &Config, folder: &Path, key: &str) -> String {
+    config.document().origin(&path(key)).to_string().replace(&format!("{}/", folder.display()), "")
+}
+
+#[test]
+fn layers_lie_over_one_another_and_every_value_knows_its_own() {
+    let mut desk = Desk::new().set(&["run.concurrency=4"]);
+    desk.sources.user =
+        Some(desk.write("home/config.toml", "seed = 1\n[run]\nepisodes = 1\nfirst_task = 1\n"));
+    desk.write("forethought.toml", "preset = \"walk\"\n[run]\nepisodes = 2\nconcurrency = 2\n");
+    desk.sources.file =
+        Some(desk.write("mine/run.toml", "[run]\nconcurrency = 3\n\n[llm]\nactor.slip = 0.5\n"));
+    desk.sources.variables =
+        vec![("FORETHOUGHT__LLM__ACTOR__SLIP".into(), "0.9".into()), ("PATH".into(), "/bin".into())];
+    let config = desk.load();
+
+    assert_eq!(
+        (config.seed, config.run.first_task, config.run.episodes, config.run.concurrency),
+        (1, 1, 2, 4)
+    );
+    assert_eq!(config.llm["actor"].config["slip"], 0.9);
+    assert_eq!(config.environment.as_ref().unwrap().kind, "corridor");
+    let origin = |key| origin(&config, desk.folder.path(), key);
+    assert_eq!(origin("run.record"), "default");
+    assert_eq!(origin("environment.length"), "preset walk:4");
+    assert_eq!(origin("seed"), "home/config.toml:1");
+    assert_eq!(origin("run.first_task"), "home/config.toml:4");
+    assert_eq!(origin("run.episodes"), "forethought.toml:3");
+    assert_eq!(origin("llm.actor.slip"), "$FORETHOUGHT__LLM__ACTOR__SLIP");
+    assert_eq!(origin("run.concurrency"), "--set run.concurrency=4");
+}
+
+#[test]
+fn the_command_line_may_name_a_file_or_a_preset() {
+    let desk = Desk::new();
+    desk.write("run.toml", "seed = 3\n");
+    let load = |name: &str| {
+        let sources = desk.sources.clone().named(name);
+        sources.and_then(|sources| Config::load(&sources, &registry()))
+    };
+    assert_eq!(load("run.toml").unwrap().seed, 3);
+    assert_eq!(load("walk").unwrap().seed, 7);
+    let message = load("wlak").unwrap_err().to_string();
+    assert!(message.contains("nor a preset `wlak`; of the presets, the nearest is `walk`"), "{message}");
+    let mut desk = Desk::new();
+    desk.sources.file = Some("no/such.toml".into());
+    assert_eq!(desk.refusal(), "there is no configuration file no/such.toml");
+    desk.sources.file = None;
+    desk.sources.preset = Some("stroll".into());
+    assert_eq!(desk.refusal(), "there is no preset `stroll`; known are `walk`");
+}
+
+#[test]
+fn set_takes_toml_and_else_text() {
+    let desk = Desk::new().set(&[
+        "preset=walk",
+        "environment.map=north.txt",
+        "planner.\"a.b\"={ kind = \"echo\", llm = \"actor\", rounds = 3 }",
+        "llm.actor.api_key_env='MY KEY'",
+    ]);
+    let config = desk.load();
+    assert_eq!(config.planner["a.b"].config["rounds"], 3);
+    assert_eq!(config.llm["actor"].config["api_key_env"], "MY KEY");
+    assert_eq!(
+        desk.set(&["seed"]).refusal(),
+        "--set seed: there is no `=`; write it as --set planner.pnlc.rounds=2"
+    );
+}
+
+#[test]
+fn variables_reach_names_that_they_cannot_spell() {
+    let mut desk = Desk::new();
+    desk.write(
+        "forethought.toml",
+        "preset = \"walk\"\n[planner.Echo-twice]\nkind = \"echo\"\nllm = \"actor\"\n",
+    );
+    desk.sources.variables = vec![("FORETHOUGHT__PLANNER__ECHO_TWICE__ROUNDS".into(), "9".into())];
+    assert_eq!(desk.load().planner["Echo-twice"].config["rounds"], 9);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_file_line_and_nearest_key() {
+    for (toml, complaint) in [
+        ("\n[rnu]\nepisodes = 1\n", "forethought.toml:2: `rnu`: unknown key; the nearest is `run`"),
+        (
+            "[run]\n\nepisode = 1\n",
+            "forethought.toml:3: `run.episode`: unknown key; the nearest is `episodes`",
+        ),
+        (
+            "[planner.a]\nkind = \"echo\"\nllm = \"x\"\nround = 1\n",
+            "forethought.toml:4: `planner.a.round`: unknown key; the nearest is `rounds`",
+        ),
+        (
+            "[planner.a]\nkind = \"ecoh\"\n",
+            "forethought.toml:2: `planner.a.kind`: `ecoh` is not known here; the nearest is `echo`",
+        ),
+        (
+            "[planner]\na = { llm = \"x\" }\n",
+            "forethought.toml:2: `planner.a`: the key `kind` is missing; known are `echo`",
+        ),
+        (
+            "[planner.a]\nkind = \"echo\"\n",
+            "forethought.toml:1: `planner.a`: the key `llm` is missing (Its model, by name.)",
+        ),
+        (
+            "[planner.echo]\nkind = \"echo\"\nllm = \"x\"\n[seats]\nagent = \"ehco\"\n",
+            "forethought.toml:5: `seats.agent`: there is no [planner.ehco]; the nearest is `echo`",
+        ),
+    ] {
+        let desk = Desk::new();
+        desk.write("forethought.toml", toml);
+        assert_eq!(desk.refusal(), complaint);
+    }
+}
+
+#[test]
+fn a_wrong_type_is_refused_with_what_was_expected() {
+    let desk = Desk::new();
+    desk.write("forethought.toml", "seed = \"x\"\n[run]\nconcurrency = 0\nmax_usd = true\n");
+    let expected = [
+        "forethought.toml:1: `seed`: expected a whole number, found the text \"x\"",
+        "forethought.toml:3: `run.concurrency`: 0 is out of range: it must be at least 1",
+        "forethought.toml:4: `run.max_usd`: expected a number, found true",
+    ];
+    let mut found: Vec<_> = desk.refusal().lines().map(String::from).collect();
+    found.sort();
+    assert_eq!(found, expected);
+
+    let mut desk = Desk::new().set(&["preset=walk", "environment.length=-1"]);
+    desk.sources.variables = vec![("FORETHOUGHT__LLM__ACTOR__API_KEY_ENV".into(), "17".into())];
+    let message = desk.refusal();
+    assert!(
+        message.contains("--set environment.length=-1: `environment.length`: -1 is out of range"),
+        "{message}"
+    );
+    assert!(
+        message.contains("$FORETHOUGHT__LLM__ACTOR__API_KEY_ENV: `llm.actor.api_key_env`: expected a text"),
+        "{message}"
+    );
+}
+
+#[test]
+fn malformed_toml_is_refused_with_line_and_column() {
+    let desk = Desk::new();
+    desk.write("forethought.toml", "seed = 1\n[run]\nepisodes = = 2\n");
+    assert!(desk.refusal().starts_with("forethought.toml:3:12: not TOML: "), "{}", desk.refusal());
+    desk.write("forethought.toml", "seed = 1\nseed = 2\n");
+    assert!(desk.refusal().starts_with("forethought.toml:2:1: not TOML: "), "{}", desk.refusal());
+    desk.write("forethought.toml", "[run]\nmax_usd = inf\n");
+    assert_eq!(desk.refusal(), "`run.max_usd`: inf is not a finite number");
+}
+
+#[test]
+fn another_kind_takes_nothing_from_the_one_it_replaces() {
+    let desk = Desk::new();
+    desk.write("forethought.toml", "preset = \"walk\"\n[llm.actor]\nkind = \"phone\"\nnumber = \"110\"\n");
+    let config = desk.load();
+    assert_eq!(config.llm["actor"].kind, "phone");
+    assert!(!config.llm["actor"].config.contains_key("slip"), "slip was the parrot's");
+}
+
+#[test]
+fn a_path_is_relative_to_the_file_that_names_it() {
+    let mut desk = Desk::new();
+    let folder = desk.folder.path().to_path_buf();
+    let map = |config: Config| config.environment.unwrap().config["map"].as_str().unwrap().to_string();
+    desk.sources.file = Some(desk.write(
+        "deep/down/run.toml",
+        "preset = \"walk\"\n[environment]\nmap = \"../maps/a.txt\"\n[run]\nout = \"./out\"\n",
+    ));
+    let config = desk.load();
+    assert_eq!(*config.run.out, *folder.join("deep/down/out"));
+    assert_eq!(map(config), folder.join("deep/down/../maps/a.txt").to_string_lossy());
+    // A word of the component's own is no path; the command line counts from the current folder.
+    desk.sources.set = vec!["environment.map=straight".into()];
+    assert_eq!(map(desk.load()), "straight");
+    desk.sources.set = vec!["environment.map=b.txt".into()];
+    assert_eq!(map(desk.load()), folder.join("b.txt").to_string_lossy());
+    desk.sources.set = vec!["environment.map=/abs/c.txt".into()];
+    assert_eq!(map(desk.load()), "/abs/c.txt");
+}
+
+#[test]
+fn the_only_model_summarises() {
+    let desk = Desk::new().set(&["preset=walk"]);
+    let summariser = desk.load().summariser.unwrap();
+    assert_eq!((summariser.kind.as_str(), &summariser.config["llm"]), ("llm", &json!("actor")));
+    let desk = desk.set(&["preset=walk", "llm.other.kind=parrot"]);
+    assert!(desk.load().summariser.is_none());
+    let desk = desk.set(&["preset=walk", "llm.other.kind=parrot", "summariser.llm=other"]);
+    assert_eq!(desk.load().summariser.unwrap().kind, "llm");
+}
+
+#[test]
+fn the_resolved_configuration_is_whole_and_holds_no_secret() {
+    let mut desk = Desk::new();
+    desk.write("forethought.toml", "preset = \"walk\"\n[llm.actor]\napi_key_env = \"ACTOR_KEY\"\n");
+    desk.sources.variables = vec![("ACTOR_KEY".into(), "sk-very-secret".into())];
+    let config = desk.load();
+    let resolved = config.to_toml().unwrap();
+    assert!(resolved.contains("ACTOR_KEY") && !resolved.contains("sk-very-secret"), "{resolved}");
+    let path = desk.write("elsewhere/config.resolved.toml", &resolved);
+    let again = Config::load_resolved(&path, &registry()).unwrap();
+    assert_eq!(again.document().values(), config.document().values());
+    assert_eq!(again.run, config.run);
+}
+
+#[test]
+fn show_lists_every_leaf_and_the_defaults_of_components() {
+    let desk = Desk::new().set(&["preset=walk", "planner.a={ kind = \"echo\", llm = \"actor\" }"]);
+    let entries = desk.load().document().entries(&registry());
+    let show = |key: &str| {
+        let entry = entries.iter().find(|entry| dotted(&entry.path) == key).unwrap();
+        format!("{} ({})", entry.value, entry.origin)
+    };
+    assert_eq!(show("environment.length"), "5 (preset walk:4)");
+    assert_eq!(show("planner.a.rounds"), "2 (default)");
+    assert!(show("planner.a.llm").contains("(--set planner.a="));
+}
+
+#[test]
+fn the_schema_knows_every_component() {
+    let schema = schema(&registry());
+    let planner = &schema["properties"]["planner"]["additionalProperties"]["oneOf"];
+    let echo = planner.as_array().unwrap().iter().find(|choice| choice["title"] == "planner.echo").unwrap();
+    assert_eq!(echo["properties"]["kind"]["const"], "echo");
+    assert_eq!(echo["required"], json!(["kind", "llm"]));
+    // Definitions of components live under names of their own.
+    let text = schema.to_string();
+    assert!(text.contains("#/$defs/environment.corridor.Map"), "{text}");
+    assert!(schema["$defs"]["environment.corridor.Map"].is_object());
+}

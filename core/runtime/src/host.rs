@@ -1,0 +1,426 @@
+//! The host: builds the configured components, each once and on demand, and offers them to one another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use forethought_api::{
+    Error, Result,
+    encoder::TextEncoder,
+    environment::{Environment, EnvironmentSpec},
+    error::{Code, Context},
+    host::{Host, ModelFiles},
+    llm::LlmBackend,
+    planner::{Planner, Requirements, Summariser},
+    registry::{Component, Interface},
+    skill::Skill,
+    value::{ValueEstimator, ValueTrainer},
+};
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
+
+use crate::config::{ComponentConfig, Config, KeyPath, dotted};
+use crate::encoder_cache::CachedEncoder;
+use crate::registry::{Registry, suggestion};
+
+/// The components of one configuration.
+///
+/// Cheap to clone. The clone that a component is given knows whose it is, so that the dependencies between components
+/// are known as they arise, and one that would close a circle is refused rather than waited for.
+#[derive(Clone)]
+pub struct RuntimeHost {
+    shared: Arc<Shared>,
+    owner: Option<KeyPath>,
+}
+
+struct Shared {
+    config: Arc<Config>,
+    registry: Arc<Registry>,
+    built: Mutex<BTreeMap<KeyPath, Arc<OnceCell<Component>>>>,
+    dependencies: Mutex<BTreeMap<KeyPath, BTreeSet<KeyPath>>>,
+    caches: Mutex<BTreeMap<KeyPath, Arc<CachedEncoder>>>,
+}
+
+impl RuntimeHost {
+    /// The host of `config`'s components; builds none yet.
+    pub fn new(config: Arc<Config>, registry: Arc<Registry>) -> Self {
+        let shared = Shared {
+            config,
+            registry,
+            built: Mutex::default(),
+            dependencies: Mutex::default(),
+            caches: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), owner: None }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.shared.config
+    }
+
+    /// The components that configurations may name.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.shared.registry
+    }
+
+    /// The environment of `[environment]`.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be built.
+    pub async fn environment(&self) -> Result<Arc<dyn Environment>> {
+        self.component(&["environment"]).await
+    }
+
+    /// The summariser of `[summariser]`; without that section, the only language model at work.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be built.
+    pub async fn summariser(&self) -> Result<Arc<dyn Summariser>> {
+        self.component(&["summariser"]).await
+    }
+
+    /// The trainer of `[trainer.<name>]`.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be built.
+    pub async fn trainer(&self, name: &str) -> Result<Arc<dyn ValueTrainer>> {
+        self.component(&["trainer", name]).await
+    }
+
+    /// The component of `kind` with its default configuration: for importers and verifiers, which have no section.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be built from defaults.
+    pub async fn unconfigured<I: Interface + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
+        self.unwrap(self.create(&[I::WORD.into(), kind.into()], kind, Map::new()).await?)
+    }
+
+    /// Texts answered from each encoder's cache, and texts that it had to encode, by the encoder's name.
+    pub fn encoder_counts(&self) -> Vec<(String, (u64, u64))> {
+        let caches = self.shared.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.iter().map(|(section, cache)| (section[1].clone(), cache.counts())).collect()
+    }
+
+    /// Who takes each of the environment's seats: what `[seats]` says, or the only planner there is. `first` names a
+    /// planner for the first seat, whatever the configuration says: the agent under test.
+    ///
+    /// # Errors
+    /// A seat without a planner, or a name that is no seat or no planner.
+    pub fn seats(&self, spec: &EnvironmentSpec, first: Option<&str>) -> Result<Vec<String>> {
+        let config = &self.shared.config;
+        let known = || spec.seats.iter().map(|seat| seat.name.as_str());
+        for seat in config.seats.keys().filter(|seat| !known().any(|known| known == *seat)) {
+            let message = format!("`{}` has no such seat; {}", spec.name, suggestion(seat, known()));
+            return Err(Error::config(config.document().at(&["seats".into(), seat.clone()], message)));
+        }
+        let only = config.planner.keys().next().filter(|_| config.planner.len() == 1);
+        let assigned = spec.seats.iter().enumerate().map(|(index, seat)| {
+            let first = first.filter(|_| index == 0);
+            let planner = first.or(config.seats.get(&seat.name).or(only).map(String::as_str)).ok_or_else(|| {
+                Error::config(format!(
+                    "nobody takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a planner",
+                    seat.name, spec.name
+                ))
+            })?;
+            config.component("planner", planner).map(|_| planner.to_string())
+        });
+        assigned.collect()
+    }
+
+    /// Builds the environment, the planners of `seats` and all that these need, and checks that the needs are met.
+    ///
+    /// # Errors
+    /// The first need that is not.
+    pub async fn check(&self, seats: &[String]) -> Result<()> {
+        let spec = self.environment().await?.spec().await?;
+        for name in BTreeSet::from_iter(seats) {
+            let needs = self.planner(name.clone()).await?.requires().await?;
+            self.check_needs(&["planner".into(), name.clone()], needs, &spec).await?;
+        }
+        if self.shared.config.summariser.is_some() {
+            let needs = self.summariser().await?.requires().await?;
+            self.check_needs(&["summariser".into()], needs, &spec).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_needs(
+        &self,
+        section: &[String],
+        needs: Requirements,
+        spec: &EnvironmentSpec,
+    ) -> Result<()> {
+        let refuse = |message: String| Err(Error::config(self.shared.config.document().at(section, message)));
+        let host = self.owned_by(section);
+        for name in needs.llms {
+            let capabilities = host.llm(name.clone()).await?.capabilities().await?;
+            if needs.logprobs && !capabilities.logprobs {
+                return refuse(format!("needs log-probabilities, and [llm.{name}] offers none"));
+            }
+        }
+        for name in needs.values {
+            host.value(name).await?;
+        }
+        if needs.fork && !spec.fork {
+            return refuse(format!("needs copies of the environment, and `{}` cannot be copied", spec.name));
+        }
+        Ok(())
+    }
+
+    async fn component<I: Interface + ?Sized>(&self, section: &[&str]) -> Result<Arc<I>> {
+        let section: KeyPath = section.iter().map(|key| (*key).into()).collect();
+        let settings = self.settings(&section)?;
+        self.depend(&section)?;
+        let cell = {
+            let mut built = self.shared.built.lock().unwrap_or_else(PoisonError::into_inner);
+            built.entry(section.clone()).or_default().clone()
+        };
+        let component = cell.get_or_try_init(async || {
+            let component = self.create(&section, &settings.kind, settings.config.clone()).await?;
+            Ok::<_, Error>(match component {
+                Component::Encoder(inner) => Component::Encoder(self.cached(&section, inner)),
+                other => other,
+            })
+        });
+        self.unwrap(component.await?.clone())
+    }
+
+    /// The configuration of a section, or an error at the very key that names a section which is not there.
+    fn settings(&self, section: &[String]) -> Result<&ComponentConfig> {
+        let config = &self.shared.config;
+        let found = match section {
+            [word, name] => config.component(word, name),
+            _ => match section[0].as_str() {
+                "environment" => config.environment.as_ref(),
+                _ => config.summariser.as_ref(),
+            }
+            .ok_or_else(|| Error::config(format!("the configuration has no [{}]", dotted(section)))),
+        };
+        found.map_err(|error| match self.mention(section.last().map_or("", String::as_str)) {
+            Some(key) => Error::config(config.document().at(&key, error.message)),
+            None => error,
+        })
+    }
+
+    /// The key under which the owner's section names `name`.
+    fn mention(&self, name: &str) -> Option<KeyPath> {
+        let owner = self.owner.as_ref()?;
+        let section = self.shared.config.document().get(owner)?.as_object()?;
+        let (key, _) = section.iter().find(|(key, value)| {
+            let listed = value.as_array().is_some_and(|list| list.iter().any(|element| element == name));
+            *key != "kind" && (*value == name || listed)
+        })?;
+        Some([owner.clone(), vec![key.clone()]].concat())
+    }
+
+    /// Notes that the owner needs `section`, unless that would close a circle.
+    fn depend(&self, section: &[String]) -> Result<()> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        let mut dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = way(&dependencies, section, owner) {
+            let circle: Vec<_> = std::iter::once(owner).chain(&way).map(|section| dotted(section)).collect();
+            return Err(Error::config(format!("these need each other in a circle: {}", circle.join(" -> "))));
+        }
+        dependencies.entry(owner.clone()).or_default().insert(section.into());
+        Ok(())
+    }
+
+    async fn create(&self, section: &[String], kind: &str, config: Map<String, Value>) -> Result<Component> {
+        let registration = self.shared.registry.find(&section[0], kind)?;
+        let host = Arc::new(self.owned_by(section));
+        let built = (registration.create)(Value::Object(config), host).await;
+        built.map_err(|error| {
+            let place = self.shared.config.document().at(section, format_args!("`{kind}` cannot be built"));
+            error.context(place)
+        })
+    }
+
+    fn owned_by(&self, section: &[String]) -> Self {
+        Self { shared: self.shared.clone(), owner: Some(section.into()) }
+    }
+
+    fn cached(&self, section: &[String], inner: Arc<dyn TextEncoder>) -> Arc<CachedEncoder> {
+        let encoder = Arc::new(CachedEncoder::new(inner, CachedEncoder::DEFAULT_BYTES));
+        let mut caches = self.shared.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.insert(section.into(), encoder.clone());
+        encoder
+    }
+
+    fn unwrap<I: Interface + ?Sized>(&self, component: Component) -> Result<Arc<I>> {
+        I::unwrap(component).ok_or_else(|| {
+            Error::other(format!("a component registered as {} turned out to be something else", I::NAME))
+        })
+    }
+}
+
+/// A way along dependencies from one section to another, both included.
+fn way(all: &BTreeMap<KeyPath, BTreeSet<KeyPath>>, from: &[String], to: &[String]) -> Option<Vec<KeyPath>> {
+    if from == to {
+        return Some(vec![to.into()]);
+    }
+    // There are no circles in `all`, for none is ever let in, so this ends.
+    let next = all.get(from)?.iter().find_map(|next| way(all, next, to))?;
+    Some([vec![from.to_vec()], next].concat())
+}
+
+#[async_trait]
+impl Host for RuntimeHost {
+    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
+        self.component(&["planner", &name]).await
+    }
+    async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
+        self.component(&["encoder", &name]).await
+    }
+    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+        self.component(&["value", &name]).await
+    }
+    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
+        self.component(&["llm", &name]).await
+    }
+    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+        let mut skills = Vec::new();
+        for kind in self.shared.registry.kinds(<dyn Skill>::WORD) {
+            skills.push((kind.to_string(), self.unconfigured(kind).await?));
+        }
+        Ok(skills)
+    }
+    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
+        if request.source.starts_with("hf:") {
+            let fetched = tokio::task::spawn_blocking(move || crate::hub::fetch(&request));
+            return fetched.await.context("fetching a model")?;
+        }
+        let folder = Path::new(&request.source);
+        if !folder.is_dir() {
+            return Err(Error::new(
+                Code::NotFound,
+                format!(
+                    "there is no model folder {}; a model on the hub is written hf:owner/name",
+                    request.source
+                ),
+            ));
+        }
+        match request.required.iter().find(|file| !folder.join(file).is_file()) {
+            Some(file) => Err(Error::not_found(format!("the model folder {} has no {file}", request.source))),
+            None => Ok(folder.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    const WORLD: &str = "[environment]\nkind = \"corridor\"\n[llm.actor]\nkind = \"parrot\"\n";
+
+    fn host(toml: &str) -> RuntimeHost {
+        testing::host(&format!("{WORLD}{toml}"))
+    }
+
+    async fn refusal(toml: &str) -> String {
+        let host = host(toml);
+        let spec = host.environment().await.unwrap().spec().await.unwrap();
+        let checked = match host.seats(&spec, None) {
+            Ok(seats) => host.check(&seats).await,
+            Err(error) => Err(error),
+        };
+        checked.expect_err("this must be refused").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_component_is_built_once() {
+        let host = host("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n");
+        let (first, second) = tokio::join!(host.planner("a".into()), host.planner("a".into()));
+        assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn encoders_come_with_a_cache() {
+        let host = host("[encoder.e]\nkind = \"letters\"\n");
+        let encoder = host.encoder("e".into()).await.unwrap();
+        encoder.encode(vec!["a".into(), "b".into(), "a".into()]).await.unwrap();
+        assert_eq!(host.encoder_counts(), [("e".to_string(), (1, 2))]);
+    }
+
+    #[tokio::test]
+    async fn a_circle_of_planners_is_refused_and_shown() {
+        let circle = "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"b\"\n\
+                      [planner.b]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"a\"\n[seats]\nagent = \"a\"\n";
+        let message = refusal(circle).await;
+        assert!(message.contains("planner.b -> planner.a -> planner.b"), "{message}");
+        // Asked for both ends at once, neither waits for the other.
+        let host = host(circle);
+        let (a, b) = tokio::join!(host.planner("a".into()), host.planner("b".into()));
+        assert!(a.is_err() && b.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_reference_to_nothing_names_key_line_and_nearest_name() {
+        let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actr\"\n").await;
+        assert!(
+            message.contains(
+                "forethought.toml:7: `planner.a.llm`: there is no [llm.actr]; the nearest is `actor`"
+            ),
+            "{message}"
+        );
+        let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"c\"\n").await;
+        assert!(
+            message.contains("forethought.toml:8: `planner.a.inner`: there is no [planner.c]"),
+            "{message}"
+        );
+    }
+
+    #[tokio::test]
+    async fn needs_are_checked_before_the_first_step() {
+        let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nfork = true\n").await;
+        assert!(message.contains("`corridor` cannot be copied"), "{message}");
+        let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nlogprobs = true\n").await;
+        assert!(message.contains("[llm.actor] offers none"), "{message}");
+        let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n[seats]\nagnt = \"a\"\n").await;
+        assert!(
+            message.contains("`seats.agnt`: `corridor` has no such seat; the nearest is `agent`"),
+            "{message}"
+        );
+    }
+
+    #[tokio::test]
+    async fn seats_are_taken_by_configuration_the_only_planner_or_the_command_line() {
+        let one = "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n";
+        let two = format!("{one}[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n");
+        let seats = async |toml: &str, first| {
+            let host = host(toml);
+            let spec = host.environment().await.unwrap().spec().await.unwrap();
+            host.seats(&spec, first).map_err(|error| error.to_string())
+        };
+        assert_eq!(seats(one, None).await.unwrap(), ["a"]);
+        assert_eq!(seats(&format!("{two}[seats]\nagent = \"b\"\n"), None).await.unwrap(), ["b"]);
+        assert_eq!(seats(&two, Some("b")).await.unwrap(), ["b"]);
+        assert!(seats(&two, None).await.unwrap_err().contains("nobody takes the seat `agent`"));
+        assert!(seats(&two, Some("d")).await.unwrap_err().contains("there is no [planner.d]"));
+    }
+
+    #[tokio::test]
+    async fn local_model_folders_must_hold_what_is_required() {
+        let host = host("");
+        let folder = tempfile::tempdir().unwrap();
+        let request = ModelFiles {
+            source: folder.path().to_string_lossy().into(),
+            required: vec!["config.json".into()],
+            optional: vec![],
+        };
+        let error = host.model_files(request.clone()).await.unwrap_err();
+        assert!(error.message.contains("has no config.json"), "{error}");
+        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+        assert_eq!(host.model_files(request).await.unwrap(), folder.path());
+        let error = host.model_files(ModelFiles { source: "/no/such".into(), ..Default::default() }).await;
+        assert_eq!(error.unwrap_err().code, Code::NotFound);
+    }
+
+    #[tokio::test]
+    async fn every_skill_is_offered_by_its_kind() {
+        let skills = host("").skills().await.unwrap();
+        assert!(skills.iter().any(|(kind, _)| kind == "walking"));
+    }
+}

@@ -1,0 +1,281 @@
+//! Tiny components for this crate's own tests: a corridor to walk, a model that repeats, a planner that echoes.
+
+use std::sync::Arc;
+
+use forethought_sdk::{prelude::*, schemars, serde};
+
+use crate::config::{Config, Sources};
+use crate::host::RuntimeHost;
+use crate::registry::Registry;
+
+pub(crate) fn registry() -> Registry {
+    Registry::linked().expect("the components of this file are linked")
+}
+
+/// Reads `toml` as the `forethought.toml` of an otherwise empty world.
+pub(crate) fn config(toml: &str) -> Result<Config> {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("forethought.toml"), toml).expect("a file can be written");
+    Config::load(&Sources::new(folder.path()), &registry())
+}
+
+pub(crate) fn host(toml: &str) -> RuntimeHost {
+    let config = config(toml).unwrap_or_else(|error| panic!("{error}"));
+    RuntimeHost::new(Arc::new(config), Arc::new(registry()))
+}
+
+/// A corridor of some length.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", default, deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+struct CorridorConfig {
+    /// Steps to its end.
+    length: u32,
+    /// Its map.
+    map: Map,
+}
+
+/// A known map, or a file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", untagged)]
+#[schemars(crate = "schemars")]
+enum Map {
+    Known(Known),
+    File(ConfigPath),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", rename_all = "snake_case")]
+#[schemars(crate = "schemars")]
+enum Known {
+    Straight,
+}
+
+impl Default for CorridorConfig {
+    fn default() -> Self {
+        Self { length: 3, map: Map::Known(Known::Straight) }
+    }
+}
+
+struct Corridor;
+
+#[async_trait]
+impl Environment for Corridor {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        let seats = vec![SeatSpec { name: "agent".into(), ..SeatSpec::default() }];
+        Ok(EnvironmentSpec { name: "corridor".into(), seats, ..EnvironmentSpec::default() })
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(Self))
+    }
+    async fn reset(&self, _: Reset) -> Result<Turn> {
+        Ok(Turn::default())
+    }
+    async fn step(&self, _: Action) -> Result<Transition> {
+        Ok(Transition { terminated: true, ..Transition::default() })
+    }
+}
+
+register! {
+    interface: dyn Environment,
+    kind: "corridor",
+    summary: "a corridor with an end",
+    config: CorridorConfig,
+    new: |config: CorridorConfig, _host| async move {
+        if let Map::File(path) = &config.map {
+            std::fs::metadata(&path.0).context(format!("the map {}", path.display()))?;
+        }
+        Ok(Arc::new(Corridor) as _)
+    },
+}
+
+/// A model that repeats its last message.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", default, deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+#[derive(Default)]
+struct ParrotConfig {
+    /// Chance of a slip of the tongue.
+    slip: f64,
+    /// Environment variable that holds the key.
+    api_key_env: Option<String>,
+}
+
+struct Parrot;
+
+#[async_trait]
+impl LlmBackend for Parrot {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities { model: "parrot".into(), ..LlmCapabilities::default() })
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let text = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
+        Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], ..Completion::default() })
+    }
+}
+
+register! {
+    interface: dyn LlmBackend,
+    kind: "parrot",
+    summary: "repeats what it hears",
+    config: ParrotConfig,
+    new: |_: ParrotConfig, _host| async move { Ok(Arc::new(Parrot) as _) },
+}
+
+/// A model that asks somebody else.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+struct PhoneConfig {
+    /// Whom to call.
+    #[serde(rename = "number")]
+    _number: String,
+}
+
+register! {
+    interface: dyn LlmBackend,
+    kind: "phone",
+    summary: "asks somebody else",
+    config: PhoneConfig,
+    new: |_: PhoneConfig, _host| async move { Ok(Arc::new(Parrot) as _) },
+}
+
+/// A planner that says what its model says.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+struct EchoConfig {
+    /// Its model, by name.
+    llm: String,
+    /// A planner within, by name.
+    inner: Option<String>,
+    /// Times to think.
+    #[serde(default = "two", rename = "rounds")]
+    _rounds: u32,
+    /// Whether it wants copies of the environment.
+    #[serde(default)]
+    fork: bool,
+    /// Whether it wants log-probabilities.
+    #[serde(default)]
+    logprobs: bool,
+}
+
+fn two() -> u32 {
+    2
+}
+
+struct Echo(Requirements);
+
+#[async_trait]
+impl Planner for Echo {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(self.0.clone())
+    }
+    async fn decide(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Decision> {
+        Ok(Decision { thought: context.turn.observation.text, ..Decision::default() })
+    }
+}
+
+register! {
+    interface: dyn Planner,
+    kind: "echo",
+    summary: "says what its model says",
+    config: EchoConfig,
+    new: |config: EchoConfig, host: Arc<dyn Host>| async move {
+        if let Some(inner) = config.inner {
+            host.planner(inner).await?;
+        }
+        let EchoConfig { llm, fork, logprobs, .. } = config;
+        Ok(Arc::new(Echo(Requirements { llms: vec![llm], values: vec![], fork, logprobs })) as _)
+    },
+}
+
+/// The letters encoder has nothing to configure.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+struct LettersConfig {}
+
+struct Letters;
+
+#[async_trait]
+impl TextEncoder for Letters {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(EncoderSpec { id: "letters".into(), revision: None, dimension: 1 })
+    }
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        Matrix::new(texts.len(), 1, vec![1.0; texts.len()])
+    }
+}
+
+register! {
+    interface: dyn TextEncoder,
+    kind: "letters",
+    summary: "tells no text from another",
+    config: LettersConfig,
+    new: |_: LettersConfig, _host| async move { Ok(Arc::new(Letters) as _) },
+}
+
+/// How the llm summarises.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+struct SummaryConfig {
+    /// Its model, by name.
+    llm: String,
+}
+
+struct Short(String);
+
+#[async_trait]
+impl Summariser for Short {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { llms: vec![self.0.clone()], ..Requirements::default() })
+    }
+    async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {
+        Ok(Summary { state: context.turn.observation.text, ..Summary::default() })
+    }
+}
+
+register! {
+    interface: dyn Summariser,
+    kind: "llm",
+    summary: "keeps it short",
+    config: SummaryConfig,
+    new: |config: SummaryConfig, _host| async move { Ok(Arc::new(Short(config.llm)) as _) },
+}
+
+/// Walking has nothing to configure.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "serde", deny_unknown_fields)]
+#[schemars(crate = "schemars")]
+struct WalkingConfig {}
+
+struct Walking;
+
+#[async_trait]
+impl Skill for Walking {
+    async fn recognises(&self, text: String) -> Result<bool> {
+        Ok(text.contains("corridor"))
+    }
+    async fn thought(&self, _: SkillPrompt) -> Result<String> {
+        Ok("walk on".into())
+    }
+    async fn action(&self, _: SkillPrompt) -> Result<String> {
+        Ok("walk".into())
+    }
+    async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
+        Ok(vec!["the end is reached".into(); prompt.count])
+    }
+    async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {
+        Ok((prompt.text, "under way".into()))
+    }
+}
+
+register! {
+    interface: dyn Skill,
+    kind: "walking",
+    summary: "puts one foot before the other",
+    config: WalkingConfig,
+    new: |_: WalkingConfig, _host| async move { Ok(Arc::new(Walking) as _) },
+}
