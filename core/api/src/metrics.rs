@@ -60,7 +60,8 @@ pub fn auc(scored: &[Scored]) -> Option<f64> {
     sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
     let (mut below, mut wins, mut reached) = (0.0, 0.0, 0.0);
     for tie in sorted.chunk_by(|a, b| a.probability == b.probability) {
-        let weight = |hit: bool| tie.iter().filter(|one| one.reached == hit).map(|one| one.weight).sum::<f64>();
+        let weight =
+            |hit: bool| tie.iter().filter(|one| one.reached == hit).map(|one| one.weight).sum::<f64>();
         let (hits, misses) = (weight(true), weight(false));
         wins += hits * (below + misses / 2.0);
         below += misses;

@@ -1,0 +1,315 @@
+//! What the critic learns from: transitions over interned texts, and the goals that are put to them.
+//!
+//! # When is a goal reached?
+//! `r(s', g) = 1` iff `s'` *is* the goal state: the goal was taken from that very state, or its text is literally a
+//! text of that state (its summary or one of its outcome sentences). Never an embedding distance. Since every goal is
+//! a text of some state, one test covers both: does the text belong to `s'`?
+//!
+//! Literal identity across trajectories matters. In the two-outcome check (action a reaches G with probability .9, b
+//! with .1; half of the goals from other trajectories), counting a foreign goal of the same text as reached gives
+//! Q = (.45 + .225) / (.45 + .225 + .025) = .964 and (.05 + .025) / (.05 + .025 + .225) = .25: the figures of the
+//! design notes. Counting only same-trajectory-same-index would call another trajectory's G a failure even where this
+//! one reached G as well, and gives .45 / .70 = .643 and .05 / .30 = .167, further from the truth.
+
+use std::collections::{BTreeSet, HashMap};
+
+use forethought_sdk::prelude::*;
+use forethought_sdk::seed::{ChaCha8Rng, RngExt, SliceRandom};
+
+use crate::config::{FutureSteps, GoalConfig};
+
+/// Index of a distinct text.
+pub(crate) type TextId = u32;
+
+/// One step, its texts interned.
+#[derive(Debug, Clone)]
+pub(crate) struct Transition {
+    pub(crate) trajectory: usize,
+    pub(crate) state: TextId,
+    pub(crate) thought: TextId,
+    pub(crate) next: TextId,
+    pub(crate) terminated: bool,
+    /// Goal texts of the state before the step.
+    current: Vec<TextId>,
+    /// Goal texts of the state after the step.
+    reached: Vec<TextId>,
+}
+
+/// All trajectories as transitions over distinct texts.
+pub(crate) struct Corpus {
+    pub(crate) texts: Vec<String>,
+    transitions: Vec<Transition>,
+    /// First transition of each trajectory, and one past the last of all.
+    starts: Vec<usize>,
+    /// Every occurrence of a goal in the style that critics are asked about: the marginal of outcomes.
+    marginal: Vec<TextId>,
+}
+
+/// A (state, thought, outcome) triple of a held-out trajectory and whether its own future reached the outcome.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Triple {
+    pub(crate) state: TextId,
+    pub(crate) thought: TextId,
+    pub(crate) goal: TextId,
+    pub(crate) reached: bool,
+}
+
+/// Rows of (transition, goal) to learn from.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) states: Vec<TextId>,
+    pub(crate) thoughts: Vec<TextId>,
+    pub(crate) nexts: Vec<TextId>,
+    pub(crate) goals: Vec<TextId>,
+    /// 1 where the next state is the goal.
+    pub(crate) reached: Vec<f32>,
+    /// 1 where the episode goes on after the step.
+    pub(crate) alive: Vec<f32>,
+}
+
+#[derive(Default)]
+struct Interner(Vec<String>, HashMap<String, TextId>);
+
+impl Interner {
+    fn id(&mut self, text: &str) -> TextId {
+        if let Some(&id) = self.1.get(text) {
+            return id;
+        }
+        let id = self.0.len() as TextId;
+        self.0.push(text.to_owned());
+        self.1.insert(text.to_owned(), id);
+        id
+    }
+}
+
+impl Corpus {
+    /// Interns `trajectories`. With `shuffle`, goal texts are permuted between trajectories first.
+    pub(crate) fn new(
+        trajectories: &[Trajectory],
+        goals: &GoalConfig,
+        shuffle: Option<&mut ChaCha8Rng>,
+    ) -> Result<Self> {
+        let mut interner = Interner::default();
+        let mut transitions = Vec::new();
+        let mut starts = vec![0];
+        for (trajectory, recorded) in trajectories.iter().enumerate() {
+            for (index, step) in recorded.steps.iter().enumerate() {
+                let place = || format!("episode {}, step {index}", recorded.episode);
+                if step.state.trim().is_empty() {
+                    return Err(Error::input(format!(
+                        "{}: the state summary is empty; a critic learns from summaries, so collect or import with a summariser",
+                        place()
+                    )));
+                }
+                let following = recorded.steps.get(index + 1).map(|next| next.state.as_str());
+                let next = match (step.next_state.as_str(), following) {
+                    ("", Some(state)) => state,
+                    // Nothing is bootstrapped from a terminal state, so its summary may be missing.
+                    ("", None) if step.terminated => step.state.as_str(),
+                    ("", None) => {
+                        return Err(Error::input(format!(
+                            "{}: next_state is empty, and neither a following step nor an ended episode makes up for it",
+                            place()
+                        )));
+                    }
+                    (state, _) => state,
+                };
+                let mut reached = Vec::new();
+                if goals.use_states_as_goals && !step.next_state.is_empty() {
+                    reached.push(interner.id(&step.next_state));
+                }
+                if goals.use_outcomes_as_goals {
+                    let outcomes = step.outcomes.iter().filter(|outcome| !outcome.is_empty());
+                    reached.extend(outcomes.map(|outcome| interner.id(outcome)));
+                }
+                transitions.push(Transition {
+                    trajectory,
+                    state: interner.id(&step.state),
+                    thought: interner.id(&step.thought),
+                    next: interner.id(next),
+                    terminated: step.terminated,
+                    current: Vec::new(),
+                    reached,
+                });
+            }
+            starts.push(transitions.len());
+        }
+        let outcomes: BTreeSet<&str> = if goals.use_outcomes_as_goals {
+            trajectories
+                .iter()
+                .flat_map(|one| &one.steps)
+                .flat_map(|step| &step.outcomes)
+                .map(String::as_str)
+                .collect()
+        } else {
+            BTreeSet::new()
+        };
+        let mut corpus = Self { texts: interner.0, transitions, starts, marginal: Vec::new() };
+        if let Some(rng) = shuffle {
+            corpus.shuffle(rng);
+        }
+        let everything = corpus.transitions.iter().flat_map(|one| one.reached.iter().copied());
+        // Without outcome sentences there is only one style of goal: the summaries.
+        corpus.marginal = everything
+            .filter(|&goal| outcomes.is_empty() || outcomes.contains(corpus.texts[goal as usize].as_str()))
+            .collect();
+        if corpus.marginal.is_empty() {
+            return Err(Error::input(
+                "no step names an outcome: goals come from Step.outcomes and Step.next_state, as allowed by goals.use_*_as_goals",
+            ));
+        }
+        for index in 0..corpus.transitions.len() {
+            let trajectory = corpus.transitions[index].trajectory;
+            corpus.transitions[index].current = if index > corpus.starts[trajectory] {
+                corpus.transitions[index - 1].reached.clone()
+            } else if goals.use_states_as_goals {
+                vec![corpus.transitions[index].state]
+            } else {
+                Vec::new()
+            };
+        }
+        Ok(corpus)
+    }
+
+    /// Permutes goal texts between trajectories, among steps at the same distance from the end: a purchase stays at
+    /// the end of an episode, but of a random one. Which outcome followed which thought then says nothing, and all
+    /// else (texts, lengths, how often each goal occurs and when) is as before.
+    fn shuffle(&mut self, rng: &mut ChaCha8Rng) {
+        let longest = self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        for distance in 1..=longest {
+            let steps: Vec<usize> = self
+                .starts
+                .windows(2)
+                .filter(|pair| pair[1] - pair[0] >= distance)
+                .map(|pair| pair[1] - distance)
+                .collect();
+            let mut goals: Vec<_> =
+                steps.iter().map(|&step| std::mem::take(&mut self.transitions[step].reached)).collect();
+            goals.shuffle(rng);
+            for (step, goals) in steps.into_iter().zip(goals) {
+                self.transitions[step].reached = goals;
+            }
+        }
+    }
+
+    /// How many trajectories there are.
+    pub(crate) fn trajectories(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// How many transitions there are.
+    pub(crate) fn transitions(&self) -> usize {
+        self.transitions.len()
+    }
+
+    /// Steps of one trajectory.
+    pub(crate) fn steps(&self, trajectory: usize) -> std::ops::Range<usize> {
+        self.starts[trajectory]..self.starts[trajectory + 1]
+    }
+
+    /// Held-out triples: for each step of `trajectories`, `per_step` goals from the marginal of all outcomes, not from
+    /// the own future, labelled by whether the own future holds them.
+    pub(crate) fn triples(
+        &self,
+        trajectories: &[usize],
+        per_step: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Triple> {
+        let mut triples = Vec::new();
+        for &trajectory in trajectories {
+            let steps = self.steps(trajectory);
+            for index in steps.clone() {
+                let step = &self.transitions[index];
+                for _ in 0..per_step {
+                    let goal = self.marginal[rng.random_range(0..self.marginal.len())];
+                    let reached =
+                        self.transitions[index..steps.end].iter().any(|later| later.reached.contains(&goal));
+                    triples.push(Triple { state: step.state, thought: step.thought, goal, reached });
+                }
+            }
+        }
+        triples
+    }
+}
+
+/// Draws batches from the trajectories that are trained on.
+pub(crate) struct Sampler<'a> {
+    corpus: &'a Corpus,
+    goals: &'a GoalConfig,
+    gamma: f64,
+    /// Transitions trained on.
+    pool: Vec<usize>,
+}
+
+impl<'a> Sampler<'a> {
+    pub(crate) fn new(corpus: &'a Corpus, trajectories: &[usize], goals: &'a GoalConfig, gamma: f64) -> Self {
+        let pool = trajectories.iter().flat_map(|&trajectory| corpus.steps(trajectory)).collect();
+        Self { corpus, goals, gamma, pool }
+    }
+
+    pub(crate) fn batch(&self, transitions: usize, goals_each: usize, rng: &mut ChaCha8Rng) -> Batch {
+        let mut batch = Batch::default();
+        for _ in 0..transitions {
+            let index = self.pool[rng.random_range(0..self.pool.len())];
+            let step = &self.corpus.transitions[index];
+            for _ in 0..goals_each {
+                let goal = self.goal(index, rng);
+                batch.states.push(step.state);
+                batch.thoughts.push(step.thought);
+                batch.nexts.push(step.next);
+                batch.goals.push(goal);
+                batch.reached.push(if step.reached.contains(&goal) { 1.0 } else { 0.0 });
+                batch.alive.push(if step.terminated { 0.0 } else { 1.0 });
+            }
+        }
+        batch
+    }
+
+    /// A goal by the mixture. Where the chosen source has none (a first state without a summary), another
+    /// trajectory's goal takes its place.
+    fn goal(&self, index: usize, rng: &mut ChaCha8Rng) -> TextId {
+        let GoalConfig { current, future, other, .. } = *self.goals;
+        let draw = rng.random::<f64>() * (current + future + other);
+        let own = if draw < current {
+            pick(&self.corpus.transitions[index].current, rng)
+        } else if draw < current + future {
+            pick(&self.corpus.transitions[self.future(index, rng)].reached, rng)
+        } else {
+            None
+        };
+        own.unwrap_or_else(|| self.other(index, rng))
+    }
+
+    /// A step of the own future, this one included. The geometric law is cut at the end of the trajectory and
+    /// renormalised; clipping instead would pile the mass of all later steps on the last one.
+    fn future(&self, index: usize, rng: &mut ChaCha8Rng) -> usize {
+        let end = self.corpus.steps(self.corpus.transitions[index].trajectory).end;
+        let left = end - index;
+        match self.goals.future_steps {
+            FutureSteps::Geometric if self.gamma < 1.0 => {
+                let mass = 1.0 - self.gamma.powi(left as i32);
+                let ahead = (1.0 - rng.random::<f64>() * mass).ln() / self.gamma.ln();
+                index + (ahead as usize).min(left - 1)
+            }
+            _ => index + rng.random_range(0..left),
+        }
+    }
+
+    /// A goal of another trajectory. Trying again is bounded, for data in which only one trajectory has goals.
+    fn other(&self, index: usize, rng: &mut ChaCha8Rng) -> TextId {
+        let own = self.corpus.transitions[index].trajectory;
+        for _ in 0..64 {
+            let other = &self.corpus.transitions[self.pool[rng.random_range(0..self.pool.len())]];
+            if other.trajectory != own
+                && let Some(goal) = pick(&other.reached, rng)
+            {
+                return goal;
+            }
+        }
+        self.corpus.marginal[rng.random_range(0..self.corpus.marginal.len())]
+    }
+}
+
+fn pick(goals: &[TextId], rng: &mut ChaCha8Rng) -> Option<TextId> {
+    (!goals.is_empty()).then(|| goals[rng.random_range(0..goals.len())])
+}

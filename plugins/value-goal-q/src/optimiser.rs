@@ -1,0 +1,55 @@
+//! AdamW: fused on the CPU, candle's own elsewhere.
+
+use std::cell::RefCell;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Var};
+use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+
+use crate::kernel::AdamStep;
+use crate::network::Network;
+
+/// AdamW over the weights of three networks.
+pub(crate) enum Optimiser {
+    /// One pass over the weights, in place.
+    Fused { moments: [(Vec<f32>, Vec<f32>); 3], learning_rate: f32, weight_decay: f32, step: i32 },
+    /// For devices other than the CPU.
+    Candle(AdamW),
+}
+
+impl Optimiser {
+    pub(crate) fn new(networks: [&Network; 3], learning_rate: f64, weight_decay: f64) -> Result<Self> {
+        if networks[0].weights().device().is_cpu() {
+            let moments = networks.map(|network| {
+                let zeros = vec![0.0; network.weights().elem_count()];
+                (zeros.clone(), zeros)
+            });
+            let (learning_rate, weight_decay) = (learning_rate as f32, weight_decay as f32);
+            return Ok(Self::Fused { moments, learning_rate, weight_decay, step: 0 });
+        }
+        let variables = networks.iter().map(|network| Var::from_tensor(network.weights()));
+        let parameters = ParamsAdamW { lr: learning_rate, weight_decay, ..ParamsAdamW::default() };
+        Ok(Self::Candle(AdamW::new(variables.collect::<Result<_>>()?, parameters)?))
+    }
+
+    /// Moves the weights of the networks, given in the order of [`Optimiser::new`], against their gradients.
+    pub(crate) fn step(&mut self, networks: [&Network; 3], gradients: &GradStore) -> Result<()> {
+        match self {
+            Self::Candle(adamw) => adamw.step(gradients),
+            Self::Fused { moments, learning_rate, weight_decay, step } => {
+                *step += 1;
+                for (network, (first, second)) in networks.into_iter().zip(moments) {
+                    let Some(gradient) = network.take_gradient() else { continue };
+                    network.weights().inplace_op1(&AdamStep {
+                        gradient: &gradient,
+                        moments: RefCell::new((first, second)),
+                        learning_rate: *learning_rate,
+                        weight_decay: *weight_decay,
+                        step: *step,
+                    })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
