@@ -18,6 +18,7 @@ mod testing;
 pub mod budget;
 pub mod cancel;
 mod clock;
+pub mod critic;
 pub mod effects;
 pub mod episode;
 pub mod events;
