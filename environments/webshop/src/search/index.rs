@@ -172,17 +172,22 @@ impl Index {
         query::search(self, query, k)
     }
 
-    /// Documents with `term`, or `None`.
-    pub(super) fn postings(&self, term: &str) -> Option<Postings<'_>> {
-        let number = *self.terms.get(term)? as usize;
+    /// The number of `term`, if any document has it.
+    pub(super) fn number(&self, term: &str) -> Option<u32> {
+        self.terms.get(term).copied()
+    }
+
+    /// Documents with term `number`.
+    pub(super) fn postings(&self, number: u32) -> Postings<'_> {
+        let number = number as usize;
         let range = self.starts[number] as usize..self.starts[number + 1] as usize;
-        Some(Postings {
+        Postings {
             documents: &self.posted[range.clone()],
             frequencies: &self.frequencies[range],
             peak: self.peaks[number],
             large: &self.large,
             start: self.starts[number],
-        })
+        }
     }
 }
 

@@ -114,19 +114,19 @@ pub(super) fn search(index: &Index, query: &str, k: usize) -> Vec<Hit> {
 
 /// The query's terms that the index knows, in the query's order.
 fn terms<'a>(index: &'a Index, query: &str) -> Vec<Term<'a>> {
-    let mut counts: Vec<(String, u32)> = Vec::new();
-    for term in tokenizer::tokens(query).filter_map(analyzer::term) {
-        match counts.iter_mut().find(|(known, _)| *known == term) {
+    let mut counts: Vec<(u32, u32)> = Vec::new();
+    for number in tokenizer::tokens(query).filter_map(analyzer::term).filter_map(|term| index.number(&term)) {
+        match counts.iter_mut().find(|(known, _)| *known == number) {
             Some((_, count)) => *count += 1,
-            None => counts.push((term, 1)),
+            None => counts.push((number, 1)),
         }
     }
-    let known = counts.into_iter().filter_map(|(term, count)| {
-        let postings = index.postings(&term)?;
+    let known = counts.into_iter().map(|(number, count)| {
+        let postings = index.postings(number);
         let (all, with) = (f64::from(index.documents), postings.documents.len() as f64);
         let rarity = (1.0 + (all - with + 0.5) / (with + 0.5)).ln() as f32;
         let weight = count as f32 * rarity;
-        Some(Term { bound: score(weight, postings.peak), weight, postings, at: 0 })
+        Term { bound: score(weight, postings.peak), weight, postings, at: 0 }
     });
     known.collect()
 }
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn frequencies_above_a_byte_count_in_full() {
         let index = Index::build(&shop(vec!["red ".repeat(255), "red ".repeat(3000), "blue".into()]));
-        let postings = index.postings("red").expect("indexed");
+        let postings = index.postings(index.number("red").expect("indexed"));
         assert_eq!((postings.frequency(0), postings.frequency(1)), (3000, 255));
         assert_eq!(index.search("red", 2), exhaustive(&index, "red", 2));
     }
@@ -328,7 +328,7 @@ mod tests {
                 prop_assert!(hit.product < 2 && hit.score >= 0.0);
             }
             for term in super::super::analyze(&text.to_lowercase()) {
-                prop_assert!(!term.is_empty() && index.postings(&term).is_some());
+                prop_assert!(!term.is_empty() && index.number(&term).is_some());
             }
         }
     }

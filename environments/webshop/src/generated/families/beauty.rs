@@ -4,17 +4,17 @@ use super::{Department, Dimension, Family, pick, run};
 
 const SCENT: Dimension = pick(
     "scent",
-    "lavender, rose, eucalyptus, citrus, sandalwood, vanilla, green tea, coconut, jasmine, mint",
+    "lavender, rose, eucalyptus, citrus, amber musk, vanilla, green tea, coconut, jasmine, mint",
     3,
     6,
 );
 const SHADE: Dimension =
     pick("color", "ivory, porcelain, beige, honey, caramel, chestnut, mocha, espresso, almond, amber", 4, 8);
 const BRIGHT: Dimension =
-    pick("color", "cherry, coral, rosewood, nude, plum, berry, mauve, crimson, peach, fuchsia, wine", 4, 8);
+    pick("color", "cherry, coral, brick, nude, plum, berry, mauve, crimson, peach, fuchsia, wine", 4, 8);
 const PLASTIC: Dimension = pick("color", "black, white, pink, lilac, teal, gold, silver, mint", 4, 7);
 const LIQUID: Dimension = run("size", "1 fl oz, 2 fl oz, 4 fl oz, 8 fl oz, 12 fl oz, 16 fl oz", 2, 4);
-const PACK: Dimension = run("size", "pack of 1, pack of 2, pack of 3, pack of 6", 2, 4);
+const PACK: Dimension = run("size", "1 pack, 2 pack, 3 pack, 6 pack", 2, 4);
 
 pub(super) static BEAUTY: Department = Department {
     name: "beauty",
@@ -27,7 +27,7 @@ pub(super) static BEAUTY: Department = Department {
             attributes: "fragrance free, cruelty free, oil free, anti aging, non greasy, dermatologist tested, vegan, \
                          +hyaluronic acid, +green tea, +vitamin c, +shea butter, +coconut oil",
             materials: "a light lotion, a rich cream, a water gel",
-            options: &[LIQUID, pick("style", "day, night, day and night", 2, 3)],
+            options: &[LIQUID, pick("style", "daily, overnight, travel", 2, 3)],
             price: (8, 65),
         },
         Family {
@@ -90,7 +90,7 @@ pub(super) static BEAUTY: Department = Department {
             attributes: "foldable, lightweight, ionic, low noise, fast drying, energy saving, +diffuser nozzle, \
                          +cool shot, +ceramic coating, +dual voltage, +hanging loop",
             materials: "matte plastic, tempered nylon, brushed alloy",
-            options: &[PLASTIC, pick("style", "standard, travel, salon", 2, 3)],
+            options: &[PLASTIC, pick("style", "classic, travel, salon", 2, 3)],
             price: (19, 160),
         },
         Family {
@@ -144,7 +144,7 @@ pub(super) static BEAUTY: Department = Department {
             attributes: "alcohol free, long lasting, vegan, travel size, cruelty free, hand blended, +roll on applicator, \
                          +glass bottle, +floral notes, +woody notes, +musk base",
             materials: "a jojoba base, a fractionated base, an almond base",
-            options: &[SCENT, run("size", "0.17 fl oz, 0.34 fl oz, 0.5 fl oz, 1 fl oz", 2, 3)],
+            options: &[SCENT, run("size", "5 ml, 10 ml, 15 ml, 30 ml", 2, 3)],
             price: (11, 75),
         },
     ],

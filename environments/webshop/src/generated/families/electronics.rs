@@ -38,7 +38,7 @@ pub(super) static ELECTRONICS: Department = Department {
             attributes: "shock proof, scratch resistant, slim fit, non yellowing, biodegradable, drop tested, \
                          +wireless charging, +card slot, +ring stand, +camera cover, +raised bezels",
             materials: "clear tpu, aramid fiber, vegan leather",
-            options: &[COLORS, pick("style", "standard, plus, pro, pro max, mini, ultra", 3, 5)],
+            options: &[COLORS, pick("style", "classic, plus, pro, mini, ultra", 3, 5)],
             price: (8, 55),
         },
         Family {
@@ -56,7 +56,7 @@ pub(super) static ELECTRONICS: Department = Department {
             attributes: "hot swappable, spill resistant, fully programmable, low profile, rechargeable, quiet, \
                          +rgb backlight, +wrist rest, +volume knob, +pbt keycaps, +detachable cable",
             materials: "brushed aluminum, acrylic, abs plastic",
-            options: &[COLORS, pick("style", "red switch, blue switch, brown switch, silent switch", 2, 4)],
+            options: &[COLORS, pick("style", "linear, tactile, clicky, silent", 2, 4)],
             price: (32, 240),
         },
         Family {
@@ -74,7 +74,7 @@ pub(super) static ELECTRONICS: Department = Department {
             attributes: "weather proof, motion activated, easy install, solar powered, high definition, battery powered, \
                          +night vision, +two way audio, +cloud storage, +pan and tilt, +human detection",
             materials: "sealed plastic, die cast metal, tempered glass",
-            options: &[COLORS, run("size", "1 camera, 2 cameras, 3 cameras, 4 cameras", 2, 3)],
+            options: &[COLORS, run("size", "1 pack, 2 pack, 3 pack, 4 pack", 2, 3)],
             price: (28, 260),
         },
         Family {
@@ -110,7 +110,7 @@ pub(super) static ELECTRONICS: Department = Department {
             attributes: "high resolution, low noise, portable, dust sealed, short throw, ceiling mountable, \
                          +auto focus, +keystone correction, +built in speakers, +dual band wifi, +carry bag",
             materials: "vented plastic, satin alloy, fabric panels",
-            options: &[COLORS, pick("style", "720p, 1080p, 4k, 1080p bundle", 2, 3)],
+            options: &[COLORS, pick("style", "720p, 1080p, 1440p, 4k", 2, 3)],
             price: (70, 590),
         },
         Family {
@@ -119,7 +119,7 @@ pub(super) static ELECTRONICS: Department = Department {
             attributes: "noise isolating, lightweight, plug and play, sweat resistant, low latency, foldable, \
                          +surround sound, +detachable microphone, +rgb lights, +inline controls, +gel cushions",
             materials: "steel and leatherette, nylon and mesh, aluminum and velour",
-            options: &[COLORS, pick("style", "wired, wireless, hybrid", 2, 3)],
+            options: &[COLORS, pick("style", "corded, cordless, hybrid", 2, 3)],
             price: (24, 210),
         },
         Family {

@@ -8,9 +8,9 @@ const COLORS: Dimension = pick(
     4,
     8,
 );
-const CLOTHES: Dimension = run("size", "x-small, small, medium, large, x-large, xx-large, 3x-large", 3, 6);
-const MEN_SHOES: Dimension = run("size", "7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5, 11, 11.5, 12, 13", 5, 9);
-const WOMEN_SHOES: Dimension = run("size", "5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 11", 5, 9);
+const CLOTHES: Dimension = run("size", "xs, small, medium, large, xl, xxl, 3xl", 3, 6);
+const MEN_SHOES: Dimension = run("size", "6, 7, 8, 9, 10, 11, 12, 13, 14, 15", 4, 7);
+const WOMEN_SHOES: Dimension = run("size", "4, 5, 6, 7, 8, 9, 10, 11, 12", 4, 7);
 const FIT: Dimension = pick("fit type", "slim, regular, relaxed, tall", 2, 3);
 
 pub(super) static FASHION: Department = Department {
@@ -57,7 +57,7 @@ pub(super) static FASHION: Department = Department {
         Family {
             query: "men's hiking pants",
             path: "Clothing, Shoes & Jewelry › Men › Clothing › Pants",
-            attributes: "water resistant, quick drying, convertible, machine washable, wind proof, tear resistant, \
+            attributes: "water resistant, quick drying, convertible, machine washable, wind proof, rip stop, \
                          +elastic waist, +zippered pockets, +reinforced knees, +sun protection, +drawstring hem",
             materials: "ripstop nylon, brushed twill, recycled polyester",
             options: &[COLORS, CLOTHES],
@@ -123,7 +123,7 @@ pub(super) static FASHION: Department = Department {
             attributes: "moisture wicking, seamless, machine washable, odor resistant, knee high, blister free, \
                          +arch support, +cushioned heel, +reinforced toe, +ribbed top",
             materials: "merino blend, alpaca blend, lambswool blend",
-            options: &[COLORS, run("size", "small, medium, large, x-large", 2, 4)],
+            options: &[COLORS, run("size", "small, medium, large, xl", 2, 4)],
             price: (9, 40),
         },
         Family {

@@ -8,7 +8,7 @@ const COLORS: Dimension = pick(
     4,
     8,
 );
-const BED: Dimension = run("size", "twin, full, queen, king, california king", 2, 5);
+const BED: Dimension = run("size", "twin, full, queen, king", 2, 4);
 
 pub(super) static GARDEN: Department = Department {
     name: "garden",
@@ -75,7 +75,7 @@ pub(super) static GARDEN: Department = Department {
             attributes: "height adjustable, easy assemble, stackable, easy clean, heavy duty, mid century, +swivel seat, \
                          +footrest ring, +padded back, +steel frame, +floor protectors",
             materials: "pu upholstery, bent plywood, woven rope",
-            options: &[COLORS, pick("size", "set of 1, set of 2, set of 3, set of 4", 2, 3)],
+            options: &[COLORS, pick("size", "single, set of two, set of three, set of four", 2, 3)],
             price: (58, 320),
         },
         Family {
@@ -93,7 +93,7 @@ pub(super) static GARDEN: Department = Department {
             attributes: "machine washable, mildew resistant, quick drying, odorless, fade resistant, eco friendly, \
                          +weighted hem, +rust proof grommets, +matching hooks, +snap in liner",
             materials: "waffle polyester, cotton duck, hemp",
-            options: &[COLORS, run("size", "36 x 72, 54 x 78, 60 x 72, 72 x 72, 72 x 84", 2, 4)],
+            options: &[COLORS, run("size", "36 x 70, 54 x 78, 60 x 72, 71 x 74, 73 x 84", 2, 4)],
             price: (12, 58),
         },
         Family {
@@ -129,7 +129,7 @@ pub(super) static GARDEN: Department = Department {
             attributes: "machine washable, double sided, exquisite, super soft, fade resistant, hand embroidered, \
                          +hidden zipper, +tassel trim, +piped edges, +geometric pattern",
             materials: "corduroy, velvet, linen weave",
-            options: &[COLORS, run("size", "12 x 20, 16 x 16, 18 x 18, 20 x 20, 24 x 24", 2, 4)],
+            options: &[COLORS, run("size", "12 x 21, 14 x 36, 16 x 24, 18 x 30, 20 x 40", 2, 4)],
             price: (9, 52),
         },
         Family {
@@ -138,7 +138,7 @@ pub(super) static GARDEN: Department = Department {
             attributes: "wall mounted, easy install, heavy duty, rustic, moisture proof, space saving, \
                          +towel bar, +hidden brackets, +raised edge, +key hooks, +corner fit",
             materials: "paulownia, acacia, tempered glass",
-            options: &[COLORS, pick("size", "set of 1, set of 2, set of 3, set of 5", 2, 3)],
+            options: &[COLORS, pick("size", "single, set of two, set of three, set of five", 2, 3)],
             price: (16, 105),
         },
     ],

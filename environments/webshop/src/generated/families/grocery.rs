@@ -3,26 +3,21 @@
 use super::{Department, Dimension, Family, pick, run};
 
 const WEIGHT: Dimension = run("size", "4 ounce, 6 ounce, 8 ounce, 12 ounce, 1 pound, 2 pound, 5 pound", 2, 5);
-const PACK: Dimension =
-    run("size", "pack of 1, pack of 2, pack of 4, pack of 6, pack of 12, pack of 24", 2, 5);
+const PACK: Dimension = run("size", "1 pack, 2 pack, 4 pack, 6 pack, 12 pack, 24 pack", 2, 5);
 const SWEET: Dimension = pick(
     "flavor",
-    "vanilla, dark chocolate, peanut butter, salted caramel, strawberry, blueberry, banana, coconut, cinnamon, maple",
+    "vanilla, dark chocolate, peanut butter, salted caramel, strawberry, cherry pie, banana, coconut, cinnamon, maple",
     3,
     7,
 );
 const SAVORY: Dimension = pick(
     "flavor",
-    "sea salt, barbecue, sour cream, jalapeno, ranch, white cheddar, rosemary, garlic, chili lime",
+    "sea salt, barbecue, sour cream, jalapeno, ranch, white cheddar, truffle, garlic, chili lime",
     3,
     7,
 );
-const FRUIT: Dimension = pick(
-    "flavor",
-    "lemon, raspberry, mango, peach, cherry, watermelon, grapefruit, pineapple, apple, lime",
-    3,
-    7,
-);
+const FRUIT: Dimension =
+    pick("flavor", "lemon, raspberry, mango, peach, cherry, watermelon, guava, pineapple, apple, lime", 3, 7);
 
 pub(super) static GROCERY: Department = Department {
     name: "grocery",
@@ -112,7 +107,7 @@ pub(super) static GROCERY: Department = Department {
                          sugar free, +resealable bag, +cracked pepper",
             materials: "top round, brisket, sirloin tips",
             options: &[
-                pick("flavor", "original, teriyaki, peppered, sweet heat, honey bourbon, jalapeno", 2, 5),
+                pick("flavor", "original, teriyaki, smokehouse, sweet heat, honey bourbon, jalapeno", 2, 5),
                 WEIGHT,
             ],
             price: (9, 58),
@@ -123,7 +118,7 @@ pub(super) static GROCERY: Department = Department {
             attributes: "zero calorie, sugar free, sodium free, caffeinated, non gmo, kosher, naturally flavored, bpa free, \
                          +electrolytes, +added vitamins, +real juice",
             materials: "spring water, filtered water, mineral water",
-            options: &[FRUIT, run("size", "pack of 6, pack of 8, pack of 12, pack of 24", 2, 4)],
+            options: &[FRUIT, run("size", "6 pack, 8 pack, 12 pack, 24 pack", 2, 4)],
             price: (6, 34),
         },
         Family {

@@ -82,10 +82,53 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::fuzzy::Words;
+    use crate::product::{Goal, GoalOptions, Product};
+    use crate::reward::reward;
+
+    /// Whether buying `bought` counts where `wanted` was asked for.
+    fn counts(bought: &str, (name, wanted): (&str, &str)) -> bool {
+        let options = GoalOptions::Pairs(vec![(name.into(), wanted.into())]);
+        let goal = Goal { options, ..Goal::default() };
+        // The reward does not look at the name of what was bought.
+        reward(&Product::default(), &goal, 1.0, &[(String::new(), bought.into())]).r_option == Some(1.0)
+    }
+
+    /// Rewards compare by similarity, so that values must not resemble each other.
+    #[test]
+    fn the_reward_tells_all_values_apart() {
+        let mut alike = Vec::new();
+        for (_, Family { query, options, .. }) in (0..FAMILIES).map(family) {
+            let values = |dimension: &'static Dimension| {
+                entries(dimension.values).into_iter().map(|value| (dimension.name, value))
+            };
+            let all: Vec<_> = options.iter().flat_map(values).collect();
+            let pairs = all.iter().flat_map(|bought| all.iter().map(move |wanted| (bought, wanted)));
+            let wrong = pairs.filter(|(bought, wanted)| counts(bought.1, **wanted) != (bought == wanted));
+            alike.extend(wrong.map(|(bought, wanted)| format!("{query}: {bought:?} for {wanted:?}")));
+        }
+        assert!(alike.is_empty(), "{}", alike.join("\n"));
+    }
+
+    #[test]
+    fn the_reward_tells_all_attributes_apart() {
+        let mut alike = Vec::new();
+        for (_, Family { query, attributes, .. }) in (0..FAMILIES).map(family) {
+            let phrases: Vec<&str> =
+                entries(attributes).iter().map(|entry| entry.trim_start_matches('+')).collect();
+            for (number, one) in phrases.iter().enumerate() {
+                let similar = |other: &&&str| Words::new(one).token_set_ratio(&Words::new(other)) > 85;
+                alike.extend(
+                    phrases[..number].iter().filter(similar).map(|other| format!("{query}: {one}, {other}")),
+                );
+            }
+        }
+        assert!(alike.is_empty(), "{}", alike.join("\n"));
+    }
 
     #[test]
     fn every_family_is_well_stocked() {
-        assert!(FAMILIES >= 60);
+        const { assert!(FAMILIES >= 60) };
         let mut queries = HashSet::new();
         for (department, family) in (0..FAMILIES).map(family) {
             let query = family.query;
