@@ -1,0 +1,144 @@
+//! Digests of files, and the record of which files of a snapshot were found sound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use forethought_api::{Result, error::Context};
+use serde::{Deserialize, Serialize};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+/// What an etag of the hub says of a file's content, in lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Digest {
+    /// Of a large file: its content's SHA-256.
+    Sha256(String),
+    /// Of a small file: its hash as a git blob.
+    GitBlob(String),
+}
+
+impl Digest {
+    /// The digest that an etag stands for; `None` where it is none.
+    pub(super) fn parse(etag: &str) -> Option<Self> {
+        let hex = etag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        match etag.len() {
+            64 if hex => Some(Self::Sha256(etag.to_owned())),
+            40 if hex => Some(Self::GitBlob(etag.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The digest of the same kind of the file at `path`.
+    pub(super) fn of_file(&self, path: &Path) -> Result<Self> {
+        let reading = || format!("reading {}", path.display());
+        let mut file = File::open(path).context(reading())?;
+        let digest = match self {
+            Self::Sha256(_) => hash(Sha256::new(), &mut file).map(Self::Sha256),
+            Self::GitBlob(_) => {
+                let size = file.metadata().context(reading())?.len();
+                hash(Sha1::new_with_prefix(format!("blob {size}\0")), &mut file).map(Self::GitBlob)
+            }
+        };
+        digest.context(reading())
+    }
+}
+
+fn hash(mut hasher: impl sha2::Digest, file: &mut File) -> std::io::Result<String> {
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What is known of a snapshot's files, kept beside the cache.
+///
+/// Hashing hundreds of megabytes at every start would be slow, so a file whose size and time of change are those of
+/// the last verification counts as verified. Anything else is hashed again.
+#[derive(Debug)]
+pub(super) struct Record {
+    path: PathBuf,
+    known: Known,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known {
+    files: BTreeMap<String, Verified>,
+    absent: BTreeSet<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Verified {
+    digest: Digest,
+    size: u64,
+    modified_ns: u128,
+}
+
+impl Record {
+    /// The record at `path`; empty where there is none. It only saves work, so an unreadable one is as good as none.
+    pub(super) fn open(path: PathBuf) -> Self {
+        let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self { path, known: known.unwrap_or_default() }
+    }
+
+    /// The digest that the file had when it was verified.
+    pub(super) fn digest(&self, name: &str) -> Option<Digest> {
+        self.known.files.get(name).map(|verified| verified.digest.clone())
+    }
+
+    /// Whether the file at `path` is untouched since it was verified.
+    pub(super) fn holds(&self, name: &str, path: &Path) -> Result<bool> {
+        let Some(verified) = self.known.files.get(name) else { return Ok(false) };
+        Ok(stamp(path)? == (verified.size, verified.modified_ns))
+    }
+
+    pub(super) fn note_sound(&mut self, name: &str, path: &Path, digest: Digest) -> Result<()> {
+        let (size, modified_ns) = stamp(path)?;
+        self.known.absent.remove(name);
+        self.known.files.insert(name.to_owned(), Verified { digest, size, modified_ns });
+        self.save()
+    }
+
+    pub(super) fn is_absent(&self, name: &str) -> bool {
+        self.known.absent.contains(name)
+    }
+
+    pub(super) fn note_absent(&mut self, name: &str) -> Result<()> {
+        match self.known.absent.insert(name.to_owned()) {
+            true => self.save(),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn forget(&mut self, name: &str) -> Result<()> {
+        match self.known.files.remove(name) {
+            Some(_) => self.save(),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the record whole or not at all: another process may be reading it.
+    fn save(&self) -> Result<()> {
+        let write = || -> Result<()> {
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            std::fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&serde_json::to_vec_pretty(&self.known)?)?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        write().context(format!("writing {}", self.path.display()))
+    }
+}
+
+fn stamp(path: &Path) -> Result<(u64, u128)> {
+    let metadata = std::fs::metadata(path)?;
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok((metadata.len(), modified.as_nanos()))
+}
