@@ -25,6 +25,9 @@ const ADJECTIVES: &str = "american canadian mexican british english irish scotti
 const LOWER_CASE_ADJECTIVES: &str = "high low new old hot cold warm hard big tall long short small large mini tiny wide \
     thin thick heavy light easy natural perfect good great best free full clear black white red blue green";
 
+/// Units that make a number with them no noun (`42mm`, `4K`).
+const UNITS: &str = "km m dm cm mm nm yd in ft kg g mg t lb oz mb kb gb tb k";
+
 /// Endings of lower-case words that are no nouns.
 const ENDINGS: [&str; 9] = ["ly", "ful", "ous", "able", "ible", "ive", "less", "ed", "ing"];
 
@@ -33,6 +36,7 @@ fn words(list: &'static str) -> HashSet<&'static str> {
 }
 
 static NEVER: LazyLock<HashSet<&str>> = LazyLock::new(|| &words(FUNCTION_WORDS) | &words(ADJECTIVES));
+static MEASURES: LazyLock<HashSet<&str>> = LazyLock::new(|| words(UNITS));
 static NOT_IN_LOWER_CASE: LazyLock<HashSet<&str>> = LazyLock::new(|| words(LOWER_CASE_ADJECTIVES));
 
 /// The nouns of `name` in lower case, in order, repeated as often as they occur.
@@ -43,6 +47,10 @@ pub fn nouns(name: &str) -> Vec<String> {
 fn is_noun(token: &str) -> bool {
     let lower = token.to_lowercase();
     if !token.chars().any(char::is_alphabetic) || NEVER.contains(lower.as_str()) {
+        return false;
+    }
+    let unit = lower.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if unit.len() < lower.len() && MEASURES.contains(unit) {
         return false;
     }
     let plain = token.starts_with(char::is_lowercase);
@@ -72,10 +80,10 @@ mod tests {
             nouns("women's soft T-Shirt for everyday wear, easily washed..."),
             ["women", "t", "shirt", "everyday", "wear"]
         );
-        assert_eq!(nouns("5-7 (2.5)"), [""; 0]);
+        assert_eq!(nouns("5-7 (2.5), 42mm 4K"), [""; 0]);
     }
 
-    /// Three of upstream's four reference values for spaCy; the first, 0.333, is missed.
+    /// Upstream's own values and tolerance for spaCy; the first of its four, 0.333, is missed.
     #[test]
     fn scores_are_near_upstreams_reference_values() {
         let near = |purchased: &str, wanted: &str, expected: f64, tolerance: f64| {
@@ -85,7 +93,7 @@ mod tests {
         let cord = "BRST AC Power Cord Outlet Socket Cable Plug Lead for Panasonic SC-HT830V DVD/VCR Combo Home \
                     Theater System";
         let bar = "Saireed UL Listed 2 Prong Power Cord for JBL Bar 3.1 Bar 2.1 Channel 4K Ultra HD Soundbar";
-        near(cord, &format!("{bar} Home Theater System Subwoofer"), 0.30, 0.03);
+        near(cord, &format!("{bar} Home Theater System Subwoofer"), 0.30, 0.01);
         near(cord, bar, 0.15, 0.01);
         let tweezers =
             "Minkissy 2pcs Stainless Steel Eyebrow Tweezers Blackhead Acne Remover Portable Makeup Tweezers";

@@ -320,6 +320,29 @@ fn raw_products_are_read_by_upstreams_rules() {
 }
 
 #[test]
+fn pages_read_as_in_the_react_prompts() {
+    let folder = folder(&SHOES.replace('\n', " "));
+    let config = json!({ "catalogue": folder.path(), "observation": "react" });
+    let shop = shop(config);
+    let start = reset(&shop, 0).observation.text;
+    let instruction = start.lines().nth(2).expect("an instruction").trim_end();
+    assert!(instruction.starts_with("Find me shoes with color: "), "{instruction}");
+    assert_eq!(start, format!("WebShop \nInstruction:  \n{instruction} \n[Search] "));
+    let results = act(&shop, "search[shoes]").turn.observation.text;
+    let listed = "[B000000001] \nSlip-on Shoes \n$1010.5 to $1018.34 ";
+    assert_eq!(results, format!("[Back to Search] \nPage 1 (Total results: 1) \n[Next >] \n{listed}"));
+    let before = "[Back to Search] \n[< Prev] \nsize [8 | 9][reviews]\ncolor ";
+    let after = "\nSlip-on Shoes \nPrice: $1010.5 to $1018.34 \nRating: N.A. \n[Description] \n[Features] \n[Reviews] \n[Buy Now] ";
+    assert_eq!(act(&shop, "click[B000000001]").turn.observation.text, format!("{before}[red][8 | 9]{after}"));
+    assert_eq!(act(&shop, "click[red]").turn.observation.text, "You have clicked red.");
+    assert_eq!(
+        act(&shop, "click[Features]").turn.observation.text,
+        "[Back to Search] \n[< Prev] \n One bullet "
+    );
+    assert_eq!(act(&shop, "click[< Prev]").turn.observation.text, format!("{before}[[red]][8 | 9]{after}"));
+}
+
+#[test]
 fn products_that_upstream_skips_are_skipped() {
     let shoes = SHOES.replace('\n', " ");
     let named = |asin| shoes.replace("B000000001", asin);
