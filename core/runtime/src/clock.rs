@@ -19,6 +19,7 @@ impl Stopwatch {
 }
 
 /// The present moment in UTC, as RFC 3339 writes it.
+#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
 pub(crate) fn timestamp() -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     rfc3339(since_epoch.as_secs())

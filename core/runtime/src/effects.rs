@@ -82,12 +82,15 @@ pub struct EffectKey {
     pub occurrence: u32,
 }
 
+/// An effect's name, its target, and the hash of its input.
+type Question = (&'static str, String, [u8; 32]);
+
 /// Gives out the keys of one seat's step.
 #[derive(Debug)]
 pub struct Position {
     step: u32,
     seat: u32,
-    seen: Mutex<HashMap<(&'static str, String, [u8; 32]), u32>>,
+    seen: Mutex<HashMap<Question, u32>>,
 }
 
 impl Position {
