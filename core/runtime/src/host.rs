@@ -9,7 +9,7 @@ use forethought_api::{
     Error, Result,
     encoder::TextEncoder,
     environment::{Environment, EnvironmentSpec},
-    error::{Code, Context},
+    error::Context,
     host::{Host, ModelFiles},
     llm::LlmBackend,
     planner::{Planner, Requirements, Summariser},
@@ -17,7 +17,7 @@ use forethought_api::{
     skill::Skill,
     value::{ValueEstimator, ValueTrainer},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComponentConfig, Config, KeyPath, dotted};
@@ -40,6 +40,7 @@ struct Shared {
     built: Mutex<BTreeMap<KeyPath, Arc<OnceCell<Component>>>>,
     dependencies: Mutex<BTreeMap<KeyPath, BTreeSet<KeyPath>>>,
     caches: Mutex<BTreeMap<KeyPath, Arc<CachedEncoder>>>,
+    files: Mutex<BTreeMap<KeyPath, BTreeMap<String, String>>>,
 }
 
 impl RuntimeHost {
@@ -51,6 +52,7 @@ impl RuntimeHost {
             built: Mutex::default(),
             dependencies: Mutex::default(),
             caches: Mutex::default(),
+            files: Mutex::default(),
         };
         Self { shared: Arc::new(shared), owner: None }
     }
@@ -110,9 +112,10 @@ impl RuntimeHost {
     /// A seat without a planner, or a name that is no seat or no planner.
     pub fn seats(&self, spec: &EnvironmentSpec, first: Option<&str>) -> Result<Vec<String>> {
         let config = &self.shared.config;
-        let known = || spec.seats.iter().map(|seat| seat.name.as_str());
-        for seat in config.seats.keys().filter(|seat| !known().any(|known| known == *seat)) {
-            let message = format!("`{}` has no such seat; {}", spec.name, suggestion(seat, known()));
+        let known: Vec<&str> = spec.seats.iter().map(|seat| seat.name.as_str()).collect();
+        if let Some(seat) = config.seats.keys().find(|seat| !known.contains(&seat.as_str())) {
+            let message =
+                format!("`{}` has no such seat; {}", spec.name, suggestion(seat, known.into_iter()));
             return Err(Error::config(config.document().at(&["seats".into(), seat.clone()], message)));
         }
         let only = config.planner.keys().next().filter(|_| config.planner.len() == 1);
@@ -130,43 +133,65 @@ impl RuntimeHost {
     }
 
     /// Builds the environment, the planners of `seats` and all that these need, and checks that the needs are met.
+    /// Gives all needs together, those of critics and of the summariser among them.
     ///
     /// # Errors
-    /// The first need that is not.
-    pub async fn check(&self, seats: &[String]) -> Result<()> {
+    /// The first need that is not met.
+    pub async fn check(&self, seats: &[String]) -> Result<Requirements> {
         let spec = self.environment().await?.spec().await?;
+        let mut all = Requirements::default();
         for name in BTreeSet::from_iter(seats) {
             let needs = self.planner(name.clone()).await?.requires().await?;
-            self.check_needs(&["planner".into(), name.clone()], needs, &spec).await?;
+            all = all.and(self.meet(&["planner".into(), name.clone()], needs, &spec).await?);
         }
         if self.shared.config.summariser.is_some() {
             let needs = self.summariser().await?.requires().await?;
-            self.check_needs(&["summariser".into()], needs, &spec).await?;
+            all = all.and(self.meet(&["summariser".into()], needs, &spec).await?);
         }
-        Ok(())
+        Ok(all)
     }
 
-    async fn check_needs(
+    /// Builds what `section` needs, and what that needs in turn.
+    async fn meet(
         &self,
         section: &[String],
         needs: Requirements,
         spec: &EnvironmentSpec,
-    ) -> Result<()> {
+    ) -> Result<Requirements> {
         let refuse = |message: String| Err(Error::config(self.shared.config.document().at(section, message)));
         let host = self.owned_by(section);
-        for name in needs.llms {
+        for name in &needs.llms {
             let capabilities = host.llm(name.clone()).await?.capabilities().await?;
             if needs.logprobs && !capabilities.logprobs {
                 return refuse(format!("needs log-probabilities, and [llm.{name}] offers none"));
             }
         }
-        for name in needs.values {
-            host.value(name).await?;
-        }
         if needs.fork && !spec.fork {
             return refuse(format!("needs copies of the environment, and `{}` cannot be copied", spec.name));
         }
-        Ok(())
+        let mut all = needs.clone();
+        for name in needs.values {
+            let own = host.value(name.clone()).await?.requires().await?;
+            all = all.and(Box::pin(self.meet(&["value".into(), name], own, spec)).await?);
+        }
+        Ok(all)
+    }
+
+    /// What decides a component's answers, for the identity of episodes: its configuration, the contents of its files,
+    /// and the same of every component that it needs. Complete once the component is built.
+    pub fn identity(&self, section: &[String]) -> Value {
+        let document = self.shared.config.document();
+        let files = {
+            let files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.get(section).cloned().unwrap_or_default()
+        };
+        let needs = {
+            let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
+            dependencies.get(section).cloned().unwrap_or_default()
+        };
+        let needs: Map<String, Value> =
+            needs.iter().map(|need| (dotted(need), self.identity(need))).collect();
+        json!({ "config": document.get(section), "files": files, "needs": needs })
     }
 
     async fn component<I: Interface + ?Sized>(&self, section: &[&str]) -> Result<Arc<I>> {
@@ -248,6 +273,23 @@ impl RuntimeHost {
         encoder
     }
 
+    /// Notes what the owner's files hold: a checkpoint trained anew under the old name is another critic.
+    fn note_files(&self, folder: &Path, request: &ModelFiles) -> Result<()> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        for file in request.required.iter().chain(&request.optional) {
+            let path = folder.join(file);
+            if path.is_file() {
+                let mut hasher = blake3::Hasher::new();
+                let mut contents = std::fs::File::open(&path).context(path.display().to_string())?;
+                std::io::copy(&mut contents, &mut hasher).context(path.display().to_string())?;
+                let mut files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+                let own = files.entry(owner.clone()).or_default();
+                own.insert(file.clone(), hasher.finalize().to_hex().to_string());
+            }
+        }
+        Ok(())
+    }
+
     fn unwrap<I: Interface + ?Sized>(&self, component: Component) -> Result<Arc<I>> {
         I::unwrap(component).ok_or_else(|| {
             Error::other(format!("a component registered as {} turned out to be something else", I::NAME))
@@ -287,29 +329,39 @@ impl Host for RuntimeHost {
         Ok(skills)
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
-        if request.source.starts_with("hf:") {
-            let fetched = tokio::task::spawn_blocking(move || crate::hub::fetch(&request));
-            return fetched.await.context("fetching a model")?;
-        }
-        let folder = Path::new(&request.source);
-        if !folder.is_dir() {
-            return Err(Error::new(
-                Code::NotFound,
-                format!(
-                    "there is no model folder {}; a model on the hub is written hf:owner/name",
-                    request.source
-                ),
-            ));
-        }
-        match request.required.iter().find(|file| !folder.join(file).is_file()) {
-            Some(file) => Err(Error::not_found(format!("the model folder {} has no {file}", request.source))),
-            None => Ok(folder.into()),
-        }
+        let host = self.clone();
+        // Hashing the weights of a model, let alone fetching them, takes longer than an async task may.
+        tokio::task::spawn_blocking(move || {
+            let folder = match request.source.starts_with("hf:") {
+                true => crate::hub::fetch(&request)?,
+                false => local_folder(&request)?,
+            };
+            host.note_files(&folder, &request)?;
+            Ok(folder)
+        })
+        .await
+        .context("fetching a model")?
+    }
+}
+
+fn local_folder(request: &ModelFiles) -> Result<PathBuf> {
+    let folder = Path::new(&request.source);
+    if !folder.is_dir() {
+        return Err(Error::not_found(format!(
+            "there is no model folder {}; a model on the hub is written hf:owner/name",
+            request.source
+        )));
+    }
+    match request.required.iter().find(|file| !folder.join(file).is_file()) {
+        Some(file) => Err(Error::not_found(format!("the model folder {} has no {file}", request.source))),
+        None => Ok(folder.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use forethought_api::error::Code;
+
     use super::*;
     use crate::testing;
 
@@ -416,6 +468,33 @@ mod tests {
         assert_eq!(host.model_files(request).await.unwrap(), folder.path());
         let error = host.model_files(ModelFiles { source: "/no/such".into(), ..Default::default() }).await;
         assert_eq!(error.unwrap_err().code, Code::NotFound);
+    }
+
+    #[tokio::test]
+    async fn an_identity_holds_all_that_decides_an_answer() {
+        let host = host(
+            "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"b\"\n[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n",
+        );
+        host.planner("a".into()).await.unwrap();
+        let identity = host.identity(&["planner".into(), "a".into()]);
+        assert_eq!(identity["config"]["inner"], "b");
+        assert_eq!(identity["needs"]["planner.b"]["config"]["llm"], "actor");
+
+        // A model's files count by what is in them.
+        let folder = tempfile::tempdir().unwrap();
+        let request = ModelFiles {
+            source: folder.path().to_string_lossy().into(),
+            required: vec!["weights".into()],
+            optional: vec!["more".into()],
+        };
+        let section = ["value".to_string(), "critic".to_string()];
+        let mut identities = Vec::new();
+        for weights in ["1", "2"] {
+            std::fs::write(folder.path().join("weights"), weights).unwrap();
+            host.owned_by(&section).model_files(request.clone()).await.unwrap();
+            identities.push(host.identity(&section));
+        }
+        assert_ne!(identities[0], identities[1]);
     }
 
     #[tokio::test]

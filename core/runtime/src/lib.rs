@@ -7,6 +7,7 @@
 //! # Reading order
 //! [`registry`] (what there is), [`config`] (what is wanted), [`host`] (what is built of it).
 
+pub mod assemble;
 pub mod config;
 pub mod encoder_cache;
 pub mod host;

@@ -72,7 +72,7 @@ impl Environment for Corridor {
         Ok(Turn::default())
     }
     async fn step(&self, _: Action) -> Result<Transition> {
-        Ok(Transition { terminated: true, ..Transition::default() })
+        Ok(Transition { terminated: true, rewards: vec![1.0], ..Transition::default() })
     }
 }
 

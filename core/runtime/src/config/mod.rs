@@ -104,11 +104,6 @@ pub struct RunConfig {
     /// Seconds after which no more calls are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_wall_s: Option<f64>,
-    /// Decisions after which an episode is cut off, if fewer than the environment's own limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_steps: Option<u32>,
-    /// Whether every event of an episode is written down.
-    pub record: bool,
 }
 
 impl Default for RunConfig {
@@ -122,8 +117,6 @@ impl Default for RunConfig {
             max_tokens: None,
             max_usd: None,
             max_wall_s: None,
-            max_steps: None,
-            record: true,
         }
     }
 }

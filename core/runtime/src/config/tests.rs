@@ -68,7 +68,7 @@ fn layers_lie_over_one_another_and_every_value_knows_its_own() {
     assert_eq!(config.llm["actor"].config["slip"], 0.9);
     assert_eq!(config.environment.as_ref().unwrap().kind, "corridor");
     let origin = |key| origin(&config, desk.folder.path(), key);
-    assert_eq!(origin("run.record"), "default");
+    assert_eq!(origin("run.out"), "default");
     assert_eq!(origin("environment.length"), "preset walk:4");
     assert_eq!(origin("seed"), "home/config.toml:1");
     assert_eq!(origin("run.first_task"), "home/config.toml:4");

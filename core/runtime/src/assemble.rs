@@ -1,0 +1,137 @@
+//! From a configuration to a run: the components of the host, put together as the runner takes them.
+
+use std::collections::BTreeMap;
+
+use forethought_api::{Error, Result, environment::Reset, host::Host as _};
+use serde_json::{Value, json};
+
+use crate::{
+    budget::Limits,
+    cancel::Cancel,
+    host::RuntimeHost,
+    run::{Configured, RunSpec},
+    seeds,
+};
+
+/// What a command says about a run beyond the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The planner of the first seat; by default the one that `[seats]` names.
+    pub planner: Option<String>,
+    /// Whether trajectories are wanted: then the summariser is at work too.
+    pub collect: bool,
+    /// Start anew even if there is an unfinished run to continue.
+    pub fresh: bool,
+    /// Raised to interrupt the run.
+    pub cancel: Cancel,
+}
+
+impl RuntimeHost {
+    /// The run that the configuration describes. Every component that it needs is built and checked.
+    ///
+    /// # Errors
+    /// Whatever in the configuration cannot be run.
+    pub async fn run_spec(&self, options: &RunOptions) -> Result<RunSpec> {
+        let config = self.config();
+        let environment = self.environment().await?;
+        let spec = environment.spec().await?;
+        let seats = self.seats(&spec, options.planner.as_deref())?;
+        let needs = self.check(&seats).await?;
+
+        let mut planners = Vec::new();
+        for name in &seats {
+            planners
+                .push((name.clone(), self.configured("planner", name, self.planner(name.clone()).await?)));
+        }
+        let mut llms = BTreeMap::new();
+        for name in needs.llms {
+            llms.insert(name.clone(), self.configured("llm", &name, self.llm(name.clone()).await?));
+        }
+        let mut values = BTreeMap::new();
+        for name in needs.values {
+            values.insert(name.clone(), self.configured("value", &name, self.value(name.clone()).await?));
+        }
+        let summariser = match options.collect {
+            true if config.summariser.is_none() => {
+                return Err(Error::config(
+                    "to collect trajectories, somebody must write histories down in short; add \
+                     [summariser] with llm = \"...\", the name of a language model",
+                ));
+            }
+            true => {
+                let identity = self.identity(&["summariser".into()]);
+                Some(Configured::new(identity, self.summariser().await?))
+            }
+            false => None,
+        };
+
+        // The run's own copy says who really sat where.
+        let mut resolved = config.document().values().clone();
+        let names = spec.seats.iter().map(|seat| seat.name.clone());
+        let taken: serde_json::Map<_, _> = names.zip(seats).map(|(seat, name)| (seat, json!(name))).collect();
+        resolved.insert("seats".into(), Value::Object(taken));
+        let run = &config.run;
+        let episode = |task| Reset { task, seed: seeds::derive(config.seed, &format!("episode/{task}")) };
+        Ok(RunSpec {
+            root: run.out.to_path_buf(),
+            config: toml::to_string(&resolved)?,
+            environment: Configured::new(self.identity(&["environment".into()]), environment),
+            seats: planners,
+            subject: 0,
+            summariser,
+            llms,
+            values,
+            episodes: (run.first_task..run.first_task.saturating_add(run.episodes)).map(episode).collect(),
+            concurrency: run.concurrency,
+            limits: Limits {
+                max_calls: run.max_calls,
+                max_tokens: run.max_tokens,
+                max_usd: run.max_usd,
+                max_wall_s: run.max_wall_s,
+            },
+            episode_limits: Limits::default(),
+            fresh: options.fresh,
+            cancel: options.cancel.clone(),
+        })
+    }
+
+    fn configured<T: ?Sized>(&self, word: &str, name: &str, component: std::sync::Arc<T>) -> Configured<T> {
+        Configured::new(self.identity(&[word.into(), name.into()]), component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{run, testing};
+
+    const WALK: &str = "seed = 3\n[environment]\nkind = \"corridor\"\n[llm.actor]\nkind = \"parrot\"\n\
+                        [planner.a]\nkind = \"echo\"\nllm = \"actor\"\n[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n\
+                        [seats]\nagent = \"a\"\n[run]\nepisodes = 3\nfirst_task = 5\n";
+
+    #[tokio::test]
+    async fn a_configuration_becomes_a_run() {
+        let host = testing::host(WALK);
+        let options = RunOptions { planner: Some("b".into()), collect: true, ..RunOptions::default() };
+        let mut spec = host.run_spec(&options).await.unwrap();
+        assert_eq!(spec.seats[0].0, "b");
+        assert!(spec.config.contains("agent = \"b\""), "{}", spec.config);
+        assert_eq!(spec.episodes.iter().map(|reset| reset.task).collect::<Vec<_>>(), [5, 6, 7]);
+        assert!(spec.llms.contains_key("actor") && spec.summariser.is_some());
+
+        let folder = tempfile::tempdir().unwrap();
+        spec.root = folder.path().into();
+        let outcome = run::run(spec, Arc::new(run::Unwatched)).await.unwrap();
+        assert_eq!((outcome.episodes.len(), outcome.trajectories.len()), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn collecting_needs_a_summariser() {
+        let host = testing::host(&format!("{WALK}[llm.other]\nkind = \"parrot\"\n"));
+        let options = RunOptions { collect: true, ..RunOptions::default() };
+        let error = host.run_spec(&options).await.err().expect("nobody summarises");
+        assert!(error.message.contains("add [summariser]"), "{error}");
+    }
+}
