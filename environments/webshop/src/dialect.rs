@@ -36,7 +36,7 @@ pub fn gym(shop: &Shop, session: &mut Session, action: &str) -> Effect {
 
 /// Clicks a text that is there. Names of buttons come first: an option called `reviews` opens the reviews.
 fn click(shop: &Shop, session: &mut Session, text: &str) -> Effect {
-    let located = session.located(shop);
+    let located = if matches!(text, "next >" | "< prev") { session.located(shop) } else { "" };
     match text {
         "buy now" => return Effect::Bought,
         "back to search" => session.home(),

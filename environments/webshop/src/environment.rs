@@ -130,14 +130,14 @@ register! {
     new: |config: WebShopConfig, _host| async move { Ok(Arc::new(WebShop::new(config)?) as _) },
 }
 
-/// A shop and, once reset, an episode in it.
+/// What every episode shares.
 #[derive(Clone)]
 struct World {
     shop: Arc<Shop>,
     config: Arc<WebShopConfig>,
 }
 
-/// The environment.
+/// A shop and, once reset, an episode in it.
 pub struct WebShop {
     world: World,
     episode: Mutex<Option<Episode>>,
