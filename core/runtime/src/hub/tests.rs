@@ -1,5 +1,7 @@
 //! Fetching from a server on this machine that imitates the hub, well-behaved and otherwise.
 
+#![expect(clippy::disallowed_types, reason = "the imitated hub listens on a socket")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
