@@ -142,7 +142,7 @@ pub(super) static GROCERY: Department = Department {
         Family {
             query: "fruit snacks",
             path: "Grocery & Gourmet Food › Snack Foods › Fruit Snacks",
-            attributes: "gluten free, fat free, organic, gelatin free, no added sugar, vegan, individually wrapped, kosher, \
+            attributes: "gluten free, fat free, organic, gelatin free, +no added sugar, vegan, individually wrapped, kosher, \
                          nut free, +vitamin c, +real fruit",
             materials: "apple puree, grape juice, pear puree",
             options: &[FRUIT, PACK],
