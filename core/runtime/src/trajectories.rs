@@ -237,7 +237,8 @@ fn read_parquet(path: &Path) -> Result<Vec<Trajectory>> {
     let mut first_row = 0;
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).context(malformed())?;
-        let columns = Columns { group: &*group, schema: schema.root_schema(), rows: rows_of(&*group)? };
+        let (schema, rows) = (schema.root_schema(), rows_of(&*group)?);
+        let columns = Columns { group: &*group, schema, rows, first_row };
         let rows = columns.read().map_err(|error| error.context(malformed()))?;
         for (offset, (trajectory, step)) in rows.into_iter().enumerate() {
             let row = first_row + offset + 1;
@@ -286,6 +287,8 @@ struct Columns<'a> {
     group: &'a dyn RowGroupReader,
     schema: &'a Type,
     rows: usize,
+    /// Rows of the file before this group.
+    first_row: usize,
 }
 
 impl Columns<'_> {
@@ -327,7 +330,7 @@ impl Columns<'_> {
 
     fn text(&self, name: &str) -> Result<Vec<String>> {
         let values = self.values::<ByteArrayType>(name, Physical::BYTE_ARRAY)?;
-        values.into_iter().map(|value| utf8(value, name)).collect()
+        values.into_iter().enumerate().map(|(row, value)| self.utf8(row, value, name)).collect()
     }
     fn number(&self, name: &str) -> Result<Vec<u64>> {
         Ok(self.values::<Int64Type>(name, Physical::INT64)?.into_iter().map(i64::cast_unsigned).collect())
@@ -337,20 +340,25 @@ impl Columns<'_> {
     where
         ColumnReaderImpl<T>: Take,
     {
-        let (values, _) = self.column::<T>(name, physical)?;
+        let (values, levels) = self.column::<T>(name, physical)?;
         if values.len() != self.rows {
-            return Err(Error::input(format!(
-                "column `{name}` has {} values in {} rows; empty values are not allowed",
-                values.len(),
-                self.rows
-            )));
+            let row = levels.definition.iter().position(|level| *level < levels.full).unwrap_or(values.len());
+            return Err(self.wrong(row, &format!("column `{name}` has no value")));
         }
         Ok(values)
+    }
+    fn utf8(&self, row: usize, value: ByteArray, column: &str) -> Result<String> {
+        String::from_utf8(value.data().to_vec())
+            .map_err(|_| self.wrong(row, &format!("column `{column}` holds text that is not UTF-8")))
+    }
+    /// An error in a row of this group.
+    fn wrong(&self, row: usize, what: &str) -> Error {
+        Error::input(format!("row {}: {what}", self.first_row + row + 1))
     }
     fn outcomes(&self) -> Result<Vec<Vec<String>>> {
         let (values, levels) = self.column::<ByteArrayType>("outcomes", Physical::BYTE_ARRAY)?;
         let mut values = values.into_iter();
-        let mut rows: Vec<Vec<String>> = Vec::with_capacity(self.rows);
+        let mut rows: Vec<Vec<ByteArray>> = Vec::with_capacity(self.rows);
         let full = levels.full;
         for (definition, repetition) in levels.definition.iter().zip(&levels.repetition) {
             if *repetition == 0 {
@@ -359,13 +367,16 @@ impl Columns<'_> {
             if *definition == full
                 && let (Some(value), Some(row)) = (values.next(), rows.last_mut())
             {
-                row.push(utf8(value, "outcomes")?);
+                row.push(value);
             }
         }
         if rows.len() != self.rows {
             return Err(Error::input(format!("column `outcomes` has {} rows of {}", rows.len(), self.rows)));
         }
-        Ok(rows)
+        let texts = |(row, values): (usize, Vec<ByteArray>)| {
+            values.into_iter().map(|value| self.utf8(row, value, "outcomes")).collect()
+        };
+        rows.into_iter().enumerate().map(texts).collect()
     }
     fn column<T: DataType>(&self, name: &str, physical: Physical) -> Result<(Vec<T::T>, FoundLevels)>
     where
@@ -386,6 +397,13 @@ impl Columns<'_> {
             return Err(Error::input(format!(
                 "column `{name}` should be {}{physical}, and is of another type",
                 if list { "a list of " } else { "" }
+            )));
+        }
+        let compression = metadata.column(index).compression();
+        if !matches!(compression, Compression::UNCOMPRESSED | Compression::ZSTD(_)) {
+            return Err(Error::input(format!(
+                "column `{name}` is compressed by {compression}, which is not read here; write the file with zstd, or \
+                 uncompressed"
             )));
         }
         let full = descriptor.max_def_level();
@@ -438,11 +456,6 @@ take! {
     Int64Type, Int64ColumnReader;
     DoubleType, DoubleColumnReader;
     ByteArrayType, ByteArrayColumnReader;
-}
-
-fn utf8(value: ByteArray, column: &str) -> Result<String> {
-    String::from_utf8(value.data().to_vec())
-        .context(format!("column `{column}` holds text that is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -532,6 +545,56 @@ mod tests {
         check("d.csv", b"a,b", "name a .parquet or .jsonl file");
         let empty = tempfile::tempdir().expect("folder");
         assert!(read(empty.path()).expect_err("empty").message.contains("neither .parquet nor .jsonl"));
+    }
+
+    /// A file of one row by another program's hand: values may be missing there.
+    fn foreign(path: &Path, thought: Option<&[u8]>) {
+        let schema = SCHEMA.replace("required binary thought", "optional binary thought");
+        let schema = Arc::new(parse_message_type(&schema).expect("a schema"));
+        let file = File::create(path).expect("a file");
+        let mut writer = SerializedFileWriter::new(file, schema.clone(), Arc::default()).expect("a writer");
+        let mut group = writer.next_row_group().expect("a group");
+        for field in schema.get_fields() {
+            let mut column = group.next_column().expect("next").expect("a column");
+            let (present, value) =
+                if field.name() == "thought" { (thought.is_some(), thought) } else { (true, None) };
+            let text: &[ByteArray] =
+                if present { &[ByteArray::from(value.unwrap_or(b"x").to_vec())] } else { &[] };
+            let levels = (field.name() == "outcomes" || field.is_optional()).then_some([i16::from(present)]);
+            let levels = levels.as_ref().map(|levels| &levels[..]);
+            let begins = (field.name() == "outcomes").then_some(&[0i16][..]);
+            match field.name() {
+                "task" | "seed" | "seat" | "step" => {
+                    column.typed::<Int64Type>().write_batch(&[0], None, None)
+                }
+                "reward" => column.typed::<DoubleType>().write_batch(&[0.0], None, None),
+                "terminated" | "truncated" => column.typed::<BoolType>().write_batch(&[true], None, None),
+                _ => column.typed::<ByteArrayType>().write_batch(text, levels, begins),
+            }
+            .expect("a value");
+            column.close().expect("a column");
+        }
+        group.close().expect("a group");
+        writer.close().expect("a file");
+    }
+
+    #[test]
+    fn files_of_other_programs_are_read_or_refused_by_row() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("foreign.parquet");
+        foreign(&path, Some(b"why not"));
+        assert_eq!(read(&path).expect("read")[0].steps[0].thought, "why not");
+
+        foreign(&path, None);
+        let error = read(&path).expect_err("a missing value").to_string();
+        assert!(
+            error.contains("foreign.parquet") && error.contains("row 1: column `thought` has no value"),
+            "{error}"
+        );
+
+        foreign(&path, Some(b"\xff"));
+        let error = read(&path).expect_err("not UTF-8").to_string();
+        assert!(error.contains("row 1: column `thought` holds text that is not UTF-8"), "{error}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Environment for Walk {
     async fn step(&self, action: Action) -> Result<Transition> {
         let done = {
             let mut state = self.state.lock().expect("lock");
-            let slips = seed::derive(state.seed, &format!("slip/{}", state.steps)) % 4 == 0;
+            let slips = seed::derive(state.seed, &format!("slip/{}", state.steps)).is_multiple_of(4);
             state.steps += 1;
             match action.text.as_str() {
                 "right" if !slips => state.at += 1,
@@ -134,7 +134,7 @@ impl LlmBackend for Oracle {
             ledger.lock().expect("lock").write_all(format!("{luck:x}\n").as_bytes())?;
         }
         let text = match request.purpose {
-            Purpose::Action => if luck % 5 == 0 { "left" } else { "right" }.to_owned(),
+            Purpose::Action => if luck.is_multiple_of(5) { "left" } else { "right" }.to_owned(),
             purpose => format!("{purpose:?} {luck:x}"),
         };
         Ok(Completion {
