@@ -1,8 +1,8 @@
 //! The arithmetic of the small networks on a CPU: one pass over the data for each thing to be done, on one thread.
 //!
-//! candle's own operations spread even these small matrices over all cores, wait for the others by spinning, and
-//! allocate for every intermediate result. Alone on a machine that costs half the time; with two trainings side by
-//! side, or any other work on the cores, it was measured to cost twenty times as much.
+//! From 65,536 numbers on, candle's own operations spread over all cores and wait for each other by spinning; each also
+//! allocates its result. With other work on two cores, a training step of 256 hidden units took 13 times as long that
+//! way, and one of 128, where candle mostly stays on one core, 2.5 times.
 
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result};
 

@@ -4,8 +4,8 @@
 //! batch passes the first layer, by far the largest, only once. The result is the same.
 //!
 //! All weights of a network stand in one vector, so an optimiser and an average see one tensor. Forward and backward
-//! exist twice: in candle's operations, for any device, and fused by hand for the CPU ([`Fused`]), six times as fast.
-//! A test holds them together.
+//! exist twice: in candle's operations, for any device, and fused by hand for the CPU ([`Fused`]), as `kernel` explains. A
+//! test holds them together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
