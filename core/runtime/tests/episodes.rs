@@ -108,6 +108,8 @@ struct Oracle {
     ledger: Option<Mutex<File>>,
     pause: Duration,
     down: AtomicBool,
+    /// The call at which the process dies.
+    deadly: Option<u64>,
 }
 
 #[async_trait]
@@ -128,7 +130,9 @@ impl LlmBackend for Oracle {
         if self.down.load(Ordering::SeqCst) && request.purpose == Purpose::Action {
             return Err(Error::new(Code::Provider, "the oracle is silent").retryable());
         }
-        self.answered.fetch_add(1, Ordering::SeqCst);
+        if Some(self.answered.fetch_add(1, Ordering::SeqCst)) == self.deadly {
+            std::process::abort();
+        }
         if let Some(ledger) = &self.ledger {
             // In one write: the process may be killed between two.
             ledger.lock().expect("lock").write_all(format!("{luck:x}\n").as_bytes())?;
@@ -527,7 +531,8 @@ async fn a_planner_that_decides_differently_is_found_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_cannot_continue_the_same_run() {
     let root = tempfile::tempdir().expect("folder");
-    let slow = Arc::new(Oracle { pause: Duration::from_millis(20), ..Oracle::default() });
+    // It would take hours, so it is surely under way.
+    let slow = Arc::new(Oracle { pause: Duration::from_secs(3600), ..Oracle::default() });
     let (begun, wait) = tokio::sync::oneshot::channel();
     struct Tell(Mutex<Option<tokio::sync::oneshot::Sender<()>>>);
     impl RunObserver for Tell {
@@ -539,12 +544,13 @@ async fn two_cannot_continue_the_same_run() {
     wait.await.expect("the first has begun");
     let refused = run(spec(root.path(), Arc::default(), 4), Arc::new(Unwatched)).await.expect_err("locked");
     assert!(refused.message.contains("under way in another process"), "{refused}");
-    assert_eq!(first.await.expect("a task").expect("a run").status, RunStatus::Finished);
+    first.abort();
 }
 
 // ---- kill -9 --------------------------------------------------------------------------------------------------
 
 const CHILD: &str = "FORETHOUGHT_TEST_CHILD";
+const DEADLY: &str = "FORETHOUGHT_TEST_DEADLY";
 const EPISODES: u64 = 12;
 
 /// Not a test by itself: what the next test starts as a process of its own, and kills.
@@ -552,8 +558,13 @@ const EPISODES: u64 = 12;
 fn child() {
     let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
     let ledger = File::options().create(true).append(true).open(root.join("ledger")).expect("ledger");
-    let oracle =
-        Oracle { ledger: Some(Mutex::new(ledger)), pause: Duration::from_millis(1), ..Oracle::default() };
+    let deadly = std::env::var(DEADLY).expect("a number").parse().expect("a number");
+    let oracle = Oracle {
+        ledger: Some(Mutex::new(ledger)),
+        pause: Duration::from_millis(1),
+        deadly: Some(deadly),
+        ..Oracle::default()
+    };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let outcome = runtime.block_on(play(spec(&root, Arc::new(oracle), EPISODES)));
     assert_eq!(outcome.status, RunStatus::Finished);
@@ -589,36 +600,35 @@ async fn killed_at_any_point_it_asks_no_answered_call_twice() {
     loop {
         let answers_before = journaled(root.path());
         let lines_before = ledger(root.path()).len();
+        // Killed when it has asked so many more: early, late, in the midst of a commit. On a busy machine the kill comes
+        // late, so the child dies by itself soon after.
+        let patience = 1 + kills * 3 % 17;
         let mut child = Command::new(&program)
             .args(["--exact", "child", "--nocapture"])
             .env(CHILD, root.path())
+            .env(DEADLY, (patience + 4).to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("a child");
-        // Killed when it has asked so many more: early, late, in the midst of a commit.
-        let patience = 1 + kills * 3 % 17;
-        let finished = loop {
+        let status = loop {
             if let Some(status) = child.try_wait().expect("a status") {
-                break Some(status);
+                break status;
             }
             if ledger(root.path()).len() >= lines_before + patience {
                 child.kill().expect("SIGKILL");
-                child.wait().expect("a status");
-                break None;
+                break child.wait().expect("a status");
             }
             std::thread::sleep(Duration::from_micros(300));
         };
         let (asked, answers) =
             (ledger(root.path()).len() - lines_before, journaled(root.path()) - answers_before);
-        match finished {
-            Some(status) => {
-                assert!(status.success(), "the child failed after {kills} kills");
-                break;
-            }
-            // What it had asked and not yet journaled when it was killed: no more than could be under way at once.
-            None => assert!(asked - answers <= 12, "{asked} asked, {answers} journaled"),
+        if status.success() {
+            break;
         }
+        assert_eq!(status.code(), None, "not killed, but failed by itself after {kills} kills");
+        // What it had asked and not yet journaled when it was killed: no more than could be under way at once.
+        assert!(asked - answers <= 12, "{asked} asked, {answers} journaled");
         kills += 1;
         assert!(kills < 1000, "it never ends");
     }
