@@ -150,6 +150,22 @@ fn info(word: &'static str, registration: &Registration) -> ComponentInfo {
     }
 }
 
+/// The default that a schema states, without what is null in it: TOML has no null.
+pub fn default_of(schema: &Value) -> Option<Value> {
+    fn given(value: &Value) -> Option<Value> {
+        match value {
+            Value::Null => None,
+            Value::Object(table) => {
+                let table: serde_json::Map<_, _> =
+                    table.iter().filter_map(|(key, value)| Some((key.clone(), given(value)?))).collect();
+                (!table.is_empty()).then_some(Value::Object(table))
+            }
+            other => Some(other.clone()),
+        }
+    }
+    given(schema.get("default")?)
+}
+
 /// The known word nearest to what was typed, if any is near.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();

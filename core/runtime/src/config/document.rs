@@ -10,7 +10,7 @@ use super::{
     layers::{self, Layer},
     origin::{KeyPath, Origin, dotted},
 };
-use crate::registry::Registry;
+use crate::registry::{Registry, default_of};
 
 /// All layers in one.
 #[derive(Debug, Clone, Default)]
@@ -66,12 +66,10 @@ impl Document {
             let properties =
                 component.as_ref().and_then(|component| component.schema["properties"].as_object());
             for (key, schema) in properties.into_iter().flatten() {
-                let Some(default) = schema.get("default").filter(|default| !default.is_null()) else {
-                    continue;
-                };
+                let Some(default) = default_of(schema) else { continue };
                 if table.is_some_and(|table| !table.contains_key(key)) {
                     let path = [section.clone(), vec![key.clone()]].concat();
-                    entries.push(Entry { path, value: default.clone(), origin: Origin::Default });
+                    entries.push(Entry { path, value: default, origin: Origin::Default });
                 }
             }
         }

@@ -1,0 +1,101 @@
+//! `forethought config`.
+
+use clap::{Args, Subcommand};
+use forethought_api::Result;
+use forethought_runtime::config::dotted;
+use serde_json::json;
+
+use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::list};
+
+/// Show or check a configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the configuration that results from all layers.
+    #[command(after_help = "Examples:
+  forethought config show my.toml
+  forethought config show my.toml --origin --set run.episodes=5")]
+    Show(Show),
+    /// Check a configuration, build what it names, and check that every need is met.
+    #[command(after_help = "Example:
+  forethought config check my.toml")]
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Show where each value comes from, components' own defaults among them.
+    #[arg(long)]
+    origin: bool,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    config: ConfigArguments,
+}
+
+impl Config {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        match self.command {
+            Command::Show(show) => show.execute(session),
+            Command::Check(check) => check.execute(session).await,
+        }
+    }
+}
+
+impl Show {
+    fn execute(self, session: &Session) -> Result<Exit> {
+        let host = session.host(&self.config, &[])?;
+        let document = host.config().document();
+        if !self.origin {
+            let toml = host.config().to_toml()?;
+            session.show(document.values(), || toml)?;
+            return Ok(Exit::Done);
+        }
+        let entries = document.entries(host.registry());
+        let lines: Vec<_> = entries
+            .iter()
+            .map(|entry| [dotted(&entry.path), entry.value.to_string(), entry.origin.to_string()])
+            .collect();
+        let data: Vec<_> = entries
+            .iter()
+            .zip(&lines)
+            .map(|(entry, [key, _, origin])| json!({ "key": key, "value": entry.value, "origin": origin }))
+            .collect();
+        session.show(&data, || list(["key", "value", "origin"], &lines))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Check {
+    async fn execute(self, session: &Session) -> Result<Exit> {
+        let host = session.host(&self.config, &[])?;
+        let environment = match host.config().environment.is_some() {
+            true => {
+                let spec = host.environment().await?.spec().await?;
+                let seats = host.seats(&spec, None)?;
+                session.or_interrupted(host.check(&seats)).await?;
+                Some((spec.name, seats))
+            }
+            false => None,
+        };
+        let data = json!({
+            "ok": true,
+            "environment": environment.as_ref().map(|(name, _)| name),
+            "seats": environment.as_ref().map(|(_, seats)| seats),
+        });
+        session.show(&data, || match &environment {
+            Some((name, seats)) => format!("ok: {} in {name}\n", seats.join(", ")),
+            None => "ok, but there is no [environment] to run in\n".into(),
+        })?;
+        Ok(Exit::Done)
+    }
+}

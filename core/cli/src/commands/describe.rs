@@ -1,0 +1,51 @@
+//! `forethought describe`.
+
+use clap::Args;
+use forethought_api::{Error, Result};
+use forethought_runtime::registry::{ComponentInfo, Registry, default_of};
+
+use crate::{exit::Exit, session::Session, table::list};
+
+/// Describe a component and its configuration.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought describe planner.pnlc
+  forethought describe value.goal-q --json")]
+pub(crate) struct Describe {
+    /// Interface and kind, as `list` shows them.
+    component: String,
+}
+
+impl Describe {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        let (word, kind) = self.component.split_once('.').ok_or_else(|| {
+            Error::config(format!(
+                "`{}` is not written <interface>.<kind>, as in planner.pnlc",
+                self.component
+            ))
+        })?;
+        let component = Registry::linked()?.describe(word, kind)?;
+        session.show(&component, || words(&component))?;
+        Ok(Exit::Done)
+    }
+}
+
+fn words(component: &ComponentInfo) -> String {
+    let ComponentInfo { interface, word, kind, summary, package, version, requirements, schema } = component;
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let rows: Vec<_> = properties
+        .map(|(key, schema)| {
+            let default = match default_of(schema) {
+                _ if requirements.contains(key) => "required".into(),
+                default => default.map(|default| default.to_string()).unwrap_or_default(),
+            };
+            let about = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
+            [key.clone(), default, about]
+        })
+        .collect();
+    let keys = match rows.is_empty() {
+        true => "It has no keys of its own.\n".into(),
+        false => list(["key", "default", "meaning"], &rows),
+    };
+    format!("{word}.{kind}: {summary}\n{interface}, from {package} {version}\n\n{keys}")
+}

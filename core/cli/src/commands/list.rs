@@ -1,0 +1,43 @@
+//! `forethought list`.
+
+use clap::Args;
+use forethought_api::{Error, Result, registry::INTERFACES};
+use forethought_runtime::registry::{Registry, nearest};
+
+use crate::{exit::Exit, session::Session, table::list};
+
+/// List the components that configurations may name.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought list
+  forethought list planner --json")]
+pub(crate) struct List {
+    /// Only those of one interface: environment, llm, encoder, value, trainer, planner, ...
+    interface: Option<String>,
+}
+
+impl List {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        let mut components = Registry::linked()?.list();
+        if let Some(interface) = &self.interface {
+            let words = || INTERFACES.iter().map(|(_, word)| *word);
+            if !words().any(|word| word == interface) {
+                let near = nearest(interface, words()).map(|near| format!("; the nearest is `{near}`"));
+                return Err(Error::not_found(format!(
+                    "there is no interface `{interface}`{}",
+                    near.unwrap_or_default()
+                )));
+            }
+            components.retain(|component| component.word == interface);
+        }
+        let rows: Vec<_> = components
+            .iter()
+            .map(|component| {
+                let package = format!("{} {}", component.package, component.version);
+                [format!("{}.{}", component.word, component.kind), component.summary.into(), package]
+            })
+            .collect();
+        session.show(&components, || list(["component", "summary", "package"], &rows))?;
+        Ok(Exit::Done)
+    }
+}

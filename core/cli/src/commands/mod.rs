@@ -1,0 +1,78 @@
+//! The commands, one file each.
+
+mod collect;
+mod compare;
+mod completions;
+mod config;
+mod critic;
+mod describe;
+mod doctor;
+mod eval;
+mod import;
+mod list;
+mod report;
+mod run;
+mod schema;
+mod train;
+mod verify;
+
+use clap::Subcommand;
+use forethought_api::Result;
+
+use crate::{exit::Exit, session::Session};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run episodes of one planner.
+    Run(run::Run),
+    /// Run several planners on the same episodes and compare them.
+    Eval(eval::Eval),
+    /// Run episodes and keep them as trajectories to train on.
+    Collect(collect::Collect),
+    /// Turn real data into trajectories.
+    Import(import::Import),
+    /// Train a critic on trajectories.
+    Train(train::Train),
+    /// Judge critics.
+    Critic(critic::Critic),
+    /// Show the results of a run.
+    Report(report::Report),
+    /// Compare runs.
+    Compare(compare::Compare),
+    /// Check an environment against golden outputs of its reference implementation.
+    Verify(verify::Verify),
+    /// List the components that configurations may name.
+    List(list::List),
+    /// Describe a component and its configuration.
+    Describe(describe::Describe),
+    /// Print the JSON Schema of configurations.
+    Schema(schema::Schema),
+    /// Show or check a configuration.
+    Config(config::Config),
+    /// Look for what could be in the way on this machine.
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+}
+
+/// Carries out a command.
+pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit> {
+    match command {
+        Command::Run(command) => command.execute(session).await,
+        Command::Eval(command) => command.execute(session).await,
+        Command::Collect(command) => command.execute(session).await,
+        Command::Import(command) => command.execute(session).await,
+        Command::Train(command) => command.execute(session).await,
+        Command::Critic(command) => command.execute(session).await,
+        Command::Report(command) => command.execute(session),
+        Command::Compare(command) => command.execute(session),
+        Command::Verify(command) => command.execute(session).await,
+        Command::List(command) => command.execute(session),
+        Command::Describe(command) => command.execute(session),
+        Command::Schema(command) => command.execute(session),
+        Command::Config(command) => command.execute(session).await,
+        Command::Doctor(command) => command.execute(session),
+        Command::Completions(command) => command.execute(session),
+    }
+}

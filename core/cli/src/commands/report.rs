@@ -1,0 +1,107 @@
+//! `forethought report`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use forethought_api::{Error, Result, error::Context as _};
+use forethought_runtime::{
+    episode::{EpisodeStatus, EpisodeSummary},
+    folder::{self, RunInfo},
+    stats::{PlannerStats, planner_stats},
+};
+use serde::Serialize;
+
+use super::eval::results;
+use crate::{exit::Exit, session::Session, table::table};
+
+/// Show the results of a run.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought report runs/webshop--pnlc            the newest run in it
+  forethought report runs/webshop--pnlc/01K... --json")]
+pub(crate) struct Report {
+    /// A run's folder, or the folder of a planner's runs.
+    run: PathBuf,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    run: PathBuf,
+    info: RunInfo,
+    failed: usize,
+    planners: [PlannerStats; 1],
+}
+
+/// A run that was read back.
+pub(crate) struct Played {
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// What it says of itself.
+    pub(crate) info: RunInfo,
+    /// Its episodes.
+    pub(crate) episodes: Vec<EpisodeSummary>,
+}
+
+impl Played {
+    /// Reads a run from its folder, or the newest of a folder of runs.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let folder = if path.join("run.json").is_file() { path.to_path_buf() } else { newest(path)? };
+        let info = folder::read_info(&folder)?;
+        let episodes = folder::read_episodes(&folder)?;
+        Ok(Self { folder, info, episodes })
+    }
+
+    /// Its planner's results.
+    pub(crate) fn stats(&self) -> PlannerStats {
+        planner_stats(&self.info.planner, &self.episodes)
+    }
+}
+
+/// Folders of runs are named so that the newest sorts last.
+fn newest(path: &Path) -> Result<PathBuf> {
+    let entries = std::fs::read_dir(path).context(format!("{} cannot be listed", path.display()))?;
+    let runs =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|run| run.join("run.json").is_file());
+    runs.max().ok_or_else(|| {
+        Error::not_found(format!("{} is no run, and holds none: a run has a run.json", path.display()))
+    })
+}
+
+impl Report {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        let run = Played::read(&self.run)?;
+        let failed = run.episodes.iter().filter(|episode| episode.status == EpisodeStatus::Failed).count();
+        let document = Document { planners: [run.stats()], run: run.folder, info: run.info, failed };
+        session.show(&document, || {
+            let info = &document.info;
+            format!(
+                "{} in {}, {} of {} episodes done, {failed} failed\n\n{}\n{}\n{}\n",
+                info.planner,
+                info.environment,
+                document.planners[0].episodes,
+                info.episodes,
+                results(&document.planners),
+                purposes(&run.episodes),
+                document.run.display()
+            )
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What the models were asked for.
+fn purposes(episodes: &[EpisodeSummary]) -> String {
+    let mut sums = std::collections::BTreeMap::new();
+    for (purpose, count) in episodes.iter().flat_map(|episode| &episode.calls) {
+        let sum: &mut (u64, u64) = sums.entry(*purpose).or_default();
+        *sum = (sum.0 + count.calls, sum.1 + count.tokens());
+    }
+    let rows: Vec<_> = sums
+        .into_iter()
+        .map(|(purpose, (calls, tokens))| {
+            [format!("{purpose:?}").to_lowercase(), calls.to_string(), tokens.to_string()]
+        })
+        .collect();
+    table(["purpose", "calls", "tokens"], &rows)
+}

@@ -1,0 +1,90 @@
+//! `forethought train`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use forethought_api::{
+    Error, Result,
+    value::{Fit, TrainingReport},
+};
+use forethought_runtime::{host::RuntimeHost, trajectories};
+
+use crate::{arguments::ConfigArguments, exit::Exit, session::Session};
+
+/// Train a critic on trajectories.
+///
+/// The checkpoint is a folder as on the Hugging Face Hub: model.safetensors, config.json, README.md. The same data
+/// and seed give the same weights.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought train quickstart --data data --out critic
+  forethought train my.toml --trainer large --data data --out control --shuffle-outcomes")]
+pub(crate) struct Train {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// A .parquet or .jsonl file, or a folder of them.
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Folder for the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The trainer configured as [trainer.NAME]; may be left out if there is but one.
+    #[arg(long, value_name = "NAME")]
+    trainer: Option<String>,
+    /// Shuffle outcomes between trajectories: a control that must not help.
+    #[arg(long)]
+    shuffle_outcomes: bool,
+}
+
+impl Train {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let host = session.host(&self.config, &[])?;
+        let trainer = only_trainer(&host, self.trainer)?;
+        let fit = Fit {
+            trajectories: trajectories::read(&self.data)?,
+            out: self.out.clone(),
+            seed: host.config().seed,
+            shuffle_outcomes: self.shuffle_outcomes,
+        };
+        let report = train(session, &host, &trainer, fit).await?;
+        session.show(&report, || {
+            let metrics = report.metrics.iter().map(|(name, value)| format!("{name} {value:.4}\n"));
+            format!(
+                "kept step {} of {}; {} trajectories, {} held out\n{}{}\n",
+                report.best_step,
+                report.steps,
+                report.train_trajectories,
+                report.validation_trajectories,
+                metrics.collect::<String>(),
+                self.out.display()
+            )
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Trains with the trainer configured as `[trainer.<name>]`.
+pub(crate) async fn train(
+    session: &Session,
+    host: &RuntimeHost,
+    trainer: &str,
+    fit: Fit,
+) -> Result<TrainingReport> {
+    let trainer = host.trainer(trainer).await?;
+    session.or_interrupted(trainer.fit(fit, Arc::new(session.reporter.clone()))).await
+}
+
+fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
+    let trainers: Vec<_> = host.config().trainer.keys().cloned().collect();
+    match (name, trainers.as_slice()) {
+        (Some(name), _) => Ok(name),
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(Error::config(
+            "the configuration has no trainer; add [trainer.critic] with kind = \"goal-q\" and encoder = \"...\"",
+        )),
+        (None, several) => {
+            Err(Error::config(format!("which trainer? choose one by --trainer: {}", several.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! How the program ends, for whoever called it.
+
+use forethought_api::{Error, error::Code};
+use forethought_runtime::folder::RunStatus;
+
+/// Exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// All that was asked for is done.
+    Done = 0,
+    /// It was done, and some of it failed: episodes, or checks.
+    Failed = 1,
+    /// It cannot be done as asked: usage, configuration, input.
+    Usage = 2,
+    /// A budget was reached; the state is saved.
+    Budget = 3,
+    /// A provider refused or could not be reached.
+    Provider = 4,
+    /// Interrupted; the state is saved.
+    Interrupted = 130,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<RunStatus> for Exit {
+    fn from(status: RunStatus) -> Self {
+        match status {
+            RunStatus::Finished => Self::Done,
+            RunStatus::Failed => Self::Failed,
+            RunStatus::Budget => Self::Budget,
+            RunStatus::Running | RunStatus::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// Tells people what went wrong, causes below it, and programs what kind of thing it was.
+pub(crate) fn explain(error: &Error) -> Exit {
+    eprintln!("error: {}", error.message.replace('\n', "\n       "));
+    for cause in &error.chain {
+        eprintln!("  because: {}", cause.replace('\n', "\n           "));
+    }
+    match error.code {
+        Code::Config | Code::Input | Code::NotFound => Exit::Usage,
+        Code::Budget => Exit::Budget,
+        Code::Provider => Exit::Provider,
+        Code::Cancelled => Exit::Interrupted,
+        _ => Exit::Failed,
+    }
+}
