@@ -3,6 +3,7 @@
 //! Parquet is flat, one row a step, so that `pandas` and Hugging Face `datasets` read it as it is. JSON Lines hold
 //! one trajectory a line. A trajectory without steps has no rows: it is not written to Parquet.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,8 @@ const SCHEMA: &str = "
 /// Rows in one row group at most: readers hold one at a time.
 const ROW_GROUP: usize = 16_384;
 
-/// Reads a file (`.parquet` or `.jsonl`), or every such file of a folder in the order of their names.
+/// Reads a file (`.parquet` or `.jsonl`), or every such file of a folder in the order of their names. Of two files
+/// that differ only in that ending, as `collect` writes them, one is read: they hold the same.
 ///
 /// # Errors
 /// Malformed input, naming the file and its line or row; a folder that holds no such file.
@@ -74,6 +76,8 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
         }
     }
     files.sort();
+    let tables: HashSet<_> = files.iter().filter(|file| is_parquet(file)).cloned().collect();
+    files.retain(|file| is_parquet(file) || !tables.contains(&file.with_extension("parquet")));
     if files.is_empty() {
         return Err(Error::input(format!("{} holds neither .parquet nor .jsonl files", path.display())));
     }
@@ -91,6 +95,10 @@ pub fn write(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
         Some(Format::JsonLines) => write_json_lines(path, trajectories),
         None => Err(Error::input(format!("{} must end in .parquet or .jsonl", path.display()))),
     }
+}
+
+fn is_parquet(path: &Path) -> bool {
+    matches!(extension(path), Some(Format::Parquet))
 }
 
 enum Format {
@@ -519,6 +527,15 @@ mod tests {
         write(&folder.path().join("a.jsonl"), &[simple("first", 1)]).expect("a");
         fs::write(folder.path().join("README.md"), "not data").expect("readme");
         assert_eq!(read(folder.path()).expect("both"), [simple("first", 1), simple("second", 2)]);
+    }
+
+    #[test]
+    fn what_was_written_in_both_formats_is_read_once() {
+        let folder = tempfile::tempdir().expect("folder");
+        for name in ["data.parquet", "data.jsonl"] {
+            write(&folder.path().join(name), &[simple("only", 1)]).expect(name);
+        }
+        assert_eq!(read(folder.path()).expect("both"), [simple("only", 1)]);
     }
 
     #[test]

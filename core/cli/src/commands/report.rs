@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use forethought_api::{Error, Result, error::Context as _};
+use forethought_api::{Error, Result};
 use forethought_runtime::{
     episode::{EpisodeStatus, EpisodeSummary},
     folder::{self, RunInfo},
@@ -48,7 +48,9 @@ impl Played {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let folder = if path.join("run.json").is_file() { path.to_path_buf() } else { newest(path)? };
         let info = folder::read_info(&folder)?;
-        let episodes = folder::read_episodes(&folder)?;
+        let mut episodes = folder::read_episodes(&folder)?;
+        // They were written as they ended; sums of floating-point numbers depend on the order.
+        episodes.sort_by_key(|episode| (episode.task, episode.seed));
         Ok(Self { folder, info, episodes })
     }
 
@@ -60,7 +62,8 @@ impl Played {
 
 /// Folders of runs are named so that the newest sorts last.
 fn newest(path: &Path) -> Result<PathBuf> {
-    let entries = std::fs::read_dir(path).context(format!("{} cannot be listed", path.display()))?;
+    let unreadable = |error| Error::input(format!("{} cannot be listed: {error}", path.display()));
+    let entries = std::fs::read_dir(path).map_err(unreadable)?;
     let runs =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|run| run.join("run.json").is_file());
     runs.max().ok_or_else(|| {
