@@ -251,6 +251,9 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     let names: Vec<_> = judged["predictors"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["critic", "base rate", "logistic regression"]);
     assert_eq!(json(&desk, "run --planner pnlc --episodes 1")["status"], "finished");
+    // A file names its neighbours, wherever the program is called from.
+    desk.write("deep/mine.toml", "[value.critic]\nmodel = \"../critic\"\n");
+    assert_eq!(json(&desk, "config check deep/mine.toml --set seats.agent=pnlc")["ok"], true);
 
     refused(&desk, "train --data nothing --out critic", 2, &["nothing"]);
     refused(&desk, "critic eval --model data --data data", 2, &["data has no config.json"]);

@@ -16,7 +16,7 @@ use crate::trainer::check_embeddings;
 #[schemars(crate = "forethought_sdk::schemars")]
 pub struct EstimatorConfig {
     /// The checkpoint: a folder, or `hf:owner/name@revision`.
-    pub model: String,
+    pub model: ConfigPath,
     /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
     pub encoder: String,
 }
@@ -42,7 +42,7 @@ register! {
     new: |config: EstimatorConfig, host: Arc<dyn Host>| async move {
         let folder = host
             .model_files(ModelFiles {
-                source: config.model.clone(),
+                source: config.model.to_string_lossy().into_owned(),
                 required: vec![checkpoint::CONFIG.into(), checkpoint::WEIGHTS.into()],
                 optional: vec![checkpoint::CARD.into()],
             })
@@ -54,7 +54,7 @@ register! {
             return Err(Error::config(format!(
                 "critic {:?} was trained with encoder {:?} (dimension {}), but [encoder.{}] is {:?} (dimension {}): \
                  configure the encoder it was trained with, or train a critic with this one",
-                config.model,
+                config.model.0,
                 trained.encoder.id,
                 trained.encoder.dimension,
                 config.encoder,
