@@ -161,7 +161,7 @@ fn a_configuration_is_checked_down_to_what_its_planners_need() {
         2,
         &["there is no [llm.actr]; the nearest is `actor`"],
     );
-    refused(&desk, "config check --set seats.agent=pnlc", 2, &["`value.critic`", "there is no model folder"]);
+    refused(&desk, "config check --set seats.agent=pnlc", 2, &["`value.critic.kind`", "there is no model folder"]);
     refused(&desk, "config check --set seats.agnt=react", 2, &["has no such seat; the nearest is `agent`"]);
 }
 

@@ -27,20 +27,14 @@ pub(crate) struct Session {
 impl Session {
     /// The configured components. `settings` lie above everything else, as `--set` does.
     pub(crate) fn host(&self, arguments: &ConfigArguments, settings: &[String]) -> Result<RuntimeHost> {
-        let registry = Registry::linked()?;
         let mut sources = sources(arguments)?;
         sources.set.extend_from_slice(settings);
-        let config = Config::load(&sources, &registry)?;
-        Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
+        host_of(&sources)
     }
 
     /// Components without any configuration, for commands that need none: a broken file must not stop these.
     pub(crate) fn bare_host(&self) -> Result<RuntimeHost> {
-        let registry = Registry::linked()?;
-        let mut sources = Sources::new(std::env::temp_dir().join("no such folder"));
-        sources.presets.clear();
-        let config = Config::load(&sources, &registry)?;
-        Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
+        host_of(&Sources::new("/nowhere"))
     }
 
     /// Work that knows nothing of interruptions, given up on the first.
@@ -55,6 +49,13 @@ impl Session {
     pub(crate) fn show(&self, data: &impl Serialize, words: impl FnOnce() -> String) -> Result<()> {
         if self.json { print(&format!("{}\n", serde_json::to_string_pretty(data)?)) } else { print(&words()) }
     }
+}
+
+/// The components that these sources configure.
+pub(crate) fn host_of(sources: &Sources) -> Result<RuntimeHost> {
+    let registry = Registry::linked()?;
+    let config = Config::load(sources, &registry)?;
+    Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
 }
 
 /// Where a command looks for its configuration.

@@ -35,6 +35,16 @@ impl RuntimeHost {
         let config = self.config();
         let environment = self.environment().await?;
         let spec = environment.spec().await?;
+        let end = config.run.first_task.saturating_add(config.run.episodes);
+        if let Some(tasks) = spec.tasks.filter(|tasks| end > *tasks) {
+            let run = &config.run;
+            let key = ["run".to_string(), "episodes".to_string()];
+            let message = format!(
+                "{} episodes from task {} on go beyond the {tasks} tasks of `{}`",
+                run.episodes, run.first_task, spec.name
+            );
+            return Err(Error::config(config.document().at(&key, message)));
+        }
         let seats = self.seats(&spec, options.planner.as_deref())?;
         let needs = self.check(&seats).await?;
 
@@ -81,7 +91,7 @@ impl RuntimeHost {
             summariser,
             llms,
             values,
-            episodes: (run.first_task..run.first_task.saturating_add(run.episodes)).map(episode).collect(),
+            episodes: (run.first_task..end).map(episode).collect(),
             concurrency: run.concurrency,
             limits: Limits {
                 max_calls: run.max_calls,

@@ -257,8 +257,9 @@ impl RuntimeHost {
         let host = Arc::new(self.owned_by(section));
         let built = (registration.create)(Value::Object(config), host).await;
         built.map_err(|error| {
-            let place = self.shared.config.document().at(section, format_args!("`{kind}` cannot be built"));
-            error.context(place)
+            let document = self.shared.config.document();
+            let key = [section, &["kind".to_string()]].concat();
+            error.context(document.at(&key, format_args!("`{kind}` cannot be built")))
         })
     }
 

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use forethought_api::{Error, Result, host::Host as _};
 use forethought_runtime::{
+    config::Sources,
     critic::{Seen, evaluate},
-    registry::Registry,
     trajectories,
 };
 
 use crate::{
     arguments::ConfigArguments,
     exit::Exit,
-    session::{Session, sources},
+    session::{Session, host_of, sources},
 };
 
 /// Judge critics.
@@ -39,8 +39,8 @@ enum Command {
 struct Eval {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The checkpoint: a folder, or hf:owner/name@revision.
-    #[arg(long, value_name = "MODEL")]
+    /// The checkpoint's folder.
+    #[arg(long, value_name = "DIR")]
     model: String,
     /// Trajectories: a .parquet or .jsonl file, or a folder of them.
     #[arg(long, value_name = "PATH")]
@@ -56,17 +56,18 @@ struct Eval {
 impl Critic {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let Command::Eval(eval) = self.command;
-        let mut settings = vec![
-            format!("value.evaluated.kind={}", eval.kind),
-            format!("value.evaluated.model={:?}", absolute(&eval.model)?),
-            format!("value.evaluated.encoder={:?}", eval.encoder),
-        ];
-        let configured =
-            forethought_runtime::config::Config::load(&sources(&eval.config)?, &Registry::linked()?)?;
-        if !configured.encoder.contains_key(&eval.encoder) {
-            settings.push(format!("encoder.{0:?}.kind={0:?}", eval.encoder));
+        let mut sources = sources(&eval.config)?;
+        let name = &eval.encoder;
+        if !configures_encoder(&sources, name)? {
+            // Below what was typed, for that may say more of it.
+            sources.set.insert(0, format!("encoder.{name:?}.kind={name:?}"));
         }
-        let host = session.host(&eval.config, &settings)?;
+        sources.set.extend([
+            format!("value.evaluated.kind={:?}", eval.kind),
+            format!("value.evaluated.model={:?}", local(&eval.model)?),
+            format!("value.evaluated.encoder={name:?}"),
+        ]);
+        let host = host_of(&sources)?;
         let data = trajectories::read(&eval.data)?;
         let critic = host.value("evaluated".into()).await?;
         let encoder = host.encoder(eval.encoder.clone()).await?;
@@ -78,11 +79,18 @@ impl Critic {
     }
 }
 
-fn absolute(model: &str) -> Result<String> {
+/// Whether the configuration, without what was typed about this encoder, knows it by name.
+fn configures_encoder(sources: &Sources, name: &str) -> Result<bool> {
+    let mut without = sources.clone();
+    without.set.retain(|setting| !setting.starts_with(&format!("encoder.{name}.")));
+    Ok(host_of(&without)?.config().encoder.contains_key(name))
+}
+
+fn local(model: &str) -> Result<&str> {
     if model.starts_with("hf:") {
         return Err(Error::config(
-            "critic eval reads which episodes a critic has seen from its folder: fetch the model first, and name its folder",
+            "critic eval reads from the model's folder which episodes it has seen; fetch it, and name the folder",
         ));
     }
-    Ok(std::path::absolute(model)?.to_string_lossy().into_owned())
+    Ok(model)
 }

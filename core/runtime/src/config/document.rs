@@ -80,7 +80,8 @@ impl Document {
     /// A message about the value at `path` with its place, as in ``my.toml:3: `seats.agent`: ...``.
     pub fn at(&self, path: &[String], message: impl std::fmt::Display) -> String {
         // A key that is missing has no place; the table that lacks it has.
-        let places = (1..=path.len()).rev().map(|length| self.origin(&path[..length]));
+        let nearest = if self.get(path).is_some() { path.len() } else { 1 };
+        let places = (nearest..=path.len()).rev().map(|length| self.origin(&path[..length]));
         let place = places.into_iter().find(|origin| *origin != Origin::Default);
         let place = place.map(|origin| format!("{origin}: ")).unwrap_or_default();
         let key = if path.is_empty() { String::new() } else { format!("`{}`: ", dotted(path)) };
