@@ -1,30 +1,13 @@
-//! End-to-end tests live in tests/*.rs beside this file; here is what they share: the real program, at a desk of its
-//! own. It may depend on nothing of this workspace.
+//! What end-to-end tests share: a desk of their own at which the real program is run. It may depend on nothing of this
+//! workspace.
+//!
+//! `tests/program.rs` beside this folder drives the program; its test target belongs to the program's package, for Cargo
+//! tells a program's place to no other. What is checked without the program lies in `tests/tests`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command as Cargo;
-use std::sync::OnceLock;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
-
-/// The program, built as these tests were. Cargo does not build another package's program for a test, so this does.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test knows itself");
-        let profile = test.parent().and_then(Path::parent).expect("tests lie in <target>/<profile>/deps");
-        let target = profile.parent().expect("a profile's folder lies in the target folder");
-        let mut cargo = Cargo::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(workspace()).args(["build", "--quiet", "--package", "forethought", "--target-dir"]);
-        cargo.arg(target);
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo runs").success(), "the program cannot be built");
-        profile.join("forethought")
-    })
-}
 
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
@@ -34,18 +17,13 @@ pub fn workspace() -> PathBuf {
 /// An empty folder, with an empty home, in which the program is run.
 pub struct Desk {
     folder: TempDir,
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        Self::new()
-    }
+    program: PathBuf,
 }
 
 impl Desk {
-    /// An empty desk.
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder can be made") }
+    /// An empty desk for the program at this path: `env!("CARGO_BIN_EXE_forethought")`.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder can be made"), program: program.into() }
     }
 
     /// The folder.
@@ -63,14 +41,14 @@ impl Desk {
 
     /// A command line of the program, run at this desk. `line` is cut at blanks.
     pub fn forethought(&self, line: &str) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         self.settle(&mut command, line);
         command
     }
 
     /// The same for tests that talk to the program while it runs.
     pub fn spawn(&self, line: &str) -> std::process::Command {
-        let mut command = std::process::Command::new(program());
+        let mut command = std::process::Command::new(&self.program);
         command.args(line.split_whitespace()).current_dir(self.path());
         for (name, value) in self.environment() {
             command.env(name, value);

@@ -40,8 +40,12 @@ agent = "react"
 episodes = 4
 "#;
 
+fn desk() -> Desk {
+    Desk::new(env!("CARGO_BIN_EXE_forethought"))
+}
+
 fn shop() -> Desk {
-    let desk = Desk::new();
+    let desk = desk();
     desk.write("forethought.toml", SHOP);
     desk
 }
@@ -70,7 +74,7 @@ fn refused(desk: &Desk, line: &str, code: i32, says: &[&str]) {
 
 #[test]
 fn help_names_every_command() {
-    let desk = Desk::new();
+    let desk = desk();
     let help = out(&desk.forethought("--help").assert().success());
     for command in [
         "run",
@@ -97,7 +101,7 @@ fn help_names_every_command() {
 
 #[test]
 fn components_are_listed_and_described() {
-    let desk = Desk::new();
+    let desk = desk();
     let planners = json(&desk, "list planner");
     let kinds: Vec<_> =
         planners.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
@@ -112,7 +116,7 @@ fn components_are_listed_and_described() {
 
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
-    let desk = Desk::new();
+    let desk = desk();
     desk.write("mine.toml", "[environment]\nkind = \"webshop\"\n\n[run]\nepisode = 3\n");
     refused(
         &desk,
@@ -161,13 +165,18 @@ fn a_configuration_is_checked_down_to_what_its_planners_need() {
         2,
         &["there is no [llm.actr]; the nearest is `actor`"],
     );
-    refused(&desk, "config check --set seats.agent=pnlc", 2, &["`value.critic.kind`", "there is no model folder"]);
+    refused(
+        &desk,
+        "config check --set seats.agent=pnlc",
+        2,
+        &["`value.critic.kind`", "there is no model folder"],
+    );
     refused(&desk, "config check --set seats.agnt=react", 2, &["has no such seat; the nearest is `agent`"]);
 }
 
 #[test]
 fn shipped_configurations_meet_the_schema() {
-    let schema = json(&Desk::new(), "schema");
+    let schema = json(&desk(), "schema");
     let kept = std::fs::read_to_string(workspace().join("configs/schema.json")).expect("configs/schema.json");
     assert_eq!(
         serde_json::from_str::<Value>(&kept).unwrap(),
@@ -295,7 +304,7 @@ fn an_interrupted_run_ends_with_130_and_is_continued() {
 
 #[test]
 fn a_broken_file_stops_only_what_reads_it() {
-    let desk = Desk::new();
+    let desk = desk();
     desk.write("forethought.toml", "[run\n");
     desk.forethought("list").assert().success();
     desk.forethought("schema").assert().success();
@@ -304,14 +313,12 @@ fn a_broken_file_stops_only_what_reads_it() {
     refused(&desk, "verify webshop nowhere", 2, &["nowhere"]);
     let findings = desk.forethought("doctor --json").assert().code(1);
     assert!(out(&findings).contains("not TOML"), "{}", out(&findings));
-    assert!(
-        json(&Desk::new(), "doctor").as_array().unwrap().iter().all(|finding| finding["state"] != "mend")
-    );
+    assert!(json(&shop(), "doctor").as_array().unwrap().iter().all(|finding| finding["state"] != "mend"));
 }
 
 #[test]
 fn completions_are_printed_for_common_shells() {
-    let desk = Desk::new();
+    let desk = desk();
     for shell in ["bash", "zsh", "fish"] {
         assert!(
             out(&desk.forethought(&format!("completions {shell}")).assert().success())
