@@ -9,6 +9,7 @@ pub mod environment;
 pub mod fuzzy;
 pub mod generated;
 pub mod goals;
+pub mod import;
 pub mod nouns;
 pub mod page;
 pub mod product;

@@ -76,13 +76,15 @@ impl Simulated {
         let ask = Ask::read(text)?;
         let mut rng = seed::stream(seed, "answer");
         let skill = self.skill(text); // Awaited where one is needed.
-        let prompt = SkillPrompt { text: text.to_owned(), thought: ask.thought.clone(), count: ask.count, seed };
+        let prompt =
+            SkillPrompt { text: text.to_owned(), thought: ask.thought.clone(), count: ask.count, seed };
         let answer = match ask.form {
             Form::Thought => format!("Thought: {}", skill.await?.thought(prompt).await?),
             Form::ThoughtAndAction => {
                 let skill = skill.await?;
                 let thought = skill.thought(prompt.clone()).await?;
-                let action = self.act(skill, SkillPrompt { thought: thought.clone(), ..prompt }, &mut rng).await?;
+                let action =
+                    self.act(skill, SkillPrompt { thought: thought.clone(), ..prompt }, &mut rng).await?;
                 format!("Thought: {thought}\nAction: {action}")
             }
             Form::Action => format!("Action: {}", self.act(skill.await?, prompt, &mut rng).await?),
@@ -98,7 +100,9 @@ impl Simulated {
                 refine::Verdict::Keep => format!("Decision: keep\nThought: {}", ask.thought),
                 refine::Verdict::Return(earlier) => format!("Decision: revise\nThought: {earlier}"),
                 // The very prior that the first thought came from, whatever the evaluation said.
-                refine::Verdict::DrawAgain => format!("Decision: revise\nThought: {}", skill.await?.thought(prompt).await?),
+                refine::Verdict::DrawAgain => {
+                    format!("Decision: revise\nThought: {}", skill.await?.thought(prompt).await?)
+                }
             },
             Form::Summary => {
                 let (state, outcome) = skill.await?.summary(prompt).await?;
@@ -110,7 +114,12 @@ impl Simulated {
         Ok(if rng.random::<f64>() < self.config.malformed { malformed(&answer) } else { answer })
     }
 
-    async fn act(&self, skill: &Arc<dyn Skill>, mut prompt: SkillPrompt, rng: &mut ChaCha8Rng) -> Result<String> {
+    async fn act(
+        &self,
+        skill: &Arc<dyn Skill>,
+        mut prompt: SkillPrompt,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<String> {
         if rng.random::<f64>() < self.config.slips {
             prompt.thought = skill.thought(SkillPrompt { seed: rng.random(), ..prompt.clone() }).await?;
         }
@@ -142,7 +151,8 @@ impl LlmBackend for Simulated {
     }
 
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        let text = request.messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n\n");
+        let text =
+            request.messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n\n");
         let base = seed::derive(self.config.seed ^ request.seed.unwrap_or(0), &text);
         let mut completion = Completion::default();
         for sample in 0..request.samples.max(1) {

@@ -1,8 +1,9 @@
 //! How an evaluation is followed.
 //!
-//! Hopeful thoughts are kept. A thought whose bad outcomes are the likelier ones makes the model think again, and once
-//! two thoughts have been weighed and neither is hopeful, the better of them is settled on. Nothing here looks at what
-//! a thought says: with values that do not depend on the thought, the thought acted on is distributed as the first.
+//! A thought is kept unless its bad outcomes are clearly the likelier ones; then the model thinks again. When it has
+//! weighed several thoughts and all look bad, it settles on the best if that one stands out, and thinks again if none
+//! does. Nothing here looks at what a thought says: with values that do not depend on the thought, the thought acted
+//! on is distributed as the first.
 
 use crate::request::Evaluation;
 
@@ -17,18 +18,25 @@ pub enum Verdict {
     DrawAgain,
 }
 
+/// How large a difference of probabilities has to be to be clear.
+const CLEARLY: f64 = 0.15;
+
 /// Follows the evaluations, the current thought's last.
 pub fn verdict(evaluations: &[Evaluation]) -> Verdict {
     let Some(current) = evaluations.last() else { return Verdict::Keep };
-    if hope(current) >= 0.0 {
+    if hope(current) >= -CLEARLY {
         return Verdict::Keep;
     }
-    if evaluations.len() < 2 {
-        return Verdict::DrawAgain;
+    let hopes: Vec<f64> = evaluations.iter().map(hope).collect();
+    let best = (0..hopes.len()).rev().max_by(|&a, &b| hopes[a].total_cmp(&hopes[b])).unwrap_or(0);
+    let mean_of_others = (hopes.iter().sum::<f64>() - hopes[best]) / (hopes.len() - 1).max(1) as f64;
+    if hopes.len() < 2 || hopes[best] - mean_of_others < CLEARLY {
+        Verdict::DrawAgain
+    } else if best + 1 == hopes.len() {
+        Verdict::Keep
+    } else {
+        Verdict::Return(evaluations[best].thought.clone())
     }
-    let best = evaluations.iter().max_by(|a, b| hope(a).total_cmp(&hope(b))).expect("there are two");
-    // Ties go to the later one, which `max_by` returns.
-    if best.thought == current.thought { Verdict::Keep } else { Verdict::Return(best.thought.clone()) }
 }
 
 /// Mean probability of the good outcomes less that of the bad ones.
@@ -53,5 +61,6 @@ mod tests {
         check(&[thought("a", 0.1, 0.9), thought("b", 0.2, 0.6)], Verdict::Keep);
         check(&[thought("a", 0.2, 0.6), thought("b", 0.1, 0.9)], Verdict::Return("a".into()));
         check(&[thought("a", 0.2, 0.6), thought("b", 0.5, 0.1)], Verdict::Keep);
+        check(&[thought("a", 0.2, 0.6), thought("b", 0.2, 0.65)], Verdict::DrawAgain);
     }
 }

@@ -84,7 +84,8 @@ impl Ask {
         for line in text.lines() {
             let line = line.trim();
             if let Some(rest) = line.strip_prefix("Imagine ") {
-                ask.count = rest.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(ask.count);
+                ask.count =
+                    rest.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(ask.count);
             }
             let current = line.strip_prefix("Current thought:");
             if let Some(thought) = current.or_else(|| line.strip_prefix("Earlier thought:")) {
@@ -123,8 +124,24 @@ impl Ask {
 /// Whether an outcome sounds like a bad one: a reader's first impression, by its words.
 fn sounds_bad(outcome: &str) -> bool {
     const WORDS: &[&str] = &[
-        "without", "wrong", "lack", "never", "only", "low", "runs out", "missing", "misses", "not ", "fail", "lose",
-        "lost", "killed", "refuse", "unconvinced", "angry", "nothing",
+        "without",
+        "wrong",
+        "lack",
+        "never",
+        "only",
+        "low",
+        "runs out",
+        "missing",
+        "misses",
+        "not ",
+        "fail",
+        "lose",
+        "lost",
+        "killed",
+        "refuse",
+        "unconvinced",
+        "angry",
+        "nothing",
     ];
     let outcome = outcome.to_lowercase();
     WORDS.iter().any(|word| outcome.contains(word))
@@ -157,7 +174,11 @@ mod tests {
                     Current thought: b\nGood outcomes:\n0.60: x\nBad outcomes:\n0.20: y\nDecision: <>\nThought: <>";
         let ask = Ask::read(text).unwrap();
         assert_eq!(ask.thought, "b");
-        let pair = |thought: &str, good, bad| Evaluation { thought: thought.into(), good: vec![good], bad: vec![bad] };
+        let pair = |thought: &str, good, bad| Evaluation {
+            thought: thought.into(),
+            good: vec![good],
+            bad: vec![bad],
+        };
         assert_eq!(ask.evaluations, [pair("a", 0.1, 0.9), pair("b", 0.6, 0.2)]);
     }
 }

@@ -83,7 +83,7 @@ impl Interner {
 }
 
 impl Corpus {
-    /// Interns `trajectories`. With `shuffle`, goal texts are permuted between trajectories first.
+    /// Interns `trajectories`. With `shuffle`, what was thought and what came of it are torn apart first.
     pub(crate) fn new(
         trajectories: &[Trajectory],
         goals: &GoalConfig,
@@ -171,24 +171,13 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Permutes goal texts between trajectories, among steps at the same distance from the end: a purchase stays at
-    /// the end of an episode, but of a random one. Which outcome followed which thought then says nothing, and all
-    /// else (texts, lengths, how often each goal occurs and when) is as before.
+    /// Deals the (state, thought) pairs out anew among all transitions. What followed which pair then says nothing, not
+    /// even that some thoughts end an episode; texts, lengths and how often each goal occurs and when are as before.
     fn shuffle(&mut self, rng: &mut ChaCha8Rng) {
-        let longest = self.starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-        for distance in 1..=longest {
-            let steps: Vec<usize> = self
-                .starts
-                .windows(2)
-                .filter(|pair| pair[1] - pair[0] >= distance)
-                .map(|pair| pair[1] - distance)
-                .collect();
-            let mut goals: Vec<_> =
-                steps.iter().map(|&step| std::mem::take(&mut self.transitions[step].reached)).collect();
-            goals.shuffle(rng);
-            for (step, goals) in steps.into_iter().zip(goals) {
-                self.transitions[step].reached = goals;
-            }
+        let mut pairs: Vec<_> = self.transitions.iter().map(|one| (one.state, one.thought)).collect();
+        pairs.shuffle(rng);
+        for (transition, (state, thought)) in self.transitions.iter_mut().zip(pairs) {
+            (transition.state, transition.thought) = (state, thought);
         }
     }
 

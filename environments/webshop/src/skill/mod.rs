@@ -50,7 +50,8 @@ impl Skill for Shopper {
 
     async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {
         let view = View::read(&prompt.text);
-        let outcome = words::Outcome::reached(&view).wording(&mut seed::stream(prompt.seed, "summary")).to_owned();
+        let outcome =
+            words::Outcome::reached(&view).wording(&mut seed::stream(prompt.seed, "summary")).to_owned();
         Ok((words::state(&view), outcome))
     }
 }

@@ -2,7 +2,7 @@
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
 
-use super::view::{Page, View};
+use super::view::{Page, View, words};
 
 /// A strategy for the next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,6 @@ pub enum Move {
     OpenFirst,
     /// Open the product whose title and price fit best.
     OpenBest,
-    /// Look at further results.
-    NextPage,
     /// Search anew.
     SearchAgain,
     /// Buy the product at hand.
@@ -34,13 +32,12 @@ pub enum Move {
 }
 
 impl Move {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 11] = [
         Self::SearchAll,
         Self::SearchKind,
         Self::SearchWhole,
         Self::OpenFirst,
         Self::OpenBest,
-        Self::NextPage,
         Self::SearchAgain,
         Self::Buy,
         Self::Choose,
@@ -77,7 +74,6 @@ impl Move {
                 "I will open the product whose title has most of the wanted words within the price.",
                 "Look for the best fitting title in the list and open that one.",
             ],
-            Self::NextPage => &["Look at the next page of results.", "There may be better products on the next page."],
             Self::SearchAgain => &[
                 "These results do not convince me, so search again.",
                 "I will go back and try another search.",
@@ -103,7 +99,9 @@ impl Move {
                 "Leave this product and look at a different one from the list.",
                 "I would rather return to the results for another product.",
             ],
-            Self::Return => &["Go back to the product page.", "I have read enough here; back to the product."],
+            Self::Return => {
+                &["Go back to the product page.", "I have read enough here; back to the product."]
+            }
         }
     }
 
@@ -125,11 +123,15 @@ impl Move {
         match (self, view.page) {
             (Self::SearchAll, Page::Search) => format!("search[{}]", view.wish.words.join(" ")),
             (Self::SearchKind, Page::Search) => format!("search[{}]", kind(&view.wish.text)),
-            (Self::SearchWhole, Page::Search) => format!("search[{}]", view.wish.whole.replace(['[', ']'], " ")),
-            (Self::SearchAll | Self::SearchKind | Self::SearchWhole | Self::SearchAgain, _) => click("Back to Search"),
+            (Self::SearchWhole, Page::Search) => {
+                format!("search[{}]", view.wish.whole.replace(['[', ']'], " "))
+            }
+            (Self::SearchAll | Self::SearchKind | Self::SearchWhole | Self::SearchAgain, _) => {
+                click("Back to Search")
+            }
             (Self::OpenFirst, Page::Results) => match unopened().next() {
                 Some(listing) => click(&listing.asin),
-                None => click("Next >"),
+                None => click("Back to Search"),
             },
             (Self::OpenBest, Page::Results) => {
                 let affordable = |price: Option<f64>| match (price, view.wish.limit) {
@@ -138,13 +140,14 @@ impl Move {
                 };
                 let appeal = |title: &str, price| view.fit(title) - if affordable(price) { 0.0 } else { 0.5 };
                 // The earlier of equals: `max_by` would return the last.
-                let best = unopened().rev().max_by(|a, b| appeal(&a.title, a.price).total_cmp(&appeal(&b.title, b.price)));
-                best.map_or_else(|| click("Next >"), |listing| click(&listing.asin))
+                let best = unopened()
+                    .rev()
+                    .max_by(|a, b| appeal(&a.title, a.price).total_cmp(&appeal(&b.title, b.price)));
+                best.map_or_else(|| click("Back to Search"), |listing| click(&listing.asin))
             }
-            (Self::NextPage, Page::Results) => click("Next >"),
             (Self::Buy, Page::Item) => click("Buy Now"),
-            (Self::Choose, Page::Item) => match view.wanted_options().into_iter().find(|(_, _, chosen)| !chosen) {
-                Some((_, value, _)) => click(&value),
+            (Self::Choose, Page::Item) => match view.open_option() {
+                Some(option) => click(&option.value),
                 None => click("Buy Now"),
             },
             (Self::Read, Page::Item) => {
@@ -174,42 +177,32 @@ pub fn draw(view: &View, rng: &mut ChaCha8Rng) -> Move {
 /// Weights of the strategies that come to mind here.
 pub fn prior(view: &View) -> Vec<(Move, f64)> {
     match view.page {
-        Page::Search => vec![(Move::SearchAll, 0.45), (Move::SearchKind, 0.35), (Move::SearchWhole, 0.2)],
-        Page::Results => vec![
-            (Move::OpenFirst, 0.45),
-            (Move::OpenBest, 0.4),
-            (Move::NextPage, 0.05),
-            (Move::SearchAgain, 0.1),
-        ],
+        Page::Search => vec![(Move::SearchAll, 0.6), (Move::SearchKind, 0.25), (Move::SearchWhole, 0.15)],
+        Page::Results => vec![(Move::OpenFirst, 0.45), (Move::OpenBest, 0.45), (Move::SearchAgain, 0.1)],
         Page::Item => {
-            let mut prior = vec![(Move::Buy, 0.3), (Move::Leave, if lacking(view) { 0.3 } else { 0.1 })];
-            if view.wanted_options().iter().any(|(_, _, chosen)| !chosen) {
-                prior.push((Move::Choose, 0.5));
+            // What is plainly lacking makes leaving likelier, and buying less so, but not by enough.
+            let (buy, leave) = if view.lacking() { (0.15, 0.4) } else { (0.25, 0.05) };
+            let hurry = if view.hurried() { 1.0 } else { 0.0 };
+            let mut prior = vec![(Move::Buy, buy + hurry), (Move::Leave, leave)];
+            if view.open_option().is_some() {
+                prior.push((Move::Choose, 0.7));
             }
             if view.item.as_ref().is_some_and(|item| item.read.is_empty()) {
-                prior.push((Move::Read, 0.15));
+                prior.push((Move::Read, 0.2));
             }
             prior
         }
-        Page::Detail => vec![(Move::Return, 0.8), (Move::Leave, if lacking(view) { 0.4 } else { 0.1 })],
+        Page::Detail => vec![(Move::Return, 0.8), (Move::Leave, if view.lacking() { 0.4 } else { 0.05 })],
         // Nothing is left to do; whatever is said here is not acted on.
         Page::Done => vec![(Move::Return, 1.0)],
     }
 }
 
-/// Whether a product whose details were read turned out to lack something wanted.
-fn lacking(view: &View) -> bool {
-    view.item.as_ref().is_some_and(|item| {
-        let seen = format!("{} {}", item.title.to_lowercase(), item.details);
-        !item.read.is_empty() && !view.missing(&seen).is_empty()
-    })
-}
-
-/// A guess at the kind of product: the last words before the first "with" or "for".
+/// A guess at the kind of product: the last telling words before the first "with" or "that".
 fn kind(wish: &str) -> String {
-    let head = [" with ", " for ", " that "].iter().filter_map(|word| wish.find(word)).min().map_or(wish, |at| &wish[..at]);
-    let last = head.rsplit(", ").next().unwrap_or(head);
-    let words: Vec<&str> = last.split_whitespace().collect();
+    let head =
+        [" with ", " that "].iter().filter_map(|word| wish.find(word)).min().map_or(wish, |at| &wish[..at]);
+    let words = words(head.rsplit(", ").next().unwrap_or(head));
     words[words.len().saturating_sub(3)..].join(" ")
 }
 
@@ -228,7 +221,10 @@ mod tests {
 
     #[test]
     fn a_kind_is_guessed_from_the_instruction() {
-        assert_eq!(kind("find me waterproof, non slip men's running shoes with memory foam"), "men's running shoes");
-        assert_eq!(kind("shoes"), "shoes");
+        assert_eq!(
+            kind("find me waterproof, non slip men's running shoes with memory foam"),
+            "men's running shoes"
+        );
+        assert_eq!(kind("i'm shopping for shelves"), "shelves");
     }
 }

@@ -21,6 +21,8 @@ pub struct View {
     pub searches: usize,
     /// Actions so far.
     pub steps: usize,
+    /// Actions allowed, if the instructions say so.
+    pub allowed: Option<usize>,
     /// Whether the text says that the episode is over.
     pub over: bool,
     /// The score shown after a purchase.
@@ -88,10 +90,56 @@ pub struct Item {
 
 /// Words that say nothing about a product.
 const FILLER: &[&str] = &[
-    "a", "an", "and", "am", "are", "as", "at", "be", "buy", "can", "find", "for", "from", "get", "has", "have", "help",
-    "i", "id", "im", "in", "is", "it", "its", "like", "looking", "me", "my", "need", "of", "on", "one", "or", "please",
-    "show", "some", "something", "that", "the", "this", "to", "want", "which", "with", "would", "you", "looks",
-    "searching", "shopping", "interested",
+    "a",
+    "an",
+    "and",
+    "am",
+    "are",
+    "as",
+    "at",
+    "be",
+    "buy",
+    "can",
+    "find",
+    "for",
+    "from",
+    "get",
+    "has",
+    "have",
+    "help",
+    "i",
+    "id",
+    "im",
+    "in",
+    "is",
+    "it",
+    "its",
+    "like",
+    "looking",
+    "me",
+    "my",
+    "need",
+    "of",
+    "on",
+    "one",
+    "or",
+    "please",
+    "show",
+    "some",
+    "something",
+    "that",
+    "the",
+    "this",
+    "to",
+    "want",
+    "which",
+    "with",
+    "would",
+    "you",
+    "looks",
+    "searching",
+    "shopping",
+    "interested",
 ];
 
 impl View {
@@ -104,6 +152,11 @@ impl View {
         let mut action = String::new();
         // An observation runs until the next thought, action, or the request's own words.
         while let Some(line) = lines.next() {
+            if let Some((_, rest)) = line.split_once(" You have ")
+                && let Some((number, _)) = rest.split_once(" actions.")
+            {
+                view.allowed = number.parse().ok();
+            }
             if line == "Observation:" {
                 in_observation = true;
                 block.clear();
@@ -131,12 +184,20 @@ impl View {
         view
     }
 
+    /// Takes one action and what it led to.
+    pub fn act(&mut self, action: &str, lines: &[&str]) {
+        self.steps += 1;
+        self.observe(action, lines);
+    }
+
     /// Takes in what `action` led to.
-    fn observe(&mut self, action: &str, lines: &[&str]) {
+    pub fn observe(&mut self, action: &str, lines: &[&str]) {
         let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         let argument = action.split_once('[').map_or("", |(_, rest)| rest.trim_end_matches(']'));
         let buttons: BTreeSet<&str> = lines.iter().filter_map(|line| button(line)).collect();
-        if let Some(score) = lines.iter().find_map(|line| line.strip_prefix("Your score (min 0.0, max 1.0): ")) {
+        if let Some(score) =
+            lines.iter().find_map(|line| line.strip_prefix("Your score (min 0.0, max 1.0): "))
+        {
             self.page = Page::Done;
             self.score = score.trim().parse().ok();
         } else if let Some(value) = lines.first().and_then(|line| line.strip_prefix("You have clicked ")) {
@@ -149,7 +210,8 @@ impl View {
             self.item = None;
             if let Some(at) = lines.iter().position(|line| line.starts_with("Instruction:")) {
                 let rest = lines[at].trim_start_matches("Instruction:").trim();
-                let text = if rest.is_empty() { lines.get(at + 1).copied().unwrap_or_default() } else { rest };
+                let text =
+                    if rest.is_empty() { lines.get(at + 1).copied().unwrap_or_default() } else { rest };
                 self.wish = Wish::read(text);
             }
         } else if buttons.contains("Buy Now") {
@@ -166,7 +228,8 @@ impl View {
             self.page = Page::Detail;
             if let Some(item) = &mut self.item {
                 item.read.insert(argument.to_lowercase());
-                let text = lines.iter().filter(|line| button(line).is_none()).copied().collect::<Vec<_>>().join(" ");
+                let text =
+                    lines.iter().filter(|line| button(line).is_none()).copied().collect::<Vec<_>>().join(" ");
                 item.details.push_str(&text.to_lowercase());
                 item.details.push(' ');
             }
@@ -211,22 +274,68 @@ impl View {
         self.item = Some(item);
     }
 
-    /// For each option of the product that the wish speaks of: its name, the wanted value, whether it is chosen.
-    pub fn wanted_options(&self) -> Vec<(String, String, bool)> {
+    /// Whether only a few actions are left.
+    pub fn hurried(&self) -> bool {
+        self.allowed.is_some_and(|allowed| self.steps + 4 >= allowed)
+    }
+
+    /// The options that the wish speaks of, as the product at hand offers them: those named in the wish, and of the
+    /// product's others those with a value that stands in the instruction.
+    pub fn wanted_options(&self) -> Vec<WantedOption> {
         let Some(item) = &self.item else { return Vec::new() };
-        let wanted = |(name, values): &(String, Vec<String>)| {
-            let named = self.wish.options.iter().find(|(wanted, _)| wanted == name).map(|(_, value)| value);
-            let value = match named {
-                Some(value) => values.iter().find(|offered| *offered == value),
-                // Not named: the longest value whose words stand in the instruction.
-                None => values
-                    .iter()
-                    .filter(|value| contains_phrase(&self.wish.whole, value))
-                    .max_by_key(|value| value.len()),
-            }?;
-            Some((name.clone(), value.clone(), item.chosen.contains(value)))
+        let status = |value: &String, values: &[String]| {
+            if item.chosen.contains(value) {
+                Choice::Chosen
+            } else if values.contains(value) {
+                Choice::Open
+            } else {
+                Choice::NotOffered
+            }
         };
-        item.options.iter().filter_map(wanted).collect()
+        let values_of = |name: &String| item.options.iter().find(|(offered, _)| offered == name);
+        let mut wanted: Vec<WantedOption> = self
+            .wish
+            .options
+            .iter()
+            .map(|(name, value)| {
+                let values = values_of(name).map(|(_, values)| values.as_slice()).unwrap_or_default();
+                WantedOption { name: name.clone(), value: value.clone(), choice: status(value, values) }
+            })
+            .collect();
+        for (name, values) in &item.options {
+            if self.wish.options.iter().any(|(named, _)| named == name) {
+                continue;
+            }
+            // The longest value whose words stand in the instruction: "dark blue" rather than "blue".
+            let meant = values.iter().filter(|value| contains_phrase(&self.wish.whole, value));
+            if let Some(value) = meant.max_by_key(|value| value.len()) {
+                wanted.push(WantedOption {
+                    name: name.clone(),
+                    value: value.clone(),
+                    choice: status(value, values),
+                });
+            }
+        }
+        wanted
+    }
+
+    /// The first wanted option that can still be chosen.
+    pub fn open_option(&self) -> Option<WantedOption> {
+        self.wanted_options().into_iter().find(|option| option.choice == Choice::Open)
+    }
+
+    /// Whether what was seen of the product shows that it is not what is wanted.
+    pub fn lacking(&self) -> bool {
+        let Some(item) = &self.item else { return false };
+        let not_offered = |option: &WantedOption| option.choice == Choice::NotOffered;
+        self.wanted_options().iter().any(not_offered)
+            || (!item.read.is_empty() && self.missing_from_item() > 0)
+    }
+
+    /// Number of wanted words found neither in the product's title nor in the details read.
+    pub fn missing_from_item(&self) -> usize {
+        let Some(item) = &self.item else { return 0 };
+        self.missing(&format!("{} {}", item.title.to_lowercase(), item.details)).len()
     }
 
     /// Wanted words that `text` (lower case) does not hold.
@@ -240,6 +349,28 @@ impl View {
         let wanted = self.wish.words.len().max(1) as f64;
         1.0 - self.missing(&title.to_lowercase()).len() as f64 / wanted
     }
+}
+
+/// An option that the wish speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedOption {
+    /// Name of the option.
+    pub name: String,
+    /// The wanted value.
+    pub value: String,
+    /// What became of it.
+    pub choice: Choice,
+}
+
+/// What became of a wanted option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Chosen.
+    Chosen,
+    /// Offered, not chosen yet.
+    Open,
+    /// Not offered by this product.
+    NotOffered,
 }
 
 impl Item {
@@ -258,7 +389,9 @@ impl Wish {
     pub fn read(text: &str) -> Self {
         let whole = text.trim().to_lowercase();
         let (rest, limit) = match whole.rsplit_once(", and price lower than ") {
-            Some((rest, limit)) => (rest, limit.split_whitespace().next().and_then(|number| number.parse().ok())),
+            Some((rest, limit)) => {
+                (rest, limit.split_whitespace().next().and_then(|number| number.parse().ok()))
+            }
             None => (whole.as_str(), None),
         };
         // "... with color: navy, and size: 9": the options stand at the end, joined by ", and ".
@@ -283,9 +416,17 @@ impl Wish {
 fn ends_observation(next: Option<&&str>) -> bool {
     next.is_none_or(|line| {
         line.is_empty()
-            || ["Observation:", "(", "Think about", "What is your", "In short:", "Current thought:", "Describe where"]
-                .iter()
-                .any(|start| line.starts_with(start))
+            || [
+                "Observation:",
+                "(",
+                "Think about",
+                "What is your",
+                "In short:",
+                "Current thought:",
+                "Describe where",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
             || *line == "The episode is over."
     })
 }
@@ -295,8 +436,12 @@ fn button(line: &str) -> Option<&str> {
 }
 
 fn listings(lines: &[&str]) -> Vec<Listing> {
-    let is_asin = |text: &str| text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
-    let starts = lines.iter().enumerate().filter_map(|(at, line)| Some((at, button(line).filter(|text| is_asin(text))?)));
+    let is_asin =
+        |text: &str| text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+    let starts = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, button(line).filter(|text| is_asin(text))?)));
     starts
         .map(|(at, asin)| Listing {
             asin: asin.to_owned(),
@@ -314,7 +459,7 @@ fn dollars(text: &str) -> Option<f64> {
 }
 
 /// Telling words of a text, lower case.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'')
         .map(|word| word.trim_matches('\'').to_lowercase())
         .filter(|word| !word.is_empty() && !FILLER.contains(&word.as_str()))
@@ -370,11 +515,13 @@ mod tests {
         assert_eq!(view.opened.iter().collect::<Vec<_>>(), ["B0AAAAAAA1"]);
         assert_eq!(view.listings[1].price, Some(30.0));
         let wanted = view.wanted_options();
-        assert_eq!(wanted[0], ("color".into(), "navy".into(), true));
-        assert_eq!(wanted[1], ("size".into(), "9".into(), false));
+        let seen: Vec<_> =
+            wanted.iter().map(|option| (&*option.name, &*option.value, option.choice)).collect();
+        assert_eq!(seen, [("color", "navy", Choice::Chosen), ("size", "9", Choice::Open)]);
         let item = view.item.as_ref().unwrap();
         assert_eq!(item.price, Some(20.5));
         let seen = format!("{} {}", item.title, item.details).to_lowercase();
         assert_eq!(view.missing(&seen), ["men's", "memory", "foam"]);
+        assert!(view.lacking());
     }
 }

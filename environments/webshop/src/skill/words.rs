@@ -2,7 +2,7 @@
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
 
-use super::view::{Page, View};
+use super::view::{Choice, Page, View};
 
 /// An outcome, as a shopper tells outcomes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Outcome {
     /// The outcome that the text shows.
     pub fn reached(view: &View) -> Self {
         if view.page == Page::Done {
-            let missed = view.wanted_options().iter().any(|(_, _, chosen)| !chosen);
+            let missed = view.open_option().is_some();
             return match view.score.unwrap_or(0.0) {
                 score if score >= 0.999 => Self::Perfect,
                 score if score < 0.34 => Self::Wrong,
@@ -49,11 +49,12 @@ impl Outcome {
         match view.page {
             Page::Search => Self::Searching,
             Page::Results => Self::ListOpen,
-            Page::Detail if missing(view) == 0 => Self::DetailsFit,
+            Page::Detail if view.missing_from_item() == 0 => Self::DetailsFit,
             Page::Detail => Self::DetailsLack,
             _ => {
                 let wanted = view.wanted_options();
-                let chosen = !wanted.is_empty() && wanted.iter().all(|(_, _, chosen)| *chosen);
+                let chosen =
+                    !wanted.is_empty() && wanted.iter().all(|option| option.choice == Choice::Chosen);
                 if chosen { Self::OptionsChosen } else { Self::ProductOpen }
             }
         }
@@ -80,23 +81,41 @@ impl Outcome {
             Self::Wrong => &[
                 "The wrong product is bought and the score is low.",
                 "The purchase is the wrong thing and earns next to nothing.",
+                "What was bought is not what was asked for, and the score is low.",
             ],
-            Self::OutOfTime => &["Time runs out before anything is bought.", "The steps are used up without a purchase."],
+            Self::OutOfTime => &[
+                "Time runs out before anything is bought.",
+                "The steps are used up without a purchase.",
+                "No purchase is made before the time is over.",
+            ],
             Self::OptionsChosen => &[
                 "All wanted options are chosen and the product is ready to buy.",
                 "Every requested option is selected.",
+                "The requested options are all set.",
             ],
             Self::DetailsFit => &[
                 "The details show everything that was wanted.",
                 "The features confirm all wanted qualities.",
+                "Reading on shows that the product has all that is wanted.",
             ],
             Self::DetailsLack => &[
                 "The details lack something that was wanted.",
                 "The features do not mention a wanted quality.",
+                "Reading on shows that a wanted quality is not there.",
             ],
-            Self::ProductOpen => &["A product page is open and nothing is decided yet.", "A product is being looked at."],
-            Self::ListOpen => &["A list of products is there to choose from.", "The search shows a list of products."],
-            Self::Searching => &["The search page is open.", "A search has to be made."],
+            Self::ProductOpen => &[
+                "A product page is open and nothing is decided yet.",
+                "A product is being looked at.",
+                "The page of a product is open.",
+            ],
+            Self::ListOpen => &[
+                "A list of products is there to choose from.",
+                "The search shows a list of products.",
+                "There is a list of products to look through.",
+            ],
+            Self::Searching => {
+                &["The search page is open.", "A search has to be made.", "It is time for a search."]
+            }
         }
     }
 
@@ -106,19 +125,30 @@ impl Outcome {
     }
 }
 
-/// `count` imagined outcomes, the good ones first. The end is what a shopper hopes and fears for most, so the first
-/// of either side is always an end; the others are whatever else comes to mind here.
+/// `count` imagined outcomes, the good ones first: what a shopper may still hope for and fear from here. What is most
+/// on a shopper's mind stands first on either side; the rest is whatever else comes up.
 pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let mut good = match view.page {
-        Page::Item | Page::Detail => vec![Outcome::OptionsChosen, Outcome::DetailsFit, Outcome::Perfect],
-        _ => vec![Outcome::Perfect, Outcome::OptionsChosen],
-    };
-    let mut bad = vec![Outcome::OptionMissed, Outcome::Lacking, Outcome::Wrong, Outcome::OutOfTime];
-    good.shuffle(rng);
-    bad.shuffle(rng);
-    good.insert(0, Outcome::Perfect);
+    let unread = view.item.as_ref().is_none_or(|item| item.read.is_empty());
+    let unchosen = view.item.is_none() || view.open_option().is_some();
+    let mut good = vec![Outcome::Perfect];
+    let mut bad = vec![Outcome::Lacking, Outcome::Wrong, Outcome::OutOfTime];
+    if unread {
+        good.push(Outcome::DetailsFit);
+        bad.push(Outcome::DetailsLack);
+    }
+    if unchosen {
+        good.push(Outcome::OptionsChosen);
+        bad.insert(0, Outcome::OptionMissed);
+    }
+    good[1..].shuffle(rng);
+    bad[1..].shuffle(rng);
     let side = |outcomes: &[Outcome], wanted: usize, rng: &mut ChaCha8Rng| {
-        outcomes.iter().cycle().take(wanted).map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
+        outcomes
+            .iter()
+            .cycle()
+            .take(wanted)
+            .map(|outcome| outcome.wording(rng).to_owned())
+            .collect::<Vec<_>>()
     };
     let mut imagined = side(&good, count / 2, rng);
     imagined.extend(side(&bad, count - count / 2, rng));
@@ -147,20 +177,30 @@ pub fn state(view: &View) -> String {
         });
         parts.push(format!("The title has {} of the wanted words.", share(view.fit(&item.title))));
         let wanted = view.wanted_options();
-        let open: Vec<&str> = wanted.iter().filter(|(_, _, chosen)| !chosen).map(|(name, ..)| name.as_str()).collect();
-        parts.push(match (wanted.len(), open.len()) {
-            (0, _) => "No options are wanted.".to_owned(),
-            (_, 0) => "All wanted options are chosen.".to_owned(),
-            (_, 1) => format!("One wanted option is not chosen yet: {}.", open[0]),
-            _ => format!("Wanted options not chosen yet: {}.", open.join(", ")),
-        });
+        let named = |choice| {
+            let names =
+                wanted.iter().filter(|option| option.choice == choice).map(|option| option.name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let (open, absent) = (named(Choice::Open), named(Choice::NotOffered));
+        if wanted.is_empty() {
+            parts.push("No options are wanted.".to_owned());
+        } else if open.is_empty() && absent.is_empty() {
+            parts.push("All wanted options are chosen.".to_owned());
+        }
+        if !open.is_empty() {
+            parts.push(format!("Wanted options not chosen yet: {open}."));
+        }
+        if !absent.is_empty() {
+            parts.push(format!("This product does not offer the wanted {absent}."));
+        }
         parts.push(if item.read.is_empty() {
-            "The features were not read.".to_owned()
+            "The features are unread.".to_owned()
         } else {
-            match missing(view) {
-                0 => "The features were read and nothing is missing.".to_owned(),
-                1 => "The features were read and one wanted word is missing.".to_owned(),
-                _ => "The features were read and several wanted words are missing.".to_owned(),
+            match view.missing_from_item() {
+                0 => "The features confirm every wanted word.".to_owned(),
+                1 => "The features leave out one wanted word.".to_owned(),
+                _ => "The features leave out several wanted words.".to_owned(),
             }
         });
     }
@@ -174,17 +214,11 @@ pub fn state(view: &View) -> String {
         });
         if view.over {
             parts.push("The time is over.".to_owned());
-        } else if view.steps >= 10 {
+        } else if view.hurried() {
             parts.push("Little time is left.".to_owned());
         }
     }
     parts.join(" ")
-}
-
-/// Wanted words found neither in the title nor in the details read.
-fn missing(view: &View) -> usize {
-    let Some(item) = &view.item else { return 0 };
-    view.missing(&format!("{} {}", item.title.to_lowercase(), item.details)).len()
 }
 
 fn share(fit: f64) -> &'static str {
