@@ -81,11 +81,14 @@ impl Reporter {
         }
     }
 
-    /// Takes bars off the screen and leaves their last state.
+    /// Leaves bars as they are and goes on below them.
     pub(crate) fn clear(&self) {
         if let Screen::Bars { stages, .. } = &*self.0 {
             let stages = std::mem::take(&mut *stages.lock().unwrap_or_else(PoisonError::into_inner));
-            stages.into_values().filter(|bar| !bar.is_finished()).for_each(|bar| bar.abandon());
+            if !stages.is_empty() {
+                stages.into_values().filter(|bar| !bar.is_finished()).for_each(|bar| bar.abandon());
+                eprintln!();
+            }
         }
     }
 
