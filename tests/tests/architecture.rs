@@ -12,7 +12,8 @@ fn arrows() -> BTreeMap<String, Vec<String>> {
     for group in ["core", "plugins", "environments"] {
         for entry in fs::read_dir(root().join(group)).unwrap().flatten() {
             let folder = format!("{group}/{}", entry.file_name().to_string_lossy());
-            let manifest = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_else(|e| panic!("{folder}: {e}"));
+            let manifest = fs::read_to_string(entry.path().join("Cargo.toml"))
+                .unwrap_or_else(|e| panic!("{folder}: {e}"));
             let mut section = "";
             let mut dependencies = Vec::new();
             for line in manifest.lines().map(str::trim) {
@@ -51,7 +52,8 @@ fn arrows_point_one_way() {
 fn every_crate_says_what_it_is() {
     for folder in arrows().keys() {
         let source = ["lib.rs", "main.rs"].map(|file| root().join(folder).join("src").join(file));
-        let file = source.iter().find(|file| file.exists()).unwrap_or_else(|| panic!("{folder} has no source"));
+        let file =
+            source.iter().find(|file| file.exists()).unwrap_or_else(|| panic!("{folder} has no source"));
         let text = fs::read_to_string(file).unwrap();
         assert!(text.starts_with("//! "), "{} does not open with what it is", file.display());
         assert!(text.contains("epend"), "{} does not say what it may depend on", file.display());
@@ -67,7 +69,10 @@ fn versions_stand_once_in_the_workspace() {
             if line.starts_with('[') {
                 section = line;
             } else if section.ends_with("dependencies]") && line.contains('=') {
-                assert!(line.contains("workspace = true"), "{folder}: {line:?} belongs into the root Cargo.toml");
+                assert!(
+                    line.contains("workspace = true"),
+                    "{folder}: {line:?} belongs into the root Cargo.toml"
+                );
             }
         }
     }
@@ -76,8 +81,12 @@ fn versions_stand_once_in_the_workspace() {
 #[test]
 fn no_registry_host_is_named_in_what_is_committed() {
     // Spelled in pieces, or this file would be the first offender.
-    let hosts =
-        [["static.", "crates.io"], ["index.", "crates.io"], ["files.python", "hosted.org"], ["registry.", "npmjs.org"]];
+    let hosts = [
+        ["static.", "crates.io"],
+        ["index.", "crates.io"],
+        ["files.python", "hosted.org"],
+        ["registry.", "npmjs.org"],
+    ];
     let endings = [".rs", ".toml", ".md", ".py", ".json", "run", "minilm"];
     let mut folders = vec![root().to_owned()];
     let mut read = 0;
@@ -92,7 +101,12 @@ fn no_registry_host_is_named_in_what_is_committed() {
                 let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
                 read += 1;
                 for host in &hosts {
-                    assert!(!text.contains(&host.concat()), "{} names {}", entry.path().display(), host.concat());
+                    assert!(
+                        !text.contains(&host.concat()),
+                        "{} names {}",
+                        entry.path().display(),
+                        host.concat()
+                    );
                 }
             }
         }

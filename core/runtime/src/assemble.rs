@@ -81,7 +81,14 @@ impl RuntimeHost {
         let taken: serde_json::Map<_, _> = names.zip(seats).map(|(seat, name)| (seat, json!(name))).collect();
         resolved.insert("seats".into(), Value::Object(taken));
         let run = &config.run;
-        let episode = |task| Reset { task, seed: seeds::derive(config.seed, &format!("episode/{task}")) };
+        let episode = |repeat, task| {
+            let name =
+                if repeat == 0 { format!("episode/{task}") } else { format!("episode/{task}/{repeat}") };
+            Reset { task, seed: seeds::derive(config.seed, &name) }
+        };
+        let tasks = run.first_task..end;
+        let episodes =
+            (0..run.repeats).flat_map(|repeat| tasks.clone().map(move |task| episode(repeat, task)));
         Ok(RunSpec {
             root: run.out.to_path_buf(),
             config: toml::to_string(&resolved)?,
@@ -91,7 +98,7 @@ impl RuntimeHost {
             summariser,
             llms,
             values,
-            episodes: (run.first_task..end).map(episode).collect(),
+            episodes: episodes.collect(),
             concurrency: run.concurrency,
             limits: Limits {
                 max_calls: run.max_calls,

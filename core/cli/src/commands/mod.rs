@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod import;
 mod list;
+mod quickstart;
 mod report;
 mod run;
 mod schema;
@@ -24,6 +25,8 @@ use crate::{exit::Exit, session::Session};
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// The whole loop offline: collect, train, evaluate, report; about a minute.
+    Quickstart(quickstart::Quickstart),
     /// Run episodes of one planner.
     Run(run::Run),
     /// Run several planners on the same episodes and compare them.
@@ -59,6 +62,7 @@ pub(crate) enum Command {
 /// Carries out a command.
 pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit> {
     match command {
+        Command::Quickstart(command) => command.execute(session).await,
         Command::Run(command) => command.execute(session).await,
         Command::Eval(command) => command.execute(session).await,
         Command::Collect(command) => command.execute(session).await,

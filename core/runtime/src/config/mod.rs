@@ -83,10 +83,13 @@ pub struct ComponentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// Number of episodes of each planner.
+    /// Tasks that each planner plays, one episode a task.
     pub episodes: u64,
-    /// Task of the first episode; the others follow it.
+    /// The first task; the others follow it.
     pub first_task: u64,
+    /// Times that each task is played, each time under a seed of its own.
+    #[schemars(range(min = 1))]
+    pub repeats: u64,
     /// Episodes under way at once.
     #[schemars(range(min = 1))]
     pub concurrency: usize,
@@ -111,6 +114,7 @@ impl Default for RunConfig {
         Self {
             episodes: 100,
             first_task: 0,
+            repeats: 1,
             concurrency: 8,
             out: ConfigPath("runs".into()),
             max_calls: None,

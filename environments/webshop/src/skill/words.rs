@@ -142,6 +142,10 @@ pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
     }
     good[1..].shuffle(rng);
     bad[1..].shuffle(rng);
+    if view.hurried() {
+        bad.retain(|outcome| *outcome != Outcome::OutOfTime);
+        bad.insert(0, Outcome::OutOfTime);
+    }
     let side = |outcomes: &[Outcome], wanted: usize, rng: &mut ChaCha8Rng| {
         outcomes
             .iter()

@@ -1,0 +1,233 @@
+//! `forethought quickstart`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clap::Args;
+use forethought_api::{
+    Error, Result,
+    value::{Fit, Progress, TrainingReport},
+};
+use forethought_runtime::{
+    assemble::RunOptions,
+    folder::RunStatus,
+    stats::{PairedDifference, PlannerStats, paired_difference, planner_stats},
+    trajectories,
+};
+use serde::Serialize;
+use ulid::Ulid;
+
+use super::{
+    collect::collect,
+    eval::{eval, results},
+};
+use crate::{arguments::ConfigArguments, exit::Exit, progress::Reporter, session::Session};
+
+/// The planners under comparison: without a critic, with one, and with three that must not help.
+const PLANNERS: [&str; 5] = ["react", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
+
+/// The whole loop offline: collect, train, evaluate, report; about a minute.
+///
+/// Collects episodes with a mediocre agent, trains a critic on them (and one on shuffled outcomes), and evaluates
+/// planners with and without it on tasks that were not collected on. The language model is simulated, so the figures
+/// are simulated figures. Interrupted, the same command goes on where it was; finished, it begins a new one.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought quickstart
+  forethought quickstart --seed 8 --json | jq '.planners[] | {name, success}'")]
+pub(crate) struct Quickstart {
+    /// Changes to the preset `quickstart`.
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Times that the collecting agent plays each task that is not evaluated on.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    collect: u64,
+    /// Episodes of each planner in the evaluation: tasks 0 to N - 1.
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    episodes: u64,
+}
+
+/// What `--json` prints, and `report.json` holds.
+#[derive(Serialize)]
+struct Document {
+    folder: PathBuf,
+    collected: u64,
+    training: Vec<(String, TrainingReport)>,
+    /// Score of PNLC above that of each other planner on the same episodes.
+    gains: Vec<(String, PairedDifference)>,
+    planners: Vec<PlannerStats>,
+}
+
+impl Quickstart {
+    pub(crate) async fn execute(mut self, session: &Session) -> Result<Exit> {
+        self.config.config.get_or_insert_with(|| "quickstart".into());
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        let base = session.host(&self.config, seed.as_slice())?;
+        let seed = base.config().seed;
+        let identity = format!(
+            "{}\n# collect {} times, evaluate {}\n",
+            base.config().to_toml()?,
+            self.collect,
+            self.episodes
+        );
+        let folder = open(&base.config().run.out.join("quickstart"), &identity)?;
+        session.reporter.say(format!("everything goes to {}", folder.display()));
+
+        // The folder is ours alone: runs in it are continued, never mixed with others.
+        let host = |first_task: u64, episodes: u64, repeats: u64| {
+            let path = |name: &str| toml_string(&folder.join(name));
+            session.host(
+                &self.config,
+                &[
+                    format!("seed={seed}"),
+                    format!("run.out={}", path("runs")),
+                    format!("run.first_task={first_task}"),
+                    format!("run.episodes={episodes}"),
+                    format!("run.repeats={repeats}"),
+                    format!("value.critic.model={}", path("critic")),
+                    format!("value.shuffled.model={}", path("critic-shuffled")),
+                ],
+            )
+        };
+        let options = |planner: &str| RunOptions {
+            planner: Some(planner.into()),
+            cancel: session.cancel.clone(),
+            ..RunOptions::default()
+        };
+
+        // The first tasks are kept for the evaluation, and what is learned comes from the others.
+        let tasks = base.environment().await?.spec().await?.tasks.unwrap_or(2 * self.episodes);
+        let others = tasks.checked_sub(self.episodes).filter(|others| *others > 0).ok_or_else(|| {
+            Error::config(format!(
+                "--episodes {}: of {tasks} tasks, some must be left to collect on",
+                self.episodes
+            ))
+        })?;
+        let collecting = host(self.episodes, others, self.collect)?;
+        let (outcome, _) = collect(session, &collecting, options("react"), &folder.join("data")).await?;
+        if outcome.status != RunStatus::Finished {
+            return Ok(outcome.status.into());
+        }
+        let data = trajectories::read(&folder.join("data"))?;
+
+        // Side by side: a training keeps one core busy.
+        let training = |name: &'static str, shuffle_outcomes| {
+            let out = folder.join(name);
+            let fit = Fit { trajectories: data.clone(), out, seed, shuffle_outcomes };
+            train(session, &collecting, name, fit)
+        };
+        let (critic, shuffled) =
+            tokio::try_join!(training("critic", false), training("critic-shuffled", true))?;
+
+        let evaluating = host(0, self.episodes, 1)?;
+        let (outcomes, exit) = eval(session, &evaluating, &PLANNERS.map(options)).await?;
+        if outcomes.len() < PLANNERS.len() {
+            return Ok(exit);
+        }
+        let pnlc = &outcomes[1].1.episodes;
+        let others = outcomes.iter().filter(|(name, _)| name != "pnlc");
+        let gains = others.map(|(name, other)| Ok((name.clone(), paired_difference(pnlc, &other.episodes)?)));
+        let document = Document {
+            collected: data.len() as u64,
+            training: vec![("critic".into(), critic), ("critic-shuffled".into(), shuffled)],
+            gains: gains.collect::<Result<_>>()?,
+            planners: outcomes.iter().map(|(name, outcome)| planner_stats(name, &outcome.episodes)).collect(),
+            folder,
+        };
+        if exit == Exit::Done {
+            let report = document.folder.join(REPORT);
+            std::fs::write(&report, serde_json::to_string_pretty(&document)?)
+                .map_err(|error| Error::input(format!("cannot write {}: {error}", report.display())))?;
+        }
+        session.show(&document, || document.words())?;
+        Ok(exit)
+    }
+}
+
+const REPORT: &str = "report.json";
+const IDENTITY: &str = "config.resolved.toml";
+
+/// The unfinished quickstart of this identity, or a new folder for it.
+fn open(parent: &Path, identity: &str) -> Result<PathBuf> {
+    let complain =
+        |error: std::io::Error| Error::input(format!("cannot write to {}: {error}", parent.display()));
+    std::fs::create_dir_all(parent).map_err(complain)?;
+    let parent = parent.canonicalize().map_err(complain)?;
+    let mut folders: Vec<_> =
+        std::fs::read_dir(&parent).map_err(complain)?.flatten().map(|one| one.path()).collect();
+    folders.sort();
+    let unfinished = |folder: &&PathBuf| {
+        let same = std::fs::read_to_string(folder.join(IDENTITY)).is_ok_and(|text| text == identity);
+        same && !folder.join(REPORT).exists()
+    };
+    if let Some(folder) = folders.iter().rev().find(unfinished) {
+        return Ok(folder.clone());
+    }
+    let folder = parent.join(Ulid::generate().to_string());
+    std::fs::create_dir(&folder).map_err(complain)?;
+    std::fs::write(folder.join(IDENTITY), identity).map_err(complain)?;
+    Ok(folder)
+}
+
+/// Trains, or finds that it was done before: a checkpoint appears whole or not at all.
+async fn train(
+    session: &Session,
+    host: &forethought_runtime::host::RuntimeHost,
+    name: &'static str,
+    fit: Fit,
+) -> Result<TrainingReport> {
+    let kept = fit.out.with_extension("report.json");
+    if let Ok(text) = std::fs::read_to_string(&kept)
+        && fit.out.join("config.json").exists()
+    {
+        return serde_json::from_str(&text)
+            .map_err(|error| Error::input(format!("{}: {error}; delete it to train anew", kept.display())));
+    }
+    let trainer = host.trainer("critic").await?;
+    let progress = Arc::new(Labelled { name, reporter: session.reporter.clone() });
+    let report = session.or_interrupted(trainer.fit(fit, progress)).await?;
+    std::fs::write(&kept, serde_json::to_string_pretty(&report)?)?;
+    Ok(report)
+}
+
+/// Progress of one of two trainings.
+struct Labelled {
+    name: &'static str,
+    reporter: Reporter,
+}
+
+#[async_trait]
+impl Progress for Labelled {
+    async fn report(&self, stage: String, done: u64, total: u64, note: String) -> Result<()> {
+        self.reporter.report_now(&format!("{} ({stage})", self.name), done, total, &note);
+        Ok(())
+    }
+}
+
+fn toml_string(path: &Path) -> String {
+    serde_json::Value::from(path.to_string_lossy()).to_string()
+}
+
+impl Document {
+    fn words(&self) -> String {
+        let mut words = results(&self.planners);
+        words += "\nPNLC's score above that of the others, on the same episodes (95 %):\n";
+        for (name, gain) in &self.gains {
+            let score = gain.score;
+            words += &format!("  {name:<14} {:+.3} ({:+.3} to {:+.3})\n", score.mean, score.low, score.high);
+        }
+        words += "\nHeld-out outcomes, as the critics see them:\n";
+        for (name, report) in &self.training {
+            let metric =
+                |name: &str| report.metrics.get(name).map_or("-".into(), |value| format!("{value:.3}"));
+            words += &format!("  {name:<16} AUC {}  Brier {}\n", metric("auc"), metric("brier"));
+        }
+        words += "\nThe language model is simulated, and so are these figures: docs/simulated-llm.md says what they show.\n";
+        words += &format!("Everything was written to {}\n", self.folder.display());
+        words
+    }
+}
