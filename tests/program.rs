@@ -77,6 +77,7 @@ fn help_names_every_command() {
     let desk = desk();
     let help = out(&desk.forethought("--help").assert().success());
     for command in [
+        "quickstart",
         "run",
         "eval",
         "collect",
@@ -267,6 +268,33 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     refused(&desk, "train --data nothing --out critic", 2, &["nothing"]);
     refused(&desk, "critic eval --model data --data data", 2, &["data has no config.json"]);
     refused(&desk, "run --planner pnlc --set encoder.hash.dimension=64", 2, &["was trained with encoder"]);
+}
+
+#[test]
+fn quickstart_goes_round_the_loop_and_goes_on_where_it_was() {
+    const LINE: &str = "quickstart --collect 1 --episodes 4 --set environment.products=24 \
+                        --set trainer.critic.hidden=[8,8] --set trainer.critic.steps=20 --set trainer.critic.evaluate_every=10";
+    let desk = desk();
+    let first = json(&desk, LINE);
+    let planners: Vec<_> = first["planners"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(planners, ["react", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"]);
+    assert!(first["planners"].as_array().unwrap().iter().all(|one| one["episodes"] == 4), "{first}");
+    assert_eq!(first["collected"], 20);
+
+    // As if it had been killed just before the end: all is found again, and nothing is asked twice.
+    let folder = std::path::PathBuf::from(first["folder"].as_str().unwrap());
+    std::fs::remove_file(folder.join("report.json")).unwrap();
+    let again = json(&desk, LINE);
+    assert_eq!(again["folder"], first["folder"]);
+    assert_eq!(again["training"], first["training"]);
+    let success = |report: &Value, index: usize| report["planners"][index]["success"].clone();
+    assert!((0..5).all(|index| success(&first, index) == success(&again, index)));
+    let runs = |planner: &str| std::fs::read_dir(folder.join("runs").join(planner)).unwrap().count();
+    assert_eq!((runs("webshop--pnlc"), runs("webshop--react")), (1, 2));
+
+    // Finished: a new one begins.
+    assert_ne!(json(&desk, LINE)["folder"], first["folder"]);
+    refused(&desk, "quickstart --episodes 1000", 2, &["--episodes 1000", "some must be left to collect on"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     budget::Limits,
     cancel::Cancel,
+    folder::Earlier,
     host::RuntimeHost,
     run::{Configured, RunSpec},
     seeds,
@@ -20,8 +21,8 @@ pub struct RunOptions {
     pub planner: Option<String>,
     /// Whether trajectories are wanted: then the summariser is at work too.
     pub collect: bool,
-    /// Start anew even if there is an unfinished run to continue.
-    pub fresh: bool,
+    /// What to do about an earlier run of the same specification.
+    pub earlier: Earlier,
     /// Raised to interrupt the run.
     pub cancel: Cancel,
 }
@@ -107,7 +108,7 @@ impl RuntimeHost {
                 max_wall_s: run.max_wall_s,
             },
             episode_limits: Limits::default(),
-            fresh: options.fresh,
+            earlier: options.earlier,
             cancel: options.cancel.clone(),
         })
     }

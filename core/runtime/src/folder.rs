@@ -55,6 +55,18 @@ pub enum RunStatus {
     Interrupted,
 }
 
+/// What to do about an earlier run of the same specification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Earlier {
+    /// Continue the newest unfinished one; after a finished one, begin anew.
+    #[default]
+    Continue,
+    /// As [`Earlier::Continue`], but take a finished one for what it is: its results are given back.
+    Reuse,
+    /// Begin anew.
+    Ignore,
+}
+
 /// An open run folder. The lock on it is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
@@ -65,9 +77,9 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// The newest unfinished run under `parent` with the hash of `info`, or else a new one. `true` if continued.
-    pub(crate) fn open(parent: &Path, info: RunInfo, config: &str, fresh: bool) -> Result<(Self, bool)> {
-        if !fresh && let Some((path, mut found)) = find_unfinished(parent, &info.config_hash)? {
+    /// The newest run under `parent` with the hash of `info` that `earlier` wants, or else a new one. `true` if found.
+    pub(crate) fn open(parent: &Path, info: RunInfo, config: &str, earlier: Earlier) -> Result<(Self, bool)> {
+        if let Some((path, mut found)) = find(parent, &info.config_hash, earlier)? {
             let lock = lock(&path)?;
             found.status = RunStatus::Running;
             found.finished = None;
@@ -174,7 +186,12 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     Ok(episodes)
 }
 
-fn find_unfinished(parent: &Path, config_hash: &str) -> Result<Option<(PathBuf, RunInfo)>> {
+fn find(parent: &Path, config_hash: &str, earlier: Earlier) -> Result<Option<(PathBuf, RunInfo)>> {
+    let wanted = |status| match earlier {
+        Earlier::Continue => status != RunStatus::Finished,
+        Earlier::Reuse => true,
+        Earlier::Ignore => false,
+    };
     let Ok(entries) = fs::read_dir(parent) else { return Ok(None) };
     let mut runs = Vec::new();
     for entry in entries {
@@ -184,11 +201,11 @@ fn find_unfinished(parent: &Path, config_hash: &str) -> Result<Option<(PathBuf, 
             continue;
         }
         match read_info(&path) {
-            Ok(info) if info.config_hash == config_hash && info.status != RunStatus::Finished => {
+            Ok(info) if info.config_hash == config_hash && wanted(info.status) => {
                 runs.push((path, info));
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!("not looking at {} for an unfinished run: {error}", path.display()),
+            Err(error) => tracing::warn!("not looking at {} for an earlier run: {error}", path.display()),
         }
     }
     // Names are ULIDs, so the greatest is the newest.

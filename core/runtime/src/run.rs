@@ -24,7 +24,7 @@ use crate::episode::{
     EpisodeIdentity, EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, episode_id, run_episode,
 };
 use crate::events;
-use crate::folder::{self, RunFolder, RunInfo, RunStatus};
+use crate::folder::{self, Earlier, RunFolder, RunInfo, RunStatus};
 use crate::journaled::Journaled;
 use crate::store::{Closed, Resume, Store};
 
@@ -77,8 +77,8 @@ pub struct RunSpec {
     pub limits: Limits,
     /// The most that each episode may use.
     pub episode_limits: Limits,
-    /// Start anew even if there is an unfinished run to continue.
-    pub fresh: bool,
+    /// What to do about an earlier run of the same specification.
+    pub earlier: Earlier,
     /// Raised to interrupt the run.
     pub cancel: Cancel,
 }
@@ -129,7 +129,7 @@ impl RunObserver for Unwatched {}
 /// interruptions are statuses.
 pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOutcome> {
     let plan = Plan::new(&spec).await?;
-    let (folder, continued) = RunFolder::open(&plan.parent, plan.info(&spec), &spec.config, spec.fresh)?;
+    let (folder, continued) = RunFolder::open(&plan.parent, plan.info(&spec), &spec.config, spec.earlier)?;
     let store = Store::open(&folder.journal())?;
     let done = store.done().await?;
     let mut results = recover(&plan, &folder, done)?;

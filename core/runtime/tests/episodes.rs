@@ -14,7 +14,7 @@ use forethought_runtime::cancel::Cancel;
 use forethought_runtime::effects::{Deps, Unrecorded};
 use forethought_runtime::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::events::{self, Event};
-use forethought_runtime::folder::{self, RunStatus};
+use forethought_runtime::folder::{self, Earlier, RunStatus};
 use forethought_runtime::run::{Configured, RunObserver, RunOutcome, RunSpec, Unwatched, run};
 use forethought_sdk::prelude::*;
 use serde_json::json;
@@ -230,7 +230,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         concurrency: 4,
         limits: Limits::default(),
         episode_limits: Limits::default(),
-        fresh: false,
+        earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }
 }

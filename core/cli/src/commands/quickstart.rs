@@ -11,7 +11,7 @@ use forethought_api::{
 };
 use forethought_runtime::{
     assemble::RunOptions,
-    folder::RunStatus,
+    folder::{Earlier, RunStatus},
     stats::{PairedDifference, PlannerStats, paired_difference, planner_stats},
     trajectories,
 };
@@ -95,6 +95,7 @@ impl Quickstart {
         };
         let options = |planner: &str| RunOptions {
             planner: Some(planner.into()),
+            earlier: Earlier::Reuse,
             cancel: session.cancel.clone(),
             ..RunOptions::default()
         };

@@ -7,7 +7,7 @@ use forethought_api::Result;
 use forethought_runtime::{
     assemble::RunOptions,
     episode::EpisodeSummary,
-    folder::RunStatus,
+    folder::{Earlier, RunStatus},
     host::RuntimeHost,
     run::{self, RunOutcome},
     stats::{PlannerStats, planner_stats},
@@ -65,7 +65,8 @@ impl Run {
 
 /// What the flags say about a run of `planner`.
 pub(crate) fn options(session: &Session, arguments: &RunArguments, planner: Option<String>) -> RunOptions {
-    RunOptions { planner, collect: false, fresh: arguments.fresh, cancel: session.cancel.clone() }
+    let earlier = if arguments.fresh { Earlier::Ignore } else { Earlier::Continue };
+    RunOptions { planner, collect: false, earlier, cancel: session.cancel.clone() }
 }
 
 /// Runs one planner, shown as `label` or else by its name, which is given back with the outcome.
