@@ -173,7 +173,9 @@ impl Planner for Pnlc {
             };
             // An answer that cannot be read keeps the thought: the last good one.
             let revised = actor.ask(Purpose::Refine, messages, read).await?.unwrap_or(None);
-            match revised.filter(|revised| *revised != thought) {
+            match revised {
+                // Even in the same words: were that taken for keeping, a thought that often comes to mind would be
+                // confirmed by coming to mind once more, whatever its values.
                 Some(revised) => thought = revised,
                 None => {
                     rounds.last_mut().expect("a round was pushed").kept = true;

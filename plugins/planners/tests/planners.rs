@@ -146,6 +146,19 @@ fn rounds_are_a_limit_and_none_is_allowed() {
 }
 
 #[test]
+fn revising_to_the_same_words_is_not_keeping() {
+    let planner = pnlc(json!({})).unwrap();
+    let again = "Decision: revise\nThought: a";
+    let (decision, _) = decide(
+        &planner,
+        &[SUMMARY, "Thought: a", OUTCOMES, again, OUTCOMES, "Decision: keep\nThought: a", "Action: act"],
+    );
+    let rounds = decision.unwrap().trace.rounds;
+    let seen: Vec<_> = rounds.iter().map(|round| (round.thought.as_str(), round.kept)).collect();
+    assert_eq!(seen, [("a", false), ("a", true)]);
+}
+
+#[test]
 fn an_answer_in_the_wrong_form_is_asked_for_once_more() {
     let planner = pnlc(json!({})).unwrap();
     let (decision, script) = decide(

@@ -14,6 +14,13 @@ pub struct RandomConfig {
 /// A critic of random numbers, uniform over [0, 1).
 pub struct Random(RandomConfig);
 
+impl Random {
+    /// Random values under this seed.
+    pub fn new(config: RandomConfig) -> Self {
+        Self(config)
+    }
+}
+
 #[async_trait]
 impl ValueEstimator for Random {
     async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
@@ -30,7 +37,7 @@ impl ValueEstimator for Random {
 register! {
     interface: dyn ValueEstimator, kind: "random", summary: "random numbers in a critic's place: a control",
     config: RandomConfig,
-    new: |config, _host| async move { Ok(Arc::new(Random(config)) as _) },
+    new: |config, _host| async move { Ok(Arc::new(Random::new(config)) as _) },
 }
 
 #[cfg(test)]
@@ -43,7 +50,7 @@ mod tests {
     fn numbers_are_uniform_and_repeatable() {
         let query = |index| ValueQuery { outcome: format!("outcome {index}"), ..ValueQuery::default() };
         let queries: Vec<_> = (0..2000).map(query).collect();
-        let critic = Random(RandomConfig { seed: 7 });
+        let critic = Random::new(RandomConfig { seed: 7 });
         let first = block_on(critic.estimate(queries.clone())).unwrap();
         assert_eq!(first, block_on(critic.estimate(queries)).unwrap());
         let mean = first.iter().map(|estimate| estimate.probability).sum::<f64>() / 2000.0;

@@ -1,0 +1,526 @@
+//! The simulated LLM is honest: it knows what the shop has shown and nothing else, and refinement gains nothing that
+//! the critic did not tell it (`docs/simulated-llm.md`, the invariants of `ARCHITECTURE.md`).
+//!
+//! Every check is shown to be able to fail: next to what must hold stands a planted leak or a critic that does know
+//! something, and the same check finds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use forethought_llm_simulated::{Simulated, SimulatedConfig};
+use forethought_planners::{pnlc::Pnlc, react::React, summarise::LlmSummariser};
+use forethought_runtime::{
+    budget::Limits,
+    config::{Config, Sources},
+    effects::{Critic, Deps, Llm, Unrecorded},
+    episode::{EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode},
+    host::RuntimeHost,
+    registry::Registry,
+};
+use forethought_sdk::{prelude::*, seed};
+use forethought_value_judge::random::{Random, RandomConfig};
+use forethought_webshop::{
+    environment::{End, WebShop, WebShopConfig},
+    generated::GeneratedCatalogue,
+    product::Catalogue,
+    skill::{Shopper, moves::Move},
+};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// Products in the shop.
+const PRODUCTS: u32 = 200;
+/// Decisions in a sample of refinements.
+const DRAWS: u64 = 2500;
+
+// ---- the players, and a tape of what passes between them ----------------------------------------------------------
+
+fn simulated(config: SimulatedConfig) -> Arc<dyn LlmBackend> {
+    Arc::new(Simulated::new(config, vec![("webshop".into(), Arc::new(Shopper))]).expect("a backend"))
+}
+
+fn react() -> Arc<dyn Planner> {
+    let config = serde_json::from_value(json!({ "llm": "actor" })).expect("a configuration");
+    Arc::new(React::new(config).expect("a planner"))
+}
+
+fn pnlc(rounds: usize) -> Arc<dyn Planner> {
+    let config = json!({ "llm": "actor", "value": "critic", "rounds": rounds });
+    Arc::new(Pnlc::new(serde_json::from_value(config).expect("a configuration")).expect("a planner"))
+}
+
+fn random(seed: u64) -> Arc<dyn ValueEstimator> {
+    Arc::new(Random::new(RandomConfig { seed }))
+}
+
+/// What happened, in order.
+enum Event {
+    /// The shop showed a page.
+    Shown(String),
+    /// The shop told the log, and nobody else, how the score came about.
+    Logged(Value),
+    /// The model was asked.
+    Asked(ChatRequest, Completion),
+    /// The planner decided.
+    Decided(Box<DecisionContext>, Decision),
+}
+
+type Tape = Arc<Mutex<Vec<Event>>>;
+
+/// A component whose dealings are taped. A blind environment says nothing beyond the text of its pages.
+struct Taped<T: ?Sized> {
+    inner: Arc<T>,
+    tape: Tape,
+    blind: bool,
+}
+
+impl<T: ?Sized> Taped<T> {
+    fn note(&self, event: Event) {
+        self.tape.lock().expect("the tape").push(event);
+    }
+}
+
+impl Taped<dyn Environment> {
+    fn show(&self, mut turn: Turn) -> Turn {
+        self.note(Event::Shown(turn.observation.text.clone()));
+        if self.blind {
+            turn.observation.data = Value::Null;
+            turn.legal_actions.clear();
+        }
+        turn
+    }
+}
+
+#[async_trait]
+impl Environment for Taped<dyn Environment> {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        self.inner.spec().await
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(Self { inner: self.inner.spawn().await?, tape: self.tape.clone(), blind: self.blind }))
+    }
+    async fn reset(&self, reset: Reset) -> Result<Turn> {
+        Ok(self.show(self.inner.reset(reset).await?))
+    }
+    async fn step(&self, action: Action) -> Result<Transition> {
+        let mut transition = self.inner.step(action).await?;
+        self.note(Event::Logged(transition.info.clone()));
+        transition.turn = self.show(transition.turn);
+        if self.blind {
+            transition.info = Value::Null;
+            transition.rewards.fill(0.0);
+            transition.success = None;
+        }
+        Ok(transition)
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Taped<dyn LlmBackend> {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.inner.capabilities().await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let completion = self.inner.complete(request.clone()).await?;
+        self.note(Event::Asked(request, completion.clone()));
+        Ok(completion)
+    }
+}
+
+#[async_trait]
+impl Planner for Taped<dyn Planner> {
+    async fn requires(&self) -> Result<Requirements> {
+        self.inner.requires().await
+    }
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let decision = self.inner.decide(context.clone(), models).await?;
+        self.note(Event::Decided(Box::new(context), decision.clone()));
+        Ok(decision)
+    }
+}
+
+/// A played episode.
+struct Played {
+    task: u64,
+    tape: Vec<Event>,
+    summary: EpisodeSummary,
+}
+
+/// Plays an episode as `forethought collect` would: the summariser writes down its end too, so that prompts are made
+/// after the purchase, when the shop has told the log what it was worth.
+async fn play(
+    shop: &dyn Environment,
+    planner: Arc<dyn Planner>,
+    llm: SimulatedConfig,
+    task: u64,
+    blind: bool,
+) -> Played {
+    let tape = Tape::default();
+    let world = Taped { inner: shop.spawn().await.expect("a world"), tape: tape.clone(), blind };
+    let backend = Taped { inner: simulated(llm), tape: tape.clone(), blind };
+    let planner = Taped { inner: planner, tape: tape.clone(), blind };
+    let spec = EpisodeSpec {
+        id: "test".into(),
+        environment: world.spec().await.expect("a specification"),
+        reset: Reset { task, seed: seed::derive(7, &format!("episode/{task}")) },
+        seats: vec![Seat { name: "agent".into(), planner: Arc::new(planner) }],
+        subject: 0,
+        summariser: Some(Arc::new(
+            LlmSummariser::new(serde_json::from_value(json!({ "llm": "actor" })).expect("a configuration"))
+                .expect("a summariser"),
+        )),
+        limits: Limits::default(),
+        progress: None,
+    };
+    let capabilities = backend.capabilities().await.expect("capabilities");
+    let llm = Llm { backend: Arc::new(backend), capabilities };
+    let critic = Critic { estimator: random(7), asks_models: false };
+    let deps = Deps {
+        environment: Arc::new(world),
+        llms: Arc::new(BTreeMap::from([("actor".into(), llm)])),
+        values: Arc::new(BTreeMap::from([("critic".into(), critic)])),
+    };
+    let EpisodeResult { summary, .. } =
+        run_episode(Arc::new(Unrecorded(deps)), spec).await.expect("a playable episode");
+    let tape = std::mem::take(&mut *tape.lock().expect("the tape"));
+    Played { task, tape, summary }
+}
+
+/// Episodes of both planners in both kinds of shop: one where any purchase is the end, and one that answers a purchase
+/// by its score and goes on.
+async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
+    let mut played = Vec::new();
+    for end in [End::Purchase, End::FullScore] {
+        let products = PRODUCTS.try_into().expect("not zero");
+        let shop = WebShop::new(WebShopConfig { products, end, ..WebShopConfig::default() }).expect("a shop");
+        for planner in [react(), pnlc(2)] {
+            for task in 0..5 {
+                played.push(play(&shop, planner.clone(), llm.clone(), task, blind).await);
+            }
+        }
+    }
+    played
+}
+
+/// The episodes that most tests look at, played once.
+async fn seen() -> &'static [Played] {
+    static SEEN: OnceCell<Vec<Played>> = OnceCell::const_new();
+    SEEN.get_or_init(|| episodes(SimulatedConfig::default(), false)).await
+}
+
+impl Played {
+    fn requests(&self) -> impl Iterator<Item = (&ChatRequest, &Completion)> {
+        self.tape.iter().filter_map(|event| match event {
+            Event::Asked(request, completion) => Some((request, completion)),
+            _ => None,
+        })
+    }
+    fn decisions(&self) -> impl Iterator<Item = (&DecisionContext, &Decision)> {
+        self.tape.iter().filter_map(|event| match event {
+            Event::Decided(context, decision) => Some((&**context, decision)),
+            _ => None,
+        })
+    }
+}
+
+// ---- nothing but text reaches a decision --------------------------------------------------------------------------
+
+#[tokio::test]
+async fn nothing_hidden_reaches_a_decision() {
+    let blind = episodes(SimulatedConfig::default(), true).await;
+    let mut scored = 0;
+    for (seen, blind) in seen().await.iter().zip(&blind) {
+        let prompts = |played: &Played| {
+            let requests: Vec<_> = played.requests().map(|(request, _)| request).collect();
+            serde_json::to_string(&requests).expect("JSON")
+        };
+        let decisions = |played: &Played| {
+            let decisions: Vec<_> = played.decisions().map(|(_, decision)| decision).collect();
+            serde_json::to_string(&decisions).expect("JSON")
+        };
+        assert!(prompts(seen) == prompts(blind), "the prompts of task {} differ", seen.task);
+        assert!(decisions(seen) == decisions(blind), "the decisions of task {} differ", seen.task);
+        // The blindfold sits: there was something to hide, and none of it came through.
+        assert!(seen.decisions().any(|(context, _)| !context.turn.legal_actions.is_empty()));
+        assert!(blind.decisions().all(|(context, _)| context.turn.legal_actions.is_empty()));
+        assert_eq!((blind.summary.score, blind.summary.success), (0.0, None));
+        scored += usize::from(seen.summary.score > 0.0);
+    }
+    assert!(scored > 0, "nobody scored: there was nothing to hide");
+}
+
+// ---- what stands in a prompt --------------------------------------------------------------------------------------
+
+/// What an episode hides: the product that its goal was made from, the attributes as stored, and how the score comes
+/// about: names of its parts, numbers too long to stand somewhere by accident, the record of the purchase.
+fn secrets(played: &Played) -> Vec<String> {
+    let goal = GeneratedCatalogue::new(PRODUCTS, 0).goal(played.task).into_owned();
+    let mut secrets = vec![goal.asin, goal.name, goal.product_category];
+    secrets.extend(goal.attributes);
+    let infos = played.tape.iter().filter_map(|event| match event {
+        Event::Logged(info) => info.as_object(),
+        _ => None,
+    });
+    for (key, value) in infos.flatten() {
+        let value = value.to_string();
+        if key.contains('_') {
+            secrets.push(key.clone());
+        }
+        if value.len() > 6 {
+            secrets.push(value);
+        }
+    }
+    secrets.iter_mut().for_each(|secret| *secret = secret.to_lowercase());
+    secrets
+}
+
+fn text(request: &ChatRequest) -> String {
+    request.messages.iter().map(|message| message.content.to_lowercase() + "\n").collect()
+}
+
+/// The secrets that stand in a prompt before the shop has shown them.
+fn leaks<'a>(events: impl IntoIterator<Item = &'a Event>, secrets: &[String]) -> Vec<String> {
+    let (mut shown, mut leaks) = (String::new(), Vec::new());
+    for event in events {
+        match event {
+            Event::Shown(page) => shown.push_str(&page.to_lowercase()),
+            Event::Asked(request, _) => {
+                let prompt = text(request);
+                let leaked = |secret: &&String| prompt.contains(*secret) && !shown.contains(*secret);
+                leaks.extend(secrets.iter().filter(leaked).cloned());
+            }
+            Event::Logged(_) | Event::Decided(..) => {}
+        }
+    }
+    leaks
+}
+
+#[tokio::test]
+async fn prompts_hold_only_what_the_shop_has_shown() {
+    let (mut asins_in_prompts, mut prompts_after_a_purchase) = (0, 0);
+    for played in seen().await {
+        let secrets = secrets(played);
+        assert_eq!(leaks(&played.tape, &secrets), [""; 0], "task {}", played.task);
+
+        // The detector finds any of them where it does not belong.
+        for secret in &secrets {
+            let prompt = format!("Observation:\nsecretly: {secret}\nThought: <a thought>");
+            let request = ChatRequest::new(Purpose::Thought, vec![Message::user(prompt)]);
+            let planted = Event::Asked(request, Completion::default());
+            assert!(leaks(std::iter::once(&planted).chain(&played.tape), &secrets).contains(secret));
+        }
+
+        let asin = &secrets[0];
+        asins_in_prompts += played.requests().filter(|(request, _)| text(request).contains(asin)).count();
+        let bought = |event: &&Event| matches!(event, Event::Logged(info) if info.is_object());
+        let after = played.tape.iter().skip_while(|event| !bought(event));
+        prompts_after_a_purchase += after.filter(|event| matches!(event, Event::Asked(..))).count();
+    }
+    // It could have found something: goals' products do come into view, and prompts are made after purchases.
+    assert!(asins_in_prompts > 0 && prompts_after_a_purchase > 0);
+}
+
+#[tokio::test]
+async fn a_skill_sees_text_alone() {
+    // Another backend of the same configuration, asked out of order and for other purposes, answers the same.
+    let other = simulated(SimulatedConfig::default());
+    let reseeded = simulated(SimulatedConfig { seed: 1, ..SimulatedConfig::default() });
+    let (mut asked, mut changed) = (0, 0);
+    for played in seen().await.iter().rev().step_by(3) {
+        let requests: Vec<_> = played.requests().collect();
+        for (request, completion) in requests.into_iter().rev() {
+            let request = ChatRequest { purpose: Purpose::Other, ..request.clone() };
+            assert_eq!(&other.complete(request.clone()).await.expect("an answer"), completion);
+            asked += 1;
+            changed += usize::from(&reseeded.complete(request).await.expect("an answer") != completion);
+        }
+    }
+    assert!(asked > 50 && changed > 0, "{asked} requests, {changed} answered otherwise under another seed");
+}
+
+// ---- refinement ---------------------------------------------------------------------------------------------------
+
+/// A critic that hopes for a thought as it is told to: the first half of the outcomes, the good ones, get values that
+/// are higher than those of the bad ones by so much.
+struct Opinion(fn(&str) -> f64);
+
+#[async_trait]
+impl ValueEstimator for Opinion {
+    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+        let estimate = |(index, query): (usize, &ValueQuery)| {
+            let side = if index < queries.len() / 2 { 0.5 } else { -0.5 };
+            let probability = 0.5 + side * (self.0)(&query.thought);
+            Estimate { probability, raw: probability, uncertainty: 0.0 }
+        };
+        Ok(queries.iter().enumerate().map(estimate).collect())
+    }
+}
+
+fn opinion(hope: fn(&str) -> f64) -> Arc<dyn ValueEstimator> {
+    Arc::new(Opinion(hope))
+}
+
+/// One model and one critic, whatever they are called.
+struct Cast(Arc<dyn LlmBackend>, Arc<dyn ValueEstimator>);
+
+#[async_trait]
+impl Models for Cast {
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(self.0.clone())
+    }
+    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+        Ok(self.1.clone())
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(None)
+    }
+}
+
+/// How often each strategy is the one acted on.
+type Counts = BTreeMap<String, f64>;
+
+/// Strategies of thousands of decisions in one state. Each draw has a seed and a critic of its own: random values are
+/// the same whenever the same question is asked, so one critic alone would be a fixed, if meaningless, taste.
+async fn strategies(
+    context: &DecisionContext,
+    name: &str,
+    rounds: usize,
+    critic: impl Fn(u64) -> Arc<dyn ValueEstimator>,
+) -> Counts {
+    let planner = pnlc(rounds);
+    let llm = simulated(SimulatedConfig { malformed: 0.0, ..SimulatedConfig::default() });
+    let mut counts = Counts::new();
+    for draw in 0..DRAWS {
+        let seed = seed::derive(draw, name);
+        let context = DecisionContext { seed, ..context.clone() };
+        let cast = Cast(llm.clone(), critic(seed));
+        let decision = planner.decide(context, Arc::new(cast)).await.expect("a decision");
+        let strategy = Move::read(&decision.thought).expect("a thought of the shopper's own");
+        *counts.entry(format!("{strategy:?}")).or_default() += 1.0;
+    }
+    counts
+}
+
+/// The chi-square test of two samples of one size: whether they may come from one distribution, in which case it says
+/// no once in a million times.
+fn alike(a: &Counts, b: &Counts) -> bool {
+    let strategies: BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    let count = |counts: &Counts, strategy: &String| counts.get(strategy).copied().unwrap_or(0.0);
+    let term = |strategy: &&String| {
+        let (a, b) = (count(a, strategy), count(b, strategy));
+        (a - b).powi(2) / (a + b)
+    };
+    let statistic: f64 = strategies.iter().map(term).sum();
+    let freedom = (strategies.len() - 1) as f64;
+    // Wilson and Hilferty (1931); 4.75 is the normal distribution's quantile.
+    let spread = 2.0 / (9.0 * freedom);
+    statistic < freedom * (1.0 - spread + 4.75 * spread.sqrt()).powi(3)
+}
+
+#[tokio::test]
+async fn refinement_gains_nothing_without_information() {
+    let at_a_product = |played: &'static Played| {
+        let is = |context: &DecisionContext| context.turn.observation.text.contains("[Buy Now]");
+        played.decisions().map(|(context, _)| context).find(|context| is(context))
+    };
+    let context = seen().await.iter().find_map(at_a_product).expect("somebody opened a product");
+
+    let first = strategies(context, "first thoughts", 0, |_| random(0)).await;
+    assert!(first.len() > 1, "there is nothing to choose between: {first:?}");
+
+    // Values that have nothing to do with the thought: random ones, and those of a critic that fears the worst whatever
+    // the thought, so that the model thinks again as often as it may.
+    let refined = strategies(context, "random values", 2, random).await;
+    assert!(alike(&first, &refined), "random values: {first:?} became {refined:?}");
+    let refined = strategies(context, "dread", 5, |_| opinion(|_| -0.8)).await;
+    assert!(alike(&first, &refined), "dread of everything: {first:?} became {refined:?}");
+    // The same check does notice a critic that tells something: one that dislikes buying.
+    let dislike = |thought: &str| if speaks_of_buying(thought) { -0.8 } else { 0.4 };
+    let refined = strategies(context, "dislike", 1, |_| opinion(dislike)).await;
+    assert!(!alike(&first, &refined), "a critic that dislikes buying changed nothing: {refined:?}");
+    assert!(refined.get("Buy") < first.get("Buy"), "{first:?} became {refined:?}");
+}
+
+fn speaks_of_buying(thought: &str) -> bool {
+    let thought = thought.to_lowercase();
+    thought.contains("buy") || thought.contains("purchase")
+}
+
+// ---- the model's other weaknesses ---------------------------------------------------------------------------------
+
+/// The judge of a configuration: it asks the model for its own probabilities.
+async fn judge() -> Arc<dyn ValueEstimator> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let toml = "[llm.actor]\nkind = \"simulated\"\n[value.judge]\nkind = \"judge\"\nllm = \"actor\"\n";
+    std::fs::write(folder.path().join("forethought.toml"), toml).expect("a file");
+    let registry = Registry::linked().expect("linked components");
+    let config = Config::load(&Sources::new(folder.path()), &registry).expect("a configuration");
+    let host = RuntimeHost::new(Arc::new(config), Arc::new(registry));
+    host.value("judge".into()).await.expect("a judge")
+}
+
+/// Whether two samples of one size have means more than five standard errors apart.
+fn means_differ(a: &[f64], b: &[f64]) -> bool {
+    let mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
+    let squared_error = |sample: &[f64]| {
+        let centre = mean(sample);
+        sample.iter().map(|x| (x - centre).powi(2)).sum::<f64>() / (sample.len() as f64).powi(2)
+    };
+    (mean(a) - mean(b)).abs() > 5.0 * (squared_error(a) + squared_error(b)).sqrt()
+}
+
+#[tokio::test]
+async fn the_judge_is_blind_to_the_thought() {
+    let judge = judge().await;
+    let outcomes =
+        ["The purchase fits every wish.", "The product is ready to buy.", "The wrong product is bought."];
+    let ask = async |thought: &str| {
+        let mut answers = outcomes.map(|_| Vec::new());
+        for seed in 0..1000 {
+            let query = |outcome: &str| ValueQuery {
+                state: "Wanted options not chosen yet: size.".into(),
+                thought: thought.into(),
+                outcome: outcome.into(),
+            };
+            let llm = simulated(SimulatedConfig { seed, ..SimulatedConfig::default() });
+            let models = Arc::new(Cast(llm, random(0)));
+            let queries = outcomes.iter().map(|outcome| query(outcome)).collect();
+            let estimates = judge.estimate_with(queries, models).await.expect("estimates");
+            for (answers, estimate) in answers.iter_mut().zip(estimates) {
+                answers.push(estimate.probability);
+            }
+        }
+        answers
+    };
+    let wise = ask("Choose a wanted option before going on.").await;
+    let rash = ask("Buy this product right away.").await;
+    assert_ne!(wise, rash, "the thought is part of the question");
+    for ((outcome, wise), rash) in outcomes.iter().zip(&wise).zip(&rash) {
+        assert!(!means_differ(wise, rash), "{outcome}");
+        // A twentieth more hope for one of the thoughts would have been noticed.
+        let hopeful: Vec<f64> = wise.iter().map(|probability| probability + 0.05).collect();
+        assert!(means_differ(&hopeful, rash), "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn answers_in_the_wrong_form_are_recovered() {
+    let mut recoveries = Vec::new();
+    let mut decisions = 0;
+    for played in episodes(SimulatedConfig { malformed: 0.5, ..SimulatedConfig::default() }, false).await {
+        assert_eq!((played.summary.status, &played.summary.error), (EpisodeStatus::Done, &None));
+        for (_, decision) in played.decisions() {
+            decisions += 1;
+            recoveries.extend(decision.trace.recoveries.clone());
+        }
+    }
+    // One answer in two has to be asked for again, one in four is given up; a decision takes at least one answer.
+    let count = |what| recoveries.iter().filter(|recovery| recovery.ends_with(what)).count();
+    let (again, given_up) = (count("asked once more"), count("went on without it"));
+    assert!(
+        again > decisions / 4 && given_up > 0,
+        "{again} and {given_up} recoveries in {decisions} decisions"
+    );
+    assert_eq!(again + given_up, recoveries.len());
+}
