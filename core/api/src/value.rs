@@ -25,7 +25,11 @@ pub trait ValueEstimator: Send + Sync {
     }
     /// As [`ValueEstimator::estimate`], for critics that [require](ValueEstimator::requires) language models: within an
     /// episode they are asked through `models`, where their calls are recorded and counted.
-    async fn estimate_with(&self, queries: Vec<ValueQuery>, models: Arc<dyn Models>) -> Result<Vec<Estimate>> {
+    async fn estimate_with(
+        &self,
+        queries: Vec<ValueQuery>,
+        models: Arc<dyn Models>,
+    ) -> Result<Vec<Estimate>> {
         let _ = models;
         self.estimate(queries).await
     }

@@ -31,7 +31,8 @@ fn after_label(line: &str, label: &str) -> Option<String> {
         return None;
     }
     // "Good 1: ...", "**Good:** ..." and "Good: ..." are all the same label.
-    let rest = line[label.len()..].trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '*' | '.'));
+    let rest =
+        line[label.len()..].trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ' ' | '*' | '.'));
     let text = rest.strip_prefix(':')?.trim_start_matches(['*', ' ']);
     Some(text.trim().trim_matches('`').trim().to_owned())
 }
@@ -42,9 +43,12 @@ mod tests {
 
     #[test]
     fn labels_are_read_through_decoration() {
-        for answer in
-            ["Action: click[x]", "thought first\n**Action:** click[x]", "- action: `click[x]`", "Action : click[x]\n"]
-        {
+        for answer in [
+            "Action: click[x]",
+            "thought first\n**Action:** click[x]",
+            "- action: `click[x]`",
+            "Action : click[x]\n",
+        ] {
             assert_eq!(labelled(answer, "Action").as_deref(), Ok("click[x]"), "{answer}");
         }
     }

@@ -103,7 +103,9 @@ impl Pnlc {
             outcomes.truncate(n);
             let good = outcomes.iter().filter(|(good, _)| *good).count();
             if good == 0 || good == outcomes.len() {
-                return Err(format!("{n} lines that start with \"Good:\" or \"Bad:\" are wanted, some of each"));
+                return Err(format!(
+                    "{n} lines that start with \"Good:\" or \"Bad:\" are wanted, some of each"
+                ));
             }
             Ok(outcomes)
         };
@@ -164,9 +166,12 @@ impl Planner for Pnlc {
 
         let mut rounds: Vec<Round> = Vec::new();
         while rounds.len() < self.config.rounds {
-            let Some(round) = self.evaluate(&mut actor, &critic, &context, state, &thought).await? else { break };
+            let Some(round) = self.evaluate(&mut actor, &critic, &context, state, &thought).await? else {
+                break;
+            };
             rounds.push(round);
-            let messages = self.prompts.messages("refine", &context, json!({ "state": state, "rounds": rounds }))?;
+            let messages =
+                self.prompts.messages("refine", &context, json!({ "state": state, "rounds": rounds }))?;
             let read = |answer: &str| {
                 let kept = labelled(answer, "Decision")?.to_lowercase().starts_with("keep");
                 if kept { Ok(None) } else { labelled(answer, "Thought").map(Some) }
@@ -184,7 +189,8 @@ impl Planner for Pnlc {
             }
         }
 
-        let messages = self.prompts.messages("action", &context, json!({ "state": state, "thought": thought }))?;
+        let messages =
+            self.prompts.messages("action", &context, json!({ "state": state, "thought": thought }))?;
         let action = match actor.ask(Purpose::Action, messages, |answer| labelled(answer, "Action")).await? {
             Ok(action) => action,
             Err(answer) => last_line(&answer),

@@ -103,7 +103,8 @@ impl Prompts {
     /// The first exchange and the latest ones that fit, and how many in between were left out.
     fn recent<'a>(&self, context: &'a DecisionContext) -> (Vec<&'a Exchange>, usize) {
         let Some((first, rest)) = context.history.split_first() else { return (Vec::new(), 0) };
-        let size = |exchange: &Exchange| exchange.observation.len() + exchange.thought.len() + exchange.action.len();
+        let size =
+            |exchange: &Exchange| exchange.observation.len() + exchange.thought.len() + exchange.action.len();
         let mut left = self.history_chars.saturating_sub(size(first) + context.turn.observation.text.len());
         let fits = |exchange: &&Exchange| {
             let cost = size(exchange);

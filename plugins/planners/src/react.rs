@@ -52,7 +52,8 @@ impl Planner for React {
         let llm = models.llm(self.llm.clone()).await?;
         let mut asker = Asker::new(llm, seed::derive(context.seed, "react"), self.temperature);
         let messages = self.prompts.messages("react", &context, json!({}))?;
-        let read = |answer: &str| Ok((labelled(answer, "Thought").unwrap_or_default(), labelled(answer, "Action")?));
+        let read =
+            |answer: &str| Ok((labelled(answer, "Thought").unwrap_or_default(), labelled(answer, "Action")?));
         let (thought, action) = match asker.ask(Purpose::Action, messages, read).await? {
             Ok(read) => read,
             Err(answer) => (String::new(), last_line(&answer)),

@@ -2,7 +2,11 @@
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
-use crate::{answers::labelled, ask::Asker, prompts::{PromptFiles, Prompts}};
+use crate::{
+    answers::labelled,
+    ask::Asker,
+    prompts::{PromptFiles, Prompts},
+};
 
 /// Settings of the LLM summariser.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -56,7 +60,11 @@ impl Summariser for LlmSummariser {
 }
 
 /// Asks for a summary; if no answer can be read, the last observation stands in for it.
-pub(crate) async fn summarise(prompts: &Prompts, asker: &mut Asker, context: &DecisionContext) -> Result<Summary> {
+pub(crate) async fn summarise(
+    prompts: &Prompts,
+    asker: &mut Asker,
+    context: &DecisionContext,
+) -> Result<Summary> {
     let messages = prompts.messages("summarise", context, json!({}))?;
     let read = |answer: &str| {
         Ok(Summary { state: labelled(answer, "State")?, outcome: labelled(answer, "Outcome")? })

@@ -27,7 +27,8 @@ impl LlmBackend for Script {
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         self.asked.lock().unwrap().push(request);
-        let text = self.answers.lock().unwrap().pop_front().ok_or_else(|| Error::other("the script is over"))?;
+        let text =
+            self.answers.lock().unwrap().pop_front().ok_or_else(|| Error::other("the script is over"))?;
         Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], ..Completion::default() })
     }
 }
@@ -39,7 +40,8 @@ struct Treasure;
 impl ValueEstimator for Treasure {
     async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
         let value = |query: &ValueQuery| if query.outcome.contains("treasure") { 0.9 } else { 0.25 };
-        let estimate = |query| Estimate { probability: value(query), raw: value(query) / 2.0, uncertainty: 0.0 };
+        let estimate =
+            |query| Estimate { probability: value(query), raw: value(query) / 2.0, uncertainty: 0.0 };
         Ok(queries.iter().map(estimate).collect())
     }
 }
@@ -62,7 +64,11 @@ impl Models for World {
 fn context() -> DecisionContext {
     DecisionContext {
         environment: EnvironmentSpec { instructions: "Find the treasure.".into(), ..Default::default() },
-        history: vec![Exchange { observation: "A fork.".into(), thought: "Left.".into(), action: "go left".into() }],
+        history: vec![Exchange {
+            observation: "A fork.".into(),
+            thought: "Left.".into(),
+            action: "go left".into(),
+        }],
         turn: Turn { observation: Observation::text("A cave."), ..Turn::default() },
         step: 1,
         ..DecisionContext::default()
@@ -88,14 +94,19 @@ const OUTCOMES: &str = "Good: treasure\nGood: a torch\nBad: a bear\nBad: a pit";
 #[test]
 fn react_thinks_and_acts_in_one_answer() {
     let config = json!({ "llm": "actor" });
-    let planner = React::new(forethought_sdk::serde_json::from_value::<ReactConfig>(config).unwrap()).unwrap();
+    let planner =
+        React::new(forethought_sdk::serde_json::from_value::<ReactConfig>(config).unwrap()).unwrap();
     let (decision, script) = decide(&planner, &["Thought: go in\nAction: enter"]);
     let decision = decision.unwrap();
     assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("go in", "enter"));
     let asked = script.asked.lock().unwrap();
     assert_eq!(asked[0].messages[0].content, "Find the treasure.");
     let prompt = &asked[0].messages[1].content;
-    assert!(prompt.starts_with("Observation:\nA fork.\nThought: Left.\nAction: go left\n\nObservation:\nA cave.\n"), "{prompt}");
+    assert!(
+        prompt
+            .starts_with("Observation:\nA fork.\nThought: Left.\nAction: go left\n\nObservation:\nA cave.\n"),
+        "{prompt}"
+    );
 }
 
 #[test]
@@ -129,7 +140,10 @@ fn pnlc_refines_until_the_thought_is_kept() {
     // The critic's word reaches the model, number and text, and the second refinement sees both thoughts.
     let refine = &asked[5].messages[1].content;
     assert!(refine.contains("Earlier thought: rush in") && refine.contains("Current thought: light a torch"));
-    assert!(refine.contains("Good outcomes:\n0.90: treasure\n0.25: a torch\nBad outcomes:\n0.25: a bear"), "{refine}");
+    assert!(
+        refine.contains("Good outcomes:\n0.90: treasure\n0.25: a torch\nBad outcomes:\n0.25: a bear"),
+        "{refine}"
+    );
 }
 
 #[test]
@@ -163,7 +177,14 @@ fn an_answer_in_the_wrong_form_is_asked_for_once_more() {
     let planner = pnlc(json!({})).unwrap();
     let (decision, script) = decide(
         &planner,
-        &[SUMMARY, "I would rush in", "Thought: rush in", OUTCOMES, "Decision: keep\nThought: x", "Action: run"],
+        &[
+            SUMMARY,
+            "I would rush in",
+            "Thought: rush in",
+            OUTCOMES,
+            "Decision: keep\nThought: x",
+            "Action: run",
+        ],
     );
     let decision = decision.unwrap();
     assert_eq!(decision.thought, "rush in");
@@ -205,7 +226,8 @@ fn a_backend_that_fails_is_an_error() {
 #[test]
 fn settings_are_checked() {
     assert!(pnlc(json!({ "outcomes": 1 })).err().unwrap().message.contains("at least 2"));
-    let files = PromptFiles { thought: Some(ConfigPath("/no/such/template.md".into())), ..PromptFiles::default() };
+    let files =
+        PromptFiles { thought: Some(ConfigPath("/no/such/template.md".into())), ..PromptFiles::default() };
     let error = forethought_planners::prompts::Prompts::new(&files, 1000).unwrap_err();
     assert!(error.message.contains("thought template /no/such/template.md"), "{error}");
 }
@@ -219,7 +241,8 @@ fn a_template_can_be_replaced_and_says_where_it_fails() {
         let files = PromptFiles { thought: Some(ConfigPath(path.clone())), ..PromptFiles::default() };
         forethought_planners::prompts::Prompts::new(&files, 1000)
     };
-    let messages = prompts("You see: {{ observation }}").unwrap().messages("thought", &context(), json!({})).unwrap();
+    let messages =
+        prompts("You see: {{ observation }}").unwrap().messages("thought", &context(), json!({})).unwrap();
     assert_eq!(messages[1].content, "You see: A cave.");
     assert!(prompts("{% if %}").unwrap_err().message.contains("thought.md does not parse"));
     let error = prompts("{{ nonsense }}").unwrap().messages("thought", &context(), json!({})).unwrap_err();
@@ -229,7 +252,8 @@ fn a_template_can_be_replaced_and_says_where_it_fails() {
 #[test]
 fn long_histories_keep_the_task_and_the_latest() {
     let mut context = context();
-    let exchange = |index| Exchange { observation: format!("page {index} {}", "x".repeat(100)), ..Exchange::default() };
+    let exchange =
+        |index| Exchange { observation: format!("page {index} {}", "x".repeat(100)), ..Exchange::default() };
     context.history = (0..50).map(exchange).collect();
     let prompts = forethought_planners::prompts::Prompts::new(&PromptFiles::default(), 1000).unwrap();
     let prompt = &prompts.messages("thought", &context, json!({})).unwrap()[1].content;

@@ -75,7 +75,8 @@ impl Judge {
         let probabilities = numbered(answer.text());
         // An outcome without a readable number gets one half: the model said nothing about it.
         let estimate = |index| {
-            let probability = probabilities.iter().find(|(number, _)| *number == index + 1).map_or(0.5, |(_, p)| *p);
+            let probability =
+                probabilities.iter().find(|(number, _)| *number == index + 1).map_or(0.5, |(_, p)| *p);
             Estimate { probability, raw: probability, uncertainty: 0.0 }
         };
         Ok((0..group.len()).map(estimate).collect())
@@ -86,7 +87,8 @@ impl Judge {
 fn numbered(answer: &str) -> Vec<(usize, f64)> {
     let line = |line: &str| {
         let (number, probability) = line.trim().split_once([':', '.', ')'])?;
-        let probability = probability.split_whitespace().next()?.parse::<f64>().ok().filter(|p| p.is_finite())?;
+        let probability =
+            probability.split_whitespace().next()?.parse::<f64>().ok().filter(|p| p.is_finite())?;
         Some((number.trim().parse().ok()?, probability.clamp(0.0, 1.0)))
     };
     answer.lines().filter_map(line).collect()
@@ -103,7 +105,11 @@ impl ValueEstimator for Judge {
         Ok(Requirements { llms: vec![self.config.llm.clone()], ..Requirements::default() })
     }
 
-    async fn estimate_with(&self, queries: Vec<ValueQuery>, models: Arc<dyn Models>) -> Result<Vec<Estimate>> {
+    async fn estimate_with(
+        &self,
+        queries: Vec<ValueQuery>,
+        models: Arc<dyn Models>,
+    ) -> Result<Vec<Estimate>> {
         let llm = models.llm(self.config.llm.clone()).await?;
         self.ask(&queries, llm).await
     }
@@ -121,6 +127,9 @@ mod tests {
 
     #[test]
     fn numbered_lines_are_read_and_clamped() {
-        assert_eq!(numbered("1: 0.35\nwell,\n 2) 0.9 or so\n3: often\n4: 7"), [(1, 0.35), (2, 0.9), (4, 1.0)]);
+        assert_eq!(
+            numbered("1: 0.35\nwell,\n 2) 0.9 or so\n3: often\n4: 7"),
+            [(1, 0.35), (2, 0.9), (4, 1.0)]
+        );
     }
 }
