@@ -104,24 +104,27 @@ pub fn rate(successes: u64, trials: u64) -> Rate {
     Rate { rate, low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
 }
 
-/// What planner `a` scores above planner `b` on the episodes (task, seed) that both have done: the mean of the paired
-/// differences, whose interval does not carry the spread between tasks.
+/// What planner `a` achieves above planner `b` on the episodes (task, seed) that both have done: means of the paired
+/// differences, whose intervals do not carry the spread between tasks.
 ///
 /// # Errors
 /// If they have no episode in common.
 pub fn paired_difference(a: &[EpisodeSummary], b: &[EpisodeSummary]) -> Result<PairedDifference> {
     let done = |episode: &&EpisodeSummary| episode.status == EpisodeStatus::Done;
     let theirs: HashMap<_, _> =
-        b.iter().filter(done).map(|episode| ((episode.task, episode.seed), episode.score)).collect();
-    let differences: Vec<f64> = a
+        b.iter().filter(done).map(|episode| ((episode.task, episode.seed), episode)).collect();
+    let pairs: Vec<_> = a
         .iter()
         .filter(done)
-        .filter_map(|episode| Some(episode.score - theirs.get(&(episode.task, episode.seed))?))
+        .filter_map(|mine| Some((mine, *theirs.get(&(mine.task, mine.seed))?)))
         .collect();
-    if differences.is_empty() {
+    if pairs.is_empty() {
         return Err(Error::input("the two have no finished episode (task and seed) in common"));
     }
-    Ok(PairedDifference { episodes: differences.len() as u64, score: mean(&differences) })
+    let solved = |episode: &EpisodeSummary| f64::from(u8::from(episode.success == Some(true)));
+    let scores: Vec<f64> = pairs.iter().map(|(mine, other)| mine.score - other.score).collect();
+    let successes: Vec<f64> = pairs.iter().map(|(mine, other)| solved(mine) - solved(other)).collect();
+    Ok(PairedDifference { episodes: pairs.len() as u64, score: mean(&scores), success: mean(&successes) })
 }
 
 /// A difference between two planners on the same episodes.
@@ -131,6 +134,8 @@ pub struct PairedDifference {
     pub episodes: u64,
     /// Difference of scores.
     pub score: Mean,
+    /// Difference of success rates.
+    pub success: Mean,
 }
 
 const NORMAL_97_5: f64 = 1.959_963_984_540_054;
@@ -226,6 +231,9 @@ mod tests {
         assert_eq!(difference.episodes, 20);
         check(difference.score.mean, 0.5);
         check(difference.score.high - difference.score.mean, 0.0480);
+        assert_eq!(difference.success.mean, 0.0);
+        let solved: Vec<_> = (0..20).map(|task| episode(task, 0.0, task < 5)).collect();
+        check(paired_difference(&solved, &b).expect("the same tasks").success.mean, 0.25);
         assert!(paired_difference(&a, &[]).is_err());
     }
 

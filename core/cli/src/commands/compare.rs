@@ -12,7 +12,7 @@ use crate::{exit::Exit, session::Session, table::table};
 
 /// Compare runs.
 ///
-/// Beside each planner's results stand the differences of scores to the first run, on the episodes that both played.
+/// Beside each planner's results stand the differences to the first run, on the episodes that both played.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought compare runs/webshop--react runs/webshop--pnlc")]
@@ -55,16 +55,18 @@ impl Compare {
                 .differences
                 .iter()
                 .map(|Difference { name, to, difference }| {
-                    let score = difference.score;
+                    let (score, success) = (difference.score, difference.success);
                     [
                         format!("{name} - {to}"),
                         difference.episodes.to_string(),
                         format!("{:+.3}", score.mean),
                         format!("{:+.3} to {:+.3}", score.low, score.high),
+                        format!("{:+.1} %", 100.0 * success.mean),
+                        format!("{:+.1} to {:+.1} %", 100.0 * success.low, 100.0 * success.high),
                     ]
                 })
                 .collect();
-            let differences = table(["difference", "episodes", "score", "95 %"], &rows);
+            let differences = table(["difference", "episodes", "score", "95 %", "success", "95 %"], &rows);
             format!("{}\n{differences}", results(&document.planners))
         })?;
         Ok(Exit::Done)

@@ -57,7 +57,7 @@ struct Document {
     folder: PathBuf,
     collected: u64,
     training: Vec<(String, TrainingReport)>,
-    /// Score of PNLC above that of each other planner on the same episodes.
+    /// PNLC above each other planner, on the same episodes.
     gains: Vec<(String, PairedDifference)>,
     planners: Vec<PlannerStats>,
 }
@@ -216,10 +216,17 @@ fn toml_string(path: &Path) -> String {
 impl Document {
     fn words(&self) -> String {
         let mut words = results(&self.planners);
-        words += "\nPNLC's score above that of the others, on the same episodes (95 %):\n";
-        for (name, gain) in &self.gains {
-            let score = gain.score;
-            words += &format!("  {name:<14} {:+.3} ({:+.3} to {:+.3})\n", score.mean, score.low, score.high);
+        words += "\nPNLC above the others, on the same episodes (95 %):\n";
+        for (name, PairedDifference { score, success, .. }) in &self.gains {
+            words += &format!(
+                "  {name:<14} success {:+5.1} % ({:+.1} to {:+.1})   score {:+.3} ({:+.3} to {:+.3})\n",
+                100.0 * success.mean,
+                100.0 * success.low,
+                100.0 * success.high,
+                score.mean,
+                score.low,
+                score.high
+            );
         }
         words += "\nHeld-out outcomes, as the critics see them:\n";
         for (name, report) in &self.training {

@@ -110,6 +110,8 @@ const FILLER: &[&str] = &[
     "i",
     "id",
     "im",
+    "i'd",
+    "i'm",
     "in",
     "is",
     "it",
