@@ -333,29 +333,12 @@ impl Host for RuntimeHost {
         let host = self.clone();
         // Hashing the weights of a model, let alone fetching them, takes longer than an async task may.
         tokio::task::spawn_blocking(move || {
-            let folder = match request.source.starts_with("hf:") {
-                true => crate::hub::fetch(&request)?,
-                false => local_folder(&request)?,
-            };
+            let folder = crate::hub::fetch(&request)?;
             host.note_files(&folder, &request)?;
             Ok(folder)
         })
         .await
         .context("fetching a model")?
-    }
-}
-
-fn local_folder(request: &ModelFiles) -> Result<PathBuf> {
-    let folder = Path::new(&request.source);
-    if !folder.is_dir() {
-        return Err(Error::not_found(format!(
-            "there is no model folder {}; a model on the hub is written hf:owner/name",
-            request.source
-        )));
-    }
-    match request.required.iter().find(|file| !folder.join(file).is_file()) {
-        Some(file) => Err(Error::not_found(format!("the model folder {} has no {file}", request.source))),
-        None => Ok(folder.into()),
     }
 }
 

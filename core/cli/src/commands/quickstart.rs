@@ -13,7 +13,6 @@ use forethought_runtime::{
     assemble::RunOptions,
     folder::{Earlier, RunStatus},
     stats::{PairedDifference, PlannerStats, paired_difference, planner_stats},
-    trajectories,
 };
 use serde::Serialize;
 use ulid::Ulid;
@@ -68,6 +67,14 @@ impl Quickstart {
         let seed = self.seed.map(|seed| format!("seed={seed}"));
         let base = session.host(&self.config, seed.as_slice())?;
         let seed = base.config().seed;
+        // The first tasks are kept for the evaluation, and what is learned comes from the others.
+        let tasks = base.environment().await?.spec().await?.tasks.unwrap_or(2 * self.episodes);
+        let others = tasks.checked_sub(self.episodes).filter(|others| *others > 0).ok_or_else(|| {
+            Error::config(format!(
+                "--episodes {}: of {tasks} tasks, some must be left to collect on",
+                self.episodes
+            ))
+        })?;
         let identity = format!(
             "{}\n# collect {} times, evaluate {}\n",
             base.config().to_toml()?,
@@ -100,20 +107,12 @@ impl Quickstart {
             ..RunOptions::default()
         };
 
-        // The first tasks are kept for the evaluation, and what is learned comes from the others.
-        let tasks = base.environment().await?.spec().await?.tasks.unwrap_or(2 * self.episodes);
-        let others = tasks.checked_sub(self.episodes).filter(|others| *others > 0).ok_or_else(|| {
-            Error::config(format!(
-                "--episodes {}: of {tasks} tasks, some must be left to collect on",
-                self.episodes
-            ))
-        })?;
         let collecting = host(self.episodes, others, self.collect)?;
         let (outcome, _) = collect(session, &collecting, options("react"), &folder.join("data")).await?;
         if outcome.status != RunStatus::Finished {
             return Ok(outcome.status.into());
         }
-        let data = trajectories::read(&folder.join("data"))?;
+        let data = outcome.trajectories;
 
         // Side by side: a training keeps one core busy.
         let training = |name: &'static str, shuffle_outcomes| {
