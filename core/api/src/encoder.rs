@@ -1,13 +1,13 @@
 //! Text encoders: sentences in, unit vectors out.
 
-use async_trait::async_trait;
+use bytes::Bytes;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Error, Result};
+use crate::{Error, Result, interface, wire::message};
 
 /// A frozen map from text to unit vectors.
-#[async_trait]
+#[interface("forethought.encoder/1")]
 pub trait TextEncoder: Send + Sync {
     /// Identity and dimension. Two encoders of equal id give equal vectors.
     async fn spec(&self) -> Result<EncoderSpec>;
@@ -27,8 +27,9 @@ pub struct EncoderSpec {
     pub dimension: usize,
 }
 
-/// Row-major f32 matrix of shape (rows, columns). Crosses boundaries as a binary attachment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// Row-major f32 matrix of shape (rows, columns). Crosses boundaries as a binary attachment, which admits what text
+/// does not: NaN and infinities.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Matrix {
     rows: usize,
     columns: usize,
@@ -66,4 +67,56 @@ impl Matrix {
     pub fn into_data(self) -> Vec<f32> {
         self.data
     }
+}
+
+/// How a matrix stands in a body: the numbers beside it where there is a beside, else in it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    rows: usize,
+    columns: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dtype: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blob: Option<usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    data: Vec<f32>,
+}
+
+impl Serialize for Matrix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let blob = message::attach_blob(|| little_endian(&self.data));
+        let dtype = blob.map(|_| "f32".to_string());
+        let data = if blob.is_some() { Vec::new() } else { self.data.clone() };
+        Written { rows: self.rows, columns: self.columns, dtype, blob, data }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Matrix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { rows, columns, dtype, blob, data } = Written::deserialize(deserializer)?;
+        let numbers = match (blob, dtype.as_deref()) {
+            (None, _) => Ok(data),
+            (Some(blob), None | Some("f32")) => message::blob(blob).and_then(|bytes| floats(&bytes)),
+            (Some(_), Some(other)) => Err(Error::malformed(format!("a matrix of {other}, not of f32"))),
+        };
+        numbers.and_then(|numbers| Self::new(rows, columns, numbers)).map_err(de::Error::custom)
+    }
+}
+
+fn little_endian(numbers: &[f32]) -> Bytes {
+    if cfg!(target_endian = "little") {
+        return Bytes::copy_from_slice(bytemuck::cast_slice(numbers));
+    }
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+fn floats(bytes: &[u8]) -> Result<Vec<f32>> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(Error::malformed(format!("{} bytes are no whole number of f32", bytes.len())));
+    }
+    if cfg!(target_endian = "little") {
+        return Ok(bytemuck::pod_collect_to_vec(bytes));
+    }
+    Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
 }

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Result;
+use crate::{Result, interface};
 
 /// A world in which episodes are played.
 ///
 /// One value is one world in one state: `reset` starts an episode in it, `step` advances it. Whatever episodes share
 /// (a catalogue, an index) is built once by [`Environment::spawn`]'s receiver and shared behind an `Arc`.
-#[async_trait]
+#[interface("forethought.environment/1")]
 pub trait Environment: Send + Sync {
     /// Seats, tasks, rules and abilities. Does not change during the component's life.
     async fn spec(&self) -> Result<EnvironmentSpec>;

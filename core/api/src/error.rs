@@ -42,6 +42,16 @@ pub enum Code {
     Unimplemented,
     /// A provider refused or could not be reached.
     Provider,
+    /// A request that its receiver could not read.
+    BadRequest,
+    /// A component panicked, or its process died; it is not to be trusted with another call.
+    Panic,
+    /// A component did not answer in time.
+    Deadline,
+    /// The component's side is going down.
+    Shutdown,
+    /// A plugin was refused, or broke the contract.
+    Plugin,
     /// Anything else.
     #[serde(other)]
     Other,
@@ -76,6 +86,13 @@ impl Error {
     pub fn context(mut self, doing: impl Into<String>) -> Self {
         let cause = std::mem::replace(&mut self.message, doing.into());
         self.chain.insert(0, cause);
+        self
+    }
+    /// The same error with another as its cause.
+    pub fn because(mut self, cause: impl Into<Self>) -> Self {
+        let Self { message, chain, .. } = cause.into();
+        self.chain.push(message);
+        self.chain.extend(chain);
         self
     }
     /// Marks the error as worth repeating.

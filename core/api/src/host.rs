@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Result, encoder::TextEncoder, llm::LlmBackend, planner::Planner, skill::Skill, value::ValueEstimator,
+    Result, encoder::TextEncoder, interface, llm::LlmBackend, planner::Planner, skill::Skill,
+    value::ValueEstimator,
 };
 
 /// Other components by their configured names, and files by their source.
-#[async_trait]
+#[interface("forethought.host/1")]
 pub trait Host: Send + Sync {
     /// The planner configured as `[planner.<name>]`: planners are trees.
     async fn planner(&self, name: String) -> Result<Arc<dyn Planner>>;

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
-use crate::{Result, trajectory::Trajectory, value::Progress};
+use crate::{Result, interface, trajectory::Trajectory, value::Progress};
 
 /// Turns a data set's own format into trajectories.
-#[async_trait]
+#[interface("forethought.importer/1")]
 pub trait Importer: Send + Sync {
     /// Reads `path` (a file or the data set's folder).
     ///

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Result, error::Code};
+use crate::{Error, Result, error::Code, interface};
 
 /// A language model that completes chats.
-#[async_trait]
+#[interface("forethought.llm/1")]
 pub trait LlmBackend: Send + Sync {
     /// What this backend can do and what it is called.
     async fn capabilities(&self) -> Result<LlmCapabilities>;
@@ -24,7 +23,7 @@ pub trait LlmBackend: Send + Sync {
 }
 
 /// A pull-based stream: back-pressure by not asking, cancellation by dropping.
-#[async_trait]
+#[interface("forethought.token_stream/1")]
 pub trait TokenStream: Send + Sync {
     /// Up to `max` further pieces; empty only at the end.
     async fn next(&self, max: u32) -> Result<Vec<String>>;

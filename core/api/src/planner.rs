@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,12 +9,13 @@ use serde_json::Value;
 use crate::{
     Result,
     environment::{Action, Environment, EnvironmentSpec, Turn},
+    interface,
     llm::LlmBackend,
     value::ValueEstimator,
 };
 
 /// Decides what a seat does. A planner keeps no state between decisions: all that it may use is in its arguments.
-#[async_trait]
+#[interface("forethought.planner/1")]
 pub trait Planner: Send + Sync {
     /// What this planner needs; checked when the configuration is read, not at step 7.
     async fn requires(&self) -> Result<Requirements>;
@@ -24,7 +24,7 @@ pub trait Planner: Send + Sync {
 }
 
 /// Writes a history down in short, for critics: the same words when data are collected and when they are used.
-#[async_trait]
+#[interface("forethought.summariser/1")]
 pub trait Summariser: Send + Sync {
     /// What this summariser needs.
     async fn requires(&self) -> Result<Requirements>;
@@ -71,7 +71,7 @@ impl Requirements {
 }
 
 /// The world's and the models' handles for one decision. The runtime stands behind it and records what passes.
-#[async_trait]
+#[interface("forethought.models/1")]
 pub trait Models: Send + Sync {
     /// The language model configured as `[llm.<name>]`.
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>>;

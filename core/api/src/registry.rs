@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::{
-    Result,
+    Error, Result,
     encoder::TextEncoder,
     environment::Environment,
     host::Host,
@@ -17,6 +17,7 @@ use crate::{
     skill::Skill,
     value::{ValueEstimator, ValueTrainer},
     verifier::Verifier,
+    wire::{Interface, Object},
 };
 
 /// A registered component: what `register!` of the sdk submits.
@@ -31,6 +32,8 @@ pub struct Registration {
     pub package: &'static str,
     /// That package's version.
     pub version: &'static str,
+    /// Whether its calls are so short that they may run on the caller's thread.
+    pub inline: bool,
     /// JSON Schema of its configuration.
     pub schema: fn() -> Schema,
     /// Builds it from its configuration (without the `kind` key).
@@ -44,10 +47,8 @@ pub fn linked() -> impl Iterator<Item = &'static Registration> {
     inventory::iter::<Registration>()
 }
 
-/// An interface: a trait object with a name.
-pub trait Interface: Send + Sync {
-    /// Name and major version.
-    const NAME: &'static str;
+/// An interface that components are registered under.
+pub trait Pluggable: Interface {
     /// The word for it in configs and on the command line.
     const WORD: &'static str;
     /// Into the common form.
@@ -57,19 +58,37 @@ pub trait Interface: Send + Sync {
 }
 
 macro_rules! interfaces {
-    ($($variant:ident, $interface:ident, $name:literal, $word:literal;)*) => {
+    ($($variant:ident, $interface:ident, $word:literal;)*) => {
         /// A component of any interface.
         #[derive(Clone)]
         #[non_exhaustive]
         pub enum Component {
-            $(#[doc = concat!("Of interface `", $name, "`.")] $variant(Arc<dyn $interface>),)*
+            $(#[doc = concat!("Of interface [`", stringify!($interface), "`].")] $variant(Arc<dyn $interface>),)*
         }
 
         /// Name and word of every interface.
-        pub const INTERFACES: &[(&str, &str)] = &[$(($name, $word)),*];
+        pub const INTERFACES: &[(&str, &str)] = &[$((<dyn $interface as Interface>::NAME, $word)),*];
 
-        $(impl Interface for dyn $interface {
-            const NAME: &'static str = $name;
+        impl Component {
+            /// The object that answers for this component.
+            pub fn serve(self) -> Arc<dyn Object> {
+                match self {
+                    $(Self::$variant(component) => Interface::serve(component),)*
+                }
+            }
+            /// The component that calls this object.
+            ///
+            /// # Errors
+            /// If components of its interface are unknown here.
+            pub fn connect(object: Arc<dyn Object>) -> Result<Self> {
+                match object.interface() {
+                    $(<dyn $interface as Interface>::NAME => Ok(Self::$variant(Interface::connect(object))),)*
+                    other => Err(Error::malformed(format!("`{other}` is no interface of components"))),
+                }
+            }
+        }
+
+        $(impl Pluggable for dyn $interface {
             const WORD: &'static str = $word;
             fn wrap(object: Arc<Self>) -> Component {
                 Component::$variant(object)
@@ -86,16 +105,16 @@ macro_rules! interfaces {
 }
 
 interfaces! {
-    Environment, Environment, "forethought.environment/1", "environment";
-    Llm, LlmBackend, "forethought.llm/1", "llm";
-    Encoder, TextEncoder, "forethought.encoder/1", "encoder";
-    Value, ValueEstimator, "forethought.value/1", "value";
-    Trainer, ValueTrainer, "forethought.value_trainer/1", "trainer";
-    Planner, Planner, "forethought.planner/1", "planner";
-    Summariser, Summariser, "forethought.summariser/1", "summariser";
-    Skill, Skill, "forethought.skill/1", "skill";
-    Importer, Importer, "forethought.importer/1", "importer";
-    Verifier, Verifier, "forethought.verifier/1", "verifier";
+    Environment, Environment, "environment";
+    Llm, LlmBackend, "llm";
+    Encoder, TextEncoder, "encoder";
+    Value, ValueEstimator, "value";
+    Trainer, ValueTrainer, "trainer";
+    Planner, Planner, "planner";
+    Summariser, Summariser, "summariser";
+    Skill, Skill, "skill";
+    Importer, Importer, "importer";
+    Verifier, Verifier, "verifier";
 }
 
 /// A path in a configuration. Its schema carries `"format": "path"`, by which the runtime knows to resolve relative

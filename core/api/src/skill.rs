@@ -3,14 +3,13 @@
 //! An environment's crate may register one. A skill reads the text of a request and nothing else: the signature
 //! admits neither an environment nor an observation, so it cannot know more than a language model would.
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Result, interface};
 
 /// The mediocre know-how of a simulated LLM about one kind of task.
-#[async_trait]
+#[interface("forethought.skill/1")]
 pub trait Skill: Send + Sync {
     /// Whether the text is about this skill's task. Judged by the text alone.
     async fn recognises(&self, text: String) -> Result<bool>;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Result,
+    Result, interface,
     planner::{Models, Requirements},
     trajectory::Trajectory,
 };
 
 /// `Q(s, thought, g)`: the likelihood of reaching outcome `g` after following `thought` in `s` (arXiv 2505.18098).
-#[async_trait]
+#[interface("forethought.value/1")]
 pub trait ValueEstimator: Send + Sync {
     /// One estimate a query, in order. An estimate does not depend on the rest of the batch.
     async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>>;
@@ -60,7 +60,7 @@ pub struct Estimate {
 }
 
 /// Something that makes critics out of recorded episodes.
-#[async_trait]
+#[interface("forethought.value_trainer/1")]
 pub trait ValueTrainer: Send + Sync {
     /// Trains on `trajectories` and writes a checkpoint folder (`model.safetensors`, `config.json`, `README.md`) at
     /// `out`. Same data and seed, same weights.
@@ -100,7 +100,7 @@ pub struct TrainingReport {
 }
 
 /// Where long work reports to.
-#[async_trait]
+#[interface("forethought.progress/1")]
 pub trait Progress: Send + Sync {
     /// `done` of `total` units of `stage`; `note` is a short text such as the current loss.
     async fn report(&self, stage: String, done: u64, total: u64, note: String) -> Result<()>;

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, value::Progress};
+use crate::{Result, interface, value::Progress};
 
 /// Compares an environment with golden outputs of its reference implementation.
-#[async_trait]
+#[interface("forethought.verifier/1")]
 pub trait Verifier: Send + Sync {
     /// Runs every check that the files under `data` allow.
     ///

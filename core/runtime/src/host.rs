@@ -13,7 +13,7 @@ use forethought_api::{
     host::{Host, ModelFiles},
     llm::LlmBackend,
     planner::{Planner, Requirements, Summariser},
-    registry::{Component, Interface},
+    registry::{Component, Pluggable},
     skill::Skill,
     value::{ValueEstimator, ValueTrainer},
 };
@@ -95,7 +95,7 @@ impl RuntimeHost {
     ///
     /// # Errors
     /// If there is none, or it cannot be built from defaults.
-    pub async fn unconfigured<I: Interface + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
+    pub async fn unconfigured<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
         self.unwrap(self.create(&[I::WORD.into(), kind.into()], kind, Map::new()).await?)
     }
 
@@ -194,7 +194,7 @@ impl RuntimeHost {
         json!({ "config": document.get(section), "files": files, "needs": needs })
     }
 
-    async fn component<I: Interface + ?Sized>(&self, section: &[&str]) -> Result<Arc<I>> {
+    async fn component<I: Pluggable + ?Sized>(&self, section: &[&str]) -> Result<Arc<I>> {
         let section: KeyPath = section.iter().map(|key| (*key).into()).collect();
         let settings = self.settings(&section)?;
         self.depend(&section)?;
@@ -291,7 +291,7 @@ impl RuntimeHost {
         Ok(())
     }
 
-    fn unwrap<I: Interface + ?Sized>(&self, component: Component) -> Result<Arc<I>> {
+    fn unwrap<I: Pluggable + ?Sized>(&self, component: Component) -> Result<Arc<I>> {
         I::unwrap(component).ok_or_else(|| {
             Error::other(format!("a component registered as {} turned out to be something else", I::NAME))
         })
@@ -324,7 +324,7 @@ impl Host for RuntimeHost {
     }
     async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
         let mut skills = Vec::new();
-        for kind in self.shared.registry.kinds(<dyn Skill>::WORD) {
+        for kind in self.shared.registry.kinds(<dyn Skill as Pluggable>::WORD) {
             skills.push((kind.to_string(), self.unconfigured(kind).await?));
         }
         Ok(skills)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forethought_api::{
     Error, Result,
-    registry::{INTERFACES, Interface, Registration, linked},
+    registry::{INTERFACES, Pluggable, Registration, linked},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -89,7 +89,7 @@ impl Registry {
     ///
     /// # Errors
     /// If there is none; the message names the nearest.
-    pub fn get<I: Interface + ?Sized>(&self, kind: &str) -> Result<&'static Registration> {
+    pub fn get<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<&'static Registration> {
         self.find(I::WORD, kind)
     }
 
@@ -201,6 +201,7 @@ mod tests {
         summary: "encodes everything as north",
         package: "north",
         version: "1.0.0",
+        inline: false,
         schema: || forethought_sdk::schemars::schema_for!(String),
         create: |_, _| Box::pin(async { Err(Error::other("not built in this test")) }),
     };

@@ -79,12 +79,17 @@ pub mod prelude {
 
 /// Registers a component under its interface and kind.
 ///
+/// `inline: true` says that calls are so short, and never block, that they may run on the caller's thread.
+///
 /// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. The config type
 /// implements `JsonSchema` and `DeserializeOwned`; give it `deny_unknown_fields` and a doc line on each field, for
 /// that is where help texts, the schema and error messages come from.
 #[macro_export]
 macro_rules! register {
-    (interface: $interface:ty, kind: $kind:literal, summary: $summary:literal, config: $config:ty, new: $new:expr $(,)?) => {
+    (
+        interface: $interface:ty, kind: $kind:literal, summary: $summary:literal, config: $config:ty,
+        $(inline: $inline:literal,)? new: $new:expr $(,)?
+    ) => {
         const _: () = {
             fn schema() -> $crate::schemars::Schema {
                 $crate::schemars::schema_for!($config)
@@ -101,16 +106,17 @@ macro_rules! register {
                         .map_err(|error| $crate::api::Error::config(error.to_string()))?;
                     let object: $crate::api::Result<::std::sync::Arc<$interface>> =
                         $crate::build($new, config, host).await;
-                    Ok(<$interface as $crate::api::registry::Interface>::wrap(object?))
+                    Ok(<$interface as $crate::api::registry::Pluggable>::wrap(object?))
                 })
             }
             $crate::inventory::submit! {
                 $crate::api::registry::Registration {
-                    interface: <$interface as $crate::api::registry::Interface>::NAME,
+                    interface: <$interface as $crate::api::wire::Interface>::NAME,
                     kind: $kind,
                     summary: $summary,
                     package: env!("CARGO_PKG_NAME"),
                     version: env!("CARGO_PKG_VERSION"),
+                    inline: false $(|| $inline)?,
                     schema,
                     create,
                 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use forethought_sdk::api::metrics::{self, Scored};
-use forethought_sdk::api::registry::{Interface, linked};
+use forethought_sdk::api::registry::{Pluggable, linked};
 use forethought_sdk::api::value::Silent;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::RngExt;
@@ -65,7 +65,7 @@ impl Host for Stub {
 }
 
 /// The component of kind `goal-q`, as a program would build it.
-async fn build<I: Interface + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
+async fn build<I: Pluggable + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
     let registration = linked()
         .find(|one| one.interface == I::NAME && one.kind == "goal-q")
         .expect("the crate registers it");

@@ -1,0 +1,106 @@
+//! How objects stand in a body: `#[serde(with = "forethought_api::wire::handle")]` on an `Arc<dyn Interface>`, an
+//! option of one, or a list of named ones.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use super::{Interface, connect, message};
+use crate::registry::Component;
+
+/// The note in the body.
+#[derive(Serialize, Deserialize)]
+struct Reference {
+    object: usize,
+}
+
+/// What can stand for objects.
+pub trait Handle: Sized {
+    /// Puts the objects beside the body, and notes in it.
+    ///
+    /// # Errors
+    /// Outside of a message.
+    fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+    /// Takes the objects that the notes refer to.
+    ///
+    /// # Errors
+    /// If there is no such object, or it is of another interface.
+    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+}
+
+impl<I: Interface + ?Sized> Handle for Arc<I> {
+    fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        give(I::serve(self.clone()), serializer)
+    }
+    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Reference { object } = Reference::deserialize(deserializer)?;
+        message::object(object).and_then(connect).map_err(de::Error::custom)
+    }
+}
+
+impl Handle for Component {
+    fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        give(self.clone().serve(), serializer)
+    }
+    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Reference { object } = Reference::deserialize(deserializer)?;
+        message::object(object).and_then(Self::connect).map_err(de::Error::custom)
+    }
+}
+
+impl<H: Handle> Handle for Option<H> {
+    fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_ref().map(Given).serialize(serializer)
+    }
+    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<Taken<H>>::deserialize(deserializer)?.map(|taken| taken.0))
+    }
+}
+
+impl<H: Handle> Handle for Vec<(String, H)> {
+    fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(|(name, handle)| (name, Given(handle))))
+    }
+    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let taken = Vec::<(String, Taken<H>)>::deserialize(deserializer)?;
+        Ok(taken.into_iter().map(|(name, taken)| (name, taken.0)).collect())
+    }
+}
+
+/// For `#[serde(with)]`.
+///
+/// # Errors
+/// As [`Handle::give`].
+pub fn serialize<H: Handle, S: Serializer>(handle: &H, serializer: S) -> Result<S::Ok, S::Error> {
+    handle.give(serializer)
+}
+
+/// For `#[serde(with)]`.
+///
+/// # Errors
+/// As [`Handle::take`].
+pub fn deserialize<'de, H: Handle, D: Deserializer<'de>>(deserializer: D) -> Result<H, D::Error> {
+    H::take(deserializer)
+}
+
+fn give<S: Serializer>(object: Arc<dyn super::Object>, serializer: S) -> Result<S::Ok, S::Error> {
+    let index = message::attach_object(object);
+    let object = index.ok_or_else(|| ser::Error::custom("an object can be written into a message only"))?;
+    Reference { object }.serialize(serializer)
+}
+
+struct Given<'a, H>(&'a H);
+
+impl<H: Handle> Serialize for Given<'_, H> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.give(serializer)
+    }
+}
+
+struct Taken<H>(H);
+
+impl<'de, H: Handle> Deserialize<'de> for Taken<H> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        H::take(deserializer).map(Self)
+    }
+}
