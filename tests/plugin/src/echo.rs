@@ -1,0 +1,53 @@
+//! A world that says what it is told: for round trips, and for the price of a call.
+
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{self, Value, json},
+};
+
+use crate::{Nothing, answer, one_seat};
+
+/// A world without a state.
+#[derive(Clone, Copy)]
+pub struct Echo;
+
+#[async_trait]
+impl Environment for Echo {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        Ok(one_seat("echo"))
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(*self))
+    }
+    /// Task and seed, as data.
+    async fn reset(&self, reset: Reset) -> Result<Turn> {
+        Ok(answer("", json!({ "task": reset.task, "seed": reset.seed })).turn)
+    }
+    /// The action's text; as data too, if it is JSON; its `rewards` as the rewards, if it has any.
+    async fn step(&self, action: Action) -> Result<Transition> {
+        let data: Value = serde_json::from_str(&action.text).unwrap_or_default();
+        let rewards = data.get("rewards").and_then(Value::as_array).map_or(&[][..], |all| all);
+        let rewards = rewards.iter().filter_map(Value::as_f64).collect();
+        Ok(Transition { rewards, ..answer(action.text, data) })
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(Some(Arc::new(*self)))
+    }
+}
+
+register! {
+    interface: dyn Environment,
+    kind: "echo",
+    summary: "says what it is told",
+    config: Nothing,
+    new: |_: Nothing, _host| async { Ok(Arc::new(Echo) as _) },
+}
+
+register! {
+    interface: dyn Environment,
+    kind: "echo-inline",
+    summary: "says what it is told, on the caller's thread",
+    config: Nothing,
+    inline: true,
+    new: |_: Nothing, _host| async { Ok(Arc::new(Echo) as _) },
+}
