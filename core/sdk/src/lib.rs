@@ -1,6 +1,7 @@
 //! The one crate that a plugin author depends on: the interfaces, `register!`, and seeds.
 //!
-//! It may depend on `forethought-api` alone. A plugin or environment depends on this crate and never on the runtime,
+//! It may depend on `forethought-api`, `forethought-abi` and `forethought-bridge`, and on the async runtime that a
+//! library brings along. A plugin or environment depends on this crate and never on the runtime,
 //! the program, or another plugin.
 //!
 //! ```
@@ -38,6 +39,11 @@
 //! # fn main() {}
 //! ```
 
+#[doc(hidden)]
+pub mod entry;
+mod logs;
+#[doc(hidden)]
+pub mod metadata;
 pub mod seed;
 
 pub use forethought_api as api;
@@ -109,6 +115,21 @@ macro_rules! register {
                     Ok(<$interface as $crate::api::registry::Pluggable>::wrap(object?))
                 })
             }
+            const METADATA: &[&str] = &[
+                "\",\"package\":\"",
+                env!("CARGO_PKG_NAME"),
+                "\",\"version\":\"",
+                env!("CARGO_PKG_VERSION"),
+                "\",\"interface\":\"",
+                <$interface as $crate::api::wire::Interface>::NAME,
+                "\",\"id\":\"",
+                $kind,
+            ];
+            // Read from the file, without running a byte of it; `used` keeps it through optimisation and stripping.
+            #[used]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__fth_meta"))]
+            #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".fth_meta"))]
+            static RECORD: [u8; $crate::metadata::length(METADATA)] = $crate::metadata::record(METADATA);
             $crate::inventory::submit! {
                 $crate::api::registry::Registration {
                     interface: <$interface as $crate::api::wire::Interface>::NAME,

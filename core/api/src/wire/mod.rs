@@ -40,7 +40,12 @@ pub trait Object: Send + Sync + 'static {
     fn inline(&self) -> bool {
         false
     }
-    /// This object as itself, for transports that recognise their own.
+    /// Who answers, if it is not this image: a plugin's name, for errors.
+    fn origin(&self) -> Option<&str> {
+        None
+    }
+    /// This object as itself, for transports that recognise their own. A wrapper that adds nothing for them may answer
+    /// with what it wraps.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -88,7 +93,8 @@ pub async fn call<R: DeserializeOwned>(
     let codec = if object.understands(Codec::MessagePack) { Codec::MessagePack } else { Codec::Json };
     let reply = object.invoke(method, Message::encode(codec, arguments)?).await?;
     reply.decode().map_err(|error| {
-        let what = format!("the answer of {}.{method} cannot be read", object.interface());
+        let origin = object.origin().map(|name| format!("plugin {name}: ")).unwrap_or_default();
+        let what = format!("{origin}the answer of {}.{method} cannot be read", object.interface());
         Error::new(Code::Malformed, what).because(error)
     })
 }

@@ -1,0 +1,217 @@
+//! The other side's objects, as this side calls them.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::mem::{ManuallyDrop, offset_of};
+use std::ptr::null;
+use std::sync::Arc;
+
+use forethought_abi as abi;
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    wire::{Codec, Message, Object, Reply},
+};
+use futures::channel::oneshot::Receiver;
+
+use crate::{
+    Side,
+    calls::{self, Label},
+    exported,
+    message::{self, broken},
+};
+
+/// The object that a reference of the other side stands for; one of this image's own is unwrapped.
+///
+/// # Errors
+/// If it is no object of this contract: then the reference is lost, for nobody could know how to release it.
+///
+/// # Safety
+/// `raw` is an owned reference, made as the contract says.
+pub unsafe fn import(raw: abi::FthObj, side: &Arc<Side>) -> Result<Arc<dyn Object>> {
+    // SAFETY: by the caller's word.
+    if let Some(own) = unsafe { exported::unwrap(raw) } {
+        return Ok(own);
+    }
+    if raw.vtable.is_null() || !raw.vtable.is_aligned() {
+        return Err(broken(format!("an object whose vtable is at {:?}", raw.vtable)));
+    }
+    // SAFETY: every vtable of major 1 starts with its size, and lives until the process exits.
+    let size = unsafe { (*raw.vtable).size };
+    if size < offset_of!(abi::FthObjVTable, codecs) {
+        return Err(broken(format!("an object whose vtable has {size} bytes")));
+    }
+    // A field of the tail is there only if the vtable's maker knew it.
+    let codecs = match size >= offset_of!(abi::FthObjVTable, codecs) + size_of::<u64>() {
+        // SAFETY: the vtable is long enough.
+        true => unsafe { (*raw.vtable).codecs },
+        false => 1 << abi::CODEC_JSON,
+    };
+    let mut remote = Remote { raw, interface: String::new(), codecs, side: side.clone() };
+    // SAFETY: this side holds a reference; the name lives until the process exits.
+    remote.interface = unsafe { message::text(((*raw.vtable).interface)(raw.data)) }?;
+    Ok(Arc::new(Imported(Arc::new(remote))))
+}
+
+/// One more reference to an object that came from another image, for whoever it is passed on to.
+pub(crate) fn raw(object: &dyn Object) -> Option<abi::FthObj> {
+    let Imported(remote) = object.as_any().downcast_ref()?;
+    // SAFETY: this side holds a reference.
+    unsafe { ((*remote.raw.vtable).retain)(remote.raw.data) };
+    Some(remote.raw)
+}
+
+/// An object of another image.
+struct Imported(Arc<Remote>);
+
+/// The reference itself. Calls under way share it.
+struct Remote {
+    raw: abi::FthObj,
+    interface: String,
+    codecs: u64,
+    side: Arc<Side>,
+}
+
+// SAFETY: the contract lets every function of an object be called from any thread, concurrently.
+unsafe impl Send for Remote {}
+// SAFETY: as above.
+unsafe impl Sync for Remote {}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // SAFETY: the one reference that this side held.
+        unsafe { ((*self.raw.vtable).release)(self.raw.data) }
+    }
+}
+
+impl Object for Imported {
+    fn interface(&self) -> &str {
+        &self.0.interface
+    }
+    fn invoke(&self, method: &str, request: Message) -> Reply {
+        let (remote, method) = (self.0.clone(), Arc::from(method));
+        Box::pin(async move {
+            let mut call = Call::start(remote, method, request);
+            let outcome = (&mut call.outcome).await;
+            call.number = None;
+            outcome.unwrap_or_else(|_| Err(Error::new(Code::Plugin, "the call was lost")))
+        })
+    }
+    fn understands(&self, codec: Codec) -> bool {
+        match codec {
+            Codec::Json => true,
+            Codec::MessagePack => self.0.codecs & 1 << abi::CODEC_MESSAGEPACK != 0,
+        }
+    }
+    fn origin(&self) -> Option<&str> {
+        Some(&self.0.side.peer)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A call under way; dropped before its outcome is there, it is withdrawn.
+struct Call {
+    /// `None` once the outcome is there.
+    number: Option<usize>,
+    outcome: Receiver<Result<Message>>,
+    raw: abi::FthCall,
+    /// Keeps the object alive for as long as it is called.
+    _remote: Arc<Remote>,
+}
+
+// SAFETY: the contract lets a call be cancelled and released from any thread.
+unsafe impl Send for Call {}
+
+impl Call {
+    fn start(remote: Arc<Remote>, method: Arc<str>, request: Message) -> Self {
+        let (number, outcome) = calls::open(Label { side: remote.side.clone(), method: method.clone() });
+        let mut call = Self {
+            number: Some(number),
+            outcome,
+            raw: abi::FthCall { data: null(), vtable: null() },
+            _remote: remote,
+        };
+        let remote = &call._remote;
+        // The callee moves it out, always.
+        let mut request = ManuallyDrop::new(message::give(request, &remote.side, false));
+        let completion = abi::FthCompletion { ctx: calls::as_pointer(number), done };
+        // SAFETY: this side holds a reference; all pointers are valid for the call.
+        unsafe {
+            ((*remote.raw.vtable).invoke)(
+                remote.raw.data,
+                message::borrowed(&method),
+                &mut *request,
+                &completion,
+                &mut call.raw,
+            );
+        }
+        call
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            calls::withdraw(number);
+        }
+        let abi::FthCall { data, vtable } = self.raw;
+        if data.is_null() || vtable.is_null() {
+            return;
+        }
+        // SAFETY: released once, here, and cancelled before that if at all.
+        unsafe {
+            if self.number.is_some() {
+                ((*vtable).cancel)(data);
+            }
+            ((*vtable).release)(data);
+        }
+    }
+}
+
+/// Takes an outcome. On a thread of the other side: it stores and wakes, and never unwinds.
+unsafe extern "C" fn done(ctx: *mut c_void, status: u32, reply: *mut abi::FthMsg) {
+    let _ = crate::panics::catch(|| {
+        let (label, caller) = match calls::close(ctx.addr()) {
+            Ok(open) => open,
+            Err(Some(Label { side, method })) => {
+                tracing::warn!(plugin = side.peer, method = &*method, "a call was completed twice; ignored");
+                return;
+            }
+            Err(None) => return tracing::warn!("a call was completed that is not under way; ignored"),
+        };
+        // Taken even if nobody waits: what is in it must be released.
+        // SAFETY: a completion's message is as the contract says, and given up by the caller.
+        let reply = unsafe { message::take(reply, &label.side) };
+        let Some(caller) = caller else { return };
+        let _ = caller.send(outcome(status, reply).map_err(|mut error| {
+            if error.code == Code::BadRequest && status != abi::BAD_REQUEST {
+                error.code = Code::Plugin; // Here it is the answer that cannot be read.
+            }
+            error
+        }));
+    });
+}
+
+fn outcome(status: u32, reply: Result<Message>) -> Result<Message> {
+    let code = match status {
+        abi::OK => return reply,
+        abi::ERROR => None,
+        abi::PANIC => Some(Code::Panic),
+        abi::CANCELLED => Some(Code::Cancelled),
+        abi::UNIMPLEMENTED => Some(Code::Unimplemented),
+        abi::BAD_REQUEST => Some(Code::BadRequest),
+        abi::SHUTDOWN => Some(Code::Shutdown),
+        other => {
+            return Err(Error::new(Code::Plugin, format!("the contract was broken: a status of {other}")));
+        }
+    };
+    let error = reply.and_then(Message::decode::<Error>);
+    let mut error = error.unwrap_or_else(|unreadable| {
+        Error::new(Code::Plugin, format!("status {status}, and an error that cannot be read"))
+            .because(unreadable)
+    });
+    error.code = code.unwrap_or(error.code);
+    Err(error)
+}

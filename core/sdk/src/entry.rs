@@ -1,0 +1,202 @@
+//! A library's entry point, and what it sets up: a runtime of its own, logs and panics that reach the program.
+//!
+//! The symbol is defined here and not in the author's crate, so two plugins linked into one program do not collide, and
+//! it is exported from every library that the sdk is part of. Linked in statically, nothing here ever runs.
+
+use std::mem::size_of;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use async_trait::async_trait;
+use forethought_abi as abi;
+use forethought_api::{
+    Error, Result,
+    host::Host,
+    module::{Create, Described, Description, Module},
+    registry::{Component, Registration, linked},
+    wire::{Interface, Message, Object, Reply},
+};
+use forethought_bridge::{Side, Spawn, export, panics};
+use futures::future::BoxFuture;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::logs;
+
+/// This library's runtime; taken out when the program asks for a shutdown.
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+/// What the program offers. The table lives until the process exits.
+pub(crate) struct HostTable(&'static abi::FthHost);
+
+// SAFETY: the contract lets the table's functions be called from any thread.
+unsafe impl Send for HostTable {}
+// SAFETY: as above.
+unsafe impl Sync for HostTable {}
+
+pub(crate) static HOST: OnceLock<HostTable> = OnceLock::new();
+
+impl HostTable {
+    /// Most detailed level that the program logs.
+    pub(crate) fn max_level(&self) -> u32 {
+        self.0.max_log_level
+    }
+    /// Puts an event into the program's log.
+    pub(crate) fn log(&self, level: u32, target: &str, text: &str) {
+        let borrowed = |text: &str| abi::FthStr { ptr: text.as_ptr(), len: text.len() };
+        // SAFETY: the table is the program's; the strings are valid for the call.
+        unsafe { (self.0.log)(self.0.ctx, level, borrowed(target), borrowed(text)) }
+    }
+}
+
+/// Hands the library's root object to the program.
+///
+/// # Safety
+/// `host` points to a table that lives until the process exits, `out` to a struct that can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forethought_plugin_entry_v1(
+    host: *const abi::FthHost,
+    out: *mut abi::FthPlugin,
+) -> u32 {
+    if host.is_null() || out.is_null() {
+        return abi::BAD_REQUEST;
+    }
+    // SAFETY: not null, and of this major version by the symbol's name.
+    let (host, room) = unsafe { (&*host, (*out).size) };
+    if host.size < size_of::<abi::FthHost>()
+        || host.abi_major != abi::ABI_MAJOR
+        || room < size_of::<abi::FthPlugin>()
+    {
+        return abi::BAD_REQUEST;
+    }
+    match panics::catch(|| start(host)) {
+        Ok(Ok(module)) => {
+            // SAFETY: there is room for all of it.
+            unsafe {
+                (*out).abi_major = abi::ABI_MAJOR;
+                (*out).abi_minor = abi::ABI_MINOR;
+                (*out).module = module;
+            }
+            abi::OK
+        }
+        Ok(Err(error)) => {
+            let text = format!("the plugin cannot start: {error}");
+            HostTable(host).log(1, env!("CARGO_PKG_NAME"), &text);
+            abi::ERROR
+        }
+        Err(_) => abi::PANIC,
+    }
+}
+
+fn start(host: &'static abi::FthHost) -> Result<abi::FthObj> {
+    // A second entry into the same image (a program may ask twice) shares what the first one set up.
+    if HOST.set(HostTable(host)).is_ok() {
+        panics::hook(|text| {
+            if let Some(host) = HOST.get() {
+                host.log(1, "panic", text);
+            }
+        });
+        logs::bridge();
+    }
+    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let handle = match &*runtime {
+        Some(runtime) => runtime.handle().clone(),
+        None => {
+            let workers = match host.worker_threads {
+                0 => 2,
+                some => some as usize,
+            };
+            let made = Builder::new_multi_thread()
+                .worker_threads(workers)
+                .thread_name(format!("{}-worker", package().0))
+                .enable_all()
+                .build()?;
+            runtime.insert(made).handle().clone()
+        }
+    };
+    let side = Arc::new(Side { peer: "the program".into(), spawn: Box::new(Tokio(handle)) });
+    Ok(export(<dyn Module>::serve(Arc::new(Image)), &side, false))
+}
+
+/// Runs what the program asks of this library on the library's own runtime.
+struct Tokio(Handle);
+
+impl Spawn for Tokio {
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync> {
+        let task = self.0.spawn(task).abort_handle();
+        Arc::new(move || task.abort())
+    }
+    fn enter(&self, work: &mut dyn FnMut()) {
+        let _entered = self.0.enter();
+        work();
+    }
+}
+
+/// This library: every component registered in it.
+struct Image;
+
+/// Registrations in the order in which they are told.
+fn registrations() -> Vec<&'static Registration> {
+    let mut all: Vec<_> = linked().collect();
+    all.sort_by_key(|one| (one.interface, one.kind));
+    all
+}
+
+/// Name and version of the package that this library is.
+fn package() -> (&'static str, &'static str) {
+    registrations().first().map_or(("plugin", "0.0.0"), |first| (first.package, first.version))
+}
+
+#[async_trait]
+impl Module for Image {
+    async fn describe(&self) -> Result<Description> {
+        let components = registrations().into_iter().map(|one| Described {
+            interface: one.interface.into(),
+            kind: one.kind.into(),
+            summary: one.summary.into(),
+            schema: (one.schema)().to_value(),
+        });
+        let (package, version) = package();
+        Ok(Description::new(package, version, components.collect()))
+    }
+
+    async fn create(&self, create: Create, host: Arc<dyn Host>) -> Result<Component> {
+        let Create { interface, kind, config } = create;
+        let wanted = registrations().into_iter().find(|one| one.interface == interface && one.kind == kind);
+        let wanted =
+            wanted.ok_or_else(|| Error::not_found(format!("this plugin has no `{kind}` of {interface}")))?;
+        let component = (wanted.create)(config, host).await?;
+        if !wanted.inline {
+            return Ok(component);
+        }
+        Component::connect(Arc::new(Inline(component.serve())))
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            // Not waited for: this very call runs on it.
+            runtime.shutdown_background();
+        }
+        Ok(())
+    }
+}
+
+/// A component registered as `inline`.
+struct Inline(Arc<dyn Object>);
+
+impl Object for Inline {
+    fn interface(&self) -> &str {
+        self.0.interface()
+    }
+    fn invoke(&self, method: &str, request: Message) -> Reply {
+        self.0.invoke(method, request)
+    }
+    fn inline(&self) -> bool {
+        true
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self.0.as_any()
+    }
+}
+
+// The symbol has the type and the name that the contract gives it.
+const _: abi::FthEntry = forethought_plugin_entry_v1;
