@@ -4,12 +4,13 @@
 //!
 //! # Reading order
 //! [`react`] (the simplest whole planner), [`pnlc`] (the method this project exists for), [`summarise`] (what critics
-//! see of a history); beneath them [`prompts`] (templates), [`answers`] (reading what a model wrote) and [`ask`]
-//! (asking once more when it could not be read).
+//! see of a history), [`random`] (the baseline); beneath them [`prompts`] (templates), [`answers`] (reading what a
+//! model wrote) and [`ask`] (asking once more when it could not be read).
 
 pub mod answers;
 pub mod ask;
 pub mod pnlc;
 pub mod prompts;
+pub mod random;
 pub mod react;
 pub mod summarise;

@@ -8,6 +8,7 @@ use std::{
 use forethought_planners::{
     pnlc::{Pnlc, PnlcConfig},
     prompts::PromptFiles,
+    random::Random,
     react::{React, ReactConfig},
 };
 use forethought_sdk::{prelude::*, serde_json::json};
@@ -260,4 +261,21 @@ fn long_histories_keep_the_task_and_the_latest() {
     assert!(prompt.len() < 2000, "{}", prompt.len());
     assert!(prompt.contains("page 0 ") && prompt.contains("page 49 ") && !prompt.contains("page 10 "));
     assert!(prompt.contains("earlier exchanges are left out"));
+}
+
+#[test]
+fn random_actions_are_legal_and_follow_the_seed() {
+    let actions = ["left", "right", "wait"].map(String::from);
+    let decide = |seed, legal_actions: &[String]| {
+        let turn = Turn { legal_actions: legal_actions.to_vec(), ..Turn::default() };
+        let context = DecisionContext { seed, turn, ..context() };
+        block_on(Random.decide(context, Arc::new(World(Arc::default())))).map(|decision| decision.action.text)
+    };
+    let drawn: Vec<_> = (0..300).map(|seed| decide(seed, &actions).unwrap()).collect();
+    for action in &actions {
+        let times = drawn.iter().filter(|one| *one == action).count();
+        assert!((70..130).contains(&times), "{action}: {times} of 300");
+    }
+    assert_eq!(drawn[7], decide(7, &actions).unwrap());
+    assert!(decide(7, &[]).unwrap_err().message.contains("does not list its legal actions"));
 }

@@ -1,0 +1,36 @@
+//! Random actions: what a planner must beat, and enough to play an environment that no model knows yet.
+
+use forethought_sdk::{prelude::*, seed::IndexedRandom};
+
+/// Settings of random actions: none.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct RandomConfig {}
+
+/// A planner that draws uniformly from the legal actions. It asks no model.
+pub struct Random;
+
+#[async_trait]
+impl Planner for Random {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements::default())
+    }
+
+    async fn decide(&self, context: DecisionContext, _models: Arc<dyn Models>) -> Result<Decision> {
+        let drawn = context.turn.legal_actions.choose(&mut seed::stream(context.seed, "random"));
+        let action = drawn.ok_or_else(|| {
+            Error::config(format!(
+                "`{}` does not list its legal actions, and planner.random knows no others; use a planner that asks a model",
+                context.environment.name
+            ))
+        })?;
+        Ok(Decision { action: Action::new(action), ..Decision::default() })
+    }
+}
+
+register! {
+    interface: dyn Planner, kind: "random", summary: "a legal action at random: a baseline that asks no model",
+    config: RandomConfig,
+    new: |_config, _host| async move { Ok(Arc::new(Random) as _) },
+}
