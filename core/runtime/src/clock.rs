@@ -25,6 +25,12 @@ pub(crate) fn timestamp() -> String {
     rfc3339(since_epoch.as_secs())
 }
 
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+pub(crate) fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
 /// Seconds since 1970 as a date. Years are counted from March, so that the leap day comes last.
 fn rfc3339(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);

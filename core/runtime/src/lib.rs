@@ -12,6 +12,7 @@ pub mod config;
 pub mod encoder_cache;
 pub mod host;
 pub mod hub;
+pub mod plugin;
 pub mod registry;
 #[cfg(test)]
 mod testing;

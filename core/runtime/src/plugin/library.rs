@@ -1,0 +1,179 @@
+//! Loading a library: from bytes that were looked at to its root object.
+//!
+//! The bytes that were hashed are the bytes that are loaded: they are copied into a sealed file in memory, and the
+//! loader is given that. So nobody can swap the file in between, and a file replaced while it is loaded does no harm.
+//! Libraries are never unloaded: their threads, thread-local destructors and vtables live until the process exits.
+
+use std::ffi::c_void;
+use std::io::Write as _;
+use std::mem::size_of;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use forethought_abi as abi;
+use forethought_api::{
+    Error, Result,
+    error::{Code, Context},
+    wire::Object,
+};
+use forethought_bridge::{Side, Spawn, import};
+use futures::future::BoxFuture;
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
+use tokio::runtime::Handle;
+
+/// Do not unload, whoever asks. The same on every platform that has it but Darwin, where it is 0x80.
+const RTLD_NODELETE: i32 = if cfg!(target_os = "macos") { 0x80 } else { 0x1000 };
+
+/// Loads a library from its bytes. `name` is what the plugin is called, `file` where the bytes came from; both are for
+/// errors and logs. What the library asks of the program runs on `runtime`.
+///
+/// Running foreign code begins here: its constructors run with all the rights of this process.
+///
+/// # Errors
+/// [`Code::Plugin`] if it cannot be loaded, or does not enter as the contract says.
+pub fn load(name: &str, file: &Path, bytes: &[u8], runtime: Handle) -> Result<Arc<dyn Object>> {
+    let refused = |why: String| Error::new(Code::Plugin, format!("{}: {why}", file.display()));
+    let copy = sealed_copy(name, bytes).context(format!("{}: no private copy can be made", file.display()))?;
+    // SAFETY: a library's constructors are foreign code, and trusted by whoever configured it.
+    let library = unsafe { Library::open(Some(&copy), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+    // The loader's messages name the private copy, which says nothing to anybody.
+    let told = |error: libloading::Error| {
+        let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        why.replace(&*copy.to_string_lossy(), &file.display().to_string())
+    };
+    let library = library.map_err(|error| refused(format!("cannot be loaded: {}", told(error))))?;
+    // SAFETY: the symbol's name stands for its type.
+    let entry: Result<Symbol<abi::FthEntry>, _> = unsafe { library.get(abi::ENTRY_SYMBOL.as_bytes()) };
+    let entry = entry.map(|entry| *entry).map_err(|_| {
+        refused(format!("has no entry point `{}`; is it built with the sdk as a cdylib?", abi::ENTRY_SYMBOL))
+    })?;
+    // Never closed: see above.
+    std::mem::forget(library);
+
+    let mut plugin = abi::FthPlugin {
+        size: size_of::<abi::FthPlugin>(),
+        abi_major: 0,
+        abi_minor: 0,
+        module: abi::FthObj { vtable: std::ptr::null(), data: std::ptr::null() },
+    };
+    // SAFETY: the table lives until the process exits; `plugin` can be written.
+    let status = unsafe { entry(host_table(name), &mut plugin) };
+    if status != abi::OK {
+        return Err(refused(format!("its entry point answered with status {status}; the log may say why")));
+    }
+    if plugin.abi_major != abi::ABI_MAJOR {
+        let (theirs, ours) = (plugin.abi_major, abi::ABI_MAJOR);
+        return Err(refused(format!("speaks major version {theirs} of the contract, this program {ours}")));
+    }
+    let side = Arc::new(Side { peer: name.into(), spawn: Box::new(Tokio(runtime)) });
+    // SAFETY: the entry point gave the reference up to us.
+    let module = unsafe { import(plugin.module, &side) }.map_err(|error| refused(error.to_string()))?;
+    if module.interface() != abi::MODULE_INTERFACE {
+        return Err(refused(format!(
+            "its root object is a {}, not a {}",
+            module.interface(),
+            abi::MODULE_INTERFACE
+        )));
+    }
+    Ok(module)
+}
+
+/// A file that holds `bytes`, and that nobody can change.
+#[cfg(target_os = "linux")]
+fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    use rustix::io::Errno;
+    use std::os::fd::{AsRawFd as _, IntoRawFd as _};
+
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels that can be told to refuse executable memory files want to be asked for one; older ones do not know how.
+    let file = match memfd_create(name, flags | MemfdFlags::EXEC) {
+        Err(Errno::INVAL) => memfd_create(name, flags),
+        other => other,
+    };
+    let mut file = std::fs::File::from(file?);
+    file.write_all(bytes)?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // Kept open for good: the loader knows libraries by their path, and would take the next one under this number for
+    // the same.
+    let _ = file.into_raw_fd();
+    Ok(path)
+}
+
+/// A file that holds `bytes`, in a folder of this user alone.
+#[cfg(not(target_os = "linux"))]
+fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    let folder = tempfile::Builder::new().prefix("forethought-").tempdir()?.keep();
+    let path = folder.join(name);
+    let mut file = std::fs::File::create_new(&path)?;
+    file.write_all(bytes)?;
+    Ok(path)
+}
+
+/// What this program offers to the library called `name`. Lives until the process exits, as the contract says.
+fn host_table(name: &str) -> &'static abi::FthHost {
+    let name: &'static String = Box::leak(Box::new(name.to_string()));
+    let level = tracing::level_filters::LevelFilter::current().into_level();
+    Box::leak(Box::new(abi::FthHost {
+        size: size_of::<abi::FthHost>(),
+        abi_major: abi::ABI_MAJOR,
+        abi_minor: abi::ABI_MINOR,
+        ctx: std::ptr::from_ref(name).cast(),
+        worker_threads: 0,
+        max_log_level: level.map_or(0, level_number),
+        log,
+        get_extension,
+    }))
+}
+
+fn level_number(level: tracing::Level) -> u32 {
+    let levels = [
+        tracing::Level::ERROR,
+        tracing::Level::WARN,
+        tracing::Level::INFO,
+        tracing::Level::DEBUG,
+        tracing::Level::TRACE,
+    ];
+    levels.iter().position(|known| *known == level).map_or(0, |index| index as u32 + 1)
+}
+
+unsafe extern "C" fn log(ctx: *const c_void, level: u32, target: abi::FthStr, message: abi::FthStr) {
+    let text = |text: abi::FthStr| match text.ptr.is_null() || text.len > isize::MAX as usize {
+        true => String::new(),
+        // SAFETY: the library lends the string for this call.
+        false => String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text.ptr, text.len) }).into_owned(),
+    };
+    // SAFETY: this table's `ctx` is the name that was leaked with it.
+    let name = unsafe { &*ctx.cast::<String>() };
+    record(name, level, &text(target), &text(message));
+}
+
+/// A plugin's event in this program's log, under the plugin's name.
+pub(crate) fn record(plugin: &str, level: u32, target: &str, message: &str) {
+    match level {
+        1 => tracing::error!(target: "plugin", plugin, at = target, "{message}"),
+        2 => tracing::warn!(target: "plugin", plugin, at = target, "{message}"),
+        3 => tracing::info!(target: "plugin", plugin, at = target, "{message}"),
+        4 => tracing::debug!(target: "plugin", plugin, at = target, "{message}"),
+        _ => tracing::trace!(target: "plugin", plugin, at = target, "{message}"),
+    }
+}
+
+unsafe extern "C" fn get_extension(_: *const c_void, _: abi::FthStr) -> *const c_void {
+    std::ptr::null() // None yet.
+}
+
+/// Runs what a library asks of the program on the program's runtime.
+struct Tokio(Handle);
+
+impl Spawn for Tokio {
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync> {
+        let task = self.0.spawn(task).abort_handle();
+        Arc::new(move || task.abort())
+    }
+    fn enter(&self, work: &mut dyn FnMut()) {
+        let _entered = self.0.enter();
+        work();
+    }
+}

@@ -1,0 +1,4 @@
+//! Plugins from outside: how they are found, looked at, loaded, kept in check, and spoken to.
+
+pub mod guard;
+pub mod library;
