@@ -32,7 +32,7 @@ pub(crate) fn build(release: bool, out: Option<PathBuf>) -> Result<(), Box<dyn E
         let file = out.join(built.file_name().expect("a library has a name"));
         // Beside it, then over it: a program that has the old one open keeps it whole.
         let part = file.with_extension("part");
-        let bytes = std::fs::copy(&built, &part)?;
+        let bytes = std::fs::copy(built, &part)?;
         std::fs::rename(&part, &file)?;
         println!("{:<28}{:>10.1}  {}", name, bytes as f64 / 1e6, file.display());
     }

@@ -1,27 +1,45 @@
 //! What an interface may not hold, and what to write instead.
 
+use quote::ToTokens;
 use syn::{
-    Error, FnArg, GenericArgument, ItemTrait, LitStr, Pat, PathArguments, ReturnType, TraitItem, TraitItemFn,
-    Type, spanned::Spanned,
+    Error, FnArg, GenericArgument, Generics, ItemTrait, LitStr, Pat, PathArguments, ReturnType, Signature,
+    TraitItem, Type, TypeParamBound,
 };
+
+use crate::types::{holds_objects, is_handle, ok_type};
 
 /// Everything that is wrong with an interface, in one error.
 pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
     let mut found = Found(None);
     if !is_name(&name.value()) {
+        let fine = "an interface is called `<family>.<name>/<major>`, as in \"forethought.environment/1\": lowercase \
+                    words, and a major version from 1 on";
+        found.add(name, fine);
+    }
+    if let Some(unsafety) = &item.unsafety {
         found.add(
-            name,
-            "an interface is called `<family>.<name>/<major>`, as in \"forethought.environment/1\"",
+            unsafety,
+            "an interface is safe, for the other side cannot be held to a promise; write `trait`",
         );
     }
-    if !item.generics.params.is_empty() {
-        found.add(&item.generics, "an interface has no parameters: the other side could not know them");
+    if has_parameters(&item.generics) {
+        found.add(
+            &item.ident,
+            "an interface has no parameters, for the other side could not know them; write one for each type",
+        );
+    }
+    if !is_send_and_sync(item) {
+        let fine = format!(
+            "an interface is `Send + Sync` and nothing else, for calls come from any thread; write `trait {}: Send + Sync`",
+            item.ident
+        );
+        found.add(&item.ident, &fine);
     }
     for member in &item.items {
         match member {
-            TraitItem::Fn(method) => self::method(method, &mut found),
+            TraitItem::Fn(method) => self::method(&method.sig, &mut found),
             other => found
-                .add(other, "an interface has methods only: anything else cannot be asked for by a message"),
+                .add(other, "an interface has methods only, for nothing else can be asked for by a message; make it a method"),
         }
     }
     found.0
@@ -30,8 +48,8 @@ pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
 struct Found(Option<Error>);
 
 impl Found {
-    fn add(&mut self, at: &impl Spanned, message: &str) {
-        let error = Error::new(at.span(), message);
+    fn add(&mut self, at: &impl ToTokens, message: &str) {
+        let error = Error::new_spanned(at, message);
         match &mut self.0 {
             Some(earlier) => earlier.combine(error),
             None => self.0 = Some(error),
@@ -39,32 +57,49 @@ impl Found {
     }
 }
 
-fn method(method: &TraitItemFn, found: &mut Found) {
-    let signature = &method.sig;
+fn method(signature: &Signature, found: &mut Found) {
     if signature.asyncness.is_none() {
         let fine =
-            "an interface's method is async: its answer may come from another process; write `async fn`";
+            "a method of an interface is async: its answer may come from another process; write `async fn`";
         found.add(&signature.fn_token, fine);
     }
-    if !signature.generics.params.is_empty() {
-        found.add(&signature.generics, "a method of an interface has no parameters: a message has one form");
+    if signature.unsafety.is_some() || signature.abi.is_some() {
+        found.add(
+            &signature.ident,
+            "a method of an interface is a plain `async fn`, not `unsafe` or `extern`",
+        );
+    }
+    if has_parameters(&signature.generics) {
+        let fine = "a method of an interface has no parameters and no `where`: a message has one form; take one \
+                    concrete type";
+        found.add(&signature.ident, fine);
     }
     match signature.inputs.first() {
         Some(FnArg::Receiver(receiver)) => {
-            if receiver.reference.is_none() || receiver.mutability.is_some() {
-                let fine = "a method of an interface takes `&self`: others may call at the same time; keep what \
+            if !matches!(receiver.reference, Some((_, None))) || receiver.mutability.is_some() {
+                let fine = "a method of an interface takes `&self`, for others may call at the same time; keep what \
                             changes in a `Mutex`";
                 found.add(receiver, fine);
             }
         }
-        _ => found.add(&signature.ident, "a method of an interface takes `&self`"),
+        _ => {
+            found.add(&signature.ident, "a method of an interface takes `&self`: a call is made to an object")
+        }
     }
     for input in &signature.inputs {
         let FnArg::Typed(input) = input else { continue };
-        if !matches!(&*input.pat, Pat::Ident(_)) {
+        if !is_plain(&input.pat) {
+            let fine = "an argument of an interface has a plain name, for that is its key in the message; take it \
+                        apart, rename it or make it `mut` in the body";
+            found.add(&input.pat, fine);
+        }
+        if let Some(attribute) = input.attrs.first() {
+            found.add(attribute, "an argument of an interface has no attributes; put them on its type");
+        }
+        if matches!(*input.ty, Type::ImplTrait(_)) {
             found.add(
-                &input.pat,
-                "an argument of an interface has a plain name: that is its key in the message",
+                &input.ty,
+                "an argument of an interface is of one concrete type: a message has one form",
             );
         }
         if borrows(&input.ty) {
@@ -72,18 +107,50 @@ fn method(method: &TraitItemFn, found: &mut Found) {
                         `Vec<T>` for `&[T]`, `T` for `&T`";
             found.add(&input.ty, fine);
         }
+        objects(&input.ty, found);
     }
-    if !returns_result(&signature.output) {
-        let fine = "a method of an interface returns `Result<T>`: every call can fail on the way";
-        match &signature.output {
-            ReturnType::Default => found.add(&signature.ident, fine),
-            ReturnType::Type(_, output) => found.add(output, fine),
+    match (ok_type(&signature.output), &signature.output) {
+        (Some(value), _) => {
+            if borrows(value) {
+                let fine = "what an interface returns is owned, for it may come from another process; write `String` \
+                            for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`";
+                found.add(value, fine);
+            }
+            objects(value, found);
         }
-    } else if let ReturnType::Type(_, output) = &signature.output
-        && borrows(output)
-    {
-        found.add(output, "what an interface returns is owned, for it may come from another process");
+        (None, ReturnType::Type(_, output)) => found.add(output, RESULT),
+        (None, ReturnType::Default) => found.add(&signature.ident, RESULT),
     }
+}
+
+const RESULT: &str = "a method of an interface returns `Result<T>` of forethought_api, with its `Error`, for every call \
+                      can fail on the way; write `Result<()>` where there is nothing to return";
+
+fn objects(ty: &Type, found: &mut Found) {
+    if holds_objects(ty) && !is_handle(ty) {
+        let fine = "objects stand in a message as `Arc<dyn Interface>`, an `Option` of one, or a \
+                    `Vec<(String, Arc<dyn Interface>)>`; write one of these";
+        found.add(ty, fine);
+    }
+}
+
+fn has_parameters(generics: &Generics) -> bool {
+    !generics.params.is_empty() || generics.where_clause.is_some()
+}
+
+fn is_send_and_sync(item: &ItemTrait) -> bool {
+    let mut names: Vec<String> = Vec::new();
+    for bound in &item.supertraits {
+        match bound {
+            TypeParamBound::Trait(bound) => {
+                names.extend(bound.path.segments.last().map(|segment| segment.ident.to_string()));
+            }
+            TypeParamBound::Lifetime(lifetime) if lifetime.ident == "static" => {}
+            _ => return false,
+        }
+    }
+    names.sort();
+    names == ["Send", "Sync"]
 }
 
 fn is_name(name: &str) -> bool {
@@ -91,19 +158,21 @@ fn is_name(name: &str) -> bool {
         !part.is_empty()
             && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    match name.split_once('/') {
-        Some((path, major)) => {
-            path.contains('.')
-                && path.split('.').all(plain)
-                && major.parse::<u32>().is_ok_and(|major| major > 0)
-        }
-        None => false,
-    }
+    let major = |text: &str| text.parse::<u32>().is_ok_and(|major| major > 0 && major.to_string() == text);
+    name.split_once('/')
+        .is_some_and(|(path, version)| path.contains('.') && path.split('.').all(plain) && major(version))
+}
+
+/// Whether a pattern is a name and nothing more; a leading underscore would be part of the key.
+fn is_plain(pattern: &Pat) -> bool {
+    let Pat::Ident(pattern) = pattern else { return false };
+    let bare = pattern.by_ref.is_none() && pattern.mutability.is_none() && pattern.subpat.is_none();
+    bare && !pattern.ident.to_string().starts_with('_')
 }
 
 fn borrows(ty: &Type) -> bool {
     match ty {
-        Type::Reference(_) => true,
+        Type::Reference(_) | Type::Slice(_) => true,
         Type::Path(path) => path.path.segments.iter().any(|segment| match &segment.arguments {
             PathArguments::AngleBracketed(all) => all.args.iter().any(|argument| match argument {
                 GenericArgument::Type(ty) => borrows(ty),
@@ -114,15 +183,8 @@ fn borrows(ty: &Type) -> bool {
         }),
         Type::Tuple(tuple) => tuple.elems.iter().any(borrows),
         Type::Array(array) => borrows(&array.elem),
-        Type::Slice(_) => true,
         Type::Paren(inner) => borrows(&inner.elem),
         Type::Group(inner) => borrows(&inner.elem),
         _ => false,
     }
-}
-
-fn returns_result(output: &ReturnType) -> bool {
-    let ReturnType::Type(_, ty) = output else { return false };
-    let Type::Path(path) = &**ty else { return false };
-    path.path.segments.last().is_some_and(|segment| segment.ident == "Result")
 }

@@ -1,71 +1,69 @@
 //! What an interface expands to.
+//!
+//! Default bodies are repeated in the proxy, so what stands around them may not catch their names: every path is
+//! absolute, every item of ours is called after the interface, and our locals are of the macro's own hygiene.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
 use syn::{
-    FnArg, GenericArgument, Ident, ItemTrait, LitStr, Pat, PathArguments, ReturnType, TraitItem, TraitItemFn,
-    Type, parse_quote,
+    Attribute, FnArg, Ident, ItemTrait, LitStr, Meta, Pat, Path, TraitItem, TraitItemFn, Type, ext::IdentExt,
+    parse_quote,
 };
 
-/// The trait, and beside it its proxy, its dispatcher and its table of methods.
-pub(crate) fn expand(name: &LitStr, item: ItemTrait) -> TokenStream {
+use crate::types::{holds_objects, is_option, ok_type};
+
+/// The trait, and beside it its proxy, its dispatcher and its table of methods. `api` is the path of forethought_api.
+pub(crate) fn expand(name: &LitStr, api: &Path, mut item: ItemTrait) -> TokenStream {
     let interface = item.ident.clone();
-    let proxy = format_ident!("{interface}Proxy");
-    let methods: Vec<Method> = item
-        .items
-        .iter()
-        .filter_map(|member| match member {
-            TraitItem::Fn(method) => Some(Method::of(&interface, method)),
-            _ => None,
-        })
-        .collect();
-    let mut whole = item.clone();
-    whole.items.push(parse_quote! {
-        /// The object that this component is a proxy of.
+    let (proxy, served) = (format_ident!("__{interface}Proxy"), format_ident!("__{interface}Served"));
+    let source = item.clone();
+    let methods: Vec<Method> =
+        source.items.iter().filter_map(|member| Method::of(api, &interface, member)).collect();
+    let table = methods.iter().map(Method::row);
+    let messages = methods.iter().map(Method::messages);
+    let calls = methods.iter().map(Method::call);
+    let arms = methods.iter().map(|method| method.arm(name));
+    let cfg = cfg(&item.attrs);
+
+    item.items.push(parse_quote! {
         #[doc(hidden)]
-        fn __object(&self) -> ::core::option::Option<::std::sync::Arc<dyn ::forethought_api::wire::Object>> {
+        fn __object(&self) -> ::core::option::Option<::std::sync::Arc<dyn #api::wire::Object>> {
             ::core::option::Option::None
         }
     });
-    let table = methods.iter().map(Method::row);
-    let messages = methods.iter().map(Method::messages);
-    let calls = methods.iter().map(|method| method.call());
-    let arms = methods.iter().map(Method::arm);
     quote! {
-        #[::forethought_api::__private::async_trait]
-        #whole
+        #[#api::__private::async_trait]
+        #item
 
+        #(#cfg)*
+        #[allow(non_camel_case_types, deprecated)]
         const _: () = {
-            use ::forethought_api::{__private::serde, wire};
-
-            const NAME: &str = #name;
-
             #(#messages)*
 
-            /// Turns calls into messages.
-            struct #proxy(::std::sync::Arc<dyn wire::Object>);
+            // Turns calls into messages.
+            struct #proxy(::std::sync::Arc<dyn #api::wire::Object>);
 
-            #[::forethought_api::__private::async_trait]
+            #[#api::__private::async_trait]
             impl #interface for #proxy {
                 #(#calls)*
-                fn __object(&self) -> ::core::option::Option<::std::sync::Arc<dyn wire::Object>> {
+                fn __object(&self) -> ::core::option::Option<::std::sync::Arc<dyn #api::wire::Object>> {
                     ::core::option::Option::Some(self.0.clone())
                 }
             }
 
-            /// Turns messages into calls.
-            struct Served(::std::sync::Arc<dyn #interface>);
+            // Turns messages into calls.
+            struct #served(::std::sync::Arc<dyn #interface>);
 
-            impl wire::Object for Served {
+            impl #api::wire::Object for #served {
                 fn interface(&self) -> &str {
-                    NAME
+                    #name
                 }
-                fn invoke(&self, method: &str, request: wire::Message) -> wire::Reply {
+                fn invoke(&self, method: &str, request: #api::wire::Message) -> #api::wire::Reply {
                     let component = self.0.clone();
                     match method {
                         #(#arms)*
                         _ => {
-                            let error = wire::unknown_method(NAME, method);
+                            let error = #api::wire::unknown_method(#name, method);
                             ::std::boxed::Box::pin(async move { ::core::result::Result::Err(error) })
                         }
                     }
@@ -75,14 +73,14 @@ pub(crate) fn expand(name: &LitStr, item: ItemTrait) -> TokenStream {
                 }
             }
 
-            impl wire::Interface for dyn #interface {
-                const NAME: &'static str = NAME;
-                const METHODS: &'static [wire::Method] = &[#(#table),*];
-                fn serve(component: ::std::sync::Arc<Self>) -> ::std::sync::Arc<dyn wire::Object> {
-                    component.__object().unwrap_or_else(|| ::std::sync::Arc::new(Served(component)))
+            impl #api::wire::Interface for dyn #interface {
+                const NAME: &'static str = #name;
+                const METHODS: &'static [#api::wire::Method] = &[#(#table),*];
+                fn serve(component: ::std::sync::Arc<Self>) -> ::std::sync::Arc<dyn #api::wire::Object> {
+                    component.__object().unwrap_or_else(|| ::std::sync::Arc::new(#served(component)))
                 }
-                fn connect(object: ::std::sync::Arc<dyn wire::Object>) -> ::std::sync::Arc<Self> {
-                    match object.as_any().downcast_ref::<Served>() {
+                fn connect(object: ::std::sync::Arc<dyn #api::wire::Object>) -> ::std::sync::Arc<Self> {
+                    match object.as_any().downcast_ref::<#served>() {
                         ::core::option::Option::Some(served) => served.0.clone(),
                         ::core::option::Option::None => ::std::sync::Arc::new(#proxy(object)),
                     }
@@ -94,6 +92,8 @@ pub(crate) fn expand(name: &LitStr, item: ItemTrait) -> TokenStream {
 
 /// A method, taken apart.
 struct Method<'a> {
+    api: &'a Path,
+    interface: &'a Ident,
     source: &'a TraitItemFn,
     /// Names and types of its arguments.
     arguments: Vec<(&'a Ident, &'a Type)>,
@@ -102,10 +102,13 @@ struct Method<'a> {
     /// Names of the structs that its messages are made of.
     request: Ident,
     reply: Ident,
+    /// Conditions under which there is such a method.
+    cfg: Vec<&'a Attribute>,
 }
 
 impl<'a> Method<'a> {
-    fn of(interface: &Ident, source: &'a TraitItemFn) -> Self {
+    fn of(api: &'a Path, interface: &'a Ident, member: &'a TraitItem) -> Option<Self> {
+        let TraitItem::Fn(source) = member else { return None };
         let arguments = source.sig.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(input) => match &*input.pat {
                 Pat::Ident(pattern) => Some((&pattern.ident, &*input.ty)),
@@ -113,123 +116,121 @@ impl<'a> Method<'a> {
             },
             FnArg::Receiver(_) => None,
         });
-        let name = &source.sig.ident;
-        Self {
+        let name = source.sig.ident.unraw();
+        Some(Self {
+            api,
+            interface,
             source,
             arguments: arguments.collect(),
-            output: ok_type(&source.sig.output),
-            request: format_ident!("{interface}__{name}__Arguments"),
-            reply: format_ident!("{interface}__{name}__Reply"),
-        }
+            output: ok_type(&source.sig.output)?,
+            request: format_ident!("__{interface}_{name}_Request"),
+            reply: format_ident!("__{interface}_{name}_Reply"),
+            cfg: cfg(&source.attrs),
+        })
     }
 
+    /// Its name in messages.
     fn name(&self) -> String {
-        self.source.sig.ident.to_string()
+        self.source.sig.ident.unraw().to_string()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Ident> {
+        self.arguments.iter().map(|(name, _)| *name)
     }
 
     fn row(&self) -> TokenStream {
+        let Self { api, cfg, .. } = self;
         let (name, default) = (self.name(), self.source.default.is_some());
-        quote! { wire::Method { name: #name, default: #default } }
+        quote! { #(#cfg)* #api::wire::Method { name: #name, default: #default } }
     }
 
     /// The request: arguments by name. The reply: the value itself.
     fn messages(&self) -> TokenStream {
-        let Self { request, reply, output, .. } = self;
+        let Self { api, request, reply, output, cfg, .. } = self;
         let fields = self.arguments.iter().map(|(name, ty)| {
-            let with = with(ty);
-            quote! { #with #name: #ty }
+            let with = self.with(ty);
+            // With `with`, serde takes an absent option for an error.
+            let default = (with.is_some() && is_option(ty)).then(|| quote! { #[serde(default)] });
+            quote! { #with #default #name: #ty }
         });
-        let with = with(output);
+        let with = self.with(output);
+        let serde = quote!(#api::__private::serde);
+        let path = serde.to_string();
         quote! {
-            #[allow(non_camel_case_types)]
-            #[derive(serde::Serialize, serde::Deserialize)]
-            #[serde(crate = "::forethought_api::__private::serde")]
+            #(#cfg)*
+            #[derive(#serde::Serialize, #serde::Deserialize)]
+            #[serde(crate = #path, expecting = "a map of arguments by name")]
             struct #request { #(#fields),* }
-            #[allow(non_camel_case_types)]
-            #[derive(serde::Serialize, serde::Deserialize)]
-            #[serde(crate = "::forethought_api::__private::serde", transparent)]
+            #(#cfg)*
+            #[derive(#serde::Serialize, #serde::Deserialize)]
+            #[serde(crate = #path, transparent)]
             struct #reply { #with value: #output }
         }
     }
 
+    /// How a type stands in a message: objects beside the body, data in it.
+    fn with(&self, ty: &Type) -> Option<TokenStream> {
+        let handle = format!("{}::wire::handle", self.api.to_token_stream());
+        holds_objects(ty).then(|| quote! { #[serde(with = #handle)] })
+    }
+
     /// The proxy's side.
     fn call(&self) -> TokenStream {
-        let (signature, name) = (&self.source.sig, self.name());
-        let Self { request, reply, .. } = self;
-        let arguments: Vec<_> = self.arguments.iter().map(|(name, _)| name).collect();
-        let value = quote! { |#reply { value }| value };
-        let Some(default) = &self.source.default else {
-            return quote! {
-                #signature {
-                    let arguments = #request { #(#arguments),* };
-                    wire::call(&self.0, #name, &arguments).await.map(#value)
+        let Self { api, source, request, reply, cfg, .. } = self;
+        let (signature, name, allowed) = (&source.sig, self.name(), allowed(&source.attrs));
+        let names: Vec<_> = self.names().collect();
+        let [sent, answer] = ["sent", "answer"].map(|local| Ident::new(local, Span::mixed_site()));
+        // Where the other side does not know the method, the body that the trait gives it here.
+        let end = match &source.default {
+            None => quote! { #answer },
+            Some(default) => quote! {
+                if !#api::wire::is_unimplemented(&#answer) {
+                    return #answer;
                 }
-            };
+                let #request { #(#names),* } = #sent;
+                #default
+            },
         };
         quote! {
+            #(#cfg)*
+            #(#allowed)*
             #signature {
-                let arguments = #request { #(#arguments),* };
-                match wire::call(&self.0, #name, &arguments).await {
-                    ::core::result::Result::Err(error)
-                        if error.code == ::forethought_api::error::Code::Unimplemented =>
-                    {
-                        let #request { #(#arguments),* } = arguments;
-                        #default
-                    }
-                    other => other.map(#value),
-                }
+                let #sent = #request { #(#names),* };
+                let #answer = #api::wire::call::<#reply>(&self.0, #name, &#sent).await.map(|reply| reply.value);
+                #end
             }
         }
     }
 
     /// The dispatcher's side.
-    fn arm(&self) -> TokenStream {
-        let (name, method) = (self.name(), &self.source.sig.ident);
-        let Self { request, reply, .. } = self;
-        let arguments: Vec<_> = self.arguments.iter().map(|(name, _)| name).collect();
+    fn arm(&self, interface_name: &LitStr) -> TokenStream {
+        let Self { api, interface, request, reply, cfg, .. } = self;
+        let (name, method, names) = (self.name(), &self.source.sig.ident, self.names());
         quote! {
+            #(#cfg)*
             #name => ::std::boxed::Box::pin(async move {
                 let codec = request.codec;
-                let #request { #(#arguments),* } = wire::arguments(NAME, #name, request)?;
-                let value = component.#method(#(#arguments),*).await?;
-                wire::Message::encode(codec, &#reply { value })
+                let sent: #request = #api::wire::arguments(#interface_name, #name, request)?;
+                let value = <dyn #interface>::#method(&*component, #(sent.#names),*).await?;
+                #api::wire::answer(#interface_name, #name, codec, &#reply { value })
             }),
         }
     }
 }
 
-/// How a type stands in a message: objects beside the body, data in it.
-fn with(ty: &Type) -> Option<TokenStream> {
-    holds_objects(ty).then(|| quote! { #[serde(with = "::forethought_api::wire::handle")] })
+/// The conditions among attributes: what is made of a method or trait is there when it is.
+fn cfg(attributes: &[Attribute]) -> Vec<&Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
 }
 
-fn holds_objects(ty: &Type) -> bool {
-    match ty {
-        Type::TraitObject(_) => true,
-        Type::Tuple(tuple) => tuple.elems.iter().any(holds_objects),
-        Type::Path(path) => path.path.segments.iter().any(|segment| {
-            segment.ident == "Component"
-                || match &segment.arguments {
-                    PathArguments::AngleBracketed(all) => all.args.iter().any(|argument| match argument {
-                        GenericArgument::Type(ty) => holds_objects(ty),
-                        _ => false,
-                    }),
-                    _ => false,
-                }
-        }),
-        _ => false,
-    }
-}
-
-/// The `T` of `Result<T>`; checked before.
-fn ok_type(output: &ReturnType) -> &Type {
-    let ReturnType::Type(_, ty) = output else { unreachable!("checked before") };
-    let Type::Path(path) = &**ty else { unreachable!("checked before") };
-    match path.path.segments.last().map(|segment| &segment.arguments) {
-        Some(PathArguments::AngleBracketed(all)) => match all.args.first() {
-            Some(GenericArgument::Type(ty)) => ty,
-            _ => unreachable!("a Result has a type"),
-        },
-        _ => unreachable!("a Result has a type"),
-    }
+/// What a default body is allowed, its repetition is allowed too. `expect` becomes `allow`, for without a body there is
+/// nothing here to expect it of.
+fn allowed(attributes: &[Attribute]) -> impl Iterator<Item = TokenStream> {
+    attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => {
+            let lints = &list.tokens;
+            Some(quote! { #[allow(#lints)] })
+        }
+        _ => None,
+    })
 }

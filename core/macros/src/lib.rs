@@ -4,27 +4,95 @@
 
 mod check;
 mod expand;
+mod types;
 
 use proc_macro::TokenStream;
-use syn::{ItemTrait, LitStr, parse_macro_input};
+use syn::{
+    Error, ItemTrait, LitStr, Path, Token,
+    parse::{Parse, ParseStream},
+    parse_macro_input, parse_quote,
+};
 
 /// Makes a trait an interface: `#[interface("forethought.environment/1")]`.
 ///
 /// The trait stays what it is, an object-safe async trait (`#[async_trait]` is applied to it). Beside it come, through
 /// an implementation of `forethought_api::wire::Interface` for `dyn Trait`: a proxy that turns calls into messages, a
 /// dispatcher that turns messages into calls, and the table of methods. A method with a default body is one that the
-/// other side need not know: where it answers UNIMPLEMENTED, the default body runs.
+/// other side need not offer: where it answers `Code::Unimplemented`, the default body runs on this side.
 ///
 /// So that every call can be a message, methods are async, take `&self` and owned arguments, and return `Result`.
 /// Data in arguments and results are `Serialize + DeserializeOwned`; objects stand as `Arc<dyn Interface>`, an option of
-/// one, or a `Vec<(String, Arc<dyn Interface>)>`.
+/// one, or a `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured.
+///
+/// Interfaces of others are as good as those of `forethought_api`:
+///
+/// ```
+/// use std::sync::Arc;
+/// use forethought_api::{Result, interface, wire::{Interface, Message}};
+///
+/// /// A gauge of the tide.
+/// #[interface("acme.gauge/1")]
+/// pub trait Gauge: Send + Sync {
+///     /// Water level at `hour`, in metres.
+///     async fn level(&self, hour: u32) -> Result<f64>;
+///     /// The highest level of a day; by default every hour is asked for.
+///     async fn highest(&self) -> Result<f64> {
+///         let mut highest = f64::MIN;
+///         for hour in 0..24 {
+///             highest = highest.max(self.level(hour).await?);
+///         }
+///         Ok(highest)
+///     }
+/// }
+///
+/// struct Harbour;
+///
+/// #[async_trait::async_trait]
+/// impl Gauge for Harbour {
+///     async fn level(&self, hour: u32) -> Result<f64> {
+///         Ok(f64::from(hour) / 10.0)
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let object = Interface::serve(Arc::new(Harbour) as Arc<dyn Gauge>);
+/// let reply = object.invoke("level", Message { body: r#"{"hour": 5}"#.into(), ..Default::default() }).await?;
+/// assert_eq!(reply.body, "0.5");
+///
+/// let gauge: Arc<dyn Gauge> = Interface::connect(object);
+/// assert_eq!(gauge.highest().await?, 2.3);
+/// # Result::<(), forethought_api::Error>::Ok(()) }).unwrap();
+/// ```
+///
+/// Where `forethought_api` goes by another path, as in a crate that knows the sdk alone, name it:
+/// `#[interface("acme.gauge/1", crate = forethought_sdk::api)]`.
 #[proc_macro_attribute]
 pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    let name = parse_macro_input!(attribute as LitStr);
+    let Attribute { name, api } = parse_macro_input!(attribute);
     let item = parse_macro_input!(item as ItemTrait);
-    let problems = check::problems(&name, &item);
-    match problems {
+    match check::problems(&name, &item) {
         Some(error) => error.into_compile_error().into(),
-        None => expand::expand(&name, item).into(),
+        None => expand::expand(&name, &api, item).into(),
+    }
+}
+
+/// What stands in the attribute's parentheses.
+struct Attribute {
+    name: LitStr,
+    /// Path of `forethought_api`.
+    api: Path,
+}
+
+impl Parse for Attribute {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let fine = "an interface has a name: write `#[interface(\"family.name/1\")]`";
+        let name = input.parse().map_err(|error| Error::new(error.span(), fine))?;
+        if input.is_empty() {
+            return Ok(Self { name, api: parse_quote!(::forethought_api) });
+        }
+        input.parse::<Token![,]>()?;
+        input.parse::<Token![crate]>()?;
+        input.parse::<Token![=]>()?;
+        Ok(Self { name, api: input.call(Path::parse_mod_style)? })
     }
 }

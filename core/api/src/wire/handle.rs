@@ -1,11 +1,11 @@
 //! How objects stand in a body: `#[serde(with = "forethought_api::wire::handle")]` on an `Arc<dyn Interface>`, an
-//! option of one, or a list of named ones.
+//! option of one, or a list of named ones. A [`Component`] is written and read as the object that it is, by itself.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::{Interface, connect, message};
+use super::{Interface, Object, connect, message};
 use crate::registry::Component;
 
 /// The note in the body.
@@ -33,18 +33,19 @@ impl<I: Interface + ?Sized> Handle for Arc<I> {
         give(I::serve(self.clone()), serializer)
     }
     fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Reference { object } = Reference::deserialize(deserializer)?;
-        message::object(object).and_then(connect).map_err(de::Error::custom)
+        take(deserializer).and_then(|object| connect(object).map_err(de::Error::custom))
     }
 }
 
-impl Handle for Component {
-    fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for Component {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         give(self.clone().serve(), serializer)
     }
-    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Reference { object } = Reference::deserialize(deserializer)?;
-        message::object(object).and_then(Self::connect).map_err(de::Error::custom)
+}
+
+impl<'de> Deserialize<'de> for Component {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        take(deserializer).and_then(|object| Self::connect(object).map_err(de::Error::custom))
     }
 }
 
@@ -83,10 +84,15 @@ pub fn deserialize<'de, H: Handle, D: Deserializer<'de>>(deserializer: D) -> Res
     H::take(deserializer)
 }
 
-fn give<S: Serializer>(object: Arc<dyn super::Object>, serializer: S) -> Result<S::Ok, S::Error> {
+fn give<S: Serializer>(object: Arc<dyn Object>, serializer: S) -> Result<S::Ok, S::Error> {
     let index = message::attach_object(object);
     let object = index.ok_or_else(|| ser::Error::custom("an object can be written into a message only"))?;
     Reference { object }.serialize(serializer)
+}
+
+fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<dyn Object>, D::Error> {
+    let Reference { object } = Reference::deserialize(deserializer)?;
+    message::object(object).map_err(de::Error::custom)
 }
 
 struct Given<'a, H>(&'a H);

@@ -17,7 +17,10 @@ use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::message::{Codec, Message, Meta};
-use crate::{Error, Result, error::Code};
+use crate::{
+    Error, Result,
+    error::{Code, Context},
+};
 
 /// What a call comes to.
 pub type Reply = BoxFuture<'static, Result<Message>>;
@@ -91,8 +94,9 @@ pub async fn call<R: DeserializeOwned>(
     arguments: &impl Serialize,
 ) -> Result<R> {
     let codec = if object.understands(Codec::MessagePack) { Codec::MessagePack } else { Codec::Json };
-    let reply = object.invoke(method, Message::encode(codec, arguments)?).await?;
-    reply.decode().map_err(|error| {
+    let request = Message::encode(codec, arguments)
+        .context(format!("the arguments of {}.{method} cannot be written", object.interface()))?;
+    object.invoke(method, request).await?.decode().map_err(|error| {
         let origin = object.origin().map(|name| format!("plugin {name}: ")).unwrap_or_default();
         let what = format!("{origin}the answer of {}.{method} cannot be read", object.interface());
         Error::new(Code::Malformed, what).because(error)
@@ -104,6 +108,11 @@ pub fn unknown_method(interface: &str, method: &str) -> Error {
     Error::new(Code::Unimplemented, format!("{interface} has no method `{method}`"))
 }
 
+/// Whether the other side does not offer the method: the caller's default body applies.
+pub fn is_unimplemented<T>(answer: &Result<T>) -> bool {
+    matches!(answer, Err(error) if error.code == Code::Unimplemented)
+}
+
 /// Arguments as a dispatcher reads them.
 ///
 /// # Errors
@@ -113,4 +122,12 @@ pub fn arguments<A: DeserializeOwned>(interface: &str, method: &str, request: Me
         let what = format!("the arguments of {interface}.{method} cannot be read");
         Error::new(Code::BadRequest, what).because(error)
     })
+}
+
+/// An answer as a dispatcher writes it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn answer(interface: &str, method: &str, codec: Codec, value: &impl Serialize) -> Result<Message> {
+    Message::encode(codec, value).context(format!("the answer of {interface}.{method} cannot be written"))
 }
