@@ -1,0 +1,534 @@
+//! Calls over a pipe: the messages of `forethought_api::wire`, framed, both ways at once over one pair of byte streams.
+//! `docs/plugin-pipe.md` is the protocol.
+//!
+//! # Who owns what
+//! A [`Peer`] is this side's end. Each object of the other side that this side holds, and each call under way, keeps it
+//! alive; when the last of them is gone, the queue of frames closes, and with it the stream that is written to: the
+//! other side reads the end, and ends.
+//!
+//! # Counting references
+//! Every time that an object is sent, it gets a fresh handle, which the receiver releases once. So there is no count
+//! that two sides could see differently. Frames keep their order, and a frame that names an object is queued before the
+//! object can be dropped, so no frame names a handle that was released before.
+
+mod frame;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use forethought_abi as abi;
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    wire::{Codec, Message, Object, Reply},
+};
+use forethought_bridge::panics::catch;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
+
+const PROTOCOL: &str = "forethought";
+/// Sides of one major version understand each other; a minor version only adds.
+const VERSION: (u64, u64) = (1, 0);
+/// The feature of dropping a call's work on `cancel`. Without it, work that nobody waits for goes on.
+const CANCEL: &str = "cancel";
+/// Longest hello.
+const MAX_HELLO: usize = 1 << 16;
+/// Handle of the object that a plugin starts with.
+const ROOT: u64 = 0;
+/// Bytes read or written at once, where frames are small.
+const BUFFER: usize = 1 << 16;
+
+/// This side's end of a pipe.
+pub(super) struct Peer {
+    /// Who is at the other end, for errors and logs: the name of a plugin.
+    name: String,
+    queue: mpsc::UnboundedSender<Outgoing>,
+    state: Mutex<State>,
+    runtime: Handle,
+    /// Whether the other side drops work when it is told to.
+    cancels: bool,
+    /// Dropped with this end, which wakes who waits for that.
+    _alive: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Why nothing goes any more, once it does not.
+    end: Option<Error>,
+    /// The last number that was given to a call or a handle.
+    last: u64,
+    /// Calls of the other side's objects; `None`: nobody waits any more, but the return is still to come.
+    calls: HashMap<u64, Option<oneshot::Sender<Result<Message>>>>,
+    /// Calls of this side's objects, by the other side's numbers; to drop the sender withdraws the call.
+    served: HashMap<u64, oneshot::Sender<()>>,
+    /// This side's objects that the other side holds.
+    exports: HashMap<u64, Arc<dyn Object>>,
+}
+
+/// A pipe whose ends have greeted each other.
+pub(super) struct Connection<R, W> {
+    /// This end.
+    pub(super) peer: Arc<Peer>,
+    /// Resolves when this end is dropped: nobody here has any business with the other side.
+    pub(super) dropped: oneshot::Receiver<()>,
+    /// To be run for anything to go.
+    pub(super) traffic: Traffic<R, W>,
+}
+
+/// What goes over the pipe.
+pub(super) struct Traffic<R, W> {
+    peer: Weak<Peer>,
+    reader: BufReader<R>,
+    writer: BufWriter<W>,
+    queue: mpsc::UnboundedReceiver<Outgoing>,
+}
+
+/// Greets the other side, and waits for its greeting. `root` is what it may call from the start.
+///
+/// # Errors
+/// In words, if the other side does not greet in `patience`, or speaks something else.
+pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    name: &str,
+    root: Option<Arc<dyn Object>>,
+    (reader, writer): (R, W),
+    patience: Duration,
+) -> Result<Connection<R, W>, String> {
+    let mut reader = BufReader::with_capacity(BUFFER, reader);
+    let mut writer = BufWriter::with_capacity(BUFFER, writer);
+    let greeting = Head::Hello {
+        protocol: PROTOCOL.into(),
+        version: format!("{}.{}", VERSION.0, VERSION.1),
+        features: vec![CANCEL.into()],
+    };
+    let greeting = Outgoing::new(&greeting, Vec::new()).map_err(|error| error.to_string())?;
+    // The other side may end without reading it; then its own words, or their lack, tell more.
+    let _ = async {
+        greeting.write(&mut writer).await?;
+        writer.flush().await
+    }
+    .await;
+    let hello = tokio::time::timeout(patience, Incoming::read(&mut reader, MAX_HELLO)).await;
+    let hello = hello.map_err(|_| format!("it said nothing within {patience:?}"))??;
+    let hello = hello.ok_or("it ended before it said anything")?;
+    let features = understood(hello.head()?)?;
+    let (queue, queued) = mpsc::unbounded_channel();
+    let (alive, dropped) = oneshot::channel();
+    let exports = root.into_iter().map(|root| (ROOT, root)).collect();
+    let peer = Arc::new(Peer {
+        name: name.into(),
+        queue,
+        state: Mutex::new(State { exports, ..Default::default() }),
+        runtime: Handle::current(),
+        cancels: features.iter().any(|feature| feature == CANCEL),
+        _alive: alive,
+    });
+    let traffic = Traffic { peer: Arc::downgrade(&peer), reader, writer, queue: queued };
+    Ok(Connection { peer, dropped, traffic })
+}
+
+/// The features of a hello, if this side can go on from it.
+fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
+    let Head::Hello { protocol, version, features } = hello else {
+        return Err("its first frame is no hello".into());
+    };
+    let major = version.split('.').next().and_then(|major| major.parse::<u64>().ok());
+    if protocol != PROTOCOL || major != Some(VERSION.0) {
+        let (major, minor) = VERSION;
+        return Err(format!("it speaks {protocol} {version}, and this side {PROTOCOL} {major}.{minor}"));
+    }
+    Ok(features)
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
+    /// Reads and writes until the other side closes its end.
+    ///
+    /// # Errors
+    /// In words, how the other side broke the protocol.
+    pub(super) async fn run(self) -> Result<(), String> {
+        let Self { peer, reader, writer, queue } = self;
+        tokio::select! {
+            outcome = read(&peer, reader) => outcome,
+            Err(error) = write(queue, writer) => Err(format!("writing failed: {error}")),
+        }
+    }
+}
+
+async fn read(peer: &Weak<Peer>, mut reader: impl AsyncRead + Unpin) -> Result<(), String> {
+    while let Some(frame) = Incoming::read(&mut reader, MAX_FRAME).await? {
+        // What comes after this end was dropped is for nobody.
+        if let Some(peer) = peer.upgrade() {
+            peer.receive(&frame)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes what is queued, and closes the stream after the last frame. One flush covers all that is there.
+async fn write(
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    mut writer: BufWriter<impl AsyncWrite + Unpin>,
+) -> io::Result<()> {
+    while let Some(frame) = queue.recv().await {
+        frame.write(&mut writer).await?;
+        if queue.is_empty() {
+            writer.flush().await?;
+        }
+    }
+    writer.shutdown().await
+}
+
+impl Peer {
+    /// The object that the other side starts with.
+    pub(super) fn root(self: &Arc<Self>) -> Arc<dyn Object> {
+        self.remote(ROOT, abi::MODULE_INTERFACE.into())
+    }
+
+    /// Nothing goes any more: every call under way, and every later one, fails with `why`.
+    pub(super) fn end(&self, why: Error) {
+        let mut state = self.state();
+        let gone = std::mem::replace(&mut *state, State { end: Some(why), ..State::default() });
+        drop(state);
+        self.discard(gone);
+    }
+
+    /// Drops what may run anything when it is dropped, where that does no harm.
+    fn discard(&self, what: impl Send + 'static) {
+        self.runtime.spawn(async move {
+            let _ = catch(|| drop(what));
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frames for a side that is gone are lost, as is all that waits for an answer to them.
+    fn send(&self, head: &Head<'_>, blobs: Vec<bytes::Bytes>) -> Result<()> {
+        let _ = self.queue.send(Outgoing::new(head, blobs)?);
+        Ok(())
+    }
+
+    fn remote(self: &Arc<Self>, handle: u64, interface: String) -> Arc<dyn Object> {
+        Arc::new(Remote(Arc::new(Held { peer: self.clone(), handle, interface })))
+    }
+
+    /// How objects stand in a frame: the other side's own as such, all others under a fresh handle.
+    fn give(&self, state: &mut State, objects: &[Arc<dyn Object>]) -> Vec<Reference> {
+        let give = |object: &Arc<dyn Object>| {
+            if let Some(Remote(held)) = object.as_any().downcast_ref()
+                && std::ptr::eq(&*held.peer, self)
+            {
+                return Reference { handle: held.handle, interface: held.interface.clone(), yours: true };
+            }
+            let handle = state.number();
+            state.exports.insert(handle, object.clone());
+            Reference { handle, interface: object.interface().into(), yours: false }
+        };
+        objects.iter().map(give).collect()
+    }
+
+    /// The objects that stand in a frame. All of them are taken, so that those of a refused message are released.
+    fn take(self: &Arc<Self>, objects: Vec<Reference>) -> Result<Vec<Arc<dyn Object>>> {
+        let taken: Vec<_> = objects
+            .into_iter()
+            .map(|Reference { handle, interface, yours }| match yours {
+                true => self.state().exports.get(&handle).cloned().ok_or(handle),
+                false => Ok(self.remote(handle, interface)),
+            })
+            .collect();
+        taken.into_iter().collect::<Result<_, _>>().map_err(|handle| self.no_object(handle))
+    }
+
+    fn no_object(&self, handle: u64) -> Error {
+        let what =
+            format!("there is no object {handle}: it was never given to {}, or was released", self.name);
+        Error::new(Code::BadRequest, what)
+    }
+
+    /// Does what a frame says.
+    fn receive(self: &Arc<Self>, frame: &Incoming) -> Result<(), String> {
+        match frame.head()? {
+            Head::Hello { .. } => return Err("a second hello".into()),
+            Head::Call { id, object, method, body, objects, blobs, meta } => {
+                let target = self.state().exports.get(&object).cloned();
+                let (body, blobs) = (frame.body(body, "{}"), frame.blobs(&blobs)?);
+                let objects = self.take(objects);
+                let (withdraw, withdrawn) = oneshot::channel();
+                if self.state().served.insert(id, withdraw).is_some() {
+                    return Err(format!("two calls of the number {id} at once"));
+                }
+                let work = objects.and_then(|objects| {
+                    let target = target.ok_or_else(|| self.no_object(object))?;
+                    let request = Message { codec: Codec::Json, body, objects, blobs, meta };
+                    Ok((target, method.into_owned(), request))
+                });
+                let peer = Arc::downgrade(self);
+                self.runtime.spawn(async move {
+                    let outcome = match work {
+                        Ok((target, method, request)) => serve(target, method, request, withdrawn).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Some(peer) = peer.upgrade() {
+                        peer.answer(id, outcome);
+                    }
+                });
+            }
+            Head::Return { id, status, body, objects, blobs } => {
+                let reply = Message {
+                    body: frame.body(body, "null"),
+                    blobs: frame.blobs(&blobs)?,
+                    objects: Vec::new(),
+                    ..Message::default()
+                };
+                let objects = self.take(objects);
+                let Some(caller) = self.state().calls.remove(&id) else {
+                    return Err(format!("an answer to call {id}, which is not under way"));
+                };
+                let outcome = match objects {
+                    Ok(objects) => outcome(status, Message { objects, ..reply }),
+                    Err(mut error) => {
+                        error.code = Code::Plugin;
+                        Err(error)
+                    }
+                };
+                match caller {
+                    Some(caller) => drop(caller.send(outcome)),
+                    None => drop(outcome),
+                }
+            }
+            Head::Cancel { id } => {
+                // It may have been answered already: the two frames have crossed.
+                self.state().served.remove(&id);
+            }
+            Head::Release { object } => {
+                let released = self.state().exports.remove(&object);
+                self.discard(released.ok_or_else(|| self.no_object(object).message)?);
+            }
+            Head::Log { level, target, message } => self.log(&level, &target, &message),
+        }
+        Ok(())
+    }
+
+    fn answer(self: &Arc<Self>, id: u64, outcome: Result<Message>) {
+        // Before the answer is on its way, or the other side could use the number again too early.
+        self.state().served.remove(&id);
+        let sent = match outcome {
+            Ok(reply) => self.send_reply(id, abi::OK, reply),
+            Err(error) => self.send_error(id, &error),
+        };
+        if let Err(error) = sent {
+            // What cannot be sent was refused as a whole; that can be said.
+            let cause = Error::new(Code::Malformed, "the answer cannot be sent").because(error);
+            let _ = self.send_error(id, &cause);
+        }
+    }
+
+    fn send_error(&self, id: u64, error: &Error) -> Result<()> {
+        self.send_reply(id, status(error.code), Message::encode(Codec::Json, error)?)
+    }
+
+    fn send_reply(&self, id: u64, status: u32, reply: Message) -> Result<()> {
+        let body = Some(json(&reply)?);
+        let mut state = self.state();
+        if state.end.is_some() {
+            return Ok(()); // Nobody is there to release what it gives.
+        }
+        let objects = self.give(&mut state, &reply.objects);
+        drop(state);
+        let blobs = reply.blobs.iter().map(bytes::Bytes::len).collect();
+        self.send(&Head::Return { id, status, body, objects, blobs }, reply.blobs.clone())
+    }
+
+    /// Puts a line of the other side into this side's log.
+    fn log(&self, level: &str, target: &str, message: &str) {
+        let plugin = &*self.name;
+        match level {
+            "error" => tracing::error!(plugin, target, "{message}"),
+            "warn" => tracing::warn!(plugin, target, "{message}"),
+            "info" => tracing::info!(plugin, target, "{message}"),
+            "debug" => tracing::debug!(plugin, target, "{message}"),
+            _ => tracing::trace!(plugin, target, "{message}"),
+        }
+    }
+}
+
+/// Runs a call. It is dropped when it is withdrawn, and in any case before its outcome is told.
+async fn serve(
+    target: Arc<dyn Object>,
+    method: String,
+    request: Message,
+    mut withdrawn: oneshot::Receiver<()>,
+) -> Result<Message> {
+    let mut work = catch(|| target.invoke(&method, request))?;
+    let outcome = {
+        let work = poll_fn(|context| match catch(|| work.as_mut().poll(context)) {
+            Ok(poll) => poll,
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        });
+        tokio::select! {
+            biased;
+            _ = &mut withdrawn => Err(Error::new(Code::Cancelled, "the call was withdrawn")),
+            outcome = work => outcome,
+        }
+    };
+    catch(|| drop((work, target)))?;
+    outcome
+}
+
+impl State {
+    /// A number that was not used before.
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+/// An object of the other side.
+struct Remote(Arc<Held>);
+
+/// The handle itself. Calls under way share it.
+struct Held {
+    peer: Arc<Peer>,
+    handle: u64,
+    interface: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The object that the other side started with is never given back.
+        if self.handle != ROOT {
+            let _ = self.peer.send(&Head::Release { object: self.handle }, Vec::new());
+        }
+    }
+}
+
+impl Object for Remote {
+    fn interface(&self) -> &str {
+        &self.0.interface
+    }
+    fn invoke(&self, method: &str, request: Message) -> Reply {
+        let (held, method) = (self.0.clone(), method.to_owned());
+        Box::pin(async move { held.call(&method, request).await })
+    }
+    fn understands(&self, codec: Codec) -> bool {
+        codec == Codec::Json
+    }
+    fn origin(&self) -> Option<&str> {
+        Some(&self.0.peer.name)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Held {
+    async fn call(&self, method: &str, request: Message) -> Result<Message> {
+        let (call, answer) = Call::start(self, method, request)?;
+        let answer = answer.await;
+        drop(call);
+        answer.unwrap_or_else(|_| Err(self.ended("during", method)))
+    }
+
+    /// The error of a call that the other side's end has caught.
+    fn ended(&self, when: &str, method: &str) -> Error {
+        let interface = self.interface.strip_prefix("forethought.").unwrap_or(&self.interface);
+        let interface = interface.split('/').next().unwrap_or(interface);
+        let mut error =
+            self.peer.state().end.clone().unwrap_or_else(|| Error::new(Code::Shutdown, "going down"));
+        error.message = format!("{}, {when} {interface}.{method}", error.message);
+        error
+    }
+}
+
+/// A call under way; dropped before its answer is there, it is withdrawn.
+struct Call<'a> {
+    peer: &'a Peer,
+    id: u64,
+}
+
+impl<'a> Call<'a> {
+    fn start(
+        held: &'a Held,
+        method: &str,
+        request: Message,
+    ) -> Result<(Self, oneshot::Receiver<Result<Message>>)> {
+        let peer = &*held.peer;
+        let body = Some(json(&request)?);
+        let (caller, answer) = oneshot::channel();
+        let mut state = peer.state();
+        if state.end.is_some() {
+            drop(state);
+            return Err(held.ended("before", method));
+        }
+        let id = state.number();
+        state.calls.insert(id, Some(caller));
+        let objects = peer.give(&mut state, &request.objects);
+        drop(state);
+        let call = Self { peer, id };
+        let head = Head::Call {
+            id,
+            object: held.handle,
+            method: method.into(),
+            body,
+            objects,
+            blobs: request.blobs.iter().map(bytes::Bytes::len).collect(),
+            meta: request.meta.clone(),
+        };
+        peer.send(&head, request.blobs.clone())?;
+        Ok((call, answer))
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let under_way = match self.peer.state().calls.get_mut(&self.id) {
+            Some(caller) => caller.take().is_some(),
+            None => false,
+        };
+        if under_way && self.peer.cancels {
+            let _ = self.peer.send(&Head::Cancel { id: self.id }, Vec::new());
+        }
+    }
+}
+
+/// The contract's number of an error.
+fn status(code: Code) -> u32 {
+    match code {
+        Code::Panic => abi::PANIC,
+        Code::Cancelled => abi::CANCELLED,
+        Code::Unimplemented => abi::UNIMPLEMENTED,
+        Code::BadRequest => abi::BAD_REQUEST,
+        Code::Shutdown => abi::SHUTDOWN,
+        _ => abi::ERROR,
+    }
+}
+
+/// What an answer comes to.
+fn outcome(status: u32, reply: Message) -> Result<Message> {
+    let code = match status {
+        abi::OK => return Ok(reply),
+        abi::ERROR => None,
+        abi::PANIC => Some(Code::Panic),
+        abi::CANCELLED => Some(Code::Cancelled),
+        abi::UNIMPLEMENTED => Some(Code::Unimplemented),
+        abi::BAD_REQUEST => Some(Code::BadRequest),
+        abi::SHUTDOWN => Some(Code::Shutdown),
+        other => return Err(Error::new(Code::Plugin, format!("an answer of status {other}, which is none"))),
+    };
+    let mut error = reply.decode::<Error>().map_err(|unreadable| {
+        Error::new(Code::Plugin, format!("an answer of status {status} with an error that cannot be read"))
+            .because(unreadable)
+    })?;
+    error.code = code.unwrap_or(error.code);
+    Err(error)
+}

@@ -1,0 +1,223 @@
+//! Frames: what goes over a pipe, byte by byte. `docs/plugin-pipe.md` tells the same to authors.
+
+use std::borrow::Cow;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    wire::{Codec, Message, Meta},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Longest frame. Text that was printed by mistake is thereby recognised at once: taken for a length, four printable
+/// characters come to more.
+pub(super) const MAX_FRAME: usize = 1 << 29;
+
+/// Room made for a frame before its bytes are there: a length alone may not cost more.
+const TRUSTED: usize = 1 << 20;
+
+/// What a frame says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Head<'a> {
+    /// The first frame of either side.
+    Hello {
+        protocol: String,
+        version: String,
+        #[serde(default)]
+        features: Vec<String>,
+    },
+    Call {
+        id: u64,
+        object: u64,
+        method: Cow<'a, str>,
+        #[serde(borrow, default)]
+        body: Option<&'a RawValue>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        objects: Vec<Reference>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        blobs: Vec<usize>,
+        #[serde(default, skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
+    },
+    Return {
+        id: u64,
+        status: u32,
+        #[serde(borrow, default)]
+        body: Option<&'a RawValue>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        objects: Vec<Reference>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        blobs: Vec<usize>,
+    },
+    Cancel {
+        id: u64,
+    },
+    Release {
+        object: u64,
+    },
+    Log {
+        level: Cow<'a, str>,
+        #[serde(default)]
+        target: Cow<'a, str>,
+        message: Cow<'a, str>,
+    },
+}
+
+/// An object beside a body.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reference {
+    pub(super) handle: u64,
+    #[serde(default)]
+    pub(super) interface: String,
+    /// Whether the handle is one of the receiver's, coming back; else it is one of the sender's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) yours: bool,
+}
+
+/// The body of a message as JSON, checked: what is broken must not get into a frame.
+pub(super) fn json(message: &Message) -> Result<&RawValue> {
+    let size = message.blobs.iter().fold(message.body.len(), |size, blob| size.saturating_add(blob.len()));
+    // The rest of the head is small: an object takes less than a KiB.
+    if size.saturating_add((message.objects.len() + 64) << 10) > MAX_FRAME {
+        let what = format!("a message of {size} bytes is more than a pipe carries at once ({MAX_FRAME})");
+        return Err(Error::new(Code::BadRequest, what));
+    }
+    if message.codec != Codec::Json {
+        return Err(Error::new(Code::BadRequest, "a pipe carries JSON, and this message is MessagePack"));
+    }
+    serde_json::from_slice(&message.body).map_err(|error| {
+        Error::new(Code::BadRequest, "the body of a message is not JSON, and a pipe does not carry it")
+            .because(error)
+    })
+}
+
+/// A frame to be written.
+pub(super) struct Outgoing {
+    /// Both lengths and the JSON.
+    head: Vec<u8>,
+    blobs: Vec<Bytes>,
+}
+
+impl Outgoing {
+    pub(super) fn new(head: &Head<'_>, blobs: Vec<Bytes>) -> Result<Self> {
+        let mut bytes = vec![0; 8];
+        serde_json::to_writer(&mut bytes, head)?;
+        let lengths = [bytes.len() - 8, blobs.iter().map(Bytes::len).sum()];
+        for (place, length) in bytes.chunks_exact_mut(4).zip(lengths) {
+            place.copy_from_slice(&u32::try_from(length)?.to_le_bytes());
+        }
+        Ok(Self { head: bytes, blobs })
+    }
+
+    pub(super) async fn write(&self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        writer.write_all(&self.head).await?;
+        for blob in &self.blobs {
+            writer.write_all(blob).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A frame that was read.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    json: Bytes,
+    blobs: Bytes,
+}
+
+impl Incoming {
+    /// The next frame, of at most `limit` bytes; `None` where the pipe ends between two.
+    ///
+    /// # Errors
+    /// In words, what is wrong with what came.
+    pub(super) async fn read(
+        reader: &mut (impl AsyncRead + Unpin),
+        limit: usize,
+    ) -> Result<Option<Self>, String> {
+        let prefix = read_up_to(reader, 8).await?;
+        let [a, b, c, d, e, f, g, h] = *prefix else {
+            return match prefix.is_empty() {
+                true => Ok(None),
+                false => Err(cut_off()),
+            };
+        };
+        let [json, blobs] = [[a, b, c, d], [e, f, g, h]].map(|length| u32::from_le_bytes(length) as usize);
+        if json.saturating_add(blobs) > limit {
+            if prefix.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+                return Err(format!(
+                    "text where a frame should be, starting {:?}: standard output is for frames, print to standard \
+                     error",
+                    String::from_utf8_lossy(&prefix)
+                ));
+            }
+            return Err(format!("a frame of {json} + {blobs} bytes; the most is {limit}"));
+        }
+        let json = read_up_to(reader, json).await.and_then(|bytes| whole(bytes, json))?;
+        let blobs = read_up_to(reader, blobs).await.and_then(|bytes| whole(bytes, blobs))?;
+        Ok(Some(Self { json, blobs }))
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// In words, why it says nothing.
+    pub(super) fn head(&self) -> Result<Head<'_>, String> {
+        serde_json::from_slice(&self.json).map_err(|error| {
+            let start = String::from_utf8_lossy(&self.json[..self.json.len().min(80)]);
+            format!("a frame that cannot be read ({error}), starting {start:?}")
+        })
+    }
+
+    /// A body as a message has it, without a copy.
+    pub(super) fn body(&self, body: Option<&RawValue>, missing: &'static str) -> Bytes {
+        match body {
+            Some(body) => self.json.slice_ref(body.get().as_bytes()),
+            None => Bytes::from_static(missing.as_bytes()),
+        }
+    }
+
+    /// The attachments, without a copy.
+    ///
+    /// # Errors
+    /// In words, if they are not as long as the head says.
+    pub(super) fn blobs(&self, lengths: &[usize]) -> Result<Vec<Bytes>, String> {
+        let mut rest = self.blobs.clone();
+        let mut blobs = Vec::new();
+        for length in lengths {
+            if *length > rest.len() {
+                return Err(format!("a blob of {length} bytes where {} are left", rest.len()));
+            }
+            blobs.push(rest.split_to(*length));
+        }
+        match rest.len() {
+            0 => Ok(blobs),
+            left => Err(format!("{left} bytes after the last blob")),
+        }
+    }
+}
+
+fn cut_off() -> String {
+    "a frame that was cut off".into()
+}
+
+fn whole(bytes: Bytes, length: usize) -> Result<Bytes, String> {
+    if bytes.len() == length { Ok(bytes) } else { Err(cut_off()) }
+}
+
+/// `length` bytes, or as many as there are until the end. Memory is taken as they arrive.
+async fn read_up_to(reader: &mut (impl AsyncRead + Unpin), length: usize) -> Result<Bytes, String> {
+    let mut bytes = BytesMut::with_capacity(length.min(TRUSTED));
+    let mut reader = reader.take(length as u64);
+    loop {
+        match reader.read_buf(&mut bytes).await {
+            Ok(0) => return Ok(bytes.freeze()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("reading failed: {error}")),
+        }
+    }
+}
