@@ -1,0 +1,293 @@
+//! `forethought plugin new`: a crate that works, to start one's own from.
+
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use forethought_api::{
+    Error, Result,
+    error::Context as _,
+    registry::{INTERFACES, linked},
+};
+use serde::Serialize;
+
+use crate::{exit::Exit, session::Session};
+
+/// Start a component of your own: a crate that builds, conforms and runs, to be changed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  forethought plugin new tide-pools --environment")]
+pub(crate) struct New {
+    /// Name of the crate, and of the component's kind.
+    name: String,
+    #[command(flatten)]
+    interface: Interface,
+    /// The folder to make; by default ./NAME.
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// A checkout of Forethought to depend on, in place of the published crates.
+    #[arg(long, value_name = "DIR", env = "FORETHOUGHT_SDK")]
+    sdk: Option<PathBuf>,
+}
+
+/// What the crate of a component is made of, beside what all have in common.
+struct Template {
+    /// The interface's word.
+    word: &'static str,
+    /// `src/lib.rs`.
+    library: &'static str,
+    /// Further files.
+    files: &'static [(&'static str, &'static str)],
+    /// Further lines under `[dependencies]`.
+    dependencies: &'static str,
+    /// Commands that put the component to use.
+    usage: &'static [&'static str],
+}
+
+macro_rules! text {
+    ($($name:expr),*) => {
+        include_str!(concat!("../../../templates/plugin/", $($name),*))
+    };
+}
+
+/// One flag and one template for each interface.
+macro_rules! interfaces {
+    ($($(#[$about:meta])* $word:ident { $($key:ident: $value:expr),* $(,)? })*) => {
+        #[derive(Debug, Args)]
+        #[group(required = true, multiple = false)]
+        struct Interface {
+            $($(#[$about])* #[arg(long)] $word: bool,)*
+        }
+
+        impl Interface {
+            fn template(&self) -> Template {
+                $(if self.$word {
+                    return Template {
+                        word: stringify!($word),
+                        library: text!(stringify!($word), ".rs"),
+                        $($key: $value),*
+                    };
+                })*
+                unreachable!("the group of flags is required")
+            }
+        }
+    };
+}
+
+const CONFIG: &str = "{{name}}.toml";
+
+interfaces! {
+    /// A world to act in.
+    environment {
+        files: &[(CONFIG, text!("environment.toml"))],
+        dependencies: "",
+        usage: &["forethought run {{name}}.toml"],
+    }
+    /// A language model.
+    llm {
+        files: &[(CONFIG, text!("llm.toml"))],
+        dependencies: "",
+        usage: &["forethought run {{name}}.toml"],
+    }
+    /// A text encoder.
+    encoder {
+        files: &[(CONFIG, text!("encoder.toml"))],
+        dependencies: "",
+        usage: &[
+            "forethought collect {{name}}.toml --out data",
+            "forethought train {{name}}.toml --data data --out critic",
+        ],
+    }
+    /// A critic.
+    value {
+        files: &[(CONFIG, text!("value.toml"))],
+        dependencies: "",
+        usage: &["forethought eval {{name}}.toml --planner react,pnlc"],
+    }
+    /// A trainer of critics, with the critic that it makes.
+    trainer {
+        files: &[(CONFIG, text!("trainer.toml"))],
+        dependencies: "\nsafetensors = \"0.8\"",
+        usage: &[
+            "forethought collect {{name}}.toml --out data",
+            "forethought train {{name}}.toml --data data --out critic",
+            "forethought eval {{name}}.toml --planner react,pnlc",
+        ],
+    }
+    /// A planner.
+    planner {
+        files: &[(CONFIG, text!("planner.toml"))],
+        dependencies: "",
+        usage: &["forethought eval {{name}}.toml --planner react,mine"],
+    }
+    /// A summariser of histories.
+    summariser {
+        files: &[(CONFIG, text!("summariser.toml"))],
+        dependencies: "",
+        usage: &["forethought collect {{name}}.toml --out data"],
+    }
+    /// What the simulated LLM knows of an environment, with that environment.
+    skill {
+        files: &[(CONFIG, text!("skill.toml")), ("src/environment.rs", text!("environment.rs"))],
+        dependencies: "",
+        usage: &["forethought run {{name}}.toml"],
+    }
+    /// An importer of recorded episodes.
+    importer {
+        files: &[("example.jsonl", text!("importer.jsonl"))],
+        dependencies: "",
+        usage: &["forethought --plugin target/release/{{library}} import {{name}} example.jsonl --out data"],
+    }
+    /// A check of an environment against its reference implementation.
+    verifier {
+        files: &[("golden/cases.jsonl", text!("verifier.jsonl"))],
+        dependencies: "",
+        usage: &["forethought --plugin target/release/{{library}} verify {{name}} golden"],
+    }
+}
+
+/// What every crate has.
+const COMMON: &[(&str, &str)] = &[
+    ("Cargo.toml", text!("manifest.toml")),
+    ("README.md", text!("README.md")),
+    (".gitignore", text!("gitignore")),
+    // The templates are written in this style, which shows more of a component at once.
+    ("rustfmt.toml", text!("rustfmt.toml")),
+    (".github/workflows/ci.yml", text!("ci.yml")),
+    ("tests/conformance.rs", text!("conformance.rs")),
+];
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    folder: PathBuf,
+    files: Vec<String>,
+    next: Vec<String>,
+}
+
+impl New {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        let template = self.interface.template();
+        check_name(&self.name, template.word)?;
+        let folder = self.path.clone().unwrap_or_else(|| self.name.clone().into());
+        let files = self.files(&template)?;
+
+        // Made, not reused: whatever stands there is somebody's work.
+        let parent = folder.parent().unwrap_or(Path::new(""));
+        std::fs::create_dir_all(parent).context(format!("{} cannot be made", parent.display()))?;
+        std::fs::create_dir(&folder).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::config(format!(
+                "{} exists already, and nothing is overwritten; --path names another folder",
+                folder.display()
+            )),
+            _ => Error::from(error).context(format!("{} cannot be made", folder.display())),
+        })?;
+        for (name, text) in &files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(&folder))
+                .and_then(|()| std::fs::write(&path, text))
+                .context(format!("{} cannot be written", path.display()))?;
+        }
+        let enter = format!("cd {}", folder.display());
+        let steps =
+            ["cargo test", "cargo build --release", "forethought plugin check target/release/{{library}}"];
+        let steps = steps.iter().chain(template.usage).map(|step| fill(step, &self.names(&template)));
+        let next = std::iter::once(enter).chain(steps).collect();
+        let document = Document { folder, files: files.into_iter().map(|(name, _)| name).collect(), next };
+        session.show(&document, || words(&document))?;
+        Ok(Exit::Done)
+    }
+
+    /// Every file of the crate, by its place.
+    fn files(&self, template: &Template) -> Result<Vec<(String, String)>> {
+        let names = self.names(template);
+        let commands = template.usage.iter().map(|command| fill(command, &names));
+        let (plain, comments): (Vec<_>, Vec<_>) =
+            commands.map(|command| (command.clone(), format!("# {command}"))).unzip();
+        let mut values = names;
+        values.extend([
+            ("sdk", self.dependency("sdk")?),
+            ("conformance", self.dependency("conformance")?),
+            ("dependencies", template.dependencies.into()),
+            ("rust", env!("CARGO_PKG_RUST_VERSION").into()),
+        ]);
+        let library = [("src/lib.rs", template.library)];
+        let files = library.iter().chain(template.files).chain(COMMON).map(|(name, text)| {
+            let usage = if name.ends_with(".md") { &plain } else { &comments };
+            let mut values = values.clone();
+            values.push(("usage", usage.join("\n")));
+            (fill(name, &values), fill(text, &values))
+        });
+        Ok(files.collect())
+    }
+
+    fn names(&self, template: &Template) -> Vec<(&'static str, String)> {
+        let image = self.name.replace('-', "_");
+        let article = if template.word.starts_with(['e', 'i', 'l']) { "An" } else { "A" };
+        vec![
+            ("name", self.name.clone()),
+            ("word", template.word.into()),
+            ("about", format!("{article} {}", template.word)),
+            ("library", format!("{DLL_PREFIX}{image}{DLL_SUFFIX}")),
+            ("crate", image),
+        ]
+    }
+
+    /// How the manifest names one of this project's crates.
+    fn dependency(&self, name: &str) -> Result<String> {
+        let Some(checkout) = &self.sdk else { return Ok(format!("{:?}", env!("CARGO_PKG_VERSION"))) };
+        let folder = checkout.join("core").join(name);
+        let folder = folder.canonicalize().ok().filter(|folder| folder.join("Cargo.toml").is_file());
+        let folder = folder.ok_or_else(|| {
+            let checkout = checkout.display();
+            Error::config(format!(
+                "{checkout} is no checkout of Forethought: it has no core/{name}/Cargo.toml"
+            ))
+        })?;
+        Ok(format!("{{ path = {:?} }}", folder.to_string_lossy()))
+    }
+}
+
+fn words(document: &Document) -> String {
+    let files = document.files.iter().map(|file| format!("  {file}\n"));
+    let next = document.next.iter().map(|command| format!("  {command}\n"));
+    format!(
+        "{}\n{}\nIt works as it is. Next:\n{}",
+        document.folder.display(),
+        files.collect::<String>(),
+        next.collect::<String>()
+    )
+}
+
+/// `text` with each `{{key}}` replaced.
+fn fill(text: &str, values: &[(&str, String)]) -> String {
+    values.iter().fold(text.to_owned(), |text, (key, value)| text.replace(&format!("{{{{{key}}}}}"), value))
+}
+
+/// Holds a name to what cargo takes for a crate, and to what no component is called yet.
+fn check_name(name: &str, word: &str) -> Result<()> {
+    let refuse = |why: &str| Err(Error::config(format!("`{name}` cannot be the name of a crate: {why}")));
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return refuse("it starts with a lower-case letter");
+    }
+    if let Some(other) = name.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')) {
+        return refuse(&format!("it has lower-case letters, digits, `-` and `_`, and no {other:?}"));
+    }
+    if RESERVED.split(' ').any(|word| word == name) || name.starts_with("forethought-") {
+        return refuse("the name is taken");
+    }
+    let interface = INTERFACES.iter().find(|(_, known)| *known == word).map(|(name, _)| *name);
+    match linked().find(|known| Some(known.interface) == interface && known.kind == name) {
+        Some(known) => Err(Error::config(format!(
+            "{} {} brings a component {word}.{name} already; choose another name",
+            known.package, known.version
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Words of the language, and crates that every crate has.
+const RESERVED: &str = "abstract alloc as async await become box break const continue core crate do dyn else enum extern \
+                        false final fn for gen if impl in let loop macro match mod move mut override priv proc-macro \
+                        proc_macro pub ref return safetensors self static std struct super test trait true try type \
+                        typeof unsafe unsized use virtual where while yield";
