@@ -76,6 +76,7 @@ pub enum Recovery {
 
 /// Which episode to start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Reset {
     /// Task id, below [`EnvironmentSpec::tasks`].
     pub task: u64,

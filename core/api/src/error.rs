@@ -10,8 +10,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub struct Error {
     /// What kind of failure this is; programs branch on it.
+    #[serde(default)]
     pub code: Code,
     /// One sentence for a person: what failed, where, and the way out if there is one.
+    #[serde(default)]
     pub message: String,
     /// Whether the same call may succeed if repeated.
     #[serde(default)]
@@ -22,7 +24,7 @@ pub struct Error {
 }
 
 /// Kinds of failure. Exit codes and retry policies are derived from these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Code {
@@ -53,6 +55,7 @@ pub enum Code {
     /// A plugin was refused, or broke the contract.
     Plugin,
     /// Anything else.
+    #[default]
     #[serde(other)]
     Other,
 }

@@ -92,6 +92,9 @@ pub enum Role {
     Assistant,
     /// A tool's result.
     Tool,
+    /// Anybody newer than this program.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One message of a chat.

@@ -94,10 +94,21 @@ impl Message {
         let scope = Scope::open(Attachments { objects: self.objects, blobs: self.blobs });
         let value = match self.codec {
             Codec::Json => serde_json::from_slice(&self.body).map_err(Error::from),
-            Codec::MessagePack => rmp_serde::from_slice(&self.body).map_err(Error::from),
+            Codec::MessagePack => from_message_pack(&self.body),
         };
         drop(scope);
         value
+    }
+}
+
+/// As strict as JSON's reader: the body is the value and nothing after it, and nests so deep that no stack overflows.
+fn from_message_pack<T: DeserializeOwned>(mut body: &[u8]) -> Result<T> {
+    let mut reader = rmp_serde::Deserializer::new(&mut body);
+    reader.set_max_depth(128);
+    let value = T::deserialize(&mut reader)?;
+    match body.len() {
+        0 => Ok(value),
+        rest => Err(Error::malformed(format!("{rest} bytes after the value"))),
     }
 }
 

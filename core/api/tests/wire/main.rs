@@ -1,0 +1,147 @@
+//! Every interface over the wire: the same answers as in one image, the messages that are checked in, and what is neither.
+
+mod far;
+mod golden;
+mod messages;
+mod sample;
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities},
+    planner::Requirements,
+    registry::INTERFACES,
+    value::{Estimate, ValueEstimator, ValueQuery},
+    wire::{Codec, Interface, Message, Object},
+};
+use futures::executor::block_on;
+
+use far::{Far, far};
+use sample::{Sample, Tried};
+
+const CODECS: [Codec; 2] = [Codec::Json, Codec::MessagePack];
+
+#[test]
+fn every_interface_answers_over_the_wire_as_it_does_directly() {
+    fn same<I: Tried + ?Sized>() {
+        let directly = block_on(I::calls(I::sample()));
+        for codec in CODECS {
+            assert_eq!(block_on(I::calls(far(I::sample(), codec))), directly, "{} in {codec:?}", I::NAME);
+        }
+    }
+    for_every_interface!(same);
+}
+
+#[test]
+fn every_interface_of_components_is_tried() {
+    static TRIED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    fn note<I: Tried + ?Sized>() {
+        TRIED.lock().unwrap().push(I::NAME);
+    }
+    for_every_interface!(note);
+    let tried = TRIED.lock().unwrap();
+    for (name, word) in INTERFACES {
+        assert!(tried.contains(name), "no test tries {word}, {name}");
+    }
+}
+
+/// Offers what has no default and nothing more.
+struct Least;
+
+#[async_trait]
+impl LlmBackend for Least {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+        let mut error = Error::new(Code::Provider, "busy").because(Error::other("429")).retryable();
+        error.chain.push("über".into());
+        Err(error)
+    }
+}
+
+#[async_trait]
+impl ValueEstimator for Least {
+    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+        Ok(vec![Estimate { raw: 7.0, ..Estimate::default() }; queries.len()])
+    }
+}
+
+#[test]
+fn errors_keep_code_message_causes_and_whether_to_try_again() {
+    let least: Arc<dyn LlmBackend> = Arc::new(Least);
+    let directly = block_on(least.complete(ChatRequest::default())).unwrap_err();
+    for codec in CODECS {
+        assert_eq!(
+            block_on(far(least.clone(), codec).complete(ChatRequest::default())).unwrap_err(),
+            directly
+        );
+    }
+}
+
+#[test]
+fn a_backend_that_does_not_stream_says_so_from_afar_too() {
+    let least: Arc<dyn LlmBackend> = Arc::new(Least);
+    let directly = block_on(least.stream(ChatRequest::default())).err().unwrap();
+    let from_afar = block_on(far(least, Codec::Json).stream(ChatRequest::default())).err().unwrap();
+    assert_eq!((from_afar.code, &from_afar), (Code::Unimplemented, &directly));
+}
+
+#[test]
+fn default_bodies_run_here_where_the_other_side_is_older() {
+    let sample = Interface::serve(Arc::new(Sample) as Arc<dyn ValueEstimator>);
+    for codec in CODECS {
+        let older = Far::new(sample.clone(), codec).without(&["requires", "estimate_with"]);
+        let older = <dyn ValueEstimator>::connect(Arc::new(older));
+        assert_eq!(block_on(older.requires()).unwrap(), Requirements::default());
+        // The default asks `estimate` of the other side, which it does know.
+        let queries = vec![ValueQuery::default(); 3];
+        let answer = block_on(older.estimate_with(queries.clone(), Arc::new(Sample))).unwrap();
+        assert_eq!(answer, block_on(older.estimate(queries)).unwrap());
+        // And the same where the component itself leaves it to the default.
+        let least = far(Arc::new(Least) as Arc<dyn ValueEstimator>, codec);
+        let answer = block_on(least.estimate_with(vec![ValueQuery::default()], Arc::new(Sample))).unwrap();
+        assert_eq!(answer[0].raw, 7.0);
+    }
+}
+
+#[test]
+fn a_component_that_comes_home_is_itself_again() {
+    let here: Arc<dyn LlmBackend> = Arc::new(Sample);
+    let object = Interface::serve(here.clone());
+    assert!(Arc::ptr_eq(&<dyn LlmBackend>::connect(object), &here));
+    // A proxy given away is the object that it stands for, not a proxy of a proxy.
+    let object: Arc<dyn Object> = Arc::new(Far::new(Interface::serve(here), Codec::Json));
+    let proxy = <dyn LlmBackend>::connect(object.clone());
+    assert!(Arc::ptr_eq(&Interface::serve(proxy), &object));
+}
+
+#[test]
+fn a_method_that_nobody_knows_is_unimplemented() {
+    fn ask<I: Tried + ?Sized>() {
+        let error = block_on(I::serve(I::sample()).invoke("dance", Message::default())).unwrap_err();
+        assert_eq!(error.code, Code::Unimplemented);
+        assert_eq!(error.message, format!("{} has no method `dance`", I::NAME));
+    }
+    for_every_interface!(ask);
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_a_bad_request_and_says_of_what() {
+    fn ask<I: Tried + ?Sized>() {
+        for codec in CODECS {
+            for (method, body) in
+                I::METHODS.iter().flat_map(|method| [(method, "{"), (method, "[1, 2"), (method, "\"")])
+            {
+                let request = Message { codec, body: body.into(), ..Message::default() };
+                let error = block_on(I::serve(I::sample()).invoke(method.name, request)).unwrap_err();
+                let what = format!("the arguments of {}.{} cannot be read", I::NAME, method.name);
+                assert_eq!((error.code, error.message), (Code::BadRequest, what), "{body} in {codec:?}");
+            }
+        }
+    }
+    for_every_interface!(ask);
+}

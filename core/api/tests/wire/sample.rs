@@ -1,0 +1,536 @@
+//! One component of every interface, and calls of every method.
+//!
+//! Every field of every type is written out and is not its default, so that the checked-in messages show them all.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use forethought_api::{
+    Error, Result,
+    encoder::{EncoderSpec, Matrix, TextEncoder},
+    environment::{
+        Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
+    },
+    host::{Host, ModelFiles},
+    importer::Importer,
+    llm::{
+        ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Message, Purpose, Role,
+        TokenLogprob, TokenStream, Tool, ToolCall, Usage,
+    },
+    module::{Create, Described, Description, Module},
+    planner::{
+        Decision, DecisionContext, Exchange, Models, Planner, Requirements, Round, Summariser, Summary,
+        Trace, ValuedOutcome,
+    },
+    registry::Component,
+    skill::{Skill, SkillPrompt},
+    trajectory::{Step, Trajectory},
+    value::{Estimate, Fit, Progress, TrainingReport, ValueEstimator, ValueQuery, ValueTrainer},
+    verifier::{Check, Verifier},
+    wire::Interface,
+};
+use serde_json::{Value, json};
+
+/// A component of every interface.
+pub(crate) struct Sample;
+
+/// An interface with a component to try it with.
+pub(crate) trait Tried: Interface {
+    fn sample() -> Arc<Self>;
+    /// Calls every method, and says what came of it.
+    #[allow(async_fn_in_trait)]
+    async fn calls(it: Arc<Self>) -> Vec<String>;
+}
+
+/// Runs a generic function for every interface there is.
+#[macro_export]
+macro_rules! for_every_interface {
+    ($run:ident) => {{
+        use forethought_api::*;
+        $run::<dyn encoder::TextEncoder>();
+        $run::<dyn environment::Environment>();
+        $run::<dyn host::Host>();
+        $run::<dyn importer::Importer>();
+        $run::<dyn llm::LlmBackend>();
+        $run::<dyn llm::TokenStream>();
+        $run::<dyn module::Module>();
+        $run::<dyn planner::Models>();
+        $run::<dyn planner::Planner>();
+        $run::<dyn planner::Summariser>();
+        $run::<dyn skill::Skill>();
+        $run::<dyn value::Progress>();
+        $run::<dyn value::ValueEstimator>();
+        $run::<dyn value::ValueTrainer>();
+        $run::<dyn verifier::Verifier>();
+    }};
+}
+
+macro_rules! tried {
+    ($interface:ident, |$it:ident| [$($call:expr),* $(,)?]) => {
+        impl Tried for dyn $interface {
+            fn sample() -> Arc<Self> {
+                Arc::new(Sample)
+            }
+            async fn calls($it: Arc<Self>) -> Vec<String> {
+                vec![$(format!("{:?}", $call)),*]
+            }
+        }
+    };
+}
+
+fn anything() -> Value {
+    json!({ "nested": [{ "deep": ["Größe", "大", "🌊", "\u{0}"] }], "most": u64::MAX, "least": i64::MIN, "none": null })
+}
+
+fn world() -> EnvironmentSpec {
+    EnvironmentSpec {
+        name: "tide-pools".into(),
+        version: "2".into(),
+        seats: vec![SeatSpec { name: "agent".into(), instructions: "collect".into() }],
+        tasks: Some(u64::MAX),
+        instructions: "wade[pool]".into(),
+        fork: true,
+        recovery: Recovery::Restart,
+        max_steps: Some(9),
+    }
+}
+
+fn turn() -> Turn {
+    let observation = Observation { text: "low tide".into(), data: anything() };
+    Turn { seat: 1, observation, legal_actions: vec!["wade[1]".into()] }
+}
+
+fn request() -> ChatRequest {
+    let call = ToolCall { id: "c1".into(), name: "look".into(), arguments: json!({ "at": 1 }) };
+    let message = Message {
+        role: Role::Assistant,
+        content: "Ebbe — 引き潮".into(),
+        tool_calls: vec![call],
+        tool_call_id: Some("c0".into()),
+    };
+    ChatRequest {
+        purpose: Purpose::Refine,
+        messages: vec![message],
+        samples: 2,
+        temperature: Some(0.1),
+        max_tokens: Some(64),
+        stop: vec!["\n".into()],
+        seed: Some(u64::MAX),
+        tools: vec![Tool {
+            name: "look".into(),
+            description: "looks".into(),
+            parameters: json!({ "type": "object" }),
+        }],
+        json_schema: Some(json!({ "type": "string" })),
+        logprobs: true,
+    }
+}
+
+fn completion() -> Completion {
+    let choice = Choice {
+        text: "wade[1]".into(),
+        finish: FinishReason::Length,
+        logprobs: vec![TokenLogprob { token: "wade".into(), logprob: -0.1 }],
+        tool_calls: vec![ToolCall { id: "c1".into(), name: "look".into(), arguments: json!([]) }],
+    };
+    Completion { choices: vec![choice], usage: Usage { input_tokens: 7, output_tokens: 3 }, raw: anything() }
+}
+
+fn requirements() -> Requirements {
+    Requirements { llms: vec!["big".into()], values: vec!["critic".into()], fork: true, logprobs: true }
+}
+
+fn context() -> DecisionContext {
+    let exchange = Exchange { observation: "o".into(), thought: "t".into(), action: "a".into() };
+    DecisionContext {
+        environment: world(),
+        seat: 1,
+        step: 2,
+        history: vec![exchange],
+        turn: turn(),
+        ended: true,
+        seed: 5,
+    }
+}
+
+fn summary() -> Summary {
+    Summary { state: "knee-deep".into(), outcome: "The crab is found.".into() }
+}
+
+fn query() -> ValueQuery {
+    ValueQuery { state: "s".into(), thought: "t".into(), outcome: "o".into() }
+}
+
+fn estimate() -> Estimate {
+    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324 }
+}
+
+fn trajectory() -> Trajectory {
+    let step = Step {
+        observation: "o".into(),
+        state: "s".into(),
+        thought: "t".into(),
+        action: "a".into(),
+        next_state: "n".into(),
+        outcomes: vec!["g".into()],
+        reward: -0.5,
+        terminated: true,
+        truncated: true,
+    };
+    Trajectory {
+        episode: "e".into(),
+        environment: "tide-pools".into(),
+        task: 1,
+        seed: 2,
+        seat: 3,
+        source: "import".into(),
+        steps: vec![step],
+    }
+}
+
+fn prompt() -> SkillPrompt {
+    SkillPrompt { text: "text".into(), thought: "t".into(), count: 2, seed: 3 }
+}
+
+#[async_trait]
+impl Environment for Sample {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        Ok(world())
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn reset(&self, reset: Reset) -> Result<Turn> {
+        Ok(Turn { legal_actions: vec![format!("{reset:?}")], ..turn() })
+    }
+    async fn step(&self, action: Action) -> Result<Transition> {
+        Ok(Transition {
+            turn: Turn { legal_actions: vec![action.text], ..turn() },
+            rewards: vec![0.1, -1.5],
+            terminated: true,
+            truncated: true,
+            success: Some(false),
+            info: anything(),
+        })
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(Some(Arc::new(Sample)))
+    }
+}
+
+tried!(Environment, |it| [
+    it.spec().await,
+    it.spawn().await.unwrap().spec().await,
+    it.reset(Reset { task: u64::MAX, seed: 1 }).await,
+    it.step(Action { text: "wade[大]".into() }).await,
+    it.fork().await.unwrap().unwrap().step(Action::new("wade[2]")).await,
+]);
+
+#[async_trait]
+impl LlmBackend for Sample {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities {
+            model: "sample".into(),
+            streaming: true,
+            tools: true,
+            json_schema: true,
+            logprobs: true,
+            seed: true,
+        })
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        Ok(Completion { raw: json!(format!("{request:?}")), ..completion() })
+    }
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        Ok(Arc::new(Pieces(Mutex::new(
+            request.messages.into_iter().map(|message| message.content).collect(),
+        ))))
+    }
+}
+
+tried!(LlmBackend, |it| [it.capabilities().await, it.complete(request()).await, {
+    let stream = it.stream(request()).await.unwrap();
+    (stream.next(2).await, stream.next(2).await, stream.finish().await)
+},]);
+
+/// Gives out what it holds.
+struct Pieces(Mutex<Vec<String>>);
+
+#[async_trait]
+impl TokenStream for Pieces {
+    async fn next(&self, max: u32) -> Result<Vec<String>> {
+        let mut left = self.0.lock().unwrap();
+        let count = left.len().min(max as usize);
+        Ok(left.drain(..count).collect())
+    }
+    async fn finish(&self) -> Result<Completion> {
+        Ok(completion())
+    }
+}
+
+impl Tried for dyn TokenStream {
+    fn sample() -> Arc<Self> {
+        Arc::new(Pieces(Mutex::new(["The", " tide", " turns"].map(String::from).into())))
+    }
+    async fn calls(it: Arc<Self>) -> Vec<String> {
+        let pulled = [it.next(2).await, it.next(2).await, it.next(2).await];
+        vec![format!("{pulled:?}"), format!("{:?}", it.finish().await)]
+    }
+}
+
+#[async_trait]
+impl TextEncoder for Sample {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(EncoderSpec { id: "sample".into(), revision: Some("r1".into()), dimension: 2 })
+    }
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        Matrix::new(texts.len(), 2, texts.iter().flat_map(|text| [text.len() as f32, 0.1]).collect())
+    }
+}
+
+tried!(TextEncoder, |it| [it.spec().await, it.encode(vec!["a".into(), "大".into()]).await]);
+
+#[async_trait]
+impl ValueEstimator for Sample {
+    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+        Ok(vec![estimate(); queries.len()])
+    }
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(requirements())
+    }
+    async fn estimate_with(
+        &self,
+        queries: Vec<ValueQuery>,
+        models: Arc<dyn Models>,
+    ) -> Result<Vec<Estimate>> {
+        let judged = models.llm("judge".into()).await?.complete(request()).await?;
+        Ok(vec![Estimate { raw: judged.usage.total() as f64, ..estimate() }; queries.len()])
+    }
+}
+
+tried!(ValueEstimator, |it| [
+    it.estimate(vec![query()]).await,
+    it.requires().await,
+    it.estimate_with(vec![query(), query()], Arc::new(Sample)).await,
+]);
+
+#[async_trait]
+impl ValueTrainer for Sample {
+    async fn fit(&self, fit: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+        progress.report("train".into(), 1, fit.trajectories.len() as u64, "loss 0.1".into()).await?;
+        Ok(TrainingReport {
+            steps: 5,
+            best_step: 4,
+            train_trajectories: 3,
+            validation_trajectories: 2,
+            metrics: BTreeMap::from([("auc".into(), 0.75)]),
+            details: json!({ "out": fit.out, "seed": fit.seed, "shuffled": fit.shuffle_outcomes }),
+        })
+    }
+}
+
+tried!(ValueTrainer, |it| [it
+    .fit(
+        Fit { trajectories: vec![trajectory()], out: "/päth".into(), seed: 3, shuffle_outcomes: true },
+        Arc::new(Sample),
+    )
+    .await,]);
+
+#[async_trait]
+impl Progress for Sample {
+    async fn report(&self, _: String, _: u64, _: u64, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+tried!(Progress, |it| [it.report("train".into(), 1, u64::MAX, "loss 0.1".into()).await]);
+
+#[async_trait]
+impl Planner for Sample {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(requirements())
+    }
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let thought = models.llm("big".into()).await?.complete(request()).await?;
+        let copy = models.fork().await?.expect("a copy").step(Action::new("look")).await?;
+        let outcome =
+            ValuedOutcome { text: "o".into(), good: true, probability: 0.25, raw: -1.0, uncertainty: 0.5 };
+        Ok(Decision {
+            thought: thought.text().into(),
+            action: Action::new(copy.turn.legal_actions.concat()),
+            summary: Some(summary()),
+            trace: Trace {
+                rounds: vec![Round { thought: "t".into(), outcomes: vec![outcome], kept: true }],
+                recoveries: vec!["asked again".into()],
+                details: json!(format!("{context:?}")),
+            },
+        })
+    }
+}
+
+tried!(Planner, |it| [it.requires().await, it.decide(context(), Arc::new(Sample)).await]);
+
+#[async_trait]
+impl Summariser for Sample {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(requirements())
+    }
+    async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
+        let values = models.value("critic".into()).await?.estimate(vec![query()]).await?;
+        Ok(Summary { state: format!("{values:?} at step {}", context.step), ..summary() })
+    }
+}
+
+tried!(Summariser, |it| [it.requires().await, it.summarise(context(), Arc::new(Sample)).await]);
+
+#[async_trait]
+impl Models for Sample {
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(Some(Arc::new(Sample)))
+    }
+}
+
+tried!(Models, |it| [
+    it.llm("big".into()).await.unwrap().capabilities().await,
+    it.value("critic".into()).await.unwrap().estimate(vec![query()]).await,
+    it.fork().await.unwrap().unwrap().spec().await,
+]);
+
+#[async_trait]
+impl Skill for Sample {
+    async fn recognises(&self, text: String) -> Result<bool> {
+        Ok(text.contains("tide"))
+    }
+    async fn thought(&self, prompt: SkillPrompt) -> Result<String> {
+        Ok(format!("{prompt:?}"))
+    }
+    async fn action(&self, prompt: SkillPrompt) -> Result<String> {
+        Ok(prompt.thought)
+    }
+    async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
+        Ok(vec!["good".into(); prompt.count])
+    }
+    async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {
+        Ok((prompt.text, "outcome".into()))
+    }
+}
+
+tried!(Skill, |it| [
+    it.recognises("low tide".into()).await,
+    it.thought(prompt()).await,
+    it.action(prompt()).await,
+    it.outcomes(prompt()).await,
+    it.summary(prompt()).await,
+]);
+
+#[async_trait]
+impl Importer for Sample {
+    async fn import(&self, path: PathBuf, progress: Arc<dyn Progress>) -> Result<Vec<Trajectory>> {
+        progress.report("read".into(), 1, 1, String::new()).await?;
+        Ok(vec![Trajectory { source: path.display().to_string(), ..trajectory() }])
+    }
+}
+
+tried!(Importer, |it| [it.import("/data/Ebbe".into(), Arc::new(Sample)).await]);
+
+#[async_trait]
+impl Verifier for Sample {
+    async fn verify(&self, data: PathBuf, progress: Arc<dyn Progress>) -> Result<Vec<Check>> {
+        progress.report("check".into(), 1, 1, String::new()).await?;
+        Ok(vec![Check {
+            name: data.display().to_string(),
+            total: 3,
+            passed: 2,
+            failures: vec!["1 != 2".into()],
+        }])
+    }
+}
+
+tried!(Verifier, |it| [it.verify("/data/golden".into(), Arc::new(Sample)).await]);
+
+#[async_trait]
+impl Module for Sample {
+    async fn describe(&self) -> Result<Description> {
+        let described = Described {
+            interface: "forethought.encoder/1".into(),
+            kind: "sample".into(),
+            summary: "for tests".into(),
+            schema: json!({ "type": "object" }),
+        };
+        Ok(Description::new("sample", "1.2.3", vec![described]))
+    }
+    async fn create(&self, create: Create, host: Arc<dyn Host>) -> Result<Component> {
+        if create.config != anything() {
+            return Err(Error::config("another configuration"));
+        }
+        assert_eq!(host.encoder("e".into()).await?.spec().await?.dimension, 2);
+        Ok(Component::Encoder(Arc::new(Sample)))
+    }
+    async fn shutdown(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+tried!(Module, |it| [
+    it.describe().await,
+    {
+        let create =
+            Create { interface: "forethought.encoder/1".into(), kind: "sample".into(), config: anything() };
+        match it.create(create, Arc::new(Sample)).await {
+            Ok(Component::Encoder(encoder)) => encoder.encode(vec!["a".into()]).await,
+            Ok(_) => panic!("another component"),
+            Err(error) => Err(error),
+        }
+    },
+    it.shutdown().await,
+]);
+
+#[async_trait]
+impl Host for Sample {
+    async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(Arc::new(Sample))
+    }
+    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+        Ok(vec![("one".into(), Arc::new(Sample)), ("zwei".into(), Arc::new(Sample))])
+    }
+    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
+        Ok(PathBuf::from("/models").join(format!("{request:?}")))
+    }
+}
+
+tried!(Host, |it| [
+    it.planner("p".into()).await.unwrap().requires().await,
+    it.encoder("e".into()).await.unwrap().spec().await,
+    it.value("v".into()).await.unwrap().requires().await,
+    it.llm("l".into()).await.unwrap().capabilities().await,
+    {
+        let mut said = Vec::new();
+        for (name, skill) in it.skills().await.unwrap() {
+            said.push((name, skill.recognises("tide".into()).await));
+        }
+        said
+    },
+    it.model_files(ModelFiles {
+        source: "hf:a/b@r".into(),
+        required: vec!["m".into()],
+        optional: vec!["o".into()],
+    })
+    .await,
+]);
