@@ -194,7 +194,7 @@ impl Object for Inline {
         true
     }
     fn as_any(&self) -> &dyn std::any::Any {
-        self.0.as_any()
+        self // Not what it wraps: that would be taken for the component itself, which is not inline.
     }
 }
 
