@@ -48,6 +48,10 @@ pub fn linked() -> impl Iterator<Item = &'static Registration> {
 }
 
 /// An interface that components are registered under.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no interface of components",
+    note = "`register!` takes one of the prelude's traits after `interface:`, such as `dyn Environment`"
+)]
 pub trait Pluggable: Interface {
     /// The word for it in configs and on the command line.
     const WORD: &'static str;

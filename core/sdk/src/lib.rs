@@ -40,6 +40,8 @@
 //! ```
 
 #[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
 pub mod entry;
 mod logs;
 #[doc(hidden)]
@@ -97,9 +99,6 @@ macro_rules! register {
         $(inline: $inline:literal,)? new: $new:expr $(,)?
     ) => {
         const _: () = {
-            fn schema() -> $crate::schemars::Schema {
-                $crate::schemars::schema_for!($config)
-            }
             fn create(
                 config: $crate::serde_json::Value,
                 host: ::std::sync::Arc<dyn $crate::api::host::Host>,
@@ -108,8 +107,7 @@ macro_rules! register {
                 $crate::api::Result<$crate::api::registry::Component>,
             > {
                 ::std::boxed::Box::pin(async move {
-                    let config = $crate::serde_json::from_value::<$config>(config)
-                        .map_err(|error| $crate::api::Error::config(error.to_string()))?;
+                    let config = $crate::config::read::<$config>(config)?;
                     let object: $crate::api::Result<::std::sync::Arc<$interface>> =
                         $crate::build($new, config, host).await;
                     Ok(<$interface as $crate::api::registry::Pluggable>::wrap(object?))
@@ -138,7 +136,7 @@ macro_rules! register {
                     package: env!("CARGO_PKG_NAME"),
                     version: env!("CARGO_PKG_VERSION"),
                     inline: false $(|| $inline)?,
-                    schema,
+                    schema: $crate::config::schema::<$config>,
                     create,
                 }
             }

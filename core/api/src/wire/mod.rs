@@ -62,6 +62,10 @@ pub struct Method {
 }
 
 /// An interface: a trait whose calls can cross as messages. Implemented by [`interface`](crate::interface).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no interface",
+    note = "an interface is `dyn Trait` of a trait under `#[interface(\"family.name/1\")]`"
+)]
 pub trait Interface: Send + Sync + 'static {
     /// Name and major version.
     const NAME: &'static str;

@@ -1,0 +1,34 @@
+//! What `register!` asks of a configuration's type, said in words where the type does not have it.
+
+use forethought_api::{Error, Result};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A type that a component's configuration is read into. Derive what it takes; this trait then comes by itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold the configuration of a component",
+    label = "`Deserialize` or `JsonSchema` is missing",
+    note = "derive both, by the crates that the sdk brings along:\n\
+            #[derive(Deserialize, JsonSchema)]\n\
+            #[serde(crate = \"forethought_sdk::serde\", deny_unknown_fields)]\n\
+            #[schemars(crate = \"forethought_sdk::schemars\")]"
+)]
+pub trait Config: DeserializeOwned + JsonSchema {}
+
+// Or the compiler would name one of the two, and list the hundreds of types that have it.
+#[diagnostic::do_not_recommend]
+impl<C: DeserializeOwned + JsonSchema> Config for C {}
+
+/// Its JSON Schema.
+pub fn schema<C: Config>() -> Schema {
+    schema_for!(C)
+}
+
+/// Reads it.
+///
+/// # Errors
+/// If `config` does not fit the type.
+pub fn read<C: Config>(config: Value) -> Result<C> {
+    serde_json::from_value(config).map_err(|error| Error::config(error.to_string()))
+}
