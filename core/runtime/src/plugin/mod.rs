@@ -2,3 +2,6 @@
 
 pub mod guard;
 pub mod library;
+mod pipe;
+pub mod process;
+pub mod serve;

@@ -150,7 +150,7 @@ fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
-    /// Reads and writes until the other side closes its end.
+    /// Reads and writes until the other side closes its end, or is no more.
     ///
     /// # Errors
     /// In words, how the other side broke the protocol.
@@ -158,7 +158,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
         let Self { peer, reader, writer, queue } = self;
         tokio::select! {
             outcome = read(&peer, reader) => outcome,
-            Err(error) = write(queue, writer) => Err(format!("writing failed: {error}")),
+            // To close the one stream is to close both. Written to its end, the other may still say something.
+            Err(_) = write(queue, writer) => Ok(()),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::pipe::{self, Connection, Peer};
 
 /// How long a process may take to end once it was told to, or once it closed its output.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long is waited for what may still come from a process that ended, or for the end of one that broke the protocol.
+/// How long is waited for what may still come from a process that ended, or for its end after it did not greet.
 const LAST_MOMENT: Duration = Duration::from_millis(250);
 /// Lines of standard error that are kept for errors.
 const LAST_WORDS: usize = 8;
@@ -99,7 +99,8 @@ impl Process {
         let (Some(output), Some(input), Some(errors)) = pipes else { unreachable!("all three are piped") };
         let words = Arc::<Mutex<VecDeque<String>>>::default();
         let listener = tokio::spawn(listen(self.name.clone(), errors, words.clone()));
-        let running = Running { name: self.name.clone(), child, words, listener };
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let running = Running { name: self.name.clone(), child, group, words, listener };
         // Set from outside, for between fork and exec nothing is safe. Until it greets, it is nobody's plugin.
         if let Some(mebibytes) = self.memory_mb {
             running.limit_memory(mebibytes)?;
@@ -111,12 +112,16 @@ impl Process {
 /// Runs the pipe, and sees to it that nothing is left of the process.
 async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildStdin>) {
     let Connection { peer, dropped, traffic } = connection;
-    let peer = Arc::downgrade(&peer);
+    let peer = {
+        let held = peer;
+        Arc::downgrade(&held)
+    };
     let mut traffic = Box::pin(traffic.run());
     let broken = tokio::select! {
         outcome = &mut traffic => outcome.err(),
         _ = running.child.wait() => {
-            // What it said last is still in the pipe. A process that it left behind may hold the pipe open.
+            // Nobody holds the pipe open now, and what was said last is still in it.
+            running.kill_group();
             timeout(LAST_MOMENT, &mut traffic).await.ok().and_then(Result::err)
         }
         _ = dropped => {
@@ -125,18 +130,16 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
             return running.kill().await;
         }
     };
-    let patience = if broken.is_some() { LAST_MOMENT } else { GRACE };
-    let status = running.ended(patience).await;
-    let name = &running.name;
-    let what = match (status, broken) {
-        (Some(status), None) => format!("the process of plugin {name} ended: {status}"),
-        (Some(status), Some(broken)) => {
-            format!("the process of plugin {name} ended: {status}, after {broken}")
-        }
-        (None, None) => format!("plugin {name} closed its pipe, and its process was killed"),
-        (None, Some(broken)) => {
+    let name = running.name.clone();
+    let what = match broken {
+        Some(broken) => {
+            running.kill().await;
             format!("plugin {name} broke the protocol, and its process was killed: {broken}")
         }
+        None => match running.ended(GRACE).await {
+            Some(status) => format!("the process of plugin {name} ended: {status}"),
+            None => format!("plugin {name} closed its pipe, and its process was killed"),
+        },
     };
     let error = running.with_last_words(Error::new(Code::Panic, what)).await;
     if let Some(peer) = peer.upgrade() {
@@ -148,6 +151,9 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
 struct Running {
     name: String,
     child: tokio::process::Child,
+    /// Its number, which is also that of its group; `None` once the group was killed. The number of a process that has
+    /// ended may become another's, but not before all others were used: the group is killed long before.
+    group: Option<Pid>,
     /// The last lines of its standard error.
     words: Arc<Mutex<VecDeque<String>>>,
     listener: JoinHandle<()>,
@@ -158,17 +164,12 @@ impl Running {
     fn limit_memory(&self, mebibytes: u64) -> Result<()> {
         use rustix::process::{Resource, Rlimit, prlimit};
         let bytes = Some(mebibytes.saturating_mul(1 << 20));
-        prlimit(self.id(), Resource::As, Rlimit { current: bytes, maximum: bytes })?;
+        prlimit(self.group, Resource::As, Rlimit { current: bytes, maximum: bytes })?;
         Ok(())
     }
     #[cfg(not(target_os = "linux"))]
     fn limit_memory(&self, _: u64) -> Result<()> {
         Err(Error::config("`memory_mb` needs Linux; leave it out"))
-    }
-
-    /// Its number, which is also that of its group, until its end was noticed: after that, it may be another's.
-    fn id(&self) -> Option<Pid> {
-        self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
     }
 
     /// How it ended, if it did so by itself within `patience`; after that, it is killed.
@@ -183,9 +184,9 @@ impl Running {
         let _ = self.child.wait().await;
     }
 
-    fn kill_group(&self) {
-        if let Some(id) = self.id() {
-            let _ = kill_process_group(id, Signal::KILL);
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 

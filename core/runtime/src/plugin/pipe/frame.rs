@@ -131,7 +131,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// The next frame, of at most `limit` bytes; `None` where the pipe ends between two.
+    /// The next frame, of at most `limit` bytes; `None` where the pipe ends, be it in the middle of a frame.
     ///
     /// # Errors
     /// In words, what is wrong with what came.
@@ -140,14 +140,9 @@ impl Incoming {
         limit: usize,
     ) -> Result<Option<Self>, String> {
         let prefix = read_up_to(reader, 8).await?;
-        let [a, b, c, d, e, f, g, h] = *prefix else {
-            return match prefix.is_empty() {
-                true => Ok(None),
-                false => Err(cut_off()),
-            };
-        };
-        let [json, blobs] = [[a, b, c, d], [e, f, g, h]].map(|length| u32::from_le_bytes(length) as usize);
-        if json.saturating_add(blobs) > limit {
+        let [a, b, c, d, e, f, g, h] = *prefix else { return Ok(None) };
+        let [length, beside] = [[a, b, c, d], [e, f, g, h]].map(|length| u32::from_le_bytes(length) as usize);
+        if length.saturating_add(beside) > limit {
             if prefix.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
                 return Err(format!(
                     "text where a frame should be, starting {:?}: standard output is for frames, print to standard \
@@ -155,11 +150,12 @@ impl Incoming {
                     String::from_utf8_lossy(&prefix)
                 ));
             }
-            return Err(format!("a frame of {json} + {blobs} bytes; the most is {limit}"));
+            return Err(format!("a frame of {length} + {beside} bytes; the most is {limit}"));
         }
-        let json = read_up_to(reader, json).await.and_then(|bytes| whole(bytes, json))?;
-        let blobs = read_up_to(reader, blobs).await.and_then(|bytes| whole(bytes, blobs))?;
-        Ok(Some(Self { json, blobs }))
+        let json = read_up_to(reader, length).await?;
+        let blobs = read_up_to(reader, beside).await?;
+        let whole = json.len() == length && blobs.len() == beside;
+        Ok(whole.then_some(Self { json, blobs }))
     }
 
     /// What it says.
@@ -199,14 +195,6 @@ impl Incoming {
             left => Err(format!("{left} bytes after the last blob")),
         }
     }
-}
-
-fn cut_off() -> String {
-    "a frame that was cut off".into()
-}
-
-fn whole(bytes: Bytes, length: usize) -> Result<Bytes, String> {
-    if bytes.len() == length { Ok(bytes) } else { Err(cut_off()) }
 }
 
 /// `length` bytes, or as many as there are until the end. Memory is taken as they arrive.

@@ -606,10 +606,6 @@ async fn what_breaks_the_protocol_ends_it_and_says_how() {
         ),
         (b"Training epoch 1 of 9".to_vec(), "text where a frame should be, starting \"Training\""),
         (vec![0xff; 8], "a frame of 4294967295 + 4294967295 bytes"),
-        (vec![0; 3], "cut off"),
-        (bytes_of("{}", b"")[..9].to_vec(), "cut off"),
-        // The length alone costs nothing.
-        ([&(MAX_FRAME as u32).to_le_bytes(), &[0; 4][..], b"{"].concat(), "cut off"),
     ] {
         let (mut hand, _peer, run) = Hand::meets().await;
         hand.0.1.write_all(&bytes).await.unwrap();
@@ -647,6 +643,7 @@ fn traffic() -> Vec<u8> {
         ),
         bytes_of(r#"{"cancel": {"id": 2}}"#, b""),
         bytes_of(r#"{"log": {"level": "debug", "target": "t", "message": "m"}}"#, b""),
+        // The last one is too much: nobody called.
         bytes_of(r#"{"return": {"id": 3, "status": 1, "body": {"code": "other", "message": "m"}}}"#, b""),
     ]
     .concat()
@@ -670,14 +667,19 @@ fn survives(bytes: &[u8]) -> Result<(), String> {
 
 proptest! {
     #[test]
-    fn random_bytes_end_a_pipe_in_words(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
-        prop_assert!(survives(&bytes).is_err());
+    fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+        let frame = bytes.first_chunk::<8>().map(|lengths| {
+            let (lengths, _) = lengths.as_chunks::<4>();
+            8 + lengths.iter().map(|length| u32::from_le_bytes(*length) as usize).sum::<usize>()
+        });
+        // What is shorter than the frame that it is taken for is a pipe that ended.
+        let taken = frame.is_none_or(|frame| (bytes.len() + 1..=MAX_FRAME + 8).contains(&frame));
+        prop_assert_eq!(survives(&bytes).is_ok(), taken);
     }
 
     #[test]
-    fn truncated_frames_end_a_pipe_in_words(length in 0..traffic().len()) {
-        let outcome = survives(&traffic()[..length]);
-        prop_assert!(outcome.is_ok() || outcome.unwrap_err().contains("cut off"));
+    fn a_pipe_may_end_in_the_middle_of_a_frame(length in 0..traffic().len()) {
+        prop_assert_eq!(survives(&traffic()[..length]), Ok(()));
     }
 
     #[test]
