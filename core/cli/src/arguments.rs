@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Log more; repeat for still more. RUST_LOG, if set, decides instead.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// Load a plugin besides those of the configuration: a library, a folder of libraries, or a name. May be repeated.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) plugin: Vec<String>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -31,7 +34,10 @@ failed; 2 bad usage or configuration; 3 budget reached; 4 provider refused or un
 
 const AFTER: &str = "\
 Configuration, lowest first: defaults, preset, ~/.config/forethought/config.toml, ./forethought.toml, the file on the \
-command line, FORETHOUGHT__SECTION__NAME__KEY, --set section.name.key=value.";
+command line, FORETHOUGHT__SECTION__NAME__KEY, --set section.name.key=value.
+
+Plugins are named by [plugins] load = [...] or --plugin; names are looked for in the folders of [plugins] search, \
+FORETHOUGHT_PLUGIN_PATH and ~/.local/share/forethought/plugins.";
 
 /// Which configuration.
 #[derive(Debug, Clone, Default, Args)]

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Budget = 3,
     /// A provider refused or could not be reached.
     Provider = 4,
+    /// A plugin was refused, or broke the contract.
+    Plugin = 5,
     /// Interrupted; the state is saved.
     Interrupted = 130,
 }
@@ -47,6 +49,7 @@ pub(crate) fn explain(error: &Error) -> Exit {
         Code::Config | Code::Input | Code::NotFound => Exit::Usage,
         Code::Budget => Exit::Budget,
         Code::Provider => Exit::Provider,
+        Code::Plugin => Exit::Plugin,
         Code::Cancelled => Exit::Interrupted,
         _ => Exit::Failed,
     }

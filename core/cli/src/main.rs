@@ -1,83 +1,13 @@
-//! The program `forethought`.
-//!
-//! It may depend on everything in this workspace; nothing depends on it. What it does itself is reading the command
-//! line and showing results: standard output is for data, standard error for people.
-//!
-//! # Reading order
-//! [`arguments`] (what can be typed), [`commands`] (one file a command), [`session`] (what commands share),
-//! [`progress`] and [`table`] (what people see), [`exit`] (what callers see).
-
-mod arguments;
-mod commands;
-mod exit;
-mod progress;
-mod session;
-mod table;
+//! The program `forethought` with all that ships with it. May depend on every plugin and environment.
 
 // Each registers its components when it is linked, and is linked only if it is named.
-use forethought_encoder_bert as _;
-use forethought_encoder_hash as _;
-use forethought_llm_simulated as _;
-use forethought_planners as _;
-use forethought_value_goal_q as _;
-use forethought_value_judge as _;
-use forethought_webshop as _;
-
-use clap::Parser as _;
-use forethought_runtime::cancel::Cancel;
-use tracing_subscriber::EnvFilter;
-
-use crate::{arguments::Arguments, exit::Exit, progress::Reporter, session::Session};
+#[cfg(feature = "builtin")]
+use {
+    forethought_encoder_bert as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
+    forethought_planners as _, forethought_value_goal_q as _, forethought_value_judge as _,
+    forethought_webshop as _,
+};
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
-    let reporter = Reporter::new(arguments.quiet);
-    log(arguments.verbose, &reporter);
-    let session = Session { json: arguments.json, reporter, cancel: Cancel::new() };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit::explain(&error.into()).into(),
-    };
-    let exit = runtime.block_on(async {
-        tokio::spawn(listen(session.clone()));
-        commands::execute(&session, arguments.command).await
-    });
-    // Work that nobody waits for any more (a download, say) must not keep the program.
-    runtime.shutdown_background();
-    session.reporter.clear();
-    exit.unwrap_or_else(|error| exit::explain(&error)).into()
-}
-
-/// Logs go to standard error, between progress bars.
-fn log(verbose: u8, reporter: &Reporter) {
-    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
-    let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let reporter = reporter.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .without_time()
-        .with_writer(move || reporter.writer())
-        .init();
-}
-
-/// The first interruption lets what is under way be finished and saved; the second does not.
-async fn listen(session: Session) {
-    interruption().await;
-    session.reporter.say("interrupted; saving what is under way (once more to stop at once)");
-    session.cancel.cancel();
-    interruption().await;
-    std::process::exit(Exit::Interrupted as i32);
-}
-
-async fn interruption() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
+    forethought::main()
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use forethought_api::{Error, Result, error::Code};
 use forethought_runtime::{
     cancel::Cancel,
-    config::{Config, Sources},
+    config::{Draft, Sources},
     host::RuntimeHost,
+    plugin::{Plugins, Request},
     registry::Registry,
 };
 use serde::Serialize;
@@ -22,19 +23,65 @@ pub(crate) struct Session {
     pub(crate) reporter: Reporter,
     /// Raised by Ctrl-C.
     pub(crate) cancel: Cancel,
+    /// What `--plugin` names.
+    pub(crate) plugin: Vec<String>,
+    /// The plugins that are open.
+    pub(crate) plugins: Arc<Plugins>,
 }
 
 impl Session {
     /// The configured components. `settings` lie above everything else, as `--set` does.
-    pub(crate) fn host(&self, arguments: &ConfigArguments, settings: &[String]) -> Result<RuntimeHost> {
-        let mut sources = sources(arguments)?;
+    pub(crate) async fn host(&self, arguments: &ConfigArguments, settings: &[String]) -> Result<RuntimeHost> {
+        let mut sources = self.sources(arguments)?;
         sources.set.extend_from_slice(settings);
-        host_of(&sources)
+        self.host_of(&sources).await
+    }
+
+    /// The components that these sources configure.
+    pub(crate) async fn host_of(&self, sources: &Sources) -> Result<RuntimeHost> {
+        let draft = Draft::read(sources)?;
+        let registry = self.plugins.registry(draft.plugins()).await?;
+        let config = draft.check(&registry)?;
+        Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
 
     /// Components without any configuration, for commands that need none: a broken file must not stop these.
-    pub(crate) fn bare_host(&self) -> Result<RuntimeHost> {
-        host_of(&Sources::new("/nowhere"))
+    pub(crate) async fn bare_host(&self) -> Result<RuntimeHost> {
+        let registry = self.registry().await?;
+        let config = Draft::read(&Sources::new("/nowhere"))?.check(&registry)?;
+        Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
+    }
+
+    /// Every component that can be named here.
+    pub(crate) async fn registry(&self) -> Result<Registry> {
+        self.plugins.registry(&self.wanted()?).await
+    }
+
+    /// The plugins that are named here: by the files that always count, if these can be read, and by `--plugin`.
+    pub(crate) fn wanted(&self) -> Result<Request> {
+        let sources = self.sources(&ConfigArguments::default())?;
+        Ok(match Draft::read(&sources) {
+            Ok(draft) => draft.plugins().clone(),
+            Err(error) => {
+                self.reporter
+                    .say(format!("the configuration here names no plugins, for it is broken: {error}"));
+                Request::typed(&sources)
+            }
+        })
+    }
+
+    /// Where a command looks for its configuration.
+    pub(crate) fn sources(&self, arguments: &ConfigArguments) -> Result<Sources> {
+        let mut sources = Sources::of_process()?;
+        if let Some(name) = &arguments.config {
+            sources = sources.named(name)?;
+        }
+        if let Some(preset) = &arguments.preset {
+            sources.preset = Some(preset.clone());
+        }
+        sources.set = arguments.set.clone();
+        sources.plugins = self.plugin.clone();
+        Ok(sources)
     }
 
     /// Work that knows nothing of interruptions, given up on the first.
@@ -49,26 +96,6 @@ impl Session {
     pub(crate) fn show(&self, data: &impl Serialize, words: impl FnOnce() -> String) -> Result<()> {
         if self.json { print(&format!("{}\n", serde_json::to_string_pretty(data)?)) } else { print(&words()) }
     }
-}
-
-/// The components that these sources configure.
-pub(crate) fn host_of(sources: &Sources) -> Result<RuntimeHost> {
-    let registry = Registry::linked()?;
-    let config = Config::load(sources, &registry)?;
-    Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
-}
-
-/// Where a command looks for its configuration.
-pub(crate) fn sources(arguments: &ConfigArguments) -> Result<Sources> {
-    let mut sources = Sources::of_process()?;
-    if let Some(name) = &arguments.config {
-        sources = sources.named(name)?;
-    }
-    if let Some(preset) = &arguments.preset {
-        sources.preset = Some(preset.clone());
-    }
-    sources.set = arguments.set.clone();
-    Ok(sources)
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is no error.

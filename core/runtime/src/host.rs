@@ -253,9 +253,9 @@ impl RuntimeHost {
     }
 
     async fn create(&self, section: &[String], kind: &str, config: Map<String, Value>) -> Result<Component> {
-        let registration = self.shared.registry.find(&section[0], kind)?;
+        let entry = self.shared.registry.find(&section[0], kind)?;
         let host = Arc::new(self.owned_by(section));
-        let built = (registration.create)(Value::Object(config), host).await;
+        let built = (entry.create)(Value::Object(config), host).await;
         built.map_err(|error| {
             let document = self.shared.config.document();
             let key = [section, &["kind".to_string()]].concat();

@@ -342,6 +342,8 @@ fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
     let mut config: toml::Table = toml::from_str(config).map_err(|error| {
         Error::config(error.to_string()).context("the resolved configuration is not TOML")
     })?;
+    // Nor does it matter where components come from.
+    config.remove("plugins");
     if let Some(toml::Value::Table(run)) = config.get_mut("run") {
         PACE.iter().for_each(|key| {
             run.remove(*key);

@@ -56,7 +56,7 @@ pub(crate) struct Written {
 
 impl Collect {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.arguments.config, &self.arguments.settings())?;
+        let host = session.host(&self.arguments.config, &self.arguments.settings()).await?;
         let options = options(session, &self.arguments, self.planner);
         if self.arguments.dry_run {
             return dry_run(session, &host, &[RunOptions { collect: true, ..options }]).await;

@@ -45,15 +45,15 @@ struct Check {
 impl Config {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         match self.command {
-            Command::Show(show) => show.execute(session),
+            Command::Show(show) => show.execute(session).await,
             Command::Check(check) => check.execute(session).await,
         }
     }
 }
 
 impl Show {
-    fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, &[])?;
+    async fn execute(self, session: &Session) -> Result<Exit> {
+        let host = session.host(&self.config, &[]).await?;
         let document = host.config().document();
         if !self.origin {
             let toml = host.config().to_toml()?;
@@ -77,7 +77,7 @@ impl Show {
 
 impl Check {
     async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, &[])?;
+        let host = session.host(&self.config, &[]).await?;
         let environment = match host.config().environment.is_some() {
             true => {
                 let spec = host.environment().await?.spec().await?;

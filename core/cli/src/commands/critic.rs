@@ -10,11 +10,7 @@ use forethought_runtime::{
     trajectories,
 };
 
-use crate::{
-    arguments::ConfigArguments,
-    exit::Exit,
-    session::{Session, host_of, sources},
-};
+use crate::{arguments::ConfigArguments, exit::Exit, session::Session};
 
 /// Judge critics.
 #[derive(Debug, Args)]
@@ -56,9 +52,9 @@ struct Eval {
 impl Critic {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let Command::Eval(eval) = self.command;
-        let mut sources = sources(&eval.config)?;
+        let mut sources = session.sources(&eval.config)?;
         let name = &eval.encoder;
-        if !configures_encoder(&sources, name)? {
+        if !configures_encoder(session, &sources, name).await? {
             // Below what was typed, for that may say more of it.
             sources.set.insert(0, format!("encoder.{name:?}.kind={name:?}"));
         }
@@ -67,7 +63,7 @@ impl Critic {
             format!("value.evaluated.model={:?}", local(&eval.model)?),
             format!("value.evaluated.encoder={name:?}"),
         ]);
-        let host = host_of(&sources)?;
+        let host = session.host_of(&sources).await?;
         let data = trajectories::read(&eval.data)?;
         let critic = host.value("evaluated".into()).await?;
         let encoder = host.encoder(eval.encoder.clone()).await?;
@@ -80,10 +76,10 @@ impl Critic {
 }
 
 /// Whether the configuration, without what was typed about this encoder, knows it by name.
-fn configures_encoder(sources: &Sources, name: &str) -> Result<bool> {
+async fn configures_encoder(session: &Session, sources: &Sources, name: &str) -> Result<bool> {
     let mut without = sources.clone();
     without.set.retain(|setting| !setting.starts_with(&format!("encoder.{name}.")));
-    Ok(host_of(&without)?.config().encoder.contains_key(name))
+    Ok(session.host_of(&without).await?.config().encoder.contains_key(name))
 }
 
 fn local(model: &str) -> Result<&str> {

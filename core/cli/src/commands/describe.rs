@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_runtime::registry::{ComponentInfo, Registry, default_of};
+use forethought_runtime::registry::{Entry, default_of};
 
 use crate::{exit::Exit, session::Session, table::list};
 
@@ -17,21 +17,22 @@ pub(crate) struct Describe {
 }
 
 impl Describe {
-    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let (word, kind) = self.component.split_once('.').ok_or_else(|| {
             Error::config(format!(
                 "`{}` is not written <interface>.<kind>, as in planner.pnlc",
                 self.component
             ))
         })?;
-        let component = Registry::linked()?.describe(word, kind)?;
-        session.show(&component, || words(&component))?;
+        let registry = session.registry().await?;
+        let component = registry.find(word, kind)?;
+        session.show(component, || words(component))?;
         Ok(Exit::Done)
     }
 }
 
-fn words(component: &ComponentInfo) -> String {
-    let ComponentInfo { interface, word, kind, summary, package, version, requirements, schema } = component;
+fn words(component: &Entry) -> String {
+    let Entry { interface, word, kind, summary, requirements, schema, .. } = component;
     let properties = schema["properties"].as_object().into_iter().flatten();
     let rows: Vec<_> = properties
         .map(|(key, schema)| {
@@ -47,5 +48,5 @@ fn words(component: &ComponentInfo) -> String {
         true => "It has no keys of its own.\n".into(),
         false => list(["key", "default", "meaning"], &rows),
     };
-    format!("{word}.{kind}: {summary}\n{interface}, from {package} {version}\n\n{keys}")
+    format!("{word}.{kind}: {summary}\n{interface}, from {}\n\n{keys}", component.source())
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use clap::Args;
 use forethought_api::Result;
 use forethought_runtime::{
-    config::{Config, Sources},
-    registry::Registry,
+    config::Draft,
+    plugin::{Request, survey},
+    registry::Origin,
 };
 use serde::Serialize;
 
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::list};
 
 /// Look for what could be in the way on this machine.
 ///
@@ -35,22 +36,24 @@ enum State {
 }
 
 impl Doctor {
-    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let mut findings = Vec::new();
         let mut find = |about, state, detail: String| findings.push(Finding { about, state, detail });
-        let registry = Registry::linked();
+        let registry = session.registry().await;
         match &registry {
             Ok(registry) => {
-                find(
-                    "components",
-                    State::Good,
-                    format!("{} linked; `list` shows them", registry.list().len()),
-                );
+                let linked = registry.list().filter(|entry| entry.origin == Origin::Linked).count();
+                let brought = registry.list().count() - linked;
+                let detail = format!("{linked} linked, {brought} of plugins; `list` shows them");
+                find("components", State::Good, detail);
             }
             Err(error) => find("components", State::Mend, error.to_string()),
         }
+        let (state, detail) = plugins(&session.wanted()?);
+        find("plugins", state, detail);
         if let Ok(registry) = &registry {
-            match Config::load(&Sources::of_process()?, registry) {
+            let sources = session.sources(&ConfigArguments::default())?;
+            match Draft::read(&sources).and_then(|draft| draft.check(registry)) {
                 Ok(config) => {
                     find("configuration", State::Good, "what lies here and at home can be read".into());
                     let (state, detail) = runs(&config.run.out);
@@ -84,6 +87,28 @@ impl Doctor {
         session.show(&findings, || list(["about", "state", "detail"], &rows))?;
         let mend = findings.iter().any(|finding| finding.state == State::Mend);
         Ok(if mend { Exit::Failed } else { Exit::Done })
+    }
+}
+
+/// What is configured and what lies in the search folders, by a look from outside.
+fn plugins(request: &Request) -> (State, String) {
+    let found = match survey(request) {
+        Ok(found) => found,
+        Err(error) => return (State::Mend, error.to_string()),
+    };
+    let configured = found.iter().filter(|one| one.wanted).count();
+    let good = format!(
+        "{configured} configured, {} in search folders; `plugin list` shows them",
+        found.len() - configured
+    );
+    // What nobody loads does no harm.
+    let refused = |wanted| {
+        found.iter().filter(move |one| one.wanted == wanted).find_map(|one| one.verdict.as_ref().err())
+    };
+    match (refused(true), refused(false)) {
+        (Some(error), _) => (State::Mend, error.to_string()),
+        (None, Some(error)) => (State::Note, format!("{good}; {error}")),
+        (None, None) => (State::Good, good),
     }
 }
 

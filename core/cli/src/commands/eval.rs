@@ -30,7 +30,7 @@ pub(crate) struct Eval {
 
 impl Eval {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.arguments.config, &self.arguments.settings())?;
+        let host = session.host(&self.arguments.config, &self.arguments.settings()).await?;
         let planners = match self.planner.is_empty() {
             true => vec![None],
             false => self.planner.into_iter().map(Some).collect(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result, registry::INTERFACES};
-use forethought_runtime::registry::{Registry, nearest};
+use forethought_runtime::registry::nearest;
 
 use crate::{exit::Exit, session::Session, table::list};
 
@@ -17,8 +17,9 @@ pub(crate) struct List {
 }
 
 impl List {
-    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
-        let mut components = Registry::linked()?.list();
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let registry = session.registry().await?;
+        let mut components: Vec<_> = registry.list().collect();
         if let Some(interface) = &self.interface {
             let words = || INTERFACES.iter().map(|(_, word)| *word);
             if !words().any(|word| word == interface) {
@@ -34,10 +35,12 @@ impl List {
             .iter()
             .map(|component| {
                 let package = format!("{} {}", component.package, component.version);
-                [format!("{}.{}", component.word, component.kind), component.summary.into(), package]
+                let (name, origin) =
+                    (format!("{}.{}", component.word, component.kind), component.origin.to_string());
+                [name, component.summary.clone(), package, origin]
             })
             .collect();
-        session.show(&components, || list(["component", "summary", "package"], &rows))?;
+        session.show(&components, || list(["component", "summary", "package", "origin"], &rows))?;
         Ok(Exit::Done)
     }
 }

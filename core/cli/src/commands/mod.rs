@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod import;
 mod list;
+mod plugin;
 mod quickstart;
 mod report;
 mod run;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Schema(schema::Schema),
     /// Show or check a configuration.
     Config(config::Config),
+    /// Make, look at, check and keep plugins.
+    Plugin(plugin::Plugin),
     /// Look for what could be in the way on this machine.
     Doctor(doctor::Doctor),
     /// Print completions for a shell.
@@ -72,11 +75,12 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
         Command::Verify(command) => command.execute(session).await,
-        Command::List(command) => command.execute(session),
-        Command::Describe(command) => command.execute(session),
-        Command::Schema(command) => command.execute(session),
+        Command::List(command) => command.execute(session).await,
+        Command::Describe(command) => command.execute(session).await,
+        Command::Schema(command) => command.execute(session).await,
         Command::Config(command) => command.execute(session).await,
-        Command::Doctor(command) => command.execute(session),
+        Command::Plugin(command) => command.execute(session).await,
+        Command::Doctor(command) => command.execute(session).await,
         Command::Completions(command) => command.execute(session),
     }
 }

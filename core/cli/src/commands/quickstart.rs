@@ -65,7 +65,7 @@ impl Quickstart {
     pub(crate) async fn execute(mut self, session: &Session) -> Result<Exit> {
         self.config.config.get_or_insert_with(|| "quickstart".into());
         let seed = self.seed.map(|seed| format!("seed={seed}"));
-        let base = session.host(&self.config, seed.as_slice())?;
+        let base = session.host(&self.config, seed.as_slice()).await?;
         let seed = base.config().seed;
         // The first tasks are kept for the evaluation, and what is learned comes from the others.
         let tasks = base.environment().await?.spec().await?.tasks.unwrap_or(2 * self.episodes);
@@ -85,20 +85,18 @@ impl Quickstart {
         session.reporter.say(format!("everything goes to {}", folder.display()));
 
         // The folder is ours alone: runs in it are continued, never mixed with others.
-        let host = |first_task: u64, episodes: u64, repeats: u64| {
+        let host = async |first_task: u64, episodes: u64, repeats: u64| {
             let path = |name: &str| toml_string(&folder.join(name));
-            session.host(
-                &self.config,
-                &[
-                    format!("seed={seed}"),
-                    format!("run.out={}", path("runs")),
-                    format!("run.first_task={first_task}"),
-                    format!("run.episodes={episodes}"),
-                    format!("run.repeats={repeats}"),
-                    format!("value.critic.model={}", path("critic")),
-                    format!("value.shuffled.model={}", path("critic-shuffled")),
-                ],
-            )
+            let settings = [
+                format!("seed={seed}"),
+                format!("run.out={}", path("runs")),
+                format!("run.first_task={first_task}"),
+                format!("run.episodes={episodes}"),
+                format!("run.repeats={repeats}"),
+                format!("value.critic.model={}", path("critic")),
+                format!("value.shuffled.model={}", path("critic-shuffled")),
+            ];
+            session.host(&self.config, &settings).await
         };
         let options = |planner: &str| RunOptions {
             planner: Some(planner.into()),
@@ -107,7 +105,7 @@ impl Quickstart {
             ..RunOptions::default()
         };
 
-        let collecting = host(self.episodes, others, self.collect)?;
+        let collecting = host(self.episodes, others, self.collect).await?;
         let (outcome, _) = collect(session, &collecting, options("react"), &folder.join("data")).await?;
         if outcome.status != RunStatus::Finished {
             return Ok(outcome.status.into());
@@ -123,7 +121,7 @@ impl Quickstart {
         let (critic, shuffled) =
             tokio::try_join!(training("critic", false), training("critic-shuffled", true))?;
 
-        let evaluating = host(0, self.episodes, 1)?;
+        let evaluating = host(0, self.episodes, 1).await?;
         let (outcomes, exit) = eval(session, &evaluating, &PLANNERS.map(options)).await?;
         if outcomes.len() < PLANNERS.len() {
             return Ok(exit);

@@ -45,7 +45,7 @@ struct Document<'a> {
 
 impl Run {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.arguments.config, &self.arguments.settings())?;
+        let host = session.host(&self.arguments.config, &self.arguments.settings()).await?;
         let options = options(session, &self.arguments, self.planner);
         if self.arguments.dry_run {
             return dry_run(session, &host, &[options]).await;

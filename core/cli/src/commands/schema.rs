@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::Result;
-use forethought_runtime::{config, registry::Registry};
+use forethought_runtime::config;
 
 use crate::{
     exit::Exit,
@@ -19,8 +19,8 @@ use crate::{
 pub(crate) struct Schema {}
 
 impl Schema {
-    pub(crate) fn execute(self, _: &Session) -> Result<Exit> {
-        let schema = config::schema(&Registry::linked()?);
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let schema = config::schema(&session.registry().await?);
         print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
         Ok(Exit::Done)
     }

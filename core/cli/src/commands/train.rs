@@ -39,7 +39,7 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, &[])?;
+        let host = session.host(&self.config, &[]).await?;
         let trainer = only_trainer(&host, self.trainer)?;
         let fit = Fit {
             trajectories: trajectories::read(&self.data)?,

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::origin::KeyPath;
+use super::{origin::KeyPath, plugins::is_name};
 use crate::registry::suggestion;
 
 /// Something wrong with a document.
@@ -66,7 +66,8 @@ impl<'a> Checker<'a> {
                 if (text.chars().count() as u64) < least {
                     found.problem(path, format!("the text must have at least {least} characters"));
                 }
-                if schema.get("format").is_some_and(|format| format == "path") {
+                let path_of = |format: &Value| format == "path" || (format == "plugin" && !is_name(text));
+                if schema.get("format").is_some_and(path_of) {
                     found.paths.push(path.clone());
                 }
             }
@@ -286,7 +287,7 @@ fn types(schema: &Map<String, Value>) -> Vec<&str> {
 }
 
 fn expected(types: &[&str], schema: &Map<String, Value>) -> String {
-    let path = schema.get("format").is_some_and(|format| format == "path");
+    let path = schema.get("format").is_some_and(|format| format == "path" || format == "plugin");
     let words = types.iter().filter(|word| **word != "null").map(|word| match *word {
         "boolean" => "true or false",
         "integer" => "a whole number",

@@ -62,9 +62,8 @@ impl Document {
         for section in layers::sections(&self.values) {
             let table = self.get(&section).and_then(Value::as_object);
             let kind = table.and_then(|table| table.get("kind")).and_then(Value::as_str);
-            let component = kind.and_then(|kind| registry.describe(&section[0], kind).ok());
-            let properties =
-                component.as_ref().and_then(|component| component.schema["properties"].as_object());
+            let component = kind.and_then(|kind| registry.find(&section[0], kind).ok());
+            let properties = component.and_then(|component| component.schema["properties"].as_object());
             for (key, schema) in properties.into_iter().flatten() {
                 let Some(default) = default_of(schema) else { continue };
                 if table.is_some_and(|table| !table.contains_key(key)) {
@@ -105,11 +104,16 @@ impl Document {
     /// Makes the values at `paths` absolute, each against the folder of the file that names it.
     pub(super) fn resolve_paths(&mut self, paths: &[KeyPath]) {
         for path in paths {
-            let base = self.layer(path).map(|layer| layer.base.clone());
+            let base = self.base(path).map(Path::to_path_buf);
             if let (Some(base), Some(Value::String(value))) = (base, get_mut(&mut self.values, path)) {
                 *value = resolve(&base, value);
             }
         }
+    }
+
+    /// The folder of the file that names the value at `path`.
+    pub(super) fn base(&self, path: &[String]) -> Option<&Path> {
+        self.layer(path).map(|layer| &*layer.base)
     }
 
     fn layer(&self, path: &[String]) -> Option<&Layer> {
@@ -138,7 +142,7 @@ fn get_mut<'a>(values: &'a mut Map<String, Value>, path: &[String]) -> Option<&'
 }
 
 /// `value` against `base`. What is on the hub, absolute or empty stays as it is.
-fn resolve(base: &Path, value: &str) -> String {
+pub(super) fn resolve(base: &Path, value: &str) -> String {
     if value.is_empty() || value.starts_with("hf:") || Path::new(value).is_absolute() {
         return value.into();
     }

@@ -7,6 +7,7 @@ mod check;
 mod document;
 mod layers;
 mod origin;
+mod plugins;
 mod presets;
 mod schema;
 mod sources;
@@ -26,10 +27,12 @@ pub use self::{
     check::{Findings, Problem, check},
     document::{Document, Entry},
     origin::{KeyPath, Origin, dotted},
+    plugins::{Isolation, Load, PluginPath, PluginSettings, PluginsConfig},
     presets::{PRESETS, Preset},
     schema::schema,
     sources::Sources,
 };
+use crate::plugin::Request;
 use crate::registry::{Registry, suggestion};
 
 /// A configuration that has been read and checked.
@@ -125,17 +128,48 @@ impl Default for RunConfig {
     }
 }
 
+/// A configuration that has been read and not yet checked: what it may say depends on the plugins that it names.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    document: Document,
+    plugins: Request,
+}
+
+impl Draft {
+    /// Reads the layers and merges them; checks `[plugins]` alone.
+    ///
+    /// # Errors
+    /// If a layer cannot be read, or `[plugins]` says what it may not.
+    pub fn read(sources: &Sources) -> Result<Self> {
+        let mut layers = read(sources)?;
+        layers::forget_replaced_kinds(&mut layers);
+        let mut document = Document::merge(layers)?;
+        document.values.remove("preset");
+        let plugins = plugins::settle(&mut document, sources)?;
+        Ok(Self { document, plugins })
+    }
+
+    /// The plugins that it names.
+    pub fn plugins(&self) -> &Request {
+        &self.plugins
+    }
+
+    /// Checks the whole against what `registry` knows, the components of plugins among it.
+    ///
+    /// # Errors
+    /// Every unknown key, wrong type and missing file at once, each with its place and the way out.
+    pub fn check(self, registry: &Registry) -> Result<Config> {
+        Config::of(self.document, registry)
+    }
+}
+
 impl Config {
     /// Reads the layers, merges them, and checks the whole against what `registry` knows.
     ///
     /// # Errors
     /// Every unknown key, wrong type and missing file at once, each with its place and the way out.
     pub fn load(sources: &Sources, registry: &Registry) -> Result<Self> {
-        let mut layers = read(sources)?;
-        layers::forget_replaced_kinds(&mut layers);
-        let mut document = Document::merge(layers)?;
-        document.values.remove("preset");
-        Self::of(document, registry)
+        Draft::read(sources)?.check(registry)
     }
 
     /// Reads a resolved configuration, as [`Config::to_toml`] wrote it at `path`, and nothing else.
@@ -191,6 +225,14 @@ impl Config {
             Error::config(format!("there is no [{word}.{name}]; {known}"))
         })
     }
+}
+
+/// `--set` arguments as one table.
+///
+/// # Errors
+/// If one is not written `key=value`.
+pub fn settings(arguments: &[String]) -> Result<Map<String, Value>> {
+    Ok(Layer::set(arguments, Path::new("."))?.values)
 }
 
 /// The layers that exist, lowest first.

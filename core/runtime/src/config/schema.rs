@@ -7,7 +7,7 @@ use super::{
     RunConfig,
     layers::{NAMED, SINGLE},
 };
-use crate::registry::{ComponentInfo, Registry};
+use crate::registry::{Entry, Registry};
 
 /// The kind of `[summariser]` where none is given.
 pub(super) const DEFAULT_SUMMARISER: &str = "llm";
@@ -15,9 +15,8 @@ pub(super) const DEFAULT_SUMMARISER: &str = "llm";
 /// The schema of a configuration made of `registry`'s components. Editors check TOML against it as it is typed.
 pub fn schema(registry: &Registry) -> Value {
     let mut definitions = Map::new();
-    let components = registry.list();
     let mut one_of = |word: &str| {
-        let of_word = components.iter().filter(|component| component.word == word);
+        let of_word = registry.list().filter(|component| component.word == word);
         let choices: Vec<Value> = of_word.map(|component| section(component, &mut definitions)).collect();
         if choices.is_empty() { Value::Bool(false) } else { json!({ "oneOf": choices }) }
     };
@@ -57,6 +56,11 @@ pub fn schema(registry: &Registry) -> Value {
         "How many episodes are run, how, and within which limits.",
         inlined("run", schema_for!(RunConfig).to_value(), &mut definitions),
     );
+    describe(
+        "plugins",
+        "What is loaded beside what is linked into the program.",
+        super::plugins::schema(&mut definitions),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Forethought configuration",
@@ -68,7 +72,7 @@ pub fn schema(registry: &Registry) -> Value {
 }
 
 /// A component's own schema with `kind` among its keys.
-fn section(component: &ComponentInfo, definitions: &mut Map<String, Value>) -> Value {
+fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
     let name = format!("{}.{}", component.word, component.kind);
     let mut schema = inlined(&name, component.schema.clone(), definitions);
     let kind = json!({ "const": component.kind, "description": component.summary });
@@ -92,15 +96,18 @@ fn add_kind(schema: &mut Value, kind: &Value, optional: bool) {
     if optional {
         kind["default"] = kind["const"].clone();
     }
+    // A plugin may write anything for a schema.
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
-    properties["kind"] = kind;
+    if let Value::Object(properties) = properties {
+        properties.insert("kind".into(), kind);
+    }
     if !optional && let Value::Array(required) = schema.entry("required").or_insert_with(|| json!([])) {
         required.insert(0, "kind".into());
     }
 }
 
 /// `schema` as a part of the whole: its definitions move up, under names of its own.
-fn inlined(name: &str, mut schema: Value, definitions: &mut Map<String, Value>) -> Value {
+pub(super) fn inlined(name: &str, mut schema: Value, definitions: &mut Map<String, Value>) -> Value {
     rename_references(&mut schema, name);
     if let Value::Object(schema) = &mut schema {
         schema.remove("$schema");

@@ -22,6 +22,10 @@ pub struct Sources {
     pub variables: Vec<(String, String)>,
     /// `--set` arguments.
     pub set: Vec<String>,
+    /// `--plugin` arguments: what is loaded beside what `[plugins]` names.
+    pub plugins: Vec<String>,
+    /// Folders in which plugins are looked for by name, after those of `[plugins]`.
+    pub search: Vec<PathBuf>,
     /// The current folder: `forethought.toml` is looked for in it, and what no file says is relative to it.
     pub folder: PathBuf,
 }
@@ -36,6 +40,8 @@ impl Sources {
             file: None,
             variables: Vec::new(),
             set: Vec::new(),
+            plugins: Vec::new(),
+            search: Vec::new(),
             folder: folder.into(),
         }
     }
@@ -47,12 +53,17 @@ impl Sources {
     pub fn of_process() -> Result<Self> {
         let absolute =
             |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+        let home =
+            |xdg: &str, below: &str| absolute(xdg).or_else(|| absolute("HOME").map(|home| home.join(below)));
+        let named = std::env::var_os("FORETHOUGHT_PLUGIN_PATH").unwrap_or_default();
+        let named = std::env::split_paths(&named).filter(|folder| !folder.as_os_str().is_empty());
+        let own = home("XDG_DATA_HOME", ".local/share").map(|home| home.join("forethought/plugins"));
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         Ok(Self {
-            user: home.map(|home| home.join("forethought/config.toml")),
+            user: home("XDG_CONFIG_HOME", ".config").map(|home| home.join("forethought/config.toml")),
+            search: named.chain(own).collect(),
             variables: std::env::vars_os().filter_map(text).collect(),
             ..Self::new(std::env::current_dir()?)
         })

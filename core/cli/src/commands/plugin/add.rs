@@ -1,0 +1,51 @@
+//! `forethought plugin add`.
+
+use clap::Args;
+use forethought_api::{Error, Result};
+use forethought_runtime::plugin::lock::{Lock, Locked};
+
+use super::{alone, library, name};
+use crate::{exit::Exit, session::Session};
+
+/// Look at a library and keep what was found in ./plugins.lock: its hash, its metadata, the schemas of its components.
+///
+/// From then on it is loaded only if its bytes are the same, and it starts faster, for it need not be asked again what
+/// it brings. It is asked once, now, in a process of its own.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  forethought plugin add target/release/libtide_pools.so")]
+pub(crate) struct Add {
+    /// The library, or its name.
+    file: String,
+}
+
+impl Add {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let file = library(session, &self.file)?;
+        let opened = session.plugins.open(&alone(&file)).await?;
+        let plugin = opened.first().ok_or_else(|| Error::other("a library was opened, and is not there"))?;
+        let found = plugin.library().ok_or_else(|| Error::other("a library is none"))?;
+        let locked = Locked {
+            path: file,
+            sha256: found.sha256.clone(),
+            metadata: found.metadata.clone(),
+            description: plugin.description().clone(),
+        };
+        let folder = std::env::current_dir()?;
+        let mut lock = Lock::read(&folder)?;
+        lock.add(locked.clone());
+        let written = lock.write(&folder)?;
+        session.show(&locked, || {
+            let components: Vec<_> = locked.metadata.iter().map(name).collect();
+            format!(
+                "{} {}: {}\nkept in {}; a configuration loads it by\n\n[plugins]\nload = [{:?}]\n",
+                locked.description.package,
+                locked.description.version,
+                components.join(", "),
+                written.display(),
+                locked.path
+            )
+        })?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,80 @@
+//! `forethought plugin list`.
+
+use clap::Args;
+use forethought_api::{Error, Result};
+use forethought_runtime::{plugin::survey, registry::Origin};
+use serde::Serialize;
+
+use super::name;
+use crate::{exit::Exit, session::Session, table::list};
+
+/// List the plugins that the configuration loads, and those that lie in the search folders.
+///
+/// Nothing of them runs. Ends with 5 if one that is to be loaded would be refused.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought plugin list
+  forethought plugin list --plugin ./plugins --json")]
+pub(crate) struct List {}
+
+/// One plugin, as `--json` prints it.
+#[derive(Serialize)]
+struct Listed {
+    origin: Origin,
+    /// Whether the configuration or the command line names it.
+    loaded: bool,
+    package: Option<String>,
+    version: Option<String>,
+    sha256: Option<String>,
+    components: Vec<String>,
+    /// Why it would be refused.
+    refused: Option<Error>,
+}
+
+impl List {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        let mut plugins = Vec::new();
+        for found in survey(&session.wanted()?)? {
+            let (library, refused) = match found.verdict {
+                Ok(library) => (library, None),
+                Err(error) => (None, Some(error)),
+            };
+            let metadata = library.as_ref().map(|library| &*library.metadata).unwrap_or_default();
+            plugins.push(Listed {
+                origin: found.origin,
+                loaded: found.wanted,
+                package: metadata.first().map(|record| record.package.clone()),
+                version: metadata.first().map(|record| record.version.clone()),
+                components: metadata.iter().map(name).collect(),
+                sha256: library.map(|library| library.sha256),
+                refused,
+            });
+        }
+        let rows: Vec<_> = plugins.iter().map(Listed::row).collect();
+        session.show(&plugins, || match rows.is_empty() {
+            true => "no plugins; --plugin FILE or [plugins] load = [...] names some\n".into(),
+            false => list(["plugin", "components", "verdict", "origin"], &rows),
+        })?;
+        let refused = plugins.iter().any(|plugin| plugin.loaded && plugin.refused.is_some());
+        Ok(if refused { Exit::Plugin } else { Exit::Done })
+    }
+}
+
+impl Listed {
+    fn row(&self) -> [String; 4] {
+        let package = match (&self.package, &self.version) {
+            (Some(package), Some(version)) => format!("{package} {version}"),
+            _ => "-".into(),
+        };
+        let components = match self.components.is_empty() {
+            true => "-".into(),
+            false => self.components.join(", "),
+        };
+        let verdict = match (&self.refused, self.loaded) {
+            (Some(error), _) => error.message.clone(),
+            (None, true) => "loaded".into(),
+            (None, false) => "may be loaded".into(),
+        };
+        [package, components, verdict, self.origin.to_string()]
+    }
+}

@@ -1,0 +1,68 @@
+//! `forethought plugin`.
+
+mod add;
+mod inspect;
+mod list;
+mod serve;
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use forethought_api::{Error, Result};
+use forethought_runtime::{
+    config::{PluginPath, PluginSettings},
+    plugin::{Request, Wanted, find, metadata::Metadata},
+    registry::known,
+};
+
+use crate::{exit::Exit, session::Session};
+
+/// Make, look at, check and keep plugins.
+#[derive(Debug, Args)]
+pub(crate) struct Plugin {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Inspect(inspect::Inspect),
+    List(list::List),
+    Add(add::Add),
+    #[command(hide = true)]
+    Serve(serve::Serve),
+}
+
+impl Plugin {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        match self.command {
+            Command::Inspect(command) => command.execute(session),
+            Command::List(command) => command.execute(session),
+            Command::Add(command) => command.execute(session).await,
+            Command::Serve(command) => command.execute().await,
+        }
+    }
+}
+
+/// The one library that was typed: a path, or a name that is looked for where the configuration says.
+fn library(session: &Session, typed: &str) -> Result<std::path::PathBuf> {
+    let search = session.wanted()?.search;
+    let mut files = find::libraries(&PluginPath(typed.into()), &search)?;
+    match (files.pop(), files.is_empty()) {
+        (Some(file), true) => Ok(std::path::absolute(file)?),
+        _ => Err(Error::config(format!("{typed} is a folder of several libraries; name one of them"))),
+    }
+}
+
+/// A request for this library alone, whatever is locked of it or configured.
+fn alone(file: &Path) -> Request {
+    let path = Some(PluginPath(file.to_string_lossy().into_owned()));
+    let settings = PluginSettings { path, ..PluginSettings::default() };
+    Request { wanted: vec![Wanted { place: String::new(), settings }], ..Request::default() }
+}
+
+/// A component as `list` and `describe` call it.
+fn name(record: &Metadata) -> String {
+    let word = known(&record.interface).map_or(&*record.interface, |(_, word)| word);
+    format!("{word}.{}", record.kind)
+}

@@ -1,0 +1,95 @@
+//! The program `forethought`, but for the components that it is linked with: `main.rs` names these.
+//!
+//! It may depend on the runtime and the conformance kit, and on no plugin or environment; nothing depends on it but
+//! programs. What it does itself is reading the command line and showing results: standard output is for data, standard
+//! error for people.
+//!
+//! # Reading order
+//! [`arguments`] (what can be typed), [`commands`] (one file a command), [`session`] (what commands share),
+//! [`progress`] and [`table`] (what people see), [`exit`] (what callers see).
+
+mod arguments;
+mod commands;
+mod exit;
+mod progress;
+mod session;
+mod table;
+
+use clap::Parser as _;
+use forethought_runtime::{
+    cancel::Cancel,
+    plugin::{Launcher, Plugins},
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{arguments::Arguments, exit::Exit, progress::Reporter, session::Session};
+
+/// The whole program: reads the command line, carries it out, and gives the exit code.
+pub fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let reporter = Reporter::new(arguments.quiet);
+    log(arguments.verbose, &reporter);
+    let session = Session {
+        json: arguments.json,
+        reporter,
+        cancel: Cancel::new(),
+        plugin: arguments.plugin,
+        plugins: Plugins::new(launcher(arguments.verbose)).into(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::explain(&error.into()).into(),
+    };
+    let exit = runtime.block_on(async {
+        tokio::spawn(listen(session.clone()));
+        let exit = commands::execute(&session, arguments.command).await;
+        session.plugins.shutdown().await;
+        exit
+    });
+    // Work that nobody waits for any more (a download, say) must not keep the program.
+    runtime.shutdown_background();
+    session.reporter.clear();
+    exit.unwrap_or_else(|error| exit::explain(&error)).into()
+}
+
+/// A process that serves a library is this program again, and logs as much.
+fn launcher(verbose: u8) -> Launcher {
+    let program = std::env::current_exe().unwrap_or_else(|_| "forethought".into());
+    let verbose = (0..verbose).map(|_| "-v".to_string());
+    let serve = ["plugin", "serve"].map(String::from);
+    Launcher { command: [program.to_string_lossy().into()].into_iter().chain(verbose).chain(serve).collect() }
+}
+
+/// Logs go to standard error, between progress bars.
+fn log(verbose: u8, reporter: &Reporter) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let reporter = reporter.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .without_time()
+        .with_writer(move || reporter.writer())
+        .init();
+}
+
+/// The first interruption lets what is under way be finished and saved; the second does not.
+async fn listen(session: Session) {
+    interruption().await;
+    session.reporter.say("interrupted; saving what is under way (once more to stop at once)");
+    session.cancel.cancel();
+    interruption().await;
+    std::process::exit(Exit::Interrupted as i32);
+}
+
+async fn interruption() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `[plugins]`: which plugins a configuration loads, and where they are looked for.
+//!
+//! This section is read before all others, for the schemas of the others come from the plugins.
+
+use std::path::Path;
+
+use forethought_api::{Error, Result, registry::ConfigPath};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    check::check,
+    document::{Document, resolve},
+    origin::KeyPath,
+    schema::inlined,
+    sources::Sources,
+};
+use crate::plugin::{Request, Wanted};
+
+/// `[plugins]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginsConfig {
+    /// Plugins to load: a library, a folder of libraries, a name that is looked for in the search folders, or a table
+    /// that says more.
+    pub load: Vec<Load>,
+    /// Folders in which names are looked for, before those of FORETHOUGHT_PLUGIN_PATH and
+    /// ~/.local/share/forethought/plugins.
+    pub search: Vec<ConfigPath>,
+}
+
+/// One element of `plugins.load`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Load {
+    /// A library, a folder of libraries, or a name.
+    Path(PluginPath),
+    /// The same with more to say, or a command.
+    Settings(PluginSettings),
+}
+
+/// A plugin, and how far it is trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginSettings {
+    /// A library, a folder of libraries, or a name that is looked for in the search folders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PluginPath>,
+    /// Instead of a path: a program and its arguments, which speaks the messages over its standard input and output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Folder in which the command runs; by default that of the file that names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<ConfigPath>,
+    /// The SHA-256 that the library must have, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Where a library runs: in this program, or in a process of its own.
+    pub isolation: Isolation,
+    /// Seconds that a call may take.
+    #[schemars(range(min = 0.001))]
+    pub deadline_s: f64,
+    /// Times that a process that ended is started again.
+    pub restarts: u32,
+    /// Memory that a process may use, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub memory_mb: Option<u64>,
+}
+
+impl Default for PluginSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            command: Vec::new(),
+            folder: None,
+            sha256: None,
+            isolation: Isolation::Library,
+            deadline_s: 600.0,
+            restarts: 3,
+            memory_mb: None,
+        }
+    }
+}
+
+/// Where a library runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// In this program: fast, and what ends it ends the program.
+    #[default]
+    Library,
+    /// In a process of its own, which may crash.
+    Process,
+}
+
+/// A path to a library or a folder of libraries; or a bare name such as `tide-pools`, which is looked for in the
+/// search folders. Relative paths resolve against the file that names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PluginPath(pub String);
+
+impl PluginPath {
+    /// Whether this is a name, not a path.
+    pub fn is_name(&self) -> bool {
+        is_name(&self.0)
+    }
+}
+
+/// Whether `text` is a plugin's name, not the path of a library.
+pub(super) fn is_name(text: &str) -> bool {
+    let library = Path::new(text)
+        .extension()
+        .is_some_and(|ending| ["so", "dylib", "dll"].contains(&&*ending.to_string_lossy()));
+    !library && !text.contains(['/', '\\']) && !text.starts_with('.')
+}
+
+impl JsonSchema for PluginPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PluginPath".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "plugin", "minLength": 1 })
+    }
+}
+
+/// The schema of the section.
+pub(super) fn schema(definitions: &mut Map<String, Value>) -> Value {
+    inlined("plugins", schema_for!(PluginsConfig).to_value(), definitions)
+}
+
+/// Checks the section and makes its paths absolute; what the command line adds joins `load`.
+pub(super) fn settle(document: &mut Document, sources: &Sources) -> Result<Request> {
+    let mut definitions = Map::new();
+    let properties = json!({ "plugins": schema(&mut definitions) });
+    let given = document.values.get("plugins").cloned().unwrap_or_else(|| json!({}));
+    let findings =
+        check(&json!({ "plugins": given }), &json!({ "properties": properties, "$defs": definitions }));
+    if !findings.problems.is_empty() {
+        return Err(Error::config(document.complaint(&findings.problems)));
+    }
+    document.resolve_paths(&findings.paths);
+    let given = document.values.get("plugins").cloned().unwrap_or_else(|| json!({}));
+    let mut config: PluginsConfig = serde_json::from_value(given)?;
+    let typed = Request::typed(sources);
+    let mut wanted = Vec::new();
+    for (index, load) in config.load.iter_mut().enumerate() {
+        let path: KeyPath = vec!["plugins".into(), "load".into(), index.to_string()];
+        if let Load::Settings(settings) = load {
+            let completed = complete(settings, document.base(&path));
+            completed.map_err(|why| Error::config(document.at(&path, why)))?;
+        }
+        wanted.push(Wanted { place: document.at(&path, ""), settings: load.clone().into() });
+    }
+    config.load.extend(typed.wanted.iter().filter_map(|wanted| wanted.settings.path.clone().map(Load::Path)));
+    wanted.extend(typed.wanted);
+    let search = config.search.iter().map(|folder| folder.to_path_buf()).chain(typed.search).collect();
+    if config != PluginsConfig::default() {
+        document.values.insert("plugins".into(), serde_json::to_value(config)?);
+    }
+    Ok(Request { wanted, search, locks: typed.locks })
+}
+
+impl Request {
+    /// What the command line names alone, whatever the files say.
+    pub fn typed(sources: &Sources) -> Self {
+        let wanted = sources.plugins.iter().map(|typed| {
+            let path = if is_name(typed) { typed.clone() } else { resolve(&sources.folder, typed) };
+            let settings = PluginSettings { path: Some(PluginPath(path)), ..PluginSettings::default() };
+            Wanted { place: format!("--plugin {typed}: "), settings }
+        });
+        let beside = sources.file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+        Self {
+            wanted: wanted.collect(),
+            search: sources.search.clone(),
+            locks: beside.into_iter().chain([sources.folder.clone()]).collect(),
+        }
+    }
+}
+
+/// Checks what the schema cannot say, and fills in the folder of a command.
+fn complete(settings: &mut PluginSettings, base: Option<&Path>) -> Result<(), &'static str> {
+    let library = settings.path.is_some();
+    if library == !settings.command.is_empty() {
+        return Err("name either a `path` or a `command`, as in { path = \"./libtide_pools.so\" }");
+    }
+    if library && settings.folder.is_some() {
+        return Err("`folder` belongs to a `command`");
+    }
+    if !library {
+        if settings.sha256.is_some() {
+            return Err("`sha256` belongs to a `path`: what a command runs cannot be pinned");
+        }
+        settings.folder = settings.folder.take().or_else(|| base.map(|base| ConfigPath(base.into())));
+    }
+    Ok(())
+}
+
+impl From<Load> for PluginSettings {
+    fn from(load: Load) -> Self {
+        match load {
+            Load::Path(path) => Self { path: Some(path), ..Self::default() },
+            Load::Settings(settings) => settings,
+        }
+    }
+}

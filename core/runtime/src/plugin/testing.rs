@@ -1,0 +1,51 @@
+//! Libraries for this folder's tests, made without a compiler: an ELF file with nothing but a metadata section.
+
+use forethought_abi::METADATA_MAGIC;
+use object::{Architecture, BinaryFormat, Endianness, SectionKind, write::Object};
+
+use super::{metadata::Metadata, policy::TARGET};
+
+/// A record that nothing is wrong with.
+pub(crate) fn metadata(word: &str, kind: &str) -> Metadata {
+    Metadata {
+        abi_major: 1,
+        abi_minor: 1,
+        package: "tide-pools".into(),
+        version: "0.1.0".into(),
+        interface: format!("forethought.{word}/1"),
+        kind: kind.into(),
+        target: TARGET.into(),
+        panic: "unwind".into(),
+        ..Metadata::default()
+    }
+}
+
+/// That record as it lies in a file.
+pub(crate) fn record(word: &str, kind: &str) -> Vec<u8> {
+    record_of(&metadata(word, kind))
+}
+
+/// A record as it lies in a file.
+pub(crate) fn record_of(metadata: &Metadata) -> Vec<u8> {
+    let json = serde_json::to_vec(metadata).expect("metadata have a form in JSON");
+    [METADATA_MAGIC.as_slice(), &(json.len() as u32).to_le_bytes(), &json].concat()
+}
+
+/// An ELF file whose metadata section holds this; without the section, if it would be empty.
+pub(crate) fn library(section: &[u8]) -> Vec<u8> {
+    library_as(BinaryFormat::Elf, section)
+}
+
+/// The same in another format.
+pub(crate) fn library_as(format: BinaryFormat, section: &[u8]) -> Vec<u8> {
+    let mut file = Object::new(format, Architecture::X86_64, Endianness::Little);
+    if !section.is_empty() {
+        let (segment, name) = match format {
+            BinaryFormat::MachO => ("__DATA", "__fth_meta"),
+            _ => ("", ".fth_meta"),
+        };
+        let id = file.add_section(segment.into(), name.into(), SectionKind::ReadOnlyData);
+        file.append_section_data(id, section, 1);
+    }
+    file.write().expect("an object file can be written")
+}
