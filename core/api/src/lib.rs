@@ -13,7 +13,8 @@
 //! # Rules that hold for every interface
 //! Methods are async, take `&self` and owned arguments, and return [`Result`]: each call can then cross a plugin
 //! boundary or a pipe as one message. Data types are `#[non_exhaustive]` where outsiders construct them rarely, carry
-//! serde defaults, and ignore unknown fields, so either side may be newer. A new method always has a default body.
+//! serde defaults, and ignore unknown fields, so either side may be newer; an enum has a variant for words that it does not
+//! know yet. A new method always has a default body. The messages themselves are checked in, under `tests/wire`.
 
 pub mod encoder;
 pub mod environment;

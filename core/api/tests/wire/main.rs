@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
     error::Code,
+    importer::Importer,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities},
     planner::Requirements,
     registry::INTERFACES,
@@ -127,6 +128,17 @@ fn a_method_that_nobody_knows_is_unimplemented() {
         assert_eq!(error.message, format!("{} has no method `dance`", I::NAME));
     }
     for_every_interface!(ask);
+}
+
+#[test]
+#[cfg(unix)]
+fn arguments_that_have_no_form_in_a_message_are_named() {
+    use std::os::unix::ffi::OsStringExt;
+    let importer = far(Arc::new(Sample) as Arc<dyn Importer>, Codec::Json);
+    let path = std::ffi::OsString::from_vec(vec![b'/', 0xff]);
+    let error = block_on(importer.import(path.into(), Arc::new(Sample))).unwrap_err();
+    assert_eq!(error.message, "the arguments of forethought.importer/1.import cannot be written");
+    assert_eq!(error.chain, ["path contains invalid UTF-8 characters"]);
 }
 
 #[test]

@@ -97,8 +97,8 @@ fn the_ends_of_the_integers_cross() {
 }
 
 #[test]
-fn text_that_is_no_number_is_no_number_in_json() {
-    // JSON has no NaN: it becomes null, and a null is refused where a number belongs, instead of being a number of sorts.
+fn a_float_that_json_cannot_hold_is_refused_where_it_is_read() {
+    // JSON has no NaN: serde_json writes null, and a null where a number belongs is an error with words, no number of sorts.
     let estimate = Estimate { probability: f64::NAN, ..Estimate::default() };
     let error = Message::encode(Codec::Json, &estimate).unwrap().decode::<Estimate>().unwrap_err();
     assert!(error.message.contains("invalid type: null, expected f64"), "{error}");
