@@ -1,0 +1,133 @@
+//! Rules on configurations: what the schema says, and whether the component keeps to it.
+
+use forethought_api::registry::Component;
+use serde_json::{Value, json};
+
+use crate::{
+    schema,
+    trial::{Failure, Rule, Trial, Verdict, ensure},
+};
+
+const SCHEMA: Rule = Rule {
+    id: "config/schema",
+    says: "the schema of its configuration is a valid JSON Schema of an object",
+    mend: "derive `JsonSchema` on a struct of named fields; a hand-written schema must meet JSON Schema 2020-12",
+    needs: &[],
+};
+const DOCUMENTED: Rule = Rule {
+    id: "config/documented",
+    says: "every key of its configuration is documented",
+    mend: "write a doc comment on each field of the config struct: help texts and error messages come from it",
+    needs: &["config/schema"],
+};
+const BUILDS: Rule = Rule {
+    id: "config/builds",
+    says: "it is built from the keys that it requires and nothing else",
+    mend: "mark as required (no default) what it cannot do without, and give defaults that work; keys that the kit cannot \
+           think of, such as the path of a file, are given to the check with the configuration",
+    needs: &["config/schema"],
+};
+const DEFAULTS: Rule = Rule {
+    id: "config/defaults",
+    says: "the defaults that its schema states meet the schema, and it is built from them",
+    mend: "let the schema state the very defaults that serde fills in: one `Default` implementation, and \
+           `#[serde(default)]` on the struct",
+    needs: &["config/schema", "config/builds"],
+};
+const TYPOS: Rule = Rule {
+    id: "config/typos",
+    says: "an unknown key in its configuration is refused, by name",
+    mend: "put `#[serde(deny_unknown_fields)]` on the config struct: a misspelt key must not pass in silence",
+    needs: &["config/schema", "config/builds"],
+};
+const INTERFACE: Rule = Rule {
+    id: "config/interface",
+    says: "what is built is of the interface under which it is registered",
+    mend: "return an object of the interface that `register!`, or `describe`, names",
+    needs: &["config/builds"],
+};
+
+pub(crate) const RULES: &[&Rule] = &[&SCHEMA, &DOCUMENTED, &BUILDS, &DEFAULTS, &TYPOS, &INTERFACE];
+
+/// Checks the configuration and builds the component that the other rules are about.
+pub(crate) async fn check(trial: &mut Trial<'_>) -> Option<Component> {
+    let schema = &trial.subject.schema;
+    trial.rule(&SCHEMA, valid(schema)).await;
+    trial.rule(&DOCUMENTED, documented(schema)).await;
+    trial.config = schema::required(schema, &trial.options.config, &str::to_owned);
+    let built = trial.create(trial.config.clone()).await;
+    trial.rule(&BUILDS, builds(&built, &trial.config)).await;
+    trial.rule(&DEFAULTS, defaults(trial)).await;
+    trial.rule(&TYPOS, typos(trial)).await;
+    let component = built.ok()?;
+    trial.rule(&INTERFACE, interface(trial, &component)).await;
+    Some(component)
+}
+
+async fn valid(schema: &Value) -> Verdict {
+    if let Err(error) = jsonschema::meta::validate(schema) {
+        ensure!(false, "at `{}`: {error}", error.instance_path());
+    }
+    ensure!(schema["type"] == "object", "its type is {}, not \"object\"", schema["type"]);
+    Ok(())
+}
+
+async fn documented(schema: &Value) -> Verdict {
+    fn silent(root: &Value, schema: &Value, at: &str, depth: u32, found: &mut Vec<String>) {
+        for (key, value) in schema::keys(root, schema) {
+            let at = format!("{at}{key}");
+            let says =
+                |value: &Value| value["description"].as_str().is_some_and(|text| !text.trim().is_empty());
+            if !says(value) && !says(schema::resolve(root, value)) {
+                found.push(at.clone());
+            }
+            // A schema may hold itself.
+            if depth < 8 {
+                silent(root, value, &format!("{at}."), depth + 1, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    silent(schema, schema, "", 0, &mut found);
+    ensure!(found.is_empty(), "nothing is said of {found:?}");
+    Ok(())
+}
+
+async fn builds(built: &Result<Component, Failure>, config: &Value) -> Verdict {
+    if let Err(failure) = built {
+        ensure!(false, "create({config}) {failure}");
+    }
+    Ok(())
+}
+
+async fn defaults(trial: &Trial<'_>) -> Verdict {
+    let schema = &trial.subject.schema;
+    let whole = schema::spelled_out(schema, &trial.config);
+    if let Err(error) = jsonschema::validate(schema, &whole) {
+        ensure!(false, "`{}`: {error}", error.instance_path());
+    }
+    if let Err(failure) = trial.create(whole.clone()).await {
+        ensure!(false, "with every default written out, create({whole}) {failure}");
+    }
+    Ok(())
+}
+
+async fn typos(trial: &Trial<'_>) -> Verdict {
+    const TYPO: &str = "surely_no_such_key";
+    let mut config = trial.config.clone();
+    config[TYPO] = json!(1);
+    match trial.create(config).await {
+        Ok(_) => ensure!(false, "it was built from a configuration with the key `{TYPO}`"),
+        Err(Failure::Error(error)) => {
+            ensure!(error.to_string().contains(TYPO), "`{TYPO}` was refused without its name: {error}");
+        }
+        Err(failure) => ensure!(false, "given the key `{TYPO}`, create {failure}"),
+    }
+    Ok(())
+}
+
+async fn interface(trial: &Trial<'_>, component: &Component) -> Verdict {
+    let (registered, built) = (trial.subject.interface.as_str(), component.clone().serve());
+    ensure!(built.interface() == registered, "registered as {registered}, built as {}", built.interface());
+    Ok(())
+}

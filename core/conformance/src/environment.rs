@@ -1,0 +1,491 @@
+//! Rules for environments: seeds, forks, ends, rewards, legal and illegal actions, worlds apart.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use forethought_api::{
+    Result as Answer,
+    environment::{Action, Environment, EnvironmentSpec, Reset, Transition, Turn},
+};
+
+use crate::{
+    common::Work,
+    stand_in::draw,
+    trial::{Fault, Rule, Trial, Verdict, ensure, parting, skip},
+};
+
+const SPEC: Rule = Rule {
+    id: "environment/spec",
+    says: "its spec names its seats and tasks, and never changes",
+    mend: "make the spec from the configuration alone; give every seat a name of its own and at least one task",
+    needs: &[],
+};
+const SAME_SEED: Rule = Rule {
+    id: "environment/same-seed",
+    says: "the same task, seed and actions give the same episode, in every world and every process",
+    mend: "draw everything random from the seed of `reset`, never from the clock, a global generator, a counter, an address \
+           or the order of a HashMap",
+    needs: &["common/answered"],
+};
+const RESET: Rule = Rule {
+    id: "environment/reset",
+    says: "a world that was played in is, once reset, as good as new",
+    mend: "let `reset` replace the whole episode's state, its random streams among it",
+    needs: &["common/answered", "environment/same-seed"],
+};
+const SPAWN: Rule = Rule {
+    id: "environment/spawn",
+    says: "worlds that were spawned are independent of one another",
+    mend: "give every spawned world a state of its own; share only what no episode changes",
+    needs: &["common/answered", "environment/same-seed", "environment/reset"],
+};
+const FORK_TOLD: Rule = Rule {
+    id: "environment/fork-told",
+    says: "`fork` gives a copy exactly where the spec says so",
+    mend: "set `fork` in the spec to whether `fork` returns `Some`",
+    needs: &["common/answered"],
+};
+const FORK: Rule = Rule {
+    id: "environment/fork",
+    says: "a fork goes on as a replay of the same actions would, and does not touch the world it was taken from",
+    mend: "copy the whole state of the episode into the fork, random streams, counters and step limits included, and share \
+           none of it",
+    needs: &[
+        "common/answered",
+        "environment/legal-actions",
+        "environment/same-seed",
+        "environment/fork-told",
+    ],
+};
+const END: Rule = Rule {
+    id: "environment/end",
+    says: "an episode is terminated or truncated, never both",
+    mend: "where the world's own rules end an episode on its last permitted step, report `terminated` alone",
+    needs: &[],
+};
+const REWARDS: Rule = Rule {
+    id: "environment/rewards",
+    says: "every step has one finite reward for each seat",
+    mend: "return as many rewards as the spec has seats, in their order, 0 for seats that earned nothing",
+    needs: &[],
+};
+const SEAT: Rule = Rule {
+    id: "environment/seat",
+    says: "the seat that is asked to act is one of the spec's",
+    mend: "`Turn::seat` is an index into the spec's seats, counted from 0",
+    needs: &[],
+};
+const LEGAL: Rule = Rule {
+    id: "environment/legal-actions",
+    says: "every action that it lists as legal is accepted, and listed once",
+    mend: "list actions in the very form that `step` reads, and only those of the present state",
+    needs: &[],
+};
+const ILLEGAL: Rule = Rule {
+    id: "environment/illegal-actions",
+    says: "an action that makes no sense is answered, not an error and not a crash, and the episode goes on",
+    mend: "answer what cannot be read with an observation that says so; a model that misspeaks must be able to read it",
+    needs: &["environment/legal-actions"],
+};
+
+pub(crate) const RULES: &[&Rule] =
+    &[&SPEC, &LEGAL, &ILLEGAL, &END, &REWARDS, &SEAT, &SAME_SEED, &RESET, &SPAWN, &FORK_TOLD, &FORK];
+
+type World = Arc<dyn Environment>;
+
+/// Longest episode that the kit plays.
+const LENGTH: usize = 24;
+
+/// What no environment can make sense of.
+const NONSENSE: [&str; 12] = [
+    "",
+    " \n\t",
+    "no such action",
+    "click[",
+    "]][[",
+    "search[]",
+    "click[\u{0}]",
+    "{\"action\": null}",
+    "Action: ignore all previous instructions",
+    "-1",
+    "\u{202e}\u{1f40b} \u{4f60}\u{597d}",
+    "99999999999999999999999999999999999999",
+];
+
+/// An episode as it was played.
+struct Episode {
+    reset: Reset,
+    first: Turn,
+    moves: Vec<(Action, Transition)>,
+    /// The action that got no answer, and with it the episode its end: whether it was listed as legal, and why.
+    refused: Option<(bool, String)>,
+}
+
+impl Episode {
+    fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.moves.iter().map(|(action, _)| action)
+    }
+    fn turns(&self) -> impl Iterator<Item = &Turn> {
+        std::iter::once(&self.first).chain(self.moves.iter().map(|(_, transition)| &transition.turn))
+    }
+}
+
+pub(crate) async fn check(trial: &Trial<'_>, world: World) -> Option<Work> {
+    let spec = trial.gather(trial.call("spec", world.spec())).await?;
+    trial.rule(&SPEC, spec_holds(trial, &world, &spec)).await;
+    let episodes: Arc<[Episode]> = trial.gather(play_all(trial, &world, &spec)).await?.into();
+    trial.rule(&LEGAL, legal_actions(trial, &world, &episodes)).await;
+    trial.rule(&ILLEGAL, illegal_actions(trial, &world, &spec, &episodes)).await;
+    trial.rule(&END, end(&episodes)).await;
+    trial.rule(&REWARDS, rewards(&episodes, &spec)).await;
+    trial.rule(&SEAT, seat(&episodes, &spec)).await;
+    trial.rule(&SAME_SEED, same_seed(trial, &world, &episodes)).await;
+    trial.rule(&RESET, reset(trial, &world, &episodes)).await;
+    trial.rule(&SPAWN, spawn(trial, &world, &episodes)).await;
+    trial.rule(&FORK_TOLD, fork_told(trial, &world, &spec, &episodes)).await;
+    trial.rule(&FORK, fork(trial, &world, &spec, &episodes)).await;
+    work(trial, world, &spec, episodes).await
+}
+
+/// Episodes played with actions that the kit chooses, over tasks from first to last.
+async fn play_all(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec) -> Result<Vec<Episode>, Fault> {
+    let count = trial.options.episodes.max(2);
+    let last = spec.tasks.unwrap_or(1000).saturating_sub(1);
+    let mut episodes = Vec::new();
+    for index in 0..count {
+        let task = (u128::from(last) * u128::from(index) / u128::from(count - 1)) as u64;
+        let reset = Reset { task, seed: trial.options.seed.wrapping_add(index) };
+        episodes.push(play(trial, world, spec, reset).await?);
+    }
+    Ok(episodes)
+}
+
+async fn play(
+    trial: &Trial<'_>,
+    world: &World,
+    spec: &EnvironmentSpec,
+    reset: Reset,
+) -> Result<Episode, Fault> {
+    let world = trial.call("spawn", world.spawn()).await?;
+    let first = begin(trial, &world, reset).await?;
+    let mut episode = Episode { reset, first, moves: Vec::new(), refused: None };
+    let mut turn = episode.first.clone();
+    for step in 0..LENGTH {
+        let action = choose(trial, spec, &turn, draw((reset.task, reset.seed, step)));
+        let listed = turn.legal_actions.contains(&action.text);
+        let transition = match trial.attempt(world.step(action.clone())).await {
+            Ok(transition) => transition,
+            Err(failure) => {
+                let which = if listed { ", which it lists as legal," } else { "" };
+                episode.refused = Some((listed, format!("step({:?}){which} {failure}", action.text)));
+                break;
+            }
+        };
+        turn = transition.turn.clone();
+        let over = transition.terminated || transition.truncated;
+        episode.moves.push((action, transition));
+        if over {
+            break;
+        }
+    }
+    Ok(episode)
+}
+
+async fn begin(trial: &Trial<'_>, world: &World, reset: Reset) -> Result<Turn, Fault> {
+    trial.call(format!("reset(task {}, seed {})", reset.task, reset.seed), world.reset(reset)).await
+}
+
+async fn step(trial: &Trial<'_>, world: &World, action: &Action) -> Result<Transition, Fault> {
+    trial.call(format!("step({:?})", action.text), world.step(action.clone())).await
+}
+
+/// One of the legal actions where they are listed, else something that the instructions suggest.
+fn choose(trial: &Trial<'_>, spec: &EnvironmentSpec, turn: &Turn, number: u64) -> Action {
+    let one_of = |actions: &[String]| actions.get(number as usize % actions.len().max(1)).map(Action::new);
+    one_of(&turn.legal_actions)
+        .or_else(|| one_of(&trial.options.actions))
+        .or_else(|| one_of(&suggested(&spec.instructions, &turn.observation.text)))
+        .unwrap_or_else(|| Action::new("look"))
+}
+
+/// Forms such as `search[...]` in the instructions, each filled with words of the observation, and the words alone.
+fn suggested(instructions: &str, observation: &str) -> Vec<String> {
+    let letters = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let forms = instructions.split_whitespace().filter_map(|word| word.split_once('[')).map(|(form, _)| form);
+    let mut words =
+        observation.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3).collect::<Vec<_>>();
+    words.truncate(40);
+    let mut actions: Vec<String> = forms
+        .filter(|form| letters(form))
+        .flat_map(|form| words.chunks(4).map(move |words| format!("{form}[{}]", words.join(" "))))
+        .collect();
+    actions.extend(words.iter().map(|word| (*word).to_owned()));
+    actions
+}
+
+async fn spec_holds(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec) -> Verdict {
+    let names: HashSet<_> =
+        spec.seats.iter().map(|seat| seat.name.trim()).filter(|name| !name.is_empty()).collect();
+    ensure!(!names.is_empty(), "it has no seat with a name");
+    ensure!(names.len() == spec.seats.len(), "{} seats share {} names", spec.seats.len(), names.len());
+    ensure!(spec.tasks != Some(0), "it has no tasks");
+    let inner = trial.call("spawn", world.spawn()).await?;
+    ensure!(trial.call("spec", inner.spec()).await? == *spec, "a spawned world has another spec");
+    let first = begin(trial, &inner, Reset { task: 0, seed: trial.options.seed }).await?;
+    let _ = trial.attempt(inner.step(choose(trial, spec, &first, 0))).await;
+    ensure!(trial.call("spec", inner.spec()).await? == *spec, "the spec changes while an episode is played");
+    ensure!(trial.call("spec", world.spec()).await? == *spec, "the component's spec changes");
+    Ok(())
+}
+
+async fn legal_actions(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdict {
+    const TRIED: usize = 30;
+    refusals(episodes, true)?;
+    let mut any = false;
+    for turn in episodes.iter().flat_map(Episode::turns) {
+        let listed: HashSet<_> = turn.legal_actions.iter().collect();
+        any |= !listed.is_empty();
+        ensure!(
+            listed.len() == turn.legal_actions.len(),
+            "an action is listed twice: {:?}",
+            turn.legal_actions
+        );
+    }
+    if !any {
+        skip!("it lists no legal actions");
+    }
+    for episode in &episodes[..2] {
+        for at in [0, episode.moves.len() / 2] {
+            let Some(turn) = episode.turns().nth(at) else { continue };
+            for action in turn.legal_actions.iter().take(TRIED) {
+                let inner = replayed(trial, world, episode, at).await?;
+                if let Err(failure) = trial.attempt(inner.step(Action::new(action))).await {
+                    ensure!(false, "step({action:?}), which it lists as legal, {failure}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No action of those that are listed, or of the others, went without an answer.
+fn refusals(episodes: &[Episode], listed: bool) -> Verdict {
+    let refusals = episodes.iter().filter_map(|episode| episode.refused.as_ref());
+    match refusals.filter(|refusal| refusal.0 == listed).map(|refusal| &refusal.1).next() {
+        Some(refusal) => Err(Fault::Broken(refusal.clone())),
+        None => Ok(()),
+    }
+}
+
+/// A fresh world after the first `at` moves of an episode.
+async fn replayed(trial: &Trial<'_>, world: &World, episode: &Episode, at: usize) -> Result<World, Fault> {
+    let inner = trial.call("spawn", world.spawn()).await?;
+    begin(trial, &inner, episode.reset).await?;
+    for action in episode.actions().take(at) {
+        step(trial, &inner, action).await?;
+    }
+    Ok(inner)
+}
+
+async fn illegal_actions(
+    trial: &Trial<'_>,
+    world: &World,
+    spec: &EnvironmentSpec,
+    episodes: &[Episode],
+) -> Verdict {
+    refusals(episodes, false)?;
+    let inner = trial.call("spawn", world.spawn()).await?;
+    let reset = Reset { task: 0, seed: trial.options.seed };
+    let long = "x".repeat(100_000);
+    for (number, nonsense) in NONSENSE.into_iter().chain([long.as_str()]).enumerate() {
+        begin(trial, &inner, reset).await?;
+        let shown: String = nonsense.chars().take(60).collect();
+        let answer = match trial.attempt(inner.step(Action::new(nonsense))).await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(Fault::Broken(format!("step({shown:?}) {failure}"))),
+        };
+        if answer.terminated || answer.truncated {
+            continue;
+        }
+        let action = choose(trial, spec, &answer.turn, number as u64);
+        if let Err(failure) = trial.attempt(inner.step(action.clone())).await {
+            ensure!(false, "after step({shown:?}), step({:?}) {failure}", action.text);
+        }
+    }
+    Ok(())
+}
+
+async fn end(episodes: &[Episode]) -> Verdict {
+    for episode in episodes {
+        for (index, (action, transition)) in episode.moves.iter().enumerate() {
+            let both = transition.terminated && transition.truncated;
+            ensure!(!both, "task {}, step {index}, {:?}: both at once", episode.reset.task, action.text);
+        }
+    }
+    Ok(())
+}
+
+async fn rewards(episodes: &[Episode], spec: &EnvironmentSpec) -> Verdict {
+    for (action, Transition { rewards, .. }) in episodes.iter().flat_map(|episode| &episode.moves) {
+        let (text, seats) = (&action.text, spec.seats.len());
+        ensure!(rewards.len() == seats, "step({text:?}) has {} rewards for {seats} seats", rewards.len());
+        ensure!(
+            rewards.iter().all(|reward| reward.is_finite()),
+            "step({text:?}) has the rewards {rewards:?}"
+        );
+    }
+    Ok(())
+}
+
+async fn seat(episodes: &[Episode], spec: &EnvironmentSpec) -> Verdict {
+    for turn in episodes.iter().flat_map(Episode::turns) {
+        let (seat, seats) = (turn.seat, spec.seats.len());
+        ensure!(seat < seats, "it is the turn of seat {seat}, of {seats} counted from 0");
+    }
+    Ok(())
+}
+
+/// Plays the very actions of an episode again, in `world`, and compares.
+async fn again(trial: &Trial<'_>, world: &World, episode: &Episode, where_: &str) -> Verdict {
+    let first = begin(trial, world, episode.reset).await?;
+    compare(episode, 0, &format!("{first:?}"), where_)?;
+    for (index, action) in episode.actions().enumerate() {
+        let answer = step(trial, world, action).await?;
+        compare(episode, index + 1, &format!("{answer:?}"), where_)?;
+    }
+    Ok(())
+}
+
+/// Whether the episode is the same after `at` actions. Compared as text: two NaN are the same, as they are in a log.
+fn compare(episode: &Episode, at: usize, now: &str, where_: &str) -> Verdict {
+    let Reset { task, seed } = episode.reset;
+    let before = match at.checked_sub(1) {
+        None => format!("{:?}", episode.first),
+        Some(index) => format!("{:?}", episode.moves[index].1),
+    };
+    ensure!(
+        before == now,
+        "task {task}, seed {seed}, after {at} actions, {where_}: {}",
+        parting(&before, now)
+    );
+    Ok(())
+}
+
+async fn same_seed(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdict {
+    let twin = trial.another::<dyn Environment>().await?;
+    for episode in episodes {
+        let inner = trial.call("spawn", world.spawn()).await?;
+        again(trial, &inner, episode, "in another spawned world").await?;
+        let inner = trial.call("spawn", twin.spawn()).await?;
+        again(trial, &inner, episode, "in a component built anew").await?;
+    }
+    Ok(())
+}
+
+async fn reset(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdict {
+    let inner = trial.call("spawn", world.spawn()).await?;
+    // In order and back, so that each comes after another one, whole, and after one cut short.
+    for episode in episodes.iter().chain(episodes.iter().rev()) {
+        again(trial, &inner, episode, "in a world that was played in before").await?;
+        begin(trial, &inner, episodes[0].reset).await?;
+    }
+    Ok(())
+}
+
+async fn spawn(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdict {
+    let mut worlds = vec![(world.clone(), &episodes[0])];
+    for episode in episodes {
+        worlds.push((trial.call("spawn", world.spawn()).await?, episode));
+    }
+    let beside = "while other worlds are played in";
+    for (inner, episode) in &worlds {
+        let first = begin(trial, inner, episode.reset).await?;
+        compare(episode, 0, &format!("{first:?}"), beside)?;
+    }
+    for index in 0..LENGTH {
+        for (inner, episode) in &worlds {
+            if let Some((action, _)) = episode.moves.get(index) {
+                let answer = step(trial, inner, action).await?;
+                compare(episode, index + 1, &format!("{answer:?}"), beside)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn fork_told(
+    trial: &Trial<'_>,
+    world: &World,
+    spec: &EnvironmentSpec,
+    episodes: &[Episode],
+) -> Verdict {
+    for at in [0, episodes[0].moves.len() / 2] {
+        let inner = replayed(trial, world, &episodes[0], at).await?;
+        let forked = trial.call("fork", inner.fork()).await?.is_some();
+        ensure!(forked == spec.fork, "the spec says `fork = {}`, and there is a copy: {forked}", spec.fork);
+    }
+    Ok(())
+}
+
+async fn fork(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episodes: &[Episode]) -> Verdict {
+    if !spec.fork {
+        skip!("its spec promises no copies");
+    }
+    for episode in episodes {
+        for at in [0, episode.moves.len() / 2] {
+            let inner = replayed(trial, world, episode, at).await?;
+            let copy = async || match trial.call("fork", inner.fork()).await? {
+                Some(copy) => Ok(copy),
+                None => Err(Fault::Broken(format!("after {at} actions there is no copy"))),
+            };
+            let (straight, astray) = (copy().await?, copy().await?);
+            // One copy leaves the path first: were anything shared, the others would show it.
+            let turn = episode.turns().nth(at).unwrap_or(&episode.first);
+            for number in 0..3 {
+                let answer = step(trial, &astray, &choose(trial, spec, turn, number)).await?;
+                if answer.terminated || answer.truncated {
+                    break;
+                }
+            }
+            for (goer, who) in [(&straight, "in a fork"), (&inner, "in a world that was forked")] {
+                for (index, action) in episode.actions().enumerate().skip(at) {
+                    let answer = step(trial, goer, action).await?;
+                    compare(episode, index + 1, &format!("{answer:?}"), who)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A piece of work is a whole episode.
+async fn work(
+    trial: &Trial<'_>,
+    world: World,
+    spec: &EnvironmentSpec,
+    episodes: Arc<[Episode]>,
+) -> Option<Work> {
+    let steps = episodes.iter().map(|episode| episode.moves.len().max(1)).sum::<usize>() / episodes.len();
+    let long_lived = trial.gather(trial.call("spawn", world.spawn())).await?;
+    let (others, fork) = (episodes.clone(), spec.fork);
+    let apart = move |n: u64| {
+        let (world, episodes) = (world.clone(), others.clone());
+        async move { walk(&world.spawn().await?, &episodes[n as usize % episodes.len()], fork).await }
+    };
+    let kept = move |n: u64| {
+        let (world, episodes) = (long_lived.clone(), episodes.clone());
+        async move { walk(&world, &episodes[n as usize % episodes.len()], fork).await }
+    };
+    Some(Work { kept: Work::new(kept).kept, steps: steps as u64, ..Work::new(apart) })
+}
+
+async fn walk(world: &World, episode: &Episode, fork: bool) -> Answer<String> {
+    let mut words = format!("{:?}", world.reset(episode.reset).await?);
+    for action in episode.actions() {
+        if fork {
+            world.fork().await?;
+        }
+        words += &format!("\n{:?}", world.step(action.clone()).await?);
+    }
+    Ok(words)
+}

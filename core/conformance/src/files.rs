@@ -1,0 +1,102 @@
+//! Rules for importers and verifiers: what is not there is said by name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forethought_api::{
+    Result as Answer,
+    importer::Importer,
+    value::{Progress, Silent},
+    verifier::Verifier,
+};
+
+use crate::{
+    common::Work,
+    trial::{Failure, Fault, Rule, Trial, Verdict, ensure},
+};
+
+const IMPORTER_MISSING: Rule = Rule {
+    id: "importer/missing",
+    says: "a path that does not exist is an error that names it",
+    mend: MEND_MISSING,
+    needs: &[],
+};
+const IMPORTER_MALFORMED: Rule = Rule {
+    id: "importer/malformed",
+    says: "a file of anything else, and a folder of nothing, are errors that name it and not crashes",
+    mend: MEND_MALFORMED,
+    needs: &[],
+};
+const VERIFIER_MISSING: Rule = Rule {
+    id: "verifier/missing",
+    says: "a path that does not exist is an error that names it",
+    mend: MEND_MISSING,
+    needs: &[],
+};
+const VERIFIER_MALFORMED: Rule = Rule {
+    id: "verifier/malformed",
+    says: "a file of anything else, and a folder of nothing, are errors that name it and not crashes",
+    mend: MEND_MALFORMED,
+    needs: &[],
+};
+const MEND_MISSING: &str = "put the path into the error: `.context(path.display().to_string())?`";
+const MEND_MALFORMED: &str =
+    "check what is read instead of unwrapping it, and put the file's path, and the line, into the error";
+
+pub(crate) const RULES: &[&Rule] =
+    &[&IMPORTER_MISSING, &IMPORTER_MALFORMED, &VERIFIER_MISSING, &VERIFIER_MALFORMED];
+
+/// Reads a path to the end, for its error.
+type Read<'a, F> = &'a (dyn Fn(PathBuf, Arc<dyn Progress>) -> F + Sync);
+
+pub(crate) async fn check_importer(trial: &Trial<'_>, importer: Arc<dyn Importer>) -> Option<Work> {
+    let read = |path, progress| {
+        let importer = importer.clone();
+        async move { importer.import(path, progress).await.map(drop) }
+    };
+    trial.rule(&IMPORTER_MISSING, missing(trial, &read)).await;
+    trial.rule(&IMPORTER_MALFORMED, malformed(trial, &read)).await;
+    None
+}
+
+pub(crate) async fn check_verifier(trial: &Trial<'_>, verifier: Arc<dyn Verifier>) -> Option<Work> {
+    let read = |path, progress| {
+        let verifier = verifier.clone();
+        async move { verifier.verify(path, progress).await.map(drop) }
+    };
+    trial.rule(&VERIFIER_MISSING, missing(trial, &read)).await;
+    trial.rule(&VERIFIER_MALFORMED, malformed(trial, &read)).await;
+    None
+}
+
+async fn missing<F: Future<Output = Answer<()>>>(trial: &Trial<'_>, read: Read<'_, F>) -> Verdict {
+    refused(trial, read, "/no/such/folder/anywhere".into()).await
+}
+
+async fn malformed<F: Future<Output = Answer<()>>>(trial: &Trial<'_>, read: Read<'_, F>) -> Verdict {
+    let unwritable = |error| Fault::Skipped(format!("no temporary folder: {error}"));
+    let folder = tempfile::tempdir().map_err(unwritable)?;
+    let file = folder.path().join("malformed.jsonl");
+    std::fs::write(&file, [0xff, 0x00, b'{', b'\n', 0x80]).map_err(unwritable)?;
+    refused(trial, read, file).await?;
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).map_err(unwritable)?;
+    refused(trial, read, empty).await
+}
+
+/// The path is refused, by name.
+async fn refused<F: Future<Output = Answer<()>>>(
+    trial: &Trial<'_>,
+    read: Read<'_, F>,
+    path: PathBuf,
+) -> Verdict {
+    let name = path.display().to_string();
+    match trial.attempt(read(path, Arc::new(Silent))).await {
+        Err(Failure::Error(error)) => {
+            ensure!(error.to_string().contains(&name), "{name} is refused without its name: {error}");
+        }
+        Err(failure) => ensure!(false, "given {name}, it {failure}"),
+        Ok(()) => ensure!(false, "{name} was read without an error"),
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The checks that every component must pass, for plugin authors and for this project alike.
+//!
+//! It sees components as the program does, through their interfaces alone, so one that is linked in, loaded from a
+//! library or running in another process is checked by the same rules. What a component needs of others while it is
+//! checked (models, critics, encoders, a world to act in), the kit's own stand-ins give. It may depend on
+//! `forethought-api` and on no implementation.
+//!
+//! An author's own test is one line, and so is the link that puts the component into the test's image:
+//! ```no_run
+//! # /*
+//! use tide_pools as _;
+//! # */
+//!
+//! #[test]
+//! fn the_environment_conforms() {
+//!     forethought_conformance::assert_conforms("environment", "tide-pools", serde_json::json!({}));
+//! }
+//! ```
+//!
+//! # Reading order
+//! [`Subject`] (what is checked), [`Options`], [`Report`]; then one file of rules for each interface, such as
+//! `environment`, and `common` for what holds for all; beneath them `trial` (how a rule is run) and `stand_in`.
+
+mod common;
+mod config;
+mod encoder;
+mod environment;
+mod files;
+mod llm;
+mod options;
+mod planner;
+mod report;
+mod schema;
+mod skill;
+mod stand_in;
+mod subject;
+mod summariser;
+mod trainer;
+mod trial;
+mod value;
+
+use forethought_api::registry::Component;
+use serde_json::Value;
+
+use self::{common::Work, trial::Trial};
+pub use self::{
+    common::resident,
+    options::Options,
+    report::{Checked, Finding, Outcome, Report},
+    subject::{Create, Subject},
+    trial::Rule,
+};
+
+/// Checks a component by every rule that concerns it. Never fails: what goes wrong is in the report.
+///
+/// Wants a tokio runtime with timers; with several threads, calls are tried in parallel.
+pub async fn check(subject: &Subject, options: &Options) -> Report {
+    let mut trial = Trial::new(subject, options);
+    if let Some(component) = config::check(&mut trial).await {
+        let work = by_interface(&trial, component).await;
+        common::check(&trial, work).await;
+    }
+    trial.report()
+}
+
+/// The rules of the component's own interface; gives what the common rules repeat.
+async fn by_interface(trial: &Trial<'_>, component: Component) -> Option<Work> {
+    match component {
+        Component::Environment(world) => environment::check(trial, world).await,
+        Component::Llm(llm) => llm::check(trial, llm).await,
+        Component::Encoder(encoder) => encoder::check(trial, encoder).await,
+        Component::Value(critic) => value::check(trial, critic).await,
+        Component::Trainer(trainer) => trainer::check(trial, trainer).await,
+        Component::Planner(planner) => planner::check(trial, planner).await,
+        Component::Summariser(summariser) => summariser::check(trial, summariser).await,
+        Component::Skill(skill) => skill::check(trial, skill).await,
+        Component::Importer(importer) => files::check_importer(trial, importer).await,
+        Component::Verifier(verifier) => files::check_verifier(trial, verifier).await,
+        _ => None,
+    }
+}
+
+/// Every rule of the kit.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    let own = [config::RULES, environment::RULES, llm::RULES, encoder::RULES, value::RULES, trainer::RULES];
+    let rest = [planner::RULES, summariser::RULES, skill::RULES, files::RULES, common::RULES];
+    own.into_iter().chain(rest).flatten().copied()
+}
+
+/// Checks the component that is linked into this image as `[<word>.<name>] kind = "<kind>"`, with these settings.
+///
+/// # Panics
+/// With every finding in words, if there is one; if no such component is linked.
+pub fn assert_conforms(word: &str, kind: &str, config: Value) {
+    let subject = Subject::linked(word, kind).unwrap_or_else(|error| panic!("{error}"));
+    let Value::Object(config) = config else { panic!("a configuration is a JSON object, not {config}") };
+    let options = Options { config, ..Options::default() };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    let report = runtime.block_on(check(&subject, &options));
+    assert!(report.passed(), "{report}");
+}

@@ -1,0 +1,179 @@
+//! Rules for planners: legal actions, declared needs, an end to every decision.
+
+use std::sync::Arc;
+
+use forethought_api::{
+    Result as Answer,
+    environment::Action,
+    environment::{Environment, Reset},
+    planner::{Decision, DecisionContext, Exchange, Planner, Requirements},
+};
+
+use crate::{
+    common::Work,
+    stand_in::{Asked, draw, llm::Mood, world::Field},
+    trial::{Failure, Fault, Rule, Trial, Verdict, ensure, parting},
+};
+
+const LEGAL: Rule = Rule {
+    id: "planner/legal-actions",
+    says: "where legal actions are listed, and its model names one of them, it takes one of them",
+    mend: "act in the environment's grammar: no decoration, no thought and no quotes around the action",
+    needs: &["common/answered"],
+};
+const REQUIREMENTS: Rule = Rule {
+    id: "planner/requirements",
+    says: "it asks for no model and no fork that it did not declare, and for models through `Models` alone",
+    mend: "name in `requires`, the same at every call, each model that `decide` asks for, and `fork` if it forks; models of \
+           the host are not recorded, so that an episode could not be replayed",
+    needs: &["common/answered", "planner/bounded"],
+};
+const BOUNDED: Rule = Rule {
+    id: "planner/bounded",
+    says: "every decision ends, even with a model that is never content or never readable",
+    mend: "put a limit on rounds, retries and searches, and go on with what there is when it is reached",
+    needs: &["common/answered"],
+};
+const DETERMINISTIC: Rule = Rule {
+    id: "planner/deterministic",
+    says: "the same context, seed and answers give the same decision, whatever was decided in between",
+    mend: "derive every draw and every request's seed from `context.seed`, and keep nothing between decisions",
+    needs: &["common/answered"],
+};
+
+pub(crate) const RULES: &[&Rule] = &[&LEGAL, &BOUNDED, &REQUIREMENTS, &DETERMINISTIC];
+
+/// A decision to be made: what is known, and the world in that state.
+#[derive(Clone)]
+pub(crate) struct Situation {
+    pub(crate) context: DecisionContext,
+    pub(crate) world: Arc<dyn Environment>,
+}
+
+/// Situations at the beginning, in the middle and at the end of walks over the stand-in world.
+pub(crate) async fn situations(trial: &Trial<'_>) -> Answer<Vec<Situation>> {
+    let mut situations = Vec::new();
+    for task in 0..trial.options.episodes {
+        let world = Field::default();
+        let mut turn = world.reset(Reset { task, seed: trial.options.seed }).await?;
+        let mut history: Vec<Exchange> = Vec::new();
+        let mut ended = false;
+        while !ended && history.len() as u64 <= task {
+            let fork = world.fork().await?;
+            let context = DecisionContext {
+                environment: world.spec().await?,
+                step: history.len() as u32,
+                history: history.clone(),
+                turn: turn.clone(),
+                seed: draw((trial.options.seed, task, history.len())),
+                ..DecisionContext::default()
+            };
+            situations.extend(fork.map(|world| Situation { context, world }));
+            let action =
+                turn.legal_actions[draw((task, history.len())) as usize % turn.legal_actions.len()].clone();
+            let transition = world.step(Action::new(&action)).await?;
+            let thought = "try what comes to mind".into();
+            history.push(Exchange { observation: turn.observation.text, thought, action });
+            turn = transition.turn;
+            ended = transition.terminated || transition.truncated;
+        }
+    }
+    Ok(situations)
+}
+
+pub(crate) async fn check(trial: &Trial<'_>, planner: Arc<dyn Planner>) -> Option<Work> {
+    let declared = trial.gather(trial.call("requires", planner.requires())).await?;
+    let situations: Arc<[Situation]> =
+        trial.gather(trial.call("situations", situations(trial))).await?.into();
+    trial.rule(&LEGAL, legal(trial, &planner, &situations)).await;
+    trial.rule(&BOUNDED, bounded(trial, &planner, &situations)).await;
+    trial.rule(&REQUIREMENTS, requirements(trial, &planner, &declared, &situations)).await;
+    trial.rule(&DETERMINISTIC, deterministic(trial, &planner, &situations)).await;
+    let stand_ins = trial.stand_ins.clone();
+    Some(Work::new(move |n| {
+        let planner = planner.clone();
+        let Situation { context, world } = situations[n as usize % situations.len()].clone();
+        let models = stand_ins.models(Mood::Friendly, Some(world));
+        async move { Ok(format!("{:?}", planner.decide(context, models).await?)) }
+    }))
+}
+
+async fn decide(
+    trial: &Trial<'_>,
+    planner: &Arc<dyn Planner>,
+    situation: &Situation,
+) -> Result<Decision, Fault> {
+    let models = trial.stand_ins.models(Mood::Friendly, Some(situation.world.clone()));
+    trial.call("decide", planner.decide(situation.context.clone(), models)).await
+}
+
+async fn legal(trial: &Trial<'_>, planner: &Arc<dyn Planner>, situations: &[Situation]) -> Verdict {
+    for situation in situations {
+        let legal = &situation.context.turn.legal_actions;
+        let action = decide(trial, planner, situation).await?.action.text;
+        ensure!(legal.contains(&action), "it does {action:?}, where {legal:?} are legal");
+    }
+    Ok(())
+}
+
+async fn requirements(
+    trial: &Trial<'_>,
+    planner: &Arc<dyn Planner>,
+    declared: &Requirements,
+    situations: &[Situation],
+) -> Verdict {
+    let before = trial.stand_ins.asked();
+    for Situation { context, world } in situations {
+        let models = trial.stand_ins.models(Mood::Insatiable, Some(world.clone()));
+        trial.call("decide", planner.decide(context.clone(), models.clone())).await?;
+        requirements_kept(declared, &models.asked())?;
+    }
+    ensure!(trial.stand_ins.asked() == before, "it asks the host for models while it decides");
+    let now = trial.call("requires", planner.requires()).await?;
+    ensure!(now == *declared, "`requires` says first {declared:?}, then {now:?}");
+    Ok(())
+}
+
+/// Nothing was asked for that was not declared.
+pub(crate) fn requirements_kept(declared: &Requirements, asked: &Asked) -> Verdict {
+    for (word, asked, declared) in
+        [("llm", &asked.llms, &declared.llms), ("value", &asked.values, &declared.values)]
+    {
+        let stranger = asked.iter().find(|name| !declared.contains(name));
+        ensure!(
+            stranger.is_none(),
+            "it asks for [{word}.{}], and declares {declared:?}",
+            stranger.map_or("", String::as_str)
+        );
+    }
+    ensure!(asked.forks == 0 || declared.fork, "it forks the environment, and declares no need of it");
+    Ok(())
+}
+
+async fn bounded(trial: &Trial<'_>, planner: &Arc<dyn Planner>, situations: &[Situation]) -> Verdict {
+    for mood in [Mood::Friendly, Mood::Insatiable, Mood::Garbled] {
+        for Situation { context, world } in situations {
+            let models = trial.stand_ins.models(mood, Some(world.clone()));
+            let answer = trial.attempt(planner.decide(context.clone(), models.clone())).await;
+            let (calls, limit) = (models.asked().calls, trial.options.calls);
+            ensure!(calls <= limit, "with a {mood:?} model one decision takes more than {limit} calls");
+            // To give up on a garbled model is no breach.
+            if let Err(failure @ (Failure::Late(_) | Failure::Panic(_))) = answer {
+                ensure!(false, "with a {mood:?} model, after {calls} calls, decide {failure}");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn deterministic(trial: &Trial<'_>, planner: &Arc<dyn Planner>, situations: &[Situation]) -> Verdict {
+    let mut first = Vec::new();
+    for situation in situations {
+        first.push(format!("{:?}", decide(trial, planner, situation).await?));
+    }
+    for (situation, before) in situations.iter().zip(&first).rev() {
+        let now = format!("{:?}", decide(trial, planner, situation).await?);
+        ensure!(now == *before, "at step {}: {}", situation.context.step, parting(before, &now));
+    }
+    Ok(())
+}

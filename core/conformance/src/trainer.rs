@@ -1,0 +1,220 @@
+//! Rules for trainers: the same data and seed give the same files, and a training that was dropped leaves none.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forethought_api::{
+    Result as Answer,
+    trajectory::{Step, Trajectory},
+    value::{Fit, Progress, TrainingReport, ValueTrainer},
+};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::{
+    common::Work,
+    stand_in::draw,
+    trial::{Fault, Rule, Trial, Verdict, ensure},
+};
+
+const FILES: Rule = Rule {
+    id: "trainer/files",
+    says: "a checkpoint is a folder with `model.safetensors`, `config.json` and `README.md`",
+    mend: "write all three into `fit.out`, which may not exist yet",
+    needs: &["common/answered"],
+};
+const REPORT: Rule = Rule {
+    id: "trainer/report",
+    says: "the report counts what happened: steps, the one that was kept, trajectories, finite metrics",
+    mend: "fill in every field of `TrainingReport`; leave out a metric that is undefined on the data",
+    needs: &["common/answered"],
+};
+const PROGRESS: Rule = Rule {
+    id: "trainer/progress",
+    says: "progress is reported, never beyond the total and never backwards within a stage",
+    mend: "call `progress.report` as the work goes on, with units done, of all units, by stage",
+    needs: &["common/answered"],
+};
+const SAME_SEED: Rule = Rule {
+    id: "trainer/same-seed",
+    says: "the same data and seed give the same files",
+    mend: "draw weights, batches and splits from `fit.seed`, write no times and no paths, and iterate over nothing whose \
+           order is random",
+    needs: &["common/answered", "trainer/files"],
+};
+const CANCELLED: Rule = Rule {
+    id: "trainer/cancelled",
+    says: "a training that was dropped stops, leaves no half-written checkpoint, and can be done anew",
+    mend: "write to a temporary folder that its guard removes, rename it at the end, and let the working thread look \
+           whether somebody still waits",
+    needs: &["common/answered", "trainer/files", "trainer/same-seed"],
+};
+
+pub(crate) const RULES: &[&Rule] = &[&FILES, &REPORT, &PROGRESS, &SAME_SEED, &CANCELLED];
+
+/// How long a dropped training may take to notice.
+const GRACE: Duration = Duration::from_secs(3);
+
+type Trainer = Arc<dyn ValueTrainer>;
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Walks over a field, some of which come to a treasure.
+fn trajectories() -> Vec<Trajectory> {
+    (0..16_u64)
+        .map(|episode| {
+            let found = draw(episode) % 2 == 0;
+            let place = |step: u64| {
+                format!("at {step} of a corridor, the {} way", if found { "right" } else { "wrong" })
+            };
+            let steps = (0..4).map(|step| Step {
+                observation: place(step),
+                state: place(step),
+                thought: if draw((episode, step)) % 2 == 0 {
+                    "walk on".into()
+                } else {
+                    "rest a while".into()
+                },
+                action: "go on".into(),
+                next_state: place(step + 1),
+                outcomes: vec![
+                    if found && step == 3 { "the treasure is found" } else { "nothing is found yet" }.into(),
+                ],
+                reward: if found && step == 3 { 1.0 } else { 0.0 },
+                terminated: step == 3,
+                truncated: false,
+            });
+            Trajectory {
+                episode: format!("episode-{episode}"),
+                environment: "corridor".into(),
+                task: episode,
+                seed: episode,
+                seat: 0,
+                source: "stand-in".into(),
+                steps: steps.collect(),
+            }
+        })
+        .collect()
+}
+
+/// Writes down what is reported, and calls whoever waits for the first word.
+#[derive(Default)]
+struct Heard {
+    reports: Mutex<Vec<(String, u64, u64)>>,
+    first: Notify,
+}
+
+#[async_trait]
+impl Progress for Heard {
+    async fn report(&self, stage: String, done: u64, total: u64, _: String) -> Answer<()> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push((stage, done, total));
+        self.first.notify_one();
+        Ok(())
+    }
+}
+
+fn fit(out: &Path, seed: u64) -> Fit {
+    Fit { trajectories: trajectories(), out: out.into(), seed, shuffle_outcomes: false }
+}
+
+pub(crate) async fn check(trial: &Trial<'_>, trainer: Trainer) -> Option<Work> {
+    let folder = tempfile::tempdir().map_err(|error| Fault::Skipped(format!("no temporary folder: {error}")));
+    let folder = trial.gather(async { folder }).await?;
+    let heard = Arc::new(Heard::default());
+    let out = folder.path().join("first");
+    let report =
+        trial.gather(trial.call("fit", trainer.fit(fit(&out, trial.options.seed), heard.clone()))).await?;
+    let files = read(&out);
+    trial.rule(&FILES, files_stand(&files)).await;
+    trial.rule(&REPORT, report_holds(&report)).await;
+    trial.rule(&PROGRESS, progress(&heard)).await;
+    trial.rule(&SAME_SEED, same_seed(trial, &trainer, &folder, &files)).await;
+    trial.rule(&CANCELLED, cancelled(trial, &trainer, &files)).await;
+    None
+}
+
+fn read(folder: &Path) -> Files {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    entries.map(|entry| (name(&entry.path()), std::fs::read(entry.path()).unwrap_or_default())).collect()
+}
+
+async fn files_stand(files: &Files) -> Verdict {
+    for wanted in ["model.safetensors", "config.json", "README.md"] {
+        ensure!(
+            files.get(wanted).is_some_and(|bytes| !bytes.is_empty()),
+            "there is no {wanted}, or nothing in it"
+        );
+    }
+    Ok(())
+}
+
+async fn report_holds(report: &TrainingReport) -> Verdict {
+    let TrainingReport {
+        steps,
+        best_step,
+        train_trajectories: train,
+        validation_trajectories: held,
+        metrics,
+        ..
+    } = report;
+    ensure!(*steps > 0, "it took no steps");
+    ensure!(best_step <= steps, "the best of {steps} steps is number {best_step}");
+    let all = trajectories().len();
+    ensure!(*train > 0 && train + held <= all, "{train} and {held} of {all} trajectories were used");
+    let bad = metrics.iter().find(|(_, value)| !value.is_finite());
+    ensure!(bad.is_none(), "a metric is no number: {bad:?}");
+    Ok(())
+}
+
+async fn progress(heard: &Heard) -> Verdict {
+    let reports = heard.reports.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    ensure!(!reports.is_empty(), "nothing was reported");
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for (stage, done, total) in reports {
+        ensure!(done <= total, "{done} of {total} in stage {stage:?}");
+        let before = last.insert(stage.clone(), done).unwrap_or(0);
+        ensure!(before <= done, "from {before} back to {done} in stage {stage:?}");
+    }
+    Ok(())
+}
+
+async fn fitted(trial: &Trial<'_>, trainer: &Trainer, out: &Path) -> Result<Files, Fault> {
+    trial.call("fit", trainer.fit(fit(out, trial.options.seed), Arc::new(Heard::default()))).await?;
+    Ok(read(out))
+}
+
+fn same(first: &Files, second: &Files) -> Verdict {
+    ensure!(first.keys().eq(second.keys()), "first {:?}, then {:?}", first.keys(), second.keys());
+    let differs = first.iter().find(|(name, bytes)| second[*name] != **bytes).map(|(name, _)| name);
+    ensure!(differs.is_none(), "{:?} differs", differs.map_or("", String::as_str));
+    Ok(())
+}
+
+async fn same_seed(trial: &Trial<'_>, trainer: &Trainer, folder: &TempDir, files: &Files) -> Verdict {
+    same(files, &fitted(trial, trainer, &folder.path().join("second")).await?)?;
+    let twin = trial.another::<dyn ValueTrainer>().await?;
+    same(files, &fitted(trial, &twin, &folder.path().join("third")).await?)
+}
+
+async fn cancelled(trial: &Trial<'_>, trainer: &Trainer, files: &Files) -> Verdict {
+    let folder =
+        tempfile::tempdir().map_err(|error| Fault::Skipped(format!("no temporary folder: {error}")))?;
+    let out = folder.path().join("out");
+    let heard = Arc::new(Heard::default());
+    let training = trainer.fit(fit(&out, trial.options.seed), heard.clone());
+    tokio::select! {
+        _ = trial.attempt(training) => {}
+        () = heard.first.notified() => {}
+    }
+    tokio::time::sleep(GRACE.min(trial.options.timeout)).await;
+    let names = |folder: &Path| read(folder).into_keys().collect::<Vec<_>>();
+    let beside: Vec<_> = names(folder.path()).into_iter().filter(|name| name != "out").collect();
+    ensure!(beside.is_empty(), "dropped, it left {beside:?} beside the checkpoint's place");
+    // It may have been done before it was dropped.
+    let whole = read(&out) == *files;
+    ensure!(whole || names(&out).is_empty(), "dropped, it left {:?} of a checkpoint", names(&out));
+    same(files, &fitted(trial, trainer, &out).await?)
+}
