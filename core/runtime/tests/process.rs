@@ -1,8 +1,9 @@
 //! Plugins in processes of their own, end to end: one that does as it should, and one that misbehaves in every way. All
 //! that these tests need is `python3`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -285,4 +286,40 @@ async fn memory_is_limited() {
 async fn standard_error_is_read_however_much_there_is() {
     let module = misbehaving("flood standard error").start().await.unwrap();
     assert!(timeout(20 * SECOND, describe(&module)).await.unwrap().is_ok());
+}
+
+/// Everything that is logged from here on, by every test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_plugin_logs_and_prints_is_logged_under_its_name() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone()).init();
+
+    let module = Process { name: "logs".into(), ..tide_pools() }.start().await.unwrap();
+    beach(&module, json!({"hours": 9})).await;
+    let module = Process { name: "prints".into(), ..misbehaving("warn") }.start().await.unwrap();
+    describe(&module).await.unwrap();
+    for line in [
+        "INFO forethought_runtime::plugin::pipe: made of {'hours': 9} plugin=\"logs\" target=\"tide_pools\"\n",
+        "WARN forethought_runtime::plugin::process: WARNING:root:high tide plugin=\"prints\"\n",
+    ] {
+        let logged = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let start = Instant::now();
+        while !logged().contains(line) {
+            assert!(start.elapsed() < 10 * SECOND, "{line} is not in\n{}", logged());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

@@ -3,8 +3,8 @@
 //! # Reading order
 //! [`find`] (which files), [`metadata`] and [`policy`] (what they are, and whether they are loaded, before a byte of
 //! them runs), [`lock`] (what was found out earlier), [`open`] (all of that in order, and what comes of it: entries of
-//! the registry), [`library`] (a library's root object), [`guard`] (what is put around every object), [`process`] and [`serve`] (both
-//! ends of a plugin in a process of its own).
+//! the registry), [`library`] (a library's root object), [`process`] and [`serve`] (both ends of a plugin in a process
+//! of its own), [`guard`] (what is put around every object).
 
 pub mod find;
 pub mod guard;

@@ -19,6 +19,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use forethought_bridge::panics::catch;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
 
@@ -45,6 +47,8 @@ const CANCEL: &str = "cancel";
 const MAX_HELLO: usize = 1 << 16;
 /// Handle of the object that a plugin starts with.
 const ROOT: u64 = 0;
+/// How long is waited for what the other side said before it closed its end.
+pub(super) const LAST_MOMENT: Duration = Duration::from_millis(250);
 /// Bytes read or written at once, where frames are small.
 const BUFFER: usize = 1 << 16;
 
@@ -117,7 +121,7 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         writer.flush().await
     }
     .await;
-    let hello = tokio::time::timeout(patience, Incoming::read(&mut reader, MAX_HELLO)).await;
+    let hello = timeout(patience, Incoming::read(&mut reader, MAX_HELLO)).await;
     let hello = hello.map_err(|_| format!("it said nothing within {patience:?}"))??;
     let hello = hello.ok_or("it ended before it said anything")?;
     let features = understood(hello.head()?)?;
@@ -156,10 +160,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
     /// In words, how the other side broke the protocol.
     pub(super) async fn run(self) -> Result<(), String> {
         let Self { peer, reader, writer, queue } = self;
+        let mut reading = pin!(read(&peer, reader));
         tokio::select! {
-            outcome = read(&peer, reader) => outcome,
-            // To close the one stream is to close both. Written to its end, the other may still say something.
-            Err(_) = write(queue, writer) => Ok(()),
+            outcome = &mut reading => outcome,
+            // To close the one stream is to close both; what was said before may still be on its way.
+            Err(_) = write(queue, writer) => timeout(LAST_MOMENT, reading).await.unwrap_or(Ok(())),
         }
     }
 }
@@ -360,6 +365,13 @@ impl Peer {
             "debug" => tracing::debug!(plugin, target, "{message}"),
             _ => tracing::trace!(plugin, target, "{message}"),
         }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let gone = std::mem::take(&mut *self.state());
+        self.discard(gone);
     }
 }
 

@@ -17,12 +17,10 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::pipe::{self, Connection, Peer};
+use super::pipe::{self, Connection, LAST_MOMENT};
 
 /// How long a process may take to end once it was told to, or once it closed its output.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long is waited for what may still come from a process that ended, or for its end after it did not greet.
-const LAST_MOMENT: Duration = Duration::from_millis(250);
 /// Lines of standard error that are kept for errors.
 const LAST_WORDS: usize = 8;
 /// Longest line of standard error; a longer one is taken for several.
@@ -112,10 +110,8 @@ impl Process {
 /// Runs the pipe, and sees to it that nothing is left of the process.
 async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildStdin>) {
     let Connection { peer, dropped, traffic } = connection;
-    let peer = {
-        let held = peer;
-        Arc::downgrade(&held)
-    };
+    let end = Arc::downgrade(&peer);
+    drop(peer);
     let mut traffic = Box::pin(traffic.run());
     let broken = tokio::select! {
         outcome = &mut traffic => outcome.err(),
@@ -142,8 +138,8 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
         },
     };
     let error = running.with_last_words(Error::new(Code::Panic, what)).await;
-    if let Some(peer) = peer.upgrade() {
-        Peer::end(&peer, error);
+    if let Some(peer) = end.upgrade() {
+        peer.end(error);
     }
 }
 
@@ -181,7 +177,8 @@ impl Running {
 
     async fn kill(&mut self) {
         self.kill_group();
-        let _ = self.child.wait().await;
+        // Within the kernel, it may take its time even for that; it is reaped when it is done.
+        let _ = timeout(GRACE, self.child.wait()).await;
     }
 
     fn kill_group(&mut self) {

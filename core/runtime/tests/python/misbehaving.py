@@ -65,6 +65,9 @@ def describe(call):
             sys.stderr.write("drop " * 20_000)
             sys.stderr.write("\n")
         raw(answer)
+    elif mode == "warn":
+        print("WARNING:root:high tide", file=sys.stderr)
+        raw(answer)
     elif mode == "stop reading":
         os.close(0)
         raw(answer)

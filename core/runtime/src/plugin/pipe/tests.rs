@@ -216,14 +216,15 @@ async fn a_storm_of_withdrawn_calls_leaves_nothing_behind() {
     let calls = (0..3000u64).map(|index| {
         let bench = bench.clone();
         tokio::spawn(async move {
-            // Spread evenly, in an order without rhyme.
-            let (work, patience) = (index * 7919 % 4, Duration::from_micros(index * 104_729 % 4000));
+            // Spread evenly, in an order without rhyme; every tenth waits for its answer.
+            let patience = if index % 10 == 0 { 60_000_000 } else { index * 104_729 % 4000 };
+            let (work, patience) = (index * 7919 % 4, Duration::from_micros(patience));
             let request = Message { objects: vec![Arc::new(Bench::default())], ..said(&work) };
             tokio::time::timeout(patience, bench.invoke("sleep", request)).await.is_ok()
         })
     });
     let answered = join_all(calls).await.into_iter().filter(|call| *call.as_ref().unwrap()).count();
-    assert!((1..3000).contains(&answered), "{answered} of 3000 calls were answered in time");
+    assert!((300..3000).contains(&answered), "{answered} of 3000 calls were answered in time");
     becomes(0, || running.load(Ordering::SeqCst)).await;
     becomes([0, 0, 0], || pair.here.live()).await;
     becomes([0, 0, 1], || pair.there.live()).await;
