@@ -18,6 +18,9 @@ pub struct Error {
     /// Whether the same call may succeed if repeated.
     #[serde(default)]
     pub retryable: bool,
+    /// How long to wait before repeating it, in milliseconds, where the other side said so (`Retry-After`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// Causes, outermost first.
     #[serde(default)]
     pub chain: Vec<String>,
@@ -63,7 +66,7 @@ pub enum Code {
 impl Error {
     /// An error of the given kind.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retryable: false, chain: Vec::new() }
+        Self { code, message: message.into(), retryable: false, retry_after_ms: None, chain: Vec::new() }
     }
     /// Unusable configuration.
     pub fn config(message: impl Into<String>) -> Self {
@@ -125,7 +128,7 @@ impl<E: std::error::Error> From<E> for Error {
             chain.push(cause.to_string());
             source = cause.source();
         }
-        Self { code: Code::Other, message: error.to_string(), retryable: false, chain }
+        Self { code: Code::Other, message: error.to_string(), retryable: false, retry_after_ms: None, chain }
     }
 }
 
