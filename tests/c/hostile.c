@@ -41,28 +41,30 @@ __attribute__((constructor)) static void mark(void) {
 
 static FthStr text(const char *text) { return (FthStr){(const uint8_t *)text, strlen(text)}; }
 
-// ---- Replies. Bodies are static, but each is released once, which is counted.
+// ---- Replies. What is released is counted.
 
 static atomic_long unreleased;
 
 static void count_release(void *owner, const uint8_t *at, size_t length) {
-    (void)owner, (void)at, (void)length;
+    (void)at, (void)length;
+    free(owner);
     atomic_fetch_sub(&unreleased, 1);
 }
 
-static FthBuf body_of(const char *at, size_t length) {
+static FthBuf body_of(const char *text) {
+    char *copy = strdup(text);
     atomic_fetch_add(&unreleased, 1);
-    return (FthBuf){(const uint8_t *)at, length, NULL, count_release};
+    return (FthBuf){(const uint8_t *)copy, strlen(copy), copy, count_release};
 }
 
 static void reply(FthCompletion done, uint32_t status, const char *body) {
-    FthMsg message = {.size = sizeof message, .body = body_of(body, strlen(body))};
+    FthMsg message = {.size = sizeof message, .body = body_of(body)};
     done.done(done.ctx, status, &message);
 }
 
 static void reply_object(FthCompletion done, FthObj object) {
     const char *body = "{\"object\":0}";
-    FthMsg message = {.size = sizeof message, .body = body_of(body, strlen(body)), .objs = {&object, 1, NULL, NULL}};
+    FthMsg message = {.size = sizeof message, .body = body_of(body), .objs = {&object, 1, NULL, NULL}};
     done.done(done.ctx, FTH_OK, &message);
 }
 
@@ -107,28 +109,25 @@ static const FthCallVTable CALL = {sizeof(FthCallVTable), cancel, release_call};
 
 static void misbehave(const char *mode, FthCompletion done, FthCall *out) {
     static uint8_t misaligned[3 * sizeof(FthObj)];
-    const char *fine = TRANSITION;
-    FthMsg message = {.size = sizeof message, .body = body_of(fine, strlen(fine))};
-    FthObj object = {NULL, NULL};
-    uint32_t status = FTH_OK;
-    if (strcmp(mode, "never") == 0) {
-        atomic_fetch_sub(&unreleased, 1);
-        return;
-    } else if (strcmp(mode, "twice_later") == 0) {
-        atomic_fetch_sub(&unreleased, 1);
+    if (strcmp(mode, "never") == 0) return;
+    if (strcmp(mode, "twice_later") == 0) {
         start(twice_later, done);
         return;
-    } else if (strcmp(mode, "after_cancel") == 0) {
-        atomic_fetch_sub(&unreleased, 1);
+    }
+    if (strcmp(mode, "after_cancel") == 0) {
         FthCompletion *copy = malloc(sizeof *copy);
         *copy = done;
         *out = (FthCall){copy, &CALL};
         return;
-    } else if (strcmp(mode, "null_message") == 0) {
-        atomic_fetch_sub(&unreleased, 1);
+    }
+    if (strcmp(mode, "null_message") == 0) {
         done.done(done.ctx, FTH_OK, NULL);
         return;
-    } else if (strcmp(mode, "twice") == 0) {
+    }
+    FthMsg message = {.size = sizeof message, .body = body_of(TRANSITION)};
+    FthObj object = {NULL, NULL};
+    uint32_t status = FTH_OK;
+    if (strcmp(mode, "twice") == 0) {
         reply(done, FTH_OK, TRANSITION);
     } else if (strcmp(mode, "ghost") == 0) {
         reply((FthCompletion){(char *)done.ctx + (1 << 20), done.done}, FTH_OK, TRANSITION);
@@ -136,9 +135,9 @@ static void misbehave(const char *mode, FthCompletion done, FthCall *out) {
         status = 77;
     } else if (strcmp(mode, "error_that_is_none") == 0) {
         status = FTH_ERROR;
+        memcpy((char *)message.body.ptr, "[\"", 2);
     } else if (strcmp(mode, "not_utf8") == 0) {
-        message.body.ptr = (const uint8_t *)"{\"turn\":{\"observation\":{\"text\":\"\xff\"}}}";
-        message.body.len = strlen((const char *)message.body.ptr);
+        memcpy(strstr((char *)message.body.ptr, "fine"), "\xff\xfe\xff\xfe", 4);
     } else if (strcmp(mode, "not_json") == 0) {
         message.body.len -= 1;
     } else if (strcmp(mode, "empty") == 0) {
@@ -157,7 +156,7 @@ static void misbehave(const char *mode, FthCompletion done, FthCall *out) {
     } else if (strcmp(mode, "codec") == 0) {
         message.codec = 9;
     } else if (strcmp(mode, "meta") == 0) {
-        message.meta = body_of("not json", 8);
+        message.meta = body_of("not json");
     } else if (strcmp(mode, "null_objects") == 0) {
         message.objs.len = 3;
     } else if (strcmp(mode, "misaligned_objects") == 0) {

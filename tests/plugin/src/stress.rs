@@ -1,7 +1,7 @@
 //! Components that misbehave on purpose: nothing here may harm the program, in process as far as that can be, and in a
 //! process of its own always.
 
-use std::{any::Any, hint::black_box, panic::panic_any, time::Duration};
+use std::{hint::black_box, panic::panic_any, time::Duration};
 
 use forethought_sdk::{prelude::*, schemars, serde, serde_json::Value};
 use tokio::time::sleep;
@@ -70,11 +70,11 @@ pub struct Stress {
     host: Arc<dyn Host>,
 }
 
-struct PanicsInDrop;
+struct PanicsInDrop(&'static str);
 
 impl Drop for PanicsInDrop {
     fn drop(&mut self) {
-        panic!("dropped");
+        panic!("{}", self.0);
     }
 }
 
@@ -106,9 +106,9 @@ impl Environment for Stress {
                 panic!("after an await");
             }
             Mode::PanicInTask => tokio::spawn(async { panic!("in a task") }).await?,
-            Mode::PanicInPayload => panic_any(Box::new(PanicsInDrop) as Box<dyn Any + Send>),
+            Mode::PanicInPayload => panic_any(PanicsInDrop("the payload was dropped")),
             Mode::PanicInFuture => {
-                let _left = PanicsInDrop;
+                let _left = PanicsInDrop("what was left was dropped");
                 std::future::pending().await
             }
             Mode::Never => std::future::pending().await,

@@ -48,6 +48,10 @@ impl Works {
                 "slept".into()
             }
             "wait" => std::future::pending().await,
+            "churn" => loop {
+                std::hint::black_box((0..1000).sum::<u64>());
+                tokio::task::yield_now().await;
+            },
             "live" => (Arc::strong_count(&self.live) - 2).to_string(),
             "meet" => {
                 self.meeting.wait().await;
