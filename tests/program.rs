@@ -91,11 +91,16 @@ fn help_names_every_command() {
         "describe",
         "schema",
         "config",
+        "plugin",
         "doctor",
         "completions",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in {help}");
         assert!(out(&desk.forethought(command).arg("--help").assert().success()).contains("Usage:"));
+    }
+    for command in ["new", "check", "inspect", "add", "list"] {
+        let help = out(&desk.forethought(&format!("plugin {command} --help")).assert().success());
+        assert!(help.contains("Example") && help.contains("--plugin <PATH>"), "{help}");
     }
     refused(&desk, "evall", 2, &["similar subcommand", "eval"]);
 }

@@ -65,7 +65,7 @@ impl Session {
             Err(error) => {
                 self.reporter
                     .say(format!("the configuration here names no plugins, for it is broken: {error}"));
-                Request::typed(&sources)
+                Request::typed(&sources, sources.search.clone())
             }
         })
     }

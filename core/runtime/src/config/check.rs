@@ -3,6 +3,8 @@
 //! A general validator says that none of twelve alternatives matched; this one goes by `kind`, and names the nearest
 //! known key. It knows the keywords that schemars writes. On its way it notes which values are paths.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::{origin::KeyPath, plugins::is_name};
@@ -29,16 +31,35 @@ pub struct Findings {
 /// Checks `document` against `schema`, whose `$ref`s point into itself.
 pub fn check(document: &Value, schema: &Value) -> Findings {
     let mut findings = Findings::default();
-    Checker { root: schema }.visit(document, schema, &mut KeyPath::new(), &mut findings);
+    let checker = Checker { root: schema, visits: Cell::new(0), depth: Cell::new(0) };
+    checker.visit(document, schema, &mut KeyPath::new(), &mut findings);
     findings
 }
 
+/// More than any sensible schema takes; one of a plugin may refer to itself in a circle, or unfold without end.
+const MOST_VISITS: u32 = 100_000;
+const GREATEST_DEPTH: u32 = 128;
+
 struct Checker<'a> {
     root: &'a Value,
+    visits: Cell<u32>,
+    depth: Cell<u32>,
 }
 
 impl<'a> Checker<'a> {
     fn visit(&self, value: &Value, schema: &'a Value, path: &mut KeyPath, found: &mut Findings) {
+        let depth = self.depth.get();
+        self.visits.set(self.visits.get() + 1);
+        if depth == GREATEST_DEPTH || self.visits.get() > MOST_VISITS {
+            return found
+                .problem(path, "cannot be checked, for its schema never ends; who brings it must mend it");
+        }
+        self.depth.set(depth + 1);
+        self.compare(value, schema, path, found);
+        self.depth.set(depth);
+    }
+
+    fn compare(&self, value: &Value, schema: &'a Value, path: &mut KeyPath, found: &mut Findings) {
         let schema = match schema {
             Value::Object(schema) => schema,
             Value::Bool(false) => return found.problem(path, "no value is allowed here"),
@@ -208,9 +229,7 @@ impl<'a> Checker<'a> {
 
     fn follow(&self, schema: &'a Value) -> &'a Value {
         match schema.get("$ref") {
-            Some(target) if schema.as_object().is_some_and(|schema| schema.len() == 1) => {
-                self.resolve(target)
-            }
+            Some(target) if schema.as_object().is_some_and(only_refers) => self.resolve(target),
             _ => schema,
         }
     }
@@ -232,6 +251,10 @@ fn alternatives<'a>(
     keyword: &str,
 ) -> impl Iterator<Item = &'a Value> + use<'a> {
     schema.get(keyword).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn only_refers(schema: &Map<String, Value>) -> bool {
+    schema.keys().all(|key| key == "$ref" || key == "description")
 }
 
 /// The key by whose constant all of the choices can be told apart.
@@ -397,6 +420,21 @@ mod tests {
             ),
         ] {
             assert_eq!(complaints(document, &schema), [complaint]);
+        }
+    }
+
+    #[test]
+    fn a_schema_that_never_ends_is_a_complaint() {
+        for endless in [
+            json!({ "$ref": "#" }),
+            json!({ "allOf": [{ "$ref": "#" }, { "$ref": "#" }] }),
+            json!({ "oneOf": [{ "$ref": "#", "title": "a" }, { "$ref": "#", "title": "b" }] }),
+        ] {
+            let all = complaints(json!({ "rounds": 1 }), &endless);
+            assert!(
+                all.iter().any(|complaint| complaint.contains("its schema never ends")),
+                "{endless}: {all:?}"
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! This section is read before all others, for the schemas of the others come from the plugins.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use forethought_api::{Error, Result, registry::ConfigPath};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
@@ -16,7 +16,7 @@ use super::{
     schema::inlined,
     sources::Sources,
 };
-use crate::plugin::{Request, Wanted};
+use crate::plugin::{Request, Wanted, find};
 
 /// `[plugins]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -146,44 +146,59 @@ pub(super) fn settle(document: &mut Document, sources: &Sources) -> Result<Reque
     document.resolve_paths(&findings.paths);
     let given = document.values.get("plugins").cloned().unwrap_or_else(|| json!({}));
     let mut config: PluginsConfig = serde_json::from_value(given)?;
-    let typed = Request::typed(sources);
+    let search: Vec<_> =
+        config.search.iter().map(|folder| folder.to_path_buf()).chain(sources.search.clone()).collect();
     let mut wanted = Vec::new();
     for (index, load) in config.load.iter_mut().enumerate() {
         let path: KeyPath = vec!["plugins".into(), "load".into(), index.to_string()];
-        if let Load::Settings(settings) = load {
-            let completed = complete(settings, document.base(&path));
-            completed.map_err(|why| Error::config(document.at(&path, why)))?;
+        let base = document.base(&path).unwrap_or(&sources.folder);
+        match load {
+            Load::Path(path) => settle_name(path, base, &search),
+            Load::Settings(settings) => {
+                complete(settings, base).map_err(|why| Error::config(document.at(&path, why)))?;
+                settings.path.iter_mut().for_each(|path| settle_name(path, base, &search));
+            }
         }
         wanted.push(Wanted { place: document.at(&path, ""), settings: load.clone().into() });
     }
-    config.load.extend(typed.wanted.iter().filter_map(|wanted| wanted.settings.path.clone().map(Load::Path)));
-    wanted.extend(typed.wanted);
-    let search = config.search.iter().map(|folder| folder.to_path_buf()).chain(typed.search).collect();
+    let request = Request::typed(sources, search);
+    config
+        .load
+        .extend(request.wanted.iter().filter_map(|wanted| wanted.settings.path.clone().map(Load::Path)));
     if config != PluginsConfig::default() {
         document.values.insert("plugins".into(), serde_json::to_value(config)?);
     }
-    Ok(Request { wanted, search, locks: typed.locks })
+    wanted.extend(request.wanted);
+    Ok(Request { wanted, ..request })
+}
+
+/// A name that no plugin has may well be a folder.
+fn settle_name(path: &mut PluginPath, base: &Path, search: &[PathBuf]) {
+    if path.is_name() && base.join(&path.0).is_dir() && find::libraries(path, search).is_err() {
+        path.0 = resolve(base, &path.0);
+    }
 }
 
 impl Request {
-    /// What the command line names alone, whatever the files say.
-    pub fn typed(sources: &Sources) -> Self {
+    /// What the command line names, whatever the files say; names are looked for in `search`.
+    pub fn typed(sources: &Sources, search: Vec<PathBuf>) -> Self {
         let wanted = sources.plugins.iter().map(|typed| {
-            let path = if is_name(typed) { typed.clone() } else { resolve(&sources.folder, typed) };
-            let settings = PluginSettings { path: Some(PluginPath(path)), ..PluginSettings::default() };
+            let mut path = PluginPath(typed.clone());
+            settle_name(&mut path, &sources.folder, &search);
+            if !path.is_name() {
+                path.0 = resolve(&sources.folder, &path.0);
+            }
+            let settings = PluginSettings { path: Some(path), ..PluginSettings::default() };
             Wanted { place: format!("--plugin {typed}: "), settings }
         });
         let beside = sources.file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-        Self {
-            wanted: wanted.collect(),
-            search: sources.search.clone(),
-            locks: beside.into_iter().chain([sources.folder.clone()]).collect(),
-        }
+        let locks = beside.into_iter().chain([sources.folder.clone()]).collect();
+        Self { wanted: wanted.collect(), search, locks }
     }
 }
 
 /// Checks what the schema cannot say, and fills in the folder of a command.
-fn complete(settings: &mut PluginSettings, base: Option<&Path>) -> Result<(), &'static str> {
+fn complete(settings: &mut PluginSettings, base: &Path) -> Result<(), &'static str> {
     let library = settings.path.is_some();
     if library == !settings.command.is_empty() {
         return Err("name either a `path` or a `command`, as in { path = \"./libtide_pools.so\" }");
@@ -195,7 +210,7 @@ fn complete(settings: &mut PluginSettings, base: Option<&Path>) -> Result<(), &'
         if settings.sha256.is_some() {
             return Err("`sha256` belongs to a `path`: what a command runs cannot be pinned");
         }
-        settings.folder = settings.folder.take().or_else(|| base.map(|base| ConfigPath(base.into())));
+        settings.folder.get_or_insert_with(|| ConfigPath(base.into()));
     }
     Ok(())
 }

@@ -277,3 +277,73 @@ fn the_schema_knows_every_component() {
     assert!(text.contains("#/$defs/environment.corridor.Map"), "{text}");
     assert!(schema["$defs"]["environment.corridor.Map"].is_object());
 }
+
+#[test]
+fn plugins_are_named_in_many_ways() {
+    let mut desk = Desk::new();
+    let folder = desk.folder.path().to_path_buf();
+    desk.sources.file = Some(desk.write(
+        "deep/run.toml",
+        "[plugins]\nsearch = [\"plugins\"]\nload = [\"tide-pools\", \"libtide.so\", \"./all\",\n\
+         { path = \"../libdrift.so\", isolation = \"process\", restarts = 1 },\n{ command = [\"python3\", \"env.py\"] }]\n",
+    ));
+    desk.sources.plugins = vec!["./typed.so".into()];
+    desk.sources.search = vec!["/usr/share/plugins".into()];
+    let draft = Draft::read(&desk.sources).unwrap();
+    let Request { wanted, search, locks } = draft.plugins();
+    let paths: Vec<_> =
+        wanted.iter().filter_map(|wanted| Some(wanted.settings.path.as_ref()?.0.clone())).collect();
+    let at = |path: &str| folder.join(path).display().to_string();
+    assert_eq!(
+        paths,
+        ["tide-pools", &at("deep/libtide.so"), &at("deep/all"), &at("deep/../libdrift.so"), &at("typed.so")]
+    );
+    assert_eq!((wanted[3].settings.isolation, wanted[3].settings.restarts), (Isolation::Process, 1));
+    assert_eq!(wanted[4].settings.command, ["python3", "env.py"]);
+    assert_eq!(
+        wanted[4].settings.folder.as_deref(),
+        Some(&*folder.join("deep")),
+        "a command runs beside its file"
+    );
+    assert_eq!(wanted[5].place, "--plugin ./typed.so: ");
+    assert!(wanted[1].place.ends_with("deep/run.toml:3: `plugins.load.1`: "), "{}", wanted[1].place);
+    assert_eq!(*search, [folder.join("deep/plugins"), "/usr/share/plugins".into()]);
+    assert_eq!(*locks, [folder.join("deep"), folder.clone()]);
+
+    // The whole says the same again.
+    let config = draft.check(&registry()).unwrap();
+    let path = desk.write("elsewhere/config.resolved.toml", &config.to_toml().unwrap());
+    let sources = Sources { file: Some(path), plugins: Vec::new(), ..desk.sources.clone() };
+    let again = Draft::read(&sources).unwrap();
+    let settings =
+        |draft: &Draft| draft.plugins().wanted.iter().map(|one| one.settings.clone()).collect::<Vec<_>>();
+    assert_eq!(settings(&again), wanted_settings(&config));
+}
+
+fn wanted_settings(config: &Config) -> Vec<PluginSettings> {
+    let plugins: PluginsConfig =
+        serde_json::from_value(config.document().values()["plugins"].clone()).unwrap();
+    plugins.load.into_iter().map(Into::into).collect()
+}
+
+#[test]
+fn plugins_that_are_named_wrongly_are_refused_at_their_line() {
+    for (load, complaint) in [
+        ("{ pth = \"./libtide.so\" }", "`plugins.load.0.pth`: unknown key; the nearest is `path`"),
+        ("{ isolation = \"process\" }", "`plugins.load.0`: name either a `path` or a `command`"),
+        ("{ path = \"./a.so\", command = [\"b\"] }", "`plugins.load.0`: name either a `path` or a `command`"),
+        ("{ path = \"./a.so\", folder = \".\" }", "`plugins.load.0`: `folder` belongs to a `command`"),
+        ("{ command = [\"b\"], sha256 = \"00\" }", "`plugins.load.0`: `sha256` belongs to a `path`"),
+        (
+            "{ path = \"./a.so\", isolation = \"proces\" }",
+            "`plugins.load.0.isolation`: `proces` is not known",
+        ),
+        ("{ path = \"./a.so\", deadline_s = 0 }", "`plugins.load.0.deadline_s`: 0 is out of range"),
+        ("3", "`plugins.load.0`: expected a path or a table, found the number 3"),
+    ] {
+        let desk = Desk::new();
+        desk.write("forethought.toml", &format!("[plugins]\nload = [{load}]\n"));
+        let refusal = desk.refusal();
+        assert!(refusal.contains("forethought.toml:2: ") && refusal.contains(complaint), "{load}: {refusal}");
+    }
+}

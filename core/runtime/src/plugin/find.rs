@@ -64,7 +64,7 @@ fn named(name: &str, search: &[PathBuf]) -> Result<PathBuf> {
     let folders = if folders.is_empty() { "no folder".into() } else { folders.join(", ") };
     Err(Error::not_found(format!(
         "there is no plugin `{name}`: {file} was looked for in {folders}; put it there, add its folder to [plugins] \
-         search or FORETHOUGHT_PLUGIN_PATH, or write a path, as in ./{file}"
+         search or FORETHOUGHT_PLUGIN_PATH, or write a path: ./{file}, or ./{name} for a folder"
     )))
 }
 

@@ -1,8 +1,10 @@
 //! `forethought plugin`.
 
 mod add;
+mod check;
 mod inspect;
 mod list;
+mod new;
 mod serve;
 
 use std::path::Path;
@@ -26,9 +28,11 @@ pub(crate) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
+    Check(check::Check),
     Inspect(inspect::Inspect),
-    List(list::List),
     Add(add::Add),
+    List(list::List),
     #[command(hide = true)]
     Serve(serve::Serve),
 }
@@ -36,9 +40,11 @@ enum Command {
 impl Plugin {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         match self.command {
+            Command::New(command) => command.execute(session),
+            Command::Check(command) => command.execute(session).await,
             Command::Inspect(command) => command.execute(session),
-            Command::List(command) => command.execute(session),
             Command::Add(command) => command.execute(session).await,
+            Command::List(command) => command.execute(session),
             Command::Serve(command) => command.execute().await,
         }
     }
