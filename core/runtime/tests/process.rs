@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use forethought_conformance::{Options, Outcome, Subject};
 use forethought_runtime::plugin::process::Process;
 use forethought_sdk::{
     api::{
         encoder::TextEncoder,
         llm::LlmBackend,
-        module::{Create, Module},
+        module::{Create, Described, Module},
         planner::Planner,
         registry::{Component, Pluggable as _},
         skill::Skill,
@@ -125,6 +126,24 @@ async fn an_environment_in_python_is_an_environment() {
     let error = unknown.invoke("step", request()).await.unwrap_err();
     assert_eq!(error.code, Code::Panic);
     assert!(error.message.contains("missing 1 required positional argument: 'action'"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_in_python_keeps_every_rule() {
+    let module = connect::<dyn Module>(tide_pools().start().await.unwrap()).unwrap();
+    let Described { interface, kind, schema, .. } = module.describe().await.unwrap().components.remove(0);
+    let create = {
+        let (interface, kind) = (interface.clone(), kind.clone());
+        move |config, host| {
+            let (module, interface, kind) = (module.clone(), interface.clone(), kind.clone());
+            Box::pin(async move { module.create(Create { interface, kind, config }, host).await }) as _
+        }
+    };
+    let subject = Subject { interface, kind, package: "tide-pools".into(), schema, create: Arc::new(create) };
+    // What a Python process keeps for itself says nothing about this program.
+    let report = forethought_conformance::check(&subject, &Options { steps: 0, ..Options::default() }).await;
+    assert!(report.passed(), "{report}");
+    assert!(report.checked.iter().filter(|rule| rule.outcome == Outcome::Passed).count() >= 8, "{report}");
 }
 
 #[tokio::test]
