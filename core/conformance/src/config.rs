@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     schema,
-    trial::{Failure, Rule, Trial, Verdict, ensure},
+    trial::{Failure, Rule, Trial, Verdict, ensure, skip},
 };
 
 const SCHEMA: Rule = Rule {
@@ -20,11 +20,10 @@ const DOCUMENTED: Rule = Rule {
     mend: "write a doc comment on each field of the config struct: help texts and error messages come from it",
     needs: &["config/schema"],
 };
-const BUILDS: Rule = Rule {
+pub(crate) const BUILDS: Rule = Rule {
     id: "config/builds",
     says: "it is built from the keys that it requires and nothing else",
-    mend: "mark as required (no default) what it cannot do without, and give defaults that work; keys that the kit cannot \
-           think of, such as the path of a file, are given to the check with the configuration",
+    mend: "mark as required (no default) what it cannot do without, and give everything else a default that works",
     needs: &["config/schema"],
 };
 const DEFAULTS: Rule = Rule {
@@ -32,19 +31,19 @@ const DEFAULTS: Rule = Rule {
     says: "the defaults that its schema states meet the schema, and it is built from them",
     mend: "let the schema state the very defaults that serde fills in: one `Default` implementation, and \
            `#[serde(default)]` on the struct",
-    needs: &["config/schema", "config/builds"],
+    needs: &["config/schema"],
 };
 const TYPOS: Rule = Rule {
     id: "config/typos",
     says: "an unknown key in its configuration is refused, by name",
     mend: "put `#[serde(deny_unknown_fields)]` on the config struct: a misspelt key must not pass in silence",
-    needs: &["config/schema", "config/builds"],
+    needs: &["config/schema"],
 };
 const INTERFACE: Rule = Rule {
     id: "config/interface",
     says: "what is built is of the interface under which it is registered",
     mend: "return an object of the interface that `register!`, or `describe`, names",
-    needs: &["config/builds"],
+    needs: &[],
 };
 
 pub(crate) const RULES: &[&Rule] = &[&SCHEMA, &DOCUMENTED, &BUILDS, &DEFAULTS, &TYPOS, &INTERFACE];
@@ -56,10 +55,10 @@ pub(crate) async fn check(trial: &mut Trial<'_>) -> Option<Component> {
     trial.rule(&DOCUMENTED, documented(schema)).await;
     trial.config = schema::required(schema, &trial.options.config, &str::to_owned);
     let built = trial.create(trial.config.clone()).await;
-    trial.rule(&BUILDS, builds(&built, &trial.config)).await;
+    trial.rule(&BUILDS, builds(trial, &built)).await;
+    let component = built.ok()?;
     trial.rule(&DEFAULTS, defaults(trial)).await;
     trial.rule(&TYPOS, typos(trial)).await;
-    let component = built.ok()?;
     trial.rule(&INTERFACE, interface(trial, &component)).await;
     Some(component)
 }
@@ -93,10 +92,22 @@ async fn documented(schema: &Value) -> Verdict {
     Ok(())
 }
 
-async fn builds(built: &Result<Component, Failure>, config: &Value) -> Verdict {
-    if let Err(failure) = built {
-        ensure!(false, "create({config}) {failure}");
+async fn builds(trial: &Trial<'_>, built: &Result<Component, Failure>) -> Verdict {
+    let (schema, config) = (&trial.subject.schema, &trial.config);
+    let Err(failure) = built else { return Ok(()) };
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let missing: Vec<_> = required.filter(|key| config.get(key).is_none()).collect();
+    if !missing.is_empty() {
+        skip!(
+            "it cannot be built without {missing:?}, and the kit can think of nothing for that: give it to the check"
+        );
     }
+    if let Some(source) = trial.stand_ins.missing() {
+        skip!(
+            "it cannot be built without the files of {source:?}, and the kit fetches nothing: give it a local folder"
+        );
+    }
+    ensure!(false, "create({config}) {failure}");
     Ok(())
 }
 

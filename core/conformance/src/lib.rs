@@ -90,12 +90,16 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 /// Checks the component that is linked into this image as `[<word>.<name>] kind = "<kind>"`, with these settings.
 ///
 /// # Panics
-/// With every finding in words, if there is one; if no such component is linked.
+/// With every finding in words, if there is one; if no such component is linked, or it could not be built.
 pub fn assert_conforms(word: &str, kind: &str, config: Value) {
     let subject = Subject::linked(word, kind).unwrap_or_else(|error| panic!("{error}"));
     let Value::Object(config) = config else { panic!("a configuration is a JSON object, not {config}") };
     let options = Options { config, ..Options::default() };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let report = runtime.block_on(check(&subject, &options));
-    assert!(report.passed(), "{report}");
+    let built = report
+        .checked
+        .iter()
+        .all(|checked| checked.rule != config::BUILDS.id || checked.outcome == Outcome::Passed);
+    assert!(report.passed() && built, "{report}");
 }

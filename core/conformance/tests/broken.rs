@@ -3,12 +3,12 @@
 //! Each component here is built with the name of the rule that it breaks; built with none, it keeps them all.
 
 use std::sync::{
-    Arc, Mutex, OnceLock,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 use std::time::Duration;
 
-use forethought_api::{Error, Result, registry::Pluggable};
+use forethought_api::{Error, Result, host::ModelFiles, registry::Pluggable};
 use forethought_conformance::{Options, Outcome, Report, Subject, check, rules};
 use serde_json::{Value, json};
 
@@ -516,8 +516,10 @@ fn breaking(rule: &'static str) -> Subject {
 }
 
 fn run(subject: &Subject, steps: u64) -> Report {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap());
+    // Memory is the whole process's, so one check at a time.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let options = Options { steps, timeout: Duration::from_secs(2), calls: 50, ..Options::default() };
     runtime.block_on(check(subject, &options))
 }
@@ -571,6 +573,28 @@ fn a_report_survives_json() {
         "{json}"
     );
     assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+}
+
+#[test]
+fn what_nobody_can_think_of_is_asked_for() {
+    let mut subject = breaking("encoder/");
+    let model = json!({ "type": "string", "format": "path", "description": "A file." });
+    subject.schema["properties"]["model"] = model;
+    subject.schema["required"] = json!(["model"]);
+    subject.create = Arc::new(|_, _| Box::pin(async { Err(Error::config("missing field `model`")) }));
+    let report = run(&subject, 0);
+    assert!(report.passed(), "{report}");
+    assert!(report.to_string().contains("without [\"model\"]"), "{report}");
+
+    // A model from a hub is not fetched either.
+    subject.schema["required"] = json!([]);
+    subject.create = Arc::new(|_, host| {
+        let request = ModelFiles { source: "hf:a/b".into(), required: vec!["c".into()], optional: vec![] };
+        Box::pin(async move { host.model_files(request).await.map(|_| unreachable!("it is not there")) })
+    });
+    let report = run(&subject, 0);
+    assert!(report.passed(), "{report}");
+    assert!(report.to_string().contains("the files of \"hf:a/b\""), "{report}");
 }
 
 #[test]

@@ -44,11 +44,17 @@ pub(crate) struct StandIns {
     /// Most calls of models within one piece of work.
     limit: u64,
     asked: Arc<Ledger>,
+    /// The source of files that were asked for and are not there.
+    missing: Mutex<Option<String>>,
 }
 
 impl StandIns {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, asked: Ledger::new(limit) }
+        Self { limit, asked: Ledger::new(limit), missing: Mutex::default() }
+    }
+    /// The source of files that were asked for and are not there.
+    pub(crate) fn missing(&self) -> Option<String> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// What was asked of the host itself.
     pub(crate) fn asked(&self) -> Asked {
@@ -150,10 +156,12 @@ impl Host for StandIns {
         let folder = Path::new(&request.source);
         match request.required.iter().find(|file| !folder.join(file).is_file()) {
             None => Ok(folder.to_owned()),
-            Some(file) => Err(Error::not_found(format!(
-                "the kit fetches nothing: give the check a local folder for {:?}, with {file:?} in it",
-                request.source
-            ))),
+            Some(file) => {
+                let what =
+                    format!("there is no {file:?} in {:?}, and the kit fetches nothing", request.source);
+                *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.source);
+                Err(Error::not_found(what))
+            }
         }
     }
 }
