@@ -1,0 +1,94 @@
+//! The kit over what ships: every built-in component keeps the rules that plugins are checked by.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forethought_conformance::{Options, Outcome, Subject, check};
+use forethought_sdk::{
+    api::{
+        registry::{Pluggable, linked},
+        value::Silent,
+    },
+    prelude::*,
+    serde_json::{Value, json},
+};
+use tokio::sync::OnceCell;
+use {
+    forethought_encoder_hash as _, forethought_llm_simulated as _, forethought_planners as _,
+    forethought_value_goal_q as _, forethought_value_judge as _, forethought_webshop as _,
+};
+
+/// Settings under which a component is small and quick; its defaults otherwise.
+fn settings(name: &str) -> Value {
+    match name {
+        "environment.webshop" => json!({ "products": 60 }),
+        "trainer.goal-q" => trainer(),
+        // Where the checkpoint lies is seen to when the critic is built.
+        "value.goal-q" => json!({ "model": "", "encoder": "default" }),
+        _ => json!({}),
+    }
+}
+
+fn trainer() -> Value {
+    json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 })
+}
+
+/// Each linked component; the trained critic with a checkpoint that its own trainer makes first.
+fn subjects() -> Vec<Subject> {
+    let mut subjects = Subject::all_linked();
+    let trained = subjects.iter_mut().find(|subject| subject.name() == "value.goal-q").expect("it is linked");
+    let create = trained.create.clone();
+    let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
+    let model = Arc::new(OnceCell::new());
+    trained.create = Arc::new(move |mut config, host| {
+        let (create, folder, model) = (create.clone(), folder.clone(), model.clone());
+        Box::pin(async move {
+            let out = folder.path().join("critic");
+            config["model"] = json!(model.get_or_try_init(|| train(out, host.clone())).await?);
+            create(config, host).await
+        })
+    });
+    subjects
+}
+
+async fn train(out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf> {
+    let registration = linked()
+        .find(|one| one.kind == "goal-q" && one.interface.starts_with("forethought.value_trainer"))
+        .expect("it is linked");
+    let trainer = (registration.create)(trainer(), host).await?;
+    let trainer = <dyn ValueTrainer>::unwrap(trainer).expect("it is a trainer");
+    let walk = |episode: usize| Trajectory {
+        episode: format!("episode {episode}"),
+        steps: (0..3)
+            .map(|step| Step {
+                state: format!("step {step}"),
+                thought: ["left", "right"][episode % 2].into(),
+                next_state: format!("step {}", step + 1),
+                outcomes: vec![["lost", "found"][episode % 2].into()],
+                terminated: step == 2,
+                ..Step::default()
+            })
+            .collect(),
+        ..Trajectory::default()
+    };
+    let fit = Fit { trajectories: (0..12).map(walk).collect(), out: out.clone(), ..Fit::default() };
+    trainer.fit(fit, Arc::new(Silent)).await?;
+    Ok(out)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn built_in_components_conform() {
+    let mut broken = Vec::new();
+    for subject in subjects() {
+        let Value::Object(config) = settings(&subject.name()) else { unreachable!("settings are objects") };
+        // Ten thousand decisions of a planner take half a minute unoptimised; `plugin check` makes them.
+        let options = Options { config, steps: 1000, ..Options::default() };
+        let begun = std::time::Instant::now();
+        let report = check(&subject, &options).await;
+        println!("{report}  in {:?}\n", begun.elapsed());
+        let kept = report.checked.iter().filter(|checked| checked.outcome == Outcome::Passed).count();
+        assert!(kept > 5, "hardly a rule was checked: {report}");
+        broken.extend((!report.passed()).then(|| report.to_string()));
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
