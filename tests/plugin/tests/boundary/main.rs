@@ -7,6 +7,7 @@
 //! This file is the harness too: started as `serve LIBRARY`, it is the process that a library has of its own.
 
 mod alone;
+mod crashes;
 mod hostile;
 mod list;
 mod way;
@@ -28,5 +29,6 @@ fn main() -> ExitCode {
     let mut trials: Vec<_> = ways.iter().flat_map(list::trials).collect();
     trials.extend(alone::trials());
     trials.extend(hostile::trials());
+    trials.extend(crashes::trials());
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
 }

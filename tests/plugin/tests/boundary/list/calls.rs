@@ -118,10 +118,8 @@ async fn events_reach_the_programs_log(way: Way) {
     let world = way.plugin().await.make::<dyn Environment>("works", json!({})).await;
     let words = format!("the tide is high at {}", way.name);
     say(&world, &format!("log {words}")).await.unwrap();
-    until("the event is logged", || async {
-        heard(&["WARN", &way.name, "forethought_test_plugin::works", &words, "answer=42"])
-    })
-    .await;
+    until("the event is logged", || async { heard(&["WARN", &way.name, "::works", &words, "answer=42"]) })
+        .await;
 }
 
 /// A call without a proxy.

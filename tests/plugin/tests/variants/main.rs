@@ -1,0 +1,76 @@
+//! The boundary's list against libraries that were built in every other way, all in one process (12, 18, 19, 20): older
+//! dependencies with other features, optimised for size, another allocator, an sdk one minor version older and newer,
+//! another compiler that lays structs out by chance. What differs, `build.rs` says.
+//!
+//! Only what does not cross as messages could differ here; so that nothing does, is what this is for.
+
+mod build;
+#[path = "../boundary/list/mod.rs"]
+mod list;
+#[allow(dead_code)] // Shared with the trials of the library that the workspace builds.
+#[path = "../boundary/way.rs"]
+mod way;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use forethought_runtime::plugin::{metadata, policy};
+use forethought_sdk::{prelude::*, serde_json::json};
+use libtest_mimic::{Arguments, Trial};
+use way::{Way, say, trial};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        return ExitCode::SUCCESS; // What there is, is known once it is built.
+    }
+    way::listen();
+    let variants = build::all();
+    let ways: Vec<Way> = variants
+        .iter()
+        .filter(|(one, _)| one.name != "aborting")
+        .map(|(one, file)| Way::library(one.name, file.clone()))
+        .collect();
+    let aborting = variants.into_iter().find(|(one, _)| one.name == "aborting").expect("it was built").1;
+    let mut trials: Vec<Trial> = ways.iter().flat_map(list::trials).collect();
+    trials.push(trial("aborting/18_is_refused_before_it_is_loaded".into(), || is_refused(aborting)));
+    let (own, all) = (ways.clone(), ways);
+    trials.push(trial("all/19_call_each_other".into(), || call_each_other(own)));
+    trials.push(trial("all/20_replace_each_other_in_place".into(), || replace_each_other(all)));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+async fn is_refused(file: PathBuf) {
+    let records = metadata::read(&file, &fs::read(&file).unwrap()).unwrap();
+    let error = policy::admit(&file, &records).unwrap_err();
+    assert_eq!(error.code, Code::Plugin);
+    assert!(error.message.contains("was built with panic = \"abort\""), "{error}");
+}
+
+/// Each as the language model of each.
+async fn call_each_other(ways: Vec<Way>) {
+    for asking in &ways {
+        let plugin = asking.plugin().await;
+        let world = plugin.make::<dyn Environment>("works", json!({})).await;
+        for asked in &ways {
+            plugin.desk.offer("actor", asked.plugin().await.make("count", json!({})).await);
+            let words = format!("ask {} of {}", asking.name, asked.name);
+            assert_eq!(say(&world, &words).await.unwrap(), words[4..]);
+        }
+    }
+}
+
+/// One file, overwritten in place by one library after the other, each loaded next to those before.
+async fn replace_each_other(ways: Vec<Way>) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Way::library("replaced", folder.path().join("libtide.so"));
+    let mut worlds: Vec<(String, Arc<dyn Environment>)> = Vec::new();
+    for way in ways {
+        fs::write(&place.file, fs::read(&way.file).unwrap()).unwrap();
+        worlds.push((way.name, place.plugin().await.make("works", json!({})).await));
+        for (name, world) in &worlds {
+            assert_eq!(say(world, "build").await.unwrap(), *name);
+        }
+    }
+}
