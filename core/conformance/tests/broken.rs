@@ -46,7 +46,7 @@ mod worlds {
     }
 
     impl Line {
-        pub(super) fn new(broken: &'static str) -> Arc<dyn Environment> {
+        pub(super) fn breaking(broken: &'static str) -> Arc<dyn Environment> {
             Arc::new(Self { broken, state: Arc::default(), shared: Arc::default() })
         }
         fn turn(&self, state: &State) -> Turn {
@@ -511,7 +511,7 @@ fn breaking(rule: &'static str) -> Subject {
         "skill" => subject::<dyn forethought_api::skill::Skill>(rule, |rule| fixed(rule)),
         "importer" => subject::<dyn forethought_api::importer::Importer>(rule, |rule| fixed(rule)),
         "verifier" => subject::<dyn forethought_api::verifier::Verifier>(rule, |rule| fixed(rule)),
-        _ => subject(rule, worlds::Line::new),
+        _ => subject(rule, worlds::Line::breaking),
     }
 }
 
