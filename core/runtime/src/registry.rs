@@ -98,10 +98,12 @@ impl Entry {
     ) -> Result<Self> {
         let Described { interface, kind, summary, schema } = described;
         let (interface, word) = known(&interface).ok_or_else(|| {
-            Error::config(format!(
-                "{package} {version} registers `{kind}` for the interface `{interface}`, which this program does not \
-                 know; update one of them"
-            ))
+            let code = if origin == Origin::Linked { Code::Config } else { Code::Plugin };
+            let message = format!(
+                "{package} {version} ({origin}) brings `{kind}` of the interface `{interface}`, which this program does \
+                 not know; update one of them"
+            );
+            Error::new(code, message)
         })?;
         let schema = if schema.is_object() { schema } else { json!({ "type": "object" }) };
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();

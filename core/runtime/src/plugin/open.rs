@@ -285,8 +285,14 @@ impl Plugins {
             Some(description) => description,
             None => plugin.ask().await?,
         };
-        if let Some(library) = &plugin.library {
-            policy::agree(&library.file, &library.metadata, &plugin.description)?;
+        match &plugin.library {
+            Some(library) => policy::agree(&library.file, &library.metadata, &plugin.description)?,
+            None if plugin.description.components.is_empty() => {
+                let why =
+                    format!("{} is refused: it brings no component; describe one at least", plugin.name());
+                return Err(Error::new(Code::Plugin, why));
+            }
+            None => {}
         }
         Ok(plugin)
     }
@@ -730,6 +736,20 @@ mod tests {
         desk.request.wanted.push(Wanted { place: "--plugin .: ".into(), settings });
         assert_eq!(Plugins::new(tide.clone()).open(&desk.request).await.unwrap().len(), 1);
         assert_eq!(tide.counts(), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_command_is_asked_too() {
+        let settings =
+            PluginSettings { command: vec!["python3".into(), "env.py".into()], ..PluginSettings::default() };
+        let wanted = vec![Wanted { place: "my.toml:3: ".into(), settings }];
+        let tide = TidePools::default();
+        let registry =
+            Plugins::new(tide.clone()).registry(&Request { wanted, ..Request::default() }).await.unwrap();
+        let entry = registry.find("encoder", "tide").unwrap();
+        assert_eq!(entry.origin, Origin::Process("python3 env.py".into()));
+        build(&registry, json!({})).await.unwrap();
+        assert_eq!(tide.counts(), (0, 2));
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use forethought_abi::ABI_MAJOR;
-use forethought_api::{Error, Result, error::Code, module::Description};
+use forethought_api::{Error, Result, error::Code, module::Description, registry::INTERFACES};
 
 use super::metadata::Metadata;
 use crate::registry::{known, suggestion};
-use forethought_api::registry::INTERFACES;
 
 /// What this program was compiled for.
 pub const TARGET: &str = env!("FORETHOUGHT_TARGET");
@@ -96,10 +95,9 @@ pub fn agree(file: &Path, records: &[Metadata], description: &Description) -> Re
         }
     }
     for record in records {
-        let same = |component: &&forethought_api::module::Described| {
-            (&component.interface, &component.kind) == (&record.interface, &record.kind)
-        };
-        if !description.components.iter().any(|component| same(&component)) {
+        let described = description.components.iter();
+        let mut described = described.map(|component| (&component.interface, &component.kind));
+        if !described.any(|name| name == (&record.interface, &record.kind)) {
             return lies(format!("{} `{}` is in its metadata only", record.interface, record.kind));
         }
         if (&record.package, &record.version) != (&description.package, &description.version) {
@@ -136,7 +134,7 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_with_reason_and_way_out() {
         let tide = metadata("environment", "tide");
-        assert!(admit(Path::new(FILE), &[tide.clone()]).is_ok());
+        assert!(admit(Path::new(FILE), std::slice::from_ref(&tide)).is_ok());
         let changed = |change: fn(&mut Metadata)| {
             let mut record = tide.clone();
             change(&mut record);
