@@ -4,6 +4,8 @@
 //! `tests/program.rs` beside this folder drives the program; its test target belongs to the program's package, for Cargo
 //! tells a program's place to no other. What is checked without the program lies in `tests/tests`.
 
+pub mod third_party;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -41,7 +43,12 @@ impl Desk {
 
     /// A command line of the program, run at this desk. `line` is cut at blanks.
     pub fn forethought(&self, line: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        self.of(self.program.clone(), line)
+    }
+
+    /// The same for another program.
+    pub fn of(&self, program: PathBuf, line: &str) -> Command {
+        let mut command = Command::new(program);
         self.settle(&mut command, line);
         command
     }

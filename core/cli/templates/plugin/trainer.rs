@@ -84,12 +84,12 @@ register! {
 }
 
 /// The keys under `[value.<name>]`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
 #[schemars(crate = "forethought_sdk::schemars")]
 struct CriticConfig {
-    /// A folder that the trainer wrote, or `hf:owner/name@revision`.
-    model: ConfigPath,
+    /// A folder that the trainer wrote, or `hf:owner/name@revision`; without it, nothing is known.
+    model: Option<ConfigPath>,
 }
 
 /// Frequencies by outcome.
@@ -104,8 +104,9 @@ struct Checkpoint {
 
 impl Critic {
     async fn load(config: CriticConfig, host: Arc<dyn Host>) -> Result<Self> {
+        let Some(model) = config.model else { return Ok(Self(BTreeMap::new())) };
         // The host knows folders and the hub, and what the files hold is part of a run's identity.
-        let source = config.model.to_string_lossy().into_owned();
+        let source = model.to_string_lossy().into_owned();
         let required = vec![CONFIG.into(), WEIGHTS.into()];
         let folder =
             host.model_files(ModelFiles { source, required, ..Default::default() }).await?;
@@ -122,7 +123,7 @@ impl Critic {
 impl ValueEstimator for Critic {
     async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
         let estimate = |query: &ValueQuery| {
-            let probability = self.0.get(&query.outcome).copied().unwrap_or_default();
+            let probability = self.0.get(&query.outcome).copied().unwrap_or(0.5);
             Estimate { probability, raw: probability, uncertainty: 0.0 }
         };
         Ok(queries.iter().map(estimate).collect())

@@ -189,8 +189,11 @@ impl New {
                 .context(format!("{} cannot be written", path.display()))?;
         }
         let enter = format!("cd {}", folder.display());
-        let steps =
-            ["cargo test", "cargo build --release", "forethought plugin check target/release/{{library}}"];
+        let steps = [
+            "cargo test --release",
+            "cargo build --release",
+            "forethought plugin check target/release/{{library}}",
+        ];
         let steps = steps.iter().chain(template.usage).map(|step| fill(step, &self.names(&template)));
         let next = std::iter::once(enter).chain(steps).collect();
         let document = Document { folder, files: files.into_iter().map(|(name, _)| name).collect(), next };
@@ -223,11 +226,16 @@ impl New {
 
     fn names(&self, template: &Template) -> Vec<(&'static str, String)> {
         let image = self.name.replace('-', "_");
-        let article = if template.word.starts_with(['e', 'i', 'l']) { "An" } else { "A" };
+        let what = match template.word {
+            "llm" => "language model",
+            "value" => "critic",
+            word => word,
+        };
+        let article = if what.starts_with(['e', 'i']) { "An" } else { "A" };
         vec![
             ("name", self.name.clone()),
             ("word", template.word.into()),
-            ("about", format!("{article} {}", template.word)),
+            ("about", format!("{article} {what}")),
             ("library", format!("{DLL_PREFIX}{image}{DLL_SUFFIX}")),
             ("crate", image),
         ]

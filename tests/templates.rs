@@ -1,0 +1,110 @@
+//! `plugin new`, for each interface: what it writes builds outside this workspace, conforms, is loaded and runs.
+
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::path::Path;
+
+use forethought_api::registry::INTERFACES;
+use forethought_tests::{Desk, third_party::cargo, workspace};
+use serde_json::Value;
+
+fn desk() -> Desk {
+    Desk::new(env!("CARGO_BIN_EXE_forethought"))
+}
+
+/// Where what these tests build is kept for the next time.
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// Runs what must end well, and gives what it prints.
+fn run(command: &mut assert_cmd::Command) -> String {
+    let assert = command.assert().success();
+    let output = assert.get_output();
+    String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
+}
+
+/// Makes the crate `my-<word>` and gives the commands that the program says to go on with.
+fn new(desk: &Desk, word: &str) -> Vec<String> {
+    let mut command = desk.forethought(&format!("plugin new my-{word} --{word} --json"));
+    let printed = command.env("FORETHOUGHT_SDK", workspace()).assert().success().get_output().stdout.clone();
+    let document: Value = serde_json::from_slice(&printed).unwrap();
+    let next = document["next"].as_array().unwrap();
+    next.iter().map(|command| command.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_template_builds_conforms_and_runs() {
+    let desk = desk();
+    let words = || INTERFACES.iter().map(|(_, word)| *word);
+    let crates: Vec<_> = words().map(|word| (word, new(&desk, word))).collect();
+    // One workspace, so that what they have in common is built once.
+    desk.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"my-*\"]\n");
+    for word in words() {
+        let folder = desk.path().join(format!("my-{word}"));
+        std::os::unix::fs::symlink("../target", folder.join("target")).unwrap();
+        let sources = ["src/lib.rs", "tests/conformance.rs"].map(|file| folder.join(file));
+        run(assert_cmd::Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources));
+    }
+
+    let built = run(cargo(desk.path(), KEPT).args(["build", "--release"]));
+    assert!(!built.contains("warning"), "{built}");
+    let tested = run(cargo(desk.path(), KEPT).args(["test", "--release", "--tests", "--quiet"]));
+    assert_eq!(tested.matches("1 passed").count(), INTERFACES.len(), "{tested}");
+
+    for (word, commands) in crates {
+        let folder = desk.path().join(format!("my-{word}"));
+        let library = format!("target/release/{DLL_PREFIX}my_{word}{DLL_SUFFIX}");
+        let ours = |line: &str| run(desk.forethought(line).current_dir(&folder));
+        let component = format!("{word}.my-{word}");
+        assert!(ours(&format!("plugin inspect {library}")).contains(&component));
+        assert!(ours(&format!("list {word} --plugin {library}")).contains(&component));
+        let lines: Vec<_> = commands.iter().filter_map(|line| line.strip_prefix("forethought ")).collect();
+        assert!(lines.len() >= 2 && lines[0] == format!("plugin check {library}"), "{lines:?}");
+        for line in lines {
+            ours(line);
+        }
+    }
+    told_what_to_derive(&desk, &desk.path().join("my-environment"));
+}
+
+/// A configuration's type that lacks what `register!` needs: the compiler says what to write.
+fn told_what_to_derive(desk: &Desk, folder: &Path) {
+    let file = folder.join("src/lib.rs");
+    let source = std::fs::read_to_string(&file).unwrap();
+    let forgetful = source.replace(", JsonSchema)]", ")]").replace("#[schemars", "// #[schemars");
+    assert_ne!(forgetful, source);
+    std::fs::write(&file, forgetful).unwrap();
+    let assert =
+        cargo(desk.path(), KEPT).args(["build", "--release", "-p", "my-environment"]).assert().failure();
+    let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    for text in
+        ["`Config` cannot hold the configuration of a component", "#[derive(Deserialize, JsonSchema)]"]
+    {
+        assert!(said.contains(text), "{text:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_and_names_are_checked() {
+    let desk = desk();
+    desk.write("tide-pools/notes.txt", "mine");
+    for (line, says) in [
+        ("tide-pools --environment", "tide-pools exists already"),
+        ("Tide --environment", "starts with a lower-case letter"),
+        ("tide.pools --environment", "no '.'"),
+        ("match --environment", "the name is taken"),
+        ("webshop --environment", "forethought-webshop 0.1.0 brings a component environment.webshop already"),
+        ("rocks --environment --sdk .", "is no checkout of Forethought"),
+        ("rocks", "--environment|--llm"),
+        ("rocks --llm --planner", "cannot be used with"),
+    ] {
+        let assert = desk.forethought(&format!("plugin new {line}")).assert().code(2);
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(said.contains(says), "{line}: {says:?} is not in\n{said}");
+    }
+    assert!(!desk.path().join("rocks").exists());
+    assert_eq!(std::fs::read_dir(desk.path().join("tide-pools")).unwrap().count(), 1);
+
+    // Without a checkout, the published crates are asked for.
+    run(&mut desk.forethought("plugin new rocks --value --path deep/down"));
+    let manifest = std::fs::read_to_string(desk.path().join("deep/down/Cargo.toml")).unwrap();
+    assert!(manifest.contains("forethought-sdk = \"0.1.0\""), "{manifest}");
+}
