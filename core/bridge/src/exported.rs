@@ -16,7 +16,7 @@ use forethought_api::{
     wire::{Codec, Message, Object, Reply},
 };
 
-use crate::{Side, imported, message, panics};
+use crate::{Side, imported, message, panics, status};
 
 static EXPORTED: AtomicUsize = AtomicUsize::new(0);
 
@@ -235,7 +235,7 @@ impl Completion {
         self.fired = true;
         let (status, reply) = match outcome {
             Ok(reply) => (abi::OK, reply),
-            Err(error) => (status(error.code), Message::encode(self.codec, &error).unwrap_or_default()),
+            Err(error) => (status::of(&error), Message::encode(self.codec, &error).unwrap_or_default()),
         };
         // The receiver moves it out, always.
         let mut reply = ManuallyDrop::new(message::give(reply, &self.side, self.inline));
@@ -254,16 +254,5 @@ impl Drop for Completion {
             };
             self.complete(Err(error));
         }
-    }
-}
-
-fn status(code: Code) -> u32 {
-    match code {
-        Code::Panic => abi::PANIC,
-        Code::Cancelled => abi::CANCELLED,
-        Code::Unimplemented => abi::UNIMPLEMENTED,
-        Code::BadRequest => abi::BAD_REQUEST,
-        Code::Shutdown => abi::SHUTDOWN,
-        _ => abi::ERROR,
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     calls::{self, Label},
     exported,
     message::{self, broken},
+    status,
 };
 
 /// The object that a reference of the other side stands for; one of this image's own is unwrapped.
@@ -171,7 +172,7 @@ impl Drop for Call {
 }
 
 /// Takes an outcome. On a thread of the other side: it stores and wakes, and never unwinds.
-unsafe extern "C" fn done(ctx: *mut c_void, status: u32, reply: *mut abi::FthMsg) {
+unsafe extern "C" fn done(ctx: *mut c_void, code: u32, reply: *mut abi::FthMsg) {
     let _ = crate::panics::catch(|| {
         let (label, caller) = match calls::close(ctx.addr()) {
             Ok(open) => open,
@@ -185,33 +186,11 @@ unsafe extern "C" fn done(ctx: *mut c_void, status: u32, reply: *mut abi::FthMsg
         // SAFETY: a completion's message is as the contract says, and given up by the caller.
         let reply = unsafe { message::take(reply, &label.side) };
         let Some(caller) = caller else { return };
-        let _ = caller.send(outcome(status, reply).map_err(|mut error| {
-            if error.code == Code::BadRequest && status != abi::BAD_REQUEST {
+        let _ = caller.send(reply.and_then(|reply| status::outcome(code, reply)).map_err(|mut error| {
+            if error.code == Code::BadRequest && code != abi::BAD_REQUEST {
                 error.code = Code::Plugin; // Here it is the answer that cannot be read.
             }
             error
         }));
     });
-}
-
-fn outcome(status: u32, reply: Result<Message>) -> Result<Message> {
-    let code = match status {
-        abi::OK => return reply,
-        abi::ERROR => None,
-        abi::PANIC => Some(Code::Panic),
-        abi::CANCELLED => Some(Code::Cancelled),
-        abi::UNIMPLEMENTED => Some(Code::Unimplemented),
-        abi::BAD_REQUEST => Some(Code::BadRequest),
-        abi::SHUTDOWN => Some(Code::Shutdown),
-        other => {
-            return Err(Error::new(Code::Plugin, format!("the contract was broken: a status of {other}")));
-        }
-    };
-    let error = reply.and_then(Message::decode::<Error>);
-    let mut error = error.unwrap_or_else(|unreadable| {
-        Error::new(Code::Plugin, format!("status {status}, and an error that cannot be read"))
-            .because(unreadable)
-    });
-    error.code = code.unwrap_or(error.code);
-    Err(error)
 }

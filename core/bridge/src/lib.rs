@@ -7,7 +7,8 @@
 //! # Layout
 //! [`export`] makes an ABI object of a Rust one, [`import`] a Rust object of an ABI one; objects that come back are
 //! recognised and unwrapped, objects of a third party are passed through. `message` carries messages over, `calls`
-//! keeps the calls that wait for their completion, [`panics`] catches what must not unwind across the boundary.
+//! keeps the calls that wait for their completion, [`panics`] catches what must not unwind across the boundary, and
+//! [`status`] tells outcomes, over a pipe too.
 //!
 //! # What is not trusted
 //! A completion may come twice, late, from any thread, or with rubbish in it. It finds its call by a number that is
@@ -19,6 +20,7 @@ mod exported;
 mod imported;
 mod message;
 pub mod panics;
+pub mod status;
 
 use std::sync::Arc;
 

@@ -378,7 +378,7 @@ fn what_breaks_the_contract_is_refused_and_says_how() {
             "an array of",
         ),
         (misdeed!(abi::OK, |reply| reply.meta = text("{")), "meta is not readable"),
-        (misdeed!(99, |_| ()), "a status of 99"),
+        (misdeed!(99, |_| ()), "an answer of status 99, which is none"),
         (misdeed!(abi::ERROR, |reply| reply.body = text("\u{1}")), "an error that cannot be read"),
     ];
     for (misdeed, says) in deeds {

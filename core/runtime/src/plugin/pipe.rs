@@ -30,7 +30,7 @@ use forethought_api::{
     error::Code,
     wire::{Codec, Message, Object, Reply},
 };
-use forethought_bridge::panics::catch;
+use forethought_bridge::{panics::catch, status};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -301,7 +301,7 @@ impl Peer {
                     return Err(format!("an answer to call {id}, which is not under way"));
                 };
                 let outcome = match objects {
-                    Ok(objects) => outcome(status, Message { objects, ..reply }),
+                    Ok(objects) => status::outcome(status, Message { objects, ..reply }),
                     Err(mut error) => {
                         error.code = Code::Plugin;
                         Err(error)
@@ -340,7 +340,7 @@ impl Peer {
     }
 
     fn send_error(&self, id: u64, error: &Error) -> Result<()> {
-        self.send_reply(id, status(error.code), Message::encode(Codec::Json, error)?)
+        self.send_reply(id, status::of(error), Message::encode(Codec::Json, error)?)
     }
 
     fn send_reply(&self, id: u64, status: u32, reply: Message) -> Result<()> {
@@ -512,36 +512,4 @@ impl Drop for Call<'_> {
             let _ = self.peer.send(&Head::Cancel { id: self.id }, Vec::new());
         }
     }
-}
-
-/// The contract's number of an error.
-fn status(code: Code) -> u32 {
-    match code {
-        Code::Panic => abi::PANIC,
-        Code::Cancelled => abi::CANCELLED,
-        Code::Unimplemented => abi::UNIMPLEMENTED,
-        Code::BadRequest => abi::BAD_REQUEST,
-        Code::Shutdown => abi::SHUTDOWN,
-        _ => abi::ERROR,
-    }
-}
-
-/// What an answer comes to.
-fn outcome(status: u32, reply: Message) -> Result<Message> {
-    let code = match status {
-        abi::OK => return Ok(reply),
-        abi::ERROR => None,
-        abi::PANIC => Some(Code::Panic),
-        abi::CANCELLED => Some(Code::Cancelled),
-        abi::UNIMPLEMENTED => Some(Code::Unimplemented),
-        abi::BAD_REQUEST => Some(Code::BadRequest),
-        abi::SHUTDOWN => Some(Code::Shutdown),
-        other => return Err(Error::new(Code::Plugin, format!("an answer of status {other}, which is none"))),
-    };
-    let mut error = reply.decode::<Error>().map_err(|unreadable| {
-        Error::new(Code::Plugin, format!("an answer of status {status} with an error that cannot be read"))
-            .because(unreadable)
-    })?;
-    error.code = code.unwrap_or(error.code);
-    Err(error)
 }
