@@ -33,7 +33,8 @@ const RTLD_NODELETE: i32 = if cfg!(target_os = "macos") { 0x80 } else { 0x1000 }
 /// [`Code::Plugin`] if it cannot be loaded, or does not enter as the contract says.
 pub fn load(name: &str, file: &Path, bytes: &[u8], runtime: Handle) -> Result<Arc<dyn Object>> {
     let refused = |why: String| Error::new(Code::Plugin, format!("{}: {why}", file.display()));
-    let copy = sealed_copy(name, bytes).context(format!("{}: no private copy can be made", file.display()))?;
+    let copy =
+        sealed_copy(name, bytes).context(format!("{}: no private copy can be made", file.display()))?;
     // SAFETY: a library's constructors are foreign code, and trusted by whoever configured it.
     let library = unsafe { Library::open(Some(&copy), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
     // The loader's messages name the private copy, which says nothing to anybody.
@@ -142,7 +143,9 @@ unsafe extern "C" fn log(ctx: *const c_void, level: u32, target: abi::FthStr, me
     let text = |text: abi::FthStr| match text.ptr.is_null() || text.len > isize::MAX as usize {
         true => String::new(),
         // SAFETY: the library lends the string for this call.
-        false => String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text.ptr, text.len) }).into_owned(),
+        false => {
+            String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text.ptr, text.len) }).into_owned()
+        }
     };
     // SAFETY: this table's `ctx` is the name that was leaked with it.
     let name = unsafe { &*ctx.cast::<String>() };
