@@ -1,0 +1,205 @@
+//! One request, from its arrival to the last byte of its answer.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State as Shared},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use forethought_api::error::Code;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use crate::{
+    Received, State,
+    fault::{self, Fault},
+    format::{Asked, Format, Told},
+    lock,
+};
+
+/// Chats are text; nobody sends more of it.
+const LONGEST: usize = 64 << 20;
+
+/// An answer about to be sent.
+struct Reply {
+    status: u16,
+    kind: &'static str,
+    pieces: Vec<String>,
+}
+
+pub(crate) async fn reply(
+    Shared(state): Shared<Arc<State>>,
+    request: Request,
+) -> Result<Response, Infallible> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let Some(format) = Format::of(&path) else {
+        let text = format!("the mock server knows no {path}");
+        return Ok(send(plain(404, json!({ "error": text })), &HeaderMap::new()));
+    };
+    let Ok(body) = to_bytes(body, LONGEST).await else {
+        return Ok(send(refusal(format, 413, "the request did not arrive whole"), &HeaderMap::new()));
+    };
+    if state.options.record {
+        let headers = head.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        let body = String::from_utf8_lossy(&body).into_owned();
+        lock(&state.received).push(Received { path: path.clone(), headers: headers.collect(), body });
+    }
+    if let Some(key) = &state.options.key
+        && format.key(&head.headers) != Some(key)
+    {
+        return Ok(send(refusal(format, 401, "invalid x-api-key"), &HeaderMap::new()));
+    }
+    let read = match serde_json::from_slice::<Value>(&body) {
+        Ok(body) => format.read(&path, &head.headers, &body),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut asked = match read {
+        Ok(asked) => asked,
+        Err(reason) => return Ok(send(refusal(format, 400, &reason), &HeaderMap::new())),
+    };
+    let wish = match wish(&head.headers, &mut asked) {
+        Ok(wish) => wish,
+        Err(error) => return Ok(send(refusal(format, 400, &error.message), &HeaderMap::new())),
+    };
+    let content = json!([asked.model, asked.request]).to_string();
+    let content = blake3::hash(content.as_bytes()).to_hex().to_string();
+    let earlier = state.asked(&content);
+    let fault = wish.or_else(|| fault::strike(&state.options.faults, state.options.seed, &content, earlier));
+    Ok(answer(state, format, asked, content, fault).await)
+}
+
+/// The fault that a request asks for; a wish in the model's name is taken out of it.
+fn wish(headers: &HeaderMap, asked: &mut Asked) -> forethought_api::Result<Option<Fault>> {
+    if let Some(wish) = headers.get("x-mock-fault") {
+        return wish.to_str().unwrap_or_default().parse().map(Some);
+    }
+    match asked.model.split_once('!') {
+        Some((model, wish)) => {
+            let wish = wish.parse()?;
+            asked.model = model.to_owned();
+            Ok(Some(wish))
+        }
+        None => Ok(None),
+    }
+}
+
+async fn answer(
+    state: Arc<State>,
+    format: Format,
+    asked: Asked,
+    content: String,
+    fault: Option<Fault>,
+) -> Response {
+    let mut headers = HeaderMap::new();
+    match fault {
+        Some(Fault::RateLimit(wait)) => {
+            headers.insert("retry-after-ms", (wait.as_millis() as u64).into());
+            headers
+                .insert(header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string().parse().expect("digits"));
+            return send(refusal(format, 429, "too many requests"), &headers);
+        }
+        Some(Fault::Status(status)) => return send(refusal(format, status, "a fault on demand"), &headers),
+        Some(Fault::Unauthorized) => return send(refusal(format, 401, "invalid x-api-key"), &headers),
+        Some(Fault::Slow(wait)) => tokio::time::sleep(wait).await,
+        Some(Fault::Hang) => futures::future::pending().await,
+        _ => {}
+    }
+    let Asked { model, mut request, streaming } = asked;
+    request.seed = None;
+    let completion = match state.options.backend.complete(request).await {
+        Ok(completion) => completion,
+        Err(error) => {
+            let status = if matches!(error.code, Code::Config | Code::Input) { 400 } else { 500 };
+            return send(refusal(format, status, &error.to_string()), &headers);
+        }
+    };
+    let told = match fault {
+        Some(Fault::WrongUsage) => Told { input: (-1).into(), output: Value::Null },
+        _ => Told {
+            input: completion.usage.input_tokens.into(),
+            output: completion.usage.output_tokens.into(),
+        },
+    };
+    let mut reply = if streaming {
+        Reply { status: 200, kind: format.stream_kind(), pieces: format.stream(&model, &completion, &told) }
+    } else {
+        plain(200, format.whole(&model, &completion, &told))
+    };
+    match fault {
+        Some(Fault::Malformed) if streaming => reply.pieces[0] = reply.pieces[0].replacen('{', "{{", 1),
+        Some(Fault::Malformed) => reply.pieces = vec!["<html>It works!</html>".into()],
+        Some(Fault::Truncate) => reply.pieces = half(reply.pieces),
+        Some(Fault::Cut | Fault::Stall) => return torn(reply, fault == Some(Fault::Cut)),
+        _ => {}
+    }
+    let pieces = stream::iter(reply.pieces).map(|piece| Ok::<_, io::Error>(Bytes::from(piece)));
+    let whole = !matches!(fault, Some(Fault::Malformed | Fault::Truncate));
+    // Asked for once every piece before it was taken by the connection.
+    let end = stream::once(async move {
+        if whole {
+            state.answered(&content);
+        }
+        Ok(Bytes::new())
+    });
+    respond(reply.status, reply.kind, &headers, Body::from_stream(pieces.chain(end)))
+}
+
+/// Half of an answer, then the end of the connection, or silence.
+fn torn(reply: Reply, cut: bool) -> Response {
+    let length: usize = reply.pieces.iter().map(String::len).sum();
+    let pieces = stream::iter(half(reply.pieces)).map(|piece| Ok(Bytes::from(piece)));
+    let end = stream::once(async move {
+        if !cut {
+            return futures::future::pending().await;
+        }
+        // What came before is on its way by then; an error at once would take it back.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(io::Error::other("cut on demand"))
+    });
+    let mut headers = HeaderMap::new();
+    if reply.kind == JSON {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    respond(reply.status, reply.kind, &headers, Body::from_stream(pieces.chain(end)))
+}
+
+/// The first half of the pieces, or of the one piece.
+fn half(mut pieces: Vec<String>) -> Vec<String> {
+    if pieces.len() == 1 {
+        let middle = pieces[0].floor_char_boundary(pieces[0].len() / 2);
+        pieces[0].truncate(middle);
+    } else {
+        pieces.truncate(pieces.len() / 2);
+    }
+    pieces
+}
+
+const JSON: &str = "application/json";
+
+fn plain(status: u16, body: Value) -> Reply {
+    Reply { status, kind: JSON, pieces: vec![body.to_string()] }
+}
+
+fn refusal(format: Format, status: u16, reason: &str) -> Reply {
+    plain(status, format.error(status, reason))
+}
+
+fn send(reply: Reply, headers: &HeaderMap) -> Response {
+    respond(reply.status, reply.kind, headers, Body::from(reply.pieces.concat()))
+}
+
+fn respond(status: u16, kind: &str, headers: &HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().extend(headers.clone());
+    if let Ok(kind) = kind.parse() {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    response
+}

@@ -1,0 +1,139 @@
+//! A stream of bytes cut into events: server-sent events, or a JSON document a line.
+
+use bytes::{Buf, BytesMut};
+
+/// How a stream is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Server-sent events (the WHATWG's HTML standard, section 9.2), of which providers use data fields alone. Lines end
+    /// as everybody ends them, with LF or CR LF, not with CR alone.
+    Sse,
+    /// Newline-delimited JSON.
+    Lines,
+}
+
+/// Bytes in, events' data out; bytes may be divided anywhere, within a character too.
+#[derive(Debug)]
+pub(crate) struct Events {
+    framing: Framing,
+    buffer: BytesMut,
+    /// Bytes of the buffer that are known to hold no line's end.
+    searched: usize,
+    data: Vec<u8>,
+}
+
+impl Events {
+    pub(crate) fn new(framing: Framing) -> Self {
+        Self { framing, buffer: BytesMut::new(), searched: 0, data: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next event that has arrived whole.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        while let Some(length) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
+            let line = self.buffer.split_to(self.searched + length);
+            self.buffer.advance(1);
+            self.searched = 0;
+            if let Some(event) = self.line(line.strip_suffix(b"\r").unwrap_or(&line)) {
+                return Some(event);
+            }
+        }
+        self.searched = self.buffer.len();
+        None
+    }
+
+    /// What is left once the bytes have ended: an event without the end that it should have had.
+    pub(crate) fn rest(&mut self) -> Option<String> {
+        let line = self.buffer.split();
+        self.searched = 0;
+        self.line(&line).or_else(|| self.line(b""))
+    }
+
+    fn line(&mut self, line: &[u8]) -> Option<String> {
+        match self.framing {
+            Framing::Lines if line.is_empty() => None,
+            Framing::Lines => Some(text(line)),
+            Framing::Sse if line.is_empty() => {
+                let data = std::mem::take(&mut self.data);
+                (!data.is_empty()).then(|| text(&data))
+            }
+            Framing::Sse => {
+                if let Some(data) = line.strip_prefix(b"data:") {
+                    if !self.data.is_empty() {
+                        self.data.push(b'\n');
+                    }
+                    self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+                }
+                None
+            }
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(framing: Framing, parts: &[&[u8]]) -> Vec<String> {
+        let mut events = Events::new(framing);
+        let mut found = Vec::new();
+        for part in parts {
+            events.push(part);
+            while let Some(event) = events.next() {
+                found.push(event);
+            }
+        }
+        found.extend(events.rest());
+        found
+    }
+
+    #[test]
+    fn data_fields_are_events_and_the_rest_is_not() {
+        let text = ": a comment\r\nevent: ping\r\nid: 7\r\ndata: {\"a\":1}\r\n\r\ndata:two\ndata: lines\n\n\n\ndata: last";
+        assert_eq!(all(Framing::Sse, &[text.as_bytes()]), ["{\"a\":1}", "two\nlines", "last"]);
+    }
+
+    #[test]
+    fn lines_are_events_and_empty_ones_are_not() {
+        assert_eq!(all(Framing::Lines, &[b"{}\n\n[1]\r\n{\"a\"", b":2}"]), ["{}", "[1]", "{\"a\":2}"]);
+    }
+
+    proptest! {
+        #[test]
+        fn where_bytes_are_divided_does_not_matter(
+            events in prop::collection::vec("[a-zé✓ ]{1,12}", 0..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+            crlf: bool,
+        ) {
+            let end = if crlf { "\r\n" } else { "\n" };
+            for framing in [Framing::Sse, Framing::Lines] {
+                let written = events.iter().map(|event| match framing {
+                    Framing::Sse => format!("event: x{end}data: {event}{end}{end}"),
+                    Framing::Lines => format!("{event}{end}"),
+                });
+                let bytes = written.collect::<String>().into_bytes();
+                let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+                places.extend([0, bytes.len()]);
+                places.sort_unstable();
+                let parts: Vec<_> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+                prop_assert_eq!(all(framing, &parts), events.clone());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            for framing in [Framing::Sse, Framing::Lines] {
+                all(framing, &[&bytes]);
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Gemini's `generateContent`: "Generating content" and "Caching" (the API reference of contents and tools), "Function
+//! calling with the Gemini API", "Structured outputs", "Thought signatures".
+
+use forethought_sdk::{
+    api::llm::{Tool, ToolCall},
+    prelude::*,
+    serde_json::{self, Map, Value, json},
+};
+
+use super::{
+    Answer, Ask, Format, called, items, logprobs, parameters, set, some, text, tokens, turns, unreadable,
+};
+use crate::events::Framing;
+
+pub(crate) struct Gemini;
+
+impl Format for Gemini {
+    fn path(&self, model: &str, streaming: bool) -> String {
+        // Tuned models have a folder of their own in front.
+        let folder = if model.contains('/') { "" } else { "models/" };
+        let method = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        format!("/{folder}{model}:{method}")
+    }
+
+    fn key_header(&self) -> (&'static str, &'static str) {
+        ("x-goog-api-key", "")
+    }
+
+    fn body(&self, ask: &Ask<'_>) -> Value {
+        let request = ask.request;
+        let system = request.messages.iter().filter(|message| message.role == Role::System);
+        let system = some(system.map(|message| json!({ "text": message.content })).collect());
+        let messages = request.messages.iter().enumerate();
+        let messages = messages.filter(|(_, message)| message.role != Role::System);
+        let messages = messages.map(|(index, message)| turn(&request.messages[..index], message));
+        let messages = turns("role", "parts", messages);
+        let mut body = json!({ "contents": messages });
+        set(&mut body, "systemInstruction", system.map(|parts| json!({ "parts": parts })));
+        let tools = some(request.tools.iter().map(tool).collect());
+        set(&mut body, "tools", tools.map(|tools| json!([{ "functionDeclarations": tools }])));
+        let mut config = json!({});
+        set(&mut config, "temperature", request.temperature);
+        set(&mut config, "maxOutputTokens", ask.max_tokens);
+        set(&mut config, "stopSequences", (!request.stop.is_empty()).then(|| request.stop.clone()));
+        set(&mut config, "seed", ask.seed);
+        set(&mut config, "candidateCount", (ask.samples > 1).then_some(ask.samples));
+        if let Some(schema) = &request.json_schema {
+            config["responseMimeType"] = "application/json".into();
+            config["responseJsonSchema"] = schema.clone();
+        }
+        set(&mut config, "responseLogprobs", request.logprobs.then_some(true));
+        set(&mut body, "generationConfig", config.as_object().filter(|config| !config.is_empty()).cloned());
+        body
+    }
+
+    fn read(&self, body: &Value) -> Result<Completion> {
+        let mut choices = Vec::new();
+        for candidate in items(body, "candidates") {
+            let mut answer = Answer::default();
+            take(candidate, &mut answer)?;
+            choices.push(answer.finish().0);
+        }
+        if choices.is_empty() {
+            choices.push(blocked(body).ok_or_else(|| unreadable("it holds no candidate"))?);
+        }
+        Ok(Completion { choices, usage: usage(&body["usageMetadata"]), ..Completion::default() })
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    /// A stream has no last event of its own: the piece that says why the candidate ended is the last.
+    fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
+        if event["usageMetadata"].is_object() {
+            answer.usage = usage(&event["usageMetadata"]);
+        }
+        if let Some(choice) = blocked(event) {
+            answer.choice = choice;
+            answer.ended = true;
+        }
+        items(event, "candidates").try_for_each(|candidate| take(candidate, answer))
+    }
+}
+
+/// Of calls that came without an identifier, for which this format has no place; the number makes it unique in an answer.
+const UNNAMED: &str = "unnamed-";
+
+/// A thought signature must come back with its call, and a [`ToolCall`] has no other place for it than the identifier,
+/// which is opaque to everybody else.
+fn identifier(part: &Value, index: usize) -> String {
+    let id = part["functionCall"]["id"].as_str().map_or_else(|| format!("{UNNAMED}{index}"), str::to_owned);
+    match part["thoughtSignature"].as_str() {
+        Some(signature) => format!("{id}:{signature}"),
+        None => id,
+    }
+}
+
+/// Back into the provider's identifier and the signature.
+fn divided(id: &str) -> (Option<&str>, Option<&str>) {
+    let (id, signature) = id.split_once(':').map_or((id, None), |(id, signature)| (id, Some(signature)));
+    ((!id.starts_with(UNNAMED)).then_some(id), signature)
+}
+
+/// Takes in a candidate, or a piece of one.
+fn take(candidate: &Value, answer: &mut Answer) -> Result<()> {
+    for part in items(&candidate["content"], "parts") {
+        if part["functionCall"].is_object() {
+            let arguments = match &part["functionCall"]["args"] {
+                Value::Null => Map::new().into(),
+                arguments => arguments.clone(),
+            };
+            answer.call(ToolCall {
+                id: identifier(part, answer.choice.tool_calls.len()),
+                name: text(&part["functionCall"], "name")?.into(),
+                arguments,
+            });
+        } else if part["thought"] != true {
+            answer.choice.text.push_str(text(part, "text")?);
+        }
+    }
+    let chosen = items(&candidate["logprobsResult"], "chosenCandidates");
+    answer.choice.logprobs.extend(logprobs(chosen, "token", "logProbability"));
+    if let Some(reason) = candidate["finishReason"].as_str() {
+        answer.choice.finish = finish(reason);
+        answer.ended = true;
+    }
+    Ok(())
+}
+
+/// A prompt that was refused has no candidates at all.
+fn blocked(body: &Value) -> Option<Choice> {
+    body["promptFeedback"]["blockReason"].as_str()?;
+    Some(Choice { finish: FinishReason::ContentFilter, ..Choice::default() })
+}
+
+fn turn(earlier: &[Message], message: &Message) -> (&'static str, Vec<Value>) {
+    let said = || (!message.content.is_empty()).then(|| json!({ "text": message.content }));
+    match message.role {
+        Role::Assistant => ("model", said().into_iter().chain(message.tool_calls.iter().map(made)).collect()),
+        Role::Tool => {
+            // An object is wanted there.
+            let response = serde_json::from_str::<Map<_, _>>(&message.content)
+                .map_or_else(|_| json!({ "result": message.content }), Value::Object);
+            let mut result = json!({ "name": called(earlier, message), "response": response });
+            set(&mut result, "id", divided(message.tool_call_id.as_deref().unwrap_or_default()).0);
+            ("user", vec![json!({ "functionResponse": result })])
+        }
+        _ => ("user", said().into_iter().collect()),
+    }
+}
+
+/// A call that was made earlier.
+fn made(call: &ToolCall) -> Value {
+    let (id, signature) = divided(&call.id);
+    let mut called = json!({ "name": call.name, "args": call.arguments });
+    set(&mut called, "id", id);
+    let mut part = json!({ "functionCall": called });
+    set(&mut part, "thoughtSignature", signature);
+    part
+}
+
+fn tool(tool: &Tool) -> Value {
+    json!({ "name": tool.name, "description": tool.description, "parametersJsonSchema": parameters(tool) })
+}
+
+fn finish(reason: &str) -> FinishReason {
+    match reason {
+        "STOP" => FinishReason::Stop,
+        "MAX_TOKENS" => FinishReason::Length,
+        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => FinishReason::ContentFilter,
+        _ => FinishReason::Other,
+    }
+}
+
+/// Thinking is paid for as output.
+fn usage(usage: &Value) -> Usage {
+    Usage {
+        input_tokens: tokens(usage, &["promptTokenCount", "toolUsePromptTokenCount"]),
+        output_tokens: tokens(usage, &["candidatesTokenCount", "thoughtsTokenCount"]),
+    }
+}

@@ -1,0 +1,165 @@
+//! OpenAI's chat completions, which many servers speak: "API Reference: Create chat completion", "Chat completion chunk
+//! object", and the guides "Function calling" and "Structured model outputs".
+
+use forethought_sdk::{
+    api::llm::{Tool, ToolCall},
+    prelude::*,
+    serde_json::{Value, json},
+};
+
+use super::{
+    Answer, Ask, Format, arguments, items, list, logprobs, parameters, set, some, text, tokens, unreadable,
+};
+use crate::events::Framing;
+
+pub(crate) struct OpenAi {
+    /// What the longest answer is called: OpenAI's name for it, or its older name.
+    pub(crate) max_tokens: &'static str,
+}
+
+impl Format for OpenAi {
+    fn path(&self, _: &str, _: bool) -> String {
+        "/chat/completions".into()
+    }
+
+    fn key_header(&self) -> (&'static str, &'static str) {
+        ("authorization", "Bearer ")
+    }
+
+    fn body(&self, ask: &Ask<'_>) -> Value {
+        let request = ask.request;
+        let messages: Vec<_> = request.messages.iter().map(message).collect();
+        let mut body = json!({ "model": ask.model, "messages": messages });
+        set(&mut body, "n", (ask.samples > 1).then_some(ask.samples));
+        set(&mut body, "temperature", request.temperature);
+        set(&mut body, self.max_tokens, ask.max_tokens);
+        set(&mut body, "stop", (!request.stop.is_empty()).then(|| request.stop.clone()));
+        set(&mut body, "seed", ask.seed);
+        set(&mut body, "tools", some(request.tools.iter().map(tool).collect()));
+        let format = |schema: &Value| json!({ "type": "json_schema", "json_schema": { "name": "answer", "schema": schema, "strict": true } });
+        set(&mut body, "response_format", request.json_schema.as_ref().map(format));
+        set(&mut body, "logprobs", request.logprobs.then_some(true));
+        if ask.streaming {
+            body["stream"] = true.into();
+            body["stream_options"] = json!({ "include_usage": true });
+        }
+        body
+    }
+
+    fn read(&self, body: &Value) -> Result<Completion> {
+        let choices: Vec<_> = list(body, "choices")?.iter().map(choice).collect::<Result<_>>()?;
+        if choices.is_empty() {
+            return Err(unreadable("it holds no choice"));
+        }
+        Ok(Completion { choices, usage: usage(&body["usage"]), ..Completion::default() })
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    /// The end of the stream, `[DONE]`, is no JSON and never comes here.
+    fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
+        if event["usage"].is_object() {
+            answer.usage = usage(&event["usage"]);
+        }
+        for choice in items(event, "choices") {
+            let delta = &choice["delta"];
+            answer.choice.text.push_str(text(delta, "content")?);
+            if let refusal @ [_, ..] = text(delta, "refusal")?.as_bytes() {
+                answer.choice.text.push_str(&String::from_utf8_lossy(refusal));
+                answer.choice.finish = FinishReason::ContentFilter;
+            }
+            for call in items(delta, "tool_calls") {
+                let index = call["index"].as_u64().unwrap_or(0) as usize;
+                let function = &call["function"];
+                if index == answer.choice.tool_calls.len() {
+                    answer.open(text(call, "id")?.into(), text(function, "name")?.into());
+                }
+                answer.arguments(index, text(function, "arguments")?)?;
+            }
+            answer.choice.logprobs.extend(tokens_of(choice));
+            if let Some(reason) = choice["finish_reason"].as_str()
+                && answer.choice.finish != FinishReason::ContentFilter
+            {
+                answer.choice.finish = finish(reason);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn message(message: &Message) -> Value {
+    let role = match message.role {
+        Role::System => "system",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        _ => "user",
+    };
+    let mut entry = json!({ "role": role, "content": message.content });
+    if !message.tool_calls.is_empty() {
+        if message.content.is_empty() {
+            entry["content"] = Value::Null;
+        }
+        entry["tool_calls"] = message.tool_calls.iter().map(made).collect();
+    }
+    set(&mut entry, "tool_call_id", message.tool_call_id.clone());
+    entry
+}
+
+/// A call that was made earlier; its arguments are text.
+fn made(call: &ToolCall) -> Value {
+    let arguments = call.arguments.as_str().map_or_else(|| call.arguments.to_string(), str::to_owned);
+    json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments } })
+}
+
+/// A tool on offer, written as Ollama does as well.
+pub(super) fn tool(tool: &Tool) -> Value {
+    let function =
+        json!({ "name": tool.name, "description": tool.description, "parameters": parameters(tool) });
+    json!({ "type": "function", "function": function })
+}
+
+fn choice(choice: &Value) -> Result<Choice> {
+    let message = &choice["message"];
+    let calls = items(message, "tool_calls").map(|call| {
+        let function = &call["function"];
+        Ok(ToolCall {
+            id: text(call, "id")?.into(),
+            name: text(function, "name")?.into(),
+            arguments: arguments(text(function, "arguments")?),
+        })
+    });
+    let tool_calls = calls.collect::<Result<Vec<_>>>()?;
+    let finish = finish(choice["finish_reason"].as_str().unwrap_or_default());
+    let refusal = text(message, "refusal")?;
+    let (text, finish) = match text(message, "content")? {
+        "" if !refusal.is_empty() => (refusal, FinishReason::ContentFilter),
+        // Some compatible servers say `stop` when tools are called.
+        text if finish == FinishReason::Stop && !tool_calls.is_empty() => (text, FinishReason::ToolCalls),
+        text if message.is_object() => (text, finish),
+        _ => return Err(unreadable("a choice holds no message")),
+    };
+    Ok(Choice { text: text.into(), finish, logprobs: tokens_of(choice).collect(), tool_calls })
+}
+
+fn tokens_of(choice: &Value) -> impl Iterator<Item = forethought_sdk::api::llm::TokenLogprob> {
+    logprobs(items(&choice["logprobs"], "content"), "token", "logprob")
+}
+
+fn finish(reason: &str) -> FinishReason {
+    match reason {
+        "stop" => FinishReason::Stop,
+        "length" => FinishReason::Length,
+        "tool_calls" => FinishReason::ToolCalls,
+        "content_filter" => FinishReason::ContentFilter,
+        _ => FinishReason::Other,
+    }
+}
+
+fn usage(usage: &Value) -> Usage {
+    Usage {
+        input_tokens: tokens(usage, &["prompt_tokens"]),
+        output_tokens: tokens(usage, &["completion_tokens"]),
+    }
+}

@@ -1,0 +1,365 @@
+//! Requests sent and answered: one client a model, and one reading of everything that can go wrong on the way.
+
+use std::{fmt, time::Duration};
+
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{self, Value},
+};
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
+    redirect, retry,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::{Provider, RemoteConfig, key::Key};
+
+/// An answer's longest body in bytes: far above any answer, far below what hurts.
+const LONGEST: usize = 64 << 20;
+
+/// Characters of a provider's own words that an error repeats.
+const QUOTED: usize = 500;
+
+/// A provider's API at its address.
+pub(crate) struct Http {
+    client: Client,
+    provider: Provider,
+    base: String,
+    key: Option<Key>,
+}
+
+impl Http {
+    pub(crate) fn new(config: &RemoteConfig) -> Result<Self> {
+        let traits = config.provider.traits();
+        let key = Key::load(config)?;
+        let base = match (&config.base_url, traits.base_url) {
+            (Some(base), _) => base,
+            (None, None) => {
+                return Err(Error::config(format!("provider = {:?} needs a base_url", traits.name)));
+            }
+            (None, Some(base)) => match traits.usual_key {
+                Some(usual) if key.is_none() => {
+                    return Err(Error::config(format!(
+                        "provider = {:?} needs a key: set the environment variable {usual} and write api_key_env = \
+                         {usual:?}, or name a file by api_key_file",
+                        traits.name
+                    )));
+                }
+                _ => base,
+            },
+        };
+        let url = address(base)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("forethought/", env!("CARGO_PKG_VERSION"))));
+        for (name, value) in traits.format.headers() {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        for (name, value) in &config.headers {
+            let (name, value) = allowed(name, value)?;
+            headers.insert(name, value);
+        }
+        if let Some(key) = &key {
+            let (name, prefix) = traits.format.key_header();
+            headers.insert(name, key.header(prefix)?);
+        }
+        let mut client = Client::builder()
+            .default_headers(headers)
+            .tls_backend_preconfigured(tls(&url)?)
+            // Elsewhere may be anywhere, and would be shown the key.
+            .redirect(redirect::Policy::none())
+            // One request is one attempt; whoever counts calls and money decides on another.
+            .retry(retry::never())
+            // As many idle connections as there were calls at once: each would otherwise be made anew.
+            .pool_max_idle_per_host(usize::MAX)
+            .connect_timeout(Duration::from_secs_f64(config.connect_timeout_s))
+            .read_timeout(Duration::from_secs_f64(config.read_timeout_s))
+            .timeout(Duration::from_secs_f64(config.timeout_s));
+        if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            client = client.no_proxy();
+        }
+        let client = client.build().context("no HTTP client")?;
+        Ok(Self { client, provider: config.provider, base: base.trim_end_matches('/').into(), key })
+    }
+
+    /// Sends `body` and waits for the head of an answer that is no refusal.
+    pub(crate) async fn send(&self, path: &str, body: &Value) -> Result<Response> {
+        let request = self.client.post(format!("{}{path}", self.base)).body(body.to_string());
+        let response = request.send().await.map_err(|error| self.lost(error))?;
+        let status = response.status();
+        tracing::debug!(provider = %self.provider, base = self.base, status = status.as_u16(), "answered");
+        if status.is_success() {
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        // A refusal without its words is a refusal still.
+        let text = self.text(response).await.unwrap_or_default();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Err(self.refused(status, &headers, &body))
+    }
+
+    /// Sends `body` and waits for the whole answer.
+    pub(crate) async fn ask(&self, path: &str, body: &Value) -> Result<Value> {
+        let response = self.send(path, body).await?;
+        self.json(&self.text(response).await?)
+    }
+
+    /// Reads an answer, or an event of one.
+    pub(crate) fn json(&self, text: &str) -> Result<Value> {
+        let answer: Value = serde_json::from_str(text).map_err(|error| {
+            let quoted = quote(text);
+            self.fault(format_args!("the answer is no JSON ({error}): {quoted:?}")).retryable()
+        })?;
+        // Some refuse in the body of a success, and any may in the middle of a stream.
+        if answer["error"].is_null() { Ok(answer) } else { Err(self.withdrew(&answer)) }
+    }
+
+    async fn text(&self, mut response: Response) -> Result<String> {
+        let mut bytes = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| self.lost(error))? {
+            if bytes.len() + part.len() > LONGEST {
+                return Err(self.too_long());
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(self.redact(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Text that came from outside, without the key.
+    pub(crate) fn redact(&self, text: String) -> String {
+        match &self.key {
+            Some(key) => key.redact(text),
+            None => text,
+        }
+    }
+
+    /// The error of an answer that goes on and on, once `length` says that it does.
+    pub(crate) fn limit(&self, length: usize) -> Result<()> {
+        if length > LONGEST { Err(self.too_long()) } else { Ok(()) }
+    }
+
+    fn too_long(&self) -> Error {
+        self.fault(format_args!("the answer is longer than {LONGEST} bytes"))
+    }
+
+    /// `error` of this provider's answer.
+    pub(crate) fn place(&self, mut error: Error) -> Error {
+        error.message = format!("{} at {}: {}", self.provider, self.base, error.message);
+        error
+    }
+
+    fn fault(&self, what: fmt::Arguments<'_>) -> Error {
+        self.place(Error::new(Code::Provider, self.redact(what.to_string())))
+    }
+
+    /// No answer, or not all of it.
+    pub(crate) fn lost(&self, error: reqwest::Error) -> Error {
+        let what = if error.is_connect() {
+            "no connection"
+        } else if error.is_timeout() {
+            "no answer in time (timeout_s, read_timeout_s)"
+        } else if error.is_builder() {
+            // The address itself; another attempt finds the same one.
+            return self.fault(format_args!("no request can be made of this: {error}"));
+        } else {
+            "the connection broke"
+        };
+        self.fault(format_args!("{what}")).because(error.without_url()).retryable()
+    }
+
+    /// A stream that ended before its end.
+    pub(crate) fn truncated(&self) -> Error {
+        self.fault(format_args!("the stream ended without its end; the answer is not whole")).retryable()
+    }
+
+    /// A status that is no success.
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &Value) -> Error {
+        let hint = match status.as_u16() {
+            401 | 403 => match &self.key {
+                Some(_) => " (the key was refused: check api_key_env or api_key_file)",
+                None => " (no key was sent: set api_key_env or api_key_file)",
+            },
+            404 => " (check model, and base_url: all of the address up to and with the API's version)",
+            300..=399 => " (write the address that it leads to as base_url)",
+            _ => "",
+        };
+        let mut error = self.fault(format_args!("status {status}: {}{hint}", words(body)));
+        error.retryable = repeatable(status.as_u16()) && !exhausted(body);
+        if error.retryable {
+            error.retry_after_ms = wait(headers).or_else(|| told(body));
+        }
+        error
+    }
+
+    /// An error in the place of an answer, or of a piece of one.
+    fn withdrew(&self, body: &Value) -> Error {
+        let mut error = self.fault(format_args!("{}", words(body)));
+        let kind = &body["error"]["type"];
+        error.retryable = !exhausted(body)
+            && match body["error"]["code"].as_u64() {
+                Some(status @ 300..=599) => repeatable(status as u16),
+                _ => !["invalid", "authentication", "permission", "not_found", "billing"]
+                    .iter()
+                    .any(|refusal| kind.as_str().is_some_and(|kind| kind.contains(refusal))),
+            };
+        error.retry_after_ms = told(body).filter(|_| error.retryable);
+        error
+    }
+}
+
+/// Whether the same request may be answered later: time-outs, conflicts, limits, and the server's own failures.
+fn repeatable(status: u16) -> bool {
+    matches!(status, 408 | 409 | 429 | 500..)
+}
+
+/// A limit that waiting does not lift: the account is empty. OpenAI says so with the status of a rate limit.
+fn exhausted(body: &Value) -> bool {
+    let error = &body["error"];
+    error["code"] == "insufficient_quota" || error["type"] == "insufficient_quota"
+}
+
+/// The provider's own words, wherever it puts them.
+fn words(body: &Value) -> String {
+    let error = &body["error"];
+    let text = [&error["message"], error, &body["message"], body].into_iter().find_map(Value::as_str);
+    match text.map(str::trim) {
+        Some("") => "(no words)".into(),
+        Some(text) => quote(text),
+        None => quote(&body.to_string()),
+    }
+}
+
+fn quote(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text.into(),
+    }
+}
+
+/// Milliseconds to wait, as the headers say: `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110,
+/// section 10.2.3), which is taken relative to the server's own clock.
+fn wait(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let milliseconds = |number: f64| (number >= 0.0).then_some(number.ceil() as u64);
+    let exact = || milliseconds(text("retry-after-ms")?.parse().ok()?);
+    let seconds = || milliseconds(text(RETRY_AFTER.as_str())?.parse::<f64>().ok()? * 1000.0);
+    let date = || {
+        let then = httpdate::parse_http_date(text(RETRY_AFTER.as_str())?).ok()?;
+        let now = httpdate::parse_http_date(text(DATE.as_str())?).ok()?;
+        Some(then.duration_since(now).unwrap_or_default().as_millis() as u64)
+    };
+    exact().or_else(seconds).or_else(date)
+}
+
+/// Milliseconds to wait, as Gemini says it: `google.rpc.RetryInfo` among the error's details, in seconds (`"34.5s"`).
+fn told(body: &Value) -> Option<u64> {
+    let delay =
+        body["error"]["details"].as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
+    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
+    (seconds >= 0.0).then_some((seconds * 1000.0).ceil() as u64)
+}
+
+/// The base URL, which must be nothing but an address.
+fn address(base: &str) -> Result<Url> {
+    let url = Url::parse(base).map_err(|error| Error::config(format!("base_url is no address: {error}")))?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !plain {
+        // Not repeated: what should not be there may be a secret.
+        return Err(Error::config(
+            "base_url holds a user, a password, a query or a fragment; keys go by api_key_env",
+        ));
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(Error::config(format!("base_url = {base:?}: http:// or https:// and a host are wanted")));
+    }
+    Ok(url)
+}
+
+/// A header that a configuration may hold: none that keys go by.
+fn allowed(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let secret = ["authorization", "proxy-authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie"];
+    if secret.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(Error::config(format!(
+            "headers.{name}: keys are never written in a config; use api_key_env"
+        )));
+    }
+    match (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        _ => Err(Error::config(format!("headers.{name}: this is no header"))),
+    }
+}
+
+/// Trust in whom the machine trusts. Over plain HTTP nobody is asked, and a machine without certificates will do.
+fn tls(url: &Url) -> Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .context("no TLS")?;
+    if url.scheme() == "http" {
+        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    }
+    let builder = builder.with_platform_verifier();
+    Ok(builder.context("the machine's certificates cannot be read")?.with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use forethought_sdk::serde_json::json;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn how_long_to_wait_is_read_in_every_form() {
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        let later = "Wed, 21 Oct 2015 07:28:03 GMT";
+        for (pairs, expected) in [
+            (&[("retry-after", "2")][..], Some(2000)),
+            (&[("retry-after", "0.25")], Some(250)),
+            (&[("retry-after", "2"), ("retry-after-ms", "1500")], Some(1500)),
+            (&[("retry-after", later), ("date", date)], Some(3000)),
+            (&[("retry-after", date), ("date", later)], Some(0)),
+            (&[("retry-after", later)], None),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "soon")], None),
+            (&[], None),
+        ] {
+            assert_eq!(wait(&headers(pairs)), expected, "{pairs:?}");
+        }
+        let delay = |delay: &str| {
+            told(
+                &json!({ "error": { "details": [{ "@type": "google.rpc.Help" }, { "retryDelay": delay }] } }),
+            )
+        };
+        assert_eq!((delay("34.0742s"), delay("7"), delay("-1s")), (Some(34075), None, None));
+    }
+
+    #[test]
+    fn statuses_are_worth_repeating_as_documented() {
+        let yes = [408, 409, 429, 500, 502, 503, 504, 529];
+        let no = [400, 401, 402, 403, 404, 413, 422];
+        assert!(yes.iter().all(|status| repeatable(*status)));
+        assert!(!no.iter().any(|status| repeatable(*status)));
+    }
+
+    #[test]
+    fn base_urls_are_addresses_and_nothing_else() {
+        for base in ["http://127.0.0.1:8000/v1", "https://api.openai.com/v1/", "http://[::1]:1"] {
+            assert!(address(base).is_ok(), "{base}");
+        }
+        for base in
+            ["", "v1", "ftp://x/", "https://u:sesame@x/", "https://x/?key=sesame", "https://x/#sesame"]
+        {
+            let error = address(base).unwrap_err();
+            assert!(error.code == Code::Config && !error.to_string().contains("sesame"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A provider's key: read from where the configuration says, shown to the provider and to nobody else.
+
+use std::{env, fs};
+
+use forethought_sdk::prelude::*;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::RemoteConfig;
+
+/// A key. Its `Debug` shows nothing of it, nor does that of the header made from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Key(SecretString);
+
+/// What stands where a key stood.
+const REDACTED: &str = "[redacted]";
+
+impl Key {
+    /// The key that the configuration points to, if it points to one.
+    pub(crate) fn load(config: &RemoteConfig) -> Result<Option<Self>> {
+        let (text, place) = match (&config.api_key_env, &config.api_key_file) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                return Err(Error::config("api_key_env and api_key_file are both set; one key is enough"));
+            }
+            (Some(name), None) => {
+                // A key written here by mistake must not come back in an error.
+                let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+                if name.is_empty()
+                    || !name.chars().all(plain)
+                    || name.starts_with(|c: char| c.is_ascii_digit())
+                {
+                    return Err(Error::config(
+                        "api_key_env wants the name of an environment variable (capital letters, digits, `_`), such as \
+                         OPENAI_API_KEY. If a key stands there, take it out and consider it disclosed",
+                    ));
+                }
+                let text = env::var(name).map_err(|_| {
+                    Error::config(format!("the environment variable {name} (api_key_env) is not set"))
+                })?;
+                (text, format!("the environment variable {name}"))
+            }
+            (None, Some(path)) => {
+                let place = path.display().to_string();
+                (fs::read_to_string(&**path).context(format!("api_key_file: cannot read {place}"))?, place)
+            }
+        };
+        let text = text.trim();
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::config(format!("{place} holds no key: one word of visible ASCII is wanted")));
+        }
+        Ok(Some(Self(text.into())))
+    }
+
+    /// The value of the header that shows it.
+    pub(crate) fn header(&self, prefix: &str) -> Result<HeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0.expose_secret()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// `text` without the key: servers and proxies are known to repeat what they were sent.
+    pub(crate) fn redact(&self, text: String) -> String {
+        let key = self.0.expose_secret();
+        // Placeholders for servers that want none (`EMPTY`, `x`) are no secrets, and may well be words of an answer.
+        if key.len() >= 8 && text.contains(key) { text.replace(key, REDACTED) } else { text }
+    }
+}

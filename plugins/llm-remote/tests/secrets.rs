@@ -1,0 +1,172 @@
+//! A key is shown to the provider, and to nobody else: not in logs, errors, `Debug`, or what is kept of an answer.
+
+mod canned;
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+};
+
+use canned::Canned;
+use forethought_llm_remote::{Provider, Remote, RemoteConfig};
+use forethought_mock_llm::{Options, start};
+use forethought_sdk::prelude::*;
+use tracing_subscriber::fmt::MakeWriter;
+
+const KEY: &str = "sk-sesame-0123456789";
+
+/// Everything that anything in this process logs.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+    fn make_writer(&self) -> Self {
+        Self
+    }
+}
+
+fn hello() -> ChatRequest {
+    ChatRequest::new(Purpose::Other, vec![Message::user("Hello!")])
+}
+
+fn config(provider: Provider, base: &str, file: &tempfile::NamedTempFile) -> RemoteConfig {
+    std::fs::write(file, format!("{KEY}\n")).unwrap();
+    RemoteConfig {
+        base_url: Some(base.into()),
+        api_key_file: Some(ConfigPath(file.path().into())),
+        ..RemoteConfig::new(provider, "m")
+    }
+}
+
+fn clean(text: &str) {
+    assert!(!text.contains(KEY) && !text.contains("sesame"), "the key is in: {text}");
+}
+
+const FORMATS: [(Provider, &str); 4] = [
+    (Provider::Openai, "/v1"),
+    (Provider::Anthropic, "/v1"),
+    (Provider::Gemini, "/v1beta"),
+    (Provider::Ollama, "/api"),
+];
+
+#[tokio::test]
+async fn the_key_is_seen_by_the_provider_alone() {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(Log).init();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let server = start(Options { key: Some(KEY.into()), ..Options::default() }).await.unwrap();
+    for (provider, version) in FORMATS {
+        let config = config(provider, &(server.url() + version), &file);
+        clean(&format!("{config:?}"));
+        let remote = Remote::new(config.clone()).unwrap();
+        clean(&format!("{:?}", remote.complete(hello()).await.unwrap()));
+        clean(&format!("{:?}", remote.stream(hello()).await.unwrap().finish().await.unwrap()));
+        for fault in ["unauthorized", "status:500", "cut", "truncate", "malformed", "rate-limit"] {
+            let model = format!("m!{fault}");
+            let remote = Remote::new(RemoteConfig { model, ..config.clone() }).unwrap();
+            let error = remote.complete(hello()).await.unwrap_err();
+            clean(&format!("{error:?} {error}"));
+        }
+        let keyless = RemoteConfig { api_key_file: None, ..config };
+        let error = Remote::new(keyless).unwrap().complete(hello()).await.unwrap_err();
+        assert!(error.message.contains("no key was sent") && !error.retryable, "{error}");
+    }
+
+    // Servers that repeat what they were shown: in a refusal, in an answer, in a stream.
+    let refusing = Canned::status("403 Forbidden", &format!("{{\"error\":\"no: {KEY}\"}}")).await;
+    let answer =
+        format!("{{\"choices\":[{{\"message\":{{\"content\":\"{KEY}\"}}}}],\"debug\":\"Bearer {KEY}\"}}");
+    let answering = Canned::json(&answer).await;
+    let event = format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{KEY}\"}}}}]}}");
+    let streaming = Canned::json(&format!("data: {event}\n\ndata: [DONE]\n\n")).await;
+    let babbling = Canned::json(&format!("Authorization: Bearer {KEY}")).await;
+    let remote = |server: &Canned| Remote::new(config(Provider::Openai, server.base(), &file)).unwrap();
+    let error = remote(&refusing).complete(hello()).await.unwrap_err();
+    assert!(error.message.contains("[redacted]"), "{error}");
+    clean(&format!("{error:?}"));
+    let completion = remote(&answering).complete(hello()).await.unwrap();
+    assert_eq!(completion.text(), "[redacted]");
+    clean(&format!("{completion:?}"));
+    let stream = remote(&streaming).stream(hello()).await.unwrap();
+    assert_eq!(stream.next(9).await.unwrap(), ["[redacted]"]);
+    clean(&format!("{:?}", stream.finish().await.unwrap()));
+    clean(&format!("{:?}", remote(&babbling).complete(hello()).await.unwrap_err()));
+    // A redirect is not followed: the key would go along.
+    let away = Canned::status("302 Found\r\nlocation: http://127.0.0.1:9/", "").await;
+    assert!(!remote(&away).complete(hello()).await.unwrap_err().retryable);
+
+    let log = String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    assert!(
+        log.contains("answered") && log.contains("hyper"),
+        "nothing was logged, so nothing was shown: {log}"
+    );
+    clean(&log);
+}
+
+#[test]
+fn keys_come_from_an_environment_variable_or_a_file() {
+    let refusal = |config: RemoteConfig| {
+        let error = Remote::new(config).err().expect("a key that cannot be had");
+        clean(&error.to_string());
+        error.to_string()
+    };
+    let openai = || RemoteConfig::new(Provider::Openai, "m");
+    let from = |name: &str| RemoteConfig { api_key_env: Some(name.into()), ..openai() };
+    // Set by cargo for every test.
+    assert!(Remote::new(from("CARGO_PKG_NAME")).is_ok());
+    assert!(refusal(from("FORETHOUGHT_NO_SUCH_KEY")).contains("FORETHOUGHT_NO_SUCH_KEY"));
+    assert!(refusal(from(KEY)).contains("wants the name"), "a key in a name's place is not repeated");
+    assert!(refusal(openai()).contains("api_key_env = \"OPENAI_API_KEY\""));
+    assert!(Remote::new(RemoteConfig::new(Provider::Ollama, "m")).is_ok(), "needs none");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert!(Remote::new(config(Provider::Openai, "http://127.0.0.1:1", &file)).is_ok());
+    for wrong in ["", " \n", "two sesame words", "sesame-ключ"] {
+        let config = config(Provider::Openai, "http://127.0.0.1:1", &file);
+        std::fs::write(&file, wrong).unwrap();
+        assert!(refusal(config).contains("holds no key"));
+    }
+    let both = RemoteConfig {
+        api_key_env: Some("HOME".into()),
+        ..config(Provider::Openai, "http://127.0.0.1:1", &file)
+    };
+    assert!(refusal(both).contains("both"));
+    for name in ["Authorization", "x-api-key", "X-Goog-Api-Key"] {
+        let headers = [(name.to_owned(), KEY.to_owned())].into();
+        let base_url = Some("http://127.0.0.1:1".into());
+        assert!(refusal(RemoteConfig { headers, base_url, ..openai() }).contains("api_key_env"));
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_when_the_config_is_read() {
+    let base = || RemoteConfig {
+        base_url: Some("http://127.0.0.1:1".into()),
+        ..RemoteConfig::new(Provider::Vllm, "m")
+    };
+    assert!(Remote::new(base()).is_ok());
+    let compatible = RemoteConfig::new(Provider::OpenaiCompatible, "m");
+    for (wrong, words) in [
+        (compatible, "needs a base_url"),
+        (RemoteConfig { model: " ".into(), ..base() }, "model"),
+        (RemoteConfig { model: "../files?x".into(), ..base() }, "model"),
+        (RemoteConfig { timeout_s: 0.0, ..base() }, "timeout_s"),
+        (RemoteConfig { read_timeout_s: f64::NAN, ..base() }, "read_timeout_s"),
+        (RemoteConfig { base_url: Some("127.0.0.1:8000".into()), ..base() }, "base_url"),
+        (RemoteConfig { headers: [("a b".into(), "c".into())].into(), ..base() }, "headers.a b"),
+        (RemoteConfig { headers: [("a".into(), "c\nd".into())].into(), ..base() }, "headers.a"),
+    ] {
+        let error = Remote::new(wrong).err().expect("a config that cannot be used");
+        assert!(error.code == Code::Config && error.to_string().contains(words), "{words}: {error}");
+    }
+}
