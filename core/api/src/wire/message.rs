@@ -5,7 +5,7 @@
 //! Outside of a message the same implementations write plain data, or say that they cannot.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,6 +24,16 @@ pub enum Codec {
     Json,
     /// MessagePack with named fields.
     MessagePack,
+}
+
+impl Codec {
+    /// Whether this image can write it. With serde_json's feature `arbitrary_precision`, which anything in a library's tree
+    /// may ask for, numbers in a `Value` are written as maps that only serde_json itself reads: then there is JSON.
+    pub fn is_written(self) -> bool {
+        static PLAIN_NUMBERS: LazyLock<bool> =
+            LazyLock::new(|| rmp_serde::to_vec(&serde_json::Value::from(1)).is_ok_and(|bytes| bytes == [1]));
+        self == Self::Json || *PLAIN_NUMBERS
+    }
 }
 
 /// A request or a reply.

@@ -36,8 +36,7 @@ pub trait Object: Send + Sync + 'static {
     fn invoke(&self, method: &str, request: Message) -> Reply;
     /// Whether requests may be in `codec`. JSON is always understood.
     fn understands(&self, codec: Codec) -> bool {
-        let _ = codec;
-        true
+        codec.is_written() // An answer has the codec of its request.
     }
     /// Whether calls are so short that they may run on the caller's thread.
     fn inline(&self) -> bool {
@@ -97,7 +96,8 @@ pub async fn call<R: DeserializeOwned>(
     method: &'static str,
     arguments: &impl Serialize,
 ) -> Result<R> {
-    let codec = if object.understands(Codec::MessagePack) { Codec::MessagePack } else { Codec::Json };
+    let messagepack = object.understands(Codec::MessagePack) && Codec::MessagePack.is_written();
+    let codec = if messagepack { Codec::MessagePack } else { Codec::Json };
     let request = Message::encode(codec, arguments)
         .context(format!("the arguments of {}.{method} cannot be written", object.interface()))?;
     object.invoke(method, request).await?.decode().map_err(|error| {

@@ -90,7 +90,7 @@ const MODES: &[(&str, Learns)] = &[
     ("twice", Fine),
     ("twice_later", Fine),
     ("ghost", Fine),
-    ("status", Fails("a status of 77")),
+    ("status", Fails("status 77")),
     ("error_that_is_none", Fails("an error that cannot be read")),
     ("not_utf8", Fails("invalid unicode code point")),
     ("not_json", Fails("EOF while parsing")),

@@ -44,7 +44,8 @@ pub(crate) fn all() -> Vec<(Variant, PathBuf)> {
         },
         Variant {
             name: "other_allocator",
-            dependencies: "mimalloc = '0.1.43'",
+            // Without the feature, a process has room for the thread-local storage of a few such libraries only.
+            dependencies: "mimalloc = { version = '0.1.43', features = ['local_dynamic_tls'] }",
             source: "#[global_allocator]\nstatic ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;",
             ..Variant::default()
         },
@@ -116,7 +117,11 @@ fn build(variant: &Variant) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
     let variants = Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants");
     let folder = variants.join(name);
-    let core = if changes.is_empty() { root.join("core") } else { changed_core(&root, &folder, changes) };
+    let core = if changes.is_empty() {
+        root.join("core")
+    } else {
+        changed_core(&root, &variants.join(format!("{name}_sdk")), changes)
+    };
     for file in files(&root.join("tests/plugin/src")) {
         let mut text = fs::read_to_string(&file).expect("source");
         let file = file.file_name().expect("a file");
@@ -156,13 +161,12 @@ fn build(variant: &Variant) -> Option<PathBuf> {
     Some(target.join("debug").join(format!("lib{name}.so")))
 }
 
-/// A copy of the crates under the sdk, with changes.
+/// A copy of the crates under the sdk, with changes: beside the plugin, for in its folder they would be of its workspace.
 fn changed_core(root: &Path, folder: &Path, changes: &[(&str, &str, &str)]) -> PathBuf {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the workspace's manifest");
     let members = manifest.lines().find(|line| line.starts_with("members")).expect("members");
+    write(&folder.join("Cargo.toml"), &manifest.replace(members, "members = ['core/*']"));
     let core = folder.join("core");
-    write(&core.join("Cargo.toml"), &manifest.replace(members, "members = ['core/*']"));
-    let core = core.join("core");
     for package in ["abi", "api", "bridge", "macros", "sdk"] {
         let from = root.join("core").join(package);
         let sources = files(&from.join("src"));
