@@ -48,7 +48,7 @@ fn arrows_point_one_way() {
             "core/api" => &["forethought-macros"],
             "core/bridge" => &["forethought-api", "forethought-abi"],
             "core/sdk" | "core/runtime" => &["forethought-api", "forethought-abi", "forethought-bridge"],
-            "core/conformance" => &["forethought-api"],
+            "core/conformance" | "core/mock-llm" => &["forethought-api"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
             _ => &["forethought-sdk"],
         };

@@ -70,7 +70,7 @@ pub struct Received {
     pub body: String,
 }
 
-/// A running server; dropping it stops it, open connections included.
+/// A running server. Dropping it ends its listening; connections that are open by then live on for their answers.
 pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -136,7 +136,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Counts by content: a hash over model, messages, tools and settings, whatever the format.
+    /// Counts by content: a hash over model, messages, tools and settings (not whether it was to be streamed).
     pub fn counts(&self) -> BTreeMap<String, Count> {
         lock(&self.state.counts).clone()
     }

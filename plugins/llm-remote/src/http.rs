@@ -80,6 +80,8 @@ impl Http {
             .timeout(Duration::from_secs_f64(config.timeout_s));
         if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             client = client.no_proxy();
+        } else if key.is_some() && url.scheme() == "http" {
+            tracing::warn!(base = %url, "the key is sent unencrypted");
         }
         let client = client.build().context("no HTTP client")?;
         Ok(Self { client, provider: config.provider, base: base.trim_end_matches('/').into(), key })
@@ -120,9 +122,7 @@ impl Http {
     async fn text(&self, mut response: Response) -> Result<String> {
         let mut bytes = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| self.lost(error))? {
-            if bytes.len() + part.len() > LONGEST {
-                return Err(self.too_long());
-            }
+            self.limit(bytes.len() + part.len())?;
             bytes.extend_from_slice(&part);
         }
         Ok(self.redact(String::from_utf8_lossy(&bytes).into_owned()))
@@ -136,13 +136,12 @@ impl Http {
         }
     }
 
-    /// The error of an answer that goes on and on, once `length` says that it does.
+    /// Refuses an answer that goes on and on.
     pub(crate) fn limit(&self, length: usize) -> Result<()> {
-        if length > LONGEST { Err(self.too_long()) } else { Ok(()) }
-    }
-
-    fn too_long(&self) -> Error {
-        self.fault(format_args!("the answer is longer than {LONGEST} bytes"))
+        match length {
+            0..=LONGEST => Ok(()),
+            _ => Err(self.fault(format_args!("the answer is longer than {LONGEST} bytes"))),
+        }
     }
 
     /// `error` of this provider's answer.

@@ -42,7 +42,10 @@ impl Key {
             }
             (None, Some(path)) => {
                 let place = path.display().to_string();
-                (fs::read_to_string(&**path).context(format!("api_key_file: cannot read {place}"))?, place)
+                let text = fs::read_to_string(&**path).map_err(|error| {
+                    Error::config(format!("api_key_file: cannot read {place}")).because(error)
+                })?;
+                (text, place)
             }
         };
         let text = text.trim();

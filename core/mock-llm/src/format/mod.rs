@@ -6,7 +6,7 @@ mod ollama;
 mod openai;
 
 use axum::http::HeaderMap;
-use forethought_api::llm::{ChatRequest, Completion, Message};
+use forethought_api::llm::{ChatRequest, Completion, Message, Role};
 use serde_json::Value;
 
 /// A request, whatever its format.
@@ -138,7 +138,12 @@ fn schema(value: &Value) -> Option<Value> {
     (!value.is_null()).then(|| value.clone())
 }
 
-/// Text, or nothing, in `role`'s name.
-fn said(role: forethought_api::llm::Role, content: &Value) -> Message {
-    Message::new(role, content.as_str().unwrap_or_default())
+/// Text, whole or in parts, or nothing, in `role`'s name.
+fn said(role: Role, content: &Value) -> Message {
+    match content.as_array() {
+        Some(parts) => {
+            Message::new(role, parts.iter().filter_map(|part| part["text"].as_str()).collect::<String>())
+        }
+        None => Message::new(role, content.as_str().unwrap_or_default()),
+    }
 }
