@@ -55,6 +55,8 @@ pub enum Mode {
     Exit,
     /// It aborts the process.
     Abort,
+    /// It has its process killed, as whoever is short of memory would.
+    Kill,
     /// It writes where it may not.
     Segfault,
     /// It calls itself without end.
@@ -120,6 +122,10 @@ impl Environment for Stress {
             }
             Mode::Exit => std::process::exit(3),
             Mode::Abort => std::process::abort(),
+            Mode::Kill => {
+                let own = std::process::id().to_string();
+                std::process::Command::new("kill").args(["-KILL", &own]).status()?;
+            }
             Mode::Segfault => segfault(),
             Mode::StackOverflow => text = descend(0).to_string(),
             Mode::Memory => {

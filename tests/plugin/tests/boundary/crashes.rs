@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let ends = [
         ("exit", "exit status: 3"),
         ("abort", "signal: 6"),
+        ("kill", "signal: 9"),
         ("segfault", "signal: 11"),
         ("stack_overflow", "signal: "),
         ("memory", "signal: 6"),

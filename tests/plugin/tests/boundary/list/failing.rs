@@ -16,6 +16,7 @@ items! {
     "07" a_storm_of_withdrawals_leaves_nothing_behind,
     "23" a_call_that_never_ends_can_be_given_up,
     "24" the_programs_runtime_may_end_during_calls,
+    "24" a_plugin_may_be_told_to_end_during_calls,
 }
 
 async fn stress(plugin: &Plugin, mode: &str) -> Arc<dyn Environment> {
@@ -130,4 +131,17 @@ async fn the_programs_runtime_may_end_during_calls(way: Way) {
     });
     other.await.unwrap();
     until("all are dropped", || async { live(&world).await == "0" }).await;
+}
+
+async fn a_plugin_may_be_told_to_end_during_calls(way: Way) {
+    let plugin = way.plugin().await;
+    let world = plugin.make::<dyn Environment>("works", json!({})).await;
+    let waiting = tokio::spawn({
+        let world = world.clone();
+        async move { say(&world, "wait").await }
+    });
+    until("it waits", || async { live(&world).await == "1" }).await;
+    plugin.module.shutdown().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::Shutdown);
+    assert_eq!(say(&world, "yield").await.unwrap_err().code, Code::Shutdown);
 }
