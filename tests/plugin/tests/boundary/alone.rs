@@ -5,7 +5,7 @@ use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
-use forethought_runtime::plugin::{library, metadata};
+use forethought_runtime::plugin::{library, metadata, policy};
 use forethought_sdk::{api::registry::linked, prelude::*, serde_json::json};
 use libtest_mimic::Trial;
 use tokio::runtime::Handle;
@@ -21,6 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         "17" what_is_no_library_is_refused,
         "17" a_library_that_does_not_enter_as_agreed_is_refused,
+        "17" nothing_of_a_library_runs_before_it_is_loaded,
+        "17" a_library_that_lies_is_refused,
         "19" a_hundred_copies_live_side_by_side,
         "20" a_library_may_be_overwritten_while_it_is_loaded,
         "21" what_is_linked_in_stays_as_it_is,
@@ -68,6 +70,25 @@ async fn a_library_that_does_not_enter_as_agreed_is_refused() {
         let error = refusal(&file, &std::fs::read(&file).unwrap());
         assert!(error.contains(words), "{error}");
     }
+}
+
+async fn nothing_of_a_library_runs_before_it_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("it-ran");
+    let file = c_library("hostile", "marks", &[&format!("-DMARK=\"{}\"", mark.display())]);
+    let bytes = std::fs::read(&file).unwrap();
+    policy::admit(&file, &metadata::read(&file, &bytes).unwrap()).unwrap();
+    assert!(!mark.exists());
+    library::load("marks", &file, &bytes, Handle::current()).unwrap();
+    assert!(mark.exists(), "it would not have been noticed");
+}
+
+async fn a_library_that_lies_is_refused() {
+    let way = Way::library("lies", c_library("hostile", "lies", &["-DDESCRIBED=\"harmless\""]));
+    let records = metadata::read(&way.file, &std::fs::read(&way.file).unwrap()).unwrap();
+    let description = way.plugin().await.module.describe().await.unwrap();
+    let error = policy::agree(&way.file, &records, &description).unwrap_err();
+    assert!(error.message.contains("`harmless` is described only"), "{error}");
 }
 
 async fn a_hundred_copies_live_side_by_side() {
