@@ -1,0 +1,174 @@
+//! The files of a model: which are asked of the host, which are there, and what each is for.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use forethought_sdk::{
+    prelude::*,
+    serde::de::DeserializeOwned,
+    serde_json::{self, Value},
+};
+
+use crate::{LocalConfig, architecture::Ends};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const TEMPLATE: &str = "chat_template.jinja";
+const GENERATION: &str = "generation_config.json";
+
+/// A model's files on disk.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) weights: WeightFiles,
+    /// Where the tokenizer is.
+    folder: PathBuf,
+}
+
+#[derive(Debug)]
+pub(crate) enum WeightFiles {
+    Safetensors { config: PathBuf, shards: Vec<PathBuf> },
+    Gguf(PathBuf),
+}
+
+/// Has the host bring the files that `config` names: the folder of the model, and that of the tokenizer.
+pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(PathBuf, PathBuf)> {
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let of_tokenizer = names(&[TOKENIZER_CONFIG, TEMPLATE, GENERATION]);
+    let source = |path: &ConfigPath| path.to_string_lossy().into_owned();
+    let mut wanted = ModelFiles { source: source(&config.model), ..ModelFiles::default() };
+    match &config.file {
+        Some(file) => wanted.required.push(file.clone()),
+        None => wanted.optional = names(&[CONFIG, WEIGHTS, INDEX]),
+    }
+    if config.tokenizer.is_none() {
+        wanted.optional.push(TOKENIZER.to_owned());
+        wanted.optional.extend(of_tokenizer.clone());
+    }
+    let model = host.model_files(wanted.clone()).await?;
+    if config.file.is_none() && !model.join(WEIGHTS).exists() && model.join(INDEX).exists() {
+        let shards = shards(&model.join(INDEX))?;
+        host.model_files(ModelFiles { required: shards.into_iter().collect(), ..wanted }).await?;
+    }
+    let tokenizer = match &config.tokenizer {
+        None => model.clone(),
+        Some(path) => {
+            let required = names(&[TOKENIZER]);
+            host.model_files(ModelFiles { source: source(path), required, optional: of_tokenizer }).await?
+        }
+    };
+    Ok((model, tokenizer))
+}
+
+/// Names of the files that a model is split into.
+fn shards(index: &Path) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    #[serde(crate = "forethought_sdk::serde")]
+    struct Index {
+        weight_map: std::collections::HashMap<String, String>,
+    }
+    let names: BTreeSet<String> = json::<Index>(index)?.weight_map.into_values().collect();
+    match names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        Some(name) => {
+            Err(Error::input(format!("{}: {name:?} is not the name of a file beside it", index.display())))
+        }
+        None => Ok(names),
+    }
+}
+
+impl Files {
+    /// Looks for the files of `config` in the folders of the model and of its tokenizer.
+    pub(crate) fn find(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
+        let weights = match &config.file {
+            Some(file) if file.ends_with(".gguf") => WeightFiles::Gguf(model.join(file)),
+            Some(file) => {
+                return Err(Error::config(format!(
+                    "`file` is {file:?}; it names a GGUF file, which ends in .gguf"
+                )));
+            }
+            None if model.join(CONFIG).exists() => WeightFiles::Safetensors {
+                config: model.join(CONFIG),
+                shards: match (model.join(WEIGHTS), model.join(INDEX)) {
+                    (_, index) if !model.join(WEIGHTS).exists() && index.exists() => {
+                        shards(&index)?.iter().map(|name| model.join(name)).collect()
+                    }
+                    (single, _) => vec![single],
+                },
+            },
+            None => WeightFiles::Gguf(only_gguf(model)?),
+        };
+        Ok(Self { weights, folder: tokenizer.to_owned() })
+    }
+
+    pub(crate) fn tokenizer(&self) -> PathBuf {
+        self.folder.join(TOKENIZER)
+    }
+
+    /// `tokenizer_config.json`; null where there is none.
+    pub(crate) fn tokenizer_config(&self) -> Result<Value> {
+        Ok(optional(&self.folder.join(TOKENIZER_CONFIG))?.unwrap_or_default())
+    }
+
+    /// The template's own file, which newer models have.
+    pub(crate) fn template(&self) -> Result<Option<String>> {
+        let path = self.folder.join(TEMPLATE);
+        match path.exists() {
+            false => Ok(None),
+            true => String::from_utf8(read(&path)?)
+                .map(Some)
+                .map_err(|_| Error::input(format!("{} is not UTF-8", path.display()))),
+        }
+    }
+
+    /// Tokens that end an answer, by `generation_config.json`.
+    pub(crate) fn ends(&self) -> Result<Vec<u32>> {
+        #[derive(Default, Deserialize)]
+        #[serde(crate = "forethought_sdk::serde", default)]
+        struct Generation {
+            eos_token_id: Option<Ends>,
+        }
+        let generation: Option<Generation> = optional(&self.folder.join(GENERATION))?;
+        Ok(generation.and_then(|generation| generation.eos_token_id).map_or_else(Vec::new, Vec::from))
+    }
+}
+
+fn only_gguf(folder: &Path) -> Result<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).context(format!("reading the folder {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "gguf") {
+            found.push(path);
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(path), true) => Ok(path),
+        (None, _) => Err(Error::not_found(format!(
+            "{} holds no {CONFIG} and no .gguf file; on the hub, `file` names the GGUF file",
+            folder.display()
+        ))),
+        (Some(_), false) => {
+            Err(Error::config(format!("{} holds several .gguf files; `file` says which", folder.display())))
+        }
+    }
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::not_found(format!(
+            "{} is missing; a model is {CONFIG}, {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, and {TOKENIZER}, \
+             which may be elsewhere: `tokenizer` says where",
+            path.display()
+        )),
+        _ => Error::input(format!("{}: {error}", path.display())),
+    })
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_slice(&read(path)?).map_err(|error| Error::input(format!("{}: {error}", path.display())))
+}
+
+fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if path.exists() { json(path).map(Some) } else { Ok(None) }
+}

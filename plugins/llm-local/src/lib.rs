@@ -1,0 +1,460 @@
+//! Chat models of the Llama, Qwen2 and Qwen3 families on this machine, on candle.
+//!
+//! Weights are safetensors or GGUF, prompts are made by the model's own chat template, and every answer is drawn from a
+//! named stream of the request's seed: the same request gives the same answer, whatever runs beside it. It may depend on
+//! `forethought-sdk` and on numerical crates. It opens files that it is given and no socket: models on the hub reach it
+//! through [`Host::model_files`].
+//!
+//! # Reading order
+//! * `files`: what the folder of a model holds; `architecture`: what that says of the network, and refusals of what is
+//!   not supported; `weights`: tensors from either format; `network`: the forward pass;
+//! * `template`: chats as prompts; `answer`: drawing tokens; `text`: tokens as text, stop strings; `tools`: tool calls;
+//! * `worker`: the thread that owns the network and whose turn it is; `stream`: answers as their readers get them.
+
+mod answer;
+mod architecture;
+mod files;
+mod network;
+mod stream;
+mod template;
+mod text;
+mod tools;
+mod weights;
+mod worker;
+
+use std::path::Path;
+use std::sync::mpsc::Sender;
+
+use candle_core::{DType, Device};
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{Map, Value, json},
+};
+use tokenizers::Tokenizer;
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::{
+    answer::{Answer, Sampling},
+    architecture::Architecture,
+    files::{Files, WeightFiles},
+    network::{Network, Part},
+    stream::{Answers, Stream},
+    template::Template,
+    text::{Detokenizer, Stops},
+    weights::{Gguf, Weights},
+    worker::{Job, Pace},
+};
+
+/// `[llm.<name>]` with `kind = "local"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct LocalConfig {
+    /// A folder with the model's files as they are published, or `hf:owner/name@revision`.
+    pub model: ConfigPath,
+    /// The GGUF file to take from `model`. Without it, the folder's safetensors files, or its only GGUF file.
+    pub file: Option<String>,
+    /// Where `tokenizer.json` is, if not in `model`: a folder, or `hf:owner/name@revision`. GGUF files are often
+    /// published without one.
+    pub tokenizer: Option<ConfigPath>,
+    /// `auto` (a GPU where there is one), `cpu`, or `cuda:<number>`.
+    pub device: String,
+    /// Type of the weights while computing: `auto` (f32 on the CPU, as published on a GPU), `f32`, `f16` or `bf16`.
+    /// GGUF files keep their own.
+    pub dtype: String,
+    /// Longest chat with its answer, in tokens; by default all that the model was made for.
+    #[schemars(range(min = 2))]
+    pub context: Option<usize>,
+    /// Longest answer in tokens, where a request does not say.
+    #[schemars(range(min = 1))]
+    pub max_tokens: u32,
+    /// Sampling temperature where a request does not say; 0 takes the likeliest token.
+    #[schemars(range(min = 0.0))]
+    pub temperature: f64,
+    /// Draw only among the likeliest tokens that together have this probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub top_p: f64,
+    /// Draw only among this many of the likeliest tokens; 0 is all of them.
+    pub top_k: usize,
+    /// Seed of every draw, together with the request's text and seed.
+    pub seed: u64,
+    /// Further variables for the chat template, such as `enable_thinking = false`.
+    pub template: Map<String, Value>,
+    /// Answers that are written side by side; further ones wait in line.
+    #[schemars(range(min = 1))]
+    pub parallel: usize,
+    /// Answers that go through the network together. More are faster; above 1, the last bits of a probability may depend
+    /// on what else is being written, and with them, rarely, a word.
+    #[schemars(range(min = 1))]
+    pub batch: usize,
+}
+
+impl Default for LocalConfig {
+    fn default() -> Self {
+        Self {
+            model: ConfigPath::default(),
+            file: None,
+            tokenizer: None,
+            device: "auto".into(),
+            dtype: "auto".into(),
+            context: None,
+            max_tokens: 1024,
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: 0,
+            seed: 0,
+            template: Map::new(),
+            parallel: 4,
+            batch: 1,
+        }
+    }
+}
+
+impl LocalConfig {
+    fn check(&self) -> Result<()> {
+        check_temperature(self.temperature)?;
+        if !(0.0..=1.0).contains(&self.top_p) {
+            return Err(Error::config(format!("`top_p` is {}; it lies within [0, 1]", self.top_p)));
+        }
+        let counts =
+            [("max_tokens", self.max_tokens as usize), ("parallel", self.parallel), ("batch", self.batch)];
+        match counts.iter().find(|(_, count)| *count == 0) {
+            Some((key, _)) => Err(Error::config(format!("`{key}` is 0; it must be at least 1"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_temperature(temperature: f64) -> Result<()> {
+    match temperature.is_finite() && temperature >= 0.0 {
+        true => Ok(()),
+        false => Err(Error::config(format!("the temperature is {temperature}; it must be 0 or more"))),
+    }
+}
+
+/// A language model on this machine. Cheap to clone: the weights are shared.
+#[derive(Clone)]
+pub struct LocalLlm(Arc<Model>);
+
+struct Model {
+    name: String,
+    config: LocalConfig,
+    tokenizer: Arc<Tokenizer>,
+    template: Template,
+    ends: Arc<[u32]>,
+    context: usize,
+    jobs: Sender<Job>,
+}
+
+impl LocalLlm {
+    /// Loads the model in the folder `model`, with the tokenizer of the folder `tokenizer`, which is usually the same.
+    /// Reads and hashes the weights: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// A file that is missing, malformed, or of a model that is not supported; an unusable setting.
+    pub fn load(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
+        config.check()?;
+        let mut identity = blake3::Hasher::new();
+        let files = Files::find(model, tokenizer, config)?;
+        let (network, head) = network(&files, config, &mut identity)?;
+        let architecture = network.architecture();
+        let context = context(config, architecture)?;
+
+        let path = files.tokenizer();
+        let bytes = files::read(&path)?;
+        identity.update(&bytes);
+        let tokenizer = tokenizer_of(&path, &bytes, architecture)?;
+        let settings = merged(files.tokenizer_config()?, &head, &tokenizer);
+        let own = files.template()?;
+        let template = Template::new(own.clone(), &settings, &config.template)
+            .context(format!("the model in {} cannot chat", model.display()))?
+            .ok_or_else(|| {
+                Error::config(format!(
+                    "the model in {} has no chat template, so it is none for chats; templates are in \
+                     tokenizer_config.json, in chat_template.jinja, or in a GGUF file",
+                    model.display()
+                ))
+            })?;
+        let mut ends = architecture.ends.clone();
+        ends.extend(files.ends()?);
+        ends.extend(settings["eos_token"].as_str().and_then(|token| tokenizer.token_to_id(token)));
+
+        // Whatever shapes an answer and is not in the request.
+        identity.update(json!([own, settings["chat_template"], ends]).to_string().as_bytes());
+        let ignored =
+            LocalConfig { model: ConfigPath::default(), tokenizer: None, parallel: 1, ..config.clone() };
+        identity.update(json!(ignored).to_string().as_bytes());
+        let name = format!("{}-{}", name(config), &identity.finalize().to_hex()[..8]);
+        let jobs = worker::start(network, Pace { parallel: config.parallel, batch: config.batch })?;
+        let tokenizer = Arc::new(tokenizer);
+        let config = config.clone();
+        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends: ends.into(), context, jobs })))
+    }
+
+    /// The prompt that the model reads for this request: the chat in the form of its template, and its token ids.
+    ///
+    /// # Errors
+    /// A chat that the template refuses; tools for a model that knows none.
+    pub fn prompt(&self, request: &ChatRequest) -> Result<(String, Vec<u32>)> {
+        let Model { template, tokenizer, name, .. } = &*self.0;
+        if !request.tools.is_empty() && template.tools.is_none() {
+            return Err(Error::new(
+                Code::Unimplemented,
+                format!(
+                    "the chat template of {name} has no place for tools, or asks for calls in an unknown form"
+                ),
+            ));
+        }
+        let text = template.render(&request.messages, &request.tools)?;
+        // The template writes special tokens itself.
+        let encoding = tokenizer.encode_fast(text.as_str(), false);
+        let ids =
+            encoding.map_err(|error| Error::other(format!("splitting the prompt into tokens: {error}")))?;
+        Ok((text, ids.get_ids().to_vec()))
+    }
+
+    /// Logits after each of `parts`, read one after the other by the model in `folder`; for comparison.
+    #[doc(hidden)]
+    pub fn logits(folder: &Path, config: &LocalConfig, parts: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
+        let files = Files::find(folder, folder, config)?;
+        let (network, _) = network(&files, config, &mut blake3::Hasher::new())?;
+        let mut past = network.past();
+        let read = |tokens: &&[u32]| Ok(network.forward(&mut [Part { past: &mut past, tokens }])?.concat());
+        parts.iter().map(read).collect()
+    }
+
+    /// Puts the request in line.
+    fn submit(&self, request: ChatRequest) -> Result<Answers> {
+        let Model { name, config, tokenizer, template, ends, context, jobs } = &*self.0;
+        if request.json_schema.is_some() {
+            return Err(Error::new(
+                Code::Unimplemented,
+                "local models do not hold answers to a JSON schema; ask for the form in words",
+            ));
+        }
+        let sampling = Sampling {
+            temperature: request.temperature.unwrap_or(config.temperature),
+            top_p: config.top_p,
+            top_k: config.top_k,
+        };
+        check_temperature(sampling.temperature)?;
+        let (text, prompt) = self.prompt(&request)?;
+        let room = context.saturating_sub(prompt.len());
+        let most = match request.max_tokens {
+            Some(0) => return Err(Error::input("`max_tokens` is 0; an answer has at least 1 token")),
+            Some(most) => most as usize,
+            None => room.clamp(1, config.max_tokens as usize),
+        };
+        if prompt.is_empty() || most > room {
+            return Err(Error::input(format!(
+                "a chat of {} tokens and an answer of up to {most} do not fit into the {context} tokens of {name}; \
+                 shorten the chat, lower `max_tokens`, or raise `context` if it is set",
+                prompt.len()
+            )));
+        }
+        let seed = seed::derive(config.seed ^ request.seed.unwrap_or(0), &text);
+        let stops = |_| Stops::new(request.stop.clone());
+        let samples = request.samples.max(1) as usize;
+        let answers = (0..samples).map(|sample| {
+            let rng = seed::stream(seed, &format!("sample {sample}"));
+            let detokenizer = Detokenizer::new(tokenizer.clone());
+            let stops = stops(sample)?;
+            Ok((sample, Answer::new(sampling, rng, ends.clone(), detokenizer, stops, most, request.logprobs)))
+        });
+        let answers = answers.collect::<Result<_>>()?;
+        let input_tokens = prompt.len() as u64;
+        let (sender, events) = unbounded_channel();
+        jobs.send(Job { prompt, answers, events: sender })
+            .map_err(|_| Error::new(Code::Panic, "the model's thread has died; its panic is in the log"))?;
+        let tools = template.tools.filter(|_| !request.tools.is_empty());
+        Ok(Answers { events, input_tokens, samples, tools })
+    }
+
+    async fn answers(&self, request: ChatRequest) -> Result<Answers> {
+        let model = self.clone();
+        tokio::task::spawn_blocking(move || model.submit(request)).await?
+    }
+}
+
+#[async_trait]
+impl LlmBackend for LocalLlm {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities {
+            model: self.0.name.clone(),
+            streaming: true,
+            tools: self.0.template.tools.is_some(),
+            json_schema: false,
+            logprobs: true,
+            seed: true,
+        })
+    }
+
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        self.answers(request).await?.complete().await
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        if request.samples > 1 {
+            return Err(Error::input(format!(
+                "{} samples are asked for, and a stream is one; use `complete`, or one stream for each",
+                request.samples
+            )));
+        }
+        Ok(Arc::new(Stream::new(self.answers(request).await?)))
+    }
+}
+
+/// The network, and what the head of a GGUF file says besides.
+fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -> Result<(Network, Head)> {
+    let device = device(&config.device)?;
+    let dtype = match (config.dtype.as_str(), &device) {
+        ("auto", Device::Cpu) | ("f32", _) => Some(DType::F32),
+        ("auto", _) => None,
+        ("f16", _) => Some(DType::F16),
+        ("bf16", _) => Some(DType::BF16),
+        (other, _) => {
+            return Err(Error::config(format!(
+                "`dtype` is {other:?}; it must be \"auto\", \"f32\", \"f16\" or \"bf16\""
+            )));
+        }
+    };
+    match &files.weights {
+        WeightFiles::Safetensors { config, shards } => {
+            let text = files::read(config)?;
+            identity.update(&text);
+            let architecture = Architecture::from_config(config, &text)?;
+            let weights = Weights::from_safetensors(shards, dtype, &device, identity)?;
+            Ok((Network::new(architecture, weights)?, Head::default()))
+        }
+        WeightFiles::Gguf(path) => {
+            if !matches!(config.dtype.as_str(), "auto" | "f32") {
+                return Err(Error::config(format!(
+                    "`dtype` is {:?}, but {} is a GGUF file, which brings its own; leave `dtype` out",
+                    config.dtype,
+                    path.display()
+                )));
+            }
+            let mut file = Gguf::open(path.clone(), identity)?;
+            let factors = file.factors()?;
+            let architecture = Architecture::from_gguf(&file.content, factors)
+                .context(format!("{} cannot be used", path.display()))?;
+            let head = Head::of(&file);
+            Ok((Network::new(architecture, Weights::from_gguf(file, &device))?, head))
+        }
+    }
+}
+
+/// What a GGUF file says of the tokenizer, for where the tokenizer's own files say nothing.
+#[derive(Default)]
+struct Head {
+    template: Option<String>,
+    begin: Option<u32>,
+    end: Option<u32>,
+}
+
+impl Head {
+    fn of(file: &Gguf) -> Self {
+        let get = |key: &str| file.content.metadata.get(&format!("tokenizer.{key}"));
+        let id = |key: &str| get(key).and_then(|id| id.to_u32().ok());
+        Self {
+            template: get("chat_template").and_then(|text| text.to_string().ok().cloned()),
+            begin: id("ggml.bos_token_id"),
+            end: id("ggml.eos_token_id"),
+        }
+    }
+}
+
+/// `tokenizer_config.json`, with what it lacks taken from a GGUF file's head.
+fn merged(mut settings: Value, head: &Head, tokenizer: &Tokenizer) -> Value {
+    if !settings.is_object() {
+        settings = json!({});
+    }
+    let token = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id));
+    let other = [
+        ("chat_template", head.template.clone()),
+        ("bos_token", token(head.begin)),
+        ("eos_token", token(head.end)),
+    ];
+    for (key, value) in other {
+        if let (true, Some(value)) = (settings[key].is_null(), value) {
+            settings[key] = value.into();
+        }
+    }
+    settings
+}
+
+fn tokenizer_of(path: &Path, bytes: &[u8], architecture: &Architecture) -> Result<Tokenizer> {
+    let mut tokenizer =
+        Tokenizer::from_bytes(bytes).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+    let size = tokenizer.get_vocab_size(true);
+    if size > architecture.vocabulary {
+        return Err(Error::input(format!(
+            "{} knows {size} tokens, but the network has {}; they belong to different models",
+            path.display(),
+            architecture.vocabulary
+        )));
+    }
+    // Some files bring along a cut and a padding of their own.
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+    Ok(tokenizer)
+}
+
+fn context(config: &LocalConfig, architecture: &Architecture) -> Result<usize> {
+    let most = architecture.context;
+    match config.context {
+        Some(context) if !(2..=most).contains(&context) => {
+            Err(Error::config(format!("`context` is {context}; the model takes 2 to {most} tokens")))
+        }
+        context => Ok(context.unwrap_or(most)),
+    }
+}
+
+/// The model as its publisher calls it, as far as the configuration tells.
+fn name(config: &LocalConfig) -> String {
+    let source = config.model.to_string_lossy();
+    let source = source.split('@').next().unwrap_or_default().trim_end_matches('/');
+    let source = config.file.as_deref().map_or(source, |file| file.trim_end_matches(".gguf"));
+    source.rsplit(['/', '\\', ':']).next().filter(|name| !name.is_empty()).unwrap_or("local").to_owned()
+}
+
+/// The device of that name.
+fn device(name: &str) -> Result<Device> {
+    let cuda = |index: usize| {
+        // The CUDA bindings panic where the driver's library is missing.
+        std::panic::catch_unwind(|| Device::new_cuda(index))
+            .map_err(|_| Error::config("the CUDA driver is not installed"))?
+            .context(format!("opening GPU {index}"))
+    };
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        "auto" if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or(Device::Cpu)),
+        "auto" => Ok(Device::Cpu),
+        _ => {
+            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
+                Error::config(format!(
+                    "`device` is {name:?}; it must be \"auto\", \"cpu\" or \"cuda:<number>\""
+                ))
+            })?;
+            if !cfg!(feature = "cuda") {
+                return Err(Error::config(format!(
+                    "`device` is {name:?}, but this program was built without CUDA; build it with \
+                     `--features cuda`, or use \"auto\" or \"cpu\""
+                )));
+            }
+            cuda(index)
+        }
+    }
+}
+
+register! {
+    interface: dyn LlmBackend,
+    kind: "local",
+    summary: "a Llama or Qwen chat model on this machine, from a folder or the hub; safetensors and GGUF",
+    config: LocalConfig,
+    new: |config: LocalConfig, host: Arc<dyn Host>| async move {
+        let (model, tokenizer) = files::fetch(&*host, &config).await?;
+        let llm = tokio::task::spawn_blocking(move || LocalLlm::load(&model, &tokenizer, &config)).await??;
+        Ok(Arc::new(llm) as _)
+    },
+}

@@ -1,0 +1,335 @@
+//! Chats as the text that a model was trained on: the chat template of its own files, rendered as transformers renders
+//! it (`chat_template_utils.py`): Jinja with trimmed blocks, loop controls, Python's methods, `raise_exception` and a
+//! `tojson` of Python's spacing. `strftime_now` is left out, because the same chat must always give the same prompt; templates
+//! ask for it with `is defined`, and have a date of their own otherwise.
+
+use forethought_sdk::{
+    api::llm::{Tool, ToolCall},
+    prelude::*,
+    serde_json::{Map, Value as Json, json},
+};
+use minijinja::{
+    Environment as Jinja, ErrorKind, Output, State, UndefinedBehavior, Value,
+    syntax::SyntaxConfig,
+    value::{Kwargs, Serde, ValueKind},
+};
+
+/// A model's chat template.
+pub(crate) struct Template {
+    jinja: Jinja<'static>,
+    /// How the model calls tools; `None` where it does not.
+    pub(crate) tools: Option<ToolForm>,
+    has_tool_template: bool,
+    /// Special tokens by name, and the user's own variables.
+    variables: Map<String, Json>,
+}
+
+/// How a model calls tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToolForm {
+    /// `<tool_call>{"name": ..., "arguments": ...}</tool_call>`, as Qwen does.
+    Tagged,
+    /// `{"name": ..., "parameters": ...}` and nothing else, as Llama 3 does.
+    Bare,
+}
+
+const CHAT: &str = "chat_template";
+const TOOL_USE: &str = "chat_template for tools";
+
+impl Template {
+    /// The template of a `tokenizer_config.json`, or of a file of its own, which comes first.
+    pub(crate) fn new(
+        own: Option<String>,
+        config: &Json,
+        variables: &Map<String, Json>,
+    ) -> Result<Option<Self>> {
+        let (plain, with_tools) = match (own, &config[CHAT]) {
+            (Some(own), _) => (own, None),
+            (None, Json::String(template)) => (template.clone(), None),
+            (None, Json::Array(several)) => {
+                let named = |name: &str| {
+                    let found = several.iter().find(|one| one["name"] == name)?;
+                    found["template"].as_str().map(str::to_owned)
+                };
+                match named("default") {
+                    Some(default) => (default, named("tool_use")),
+                    None => return Err(Error::config("`chat_template` lists no template named \"default\"")),
+                }
+            }
+            _ => return Ok(None),
+        };
+        let tools = tool_form(with_tools.as_ref().unwrap_or(&plain));
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        let syntax = syntax.map_err(|error| explain(&error))?;
+        let mut jinja = Jinja::new();
+        jinja.set_syntax(syntax);
+        jinja.set_undefined_behavior(UndefinedBehavior::Lenient);
+        jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        jinja.set_formatter(format);
+        jinja.add_filter("tojson", tojson);
+        jinja.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        });
+        let has_tool_template = with_tools.is_some();
+        for (name, source) in [(CHAT, Some(plain)), (TOOL_USE, with_tools)] {
+            if let Some(source) = source {
+                jinja
+                    .add_template_owned(name, without_generation(source))
+                    .map_err(|error| explain(&error))?;
+            }
+        }
+        let mut all = Map::new();
+        for (name, token) in
+            config.as_object().into_iter().flatten().filter(|(name, _)| name.ends_with("_token"))
+        {
+            // Written as a string, or as an object with the string in it.
+            if let Some(text) = token.as_str().or_else(|| token["content"].as_str()) {
+                all.insert(name.clone(), text.into());
+            }
+        }
+        all.extend(variables.clone());
+        Ok(Some(Self { jinja, tools, has_tool_template, variables: all }))
+    }
+
+    /// The prompt: the chat so far, and the beginning of the model's turn.
+    pub(crate) fn render(&self, messages: &[Message], tools: &[Tool]) -> Result<String> {
+        let mut variables = self.variables.clone();
+        variables.insert("messages".into(), messages.iter().map(message).collect());
+        variables.insert("add_generation_prompt".into(), true.into());
+        let offered = tools.iter().map(|tool| {
+            let Tool { name, description, parameters } = tool;
+            json!({ "type": "function", "function": { "name": name, "description": description, "parameters": parameters } })
+        });
+        if !tools.is_empty() {
+            variables.insert("tools".into(), offered.collect());
+        }
+        let name = if self.has_tool_template && !tools.is_empty() { TOOL_USE } else { CHAT };
+        let template = self.jinja.get_template(name).map_err(|error| explain(&error))?;
+        template.render(Value::from(Serde(&variables))).map_err(|error| explain(&error))
+    }
+}
+
+/// How a template that is given tools wants them called.
+fn tool_form(template: &str) -> Option<ToolForm> {
+    if !template.contains("tools") {
+        None
+    } else if template.contains("<tool_call>") {
+        Some(ToolForm::Tagged)
+    } else if template.contains("\"parameters\"") {
+        Some(ToolForm::Bare)
+    } else {
+        None
+    }
+}
+
+fn explain(error: &minijinja::Error) -> Error {
+    let place = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
+    let mut text = format!("the model's chat template{place}: {error}");
+    if text.contains("strftime_now") {
+        text += "; the time is not told, because the same chat must always give the same prompt";
+    }
+    Error::input(text)
+}
+
+/// A message as templates expect it.
+fn message(message: &Message) -> Json {
+    let role = match message.role {
+        Role::System => "system",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        _ => "user",
+    };
+    let mut all = json!({ "role": role, "content": message.content });
+    if !message.tool_calls.is_empty() {
+        all["tool_calls"] = message.tool_calls.iter().map(call).collect();
+    }
+    if let Some(id) = &message.tool_call_id {
+        all["tool_call_id"] = id.as_str().into();
+    }
+    all
+}
+
+fn call(call: &ToolCall) -> Json {
+    json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
+}
+
+/// Marks of what to train on, which transformers knows and Jinja does not, become blocks that change nothing.
+fn without_generation(mut template: String) -> String {
+    for (mark, block) in [("generation", "if true"), ("endgeneration", "endif")] {
+        for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
+            template =
+                template.replace(&format!("{open} {mark} {close}"), &format!("{open} {block} {close}"));
+        }
+    }
+    template
+}
+
+/// Values as Python prints them.
+fn format(out: &mut Output, _: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    match value.kind() {
+        ValueKind::None => out.write_str("None")?,
+        ValueKind::Bool => out.write_str(if value.is_true() { "True" } else { "False" })?,
+        _ => write!(out, "{value}")?,
+    }
+    Ok(())
+}
+
+fn tojson(value: Value, options: Kwargs) -> Result<Value, minijinja::Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    let separators: Option<Vec<String>> = options.get("separators")?;
+    let sorted: Option<bool> = options.get("sort_keys")?;
+    // Letters are kept, which is transformers' default; the other choice is nobody's.
+    options.get::<Option<bool>>("ensure_ascii")?;
+    options.assert_all_used()?;
+    let between = if indent.is_some() { "," } else { ", " };
+    let [between, after_key] = match separators.as_deref() {
+        Some([between, after_key]) => [between.as_str(), after_key.as_str()],
+        _ => [between, ": "],
+    };
+    let value = forethought_sdk::serde_json::to_value(&value)
+        .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    let mut text = String::new();
+    Dump { indent, between, after_key, sorted: sorted == Some(true) }.write(&value, 0, &mut text);
+    Ok(Value::from(text))
+}
+
+/// `json.dumps` of Python.
+struct Dump<'a> {
+    indent: Option<usize>,
+    between: &'a str,
+    after_key: &'a str,
+    sorted: bool,
+}
+
+impl Dump<'_> {
+    fn write(&self, value: &Json, depth: usize, text: &mut String) {
+        match value {
+            Json::Array(items) if !items.is_empty() => {
+                text.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    self.line(index, depth + 1, text);
+                    self.write(item, depth + 1, text);
+                }
+                self.line(0, depth, text);
+                text.push(']');
+            }
+            Json::Object(entries) if !entries.is_empty() => {
+                text.push('{');
+                let mut entries: Vec<_> = entries.iter().collect();
+                if self.sorted {
+                    entries.sort_by_key(|(key, _)| *key);
+                }
+                for (index, (key, item)) in entries.into_iter().enumerate() {
+                    self.line(index, depth + 1, text);
+                    *text += &Json::from(key.as_str()).to_string();
+                    text.push_str(self.after_key);
+                    self.write(item, depth + 1, text);
+                }
+                self.line(0, depth, text);
+                text.push('}');
+            }
+            Json::Number(number) if number.is_f64() => {
+                *text += &python_float(number.as_f64().unwrap_or_default())
+            }
+            other => *text += &other.to_string(),
+        }
+    }
+
+    /// What stands before the item of that index.
+    fn line(&self, index: usize, depth: usize, text: &mut String) {
+        if index > 0 {
+            text.push_str(self.between);
+        }
+        if let Some(indent) = self.indent {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', indent * depth));
+        }
+    }
+}
+
+/// A float as Python prints it: the shortest digits, with an exponent below 1e-4 and from 1e16 on.
+fn python_float(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value != 0.0 && !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{digits}e{sign}{:02}", exponent.abs())
+    } else {
+        format!("{value:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(template: &str, tools: &[Tool]) -> Result<String> {
+        let config =
+            json!({ "chat_template": template, "bos_token": "<s>", "eos_token": { "content": "</s>" } });
+        let template = Template::new(None, &config, &Map::new())?.expect("there is one");
+        template.render(&[Message::user("hello")], tools)
+    }
+
+    #[test]
+    fn values_are_printed_as_python_prints_them() {
+        assert_eq!(
+            render("{{ bos_token }}{{ true }}{{ none }}{{ nothing }}{{ eos_token }}", &[]).unwrap(),
+            "<s>TrueNone</s>"
+        );
+        let tool = Tool {
+            name: "buy".into(),
+            parameters: json!({ "b": [1, 2.0], "a": { "least": 1e-5, "most": 1e16, "some": 0.0001 }, "c": "<é>" }),
+            ..Tool::default()
+        };
+        let parameters = "{{ tools[0].function.parameters | tojson";
+        assert_eq!(
+            render(&format!("{parameters} }}}}"), std::slice::from_ref(&tool)).unwrap(),
+            r#"{"b": [1, 2.0], "a": {"least": 1e-05, "most": 1e+16, "some": 0.0001}, "c": "<é>"}"#
+        );
+        assert_eq!(
+            render(&format!("{parameters}(indent=2, sort_keys=true) }}}}"), std::slice::from_ref(&tool))
+                .unwrap(),
+            "{\n  \"a\": {\n    \"least\": 1e-05,\n    \"most\": 1e+16,\n    \"some\": 0.0001\n  },\n  \"b\": [\n    1,\n    2.0\n  ],\n  \"c\": \"<é>\"\n}"
+        );
+        assert_eq!(
+            render("{{ messages | tojson(separators=(',', ':')) }}", &[]).unwrap(),
+            r#"[{"role":"user","content":"hello"}]"#
+        );
+    }
+
+    #[test]
+    fn a_template_may_refuse_a_chat_and_may_not_ask_for_the_time() {
+        let error = render("{{ raise_exception('only systems here') }}", &[]).unwrap_err().to_string();
+        assert!(error.contains("chat template") && error.contains("only systems here"), "{error}");
+        let dated = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}2024{% endif %}";
+        assert_eq!(render(dated, &[]).unwrap(), "2024");
+        let error = render("{{ strftime_now('%Y') }}", &[]).unwrap_err().to_string();
+        assert!(error.contains("strftime_now") && error.contains("the same prompt"), "{error}");
+        let error = render("{% for %}", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn what_jinja_does_not_know_is_understood() {
+        let marked = "a\n{% for m in messages %}\n  {%- generation -%}  {{ m.content }}\n  {% endgeneration %}\n{% break %}{% endfor %}";
+        assert_eq!(render(marked, &[]).unwrap(), "a\nhello\n");
+    }
+
+    #[test]
+    fn a_list_of_templates_has_one_for_tools() {
+        let config = json!({ "chat_template": [
+            { "name": "default", "template": "plain" },
+            { "name": "tool_use", "template": "{{ tools | length }} tools: <tool_call>" },
+        ] });
+        let template = Template::new(None, &config, &Map::new()).unwrap().unwrap();
+        assert_eq!(template.tools, Some(ToolForm::Tagged));
+        assert_eq!(template.render(&[], &[]).unwrap(), "plain");
+        assert_eq!(template.render(&[], &[Tool::default()]).unwrap(), "1 tools: <tool_call>");
+        let own = Template::new(Some("own".into()), &config, &Map::new()).unwrap().unwrap();
+        assert_eq!(own.render(&[], &[Tool::default()]).unwrap(), "own");
+        let error = Template::new(None, &json!({ "chat_template": [] }), &Map::new()).err().unwrap();
+        assert!(error.message.contains("default"), "{error}");
+        assert!(Template::new(None, &json!({}), &Map::new()).unwrap().is_none());
+    }
+}

@@ -1,0 +1,186 @@
+//! The thread that owns the network, and whose turn it is.
+//!
+//! Requests wait in line and are then served side by side: each turn every one of them gets ahead by one token, or by
+//! one stretch of its prompt. An answer nobody waits for any more is dropped at the next turn. A reader that is slow
+//! holds nobody up: answers are bounded by `max_tokens`, and wait for their reader as text.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+use forethought_sdk::prelude::*;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    answer::Answer,
+    network::{Network, Part, Past},
+};
+
+/// What is told of a request's answers as they grow.
+pub(crate) enum Event {
+    /// Further text, never empty.
+    Piece(String),
+    /// An answer is done: which one, and the number of tokens drawn for it.
+    Done { sample: usize, choice: Choice, drawn: u64 },
+}
+
+/// A request on its way to the network.
+pub(crate) struct Job {
+    /// At least one token.
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) answers: VecDeque<(usize, Answer)>,
+    pub(crate) events: UnboundedSender<Result<Event>>,
+}
+
+/// How much is done at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Requests and answers that are served side by side.
+    pub(crate) parallel: usize,
+    /// Answers that the network advances in one pass.
+    pub(crate) batch: usize,
+}
+
+/// Tokens of a prompt that are read in one turn.
+const STRETCH: usize = 256;
+
+/// Starts the thread. It ends when the sender is gone and the last answer is written.
+pub(crate) fn start(network: Network, pace: Pace) -> Result<Sender<Job>> {
+    let (sender, jobs) = channel();
+    let worker = Worker { network, pace, queue: VecDeque::new(), reading: Vec::new(), writing: Vec::new() };
+    std::thread::Builder::new().name("llm-local".into()).spawn(move || worker.run(&jobs))?;
+    Ok(sender)
+}
+
+struct Worker {
+    network: Network,
+    pace: Pace,
+    queue: VecDeque<Waiting>,
+    reading: Vec<Reading>,
+    writing: Vec<Writing>,
+}
+
+/// A request in line, with its prompt read already if only its answers are waiting.
+struct Waiting {
+    job: Job,
+    read: Option<(Past, Vec<f32>)>,
+}
+
+/// A prompt that is being read.
+struct Reading {
+    job: Job,
+    past: Past,
+    read: usize,
+}
+
+/// An answer that is being written.
+struct Writing {
+    sample: usize,
+    answer: Answer,
+    past: Past,
+    next: u32,
+    events: UnboundedSender<Result<Event>>,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            let idle = self.queue.is_empty() && self.reading.is_empty() && self.writing.is_empty();
+            let job = match idle {
+                true => jobs.recv().map_err(|_| TryRecvError::Disconnected),
+                false => jobs.try_recv(),
+            };
+            match job {
+                Ok(job) => self.queue.push_back(Waiting { job, read: None }),
+                Err(TryRecvError::Disconnected) if idle => return,
+                Err(_) => self.turn(),
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.queue.retain(|waiting| !waiting.job.events.is_closed());
+        self.reading.retain(|reading| !reading.job.events.is_closed());
+        self.writing.retain(|writing| !writing.events.is_closed());
+        while self.reading.len() + self.writing.len() < self.pace.parallel {
+            let Some(waiting) = self.queue.pop_front() else { break };
+            self.admit(waiting);
+        }
+        for reading in std::mem::take(&mut self.reading) {
+            self.read(reading);
+        }
+        let mut writing = std::mem::take(&mut self.writing);
+        while !writing.is_empty() {
+            let rest = writing.split_off(self.pace.batch.min(writing.len()));
+            self.write(writing);
+            writing = rest;
+        }
+    }
+
+    fn admit(&mut self, waiting: Waiting) {
+        let Waiting { mut job, read } = waiting;
+        let Some((past, logits)) = read else {
+            let past = self.network.past();
+            return self.reading.push(Reading { job, past, read: 0 });
+        };
+        let Some((sample, answer)) = job.answers.pop_front() else { return };
+        let events = job.events.clone();
+        if !job.answers.is_empty() {
+            match past.fork() {
+                Ok(copy) => self.queue.push_front(Waiting { job, read: Some((copy, logits.clone())) }),
+                Err(error) => return fail(&job.events, error),
+            }
+        }
+        self.draw(Writing { sample, answer, past, next: 0, events }, &logits);
+    }
+
+    fn read(&mut self, mut reading: Reading) {
+        let end = reading.job.prompt.len().min(reading.read + STRETCH);
+        let tokens = &reading.job.prompt[reading.read..end];
+        match self.network.forward(&mut [Part { past: &mut reading.past, tokens }]) {
+            Err(error) => fail(&reading.job.events, error),
+            Ok(mut logits) if end == reading.job.prompt.len() => {
+                let read = logits.pop().map(|logits| (reading.past, logits));
+                self.queue.push_front(Waiting { job: reading.job, read });
+            }
+            Ok(_) => {
+                reading.read = end;
+                self.reading.push(reading);
+            }
+        }
+    }
+
+    fn write(&mut self, mut batch: Vec<Writing>) {
+        let parts =
+            batch.iter_mut().map(|one| Part { past: &mut one.past, tokens: std::slice::from_ref(&one.next) });
+        match self.network.forward(&mut parts.collect::<Vec<_>>()) {
+            Err(error) => {
+                let error = Error::from(error);
+                batch.iter().for_each(|one| fail(&one.events, error.clone()));
+            }
+            Ok(logits) => batch.into_iter().zip(logits).for_each(|(one, logits)| self.draw(one, &logits)),
+        }
+    }
+
+    /// Draws the next token of an answer, and goes on with it or ends it.
+    fn draw(&mut self, mut writing: Writing, logits: &[f32]) {
+        let drawn = match writing.answer.draw(logits) {
+            Ok(drawn) => drawn,
+            Err(error) => return fail(&writing.events, error),
+        };
+        // Whoever has gone away is noticed at the next turn.
+        if !drawn.piece.is_empty() {
+            let _ = writing.events.send(Ok(Event::Piece(drawn.piece)));
+        }
+        match drawn.next {
+            Ok(token) => self.writing.push(Writing { next: token, ..writing }),
+            Err(finish) => {
+                let (choice, drawn) = writing.answer.finish(finish);
+                let _ = writing.events.send(Ok(Event::Done { sample: writing.sample, choice, drawn }));
+            }
+        }
+    }
+}
+
+fn fail(events: &UnboundedSender<Result<Event>>, error: impl Into<Error>) {
+    let _ = events.send(Err(error.into().context("running the model's network")));
+}
