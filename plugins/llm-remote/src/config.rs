@@ -14,7 +14,7 @@ use crate::Provider;
 #[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "forethought_sdk::schemars")]
 pub struct RemoteConfig {
-    /// Who serves the model.
+    /// Who serves the model: openai, anthropic, gemini, ollama, openrouter, vllm, llama-cpp, openai-compatible.
     pub provider: Provider,
     /// The model's name, as the provider spells it.
     pub model: String,

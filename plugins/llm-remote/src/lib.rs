@@ -164,7 +164,7 @@ impl LlmBackend for Remote {
 
 register! {
     interface: dyn LlmBackend, kind: "remote",
-    summary: "a model behind an HTTP API: openai and compatible servers, anthropic, gemini, ollama, openrouter, vllm, llama-cpp",
+    summary: "a model behind an HTTP API: OpenAI and compatible servers, Anthropic, Gemini, Ollama",
     config: RemoteConfig,
     new: |config, _host| async move { Ok(Arc::new(Remote::new(config)?) as _) },
 }
