@@ -24,8 +24,8 @@ pub(crate) struct Variant {
     pub(crate) nightly: bool,
 }
 
-/// The variants that are built; the libraries' paths are returned with them.
-pub(crate) fn all() -> Vec<(Variant, PathBuf)> {
+/// The variants that can be built here.
+pub(crate) fn all() -> Vec<Variant> {
     let variants = [
         Variant {
             name: "old_dependencies",
@@ -90,75 +90,88 @@ pub(crate) fn all() -> Vec<(Variant, PathBuf)> {
         },
         Variant { name: "aborting", profile: "panic = 'abort'", ..Variant::default() },
     ];
-    variants
-        .into_iter()
-        .filter_map(|variant| Some((build(&variant)?, variant)))
-        .map(|(file, one)| (one, file))
-        .collect()
+    variants.into_iter().filter(Variant::can_be_built).collect()
 }
 
-fn build(variant: &Variant) -> Option<PathBuf> {
-    let Variant { name, dependencies, tokio, profile, source, changes, nightly } = variant;
-    let cargo = || {
+impl Variant {
+    /// Where the library is, once it is built.
+    pub(crate) fn file(&self) -> PathBuf {
+        folder().join("target/debug").join(format!("lib{}.so", self.name))
+    }
+
+    fn can_be_built(&self) -> bool {
+        let can = !self.nightly
+            || self.cargo().arg("--version").output().is_ok_and(|output| output.status.success());
+        if !can {
+            eprintln!("{}: skipped, for there is no nightly compiler", self.name);
+        }
+        can
+    }
+
+    fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         // Chosen by whoever runs the tests, for the workspace.
         for variable in ["RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
             cargo.env_remove(variable);
         }
-        if *nightly {
+        if self.nightly {
             cargo.arg("+nightly").env("RUSTFLAGS", "-Zrandomize-layout");
         }
         cargo
-    };
-    if *nightly && !cargo().arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("{name}: skipped, for there is no nightly compiler");
-        return None;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
-    let variants = Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants");
-    let folder = variants.join(name);
-    let core = if changes.is_empty() {
-        root.join("core")
-    } else {
-        changed_core(&root, &variants.join(format!("{name}_sdk")), changes)
-    };
-    for file in files(&root.join("tests/plugin/src")) {
-        let mut text = fs::read_to_string(&file).expect("source");
-        let file = file.file_name().expect("a file");
-        if file == "lib.rs" {
-            text = format!("{text}\n{source}\n");
+
+    /// Builds the library.
+    pub(crate) fn build(&self) {
+        let Self { name, dependencies, tokio, profile, source, changes, .. } = self;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace");
+        let folder = self::folder().join(name);
+        let core = if changes.is_empty() {
+            root.join("core")
+        } else {
+            changed_core(&root, &self::folder().join(format!("{name}_sdk")), changes)
+        };
+        for file in files(&root.join("tests/plugin/src")) {
+            let mut text = fs::read_to_string(&file).expect("source");
+            let file = file.file_name().expect("a file");
+            if file == "lib.rs" {
+                text = format!("{text}\n{source}\n");
+            }
+            write(&folder.join("src").join(file), &text);
         }
-        write(&folder.join("src").join(file), &text);
-    }
-    let manifest = format!(
-        "[workspace]\n\
+        let manifest = format!(
+            "[workspace]\n\
          [package]\nname = 'forethought-test-plugin'\nversion = '0.1.0'\nedition = '2024'\n\
          [lib]\nname = '{name}'\ncrate-type = ['cdylib']\n\
          [dependencies]\nforethought-sdk.path = '{}'\ntracing = {{ version = '0.1', default-features = false }}\n\
          {dependencies}\n\
          [dependencies.tokio]\nversion = '{}'\nfeatures = ['io-util', 'net', 'rt', 'sync', 'time']\n\
          [profile.dev]\ndebug = false\n{profile}\n",
-        core.join("sdk").display(),
-        if tokio.is_empty() { "1" } else { tokio },
-    );
-    write(&folder.join("Cargo.toml"), &manifest);
-    if !folder.join("Cargo.lock").exists() {
-        fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))
-            .expect("the versions that are known to work");
+            core.join("sdk").display(),
+            if tokio.is_empty() { "1" } else { tokio },
+        );
+        write(&folder.join("Cargo.toml"), &manifest);
+        if !folder.join("Cargo.lock").exists() {
+            fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))
+                .expect("the versions that are known to work");
+        }
+        let begun = Instant::now();
+        let output = self
+            .cargo()
+            .args(["build", "--quiet", "--manifest-path"])
+            .arg(folder.join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", self::folder().join("target"))
+            .env("FORETHOUGHT_TEST_BUILD", name)
+            .output()
+            .expect("cargo");
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} cannot be built:\n{words}");
+        eprintln!("{name}: built in {:.0} s", begun.elapsed().as_secs_f64());
     }
-    let begun = Instant::now();
-    let target = variants.join("target");
-    let output = cargo()
-        .args(["build", "--quiet", "--manifest-path"])
-        .arg(folder.join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env("FORETHOUGHT_TEST_BUILD", name)
-        .output()
-        .expect("cargo");
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} cannot be built:\n{words}");
-    eprintln!("{name}: built in {:.0} s", begun.elapsed().as_secs_f64());
-    Some(target.join("debug").join(format!("lib{name}.so")))
+}
+
+/// Where all of them are built.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants")
 }
 
 /// A copy of the crates under the sdk, with changes: beside the plugin, for in its folder they would be of its workspace.

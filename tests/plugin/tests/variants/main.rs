@@ -22,22 +22,21 @@ use way::{Way, say, trial};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    if arguments.list {
-        return ExitCode::SUCCESS; // What there is, is known once it is built.
-    }
     way::listen();
     let variants = build::all();
-    let ways: Vec<Way> = variants
-        .iter()
-        .filter(|(one, _)| one.name != "aborting")
-        .map(|(one, file)| Way::library(one.name, file.clone()))
-        .collect();
-    let aborting = variants.into_iter().find(|(one, _)| one.name == "aborting").expect("it was built").1;
+    let (aborting, sound): (Vec<_>, Vec<_>) = variants.iter().partition(|variant| variant.name == "aborting");
+    let aborting = aborting[0].file();
+    let ways: Vec<Way> = sound.iter().map(|one| Way::library(one.name, one.file())).collect();
     let mut trials: Vec<Trial> = ways.iter().flat_map(list::trials).collect();
     trials.push(trial("aborting/18_is_refused_before_it_is_loaded".into(), || is_refused(aborting)));
     let (own, all) = (ways.clone(), ways);
     trials.push(trial("all/19_call_each_other".into(), || call_each_other(own)));
     trials.push(trial("all/20_replace_each_other_in_place".into(), || replace_each_other(all)));
+    // To build them takes minutes: not for who wants another test.
+    let wanted = |trial: &Trial| arguments.filter.as_ref().is_none_or(|filter| trial.name().contains(filter));
+    if !arguments.list && trials.iter().any(wanted) {
+        variants.iter().for_each(build::Variant::build);
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
