@@ -7,13 +7,14 @@
 //!
 //! # Reading order
 //! * `files`: what the folder of a model holds; `architecture`: what that says of the network, and refusals of what is
-//!   not supported; `weights`: tensors from either format; `network`: the forward pass;
+//!   not supported; `weights`: tensors from either format; `network`: the forward pass; `load`: all of it put together;
 //! * `template`: chats as prompts; `answer`: drawing tokens; `text`: tokens as text, stop strings; `tools`: tool calls;
 //! * `worker`: the thread that owns the network and whose turn it is; `stream`: answers as their readers get them.
 
 mod answer;
 mod architecture;
 mod files;
+mod load;
 mod network;
 mod stream;
 mod template;
@@ -25,23 +26,20 @@ mod worker;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
-use candle_core::{DType, Device};
 use forethought_sdk::{
     prelude::*,
-    serde_json::{Map, Value, json},
+    serde_json::{Map, Value},
 };
 use tokenizers::Tokenizer;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
     answer::{Answer, Sampling},
-    architecture::Architecture,
-    files::{Files, WeightFiles},
-    network::{Network, Part},
+    load::Loaded,
+    network::Part,
     stream::{Answers, Stream},
     template::Template,
     text::{Detokenizer, Stops},
-    weights::{Gguf, Weights},
     worker::{Job, Pace},
 };
 
@@ -83,8 +81,8 @@ pub struct LocalConfig {
     /// Answers that are written side by side; further ones wait in line.
     #[schemars(range(min = 1))]
     pub parallel: usize,
-    /// Answers that go through the network together. More are faster; above 1, the last bits of a probability may depend
-    /// on what else is being written, and with them, rarely, a word.
+    /// Answers that go through the network together. With 4, each takes about a third of the time; above 1, the last
+    /// bits of a probability may depend on what else is being written, and with them, rarely, a word.
     #[schemars(range(min = 1))]
     pub batch: usize,
 }
@@ -154,41 +152,12 @@ impl LocalLlm {
     /// A file that is missing, malformed, or of a model that is not supported; an unusable setting.
     pub fn load(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
         config.check()?;
-        let mut identity = blake3::Hasher::new();
-        let files = Files::find(model, tokenizer, config)?;
-        let (network, head) = network(&files, config, &mut identity)?;
-        let architecture = network.architecture();
-        let context = context(config, architecture)?;
-
-        let path = files.tokenizer();
-        let bytes = files::read(&path)?;
-        identity.update(&bytes);
-        let tokenizer = tokenizer_of(&path, &bytes, architecture)?;
-        let settings = merged(files.tokenizer_config()?, &head, &tokenizer);
-        let own = files.template()?;
-        let template = Template::new(own.clone(), &settings, &config.template)
-            .context(format!("the model in {} cannot chat", model.display()))?
-            .ok_or_else(|| {
-                Error::config(format!(
-                    "the model in {} has no chat template, so it is none for chats; templates are in \
-                     tokenizer_config.json, in chat_template.jinja, or in a GGUF file",
-                    model.display()
-                ))
-            })?;
-        let mut ends = architecture.ends.clone();
-        ends.extend(files.ends()?);
-        ends.extend(settings["eos_token"].as_str().and_then(|token| tokenizer.token_to_id(token)));
-
-        // Whatever shapes an answer and is not in the request.
-        identity.update(json!([own, settings["chat_template"], ends]).to_string().as_bytes());
-        let ignored =
-            LocalConfig { model: ConfigPath::default(), tokenizer: None, parallel: 1, ..config.clone() };
-        identity.update(json!(ignored).to_string().as_bytes());
-        let name = format!("{}-{}", name(config), &identity.finalize().to_hex()[..8]);
+        let Loaded { network, tokenizer, template, ends, context, identity } =
+            Loaded::new(model, tokenizer, config)?;
+        let name = format!("{}-{}", name(config), &identity.to_hex()[..8]);
         let jobs = worker::start(network, Pace { parallel: config.parallel, batch: config.batch })?;
-        let tokenizer = Arc::new(tokenizer);
-        let config = config.clone();
-        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends: ends.into(), context, jobs })))
+        let (config, tokenizer, ends) = (config.clone(), Arc::new(tokenizer), ends.into());
+        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends, context, jobs })))
     }
 
     /// The prompt that the model reads for this request: the chat in the form of its template, and its token ids.
@@ -216,8 +185,7 @@ impl LocalLlm {
     /// Logits after each of `parts`, read one after the other by the model in `folder`; for comparison.
     #[doc(hidden)]
     pub fn logits(folder: &Path, config: &LocalConfig, parts: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
-        let files = Files::find(folder, folder, config)?;
-        let (network, _) = network(&files, config, &mut blake3::Hasher::new())?;
+        let network = load::network_alone(folder, config)?;
         let mut past = network.past();
         let read = |tokens: &&[u32]| Ok(network.forward(&mut [Part { past: &mut past, tokens }])?.concat());
         parts.iter().map(read).collect()
@@ -253,15 +221,15 @@ impl LocalLlm {
             )));
         }
         let seed = seed::derive(config.seed ^ request.seed.unwrap_or(0), &text);
-        let stops = |_| Stops::new(request.stop.clone());
+        let stops = Stops::new(request.stop)?;
         let samples = request.samples.max(1) as usize;
         let answers = (0..samples).map(|sample| {
             let rng = seed::stream(seed, &format!("sample {sample}"));
             let detokenizer = Detokenizer::new(tokenizer.clone());
-            let stops = stops(sample)?;
-            Ok((sample, Answer::new(sampling, rng, ends.clone(), detokenizer, stops, most, request.logprobs)))
+            let ends = ends.clone();
+            (sample, Answer::new(sampling, rng, ends, detokenizer, stops.clone(), most, request.logprobs))
         });
-        let answers = answers.collect::<Result<_>>()?;
+        let answers = answers.collect();
         let input_tokens = prompt.len() as u64;
         let (sender, events) = unbounded_channel();
         jobs.send(Job { prompt, answers, events: sender })
@@ -304,147 +272,12 @@ impl LlmBackend for LocalLlm {
     }
 }
 
-/// The network, and what the head of a GGUF file says besides.
-fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -> Result<(Network, Head)> {
-    let device = device(&config.device)?;
-    let dtype = match (config.dtype.as_str(), &device) {
-        ("auto", Device::Cpu) | ("f32", _) => Some(DType::F32),
-        ("auto", _) => None,
-        ("f16", _) => Some(DType::F16),
-        ("bf16", _) => Some(DType::BF16),
-        (other, _) => {
-            return Err(Error::config(format!(
-                "`dtype` is {other:?}; it must be \"auto\", \"f32\", \"f16\" or \"bf16\""
-            )));
-        }
-    };
-    match &files.weights {
-        WeightFiles::Safetensors { config, shards } => {
-            let text = files::read(config)?;
-            identity.update(&text);
-            let architecture = Architecture::from_config(config, &text)?;
-            let weights = Weights::from_safetensors(shards, dtype, &device, identity)?;
-            Ok((Network::new(architecture, weights)?, Head::default()))
-        }
-        WeightFiles::Gguf(path) => {
-            if !matches!(config.dtype.as_str(), "auto" | "f32") {
-                return Err(Error::config(format!(
-                    "`dtype` is {:?}, but {} is a GGUF file, which brings its own; leave `dtype` out",
-                    config.dtype,
-                    path.display()
-                )));
-            }
-            let mut file = Gguf::open(path.clone(), identity)?;
-            let factors = file.factors()?;
-            let architecture = Architecture::from_gguf(&file.content, factors)
-                .context(format!("{} cannot be used", path.display()))?;
-            let head = Head::of(&file);
-            Ok((Network::new(architecture, Weights::from_gguf(file, &device))?, head))
-        }
-    }
-}
-
-/// What a GGUF file says of the tokenizer, for where the tokenizer's own files say nothing.
-#[derive(Default)]
-struct Head {
-    template: Option<String>,
-    begin: Option<u32>,
-    end: Option<u32>,
-}
-
-impl Head {
-    fn of(file: &Gguf) -> Self {
-        let get = |key: &str| file.content.metadata.get(&format!("tokenizer.{key}"));
-        let id = |key: &str| get(key).and_then(|id| id.to_u32().ok());
-        Self {
-            template: get("chat_template").and_then(|text| text.to_string().ok().cloned()),
-            begin: id("ggml.bos_token_id"),
-            end: id("ggml.eos_token_id"),
-        }
-    }
-}
-
-/// `tokenizer_config.json`, with what it lacks taken from a GGUF file's head.
-fn merged(mut settings: Value, head: &Head, tokenizer: &Tokenizer) -> Value {
-    if !settings.is_object() {
-        settings = json!({});
-    }
-    let token = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id));
-    let other = [
-        ("chat_template", head.template.clone()),
-        ("bos_token", token(head.begin)),
-        ("eos_token", token(head.end)),
-    ];
-    for (key, value) in other {
-        if let (true, Some(value)) = (settings[key].is_null(), value) {
-            settings[key] = value.into();
-        }
-    }
-    settings
-}
-
-fn tokenizer_of(path: &Path, bytes: &[u8], architecture: &Architecture) -> Result<Tokenizer> {
-    let mut tokenizer =
-        Tokenizer::from_bytes(bytes).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
-    let size = tokenizer.get_vocab_size(true);
-    if size > architecture.vocabulary {
-        return Err(Error::input(format!(
-            "{} knows {size} tokens, but the network has {}; they belong to different models",
-            path.display(),
-            architecture.vocabulary
-        )));
-    }
-    // Some files bring along a cut and a padding of their own.
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
-    Ok(tokenizer)
-}
-
-fn context(config: &LocalConfig, architecture: &Architecture) -> Result<usize> {
-    let most = architecture.context;
-    match config.context {
-        Some(context) if !(2..=most).contains(&context) => {
-            Err(Error::config(format!("`context` is {context}; the model takes 2 to {most} tokens")))
-        }
-        context => Ok(context.unwrap_or(most)),
-    }
-}
-
 /// The model as its publisher calls it, as far as the configuration tells.
 fn name(config: &LocalConfig) -> String {
     let source = config.model.to_string_lossy();
     let source = source.split('@').next().unwrap_or_default().trim_end_matches('/');
     let source = config.file.as_deref().map_or(source, |file| file.trim_end_matches(".gguf"));
     source.rsplit(['/', '\\', ':']).next().filter(|name| !name.is_empty()).unwrap_or("local").to_owned()
-}
-
-/// The device of that name.
-fn device(name: &str) -> Result<Device> {
-    let cuda = |index: usize| {
-        // The CUDA bindings panic where the driver's library is missing.
-        std::panic::catch_unwind(|| Device::new_cuda(index))
-            .map_err(|_| Error::config("the CUDA driver is not installed"))?
-            .context(format!("opening GPU {index}"))
-    };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or(Device::Cpu)),
-        "auto" => Ok(Device::Cpu),
-        _ => {
-            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
-                Error::config(format!(
-                    "`device` is {name:?}; it must be \"auto\", \"cpu\" or \"cuda:<number>\""
-                ))
-            })?;
-            if !cfg!(feature = "cuda") {
-                return Err(Error::config(format!(
-                    "`device` is {name:?}, but this program was built without CUDA; build it with \
-                     `--features cuda`, or use \"auto\" or \"cpu\""
-                )));
-            }
-            cuda(index)
-        }
-    }
 }
 
 register! {

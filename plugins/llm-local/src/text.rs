@@ -64,6 +64,7 @@ impl Detokenizer {
 }
 
 /// Cuts a text at the first stop string, however the text is split into pieces.
+#[derive(Clone)]
 pub(crate) struct Stops {
     strings: Vec<String>,
     /// The end of the text so far that may be the beginning of a stop string.

@@ -44,6 +44,7 @@ fn load(name: &str, config: &LocalConfig) -> LocalLlm {
 struct Reference {
     file: Value,
     logits: Vec<Vec<f32>>,
+    long_logits: Vec<Vec<f32>>,
     greedy_logprobs: Vec<f32>,
 }
 
@@ -56,6 +57,7 @@ impl Reference {
         Self {
             file: serde_json::from_slice(&file).unwrap(),
             logits: tensors["logits"].to_vec2().unwrap(),
+            long_logits: tensors["long_logits"].to_vec2().unwrap(),
             greedy_logprobs: tensors["greedy_logprobs"].to_vec1().unwrap(),
         }
     }
@@ -119,19 +121,66 @@ fn logits_are_those_of_the_reference() {
 }
 
 #[test]
+fn logits_after_a_long_text_are_those_of_the_reference() {
+    for name in exact() {
+        let reference = Reference::of(name);
+        let vocabulary = reference.long_logits[0].len() as u32;
+        let ids: Vec<u32> = (0..600).map(|index| index * 7 % vocabulary).collect();
+        let (most, last) = ids.split_at(590);
+        for parts in [
+            vec![ids.as_slice()],
+            ids.chunks(256).collect(),
+            [most].into_iter().chain(last.chunks(1)).collect(),
+        ] {
+            let logits = LocalLlm::logits(&fixture(name), &config(), &parts).unwrap();
+            let off = largest_difference(logits.last().unwrap(), &reference.long_logits[0]);
+            assert!(off <= TOLERANCE, "{name}, {} parts: off by {off}", parts.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_chat_is_read_in_stretches_with_the_same_result() {
+    let llm = endless("llama3", &config());
+    let messages = vec![Message::user("Find red shoes. ".repeat(60))];
+    let request = ChatRequest { messages, logprobs: true, max_tokens: Some(1), ..hello() };
+    let prompt = llm.prompt(&request).unwrap().1;
+    assert!(prompt.len() > 512);
+    let logits = LocalLlm::logits(&fixture("llama3"), &config(), &[&prompt]).unwrap().concat();
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    let expected = f64::from(logits[argmax(&logits) as usize]) - sum.ln();
+    let found = llm.complete(request).await.unwrap().choices[0].logprobs[0].logprob;
+    assert!((found - expected).abs() < 1e-4, "{found} instead of {expected}");
+}
+
+#[test]
 fn rounded_weights_give_nearly_the_logits_of_the_reference() {
     // The reference computes with the weights as they are rounded; candle also rounds what they are multiplied with, to
     // 8 bits, 32 numbers at a time.
-    let reference = Reference::of(ROUNDED_GGUF);
+    let share = noise(ROUNDED_GGUF, &config());
+    assert!(share > 0.0 && share < 0.05, "{share}");
+}
+
+#[test]
+fn half_precision_gives_nearly_the_logits_of_the_reference() {
+    for (dtype, most) in [("f32", 1e-5), ("f16", 0.01), ("bf16", 0.05)] {
+        for name in SAFETENSORS {
+            let share = noise(name, &LocalConfig { dtype: dtype.into(), ..config() });
+            assert!(share > 0.0 && share < most, "{name} in {dtype}: {share}");
+        }
+    }
+}
+
+/// How far logits are off, as a share of them, both in the mean of their squares.
+fn noise(name: &str, config: &LocalConfig) -> f32 {
+    let reference = Reference::of(name);
     let ids = reference.ids("/logits_of");
     let parts: Vec<&[u32]> = ids.chunks(1).collect();
-    let logits = LocalLlm::logits(&fixture(ROUNDED_GGUF), &config(), &parts).unwrap().concat();
+    let logits = LocalLlm::logits(&fixture(name), config, &parts).unwrap().concat();
     let expected = reference.logits.concat();
     let square = |sum: f32, x: f32| sum + x * x;
     let noise = logits.iter().zip(&expected).map(|(a, b)| a - b).fold(0.0, square);
-    let signal = expected.iter().copied().fold(0.0, square);
-    let share = (noise / signal).sqrt();
-    assert!(share > 0.0 && share < 0.05, "{share}");
+    (noise / expected.iter().copied().fold(0.0, square)).sqrt()
 }
 
 #[test]

@@ -4,7 +4,7 @@
     python tests/reference.py
 
 Each folder of fixtures is a model as its authors would publish it, and `reference.json` and `reference.safetensors`:
-rendered chats and their token ids, texts of token ids, logits after each token of a text, the greedy continuation.
+rendered chats and their token ids, logits after each token of a text and after a long one, the greedy continuation.
 Everything is drawn from fixed seeds, and references are computed from the files as written, in float32 on the CPU.
 """
 
@@ -23,6 +23,8 @@ from transformers import (
 )
 
 FIXTURES = Path(__file__).parent / "fixtures"
+# Tokens of a text that is longer than what is read or kept at a time.
+LONG = 600
 CORPUS = [
     "Thought: look at the price before you buy. Action: click[Buy Now]",
     "The shop sells red shoes, blue shirts and a grey tent; search for what you were asked to find.",
@@ -176,7 +178,9 @@ def byte_fallback_tokenizer():
     vocabulary = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=vocabulary, limit_alphabet=45, show_progress=False)
+    letters = list("▁abcdefghijklmnopqrstuvwxyzABCFGINPT.,:;[]")
+    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=vocabulary, initial_alphabet=letters,
+                                  limit_alphabet=len(letters), show_progress=False)
     tokenizer.train_from_iterator(CORPUS, trainer)
     # Bytes are ordinary tokens; only the first three are special.
     content = json.loads(tokenizer.to_str())
@@ -240,13 +244,15 @@ def write_reference(folder, chats):
     ids = prompts[1]["ids"][:24]
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0]
+        long = torch.arange(LONG) * 7 % model.config.vocab_size
+        long_logits = model(long[None]).logits[0, -1:]
         prompt = torch.tensor([prompts[0]["ids"]])
         # The end of a text is a token like any other here: 40 tokens in any case.
         model.generation_config.eos_token_id = None
         greedy = model.generate(prompt, do_sample=False, max_new_tokens=40, pad_token_id=0)[0, prompt.shape[1]:]
         scores = model(torch.cat([prompt[0], greedy])[None]).logits[0, prompt.shape[1] - 1 : -1]
         logprobs = scores.log_softmax(-1).gather(1, greedy[:, None])[:, 0]
-    save_file({"logits": logits.contiguous(), "greedy_logprobs": logprobs}, folder / "reference.safetensors")
+    save_file({"logits": logits.contiguous(), "long_logits": long_logits, "greedy_logprobs": logprobs}, folder / "reference.safetensors")
     reference = {"prompts": prompts, "logits_of": ids, "greedy": greedy.tolist(),
                  "greedy_text": tokenizer.decode(greedy, skip_special_tokens=True,
                                              clean_up_tokenization_spaces=False)}
