@@ -218,6 +218,8 @@ impl Architecture {
             number(key).map(|n| n as usize).ok_or_else(|| Error::input(format!("no number `{name}.{key}`")))
         };
         let has = |tensor: &str| content.tensor_infos.contains_key(tensor);
+        let parts = content.metadata.get("split.count").and_then(self::number);
+        refuse(parts.filter(|&parts| parts > 1.0), "`split.count` above 1: a model in several GGUF files")?;
         refuse(
             number("expert_count").filter(|&count| count > 0.0),
             "`expert_count` above 0: a mixture of experts",

@@ -47,10 +47,11 @@ pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(Path
         wanted.optional.push(TOKENIZER.to_owned());
         wanted.optional.extend(of_tokenizer.clone());
     }
-    let model = host.model_files(wanted.clone()).await?;
+    let mut model = host.model_files(wanted.clone()).await?;
     if config.file.is_none() && !model.join(WEIGHTS).exists() && model.join(INDEX).exists() {
         let shards = shards(&model.join(INDEX))?;
-        host.model_files(ModelFiles { required: shards.into_iter().collect(), ..wanted }).await?;
+        // All files once more, for a branch may have moved on in between.
+        model = host.model_files(ModelFiles { required: shards.into_iter().collect(), ..wanted }).await?;
     }
     let tokenizer = match &config.tokenizer {
         None => model.clone(),

@@ -33,9 +33,11 @@ impl Answers {
     pub(crate) async fn complete(mut self) -> Result<Completion> {
         let mut choices = vec![None; self.samples];
         let mut usage = Usage { input_tokens: self.input_tokens, output_tokens: 0 };
-        while choices.contains(&None) {
+        let mut left = self.samples;
+        while left > 0 {
             if let Event::Done { sample, mut choice, drawn } = self.next().await? {
                 self.read_tools(&mut choice);
+                left -= 1;
                 usage.output_tokens += drawn;
                 choices[sample] = Some(choice);
             }

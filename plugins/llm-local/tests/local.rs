@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::{
+    Device, Tensor,
+    quantized::gguf_file::{self, Value as Meta},
+};
 use forethought_conformance::{Options, Subject, check};
 use forethought_llm_local::{LocalConfig, LocalLlm};
 use forethought_sdk::{
@@ -672,6 +675,42 @@ fn what_is_not_supported_is_refused_by_name() {
     let halved = LocalConfig { dtype: "bf16".into(), ..config() };
     let error = refusal("qwen3-gguf", &halved, |_| {});
     assert!(error.contains("GGUF"), "{error}");
+}
+
+#[test]
+fn what_a_gguf_file_asks_for_in_vain_is_refused_by_name() {
+    let check = |name: &str, key: &str, value: Meta, says: &[&str]| {
+        let error = refusal(name, &config(), |folder| {
+            let path = folder.join("model.gguf");
+            let mut file = std::fs::File::open(&path).unwrap();
+            let mut content = gguf_file::Content::read(&mut file).unwrap();
+            let names: Vec<String> = content.tensor_infos.keys().cloned().collect();
+            let tensor =
+                |name: &String| (name.clone(), content.tensor(&mut file, name, &Device::Cpu).unwrap());
+            let tensors: Vec<_> = names.iter().map(tensor).collect();
+            content.metadata.insert(key.to_owned(), value);
+            let metadata: Vec<_> =
+                content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
+            let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+            gguf_file::write(&mut std::fs::File::create(&path).unwrap(), &metadata, &tensors).unwrap();
+        });
+        for says in says.iter().chain(&["model.gguf"]) {
+            assert!(error.contains(says), "{key}: {error}");
+        }
+    };
+    let text = |text: &str| Meta::String(text.to_owned());
+    check("qwen2-gguf", "general.architecture", text("gemma3"), &["gemma3", "qwen2"]);
+    check("qwen2-gguf", "general.architecture", text("qwen3"), &["qwen3."]);
+    check("qwen2-gguf", "qwen2.rope.scaling.type", text("yarn"), &["yarn"]);
+    check("qwen2-gguf", "qwen2.rope.scaling.factor", text("much"), &["factor"]);
+    check("qwen2-gguf", "qwen2.attention.sliding_window", Meta::U32(64), &["sliding_window"]);
+    check("qwen2-gguf", "qwen2.block_count", Meta::U32(1), &["blk.1."]);
+    check("qwen2-gguf", "qwen2.block_count", Meta::U32(3), &["no tensor blk.2."]);
+    check("qwen2-gguf", "qwen2.attention.head_count", text("four"), &["qwen2.attention.head_count"]);
+    check("llama3-gguf", "llama.expert_count", Meta::U32(8), &["mixture of experts"]);
+    check("llama3-gguf", "llama.rope.dimension_count", Meta::U32(4), &["rope.dimension_count"]);
+    check("llama3-gguf", "split.count", Meta::U16(3), &["several GGUF files"]);
+    check("qwen3-gguf", "qwen3.attention.value_length", Meta::U32(8), &["value_length"]);
 }
 
 /// A hub: of a model, a folder holds what was asked for and nothing else.
