@@ -158,8 +158,8 @@ fn only_gguf(folder: &Path) -> Result<PathBuf> {
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::not_found(format!(
-            "{} is missing; a model is {CONFIG}, {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, and {TOKENIZER}, \
-             which may be elsewhere: `tokenizer` says where",
+            "{} is missing; a model is {CONFIG}, {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, and \
+             {TOKENIZER}, which may be elsewhere: `tokenizer` says where",
             path.display()
         )),
         _ => Error::input(format!("{}: {error}", path.display())),

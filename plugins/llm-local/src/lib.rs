@@ -1,9 +1,9 @@
 //! Chat models of the Llama, Qwen2 and Qwen3 families on this machine, on candle.
 //!
-//! Weights are safetensors or GGUF, prompts are made by the model's own chat template, and every answer is drawn from a
-//! named stream of the request's seed: the same request gives the same answer, whatever runs beside it. It may depend on
-//! `forethought-sdk` and on numerical crates. It opens files that it is given and no socket: models on the hub reach it
-//! through [`Host::model_files`].
+//! Weights are safetensors or GGUF, prompts are made by the model's own chat template, and every answer is drawn from
+//! a named stream of the request's seed: the same request gives the same answer, whatever runs beside it. It may depend
+//! on `forethought-sdk` and on numerical crates. It opens files that it is given and no socket: models on the hub reach
+//! it through [`Host::model_files`].
 //!
 //! # Reading order
 //! * `files`: what the folder of a model holds; `architecture`: what that says of the network, and refusals of what is

@@ -1,5 +1,5 @@
-//! The decoder that Llama, Qwen2 and Qwen3 share: attention with grouped queries (arXiv 2305.13245) and rotary positions
-//! (arXiv 2104.09864), SwiGLU (arXiv 2002.05202), RMSNorm before each block (arXiv 1910.07467).
+//! The decoder that Llama, Qwen2 and Qwen3 share: attention with grouped queries (arXiv 2305.13245) and rotary
+//! positions (arXiv 2104.09864), SwiGLU (arXiv 2002.05202), RMSNorm before each block (arXiv 1910.07467).
 //!
 //! One network of our own instead of candle-transformers' six, because of what those leave out without a word: scaled
 //! positions, a `head_dim` or biases in Llama's, and contexts beyond 4096 tokens in quantised Llama's. They also keep

@@ -1,7 +1,7 @@
 //! Chats as the text that a model was trained on: the chat template of its own files, rendered as transformers renders
 //! it (`chat_template_utils.py`): Jinja with trimmed blocks, loop controls, Python's methods, `raise_exception` and a
-//! `tojson` of Python's spacing. `strftime_now` is left out, because the same chat must always give the same prompt; templates
-//! ask for it with `is defined`, and have a date of their own otherwise.
+//! `tojson` of Python's spacing. `strftime_now` is left out, because the same chat must always give the same prompt;
+//! templates ask for it with `is defined`, and have a date of their own otherwise.
 
 use forethought_sdk::{
     api::llm::{Tool, ToolCall},
@@ -98,7 +98,8 @@ impl Template {
         variables.insert("add_generation_prompt".into(), true.into());
         let offered = tools.iter().map(|tool| {
             let Tool { name, description, parameters } = tool;
-            json!({ "type": "function", "function": { "name": name, "description": description, "parameters": parameters } })
+            let function = json!({ "name": name, "description": description, "parameters": parameters });
+            json!({ "type": "function", "function": function })
         });
         if !tools.is_empty() {
             variables.insert("tools".into(), offered.collect());

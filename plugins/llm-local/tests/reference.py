@@ -166,7 +166,8 @@ def byte_level_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=290, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=290, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"],
+                                  show_progress=False)
     tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
     tokenizer.add_tokens([AddedToken(name, normalized=False) for name in ["<think>", "</think>", "<tool_call>", "</tool_call>"]])
@@ -252,7 +253,8 @@ def write_reference(folder, chats):
         greedy = model.generate(prompt, do_sample=False, max_new_tokens=40, pad_token_id=0)[0, prompt.shape[1]:]
         scores = model(torch.cat([prompt[0], greedy])[None]).logits[0, prompt.shape[1] - 1 : -1]
         logprobs = scores.log_softmax(-1).gather(1, greedy[:, None])[:, 0]
-    save_file({"logits": logits.contiguous(), "long_logits": long_logits, "greedy_logprobs": logprobs}, folder / "reference.safetensors")
+    numbers = {"logits": logits.contiguous(), "long_logits": long_logits, "greedy_logprobs": logprobs}
+    save_file(numbers, folder / "reference.safetensors")
     reference = {"prompts": prompts, "logits_of": ids, "greedy": greedy.tolist(),
                  "greedy_text": tokenizer.decode(greedy, skip_special_tokens=True,
                                              clean_up_tokenization_spaces=False)}
