@@ -17,7 +17,7 @@ mod reply;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -93,8 +93,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Errors
 /// If no port can be had.
 pub async fn start(options: Options) -> Result<Server> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for the mock server")?;
-    serve(listener, options)
+    start_at(0, options).await
+}
+
+/// Serves on a port of loopback; 0 is any that is free.
+///
+/// # Errors
+/// If the port cannot be had.
+pub async fn start_at(port: u16, options: Options) -> Result<Server> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    serve(listener.await.context(format!("port {port} cannot be had"))?, options)
 }
 
 /// Serves on `listener`, in the background of the current tokio runtime.

@@ -3,7 +3,7 @@
 //! The symbol is defined here and not in the author's crate, so two plugins linked into one program do not collide, and
 //! it is exported from every library that the sdk is part of. Linked in statically, nothing here ever runs.
 
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -23,6 +23,11 @@ use crate::logs;
 
 /// This library's runtime; taken out when the program asks for a shutdown.
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+// What the structs held at first, which is all that is used here: a program that is older than this library knows tails
+// that are shorter than ours.
+const LEAST_HOST: usize = offset_of!(abi::FthHost, get_extension) + size_of::<usize>();
+const LEAST_PLUGIN: usize = offset_of!(abi::FthPlugin, module) + size_of::<abi::FthObj>();
 
 /// What the program offers. The table lives until the process exits.
 pub(crate) struct HostTable(&'static abi::FthHost);
@@ -61,10 +66,7 @@ pub unsafe extern "C" fn forethought_plugin_entry_v1(
     }
     // SAFETY: not null, and of this major version by the symbol's name.
     let (host, room) = unsafe { (&*host, (*out).size) };
-    if host.size < size_of::<abi::FthHost>()
-        || host.abi_major != abi::ABI_MAJOR
-        || room < size_of::<abi::FthPlugin>()
-    {
+    if host.size < LEAST_HOST || host.abi_major != abi::ABI_MAJOR || room < LEAST_PLUGIN {
         return abi::BAD_REQUEST;
     }
     match panics::catch(|| start(host)) {

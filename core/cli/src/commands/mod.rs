@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod import;
 mod list;
+mod mock_llm;
 mod plugin;
 mod quickstart;
 mod report;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Config(config::Config),
     /// Make, look at, check and keep plugins.
     Plugin(plugin::Plugin),
+    /// Imitate the providers of language models, and their faults, on a port of this machine.
+    MockLlm(mock_llm::MockLlm),
     /// Look for what could be in the way on this machine.
     Doctor(doctor::Doctor),
     /// Print completions for a shell.
@@ -80,6 +83,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Schema(command) => command.execute(session).await,
         Command::Config(command) => command.execute(session).await,
         Command::Plugin(command) => command.execute(session).await,
+        Command::MockLlm(command) => command.execute(session).await,
         Command::Doctor(command) => command.execute(session).await,
         Command::Completions(command) => command.execute(session),
     }

@@ -27,6 +27,9 @@ const RTLD_NODELETE: i32 = if cfg!(target_os = "macos") { 0x80 } else { 0x1000 }
 /// Loads a library from its bytes. `name` is what the plugin is called, `file` where the bytes came from; both are for
 /// errors and logs. What the library asks of the program runs on `runtime`.
 ///
+/// The bytes are to have passed [`metadata::read`](super::metadata::read): the system's loader trusts a file's own
+/// tables, and dies of one that was cut short.
+///
 /// Running foreign code begins here: its constructors run with all the rights of this process.
 ///
 /// # Errors
