@@ -17,6 +17,8 @@ use forethought_api::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::layers;
+
 /// Something that an episode asks of the world.
 pub trait Effect: Send + Sync + 'static {
     /// Name, part of the key.
@@ -206,9 +208,6 @@ pub struct CompleteInput {
     pub request: ChatRequest,
 }
 
-/// Output tokens to expect of a request that sets no limit.
-const UNLIMITED_ANSWER: u64 = 1024;
-
 impl Effect for Complete {
     const NAME: &'static str = "llm.complete";
     const SHARED: Option<&'static str> = Some("/request/messages");
@@ -218,13 +217,7 @@ impl Effect for Complete {
         deps.llm(&input.llm)?.backend.complete(input.request).await
     }
     fn estimate(input: &CompleteInput) -> Option<Usage> {
-        let characters: usize = input.request.messages.iter().map(|message| message.content.len()).sum();
-        let answer = input.request.max_tokens.map_or(UNLIMITED_ANSWER, u64::from);
-        Some(Usage {
-            // A token is about four characters of English; three errs on the safe side.
-            input_tokens: characters as u64 / 3,
-            output_tokens: answer * u64::from(input.request.samples.max(1)),
-        })
+        Some(layers::estimate(&input.request))
     }
     fn usage(output: &Completion) -> Usage {
         output.usage

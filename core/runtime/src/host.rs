@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::{ComponentConfig, Config, KeyPath, dotted};
 use crate::encoder_cache::CachedEncoder;
+use crate::layers::CallConfig;
 use crate::registry::{Registry, suggestion};
 
 /// The components of one configuration.
@@ -191,7 +192,13 @@ impl RuntimeHost {
         };
         let needs: Map<String, Value> =
             needs.iter().map(|need| (dotted(need), self.identity(need))).collect();
-        json!({ "config": document.get(section), "files": files, "needs": needs })
+        let mut config = document.get(section).cloned().unwrap_or_default();
+        if section[0] == <dyn LlmBackend>::WORD
+            && let Value::Object(config) = &mut config
+        {
+            config.remove("calls"); // How it is called decides no answer.
+        }
+        json!({ "config": config, "files": files, "needs": needs })
     }
 
     async fn component<I: Pluggable + ?Sized>(&self, section: &[&str]) -> Result<Arc<I>> {
@@ -203,13 +210,27 @@ impl RuntimeHost {
             built.entry(section.clone()).or_default().clone()
         };
         let component = cell.get_or_try_init(async || {
-            let component = self.create(&section, &settings.kind, settings.config.clone()).await?;
+            let mut config = settings.config.clone();
+            let calls = if I::WORD == <dyn LlmBackend>::WORD { config.remove("calls") } else { None };
+            let component = self.create(&section, &settings.kind, config).await?;
             Ok::<_, Error>(match component {
                 Component::Encoder(inner) => Component::Encoder(self.cached(&section, inner)),
+                Component::Llm(inner) => Component::Llm(self.called(&section, inner, calls)?),
                 other => other,
             })
         });
         self.unwrap(component.await?.clone())
+    }
+
+    /// A language model within the layers that its calls go through.
+    fn called(
+        &self,
+        section: &[String],
+        inner: Arc<dyn LlmBackend>,
+        calls: Option<Value>,
+    ) -> Result<Arc<dyn LlmBackend>> {
+        let calls: CallConfig = calls.map(serde_json::from_value).transpose()?.unwrap_or_default();
+        calls.around(inner, &section[1], &self.identity(section))
     }
 
     /// The configuration of a section, or an error at the very key that names a section which is not there.
@@ -479,6 +500,21 @@ mod tests {
             identities.push(host.identity(&section));
         }
         assert_ne!(identities[0], identities[1]);
+    }
+
+    #[tokio::test]
+    async fn how_a_model_is_called_is_configured_beside_it_and_decides_no_answer() {
+        let world = "[environment]\nkind = \"corridor\"\n";
+        let called = |calls: &str| testing::host(&format!("{world}[llm.a]\nkind = \"parrot\"\n{calls}"));
+        let (plain, patient) = (called(""), called("[llm.a.calls]\ntimeout_s = 5\nrequests_per_minute = 60\n"));
+        for host in [&plain, &patient] {
+            host.llm("a".into()).await.unwrap();
+        }
+        let section = ["llm".to_string(), "a".to_string()];
+        assert_eq!(plain.identity(&section), patient.identity(&section));
+        let error = called("[llm.a.calls]\ntimeout_s = -5.0\n");
+        let error = error.llm("a".into()).await.err().expect("no such duration");
+        assert!(error.to_string().contains("llm.a.calls.timeout_s"), "{error}");
     }
 
     #[tokio::test]

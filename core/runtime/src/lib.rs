@@ -26,6 +26,7 @@ pub mod episode;
 pub mod events;
 pub mod folder;
 pub mod journaled;
+pub mod layers;
 pub mod models;
 pub mod run;
 mod seeds;

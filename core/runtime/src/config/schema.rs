@@ -1,5 +1,6 @@
 //! One JSON Schema for a whole configuration, with every registered component in it.
 
+use forethought_api::{llm::LlmBackend, registry::Pluggable as _};
 use schemars::schema_for;
 use serde_json::{Map, Value, json};
 
@@ -7,7 +8,11 @@ use super::{
     RunConfig,
     layers::{NAMED, SINGLE},
 };
+use crate::layers::CallConfig;
 use crate::registry::{Entry, Registry};
+
+/// Name of the definition of `[llm.<name>.calls]`.
+const CALLS: &str = "llm.calls";
 
 /// The kind of `[summariser]` where none is given.
 pub(super) const DEFAULT_SUMMARISER: &str = "llm";
@@ -71,13 +76,21 @@ pub fn schema(registry: &Registry) -> Value {
     })
 }
 
-/// A component's own schema with `kind` among its keys.
+/// A component's own schema with the program's keys among its own: `kind`, and for language models `calls`.
 fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
     let name = format!("{}.{}", component.word, component.kind);
     let mut schema = inlined(&name, component.schema.clone(), definitions);
-    let kind = json!({ "const": component.kind, "description": component.summary });
+    let mut kind = json!({ "const": component.kind, "description": component.summary });
     let optional = component.word == "summariser" && component.kind == DEFAULT_SUMMARISER;
-    add_kind(&mut schema, &kind, optional);
+    if optional {
+        kind["default"] = kind["const"].clone();
+    }
+    add_key(&mut schema, "kind", &kind, !optional);
+    if component.word == <dyn LlmBackend>::WORD {
+        let calls = inlined(CALLS, schema_for!(CallConfig).to_value(), definitions);
+        definitions.insert(CALLS.into(), calls);
+        add_key(&mut schema, "calls", &json!({ "$ref": format!("#/$defs/{CALLS}") }), false);
+    }
     if let Value::Object(schema) = &mut schema {
         schema.insert("title".into(), name.into());
     }
@@ -85,24 +98,20 @@ fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
 }
 
 /// A configuration may itself be a choice of tables: each of them then takes the key.
-fn add_kind(schema: &mut Value, kind: &Value, optional: bool) {
+fn add_key(schema: &mut Value, key: &str, value: &Value, required: bool) {
     let Value::Object(schema) = schema else { return };
     let choices = ["oneOf", "anyOf"].iter().find(|keyword| schema.contains_key(**keyword));
     if let Some(Value::Array(choices)) = choices.and_then(|keyword| schema.get_mut(*keyword)) {
-        choices.iter_mut().for_each(|choice| add_kind(choice, kind, optional));
+        choices.iter_mut().for_each(|choice| add_key(choice, key, value, required));
     }
     schema.insert("type".into(), "object".into());
-    let mut kind = kind.clone();
-    if optional {
-        kind["default"] = kind["const"].clone();
-    }
     // A plugin may write anything for a schema.
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
     if let Value::Object(properties) = properties {
-        properties.insert("kind".into(), kind);
+        properties.insert(key.into(), value.clone());
     }
-    if !optional && let Value::Array(required) = schema.entry("required").or_insert_with(|| json!([])) {
-        required.insert(0, "kind".into());
+    if required && let Value::Array(required) = schema.entry("required").or_insert_with(|| json!([])) {
+        required.insert(0, key.into());
     }
 }
 

@@ -1,0 +1,62 @@
+//! One attempt: its limit in time, and its line in the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
+};
+
+use crate::clock::Stopwatch;
+
+/// A backend whose every attempt ends in time.
+pub struct Attempt {
+    inner: Arc<dyn LlmBackend>,
+    name: String,
+    limit: Duration,
+}
+
+impl Attempt {
+    /// Attempts at `inner`, called `name` in the configuration, of at most `limit`.
+    pub fn new(inner: Arc<dyn LlmBackend>, name: impl Into<String>, limit: Duration) -> Self {
+        Self { inner, name: name.into(), limit }
+    }
+
+    async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| {
+            let message = format!(
+                "[llm.{}] gave no answer within {} s (`calls.timeout_s`)",
+                self.name,
+                self.limit.as_secs_f64()
+            );
+            Err(Error::new(Code::Provider, message).retryable())
+        })
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Attempt {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.within(self.inner.capabilities()).await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let (purpose, watch) = (request.purpose, Stopwatch::start());
+        let outcome = self.within(self.inner.complete(request)).await;
+        let (llm, ms) = (&*self.name, watch.elapsed().as_millis() as u64);
+        match &outcome {
+            Ok(completion) => {
+                let usage = completion.usage;
+                tracing::debug!(llm, ?purpose, ms, usage.input_tokens, usage.output_tokens, "completed");
+            }
+            Err(error) => tracing::debug!(llm, ?purpose, ms, %error, "failed"),
+        }
+        outcome
+    }
+    /// The limit holds until the stream begins; from then on its reader decides how long to wait.
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        self.within(self.inner.stream(request)).await
+    }
+}

@@ -1,0 +1,119 @@
+//! Answers kept across runs, by what was asked.
+//!
+//! The key holds all that decides an answer: the model's identity (its configuration, base URL and files among it), the
+//! messages, tools and settings, and how many equal requests came before in this process, so that five samples of one
+//! prompt stay five samples. Not in it: why the request was made, for the model never sees that. Errors are not kept,
+//! and streams are not answered from here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forethought_api::{
+    Error, Result,
+    error::Context,
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde_json::Value;
+
+const TABLES: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS answers (request BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// A backend whose answers are kept.
+pub struct Cached {
+    inner: Arc<dyn LlmBackend>,
+    identity: blake3::Hash,
+    path: PathBuf,
+    database: Arc<Mutex<Connection>>,
+    asked: Mutex<HashMap<blake3::Hash, u64>>,
+}
+
+impl Cached {
+    /// `inner`, with its answers in the file at `path`, made if missing. `identity` holds all that decides its answers
+    /// beside the request. Several processes may share the file.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or is something else.
+    pub fn open(inner: Arc<dyn LlmBackend>, path: &Path, identity: &Value) -> Result<Self> {
+        let open = || -> Result<Connection> {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let database = Connection::open(path)?;
+            database.busy_timeout(Duration::from_secs(10))?;
+            database.execute_batch(TABLES)?;
+            Ok(database)
+        };
+        let database = open().context(format!("the cache of answers {} cannot be opened", path.display()))?;
+        Ok(Self {
+            inner,
+            identity: blake3::hash(&serde_json::to_vec(identity)?),
+            path: path.into(),
+            database: Arc::new(Mutex::new(database)),
+            asked: Mutex::default(),
+        })
+    }
+
+    fn key(&self, request: &ChatRequest) -> Result<blake3::Hash> {
+        let unpurposed = ChatRequest { purpose: Purpose::default(), ..request.clone() };
+        let question = blake3::hash(&serde_json::to_vec(&unpurposed)?);
+        let before = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = asked.entry(question).or_default();
+            *count += 1;
+            *count - 1
+        };
+        let mut key = blake3::Hasher::new_derive_key("forethought answer cache v1");
+        key.update(self.identity.as_bytes()).update(question.as_bytes()).update(&before.to_le_bytes());
+        Ok(key.finalize())
+    }
+
+    /// Disk work, off the threads that answer.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let database = self.database.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            work(&database.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        done.await?.map_err(Error::from).context(format!("the cache of answers {}", self.path.display()))
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Cached {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.inner.capabilities().await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let key = *self.key(&request)?.as_bytes();
+        let kept = self.with(move |database| {
+            let mut find = database.prepare_cached("SELECT answer FROM answers WHERE request = ?")?;
+            find.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()
+        });
+        if let Some(answer) = kept.await? {
+            let unreadable =
+                || format!("{} holds an answer that cannot be read; remove it", self.path.display());
+            let json = zstd::decode_all(&*answer).context(unreadable())?;
+            return serde_json::from_slice(&json).context(unreadable());
+        }
+        let completion = self.inner.complete(request).await?;
+        let answer = zstd::encode_all(&*serde_json::to_vec(&completion)?, 3)?;
+        self.with(move |database| {
+            let mut keep = database.prepare_cached("INSERT OR IGNORE INTO answers VALUES (?, ?)")?;
+            keep.execute(params![key, answer])
+        })
+        .await?;
+        Ok(completion)
+    }
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        self.inner.stream(request).await
+    }
+}

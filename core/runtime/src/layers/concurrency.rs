@@ -1,0 +1,127 @@
+//! Calls under way at once: as many as configured, fewer while the provider is overloaded.
+//!
+//! Additive increase, multiplicative decrease, as TCP does it: an answer that says "overloaded" halves the number of
+//! calls allowed, each round of good answers allows one more.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use forethought_api::{
+    Result,
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
+};
+use tokio::sync::Notify;
+
+/// A backend with so many calls under way at once, at most.
+pub struct Adaptive {
+    inner: Arc<dyn LlmBackend>,
+    gate: Gate,
+}
+
+impl Adaptive {
+    /// `inner`, with at most `most` calls under way.
+    pub fn new(inner: Arc<dyn LlmBackend>, most: u32) -> Self {
+        let most = f64::from(most.max(1));
+        let state = State { allowed: most, under_way: 0, round: 0 };
+        Self { inner, gate: Gate { most, state: Mutex::new(state), free: Notify::new() } }
+    }
+
+    /// Calls allowed at present.
+    pub fn allowed(&self) -> u32 {
+        self.gate.state().allowed as u32
+    }
+
+    async fn pass<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let permit = self.gate.enter().await;
+        let outcome = call.await;
+        match &outcome {
+            Ok(_) => permit.answered(),
+            Err(error) if error.retryable => permit.overloaded(),
+            Err(_) => {}
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Adaptive {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.inner.capabilities().await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        self.pass(self.inner.complete(request)).await
+    }
+    /// A stream counts until it begins: from then on the provider is at work, not at its door.
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        self.pass(self.inner.stream(request)).await
+    }
+}
+
+struct Gate {
+    most: f64,
+    state: Mutex<State>,
+    free: Notify,
+}
+
+struct State {
+    /// Between 1 and the most.
+    allowed: f64,
+    under_way: u32,
+    /// Counts reductions: calls that began before the last one say nothing of the number allowed since.
+    round: u64,
+}
+
+impl Gate {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn enter(&self) -> Permit<'_> {
+        loop {
+            let free = self.free.notified();
+            {
+                let mut state = self.state();
+                if state.under_way < state.allowed as u32 {
+                    state.under_way += 1;
+                    return Permit { gate: self, round: state.round };
+                }
+            }
+            free.await;
+        }
+    }
+}
+
+/// A call under way; dropped, it makes room.
+struct Permit<'a> {
+    gate: &'a Gate,
+    round: u64,
+}
+
+impl Permit<'_> {
+    fn answered(&self) {
+        let mut state = self.gate.state();
+        state.allowed = (state.allowed + 1.0 / state.allowed).min(self.gate.most);
+    }
+    fn overloaded(&self) {
+        let mut state = self.gate.state();
+        // Calls that were refused together are one sign of overload, not many.
+        if state.round == self.round {
+            state.allowed = (state.allowed / 2.0).max(1.0);
+            state.round += 1;
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let free = {
+            let mut state = self.gate.state();
+            state.under_way -= 1;
+            (state.allowed as u32).saturating_sub(state.under_way)
+        };
+        // As many as there is room for; the others would only look and wait again.
+        for _ in 0..free {
+            self.gate.free.notify_one();
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What lies between a call and the language model that answers it, outermost first:
+//!
+//! 1. journal ([`journaled`](crate::journaled)): within a run, an answered call is not made again;
+//! 2. budget ([`budget`](crate::budget)): reserved before the call, settled after it;
+//! 3. cache ([`cache`]): across runs, the same request to the same model is not paid twice;
+//! 4. retry ([`retry`]): what may succeed if repeated, after a pause;
+//! 5. rate ([`rate`]): requests and tokens a minute; a repeated call counts again, as it does with the provider;
+//! 6. concurrency ([`concurrency`]): calls under way at once, fewer while the provider is overloaded;
+//! 7. attempt ([`attempt`]): one attempt's limit in time, and its line in the log.
+//!
+//! The first two belong to a run, the others to a model: `[llm.<name>.calls]` sets them up around any backend, a
+//! plugin's included. Each layer is a backend around another and knows nothing of the rest.
+
+pub mod attempt;
+pub mod cache;
+pub mod concurrency;
+pub mod rate;
+pub mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forethought_api::{
+    Error, Result,
+    llm::{ChatRequest, LlmBackend, Usage},
+    registry::ConfigPath,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How a model is called: `[llm.<name>.calls]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallConfig {
+    /// Seconds that one attempt may take.
+    #[schemars(range(min = 0.001))]
+    pub timeout_s: f64,
+    /// Attempts after the first, where the provider is overloaded or cannot be reached.
+    pub retries: u32,
+    /// The longest pause between two attempts, in seconds. A provider that asks for a longer one is not asked again.
+    pub longest_pause_s: f64,
+    /// Calls under way at once, at most.
+    #[schemars(range(min = 1))]
+    pub concurrency: u32,
+    /// Requests a minute that the provider allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub requests_per_minute: Option<u32>,
+    /// Tokens a minute, in and out, that the provider allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tokens_per_minute: Option<u32>,
+    /// A file in which answers are kept across runs. Without it they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<ConfigPath>,
+}
+
+impl Default for CallConfig {
+    fn default() -> Self {
+        Self {
+            timeout_s: 300.0,
+            retries: 6,
+            longest_pause_s: 60.0,
+            concurrency: 64,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            cache: None,
+        }
+    }
+}
+
+impl CallConfig {
+    /// The layers around `backend`, which is called `name` in the configuration. `identity` holds all that decides its
+    /// answers, for the cache.
+    ///
+    /// # Errors
+    /// A duration that is none, or a cache that cannot be opened.
+    pub fn around(
+        &self,
+        backend: Arc<dyn LlmBackend>,
+        name: &str,
+        identity: &Value,
+    ) -> Result<Arc<dyn LlmBackend>> {
+        let seconds = |key: &str, seconds: f64| {
+            Duration::try_from_secs_f64(seconds).map_err(|_| {
+                Error::config(format!("`llm.{name}.calls.{key}`: {seconds} is no number of seconds"))
+            })
+        };
+        let longest = seconds("longest_pause_s", self.longest_pause_s)?;
+        let backend = attempt::Attempt::new(backend, name, seconds("timeout_s", self.timeout_s)?);
+        let backend = concurrency::Adaptive::new(Arc::new(backend), self.concurrency);
+        let backend = rate::Limited::new(Arc::new(backend), self.requests_per_minute, self.tokens_per_minute);
+        let backend: Arc<dyn LlmBackend> =
+            Arc::new(retry::Retried::new(Arc::new(backend), self.retries, longest));
+        Ok(match &self.cache {
+            Some(path) => Arc::new(cache::Cached::open(backend, path, identity)?),
+            None => backend,
+        })
+    }
+}
+
+/// The most that a request is expected to use.
+pub(crate) fn estimate(request: &ChatRequest) -> Usage {
+    let characters: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let answer = request.max_tokens.map_or(UNLIMITED_ANSWER, u64::from);
+    Usage {
+        // A token is about four characters of English; three errs on the safe side.
+        input_tokens: characters as u64 / 3,
+        output_tokens: answer * u64::from(request.samples.max(1)),
+    }
+}
+
+/// Output tokens to expect of a request that sets no limit.
+const UNLIMITED_ANSWER: u64 = 1024;

@@ -1,0 +1,238 @@
+//! Each layer around a provider that does as it is told.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    llm::{ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, Message, Purpose, Usage},
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::*;
+
+/// Answers as listed, then "again"; each answer takes `takes`.
+#[derive(Default)]
+struct Provider {
+    listed: Mutex<VecDeque<Result<&'static str>>>,
+    takes: Duration,
+    asked: AtomicU32,
+    under_way: AtomicU32,
+    most_under_way: AtomicU32,
+}
+
+impl Provider {
+    fn of(listed: impl IntoIterator<Item = Result<&'static str>>) -> Arc<Self> {
+        Arc::new(Self { listed: Mutex::new(listed.into_iter().collect()), ..Self::default() })
+    }
+    fn slow(takes: Duration) -> Arc<Self> {
+        Arc::new(Self { takes, ..Self::default() })
+    }
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Provider {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_under_way.fetch_max(under_way, Ordering::Relaxed);
+        tokio::time::sleep(self.takes).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        let listed = self.listed.lock().unwrap().pop_front();
+        let text = listed.transpose()?.map_or_else(|| format!("again {number}"), Into::into);
+        let usage = Usage { input_tokens: 0, output_tokens: 100 };
+        Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], usage, ..Completion::default() })
+    }
+}
+
+fn overloaded() -> Error {
+    Error::new(Code::Provider, "overloaded").retryable()
+}
+
+fn after(ms: u64) -> Error {
+    let mut error = overloaded();
+    error.retry_after_ms = Some(ms);
+    error
+}
+
+fn question(text: &str) -> ChatRequest {
+    ChatRequest { max_tokens: Some(100), ..ChatRequest::new(Purpose::Action, vec![Message::user(text)]) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_help_is_repeated_after_growing_pauses() {
+    let provider = Provider::of([Err(overloaded()), Err(overloaded()), Err(overloaded()), Ok("at last")]);
+    let retried = retry::Retried::new(provider.clone(), 5, Duration::from_secs(60));
+    let start = Instant::now();
+    assert_eq!(retried.complete(question("")).await.unwrap().text(), "at last");
+    // 0.5 + 1 + 2 seconds, each with up to as much again of jitter.
+    let waited = start.elapsed().as_secs_f64();
+    assert!((3.5..=7.0).contains(&waited), "{waited}");
+    assert_eq!(provider.asked(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_says_how_long_to_wait_is_taken_at_its_word() {
+    let provider = Provider::of([Err(after(20_000)), Ok("now")]);
+    let start = Instant::now();
+    retry::Retried::new(provider, 1, Duration::from_secs(60)).complete(question("")).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(20));
+    // An hour is longer than anybody waits: the error says so at once.
+    let provider = Provider::of([Err(after(3_600_000))]);
+    let start = Instant::now();
+    let error =
+        retry::Retried::new(provider.clone(), 5, Duration::from_secs(60)).complete(question("")).await;
+    assert_eq!(error.unwrap_err().message, "overloaded");
+    assert_eq!((provider.asked(), start.elapsed()), (1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_help_is_not_repeated_and_the_last_error_is_told() {
+    let provider = Provider::of([Err(Error::new(Code::Provider, "no such key"))]);
+    let error =
+        retry::Retried::new(provider.clone(), 5, Duration::from_secs(60)).complete(question("")).await;
+    assert_eq!((error.unwrap_err().message.as_str(), provider.asked()), ("no such key", 1));
+    let provider = Provider::of([Err(overloaded()), Err(overloaded()), Err(overloaded())]);
+    let error =
+        retry::Retried::new(provider.clone(), 2, Duration::from_secs(60)).complete(question("")).await;
+    assert_eq!(error.unwrap_err().to_string(), "given up after 3 attempts: overloaded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_ends_in_time() {
+    let attempt =
+        attempt::Attempt::new(Provider::slow(Duration::from_secs(9)), "actor", Duration::from_secs(2));
+    let start = Instant::now();
+    let error = attempt.complete(question("")).await.unwrap_err();
+    assert_eq!(error.message, "[llm.actor] gave no answer within 2 s (`calls.timeout_s`)");
+    assert!(error.retryable && start.elapsed() == Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_sees_more_requests_than_are_allowed() {
+    let limited = Arc::new(rate::Limited::new(Provider::of([]), Some(60), None));
+    let start = Instant::now();
+    let calls = (0..130).map(|_| {
+        let limited = limited.clone();
+        async move { limited.complete(question("")).await.map(|_| start.elapsed()) }
+    });
+    let mut times: Vec<_> = futures::future::join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    times.sort();
+    // Ten at once, then one a second.
+    assert_eq!(times[9], Duration::ZERO);
+    for (index, time) in times.iter().enumerate().skip(10) {
+        let due = (index - 9) as f64;
+        assert!((time.as_secs_f64() - due).abs() < 0.01, "call {index} at {time:?}, due at {due} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_estimated_before_and_settled_after() {
+    // 600 a minute, of which 100 may come at once. A call is estimated at 100 and uses 100.
+    let limited = rate::Limited::new(Provider::of([]), None, Some(600));
+    let start = Instant::now();
+    for _ in 0..7 {
+        limited.complete(question("")).await.unwrap();
+    }
+    assert!((start.elapsed().as_secs_f64() - 60.0).abs() < 0.1, "{:?}", start.elapsed());
+    // Estimated at 1,000 by its limit, and used 100: the others do not wait for what was not used.
+    let limited = rate::Limited::new(Provider::of([]), None, Some(6000));
+    let generous = ChatRequest { max_tokens: Some(1000), ..question("") };
+    let start = Instant::now();
+    for _ in 0..10 {
+        limited.complete(generous.clone()).await.unwrap();
+    }
+    assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_under_way_are_bounded_and_fewer_while_the_provider_is_overloaded() {
+    let provider = Provider::slow(Duration::from_secs(1));
+    let adaptive = concurrency::Adaptive::new(provider.clone(), 8);
+    let all = |count: usize| futures::future::join_all((0..count).map(|_| adaptive.complete(question(""))));
+    all(40).await;
+    assert_eq!(provider.most_under_way.load(Ordering::Relaxed), 8);
+    // Eight refused together are one sign: from eight to four.
+    provider.listed.lock().unwrap().extend((0..8).map(|_| Err(overloaded())));
+    all(8).await;
+    assert_eq!(adaptive.allowed(), 4);
+    provider.most_under_way.store(0, Ordering::Relaxed);
+    all(4).await;
+    assert_eq!(provider.most_under_way.load(Ordering::Relaxed), 4);
+    all(200).await;
+    assert_eq!(adaptive.allowed(), 8, "good answers bring the number back");
+}
+
+#[tokio::test]
+async fn a_dropped_call_makes_room() {
+    let provider = Provider::slow(Duration::from_secs(3600));
+    let adaptive = concurrency::Adaptive::new(provider, 1);
+    for _ in 0..3 {
+        let call = adaptive.complete(question(""));
+        assert!(tokio::time::timeout(Duration::from_millis(5), call).await.is_err());
+    }
+    let (one, two) = (adaptive.complete(question("")), adaptive.complete(question("")));
+    assert!(tokio::time::timeout(Duration::from_millis(5), futures::future::join(one, two)).await.is_err());
+}
+
+#[tokio::test]
+async fn the_same_question_is_paid_once_across_runs_and_samples_stay_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kept/answers.sqlite");
+    let provider = Provider::of([Ok("one"), Ok("two"), Ok("three")]);
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let cached = cache::Cached::open(provider.clone(), &path, &json!({ "model": "a" })).unwrap();
+        let mut answers = Vec::new();
+        for text in ["x", "x", "y"] {
+            answers.push(cached.complete(question(text)).await.unwrap().text().to_string());
+        }
+        runs.push(answers);
+    }
+    assert_eq!(runs, [["one", "two", "three"], ["one", "two", "three"]]);
+    assert_eq!(provider.asked(), 3);
+    // Why it is asked is no part of the question; another model is.
+    let same = cache::Cached::open(provider.clone(), &path, &json!({ "model": "a" })).unwrap();
+    same.complete(ChatRequest { purpose: Purpose::Judge, ..question("x") }).await.unwrap();
+    assert_eq!(provider.asked(), 3);
+    let other = cache::Cached::open(provider.clone(), &path, &json!({ "model": "b" })).unwrap();
+    other.complete(question("x")).await.unwrap();
+    assert_eq!(provider.asked(), 4);
+}
+
+#[tokio::test]
+async fn errors_are_not_kept_and_a_file_that_is_no_cache_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.sqlite");
+    let provider = Provider::of([Err(overloaded()), Ok("fine")]);
+    for expected in [false, true] {
+        let cached = cache::Cached::open(provider.clone(), &path, &json!(null)).unwrap();
+        assert_eq!(cached.complete(question("")).await.is_ok(), expected);
+    }
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "not a database, and long enough to be looked at as one").unwrap();
+    let error = cache::Cached::open(provider, &text, &json!(null)).err().expect("refused");
+    assert!(error.message.contains("notes.txt cannot be opened"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_stack_gives_an_answer_or_says_why_not() {
+    let provider = Provider::of([Err(overloaded()), Ok("fine")]);
+    let stack = CallConfig::default().around(provider.clone(), "actor", &json!(null)).unwrap();
+    assert_eq!(stack.complete(question("")).await.unwrap().text(), "fine");
+    assert_eq!(provider.asked(), 2);
+    let never = CallConfig { timeout_s: -1.0, ..CallConfig::default() };
+    let error = never.around(provider, "actor", &json!(null)).err().expect("refused");
+    assert!(error.message.contains("`llm.actor.calls.timeout_s`: -1 is no number of seconds"), "{error}");
+}
