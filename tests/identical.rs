@@ -80,7 +80,10 @@ impl Way {
 /// The program with nothing linked in, `core/cli/examples/bare.rs`.
 fn bare() -> PathBuf {
     let bare = Path::new(env!("CARGO_BIN_EXE_forethought")).with_file_name("examples").join("bare");
-    assert!(bare.is_file(), "examples are built by `cargo test -p forethought`, and not when tests are named");
+    assert!(
+        bare.is_file(),
+        "examples are built by `cargo test -p forethought`, and not when tests are named"
+    );
     bare
 }
 

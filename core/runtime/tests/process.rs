@@ -202,18 +202,14 @@ async fn what_it_started_ends_with_it() {
 
 #[tokio::test]
 async fn a_start_that_fails_says_why() {
-    let started = |mut process: Process| async move {
-        process.patience = 2 * SECOND;
-        let start = Instant::now();
+    let started = |process: Process| async move {
         let error = process.start().await.err().expect("no plugin");
         assert_eq!(error.code, Code::Plugin, "{error}");
-        assert!(start.elapsed() < 8 * SECOND);
         error.to_string()
     };
     for (mode, words) in [
         ("exit at once", "it ended before it said anything; its process ended: exit status: 1"),
         ("exit at once", "its last words on standard error:\n  no module named tide"),
-        ("say nothing", "it said nothing within 2s"),
         ("print at once", "text where a frame should be, starting \"Hello! L\""),
         ("other version", "it speaks forethought 2.0, and this side forethought 1.0"),
         ("no hello", "its first frame is no hello"),
@@ -222,6 +218,10 @@ async fn a_start_that_fails_says_why() {
         assert!(error.starts_with("plugin misbehaving (`python3 "), "{error}");
         assert!(error.contains(words), "{error}\n  does not say\n{words}");
     }
+    // Little patience with this one alone: a busy machine takes its time to start Python.
+    let mut silent = misbehaving("say nothing");
+    silent.patience = SECOND;
+    assert!(started(silent).await.contains("it said nothing within 1s"));
     let error = started(Process::new("nowhere", vec!["/no/such/program".into()])).await;
     assert_eq!(
         error,
