@@ -506,15 +506,16 @@ mod tests {
     async fn how_a_model_is_called_is_configured_beside_it_and_decides_no_answer() {
         let world = "[environment]\nkind = \"corridor\"\n";
         let called = |calls: &str| testing::host(&format!("{world}[llm.a]\nkind = \"parrot\"\n{calls}"));
-        let (plain, patient) = (called(""), called("[llm.a.calls]\ntimeout_s = 5\nrequests_per_minute = 60\n"));
+        let (plain, patient) =
+            (called(""), called("[llm.a.calls]\ntimeout_s = 5\nrequests_per_minute = 60\n"));
         for host in [&plain, &patient] {
             host.llm("a".into()).await.unwrap();
         }
         let section = ["llm".to_string(), "a".to_string()];
         assert_eq!(plain.identity(&section), patient.identity(&section));
-        let error = called("[llm.a.calls]\ntimeout_s = -5.0\n");
-        let error = error.llm("a".into()).await.err().expect("no such duration");
-        assert!(error.to_string().contains("llm.a.calls.timeout_s"), "{error}");
+        let none = format!("{world}[llm.a]\nkind = \"parrot\"\n[llm.a.calls]\ntimeout_s = -5.0\n");
+        let error = testing::config(&none).unwrap_err();
+        assert!(error.message.contains("`llm.a.calls.timeout_s`: -5.0 is out of range"), "{error}");
     }
 
     #[tokio::test]
