@@ -74,6 +74,41 @@ fn the_contract_needs_nothing_of_others() {
 }
 
 #[test]
+fn unsafe_code_has_its_places() {
+    let places = [
+        "core/abi/src/lib.rs",
+        "core/bridge/",
+        "core/runtime/src/plugin/library.rs",
+        "core/sdk/src/entry.rs",
+        "core/sdk/src/lib.rs", // `register!` puts a record into a section of its own.
+        "plugins/value-goal-q/src/kernel.rs",
+    ];
+    let mut folders: Vec<_> = arrows().into_keys().map(|folder| root().join(folder).join("src")).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe("];
+                if code.into_iter().any(|line| words.iter().any(|word| line.contains(word))) {
+                    found.push(path.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+    }
+    for file in &found {
+        assert!(places.iter().any(|place| file.starts_with(place)), "{file} is no place for unsafe code");
+    }
+    for place in places {
+        assert!(found.iter().any(|file| file.starts_with(place)), "{place} has no unsafe code any more");
+    }
+}
+
+#[test]
 fn every_crate_says_what_it_is() {
     for folder in arrows().keys() {
         let source = ["lib.rs", "main.rs"].map(|file| root().join(folder).join("src").join(file));
