@@ -177,8 +177,13 @@ fn folder() -> PathBuf {
 /// A copy of the crates under the sdk, with changes: beside the plugin, for in its folder they would be of its workspace.
 fn changed_core(root: &Path, folder: &Path, changes: &[(&str, &str, &str)]) -> PathBuf {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the workspace's manifest");
-    let members = manifest.lines().find(|line| line.starts_with("members")).expect("members");
-    write(&folder.join("Cargo.toml"), &manifest.replace(members, "members = ['core/*']"));
+    let manifest: String = manifest
+        .lines()
+        .filter(|line| !line.starts_with("default-members"))
+        .map(|line| if line.starts_with("members") { "members = ['core/*']" } else { line })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    write(&folder.join("Cargo.toml"), &manifest);
     let core = folder.join("core");
     for package in ["abi", "api", "bridge", "macros", "sdk"] {
         let from = root.join("core").join(package);
