@@ -1,8 +1,8 @@
 //! Objects and messages across the C contract: the glue that both sides of a library's boundary are made of, and
 //! nearly all of the project's unsafe code.
 //!
-//! It may depend on `forethought-abi` and `forethought-api`, and on no async runtime: how work is run, each side says
-//! by [`Spawn`].
+//! It may depend on `forethought-abi` and `forethought-api`, and needs no async runtime: how work is run, each side says
+//! by [`Spawn`], which the feature `tokio` implements for tokio's handles.
 //!
 //! # Layout
 //! [`export`] makes an ABI object of a Rust one, [`import`] a Rust object of an ABI one; objects that come back are
@@ -47,4 +47,16 @@ pub trait Spawn: Send + Sync + 'static {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync>;
     /// Calls `work` where the image's timers and sockets can be used.
     fn enter(&self, work: &mut dyn FnMut());
+}
+
+#[cfg(feature = "tokio")]
+impl Spawn for tokio::runtime::Handle {
+    fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync> {
+        let task = self.spawn(task).abort_handle();
+        Arc::new(move || task.abort())
+    }
+    fn enter(&self, work: &mut dyn FnMut()) {
+        let _entered = self.enter();
+        work();
+    }
 }

@@ -15,9 +15,8 @@ use forethought_api::{
     registry::{Component, Registration, linked},
     wire::{Interface, Message, Object, Reply},
 };
-use forethought_bridge::{Side, Spawn, export, panics};
-use futures::future::BoxFuture;
-use tokio::runtime::{Builder, Handle, Runtime};
+use forethought_bridge::{Side, export, panics};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::logs;
 
@@ -114,22 +113,8 @@ fn start(host: &'static abi::FthHost) -> Result<abi::FthObj> {
             runtime.insert(made).handle().clone()
         }
     };
-    let side = Arc::new(Side { peer: "the program".into(), spawn: Box::new(Tokio(handle)) });
+    let side = Arc::new(Side { peer: "the program".into(), spawn: Box::new(handle) });
     Ok(export(<dyn Module>::serve(Arc::new(Image)), &side, false))
-}
-
-/// Runs what the program asks of this library on the library's own runtime.
-struct Tokio(Handle);
-
-impl Spawn for Tokio {
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync> {
-        let task = self.0.spawn(task).abort_handle();
-        Arc::new(move || task.abort())
-    }
-    fn enter(&self, work: &mut dyn FnMut()) {
-        let _entered = self.0.enter();
-        work();
-    }
 }
 
 /// This library: every component registered in it.

@@ -16,8 +16,7 @@ use forethought_api::{
     error::{Code, Context},
     wire::Object,
 };
-use forethought_bridge::{Side, Spawn, import};
-use futures::future::BoxFuture;
+use forethought_bridge::{Side, import};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 use tokio::runtime::Handle;
 
@@ -69,7 +68,7 @@ pub fn load(name: &str, file: &Path, bytes: &[u8], runtime: Handle) -> Result<Ar
         let (theirs, ours) = (plugin.abi_major, abi::ABI_MAJOR);
         return Err(refused(format!("speaks major version {theirs} of the contract, this program {ours}")));
     }
-    let side = Arc::new(Side { peer: name.into(), spawn: Box::new(Tokio(runtime)) });
+    let side = Arc::new(Side { peer: name.into(), spawn: Box::new(runtime) });
     // SAFETY: the entry point gave the reference up to us.
     let module = unsafe { import(plugin.module, &side) }.map_err(|error| refused(error.to_string()))?;
     if module.interface() != abi::MODULE_INTERFACE {
@@ -168,18 +167,4 @@ pub(crate) fn record(plugin: &str, level: u32, target: &str, message: &str) {
 
 unsafe extern "C" fn get_extension(_: *const c_void, _: abi::FthStr) -> *const c_void {
     std::ptr::null() // None yet.
-}
-
-/// Runs what a library asks of the program on the program's runtime.
-struct Tokio(Handle);
-
-impl Spawn for Tokio {
-    fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync> {
-        let task = self.0.spawn(task).abort_handle();
-        Arc::new(move || task.abort())
-    }
-    fn enter(&self, work: &mut dyn FnMut()) {
-        let _entered = self.0.enter();
-        work();
-    }
 }
