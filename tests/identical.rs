@@ -5,42 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use forethought_tests::Desk;
+use forethought_tests::{Desk, SHOP};
 
 /// All that takes part in an episode of PNLC: every one of these crosses the boundary, or none.
 const LIBRARIES: [&str; 5] = ["webshop", "encoder_hash", "value_goal_q", "planners", "llm_simulated"];
-
-const SHOP: &str = r#"
-seed = 11
-[environment]
-kind = "webshop"
-products = 60
-[llm.actor]
-kind = "simulated"
-[encoder.hash]
-kind = "hash"
-[trainer.small]
-kind = "goal-q"
-encoder = "hash"
-hidden = [8, 8]
-steps = 20
-evaluate_every = 10
-[value.critic]
-kind = "goal-q"
-model = "critic"
-encoder = "hash"
-[planner.react]
-kind = "react"
-llm = "actor"
-[planner.pnlc]
-kind = "pnlc"
-llm = "actor"
-value = "critic"
-[seats]
-agent = "pnlc"
-[run]
-episodes = 4
-"#;
 
 /// How the components are reached.
 enum Way {

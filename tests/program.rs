@@ -4,41 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use assert_cmd::assert::Assert;
-use forethought_tests::{Desk, workspace};
+use forethought_tests::{Desk, SHOP, workspace};
 use serde_json::{Value, json};
-
-/// A small run of a planner that needs no critic.
-const SHOP: &str = r#"
-seed = 5
-[environment]
-kind = "webshop"
-products = 60
-[llm.actor]
-kind = "simulated"
-[encoder.hash]
-kind = "hash"
-[trainer.small]
-kind = "goal-q"
-encoder = "hash"
-hidden = [8, 8]
-steps = 20
-evaluate_every = 10
-[value.critic]
-kind = "goal-q"
-model = "critic"
-encoder = "hash"
-[planner.react]
-kind = "react"
-llm = "actor"
-[planner.pnlc]
-kind = "pnlc"
-llm = "actor"
-value = "critic"
-[seats]
-agent = "react"
-[run]
-episodes = 4
-"#;
 
 fn desk() -> Desk {
     Desk::new(env!("CARGO_BIN_EXE_forethought"))

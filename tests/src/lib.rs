@@ -11,6 +11,39 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use tempfile::TempDir;
 
+/// A small shop: a run of a planner that needs no critic, and all that it takes to train one for a planner that does.
+pub const SHOP: &str = r#"
+seed = 5
+[environment]
+kind = "webshop"
+products = 60
+[llm.actor]
+kind = "simulated"
+[encoder.hash]
+kind = "hash"
+[trainer.small]
+kind = "goal-q"
+encoder = "hash"
+hidden = [8, 8]
+steps = 20
+evaluate_every = 10
+[value.critic]
+kind = "goal-q"
+model = "critic"
+encoder = "hash"
+[planner.react]
+kind = "react"
+llm = "actor"
+[planner.pnlc]
+kind = "pnlc"
+llm = "actor"
+value = "critic"
+[seats]
+agent = "react"
+[run]
+episodes = 4
+"#;
+
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
