@@ -26,6 +26,30 @@ pub trait Environment: Send + Sync {
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }
+    /// A copy for the mind of one seat: in this very state as far as the seat knows it, and with all that the seat may
+    /// not know (roles, cards, votes not yet revealed) drawn anew. A planner of a world with several seats gets no
+    /// other copies, so what the copy shows may be looked at from every seat. `None` where the world offers none;
+    /// then only a world of one seat is copied for planners, by [`Environment::fork`].
+    ///
+    /// # Errors
+    /// [`Imagine::hidden`] that is malformed, or contradicts what the seat knows.
+    async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
+        let _ = imagine;
+        Ok(None)
+    }
+}
+
+/// Which of the worlds that a seat thinks possible is wanted: see [`Environment::imagine`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Imagine {
+    /// Whose mind it is: index into [`EnvironmentSpec::seats`].
+    pub seat: usize,
+    /// Seed of all that is drawn anew, and of whatever the copy draws later.
+    pub seed: u64,
+    /// What is hidden from the seat, as a planner believes it to be, in the environment's own terms (Avalon:
+    /// `{"roles": ["merlin", ...]}`); null leaves it to the seed.
+    pub hidden: Value,
 }
 
 /// What an environment says of itself.

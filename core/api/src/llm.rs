@@ -47,6 +47,8 @@ pub struct LlmCapabilities {
     pub logprobs: bool,
     /// Seeds are honoured.
     pub seed: bool,
+    /// Calls cost no money, as with a model on this machine: no price need be known where spending has a limit.
+    pub free: bool,
 }
 
 /// Why a request is made: routes it to a model, a budget and a line of the trace. Never sent to a provider.

@@ -54,6 +54,10 @@ pub struct Requirements {
     pub fork: bool,
     /// Log-probabilities from its models.
     pub logprobs: bool,
+    /// Tool calls by its models.
+    pub tools: bool,
+    /// Answers of its models held to a JSON schema.
+    pub json_schema: bool,
 }
 
 impl Requirements {
@@ -66,6 +70,8 @@ impl Requirements {
         }
         self.fork |= other.fork;
         self.logprobs |= other.logprobs;
+        self.tools |= other.tools;
+        self.json_schema |= other.json_schema;
         self
     }
 }
@@ -77,8 +83,18 @@ pub trait Models: Send + Sync {
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>>;
     /// The critic configured as `[value.<name>]`.
     async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>>;
-    /// A copy of the environment in its present state, if it can be copied. Never the environment itself.
+    /// A copy of the environment in its present state, if it can be copied. Never the environment itself. In a world of
+    /// several seats it is an imagined one, the same at each call: see [`Models::imagine`].
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>>;
+    /// A copy in which all that this seat may not know is drawn anew, from `seed`, or is as `hidden` says:
+    /// [`Environment::imagine`] for the seat that decides.
+    ///
+    /// # Errors
+    /// `hidden` that is malformed, or contradicts what the seat knows.
+    async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
+        let _ = (hidden, seed);
+        Ok(None)
+    }
 }
 
 /// What a planner knows when it decides.

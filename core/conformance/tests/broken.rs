@@ -185,6 +185,7 @@ mod models {
                 json_schema: true,
                 logprobs: true,
                 seed: true,
+                free: true,
             })
         }
         async fn complete(&self, request: ChatRequest) -> Result<Completion> {

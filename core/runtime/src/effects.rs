@@ -100,6 +100,10 @@ impl Position {
     pub fn new(step: u32, seat: usize) -> Self {
         Self { step, seat: u32::try_from(seat).unwrap_or(u32::MAX), seen: Mutex::default() }
     }
+    /// The seat that decides.
+    pub fn seat(&self) -> usize {
+        self.seat as usize
+    }
     /// The key of the next effect `E` on `target`.
     pub fn key<E: Effect>(&self, target: &str, input: &E::In) -> Result<EffectKey> {
         let input = *blake3::hash(&serde_json::to_vec(input)?).as_bytes();

@@ -106,15 +106,18 @@ impl RuntimeHost {
         caches.iter().map(|(section, cache)| (section[1].clone(), cache.counts())).collect()
     }
 
-    /// Who takes each of the environment's seats: what `[seats]` says, or the only planner there is. `first` names a
-    /// planner for the first seat, whatever the configuration says: the agent under test.
+    /// Who takes each of the environment's seats: what `[seats]` says (`"*"` stands for every seat that it does not
+    /// name), or the only planner there is. `first` names a planner for the first seat, whatever the configuration says:
+    /// the agent under test.
     ///
     /// # Errors
     /// A seat without a planner, or a name that is no seat or no planner.
     pub fn seats(&self, spec: &EnvironmentSpec, first: Option<&str>) -> Result<Vec<String>> {
         let config = &self.shared.config;
         let known: Vec<&str> = spec.seats.iter().map(|seat| seat.name.as_str()).collect();
-        if let Some(seat) = config.seats.keys().find(|seat| !known.contains(&seat.as_str())) {
+        if let Some(seat) =
+            config.seats.keys().find(|seat| *seat != OTHERS && !known.contains(&seat.as_str()))
+        {
             let message =
                 format!("`{}` has no such seat; {}", spec.name, suggestion(seat, known.into_iter()));
             return Err(Error::config(config.document().at(&["seats".into(), seat.clone()], message)));
@@ -122,7 +125,8 @@ impl RuntimeHost {
         let only = config.planner.keys().next().filter(|_| config.planner.len() == 1);
         let assigned = spec.seats.iter().enumerate().map(|(index, seat)| {
             let first = first.filter(|_| index == 0);
-            let planner = first.or(config.seats.get(&seat.name).or(only).map(String::as_str)).ok_or_else(|| {
+            let given = config.seats.get(&seat.name).or(config.seats.get(OTHERS));
+            let planner = first.or(given.or(only).map(String::as_str)).ok_or_else(|| {
                 Error::config(format!(
                     "nobody takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a planner",
                     seat.name, spec.name
@@ -318,6 +322,9 @@ impl RuntimeHost {
         })
     }
 }
+
+/// In `[seats]`: every seat that is not named there.
+const OTHERS: &str = "*";
 
 /// A way along dependencies from one section to another, both included.
 fn way(all: &BTreeMap<KeyPath, BTreeSet<KeyPath>>, from: &[String], to: &[String]) -> Option<Vec<KeyPath>> {

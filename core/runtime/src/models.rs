@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
-    environment::Environment,
+    environment::{Environment, Imagine},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
     planner::Models,
     value::{Estimate, ValueEstimator, ValueQuery},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::budget::Budget;
 use crate::effects::{
@@ -123,7 +124,17 @@ impl<D: Durable> Models for StepModels<D> {
         Ok(Arc::new(RecordedValue { step: self.0.clone(), name }))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
-        self.0.durable.deps().environment.fork().await
+        self.imagine(Value::Null, 0).await
+    }
+    /// What is imagined follows from the state and the arguments alone, so it needs no record.
+    async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
+        let environment = &self.0.durable.deps().environment;
+        let copy = environment.imagine(Imagine { seat: self.0.position.seat(), seed, hidden }).await?;
+        match copy {
+            // A world of several seats hides something from each of them: a plain copy would give it away.
+            None if environment.spec().await?.seats.len() == 1 => environment.fork().await,
+            copy => Ok(copy),
+        }
     }
 }
 

@@ -186,7 +186,8 @@ register! {
             host.planner(inner).await?;
         }
         let EchoConfig { llm, fork, logprobs, .. } = config;
-        Ok(Arc::new(Echo(Requirements { llms: vec![llm], values: vec![], fork, logprobs })) as _)
+        let requirements = Requirements { llms: vec![llm], fork, logprobs, ..Requirements::default() };
+        Ok(Arc::new(Echo(requirements)) as _)
     },
 }
 

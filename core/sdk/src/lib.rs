@@ -60,7 +60,8 @@ pub mod prelude {
         Error, Result,
         encoder::{EncoderSpec, Matrix, TextEncoder},
         environment::{
-            Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
+            Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec,
+            Transition, Turn,
         },
         error::{Code, Context},
         host::{Host, ModelFiles},

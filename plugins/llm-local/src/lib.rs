@@ -254,6 +254,7 @@ impl LlmBackend for LocalLlm {
             json_schema: false,
             logprobs: true,
             seed: true,
+            free: true,
         })
     }
 

@@ -125,6 +125,8 @@ impl LlmBackend for Remote {
             json_schema: true,
             logprobs: traits.logprobs,
             seed: traits.seed,
+            // Servers that people run themselves: an address is known and no key is usual.
+            free: traits.base_url.is_some() && traits.usual_key.is_none(),
         })
     }
 

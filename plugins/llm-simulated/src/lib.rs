@@ -147,7 +147,7 @@ fn malformed(answer: &str) -> String {
 impl LlmBackend for Simulated {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         let model = format!("simulated-{}", env!("CARGO_PKG_VERSION"));
-        Ok(LlmCapabilities { model, seed: true, ..LlmCapabilities::default() })
+        Ok(LlmCapabilities { model, seed: true, free: true, ..LlmCapabilities::default() })
     }
 
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {

@@ -11,7 +11,8 @@ use forethought_api::{
     Error, Result,
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{
-        Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
+        Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec, Transition,
+        Turn,
     },
     host::{Host, ModelFiles},
     importer::Importer,
@@ -139,7 +140,14 @@ fn completion() -> Completion {
 }
 
 fn requirements() -> Requirements {
-    Requirements { llms: vec!["big".into()], values: vec!["critic".into()], fork: true, logprobs: true }
+    Requirements {
+        llms: vec!["big".into()],
+        values: vec!["critic".into()],
+        fork: true,
+        logprobs: true,
+        tools: true,
+        json_schema: true,
+    }
 }
 
 fn context() -> DecisionContext {
@@ -218,6 +226,9 @@ impl Environment for Sample {
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(Some(Arc::new(Sample)))
     }
+    async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
+        Ok((imagine.hidden != Value::Null).then(|| Arc::new(Sample) as _))
+    }
 }
 
 tried!(Environment, |it| [
@@ -226,6 +237,8 @@ tried!(Environment, |it| [
     it.reset(Reset { task: u64::MAX, seed: 1 }).await,
     it.step(Action { text: "wade[大]".into() }).await,
     it.fork().await.unwrap().unwrap().step(Action::new("wade[2]")).await,
+    it.imagine(Imagine { seat: 1, seed: u64::MAX, hidden: anything() }).await.map(|copy| copy.is_some()),
+    it.imagine(Imagine::default()).await.map(|copy| copy.is_some()),
 ]);
 
 #[async_trait]
@@ -238,6 +251,7 @@ impl LlmBackend for Sample {
             json_schema: true,
             logprobs: true,
             seed: true,
+            free: true,
         })
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
@@ -396,12 +410,16 @@ impl Models for Sample {
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(Some(Arc::new(Sample)))
     }
+    async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
+        Environment::imagine(self, Imagine { seat: 1, seed, hidden }).await
+    }
 }
 
 tried!(Models, |it| [
     it.llm("big".into()).await.unwrap().capabilities().await,
     it.value("critic".into()).await.unwrap().estimate(vec![query()]).await,
     it.fork().await.unwrap().unwrap().spec().await,
+    it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
 ]);
 
 #[async_trait]

@@ -119,6 +119,7 @@ impl LlmBackend for Scripted {
             json_schema: true,
             logprobs: true,
             seed: true,
+            free: true,
         })
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
