@@ -4,7 +4,7 @@
 //!
 //! # Reading order
 //! [`react`] (the simplest whole planner), [`pnlc`] (the method this project exists for), [`summarise`] (what critics
-//! see of a history), [`random`] (the baseline); beneath them [`prompts`] (templates), [`answers`] (reading what a
+//! see of a history), [`strategist`] (search over hidden roles), [`random`] (the baseline); beneath them [`prompts`] (templates), [`answers`] (reading what a
 //! model wrote) and [`ask`] (asking once more when it could not be read).
 
 pub mod answers;
@@ -13,4 +13,5 @@ pub mod pnlc;
 pub mod prompts;
 pub mod random;
 pub mod react;
+pub mod strategist;
 pub mod summarise;

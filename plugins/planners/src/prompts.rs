@@ -7,7 +7,8 @@ use forethought_sdk::{
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
 /// Files that replace shipped templates. Variables: `environment`, `seat`, `history`, `observation`, `omitted`,
-/// `ended`, and what the template's own step adds (`state`, `thought`, `outcomes`, `rounds`).
+/// `ended`, and what the template's own step adds (`state`, `thought`, `outcomes`, `rounds`,
+/// `statements`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
 #[schemars(crate = "forethought_sdk::schemars")]
@@ -28,6 +29,10 @@ pub struct PromptFiles {
     pub action: Option<ConfigPath>,
     /// The history in short.
     pub summarise: Option<ConfigPath>,
+    /// How likely statements about the others are.
+    pub believe: Option<ConfigPath>,
+    /// Words that serve a plan.
+    pub speak: Option<ConfigPath>,
 }
 
 /// The templates of one planner, ready to render.
@@ -57,6 +62,8 @@ impl Prompts {
             ("refine", include_str!("prompts/refine.md"), &files.refine),
             ("action", include_str!("prompts/action.md"), &files.action),
             ("summarise", include_str!("prompts/summarise.md"), &files.summarise),
+            ("believe", include_str!("prompts/believe.md"), &files.believe),
+            ("speak", include_str!("prompts/speak.md"), &files.speak),
         ] {
             let (source, origin) = match file {
                 None => (shipped.to_owned(), format!("the shipped template {name:?}")),
