@@ -5,8 +5,9 @@
 use {
     forethought_avalon as _, forethought_encoder_bert as _, forethought_encoder_hash as _,
     forethought_llm_cassette as _, forethought_llm_local as _, forethought_llm_remote as _,
-    forethought_llm_simulated as _, forethought_planners as _, forethought_value_goal_q as _,
-    forethought_value_judge as _, forethought_webshop as _,
+    forethought_llm_simulated as _, forethought_persuasion as _, forethought_planners as _,
+    forethought_value_acts as _, forethought_value_goal_q as _, forethought_value_judge as _,
+    forethought_webshop as _,
 };
 
 fn main() -> std::process::ExitCode {
