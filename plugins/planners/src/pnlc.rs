@@ -16,10 +16,10 @@ use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
     answers::{either, labelled},
-    ask::Asker,
-    prompts::{PromptFiles, Prompts},
+    ask::{AskConfig, Asker, Label},
+    prompts::Prompts,
     react::last_line,
-    summarise::{default_history_chars, summarise},
+    summarise::summarise,
 };
 
 /// Settings of PNLC.
@@ -27,8 +27,9 @@ use crate::{
 #[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "forethought_sdk::schemars")]
 pub struct PnlcConfig {
-    /// Name of the acting language model under `[llm]`.
-    pub llm: String,
+    /// How the acting language model is asked, and the summarising one.
+    #[serde(flatten)]
+    pub ask: AskConfig,
     /// Name of the summarising model under `[llm]`; the acting one if not given.
     #[serde(default)]
     pub summariser: Option<String>,
@@ -41,15 +42,6 @@ pub struct PnlcConfig {
     /// Rounds of refinement at most (m).
     #[serde(default = "two")]
     pub rounds: usize,
-    /// Sampling temperature.
-    #[serde(default)]
-    pub temperature: Option<f64>,
-    /// Longest history shown to the model, in characters.
-    #[serde(default = "default_history_chars")]
-    pub history_chars: usize,
-    /// Files that replace the shipped prompt templates.
-    #[serde(default)]
-    pub prompts: PromptFiles,
 }
 
 fn four() -> usize {
@@ -59,6 +51,9 @@ fn four() -> usize {
 fn two() -> usize {
     2
 }
+
+const OUTCOMES: [Label; 2] = [Label::Many("Good"), Label::Many("Bad")];
+const REFINED: [Label; 2] = [Label::One("Decision"), Label::One("Thought")];
 
 /// The PNLC planner.
 pub struct Pnlc {
@@ -78,12 +73,11 @@ impl Pnlc {
                 config.outcomes
             )));
         }
-        let prompts = Prompts::new(&config.prompts, config.history_chars)?;
-        Ok(Self { config, prompts })
+        Ok(Self { prompts: config.ask.prompts()?, config })
     }
 
     fn summariser(&self) -> &String {
-        self.config.summariser.as_ref().unwrap_or(&self.config.llm)
+        self.config.summariser.as_ref().unwrap_or(&self.config.ask.llm)
     }
 
     /// The critic's view of `thought`: imagined outcomes with their values; `None` if no outcomes could be read.
@@ -109,7 +103,9 @@ impl Pnlc {
             }
             Ok(outcomes)
         };
-        let Ok(outcomes) = asker.ask(Purpose::Outcomes, messages, read).await? else { return Ok(None) };
+        let Ok(outcomes) = asker.ask_for(&OUTCOMES, Purpose::Outcomes, messages, read).await? else {
+            return Ok(None);
+        };
         let query = |(_, outcome): &(bool, String)| ValueQuery {
             state: state.to_owned(),
             thought: thought.to_owned(),
@@ -138,31 +134,31 @@ impl Pnlc {
 #[async_trait]
 impl Planner for Pnlc {
     async fn requires(&self) -> Result<Requirements> {
-        let llms = Requirements { llms: vec![self.config.llm.clone()], ..Requirements::default() };
         let rest = Requirements {
             llms: vec![self.summariser().clone()],
             values: vec![self.config.value.clone()],
             ..Requirements::default()
         };
-        Ok(llms.and(rest))
+        Ok(self.config.ask.requires().and(rest))
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let critic = models.value(self.config.value.clone()).await?;
         let cheap = models.llm(self.summariser().clone()).await?;
         // The seed's name is the summariser's own, so that a collector's summary of this history is this one.
-        let mut cheap = Asker::new(cheap, seed::derive(context.seed, "summarise"), self.config.temperature);
+        let mut cheap = self.config.ask.asker(cheap, seed::derive(context.seed, "summarise"));
         let summary = summarise(&self.prompts, &mut cheap, &context).await?;
         let state = summary.state.as_str();
 
-        let actor = models.llm(self.config.llm.clone()).await?;
-        let mut actor = Asker::new(actor, seed::derive(context.seed, "pnlc"), self.config.temperature);
+        let actor = models.llm(self.config.ask.llm.clone()).await?;
+        let mut actor = self.config.ask.asker(actor, seed::derive(context.seed, "pnlc"));
         let messages = self.prompts.messages("thought", &context, json!({ "state": state }))?;
         let read = |answer: &str| labelled(answer, "Thought");
-        let mut thought = match actor.ask(Purpose::Thought, messages, read).await? {
-            Ok(thought) => thought,
-            Err(answer) => last_line(&answer),
-        };
+        let mut thought =
+            match actor.ask_for(&[Label::One("Thought")], Purpose::Thought, messages, read).await? {
+                Ok(thought) => thought,
+                Err(answer) => last_line(&answer),
+            };
 
         let mut rounds: Vec<Round> = Vec::new();
         while rounds.len() < self.config.rounds {
@@ -177,7 +173,7 @@ impl Planner for Pnlc {
                 if kept { Ok(None) } else { labelled(answer, "Thought").map(Some) }
             };
             // An answer that cannot be read keeps the thought: the last good one.
-            let revised = actor.ask(Purpose::Refine, messages, read).await?.unwrap_or(None);
+            let revised = actor.ask_for(&REFINED, Purpose::Refine, messages, read).await?.unwrap_or(None);
             match revised {
                 // Even in the same words: were that taken for keeping, a thought that often comes to mind would be
                 // confirmed by coming to mind once more, whatever its values.
@@ -191,7 +187,10 @@ impl Planner for Pnlc {
 
         let messages =
             self.prompts.messages("action", &context, json!({ "state": state, "thought": thought }))?;
-        let action = match actor.ask(Purpose::Action, messages, |answer| labelled(answer, "Action")).await? {
+        let action = match actor
+            .ask_for(&[Label::One("Action")], Purpose::Action, messages, |answer| labelled(answer, "Action"))
+            .await?
+        {
             Ok(action) => action,
             Err(answer) => last_line(&answer),
         };

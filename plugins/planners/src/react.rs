@@ -4,57 +4,40 @@ use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
     answers::labelled,
-    ask::Asker,
-    prompts::{PromptFiles, Prompts},
-    summarise::default_history_chars,
+    ask::{AskConfig, Label::One},
+    prompts::Prompts,
 };
-
-/// Settings of ReAct.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
-pub struct ReactConfig {
-    /// Name of the language model under `[llm]`.
-    pub llm: String,
-    /// Sampling temperature.
-    #[serde(default)]
-    pub temperature: Option<f64>,
-    /// Longest history shown to the model, in characters.
-    #[serde(default = "default_history_chars")]
-    pub history_chars: usize,
-    /// Files that replace the shipped prompt templates.
-    #[serde(default)]
-    pub prompts: PromptFiles,
-}
 
 /// The ReAct planner: one call a decision.
 pub struct React {
-    llm: String,
-    temperature: Option<f64>,
+    config: AskConfig,
     prompts: Prompts,
 }
 
 impl React {
     /// A planner of these settings.
-    pub fn new(config: ReactConfig) -> Result<Self> {
-        let prompts = Prompts::new(&config.prompts, config.history_chars)?;
-        Ok(Self { llm: config.llm, temperature: config.temperature, prompts })
+    ///
+    /// # Errors
+    /// A template that cannot be used.
+    pub fn new(config: AskConfig) -> Result<Self> {
+        Ok(Self { prompts: config.prompts()?, config })
     }
 }
 
 #[async_trait]
 impl Planner for React {
     async fn requires(&self) -> Result<Requirements> {
-        Ok(Requirements { llms: vec![self.llm.clone()], ..Requirements::default() })
+        Ok(self.config.requires())
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let llm = models.llm(self.llm.clone()).await?;
-        let mut asker = Asker::new(llm, seed::derive(context.seed, "react"), self.temperature);
+        let llm = models.llm(self.config.llm.clone()).await?;
+        let mut asker = self.config.asker(llm, seed::derive(context.seed, "react"));
         let messages = self.prompts.messages("react", &context, json!({}))?;
         let read =
             |answer: &str| Ok((labelled(answer, "Thought").unwrap_or_default(), labelled(answer, "Action")?));
-        let (thought, action) = match asker.ask(Purpose::Action, messages, read).await? {
+        let labels = [One("Thought"), One("Action")];
+        let (thought, action) = match asker.ask_for(&labels, Purpose::Action, messages, read).await? {
             Ok(read) => read,
             Err(answer) => (String::new(), last_line(&answer)),
         };
@@ -70,6 +53,6 @@ pub(crate) fn last_line(answer: &str) -> String {
 
 register! {
     interface: dyn Planner, kind: "react", summary: "thought and action in one answer (ReAct)",
-    config: ReactConfig,
+    config: AskConfig,
     new: |config, _host| async move { Ok(Arc::new(React::new(config)?) as _) },
 }

@@ -2,59 +2,38 @@
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
+pub(crate) use crate::ask::default_history_chars;
 use crate::{
     answers::labelled,
-    ask::Asker,
-    prompts::{PromptFiles, Prompts},
+    ask::{AskConfig, Asker, Label::One},
+    prompts::Prompts,
 };
 
-/// Settings of the LLM summariser.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
-pub struct SummariserConfig {
-    /// Name of the language model under `[llm]`; a cheap one will do.
-    pub llm: String,
-    /// Sampling temperature.
-    #[serde(default)]
-    pub temperature: Option<f64>,
-    /// Longest history shown to the model, in characters.
-    #[serde(default = "default_history_chars")]
-    pub history_chars: usize,
-    /// Files that replace the shipped prompt templates.
-    #[serde(default)]
-    pub prompts: PromptFiles,
-}
-
-/// LATS and ReAct cut WebShop prompts to 6,400 characters of about this order; current models take more.
-pub(crate) fn default_history_chars() -> usize {
-    16_000
-}
-
-/// A summariser that asks a language model.
+/// A summariser that asks a language model; a cheap one will do.
 pub struct LlmSummariser {
-    llm: String,
-    temperature: Option<f64>,
+    config: AskConfig,
     prompts: Prompts,
 }
 
 impl LlmSummariser {
     /// A summariser of these settings.
-    pub fn new(config: SummariserConfig) -> Result<Self> {
-        let prompts = Prompts::new(&config.prompts, config.history_chars)?;
-        Ok(Self { llm: config.llm, temperature: config.temperature, prompts })
+    ///
+    /// # Errors
+    /// A template that cannot be used.
+    pub fn new(config: AskConfig) -> Result<Self> {
+        Ok(Self { prompts: config.prompts()?, config })
     }
 }
 
 #[async_trait]
 impl Summariser for LlmSummariser {
     async fn requires(&self) -> Result<Requirements> {
-        Ok(Requirements { llms: vec![self.llm.clone()], ..Requirements::default() })
+        Ok(self.config.requires())
     }
 
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
-        let llm = models.llm(self.llm.clone()).await?;
-        let mut asker = Asker::new(llm, seed::derive(context.seed, "summarise"), self.temperature);
+        let llm = models.llm(self.config.llm.clone()).await?;
+        let mut asker = self.config.asker(llm, seed::derive(context.seed, "summarise"));
         summarise(&self.prompts, &mut asker, &context).await
     }
 }
@@ -69,7 +48,8 @@ pub(crate) async fn summarise(
     let read = |answer: &str| {
         Ok(Summary { state: labelled(answer, "State")?, outcome: labelled(answer, "Outcome")? })
     };
-    Ok(match asker.ask(Purpose::Summarise, messages, read).await? {
+    let labels = [One("State"), One("Outcome")];
+    Ok(match asker.ask_for(&labels, Purpose::Summarise, messages, read).await? {
         Ok(summary) => summary,
         Err(_) => {
             let text: String = context.turn.observation.text.chars().take(500).collect();
@@ -80,6 +60,6 @@ pub(crate) async fn summarise(
 
 register! {
     interface: dyn Summariser, kind: "llm", summary: "a language model writes the history down in short",
-    config: SummariserConfig,
+    config: AskConfig,
     new: |config, _host| async move { Ok(Arc::new(LlmSummariser::new(config)?) as _) },
 }

@@ -6,15 +6,20 @@ use std::{
 };
 
 use forethought_planners::{
+    ask::AskConfig,
     pnlc::{Pnlc, PnlcConfig},
     prompts::PromptFiles,
     random::Random,
-    react::{React, ReactConfig},
+    react::React,
 };
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{
+    api::llm::ToolCall,
+    prelude::*,
+    serde_json::{Value, json},
+};
 use futures::executor::block_on;
 
-/// A model that gives listed answers in order and keeps what it was asked.
+/// A model that gives listed answers in order, in whatever form is asked for, and keeps what it was asked.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<String>>,
@@ -27,10 +32,51 @@ impl LlmBackend for Script {
         Ok(LlmCapabilities::default())
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        self.asked.lock().unwrap().push(request);
+        self.asked.lock().unwrap().push(request.clone());
         let text =
             self.answers.lock().unwrap().pop_front().ok_or_else(|| Error::other("the script is over"))?;
-        Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], ..Completion::default() })
+        let choice = match (&request.json_schema, &request.tools[..]) {
+            (Some(schema), _) => Choice { text: object(&text, schema).to_string(), ..Choice::default() },
+            (_, [tool]) => {
+                let arguments = object(&text, &tool.parameters);
+                let call = ToolCall { id: "call_1".into(), name: tool.name.clone(), arguments };
+                Choice { tool_calls: vec![call], finish: FinishReason::ToolCalls, ..Choice::default() }
+            }
+            _ => Choice { text, ..Choice::default() },
+        };
+        Ok(Completion { choices: vec![choice], ..Completion::default() })
+    }
+}
+
+/// Labelled lines as the object that `schema` describes; what is missing in them is missing in it.
+fn object(lines: &str, schema: &Value) -> Value {
+    let texts = |key: &str| -> Vec<Value> {
+        let of = |line: &str| {
+            line.split_once(": ")
+                .filter(|(label, _)| label.to_lowercase() == key)
+                .map(|(_, text)| text.into())
+        };
+        lines.lines().filter_map(of).collect()
+    };
+    let properties = schema["properties"].as_object().unwrap().iter();
+    let value = |(key, kind): (&String, &Value)| match kind["type"].as_str() {
+        Some("array") => Some((key.clone(), texts(key).into())),
+        _ => Some((key.clone(), texts(key).pop()?)),
+    };
+    properties.filter_map(value).collect()
+}
+
+/// A model that heeds no form.
+struct Wordy;
+
+#[async_trait]
+impl LlmBackend for Wordy {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+        let choice = Choice { text: "Let us see.\nenter".into(), ..Choice::default() };
+        Ok(Completion { choices: vec![choice], ..Completion::default() })
     }
 }
 
@@ -47,7 +93,7 @@ impl ValueEstimator for Treasure {
     }
 }
 
-struct World(Arc<Script>);
+struct World(Arc<dyn LlmBackend>);
 
 #[async_trait]
 impl Models for World {
@@ -95,8 +141,7 @@ const OUTCOMES: &str = "Good: treasure\nGood: a torch\nBad: a bear\nBad: a pit";
 #[test]
 fn react_thinks_and_acts_in_one_answer() {
     let config = json!({ "llm": "actor" });
-    let planner =
-        React::new(forethought_sdk::serde_json::from_value::<ReactConfig>(config).unwrap()).unwrap();
+    let planner = React::new(forethought_sdk::serde_json::from_value::<AskConfig>(config).unwrap()).unwrap();
     let (decision, script) = decide(&planner, &["Thought: go in\nAction: enter"]);
     let decision = decision.unwrap();
     assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("go in", "enter"));
@@ -145,6 +190,74 @@ fn pnlc_refines_until_the_thought_is_kept() {
         refine.contains("Good outcomes:\n0.90: treasure\n0.25: a torch\nBad outcomes:\n0.25: a bear"),
         "{refine}"
     );
+}
+
+#[test]
+fn the_form_of_answers_is_a_setting_and_changes_nothing_else() {
+    let script = [
+        SUMMARY,
+        "Thought: rush in",
+        OUTCOMES,
+        "Thought: nothing decided",
+        "Decision: revise\nThought: light a torch",
+        OUTCOMES,
+        "Decision: keep\nThought: light a torch",
+        "Action: light torch",
+    ];
+    let decisions = ["text", "json", "tool"].map(|answers| {
+        let planner = pnlc(json!({ "answers": answers })).unwrap();
+        let requires = block_on(planner.requires()).unwrap();
+        assert_eq!((requires.json_schema, requires.tools), (answers == "json", answers == "tool"));
+        let (decision, model) = decide(&planner, &script);
+        let asked = model.asked.lock().unwrap();
+        let outcomes = &asked[2];
+        let end = outcomes.messages[1].content.rsplit("\n\n").next().unwrap();
+        let list = json!({ "type": "array", "items": { "type": "string" } });
+        let schema = json!({
+            "type": "object", "properties": { "good": list, "bad": list }, "required": ["good", "bad"],
+            "additionalProperties": false
+        });
+        let retry = &asked[4].messages[2..];
+        match answers {
+            "text" => {
+                assert!(end.starts_with("Imagine 4 outcomes"), "{end}");
+                assert_eq!((&outcomes.json_schema, outcomes.tools.len()), (&None, 0));
+            }
+            "json" => {
+                assert_eq!(end, "In place of these lines, give a JSON object with `good` and `bad`.");
+                assert_eq!(outcomes.json_schema, Some(schema));
+                assert!(retry[1].content.contains("`decision` must be text"), "{}", retry[1].content);
+            }
+            _ => {
+                assert_eq!(end, "In place of these lines, call the tool `answer` with `good` and `bad`.");
+                assert_eq!(outcomes.tools[0].parameters, schema);
+                // The call is answered, by what is wrong with it.
+                assert_eq!((retry[0].tool_calls[0].id.as_str(), retry[1].role), ("call_1", Role::Tool));
+                assert_eq!(retry[1].tool_call_id.as_deref(), Some("call_1"));
+            }
+        }
+        let decision = decision.unwrap();
+        assert_eq!(decision.trace.recoveries.len(), 1);
+        Decision { trace: Trace { recoveries: Vec::new(), ..decision.trace }, ..decision }
+    });
+    assert_eq!(decisions[0].action.text, "light torch");
+    assert_eq!(decisions[0].trace.rounds.len(), 2);
+    assert!(decisions.iter().all(|decision| *decision == decisions[0]), "{decisions:#?}");
+}
+
+#[test]
+fn an_answer_outside_of_its_form_is_asked_for_once_more() {
+    let react = |answers: &str| {
+        let config = json!({ "llm": "actor", "answers": answers });
+        React::new(forethought_sdk::serde_json::from_value(config).unwrap()).unwrap()
+    };
+    for (answers, complaint) in
+        [("json", "this is no JSON object"), ("tool", "the tool `answer` was not called")]
+    {
+        let decision = block_on(react(answers).decide(context(), Arc::new(World(Arc::new(Wordy))))).unwrap();
+        assert_eq!(decision.action.text, "enter", "the last words are acted on");
+        assert!(decision.trace.recoveries[0].contains(complaint), "{:?}", decision.trace.recoveries);
+    }
 }
 
 #[test]
@@ -269,7 +382,8 @@ fn random_actions_are_legal_and_follow_the_seed() {
     let decide = |seed, legal_actions: &[String]| {
         let turn = Turn { legal_actions: legal_actions.to_vec(), ..Turn::default() };
         let context = DecisionContext { seed, turn, ..context() };
-        block_on(Random.decide(context, Arc::new(World(Arc::default())))).map(|decision| decision.action.text)
+        block_on(Random.decide(context, Arc::new(World(Arc::new(Wordy)))))
+            .map(|decision| decision.action.text)
     };
     let drawn: Vec<_> = (0..300).map(|seed| decide(seed, &actions).unwrap()).collect();
     for action in &actions {
