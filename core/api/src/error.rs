@@ -21,6 +21,10 @@ pub struct Error {
     /// How long to wait before repeating it, in milliseconds, where the other side said so (`Retry-After`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Whether the other side surely did no work: it refused the call, or was never reached. Such a call cost nothing;
+    /// of any other failed call nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     /// Causes, outermost first.
     #[serde(default)]
     pub chain: Vec<String>,
@@ -66,7 +70,8 @@ pub enum Code {
 impl Error {
     /// An error of the given kind.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retryable: false, retry_after_ms: None, chain: Vec::new() }
+        let message = message.into();
+        Self { code, message, retryable: false, retry_after_ms: None, refused: false, chain: Vec::new() }
     }
     /// Unusable configuration.
     pub fn config(message: impl Into<String>) -> Self {
@@ -106,6 +111,11 @@ impl Error {
         self.retryable = true;
         self
     }
+    /// Marks the call as one that the other side did not work on.
+    pub fn refused(mut self) -> Self {
+        self.refused = true;
+        self
+    }
 }
 
 impl std::fmt::Display for Error {
@@ -128,7 +138,7 @@ impl<E: std::error::Error> From<E> for Error {
             chain.push(cause.to_string());
             source = cause.source();
         }
-        Self { code: Code::Other, message: error.to_string(), retryable: false, retry_after_ms: None, chain }
+        Self { chain, ..Self::other(error.to_string()) }
     }
 }
 

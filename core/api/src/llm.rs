@@ -49,6 +49,14 @@ pub struct LlmCapabilities {
     pub seed: bool,
     /// Calls cost no money, as with a model on this machine: no price need be known where spending has a limit.
     pub free: bool,
+    /// Answers that one call of the provider gives at most: more samples are several calls, each with its own charge
+    /// and its own faults. 0: as many as are asked for.
+    #[serde(skip_serializing_if = "none")]
+    pub samples: u32,
+}
+
+fn none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a request is made: routes it to a model, a budget and a line of the trace. Never sent to a provider.

@@ -255,6 +255,7 @@ impl LlmBackend for LocalLlm {
             logprobs: true,
             seed: true,
             free: true,
+            samples: 0,
         })
     }
 

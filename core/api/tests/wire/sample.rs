@@ -252,6 +252,7 @@ impl LlmBackend for Sample {
             logprobs: true,
             seed: true,
             free: true,
+            samples: 1,
         })
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {

@@ -120,6 +120,7 @@ impl LlmBackend for Scripted {
             logprobs: true,
             seed: true,
             free: true,
+            samples: 0,
         })
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
