@@ -1,3 +1,16 @@
 //! Avalon: hidden roles, quests, talk and an assassination, exactly as AvalonBench plays it, and its usual options.
 //!
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
+//!
+//! Reading order: [`rules`] (the bare game), [`role`] and [`knowledge`] (who knows what), [`table`] (seat by seat),
+//! [`grammar`] and [`observe`] (the table as text), [`environment`] (the table as an episode).
+
+pub mod environment;
+pub mod grammar;
+pub mod knowledge;
+pub mod metrics;
+pub mod observe;
+pub mod role;
+pub mod rules;
+pub mod seats;
+pub mod table;

@@ -1,0 +1,311 @@
+//! Actions as text: written in one way, read in whatever spelling a language model finds, where it can mean one thing only.
+//!
+//! An answer is read in the light of what was asked: for a vote, `Yes, I approve.` will do. What could mean two things,
+//! or nothing, is refused with a sentence that says what is wanted.
+
+use std::fmt;
+
+use crate::rules::Illegal;
+use crate::seats::Seats;
+
+/// Longest statement at the table, in characters; longer ones are cut.
+pub const LONGEST_STATEMENT: usize = 1000;
+
+/// What a seat may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// The leader's team.
+    Propose(Seats),
+    /// Whether the team is approved of.
+    Vote(bool),
+    /// Whether the card is a pass.
+    Quest(bool),
+    /// Whom the Assassin takes for Merlin.
+    Assassinate(usize),
+    /// A statement to all; an empty one is silence.
+    Say(String),
+}
+
+/// The one form in which actions are written.
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Propose(team) => write!(f, "propose [{team}]"),
+            Self::Vote(approve) => write!(f, "vote {}", if *approve { "approve" } else { "reject" }),
+            Self::Quest(pass) => write!(f, "quest {}", if *pass { "pass" } else { "fail" }),
+            Self::Assassinate(seat) => write!(f, "assassinate {seat}"),
+            Self::Say(text) => write!(f, "say {text}"),
+        }
+    }
+}
+
+/// What a seat is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// A statement to all.
+    Say,
+    /// A team.
+    Propose,
+    /// A vote on the team.
+    Vote,
+    /// A card for the quest.
+    Quest,
+    /// Merlin's seat.
+    Assassinate,
+}
+
+/// Reads the answer to `ask` at a table of `players`.
+///
+/// # Errors
+/// Why it cannot be read, as a sentence to whoever wrote it.
+pub fn read(text: &str, ask: Ask, players: usize) -> Result<Move, Illegal> {
+    if ask == Ask::Say {
+        return statement(text).map(Move::Say);
+    }
+    let tokens = tokens(after_label(text));
+    match ask {
+        Ask::Say | Ask::Propose => team(&tokens, players).map(Move::Propose),
+        Ask::Vote => {
+            choice(&tokens, &VOTE, "Answer with \"vote approve\" or \"vote reject\".").map(Move::Vote)
+        }
+        Ask::Quest => {
+            choice(&tokens, &QUEST, "Answer with \"quest pass\" or \"quest fail\".").map(Move::Quest)
+        }
+        Ask::Assassinate => target(&tokens, players).map(Move::Assassinate),
+    }
+}
+
+/// What follows the last `Action:`, of which many a model is fond.
+fn after_label(text: &str) -> &str {
+    const LABEL: &str = "action:";
+    let at =
+        text.as_bytes().windows(LABEL.len()).rposition(|part| part.eq_ignore_ascii_case(LABEL.as_bytes()));
+    // The label is ASCII, so that what follows it starts a character.
+    at.map(|at| &text[at + LABEL.len()..]).filter(|rest| !rest.trim().is_empty()).unwrap_or(text)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    /// In lower case.
+    Word(String),
+    /// `None` for one that no seat can have: negative, or beyond all measure.
+    Number(Option<usize>),
+    Open,
+    Close,
+    /// The end of a sentence or line.
+    Stop,
+}
+
+impl Token {
+    fn is(&self, words: &[&str]) -> bool {
+        matches!(self, Self::Word(word) if words.contains(&word.as_str()))
+    }
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut chars = text.chars().peekable();
+    let mut minus = false;
+    while let Some(first) = chars.next() {
+        let same = |test: fn(char) -> bool, chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+            let mut run = String::from(first);
+            while let Some(next) = chars.next_if(|&next| test(next)) {
+                run.push(next);
+            }
+            run
+        };
+        if first.is_ascii_digit() {
+            let digits = same(|c| c.is_ascii_digit(), &mut chars);
+            tokens.push(Token::Number(digits.parse().ok().filter(|_| !minus)));
+        } else if first.is_alphabetic() {
+            let word = same(|c| c.is_alphabetic() || matches!(c, '\'' | '\u{2019}'), &mut chars);
+            tokens.push(Token::Word(word.to_lowercase().replace('\u{2019}', "'")));
+        } else if matches!(first, '[' | '(' | '{') {
+            tokens.push(Token::Open);
+        } else if matches!(first, ']' | ')' | '}') {
+            tokens.push(Token::Close);
+        } else if matches!(first, '.' | ';' | '!' | '?' | '\n') {
+            tokens.push(Token::Stop);
+        }
+        let bound = !matches!(tokens.last(), Some(Token::Number(_) | Token::Word(_))) || minus;
+        minus = first == '-' && bound
+            || first == '-' && chars.peek().is_some_and(char::is_ascii_digit) && tokens.is_empty();
+    }
+    tokens
+}
+
+/// The words for yes and no to one question, and those that may stand before them.
+struct Choice {
+    leads: &'static [&'static str],
+    yes: &'static [&'static str],
+    no: &'static [&'static str],
+}
+
+const VOTE: Choice = Choice {
+    leads: &["vote", "votes", "voting"],
+    yes: &["approve", "approves", "approved", "accept", "agree", "yes", "yea", "aye"],
+    no: &["reject", "rejects", "rejected", "disapprove", "refuse", "decline", "disagree", "no", "nay"],
+};
+const QUEST: Choice = Choice {
+    leads: &["quest", "play", "card"],
+    yes: &["pass", "passes", "success", "succeed", "yes"],
+    no: &["fail", "fails", "sabotage", "no"],
+};
+/// Words between the lead and its choice: `vote to approve`.
+const LINKS: [&str; 6] = ["to", "is", "for", "a", "the", "i"];
+const NEGATIONS: [&str; 7] = ["not", "don't", "dont", "never", "cannot", "can't", "won't"];
+
+fn choice(tokens: &[Token], words: &Choice, wanted: &str) -> Result<bool, Illegal> {
+    // Where a lead stands before a choice, the other words are talk.
+    let (mut led, mut any) = ([false; 2], [false; 2]);
+    for (at, token) in tokens.iter().enumerate() {
+        let positive = token.is(words.yes);
+        if !positive && !token.is(words.no) {
+            continue;
+        }
+        let mut before = tokens[..at].iter().rev();
+        let previous = before.clone().next();
+        let negated = previous.is_some_and(|token| token.is(&NEGATIONS));
+        let meant = usize::from(positive != negated);
+        any[meant] = true;
+        led[meant] |= before
+            .find(|token| !token.is(&LINKS) && **token != Token::Open && !token.is(&NEGATIONS))
+            .is_some_and(|token| token.is(words.leads));
+    }
+    match if led == [false; 2] { any } else { led } {
+        [false, true] => Ok(true),
+        [true, false] => Ok(false),
+        [true, true] => Err(format!("That can be read both ways. {wanted}")),
+        [false, false] => Err(wanted.into()),
+    }
+}
+
+/// Words after which a team is named.
+const PROPOSE: [&str; 8] =
+    ["propose", "proposes", "proposing", "nominate", "choose", "select", "pick", "suggest"];
+/// Words with whose number no seat is meant: `quest 2`, `a team of 2`.
+const COUNTED: [&str; 8] = ["quest", "mission", "round", "proposal", "turn", "size", "of", "exactly"];
+/// Words that follow a number of players: `2 players`.
+const COUNTS: [&str; 4] = ["players", "members", "people", "seats"];
+/// Words after which reasons are given.
+const REASONS: [&str; 6] = ["because", "since", "as", "so", "but", "for"];
+
+fn team(tokens: &[Token], players: usize) -> Result<Seats, Illegal> {
+    let wanted = "Answer with the players of your team, such as \"propose [0, 1]\".";
+    let mut groups: Vec<(bool, Vec<Option<usize>>)> = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let close = tokens[at..].iter().position(|token| *token == Token::Close);
+        if let (Token::Open, Some(length)) = (token, close) {
+            let numbers = numbers(&tokens[at..at + length]);
+            if !numbers.is_empty() {
+                groups.push((at > 0 && tokens[at - 1].is(&PROPOSE), numbers));
+            }
+        }
+    }
+    if groups.iter().any(|group| group.0) {
+        groups.retain(|group| group.0);
+    }
+    let named = match &groups[..] {
+        [] => plain_team(tokens),
+        [first, rest @ ..] if rest.iter().all(|group| group.1 == first.1) => first.1.clone(),
+        _ => return Err(format!("You named several teams. {wanted}")),
+    };
+    if named.is_empty() {
+        return Err(wanted.into());
+    }
+    let mut team = Seats::NONE;
+    for number in named {
+        let seat = seat(number, players)?;
+        if team.contains(seat) {
+            return Err(format!("You named Player {seat} twice."));
+        }
+        team = team | Seats::one(seat);
+    }
+    Ok(team)
+}
+
+/// The players of a team named without brackets: in the sentence after the last word for proposing, or anywhere.
+fn plain_team(tokens: &[Token]) -> Vec<Option<usize>> {
+    let lead = tokens.iter().rposition(|token| token.is(&PROPOSE));
+    let sentence = &tokens[lead.map_or(0, |lead| lead + 1)..];
+    let end =
+        sentence.iter().position(|token| lead.is_some() && (*token == Token::Stop || token.is(&REASONS)));
+    numbers(&sentence[..end.unwrap_or(sentence.len())])
+}
+
+/// The numbers that can mean seats.
+fn numbers(tokens: &[Token]) -> Vec<Option<usize>> {
+    let counted = |at: usize| {
+        at > 0 && tokens[at - 1].is(&COUNTED) || tokens.get(at + 1).is_some_and(|next| next.is(&COUNTS))
+    };
+    let numbers = tokens.iter().enumerate().filter(|(at, _)| !counted(*at));
+    numbers
+        .filter_map(|(_, token)| if let Token::Number(number) = token { Some(*number) } else { None })
+        .collect()
+}
+
+fn target(tokens: &[Token], players: usize) -> Result<usize, Illegal> {
+    let wanted = "Answer with the player you take for Merlin, such as \"assassinate 0\".";
+    let mut named = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        if token.is(&["assassinate", "kill", "stab"]) {
+            let mut rest = tokens[at + 1..].iter();
+            let next = rest.find(|token| **token != Token::Open && !token.is(&["player", "seat"]));
+            if let Some(Token::Number(number)) = next {
+                named.push(*number);
+            }
+        }
+    }
+    if named.is_empty() {
+        named = numbers(tokens);
+    }
+    named.dedup();
+    match named[..] {
+        [] => Err(wanted.into()),
+        [number] => seat(number, players),
+        _ => Err(format!("You named several players. {wanted}")),
+    }
+}
+
+fn seat(number: Option<usize>, players: usize) -> Result<usize, Illegal> {
+    number.filter(|&seat| seat < players).ok_or_else(|| format!("Players are numbered 0 to {}.", players - 1))
+}
+
+/// A statement: in one line, so that nobody can put words into the game's mouth.
+fn statement(text: &str) -> Result<String, Illegal> {
+    let wanted = "It is time to talk. Answer with \"say ...\".";
+    let mut said = after_label(text).trim();
+    if let Some(rest) = said.get(..3).filter(|word| word.eq_ignore_ascii_case("say")).map(|_| &said[3..])
+        && !rest.starts_with(char::is_alphanumeric)
+    {
+        said = rest.trim_start_matches(|c: char| c == ':' || c.is_whitespace());
+    } else if is_command(said) {
+        return Err(wanted.into());
+    }
+    for (open, close) in [('[', ']'), ('"', '"'), ('\u{201c}', '\u{201d}')] {
+        let inner = said.strip_prefix(open).and_then(|said| said.strip_suffix(close));
+        said = inner.filter(|inner| !inner.contains([open, close])).unwrap_or(said);
+    }
+    let said = one_line(said);
+    if said.is_empty() { Err(wanted.into()) } else { Ok(said) }
+}
+
+/// A text in one line without control characters, cut to the longest statement.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_STATEMENT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Whether this is a move of another kind, and nothing else.
+fn is_command(text: &str) -> bool {
+    match &tokens(text)[..] {
+        [Token::Word(lead), Token::Word(_)] => lead == "vote" || lead == "quest",
+        [Token::Word(lead), Token::Number(_)] => lead == "assassinate",
+        [Token::Word(lead), Token::Open, .., Token::Close] => lead == "propose",
+        _ => false,
+    }
+}

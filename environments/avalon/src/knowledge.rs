@@ -1,0 +1,108 @@
+//! What a role knows of the others before anything happens, and which deals it must therefore think possible.
+
+use crate::role::{Role, Roles, Side};
+use crate::rules::{MOST_PLAYERS, Quest, Rules};
+use crate::seats::Seats;
+
+/// The private knowledge of one seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knowledge {
+    /// The seat's own role.
+    pub role: Role,
+    /// Seats known to be evil, its own among them.
+    pub evil: Seats,
+    /// Seats known to be good, its own among them.
+    pub good: Seats,
+    /// Percival's two, of whom one is Merlin and the other Morgana; nobody for others.
+    pub pair: Seats,
+    possible: [Roles; MOST_PLAYERS],
+}
+
+impl Knowledge {
+    /// What `seat` knows when the roles are dealt as in `deal`.
+    pub fn new(deal: &[Role], seat: usize) -> Self {
+        let role = deal[seat];
+        let holders = |wanted: &dyn Fn(Role) -> bool| -> Seats {
+            (0..deal.len()).filter(|&other| wanted(deal[other])).collect()
+        };
+        let evil_but =
+            |hidden: Role| holders(&|role| role.side() == Side::Evil && role != hidden) | Seats::one(seat);
+        let all = Seats::all(deal.len());
+        let own = Seats::one(seat);
+        let has = |role| deal.contains(&role);
+        let (mut evil, mut good, mut pair) = (Seats::NONE, own, Seats::NONE);
+        match role {
+            Role::Servant => {}
+            Role::Merlin => evil = evil_but(Role::Mordred) - own,
+            Role::Percival if has(Role::Morgana) => {
+                pair = holders(&|role| matches!(role, Role::Merlin | Role::Morgana));
+            }
+            Role::Percival => good = good | holders(&|role| role == Role::Merlin),
+            Role::Oberon => (evil, good) = (own, Seats::NONE),
+            Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin => {
+                (evil, good) = (evil_but(Role::Oberon), Seats::NONE);
+            }
+        }
+        let evils = deal.iter().filter(|role| role.side() == Side::Evil).count();
+        if evil.len() == evils {
+            good = all - evil;
+        }
+        let mut knowledge = Self { role, evil, good, pair, possible: [Roles::default(); MOST_PLAYERS] };
+        for other in 0..deal.len() {
+            knowledge.possible[other] =
+                deal.iter().copied().filter(|&held| knowledge.may_hold(deal, seat, other, held)).collect();
+        }
+        knowledge
+    }
+
+    /// Whether `other` may hold the role `held`, for all that `seat` knows.
+    fn may_hold(&self, deal: &[Role], seat: usize, other: usize, held: Role) -> bool {
+        if other == seat {
+            return held == self.role;
+        }
+        let side_fits = match held.side() {
+            Side::Evil => !self.good.contains(other),
+            Side::Good => !self.evil.contains(other),
+        };
+        let left = deal.iter().filter(|&&role| role == held).count() > usize::from(held == self.role);
+        let shown_as = match self.role {
+            Role::Servant | Role::Oberon => true,
+            // Whom Merlin sees is not Mordred; an evil seat that Merlin does not see is.
+            Role::Merlin => held.side() == Side::Good || self.evil.contains(other) != (held == Role::Mordred),
+            // The same of Oberon.
+            Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin => {
+                held.side() == Side::Good || self.evil.contains(other) != (held == Role::Oberon)
+            }
+            Role::Percival if self.pair.is_empty() => (held == Role::Merlin) == self.good.contains(other),
+            Role::Percival => self.pair.contains(other) == matches!(held, Role::Merlin | Role::Morgana),
+        };
+        side_fits && left && shown_as
+    }
+
+    /// The roles that a seat may hold.
+    pub fn possible(&self, seat: usize) -> Roles {
+        self.possible[seat]
+    }
+
+    /// Whether roles may be dealt so, for all that this seat knows.
+    pub fn allows(&self, deal: &[Role]) -> bool {
+        deal.iter().enumerate().all(|(seat, role)| self.possible[seat].contains(*role))
+    }
+
+    /// Every set of evil seats that this seat must think possible: in AvalonBench's order, by which the lowest unknown
+    /// seat is evil first.
+    pub fn evil_sets(&self, rules: &Rules) -> Vec<Seats> {
+        let unknown = Seats::all(rules.players()) - self.evil - self.good;
+        let unknown: Vec<usize> = unknown.iter().collect();
+        Seats::combinations(unknown.len(), rules.evil() - self.evil.len())
+            .into_iter()
+            .map(|chosen| self.evil | chosen.iter().map(|at| unknown[at]).collect())
+            .filter(|evil| self.pair.is_empty() || (*evil & self.pair).len() == 1)
+            .collect()
+    }
+}
+
+/// Whether `evil` can have played the fails of these quests, if good players always pass.
+pub fn explains(evil: Seats, quests: &[Quest]) -> bool {
+    quests.iter().all(|quest| (evil & quest.team).len() >= usize::from(quest.fails))
+}
