@@ -2,7 +2,6 @@
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
-pub(crate) use crate::ask::default_history_chars;
 use crate::{
     answers::labelled,
     ask::{AskConfig, Asker, Label::One},

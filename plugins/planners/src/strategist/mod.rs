@@ -23,10 +23,9 @@ use self::{
 };
 use crate::{
     answers::labelled,
-    ask::Asker,
-    prompts::{PromptFiles, Prompts},
+    ask::{AskConfig, Asker, Label},
+    prompts::Prompts,
     react::last_line,
-    summarise::default_history_chars,
 };
 
 /// Settings of Strategist.
@@ -34,8 +33,9 @@ use crate::{
 #[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "forethought_sdk::schemars")]
 pub struct StrategistConfig {
-    /// Name of the language model under `[llm]`: judges the talk, and talks.
-    pub llm: String,
+    /// How the language model is asked that judges the talk, and talks.
+    #[serde(flatten)]
+    pub ask: AskConfig,
     /// Imagined games a decision (n).
     #[serde(default = "thirty")]
     #[schemars(range(min = 1))]
@@ -59,15 +59,6 @@ pub struct StrategistConfig {
     /// What is done in imagined games where moves cannot be listed, as when it is time to talk.
     #[serde(default = "filler")]
     pub filler: String,
-    /// Sampling temperature.
-    #[serde(default)]
-    pub temperature: Option<f64>,
-    /// Longest history shown to the model, in characters.
-    #[serde(default = "default_history_chars")]
-    pub history_chars: usize,
-    /// Files that replace the shipped prompt templates.
-    #[serde(default)]
-    pub prompts: PromptFiles,
 }
 
 fn thirty() -> u32 {
@@ -107,8 +98,7 @@ impl Strategist {
                 return Err(Error::config(format!("{key} = {weight}: a weight is a number from 0 on")));
             }
         }
-        let prompts = Prompts::new(&config.prompts, config.history_chars)?;
-        Ok(Self { config, prompts, others })
+        Ok(Self { prompts: config.ask.prompts()?, config, others })
     }
 
     /// Beliefs of the seat that decides: what it knows, moved by what the model makes of the talk.
@@ -153,12 +143,9 @@ fn probabilities(answer: &str, wanted: usize) -> Result<Vec<f64>, String> {
 #[async_trait]
 impl Planner for Strategist {
     async fn requires(&self) -> Result<Requirements> {
-        let own = Requirements {
-            llms: vec![self.config.llm.clone()],
-            values: self.config.value.iter().cloned().collect(),
-            fork: true,
-            ..Requirements::default()
-        };
+        let values = self.config.value.iter().cloned().collect();
+        let own = self.config.ask.requires();
+        let own = own.and(Requirements { values, fork: true, ..Requirements::default() });
         Ok(match &self.others {
             Some(others) => own.and(others.requires().await?),
             None => own,
@@ -166,8 +153,8 @@ impl Planner for Strategist {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let llm = models.llm(self.config.llm.clone()).await?;
-        let mut asker = Asker::new(llm, seed::derive(context.seed, "strategist"), self.config.temperature);
+        let llm = models.llm(self.config.ask.llm.clone()).await?;
+        let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "strategist"));
         let beliefs = self.beliefs(&mut asker, &context).await?;
         let leaf = match &self.config.value {
             None => Leaf::PlayOn,
@@ -185,7 +172,8 @@ impl Planner for Strategist {
         let thought = found.in_words(speaks);
         let action = if speaks {
             let messages = self.prompts.messages("speak", &context, json!({ "thought": thought }))?;
-            match asker.ask(Purpose::Action, messages, |answer| labelled(answer, "Action")).await? {
+            let read = |answer: &str| labelled(answer, "Action");
+            match asker.ask_for(&[Label::One("Action")], Purpose::Action, messages, read).await? {
                 Ok(action) => action,
                 Err(answer) => last_line(&answer),
             }
