@@ -62,7 +62,8 @@ fn launcher(verbose: u8) -> Launcher {
 
 /// Logs go to standard error, between progress bars.
 fn log(verbose: u8, reporter: &Reporter) {
-    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    // Who waits for a model of gigabytes is told why.
+    let level = ["warn,forethought_runtime::hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
     let reporter = reporter.clone();
     tracing_subscriber::fmt()

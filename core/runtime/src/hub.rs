@@ -3,28 +3,28 @@
 //! It owns everything about `hf:` sources and knows nothing of what the files mean. Together with language model
 //! backends it is the only part of the program that opens sockets.
 //!
-//! The cache is laid out as the hub's own tools lay it out (`$HF_HOME/hub`), so files are shared with them, and the
-//! transport is `hf-hub`. That crate takes whatever bytes arrive for the file, so each file is checked here: a large
-//! file's etag is its SHA-256, a small one's its git blob hash. What does not match is deleted and fetched once more.
+//! The cache is that of the hub's own libraries, laid out by `hf-hub`: a model that one of them fetched is found here,
+//! and the other way round, and while one fetches a file the others wait. The transfer is ours, for a file counts as
+//! fetched only when its bytes are those announced: a large file's etag is its SHA-256, a small one's its git blob hash.
 //!
 //! Everything here blocks.
+//!
+//! # Reading order
+//! This file (what is asked for, and where it lies), [`transfer`] (how it gets here), [`verify`] (whether it is sound).
 
+mod transfer;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+use std::fs::{File, TryLockError};
 use std::path::{Component, Path, PathBuf};
 
-use forethought_api::{
-    Error, Result,
-    error::{Code, Context},
-    host::ModelFiles,
-};
-use hf_hub::{
-    Cache, Repo, RepoType,
-    api::sync::{Api, ApiBuilder, ApiError, ApiRepo},
-};
+use forethought_api::{Error, Result, error::Context, host::ModelFiles};
+use hf_hub::{Cache, Repo, RepoType};
+use serde::Deserialize;
+use transfer::{Announced, Client, Failure, Patience, provider};
 use verify::{Digest, Record};
 
 /// The folder that holds the files of `request`, each of them verified. Blocks: call it where blocking is allowed.
@@ -38,7 +38,9 @@ pub fn fetch(request: &ModelFiles) -> Result<PathBuf> {
         return Err(Error::input(format!("the file name {name:?} leads out of the model's folder")));
     }
     match request.source.strip_prefix("hf:") {
-        Some(source) => Hub::from_env()?.fetch(&Source::parse(source)?, request),
+        Some(source) => {
+            Hub::from_env(|name| std::env::var(name).ok())?.fetch(&Source::parse(source)?, request)
+        }
         None => local(request),
     }
 }
@@ -103,11 +105,10 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// Where the hub is and where its files are kept.
+/// The hub and the cache of its files.
 struct Hub {
-    endpoint: String,
+    client: Client,
     cache: Cache,
-    token: Option<String>,
     offline: bool,
 }
 
@@ -120,37 +121,44 @@ struct Snapshot<'a> {
     record: Record,
 }
 
-/// What became of one attempt.
-enum Failure {
-    /// Another attempt would end the same way.
-    Final(Error),
-    /// Another attempt may go better.
-    Passing(Error),
+/// What the hub says of a model at a revision.
+#[derive(Deserialize)]
+struct Listing {
+    sha: String,
+    siblings: Vec<Sibling>,
 }
 
-impl Failure {
-    fn into_error(self) -> Error {
-        match self {
-            Self::Final(error) => error,
-            Self::Passing(error) => error.retryable(),
-        }
+#[derive(Deserialize)]
+struct Sibling {
+    #[serde(rename = "rfilename")]
+    name: String,
+}
+
+impl Listing {
+    fn has(&self, name: &str) -> bool {
+        self.siblings.iter().any(|file| file.name == name)
     }
 }
 
 impl Hub {
-    /// As `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` (or the file `$HF_HOME/token`) and `HF_HUB_OFFLINE` say.
-    fn from_env() -> Result<Self> {
-        let read = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        if read("HF_HOME").is_none() && std::env::home_dir().is_none() {
-            return Err(Error::config("there is no home folder for the models' cache; set HF_HOME"));
-        }
-        let cache = Cache::from_env();
+    /// As the variables say that the hub's own libraries read.
+    fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let read =
+            |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let folder = |name| read(name).map(PathBuf::from);
+        let home = folder("HF_HOME")
+            .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
+            .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")))
+            .ok_or_else(|| Error::config("there is no home folder for the models' cache; set HF_HOME"))?;
+        let token_file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
+        let token = || Some(std::fs::read_to_string(token_file).ok()?.trim().to_owned());
+        let token = read("HF_TOKEN").or_else(token).filter(|token| !token.is_empty());
+        let endpoint = read("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         let yes = |value: String| ["1", "true", "yes", "on"].contains(&value.to_ascii_lowercase().as_str());
         Ok(Self {
-            endpoint: read("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned()),
-            token: read("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(|| cache.token()),
+            client: Client::new(&endpoint, token, Patience::default())?,
+            cache: Cache::new(folder("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub"))),
             offline: read("HF_HUB_OFFLINE").is_some_and(yes),
-            cache,
         })
     }
 
@@ -158,7 +166,7 @@ impl Hub {
         let pinned = is_commit(&source.revision).then(|| source.revision.clone());
         if let Some(commit) = pinned.or_else(|| self.offline.then(|| self.known_commit(source)).flatten()) {
             // A commit never changes: nothing to ask of the hub if everything is here.
-            let mut snapshot = self.snapshot(source, commit)?;
+            let mut snapshot = self.snapshot(source, commit);
             if snapshot.is_complete(request)? {
                 return Ok(snapshot.folder);
             }
@@ -170,105 +178,95 @@ impl Hub {
                 self.cache.path().display()
             )));
         }
-        let api = self.api().map_err(|error| self.failure(source, "the hub", error).into_error())?;
-        let info = attempt_twice(|| {
-            let info = api.repo(source.repo(&source.revision)).info();
-            info.map_err(|error| self.failure(source, "its list of files", error))
-        })?;
-        if !is_commit(&info.sha) {
-            return Err(provider(format!("the hub names {source} by {:?}, which is no commit", info.sha)));
-        }
-        let mut snapshot = self.snapshot(source, info.sha.clone())?;
-        let repo = api.repo(source.repo(&info.sha));
+        let listing = self.listing(source)?;
+        let mut snapshot = self.snapshot(source, listing.sha.clone());
         for name in &request.required {
-            if !info.siblings.iter().any(|file| file.rfilename == *name) {
+            if !listing.has(name) {
                 return Err(Error::not_found(format!("{source} has no file {name}")));
             }
-            snapshot.bring(&api, &repo, name)?;
+            snapshot.bring(name)?;
         }
         for name in &request.optional {
-            match info.siblings.iter().any(|file| file.rfilename == *name) {
-                true => snapshot.bring(&api, &repo, name)?,
-                false => snapshot.record.note_absent(name)?,
+            match listing.has(name) {
+                true => snapshot.bring(name)?,
+                false => snapshot.record.note_absent(name),
             }
         }
-        self.cache.repo(source.repo(&source.revision)).create_ref(&info.sha)?;
+        self.note_commit(source, &listing.sha)?;
         Ok(snapshot.folder)
     }
 
-    fn api(&self) -> Result<Api, ApiError> {
-        ApiBuilder::from_cache(self.cache.clone())
-            .with_endpoint(self.endpoint.trim_end_matches('/').to_owned())
-            .with_token(self.token.clone())
-            .with_progress(false)
-            .with_user_agent("forethought", env!("CARGO_PKG_VERSION"))
-            .build()
+    /// The commit that the revision stands for, and the names of its files.
+    fn listing(&self, source: &Source) -> Result<Listing> {
+        let segments = source.name.split('/').chain(["revision", &source.revision]);
+        let url = self.client.url(["api", "models"].into_iter().chain(segments));
+        let doing = format!("fetching the list of files of {source}");
+        let listing: Listing =
+            self.client.persist(|| self.client.json(url.clone(), &doing)).map_err(|error| {
+                match error.retryable {
+                    true => {
+                        error.context("the hub cannot be used; with HF_HUB_OFFLINE=1 a copy in the cache is")
+                    }
+                    false => error,
+                }
+            })?;
+        match is_commit(&listing.sha) {
+            true => Ok(listing),
+            false => {
+                Err(provider(format!("the hub names {source} by {:?}, which is no commit", listing.sha)))
+            }
+        }
     }
 
-    fn snapshot<'a>(&'a self, source: &'a Source, commit: String) -> Result<Snapshot<'a>> {
+    fn snapshot<'a>(&'a self, source: &'a Source, commit: String) -> Snapshot<'a> {
         let folder = self.cache.repo(source.repo(&commit)).pointer_path(&commit);
         let record =
             Record::open(self.model_folder(source).join("forethought").join(format!("{commit}.json")));
-        Ok(Snapshot { hub: self, source, commit, folder, record })
+        Snapshot { hub: self, source, commit, folder, record }
     }
 
     fn model_folder(&self, source: &Source) -> PathBuf {
         self.cache.path().join(source.repo(&source.revision).folder_name())
     }
 
+    fn ref_path(&self, source: &Source) -> PathBuf {
+        self.model_folder(source).join("refs").join(&source.revision)
+    }
+
     /// The commit that the revision pointed to when the hub was last asked.
     fn known_commit(&self, source: &Source) -> Option<String> {
-        let path = self.model_folder(source).join("refs").join(&source.revision);
-        let commit = std::fs::read_to_string(path).ok()?.trim().to_owned();
+        let commit = std::fs::read_to_string(self.ref_path(source)).ok()?.trim().to_owned();
         is_commit(&commit).then_some(commit)
     }
 
-    /// What `error` means for the user, without the token that some errors might quote.
-    fn failure(&self, source: &Source, what: &str, error: ApiError) -> Failure {
-        let status = match &error {
-            ApiError::RequestError(request) => match **request {
-                ureq::Error::StatusCode(status) => Some(status),
-                _ => None,
-            },
-            _ => None,
-        };
-        let doing = format!("fetching {what} of {source} from {}", without_credentials(&self.endpoint));
-        match (status, &error) {
-            (Some(status @ (401 | 403)), _) => {
-                let way_out = match self.token {
-                    Some(_) => {
-                        "the token in use may not read it: check it, and accept the model's terms on its page"
-                    }
-                    None => "it does not exist, is private, or wants its terms accepted: set HF_TOKEN",
-                };
-                Failure::Final(provider(format!("{doing}: refused with status {status}; {way_out}")))
-            }
-            (Some(404), _) => Failure::Final(Error::not_found(format!(
-                "{doing}: there is no such model, revision or file (status 404)"
-            ))),
-            (Some(status), _) if status == 429 || status >= 500 => {
-                Failure::Passing(provider(format!("{doing}: the hub answered with status {status}")))
-            }
-            (Some(status), _) => {
-                Failure::Final(provider(format!("{doing}: the hub answered with status {status}")))
-            }
-            (None, ApiError::MissingHeader(_) | ApiError::InvalidHeader(_)) => {
-                Failure::Final(provider(format!("{doing}: {error}, so the file cannot be verified")))
-            }
-            (None, ApiError::LockAcquisition(path)) => Failure::Final(provider(format!(
-                "{doing}: another program is fetching it and holds {}",
-                path.display()
-            ))),
-            (None, _) => {
-                let mut text = error.to_string();
-                if let Some(token) = &self.token {
-                    text = text.replace(token, "***");
-                }
-                Failure::Passing(provider(format!(
-                    "{doing}: {text}; with HF_HUB_OFFLINE=1 a copy in the cache is used"
-                )))
-            }
+    /// Whole or not at all, for another process may be reading it.
+    fn note_commit(&self, source: &Source, commit: &str) -> Result<()> {
+        if is_commit(&source.revision) || self.known_commit(source).as_deref() == Some(commit) {
+            return Ok(());
         }
+        let path = self.ref_path(source);
+        verify::write_whole(&path, commit.as_bytes()).context(format!("writing {}", path.display()))
+    }
+
+    /// Waits until nobody else fetches the file with this digest into this cache, and keeps others waiting until the
+    /// lock is dropped (or this process ends, however). The hub's own libraries wait for the same file.
+    fn lock(&self, source: &Source, digest: &Digest) -> Result<File> {
+        let folder = self.cache.path().join(".locks").join(source.repo(&source.revision).folder_name());
+        let path = folder.join(format!("{}.lock", digest.hex()));
+        let lock = || -> Result<File> {
+            std::fs::create_dir_all(&folder)?;
+            let file = File::options().create(true).append(true).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    tracing::info!(lock = %path.display(), "waiting for whoever is fetching the same file");
+                    file.lock()?;
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            Ok(file)
+        };
+        lock().context(format!("locking {}", path.display()))
     }
 }
 
@@ -293,11 +291,9 @@ impl Snapshot<'_> {
     fn is_sound(&mut self, name: &str) -> Result<bool> {
         let path = self.folder.join(name);
         if !path.is_file() {
-            // Also a link to nothing, which would be in the way of a new one.
-            remove(&path)?;
             return Ok(false);
         }
-        // Files that another tool of the hub fetched are links to blobs named by their digests.
+        // Files are links to blobs named by their digests, also where another of the hub's libraries fetched them.
         let target = path.canonicalize()?;
         let by_name = || target.file_name().and_then(|name| name.to_str()).and_then(Digest::parse);
         let Some(digest) = self.record.digest(name).or_else(by_name) else {
@@ -306,109 +302,99 @@ impl Snapshot<'_> {
         if self.record.holds(name, &path)? {
             return Ok(true);
         }
-        if digest.of_file(&path)? == digest {
-            self.record.note_sound(name, &path, digest)?;
-            return Ok(true);
+        let mut sound = digest.of_file(&path)? == digest;
+        if !sound {
+            // Looked at once more with the lock in hand: somebody may just have mended it.
+            let _lock = self.hub.lock(self.source, &digest)?;
+            sound = path.is_file() && digest.of_file(&path)? == digest;
+            if !sound {
+                tracing::warn!(file = %path.display(), "a cached file is damaged and was deleted");
+                remove(&path)?;
+                remove(&target)?;
+                self.record.forget(name);
+            }
         }
-        tracing::warn!(file = %path.display(), "a cached file is damaged and was deleted");
-        self.discard(name, &target)?;
-        Ok(false)
+        if sound {
+            self.record.note_sound(name, &path, digest)?;
+        }
+        Ok(sound)
     }
 
     /// Makes sure that the file is in the cache and sound, fetching it if need be.
-    fn bring(&mut self, api: &Api, repo: &ApiRepo, name: &str) -> Result<()> {
-        if self.is_sound(name)? {
-            return Ok(());
+    fn bring(&mut self, name: &str) -> Result<()> {
+        match self.is_sound(name)? {
+            true => Ok(()),
+            false => self.hub.client.persist(|| self.download(name)),
         }
-        attempt_twice(|| self.download(api, repo, name))
     }
 
-    fn download(&mut self, api: &Api, repo: &ApiRepo, name: &str) -> Result<(), Failure> {
-        let failure = |error| self.hub.failure(self.source, name, error);
-        let announced = api.metadata(&repo.url(name)).map_err(failure)?;
-        let digest = Digest::parse(announced.etag()).ok_or_else(|| {
-            Failure::Final(provider(format!(
-                "the hub gives {name} of {} the etag {:?}, which is no digest, so the file cannot be verified",
-                self.source,
-                announced.etag()
-            )))
-        })?;
-        if announced.commit_hash() != self.commit {
-            return Err(Failure::Final(provider(format!(
-                "the hub answers for commit {:?} when asked for {} of {} at {}",
-                announced.commit_hash(),
-                name,
-                self.source,
-                self.commit
+    fn download(&mut self, name: &str) -> Result<(), Failure> {
+        let Self { hub, source, commit, .. } = &*self;
+        let doing = format!("fetching {name} of {source}");
+        let segments = source.name.split('/').chain(["resolve", commit]).chain(name.split('/'));
+        let url = hub.client.url(segments);
+        let Announced { etag, commit: of, size } = hub.client.announced(url.clone(), &doing)?;
+        if of.as_ref() != Some(commit) {
+            let of = of.as_deref().unwrap_or("none");
+            return Err(
+                provider(format!("{doing}: asked for commit {commit}, the hub answers for {of}")).into()
+            );
+        }
+        let Some(digest) = etag.as_deref().and_then(Digest::parse) else {
+            return Err(provider(format!(
+                "{doing}: the hub gives the etag {:?}, which is no digest, so the file cannot be verified",
+                etag.unwrap_or_default()
+            ))
+            .into());
+        };
+        let _lock = hub.lock(source, &digest)?;
+        let blobs = hub.model_folder(source).join("blobs");
+        std::fs::create_dir_all(&blobs).context(format!("making the folder {}", blobs.display()))?;
+        let blob = blobs.join(digest.hex());
+        // Also a file that another snapshot has, or that another process fetched while this one waited.
+        if blob.is_file() && digest.of_file(&blob)? == digest {
+            return Ok(self.link(name, &blob, digest)?);
+        }
+        // Named as the hub's libraries name it. A part that is whole already only has to be looked at.
+        let part = blobs.join(format!("{}.incomplete", digest.hex()));
+        let have = std::fs::metadata(&part).map_or(0, |part| part.len());
+        if have == 0 || size != Some(have) {
+            tracing::info!(model = %source, file = name, size, have, "fetching");
+            if size.is_some_and(|size| have > size) {
+                remove(&part)?;
+            }
+            hub.client.download(url, digest.hex(), size, &part, &doing)?;
+        }
+        if digest.of_file(&part)? != digest {
+            remove(&part)?;
+            return Err(Failure::Damaged(provider(format!(
+                "{doing}: what arrived does not match its digest and was deleted"
             ))));
         }
-        let size = announced.size() as u64;
-        let blob = self.hub.cache.repo(self.source.repo(&self.commit)).blob_path(announced.etag());
-        if self.reuse(name, &blob, &digest).map_err(Failure::Final)? {
-            return Ok(());
-        }
-        tracing::info!(model = %self.source, file = name, size, "fetching");
-
-        // A part that is whole already would be asked to resume beyond its end, which no server can answer.
-        let part = blob.with_extension("part");
-        if std::fs::metadata(&part).is_ok_and(|part| part.len() >= size) {
-            remove(&part).map_err(Failure::Final)?;
-        }
-        let path = repo.download(name).map_err(failure)?;
-
-        let arrived = std::fs::metadata(&path).map_err(|error| Failure::Final(error.into()))?.len();
-        let fault = if arrived != size {
-            Some(format!("{arrived} bytes arrived of {size}"))
-        } else if digest.of_file(&path).map_err(Failure::Final)? != digest {
-            Some("its content does not match its digest".to_owned())
-        } else {
-            None
-        };
-        let Some(fault) = fault else {
-            return self.record.note_sound(name, &path, digest).map_err(Failure::Final);
-        };
-        tracing::warn!(model = %self.source, file = name, fault, "a file arrived damaged and was deleted");
-        self.discard(name, &blob).map_err(Failure::Final)?;
-        Err(Failure::Passing(provider(format!(
-            "{name} of {} arrived damaged from {} and was deleted: {fault}",
-            self.source,
-            without_credentials(&self.hub.endpoint)
-        ))))
+        std::fs::rename(&part, &blob).context(format!("naming {}", blob.display()))?;
+        Ok(self.link(name, &blob, digest)?)
     }
 
-    /// Takes the file from another snapshot of the model, if it is the same there.
-    fn reuse(&mut self, name: &str, blob: &Path, digest: &Digest) -> Result<bool> {
-        if !blob.is_file() || digest.of_file(blob)? != *digest {
-            return Ok(false);
-        }
+    /// Makes `name` in the snapshot stand for the blob. Called with the blob's lock in hand.
+    fn link(&mut self, name: &str, blob: &Path, digest: Digest) -> Result<()> {
         let path = self.folder.join(name);
-        std::fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
-        std::fs::hard_link(blob, &path).context(format!(
-            "linking {} to {}",
-            path.display(),
-            blob.display()
-        ))?;
-        self.record.note_sound(name, &path, digest.clone())?;
-        Ok(true)
-    }
-
-    /// Removes a file, the blob that it links to, and what was known of it.
-    fn discard(&mut self, name: &str, blob: &Path) -> Result<()> {
-        remove(&self.folder.join(name))?;
-        remove(blob)?;
-        self.record.forget(name)
-    }
-}
-
-/// Tries again after a passing failure, once.
-fn attempt_twice<T>(mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T> {
-    match attempt() {
-        Ok(value) => Ok(value),
-        Err(Failure::Final(error)) => Err(error),
-        Err(Failure::Passing(error)) => {
-            tracing::warn!(%error, "trying again");
-            attempt().map_err(Failure::into_error)
-        }
+        let link = || -> Result<()> {
+            std::fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            // Made beside it and then renamed: at no moment is a file missing that somebody else was given.
+            let new = self.folder.join(format!("{name}.new"));
+            remove(&new)?;
+            #[cfg(unix)]
+            {
+                // Relative, so that the cache can be moved: out of the file's folders, the commit and `snapshots`.
+                let out = PathBuf::from("../".repeat(Path::new(name).components().count() + 1));
+                std::os::unix::fs::symlink(out.join("blobs").join(digest.hex()), &new)?;
+            }
+            #[cfg(not(unix))]
+            std::fs::hard_link(blob, &new)?;
+            Ok(std::fs::rename(&new, &path)?)
+        };
+        link().context(format!("linking {} to {}", path.display(), blob.display()))?;
+        self.record.note_sound(name, &path, digest)
     }
 }
 
@@ -421,18 +407,6 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn provider(message: String) -> Error {
-    Error::new(Code::Provider, message)
-}
-
 fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// An address without the user and password that it may hold.
-fn without_credentials(address: &str) -> String {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
-    let host = rest.split('/').next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}")
 }

@@ -31,6 +31,13 @@ impl Digest {
         }
     }
 
+    /// In hexadecimal, as it names locks and blobs.
+    pub(super) fn hex(&self) -> &str {
+        match self {
+            Self::Sha256(hex) | Self::GitBlob(hex) => hex,
+        }
+    }
+
     /// The digest of the same kind of the file at `path`.
     pub(super) fn of_file(&self, path: &Path) -> Result<Self> {
         let reading = || format!("reading {}", path.display());
@@ -102,39 +109,44 @@ impl Record {
         let (size, modified_ns) = stamp(path)?;
         self.known.absent.remove(name);
         self.known.files.insert(name.to_owned(), Verified { digest, size, modified_ns });
-        self.save()
+        self.save();
+        Ok(())
     }
 
     pub(super) fn is_absent(&self, name: &str) -> bool {
         self.known.absent.contains(name)
     }
 
-    pub(super) fn note_absent(&mut self, name: &str) -> Result<()> {
-        match self.known.absent.insert(name.to_owned()) {
-            true => self.save(),
-            false => Ok(()),
+    pub(super) fn note_absent(&mut self, name: &str) {
+        if self.known.absent.insert(name.to_owned()) {
+            self.save();
         }
     }
 
-    pub(super) fn forget(&mut self, name: &str) -> Result<()> {
-        match self.known.files.remove(name) {
-            Some(_) => self.save(),
-            None => Ok(()),
+    pub(super) fn forget(&mut self, name: &str) {
+        if self.known.files.remove(name).is_some() {
+            self.save();
         }
     }
 
-    /// Writes the record whole or not at all: another process may be reading it.
-    fn save(&self) -> Result<()> {
-        let write = || -> Result<()> {
-            let folder = self.path.parent().unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec_pretty(&self.known)?)?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
-        write().context(format!("writing {}", self.path.display()))
+    /// A cache that cannot be written to is still good for reading.
+    fn save(&self) {
+        let write = || write_whole(&self.path, &serde_json::to_vec_pretty(&self.known)?);
+        if let Err(error) = write() {
+            let path = self.path.display();
+            tracing::debug!(%path, %error, "what was verified is not noted, and will be verified again");
+        }
     }
+}
+
+/// Writes a file whole or not at all: another process may be reading it.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn stamp(path: &Path) -> Result<(u64, u128)> {
