@@ -1,6 +1,6 @@
 //! What a provider can do wrong, and when this one does.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use forethought_api::{Error, Result};
 
@@ -31,6 +31,24 @@ pub enum Fault {
     Malformed,
     /// The right answer, with token counts that cannot be.
     WrongUsage,
+}
+
+/// As it is asked for.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RateLimit(wait) => write!(f, "rate-limit:{}", wait.as_millis()),
+            Self::Status(code) => write!(f, "status:{code}"),
+            Self::Unauthorized => f.write_str("unauthorized"),
+            Self::Slow(wait) => write!(f, "slow:{}", wait.as_millis()),
+            Self::Hang => f.write_str("hang"),
+            Self::Stall => f.write_str("stall"),
+            Self::Cut => f.write_str("cut"),
+            Self::Truncate => f.write_str("truncate"),
+            Self::Malformed => f.write_str("malformed"),
+            Self::WrongUsage => f.write_str("wrong-usage"),
+        }
+    }
 }
 
 impl FromStr for Fault {
@@ -119,6 +137,9 @@ mod tests {
         let rule: Rule = "rate-limit:50=0.1x2".parse().unwrap();
         assert_eq!(rule, Rule { fault: Fault::RateLimit(Duration::from_millis(50)), share: 0.1, times: 2 });
         assert_eq!("hang".parse::<Rule>().unwrap(), Rule { fault: Fault::Hang, share: 1.0, times: 1 });
+        for fault in ["rate-limit:50", "status:503", "unauthorized", "slow:20", "stall", "wrong-usage"] {
+            assert_eq!(fault.parse::<Fault>().unwrap().to_string(), fault);
+        }
         for wrong in ["", "cut:1", "status", "status:200", "slow", "cut=x", "cut=0.5x-1", "nothing"] {
             assert!(wrong.parse::<Rule>().is_err(), "{wrong:?} was taken");
         }

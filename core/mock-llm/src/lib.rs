@@ -80,6 +80,7 @@ pub struct Server {
 struct State {
     options: Options,
     counts: Mutex<BTreeMap<String, Count>>,
+    struck: Mutex<BTreeMap<String, u64>>,
     received: Mutex<Vec<Received>>,
 }
 
@@ -119,7 +120,12 @@ pub fn serve(listener: TcpListener, options: Options) -> Result<Server> {
         )));
     }
     let address = listener.local_addr()?;
-    let state = Arc::new(State { options, counts: Mutex::default(), received: Mutex::default() });
+    let state = Arc::new(State {
+        options,
+        counts: Mutex::default(),
+        struck: Mutex::default(),
+        received: Mutex::default(),
+    });
     let counts = state.clone();
     let router = Router::new()
         .route("/counts", get(move || async move { Json(counts.report()) }))
@@ -155,6 +161,11 @@ impl Server {
             asked: sum.asked + count.asked,
             answered: sum.answered + count.answered,
         })
+    }
+
+    /// How often each [`Fault`] happened, by its name.
+    pub fn struck(&self) -> BTreeMap<String, u64> {
+        lock(&self.state.struck).clone()
     }
 
     /// What arrived so far, in order; empty unless [recorded](Options::record).

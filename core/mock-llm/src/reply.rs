@@ -71,6 +71,9 @@ pub(crate) async fn reply(
     let content = blake3::hash(content.as_bytes()).to_hex().to_string();
     let earlier = state.asked(&content);
     let fault = wish.or_else(|| fault::strike(&state.options.faults, state.options.seed, &content, earlier));
+    if let Some(fault) = fault {
+        *lock(&state.struck).entry(fault.to_string()).or_default() += 1;
+    }
     Ok(answer(state, format, asked, content, fault).await)
 }
 

@@ -134,6 +134,8 @@ fn faults_come_by_wish_and_by_rule_and_then_the_answer() {
     let truncated = text("truncate").unwrap();
     assert!(truncated.contains("You ") && !truncated.contains("[DONE]"), "{truncated}");
     assert!(matches!(try_post(&server, CHAT, &[], wish("hang")), Err(ureq::Error::Timeout(_))));
+    let struck = [("cut", 1), ("hang", 1), ("rate-limit:1500", 2), ("status:503", 1), ("truncate", 1)];
+    assert_eq!(server.struck(), struck.map(|(fault, times)| (fault.to_owned(), times)).into());
 }
 
 #[test]

@@ -37,6 +37,10 @@ pub struct RemoteConfig {
     /// Longest answer in tokens, for requests that name none. Anthropic always wants one: 4096 there by default.
     #[serde(default)]
     pub max_tokens: Option<u32>,
+    /// Whether answers are asked for in pieces. They are the same, but a connection that died is noticed after
+    /// `read_timeout_s` of silence, however long a whole answer may take; and a call gives one sample.
+    #[serde(default)]
+    pub streaming: bool,
     /// Seconds to wait for a connection.
     #[serde(default = "connect_timeout")]
     #[schemars(range(min = 0.001))]
@@ -76,6 +80,7 @@ impl RemoteConfig {
             headers: BTreeMap::new(),
             extra: Map::new(),
             max_tokens: None,
+            streaming: false,
             connect_timeout_s: connect_timeout(),
             read_timeout_s: read_timeout(),
             timeout_s: timeout(),

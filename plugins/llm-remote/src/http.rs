@@ -166,7 +166,9 @@ impl Http {
         } else {
             "the connection broke"
         };
-        self.fault(format_args!("{what}")).because(error.without_url()).retryable()
+        let unreached = error.is_connect();
+        let error = self.fault(format_args!("{what}")).because(error.without_url()).retryable();
+        if unreached { error.refused() } else { error }
     }
 
     /// A stream that ended before its end.
@@ -187,6 +189,8 @@ impl Http {
         };
         let mut error = self.fault(format_args!("status {status}: {}{hint}", words(body)));
         error.retryable = repeatable(status.as_u16()) && !exhausted(body);
+        // Overload is told before work begins; other failures of a server may come after it.
+        error.refused = !status.is_server_error() || matches!(status.as_u16(), 503 | 529);
         if error.retryable {
             error.retry_after_ms = wait(headers).or_else(|| told(body));
         }

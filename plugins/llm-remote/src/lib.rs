@@ -28,6 +28,7 @@ pub use config::RemoteConfig;
 use format::{Ask, Format};
 use http::Http;
 pub use provider::Provider;
+use stream::Stream;
 
 /// A model of a provider.
 pub struct Remote {
@@ -88,9 +89,14 @@ impl Remote {
     }
 
     async fn ask(&self, request: &ChatRequest, samples: u32, earlier: u64) -> Result<Completion> {
-        let path = self.format.path(&self.config.model, false);
-        let answer = self.http.ask(&path, &self.body(request, samples, earlier, false)).await?;
-        let completion = self.format.read(&answer).map_err(|error| self.http.place(error))?;
+        let completion = if self.config.streaming {
+            self.begin(request, earlier).await?.finish().await?
+        } else {
+            let path = self.format.path(&self.config.model, false);
+            let answer = self.http.ask(&path, &self.body(request, samples, earlier, false)).await?;
+            let completion = self.format.read(&answer).map_err(|error| self.http.place(error))?;
+            Completion { raw: answer, ..completion }
+        };
         let withheld = |choice: &Choice| choice.logprobs.is_empty() && !choice.text.is_empty();
         if request.logprobs && completion.choices.iter().any(withheld) {
             return Err(self.http.place(Error::new(
@@ -98,7 +104,18 @@ impl Remote {
                 format!("model {:?} gave no log-probabilities, though asked to", self.config.model),
             )));
         }
-        Ok(Completion { raw: answer, ..completion })
+        Ok(completion)
+    }
+
+    async fn begin(&self, request: &ChatRequest, earlier: u64) -> Result<Stream> {
+        let path = self.format.path(&self.config.model, true);
+        let response = self.http.send(&path, &self.body(request, 1, earlier, true)).await?;
+        Ok(Stream::new(self.http.clone(), self.format, response))
+    }
+
+    /// Answers that one call gives at most.
+    fn samples(&self) -> u32 {
+        if self.config.streaming { 1 } else { self.config.provider.traits().samples }
     }
 }
 
@@ -127,6 +144,7 @@ impl LlmBackend for Remote {
             seed: traits.seed,
             // Servers that people run themselves: an address is known and no key is usual.
             free: traits.base_url.is_some() && traits.usual_key.is_none(),
+            samples: self.samples(),
         })
     }
 
@@ -134,7 +152,7 @@ impl LlmBackend for Remote {
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         self.check(&request)?;
         let wanted = request.samples.max(1) as usize;
-        let most = self.config.provider.traits().samples as usize;
+        let most = self.samples() as usize;
         let mut completion = Completion::default();
         let mut bodies = Vec::new();
         while completion.choices.len() < wanted {
@@ -158,9 +176,7 @@ impl LlmBackend for Remote {
         if request.samples > 1 {
             return Err(Error::input("a stream carries one answer; ask `complete` for several samples"));
         }
-        let path = self.format.path(&self.config.model, true);
-        let response = self.http.send(&path, &self.body(&request, 1, 0, true)).await?;
-        Ok(Arc::new(stream::Stream::new(self.http.clone(), self.format, response)))
+        Ok(Arc::new(self.begin(&request, 0).await?))
     }
 }
 

@@ -67,8 +67,15 @@ async fn every_provider_gives_the_same_answer_whole_and_in_pieces() {
         assert!(whole.raw.is_object());
         let (pieces, streamed) = drain(&remote, hello()).await.unwrap();
         assert!(pieces.len() > 1 && pieces.concat() == whole.text(), "{provider:?}: {pieces:?}");
-        assert_eq!((streamed.choices, streamed.usage), (whole.choices, whole.usage), "{provider:?}");
+        assert_eq!((&streamed.choices, streamed.usage), (&whole.choices, whole.usage), "{provider:?}");
         assert!(streamed.raw.as_array().is_some_and(|events| events.len() >= pieces.len()));
+        // A setting has every answer come that way.
+        let config = RemoteConfig { streaming: true, ..config(&server, provider) };
+        let remote = Remote::new(config).unwrap();
+        assert_eq!(remote.complete(hello()).await.unwrap(), streamed, "{provider:?}");
+        let samples = ChatRequest { samples: 3, ..hello() };
+        assert_eq!(remote.complete(samples).await.unwrap().choices.len(), 3, "{provider:?}");
+        assert_eq!(remote.capabilities().await.unwrap().samples, 1);
     }
 }
 
@@ -144,12 +151,15 @@ async fn an_answer_meets_the_schema_with_every_provider() {
     }));
     for provider in PROVIDERS {
         let request = ChatRequest { json_schema: json_schema.clone(), ..hello() };
-        let completion = remote(&server, provider).complete(request).await.unwrap();
+        let remote = remote(&server, provider);
+        let completion = remote.complete(request.clone()).await.unwrap();
         assert_eq!(
             from_str::<Value>(completion.text()).unwrap(),
             json!({ "kind": "b", "n": 3 }),
             "{provider:?}"
         );
+        let (_, streamed) = drain(&remote, request).await.unwrap();
+        assert_eq!(streamed.choices, completion.choices, "{provider:?}");
     }
 }
 
@@ -214,26 +224,27 @@ async fn limits_stops_and_further_fields_reach_every_provider() {
     }
 }
 
-/// What a fault comes to: `None` for an answer, else whether another attempt is worth it, and when.
-type Outcome = Option<(bool, Option<u64>)>;
+/// What a fault comes to: `None` for an answer, else whether another attempt is worth it, when, and whether this one was
+/// refused without work.
+type Outcome = Option<(bool, Option<u64>, bool)>;
 
 const FAULTS: [(&str, Outcome); 16] = [
-    ("rate-limit:1500", Some((true, Some(1500)))),
-    ("status:400", Some((false, None))),
-    ("status:403", Some((false, None))),
-    ("status:404", Some((false, None))),
-    ("status:408", Some((true, None))),
-    ("status:409", Some((true, None))),
-    ("status:500", Some((true, None))),
-    ("status:503", Some((true, None))),
-    ("status:529", Some((true, None))),
-    ("unauthorized", Some((false, None))),
+    ("rate-limit:1500", Some((true, Some(1500), true))),
+    ("status:400", Some((false, None, true))),
+    ("status:403", Some((false, None, true))),
+    ("status:404", Some((false, None, true))),
+    ("status:408", Some((true, None, true))),
+    ("status:409", Some((true, None, true))),
+    ("status:500", Some((true, None, false))),
+    ("status:503", Some((true, None, true))),
+    ("status:529", Some((true, None, true))),
+    ("unauthorized", Some((false, None, true))),
     ("slow:50", None),
-    ("hang", Some((true, None))),
-    ("stall", Some((true, None))),
-    ("cut", Some((true, None))),
-    ("malformed", Some((true, None))),
-    ("truncate", Some((true, None))),
+    ("hang", Some((true, None, false))),
+    ("stall", Some((true, None, false))),
+    ("cut", Some((true, None, false))),
+    ("malformed", Some((true, None, false))),
+    ("truncate", Some((true, None, false))),
 ];
 
 #[tokio::test]
@@ -259,7 +270,7 @@ async fn every_fault_ends_in_time_and_says_whether_to_ask_again() {
                     }
                     Err(error) => {
                         assert_eq!(error.code, Code::Provider, "{provider:?} {fault}: {error}");
-                        Some((error.retryable, error.retry_after_ms))
+                        Some((error.retryable, error.retry_after_ms, error.refused))
                     }
                 };
                 assert_eq!(outcome, expected, "{provider:?} {fault}");
@@ -308,7 +319,7 @@ async fn with_nobody_there_the_error_says_so() {
     // The server was dropped by now, its port with it.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let error = remote.complete(hello()).await.unwrap_err();
-    assert!(error.retryable && error.message.contains("no connection"), "{error}");
+    assert!(error.retryable && error.refused && error.message.contains("no connection"), "{error}");
 }
 
 #[tokio::test]
