@@ -11,7 +11,7 @@ use crate::prompts::{PromptFiles, Prompts};
 
 /// How a planner asks its language model.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde")]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "forethought_sdk::schemars")]
 pub struct AskConfig {
     /// Name of the language model under `[llm]`.
