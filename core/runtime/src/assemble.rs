@@ -6,10 +6,9 @@ use forethought_api::{Error, Result, environment::Reset, host::Host as _};
 use serde_json::{Value, json};
 
 use crate::{
-    budget::Limits,
     cancel::Cancel,
     folder::Earlier,
-    host::RuntimeHost,
+    host::{ROLES, RuntimeHost},
     run::{Configured, RunSpec},
     seeds,
 };
@@ -55,8 +54,10 @@ impl RuntimeHost {
                 .push((name.clone(), self.configured("planner", name, self.planner(name.clone()).await?)));
         }
         let mut llms = BTreeMap::new();
+        let prices = self.prices(&needs.llms).await?;
         for name in needs.llms {
-            llms.insert(name.clone(), self.configured("llm", &name, self.llm(name.clone()).await?));
+            let llm = self.llm(name.clone()).await?;
+            llms.insert(name.clone(), Configured::new(self.llm_identity(&name).await?, llm));
         }
         let mut values = BTreeMap::new();
         for name in needs.values {
@@ -98,19 +99,26 @@ impl RuntimeHost {
             subject: 0,
             summariser,
             llms,
+            prices,
             values,
             episodes: episodes.collect(),
             concurrency: run.concurrency,
-            limits: Limits {
-                max_calls: run.max_calls,
-                max_tokens: run.max_tokens,
-                max_usd: run.max_usd,
-                max_wall_s: run.max_wall_s,
-            },
-            episode_limits: Limits::default(),
+            limits: run.limits(),
+            episode_limits: run.per_episode,
+            role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
             earlier: options.earlier,
             cancel: options.cancel.clone(),
         })
+    }
+
+    /// All that decides the answers of a role, or of the model of that name.
+    async fn llm_identity(&self, name: &str) -> Result<Value> {
+        if !self.config().roles.contains_key(name) {
+            return Ok(self.identity(&["llm".into(), name.into()]));
+        }
+        let mut identity = self.identity(&[ROLES.into(), name.into()]);
+        identity["says"] = self.targets(name).await?.into_iter().map(|(llm, says)| json!([llm, says])).collect();
+        Ok(identity)
     }
 
     fn configured<T: ?Sized>(&self, word: &str, name: &str, component: std::sync::Arc<T>) -> Configured<T> {

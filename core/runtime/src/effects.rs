@@ -16,6 +16,7 @@ use forethought_api::{
     value::{Estimate, ValueEstimator, ValueQuery},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use crate::layers;
 
@@ -25,14 +26,17 @@ pub trait Effect: Send + Sync + 'static {
     const NAME: &'static str;
     /// What a recorded answer means when the episode is taken up again.
     const RECALL: Recall = Recall::Answer;
-    /// JSON pointer to a list within the input whose elements recur from call to call, and are kept once each.
-    const SHARED: Option<&'static str> = None;
     /// What is asked.
     type In: Serialize + DeserializeOwned + Send + Sync;
     /// What is answered.
     type Out: Serialize + DeserializeOwned + Send + Sync;
     /// Asks.
     fn run(deps: &Deps, input: Self::In) -> impl Future<Output = Result<Self::Out>> + Send;
+    /// The input as it is recorded: its JSON, and parts of it that recur from call to call. These are kept once each, and
+    /// their hashes stand in their places.
+    fn record(input: &Self::In) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
+        Ok((serde_json::to_vec(input)?, Vec::new()))
+    }
     /// The most that asking is expected to use; `None` where it costs nothing.
     fn estimate(input: &Self::In) -> Option<Usage> {
         let _ = input;
@@ -76,7 +80,7 @@ pub struct EffectKey {
     pub seat: u32,
     /// [`Effect::NAME`].
     pub effect: Cow<'static, str>,
-    /// The model's configured name; empty for the environment.
+    /// The role, or the model's configured name; empty for the environment.
     pub target: String,
     /// BLAKE3 of the input's JSON.
     pub input: [u8; 32],
@@ -127,7 +131,7 @@ impl Position {
 pub struct Deps {
     /// The episode's own world.
     pub environment: Arc<dyn Environment>,
-    /// Language models by configured name.
+    /// Language models by role or configured name.
     pub llms: Arc<BTreeMap<String, Llm>>,
     /// Critics by configured name.
     pub values: Arc<BTreeMap<String, Critic>>,
@@ -206,7 +210,7 @@ pub struct Complete;
 /// A request and the model that it goes to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompleteInput {
-    /// The model's configured name.
+    /// The name by which the planner asked: a role, or a model's configured name.
     pub llm: String,
     /// The request.
     pub request: ChatRequest,
@@ -214,11 +218,25 @@ pub struct CompleteInput {
 
 impl Effect for Complete {
     const NAME: &'static str = "llm.complete";
-    const SHARED: Option<&'static str> = Some("/request/messages");
     type In = CompleteInput;
     type Out = Completion;
     async fn run(deps: &Deps, input: CompleteInput) -> Result<Completion> {
         deps.llm(&input.llm)?.backend.complete(input.request).await
+    }
+    fn record(input: &CompleteInput) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
+        let CompleteInput { llm, request: ChatRequest { messages, .. } } = input;
+        let messages = messages.iter().map(serde_json::to_vec).collect::<Result<Vec<_>, _>>()?;
+        let hashes = messages.iter().map(|message| blake3::hash(message).to_hex().to_string().into()).collect();
+        // Without its messages, which make up nearly all of it, a request is cheap to copy.
+        let mut request = serde_json::to_value(ChatRequest {
+            messages: Vec::new(),
+            stop: input.request.stop.clone(),
+            tools: input.request.tools.clone(),
+            json_schema: input.request.json_schema.clone(),
+            ..input.request
+        })?;
+        request["messages"] = Value::Array(hashes);
+        Ok((serde_json::to_vec(&json!({ "llm": llm, "request": request }))?, messages))
     }
     fn estimate(input: &CompleteInput) -> Option<Usage> {
         Some(layers::estimate(&input.request))
@@ -273,5 +291,25 @@ impl Durable for Unrecorded {
     }
     fn deps(&self) -> &Deps {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forethought_api::llm::{Message, Purpose, Tool};
+
+    use super::*;
+
+    #[test]
+    fn messages_are_replaced_by_their_hashes_in_what_is_recorded() {
+        let mut request = ChatRequest::new(Purpose::Action, vec![Message::user("hello")]);
+        request.tools = vec![Tool { name: "look".into(), ..Tool::default() }];
+        request.seed = Some(7);
+        let input = CompleteInput { llm: "a".into(), request };
+        let (recorded, shared) = Complete::record(&input).unwrap();
+        assert_eq!(shared, [serde_json::to_vec(&input.request.messages[0]).unwrap()]);
+        let mut expected = serde_json::to_value(&input).unwrap();
+        expected["request"]["messages"] = json!([blake3::hash(&shared[0]).to_hex().to_string()]);
+        assert_eq!(String::from_utf8(recorded).unwrap(), expected.to_string());
     }
 }

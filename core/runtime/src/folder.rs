@@ -17,7 +17,7 @@ use crate::events;
 pub const SCHEMA: u32 = 1;
 
 /// `run.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// [`SCHEMA`] of the program that wrote it.
     pub schema: u32,
@@ -33,6 +33,9 @@ pub struct RunInfo {
     pub episodes: u64,
     /// How far it got.
     pub status: RunStatus,
+    /// What it has cost in US dollars when it was last left, where the price of every model is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
     /// When it was started, by the clock on the wall.
     pub started: String,
     /// When it was last left, by the clock on the wall.
@@ -123,10 +126,11 @@ impl RunFolder {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.write_all(&line).context(format!("{}/episodes.jsonl could not be written", self.path.display()))
     }
-    pub(crate) fn close(&self, status: RunStatus) -> Result<()> {
+    pub(crate) fn close(&self, status: RunStatus, usd: Option<f64>) -> Result<()> {
         {
             let mut info = self.info.lock().unwrap_or_else(PoisonError::into_inner);
             info.status = status;
+            info.usd = usd;
             info.finished = Some(clock::timestamp());
         }
         self.write_info()

@@ -11,7 +11,7 @@ use forethought_api::{
     environment::{Environment, EnvironmentSpec},
     error::Context,
     host::{Host, ModelFiles},
-    llm::LlmBackend,
+    llm::{LlmBackend, LlmCapabilities},
     planner::{Planner, Requirements, Summariser},
     registry::{Component, Pluggable},
     skill::Skill,
@@ -20,10 +20,12 @@ use forethought_api::{
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
-use crate::config::{ComponentConfig, Config, KeyPath, dotted};
+use crate::config::{ComponentConfig, Config, KeyPath, dotted, roles};
 use crate::encoder_cache::CachedEncoder;
-use crate::layers::CallConfig;
-use crate::registry::{Registry, suggestion};
+use crate::layers::{CallConfig, route::Routed};
+use crate::prices::{self, Price};
+use crate::registry::{Origin, Registry, suggestion};
+use crate::run::lacking;
 
 /// The components of one configuration.
 ///
@@ -153,7 +155,86 @@ impl RuntimeHost {
             let needs = self.summariser().await?.requires().await?;
             all = all.and(self.meet(&["summariser".into()], needs, &spec).await?);
         }
+        self.check_prices(&all.llms).await?;
         Ok(all)
+    }
+
+    /// The models that may answer for `name`, a role or a model's own name: each with the key that names it, and what it
+    /// says of itself.
+    pub(crate) async fn targets(&self, name: &str) -> Result<Vec<(String, LlmCapabilities)>> {
+        let names: BTreeSet<String> = match self.shared.config.roles.get(name) {
+            Some(role) => role.targets().map(String::from).collect(),
+            None => [name.to_string()].into(),
+        };
+        let mut targets = Vec::new();
+        for name in names {
+            let llm = self.component::<dyn LlmBackend>(&["llm", &name]).await?;
+            targets.push((name.clone(), llm.capabilities().await.context(format!("[llm.{name}]"))?));
+        }
+        Ok(targets)
+    }
+
+    /// What every `[llm.<name>]` costs that may be asked on behalf of `names`, where that is known. A model that was built
+    /// over another one costs nothing itself.
+    ///
+    /// # Errors
+    /// If a model cannot be built.
+    pub async fn prices(&self, names: &[String]) -> Result<BTreeMap<String, Option<Price>>> {
+        let config = &self.shared.config;
+        let mut prices = BTreeMap::new();
+        let mut open = names.to_vec();
+        while let Some(name) = open.pop() {
+            for (llm, capabilities) in self.targets(&name).await? {
+                if prices.contains_key(&llm) {
+                    continue;
+                }
+                let ComponentConfig { kind, config: settings } = config.component("llm", &llm)?;
+                let within = self.models_within(&llm);
+                // What a loaded plugin asks of another model is not seen here to be part of a call.
+                let linked = self.shared.registry.find("llm", kind)?.origin == Origin::Linked;
+                let price = if capabilities.free || (linked && !within.is_empty()) {
+                    Some(Price::FREE)
+                } else {
+                    let provider = settings.get("provider").and_then(Value::as_str);
+                    let price = prices::find(&config.prices, provider, &capabilities.model);
+                    let longest = settings.get("max_tokens").and_then(Value::as_u64);
+                    let longest = longest.map_or(u32::MAX, |tokens| tokens.try_into().unwrap_or(u32::MAX));
+                    price.map(|price| Price { max_output_tokens: price.max_output_tokens.min(longest), ..price })
+                };
+                prices.insert(llm, price);
+                open.extend(within);
+            }
+        }
+        Ok(prices)
+    }
+
+    /// The models and roles that `[llm.<name>]` was built over.
+    fn models_within(&self, name: &str) -> Vec<String> {
+        let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let needs = dependencies.get(&["llm".to_string(), name.to_string()][..]).into_iter().flatten();
+        needs.filter(|need| ["llm", ROLES].contains(&&*need[0])).map(|need| need[1].clone()).collect()
+    }
+
+    /// An error, with the lines that mend it, if money has a limit and a price is not known.
+    async fn check_prices(&self, llms: &[String]) -> Result<()> {
+        let config = &self.shared.config;
+        let mut keys = vec![vec!["run", "max_usd"], vec!["run", "per_episode", "max_usd"]];
+        keys.extend(config.roles.keys().map(|role| vec![ROLES, role, "max_usd"]));
+        let mut keys = keys.into_iter().map(|key| key.into_iter().map(String::from).collect::<KeyPath>());
+        let Some(limit) = keys.find(|key| config.document().get(key).is_some()) else { return Ok(()) };
+        for (llm, price) in self.prices(llms).await? {
+            if price.is_some() {
+                continue;
+            }
+            let model = self.targets(&llm).await?.swap_remove(0).1.model;
+            let provider = config.component("llm", &llm)?.config.get("provider").and_then(Value::as_str);
+            let name = provider.map_or(model.clone(), |provider| format!("{provider}/{model}"));
+            let message = format!(
+                "the price of `{model}` ([llm.{llm}]) is not known, and without it no limit on money can be kept. Add,                  from the provider's page (US dollars per million tokens, and the longest answer in tokens):\n                 [prices.{name:?}]\ninput = ...\noutput = ...\nmax_output_tokens = ..."
+            );
+            return Err(Error::config(config.document().at(&limit, message)));
+        }
+        Ok(())
     }
 
     /// Builds what `section` needs, and what that needs in turn.
@@ -166,9 +247,17 @@ impl RuntimeHost {
         let refuse = |message: String| Err(Error::config(self.shared.config.document().at(section, message)));
         let host = self.owned_by(section);
         for name in &needs.llms {
-            let capabilities = host.llm(name.clone()).await?.capabilities().await?;
-            if needs.logprobs && !capabilities.logprobs {
-                return refuse(format!("needs log-probabilities, and [llm.{name}] offers none"));
+            host.llm(name.clone()).await?;
+            for (llm, capabilities) in self.targets(name).await? {
+                if let Some(lack) = lacking(&needs, &capabilities) {
+                    let role = if *name == llm { String::new() } else { format!(", one of the role `{name}`,") };
+                    return refuse(format!(
+                        "needs {lack}, and `{}` ([llm.{llm}]){role} offers none; choose a model that does, or settings \
+                         of `{}` that need none",
+                        capabilities.model,
+                        dotted(section)
+                    ));
+                }
             }
         }
         if needs.fork && !spec.fork {
@@ -202,6 +291,11 @@ impl RuntimeHost {
         {
             config.remove("calls"); // How it is called decides no answer.
         }
+        if section[0] == ROLES
+            && let Value::Object(config) = &mut config
+        {
+            config.retain(|key, _| !roles::LIMITS.contains(&key.as_str())); // Nor how much it may cost.
+        }
         json!({ "config": config, "files": files, "needs": needs })
     }
 
@@ -224,6 +318,19 @@ impl RuntimeHost {
             })
         });
         self.unwrap(component.await?.clone())
+    }
+
+    /// Who answers for a role.
+    async fn role(&self, name: &str, role: &roles::Role) -> Result<Arc<dyn LlmBackend>> {
+        let section = [ROLES.to_string(), name.to_string()];
+        self.depend(&section)?;
+        let host = self.owned_by(&section);
+        let llm = async |name: &str| host.component(&["llm", name]).await;
+        let mut routes = BTreeMap::new();
+        for (purpose, target) in &role.routes {
+            routes.insert(*purpose, llm(target).await?);
+        }
+        Ok(Routed::over(llm(&role.llm).await?, routes))
     }
 
     /// A language model within the layers that its calls go through.
@@ -323,6 +430,9 @@ impl RuntimeHost {
     }
 }
 
+/// The section of roles.
+pub(crate) const ROLES: &str = "roles";
+
 /// In `[seats]`: every seat that is not named there.
 const OTHERS: &str = "*";
 
@@ -348,7 +458,10 @@ impl Host for RuntimeHost {
         self.component(&["value", &name]).await
     }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        self.component(&["llm", &name]).await
+        match self.shared.config.roles.get(&name) {
+            Some(role) => self.role(&name, role).await,
+            None => self.component(&["llm", &name]).await,
+        }
     }
     async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
         let mut skills = Vec::new();
@@ -372,7 +485,7 @@ impl Host for RuntimeHost {
 
 #[cfg(test)]
 mod tests {
-    use forethought_api::error::Code;
+    use forethought_api::{environment::SeatSpec, error::Code};
 
     use super::*;
     use crate::testing;
@@ -441,7 +554,7 @@ mod tests {
         let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nfork = true\n").await;
         assert!(message.contains("`corridor` cannot be copied"), "{message}");
         let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nlogprobs = true\n").await;
-        assert!(message.contains("[llm.actor] offers none"), "{message}");
+        assert!(message.contains("needs log-probabilities, and `parrot` ([llm.actor]) offers none"), "{message}");
         let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n[seats]\nagnt = \"a\"\n").await;
         assert!(
             message.contains("`seats.agnt`: `corridor` has no such seat; the nearest is `agent`"),
@@ -463,6 +576,20 @@ mod tests {
         assert_eq!(seats(&two, Some("b")).await.unwrap(), ["b"]);
         assert!(seats(&two, None).await.unwrap_err().contains("nobody takes the seat `agent`"));
         assert!(seats(&two, Some("d")).await.unwrap_err().contains("there is no [planner.d]"));
+    }
+
+    #[tokio::test]
+    async fn a_star_stands_for_every_seat_that_is_not_named() {
+        let named = |name: &str| SeatSpec { name: name.into(), ..SeatSpec::default() };
+        let table = EnvironmentSpec {
+            seats: ["player 0", "player 1", "player 2"].map(named).into(),
+            ..EnvironmentSpec::default()
+        };
+        let planners =
+            "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n";
+        let host = host(&format!("{planners}[seats]\n\"player 1\" = \"a\"\n\"*\" = \"b\"\n"));
+        assert_eq!(host.seats(&table, None).unwrap(), ["b", "a", "b"]);
+        assert_eq!(host.seats(&table, Some("a")).unwrap(), ["a", "a", "b"]);
     }
 
     #[tokio::test]

@@ -1,16 +1,40 @@
 //! The durable of this program: effects run here, and their answers lie in the run's journal before they are used.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forethought_api::{Error, Result, error::Code, error::Context};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
 use crate::effects::{Deps, Durable, Effect, EffectKey, Recall};
+use crate::meter::Meter;
+use crate::prices::Price;
 use crate::store::{Entry, Outcome, Recorded, Store};
+
+/// Who pays for the calls of a run, and what they cost.
+#[derive(Debug)]
+pub struct Accounts {
+    /// The run's budget.
+    pub run: Arc<Budget>,
+    /// Budgets of roles, by name.
+    pub roles: BTreeMap<String, Arc<Budget>>,
+    /// Prices by `[llm.<name>]`, where they are known.
+    pub prices: Arc<BTreeMap<String, Option<Price>>>,
+}
+
+impl Accounts {
+    /// Whether a budget that all episodes share was met.
+    pub fn reached(&self) -> bool {
+        self.run.reached() || self.roles.values().any(|role| role.reached())
+    }
+    /// What calls of `target` count against, the narrower first.
+    fn of(&self, target: &str) -> impl Iterator<Item = &Arc<Budget>> {
+        self.roles.get(target).into_iter().chain([&self.run])
+    }
+}
 
 /// One episode's effects, journaled. The layers, outermost first: recorded answer, cancellation, budget, the call,
 /// the journal.
@@ -18,29 +42,43 @@ pub struct Journaled {
     deps: Deps,
     store: Store,
     recorded: Recorded,
-    budget: Arc<Budget>,
+    accounts: Arc<Accounts>,
+    /// The episode's money. Its calls and tokens are counted by the episode itself, recorded answers among them.
+    money: Arc<Budget>,
     cancel: Cancel,
     recalled: AtomicU64,
 }
 
 impl Journaled {
-    /// An episode over what [`Store::begin`] returned. `budget` is the run's.
-    pub fn new(deps: Deps, store: Store, recorded: Recorded, budget: Arc<Budget>, cancel: Cancel) -> Self {
-        Self { deps, store, recorded, budget, cancel, recalled: AtomicU64::new(0) }
+    /// An episode over what [`Store::begin`] returned; `max_usd` is the most that it may cost.
+    pub fn new(
+        deps: Deps,
+        store: Store,
+        recorded: Recorded,
+        accounts: Arc<Accounts>,
+        max_usd: Option<f64>,
+        cancel: Cancel,
+    ) -> Self {
+        let limits = Limits { max_usd, ..Limits::default() };
+        let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
+        Self { deps, store, recorded, accounts, money, cancel, recalled: AtomicU64::new(0) }
     }
 
     async fn ask<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         self.cancel.check()?;
-        self.budget.check_time()?;
-        let reservation = match E::estimate(&input) {
-            Some(estimate) => Some(self.budget.reserve(estimate).await?),
-            None => None,
-        };
-        // The reservation may have been waited for.
+        self.accounts.run.check_time()?;
+        let estimate = E::estimate(&input);
+        let mut reservations = Vec::new();
+        if let Some(estimate) = estimate {
+            for budget in self.accounts.of(&key.target) {
+                reservations.push(budget.reserve(Spent::call(estimate)).await?);
+            }
+        }
+        // The reservations may have been waited for.
         self.cancel.check()?;
-        let (request, shared) = split(serde_json::to_value(&input)?, E::SHARED)?;
-        let result = E::run(&self.deps, input).await;
-        let usage = reservation.as_ref().map(|_| result.as_ref().map(E::usage).unwrap_or_default());
+        let (request, shared) = E::record(&input)?;
+        let result = self.meter(&key.target).around(E::run(&self.deps, input)).await;
+        let usage = estimate.map(|_| result.as_ref().map(E::usage).unwrap_or_default());
         let outcome = match &result {
             Ok(output) => Outcome::Answer(serde_json::to_vec(output)?),
             // Not an answer: the call was refused or withdrawn, and is to be made another time.
@@ -49,11 +87,22 @@ impl Journaled {
         };
         let entry = Entry { key, request, shared, outcome, usage };
         let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
-        if let (Some(reservation), Some(usage)) = (reservation, usage) {
-            reservation.settle(usage);
+        for reservation in reservations {
+            reservation.settle(Spent::call(usage.unwrap_or_default()));
         }
         appended?;
         result
+    }
+
+    /// Around every effect: a critic may ask a model in passing.
+    fn meter(&self, target: &str) -> Meter {
+        Meter {
+            budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
+            prices: self.accounts.prices.clone(),
+            store: self.store.clone(),
+            episode: self.recorded.number,
+            role: target.into(),
+        }
     }
 
     async fn repeat<E: Effect>(&self, key: EffectKey, input: E::In, outcome: &Outcome) -> Result<E::Out> {
@@ -126,36 +175,5 @@ fn recall<T: DeserializeOwned>(outcome: &Outcome) -> Result<Result<T>> {
     match outcome {
         Outcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
         Outcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),
-    }
-}
-
-/// Takes the elements of the list at `pointer` out of `input` and leaves their hashes.
-fn split(mut input: Value, pointer: Option<&str>) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
-    let mut shared = Vec::new();
-    if let Some(Value::Array(elements)) = pointer.and_then(|pointer| input.pointer_mut(pointer)) {
-        for element in elements {
-            let data = serde_json::to_vec(element)?;
-            *element = Value::String(blake3::hash(&data).to_hex().to_string());
-            shared.push(data);
-        }
-    }
-    Ok((serde_json::to_vec(&input)?, shared))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shared_parts_are_replaced_by_their_hashes() {
-        let input = serde_json::json!({"llm": "a", "request": {"messages": [{"content": "hello"}]}});
-        let (request, shared) = split(input.clone(), Some("/request/messages")).expect("JSON");
-        assert_eq!(shared, [br#"{"content":"hello"}"#.to_vec()]);
-        let hash = blake3::hash(&shared[0]).to_hex();
-        assert_eq!(
-            String::from_utf8_lossy(&request),
-            format!(r#"{{"llm":"a","request":{{"messages":["{hash}"]}}}}"#)
-        );
-        assert_eq!(split(input.clone(), None).expect("JSON").0, serde_json::to_vec(&input).expect("JSON"));
     }
 }

@@ -8,16 +8,18 @@ use forethought_api::{
     Error, Result,
     environment::{Environment, Imagine},
     error::Code,
-    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream, Usage},
     planner::Models,
     value::{Estimate, ValueEstimator, ValueQuery},
 };
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Spent};
 use crate::effects::{
-    Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
+    Complete, CompleteInput, Durable, Effect, EffectKey, EstimateInput, EstimateValues, Position,
+    complete_answer,
 };
 
 /// Calls of language models and what they used.
@@ -88,15 +90,14 @@ impl<D: Durable> StepModels<D> {
 }
 
 impl<D: Durable> Step<D> {
-    async fn effect<E: Effect>(&self, target: &str, input: E::In) -> Result<E::Out> {
-        let key = self.position.key::<E>(target, &input)?;
+    async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         let reservation = match E::estimate(&input) {
-            Some(estimate) => Some(self.note(self.budget.reserve(estimate).await)?),
+            Some(estimate) => Some(self.note(self.budget.reserve(Spent::call(estimate)).await)?),
             None => None,
         };
         let output = self.note(self.durable.effect::<E>(key, input).await)?;
         if let Some(reservation) = reservation {
-            reservation.settle(E::usage(&output));
+            reservation.settle(Spent::call(E::usage(&output)));
         }
         Ok(output)
     }
@@ -149,20 +150,63 @@ impl<D: Durable> LlmBackend for RecordedLlm<D> {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         Ok(self.capabilities.clone())
     }
+    /// Samples that the provider is asked for one by one are effects one by one: what was answered stays answered when
+    /// another fails, or the program is killed.
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        let purpose = request.purpose;
-        let input = CompleteInput { llm: self.name.clone(), request };
-        let completion = self.step.effect::<Complete>(&self.name, input).await?;
-        let usage = completion.usage;
-        *self.step.tally().calls.entry(purpose).or_default() +=
-            CallCount { calls: 1, input_tokens: usage.input_tokens, output_tokens: usage.output_tokens };
-        Ok(completion)
+        let (purpose, step) = (request.purpose, &self.step);
+        let mut calls = Vec::new();
+        for request in split(request, self.capabilities.samples) {
+            let input = CompleteInput { llm: self.name.clone(), request };
+            // Keys are given out before anything is asked, so each sample keeps its own.
+            let key = step.position.key::<Complete>(&self.name, &input)?;
+            calls.push(step.effect::<Complete>(key, input));
+        }
+        // All of them are waited for, whatever becomes of one.
+        let answers = join_all(calls).await;
+        for Usage { input_tokens, output_tokens } in answers.iter().flatten().map(|answer| answer.usage) {
+            *step.tally().calls.entry(purpose).or_default() +=
+                CallCount { calls: 1, input_tokens, output_tokens };
+        }
+        Ok(join(answers.into_iter().collect::<Result<_>>()?))
     }
     /// The recorded answer in one piece: a stream cannot be journaled before it is used.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         let completion = self.complete(request).await?;
         Ok(Arc::new(OnePiece { text: Mutex::new(Some(completion.text().to_owned())), completion }))
     }
+}
+
+/// The calls that a request comes to where one gives `most` answers (0: any number). The seed of each is the request's
+/// plus the number of answers before it, so that equal calls do not give equal answers.
+fn split(request: ChatRequest, most: u32) -> Vec<ChatRequest> {
+    let samples = request.samples.max(1);
+    if most == 0 || samples <= most {
+        return vec![request];
+    }
+    let part = |first: u32| ChatRequest {
+        samples: most.min(samples - first),
+        seed: request.seed.map(|seed| seed.wrapping_add(first.into())),
+        ..request.clone()
+    };
+    (0..samples).step_by(most as usize).map(part).collect()
+}
+
+/// The answers of the calls that one request came to, in order.
+fn join(mut answers: Vec<Completion>) -> Completion {
+    if answers.len() == 1 {
+        return answers.remove(0);
+    }
+    let mut all = Completion::default();
+    let mut bodies = Vec::new();
+    for answer in answers {
+        all.choices.extend(answer.choices);
+        all.usage += answer.usage;
+        bodies.push(answer.raw);
+    }
+    if bodies.iter().any(|body| !body.is_null()) {
+        all.raw = bodies.into();
+    }
+    all
 }
 
 struct OnePiece {
@@ -196,7 +240,8 @@ impl<D: Durable> ValueEstimator for RecordedValue<D> {
             estimates
         } else {
             let input = EstimateInput { value: self.name.clone(), queries };
-            self.step.effect::<EstimateValues>(&self.name, input).await?
+            let key = self.step.position.key::<EstimateValues>(&self.name, &input)?;
+            self.step.effect::<EstimateValues>(key, input).await?
         };
         self.step.tally().value_queries += estimates.len() as u64;
         Ok(estimates)

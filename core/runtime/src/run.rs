@@ -8,7 +8,7 @@ use forethought_api::{
     Error, Result,
     environment::{Environment, EnvironmentSpec, Recovery, Reset},
     error::Context,
-    llm::LlmBackend,
+    llm::{LlmBackend, LlmCapabilities},
     planner::{Planner, Requirements, Summariser},
     trajectory::Trajectory,
     value::ValueEstimator,
@@ -16,7 +16,7 @@ use forethought_api::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::budget::{Budget, Limits};
+use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::effects::{Critic, Deps, Llm};
@@ -25,7 +25,8 @@ use crate::episode::{
 };
 use crate::events;
 use crate::folder::{self, Earlier, RunFolder, RunInfo, RunStatus};
-use crate::journaled::Journaled;
+use crate::journaled::{Accounts, Journaled};
+use crate::prices::Price;
 use crate::store::{Closed, Resume, Store};
 
 /// A component and the configuration that it was built from.
@@ -65,8 +66,11 @@ pub struct RunSpec {
     pub subject: usize,
     /// Given when trajectories are wanted.
     pub summariser: Option<Configured<dyn Summariser>>,
-    /// Language models by configured name; those that nobody requires are left alone.
+    /// Language models by role or configured name; those that nobody requires are left alone.
     pub llms: BTreeMap<String, Configured<dyn LlmBackend>>,
+    /// The price of every `[llm.<name>]` at work; `None` where it is not known. Money is counted by the layers around a
+    /// model ([`CallConfig::around`](crate::layers::CallConfig::around)), which know it by this name.
+    pub prices: BTreeMap<String, Option<Price>>,
     /// Critics by configured name; those that nobody requires are left alone.
     pub values: BTreeMap<String, Configured<dyn ValueEstimator>>,
     /// The episodes, each once.
@@ -77,6 +81,8 @@ pub struct RunSpec {
     pub limits: Limits,
     /// The most that each episode may use.
     pub episode_limits: Limits,
+    /// The most that the calls of each role may use, in all episodes together.
+    pub role_limits: BTreeMap<String, Limits>,
     /// What to do about an earlier run of the same specification.
     pub earlier: Earlier,
     /// Raised to interrupt the run.
@@ -90,6 +96,8 @@ pub struct RunOutcome {
     pub folder: PathBuf,
     /// How far it got.
     pub status: RunStatus,
+    /// What it has cost so far in US dollars, where the price of every model at work is known.
+    pub usd: Option<f64>,
     /// The episodes that were begun, in the order of [`RunSpec::episodes`].
     pub episodes: Vec<EpisodeSummary>,
     /// Their trajectories, in the same order, if they were collected.
@@ -137,13 +145,21 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     if continued {
         observer.note(&format!("continuing {}", folder.path().display()));
     }
-    if spec.limits.max_usd.is_some() || spec.episode_limits.max_usd.is_some() {
-        observer
-            .note("max_usd is not enforced: the models' prices are not known; use max_calls or max_tokens");
-    }
 
+    let spent = store.spent().await?;
+    let priced = !spec.prices.is_empty() && spec.prices.values().all(Option::is_some);
+    let role = |(name, limits): (String, Limits)| {
+        let used = spent.get(&name).copied().unwrap_or_default();
+        (name.clone(), Arc::new(Budget::new(format!("role {name}"), limits, used)))
+    };
+    let total = spent.values().fold(Spent::default(), |sum, spent| sum + *spent);
     let pool = Arc::new(Pool {
-        budget: Arc::new(Budget::new("run", spec.limits, store.spent().await?)),
+        accounts: Arc::new(Accounts {
+            run: Arc::new(Budget::new("run", spec.limits, total)),
+            roles: spec.role_limits.into_iter().map(role).collect(),
+            prices: Arc::new(spec.prices),
+        }),
+        max_usd: spec.episode_limits.max_usd,
         store,
         folder,
         observer,
@@ -174,10 +190,12 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     results.extend(left);
 
     let status = pool.status(all_begun, &results);
-    pool.folder.close(status)?;
+    let usd = priced.then(|| pool.accounts.run.used().usd());
+    pool.folder.close(status, usd)?;
     let mut outcome = RunOutcome {
         folder: pool.folder.path().to_owned(),
         status,
+        usd,
         episodes: Vec::new(),
         trajectories: Vec::new(),
     };
@@ -216,6 +234,7 @@ impl Plan {
                 spec.seats.len()
             )));
         }
+        check_prices(spec)?;
         let mut needs = requirements(spec, &environment).await?;
         let mut models = BTreeMap::new();
         let mut values = BTreeMap::new();
@@ -224,19 +243,15 @@ impl Plan {
             let Some(value) = spec.values.get(&name) else { return Err(missing("value", &name)) };
             let own = value.component.requires().await.context(format!("[value.{name}]"))?;
             models.insert(format!("value.{name}"), value.config.clone());
+            check_llms(spec, &format!("[value.{name}]"), &own).await?;
             let asks_models = own != Requirements::default();
             values.insert(name, Critic { estimator: value.component.clone(), asks_models });
             needs = needs.and(own);
         }
         let mut llms = BTreeMap::new();
         for name in needs.llms {
-            let Some(llm) = spec.llms.get(&name) else { return Err(missing("llm", &name)) };
+            let llm = &spec.llms[&name];
             let capabilities = llm.component.capabilities().await.context(format!("[llm.{name}]"))?;
-            if needs.logprobs && !capabilities.logprobs {
-                return Err(Error::config(format!(
-                    "[llm.{name}] gives no log-probabilities, but a planner needs them"
-                )));
-            }
             models.insert(format!("llm.{name}"), json!([&llm.config, &capabilities]));
             llms.insert(name, Llm { backend: llm.component.clone(), capabilities });
         }
@@ -256,6 +271,7 @@ impl Plan {
             config_hash: self.config_hash.clone(),
             episodes: spec.episodes.len() as u64,
             status: RunStatus::Running,
+            usd: None,
             started: clock::timestamp(),
             finished: None,
         }
@@ -273,12 +289,49 @@ async fn requirements(spec: &RunSpec, environment: &EnvironmentSpec) -> Result<R
                 environment.name
             )));
         }
+        check_llms(spec, &format!("[planner.{name}]"), &own).await?;
         needs = needs.and(own);
     }
     if let Some(summariser) = &spec.summariser {
-        needs = needs.and(summariser.component.requires().await.context("the summariser")?);
+        let own = summariser.component.requires().await.context("the summariser")?;
+        check_llms(spec, "the summariser", &own).await?;
+        needs = needs.and(own);
     }
     Ok(needs)
+}
+
+/// Checks that the models that `who` needs are there and can do what it needs.
+async fn check_llms(spec: &RunSpec, who: &str, needs: &Requirements) -> Result<()> {
+    for name in &needs.llms {
+        let Some(llm) = spec.llms.get(name) else { return Err(missing("llm", name)) };
+        let capabilities = llm.component.capabilities().await.context(format!("[llm.{name}]"))?;
+        if let Some(lack) = lacking(needs, &capabilities) {
+            let model = capabilities.model;
+            return Err(Error::config(format!("{who} needs {lack}, and `{name}` ({model}) has none")));
+        }
+    }
+    Ok(())
+}
+
+/// What a component needs of its models and a model has not.
+pub(crate) fn lacking(needs: &Requirements, model: &LlmCapabilities) -> Option<&'static str> {
+    let of = |needed: bool, has: bool, what| (needed && !has).then_some(what);
+    of(needs.logprobs, model.logprobs, "log-probabilities")
+        .or(of(needs.tools, model.tools, "tool calls"))
+        .or(of(needs.json_schema, model.json_schema, "answers held to a JSON schema"))
+}
+
+/// Money has a limit only where all prices are known.
+fn check_prices(spec: &RunSpec) -> Result<()> {
+    let mut limits = spec.role_limits.values().chain([&spec.limits, &spec.episode_limits]);
+    if !limits.any(|limits| limits.max_usd.is_some()) {
+        return Ok(());
+    }
+    let mut unknown = spec.prices.iter().filter(|(_, price)| price.is_none()).map(|(name, _)| name.as_str());
+    match unknown.next().or_else(|| spec.llms.keys().next().filter(|_| spec.prices.is_empty()).map(|n| &**n)) {
+        Some(name) => Err(Error::config(format!("max_usd is set, and the price of [llm.{name}] is not known"))),
+        None => Ok(()),
+    }
 }
 
 fn missing(table: &str, name: &str) -> Error {
@@ -335,20 +388,25 @@ fn episodes(
     Ok(episodes)
 }
 
-/// Keys under `[run]` that say how far and how fast to go, not what to do: they may change between two starts.
-const PACE: [&str; 5] = ["concurrency", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
+/// Keys under `[run]` and `[roles.<name>]` that say how far and how fast to go, not what to do: they may change between
+/// two starts.
+const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
 fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
     let mut config: toml::Table = toml::from_str(config).map_err(|error| {
         Error::config(error.to_string()).context("the resolved configuration is not TOML")
     })?;
-    // Nor does it matter where components come from.
+    // Nor does it matter where components come from, and what they cost.
     config.remove("plugins");
-    if let Some(toml::Value::Table(run)) = config.get_mut("run") {
-        PACE.iter().for_each(|key| {
-            run.remove(*key);
-        });
-    }
+    config.remove("prices");
+    let without_pace = |section: &mut toml::Value| {
+        if let Some(table) = section.as_table_mut() {
+            table.retain(|key, _| !PACE.contains(&key));
+        }
+    };
+    config.get_mut("run").into_iter().for_each(without_pace);
+    let roles = config.get_mut("roles").and_then(toml::Value::as_table_mut);
+    roles.into_iter().flatten().for_each(|(_, role)| without_pace(role));
     let mut hasher = blake3::Hasher::new();
     hasher.update(toml::to_string(&config)?.as_bytes());
     episodes.iter().for_each(|episode| {
@@ -393,7 +451,9 @@ fn recover(
 struct Pool {
     store: Store,
     folder: RunFolder,
-    budget: Arc<Budget>,
+    accounts: Arc<Accounts>,
+    /// The most that an episode may cost.
+    max_usd: Option<f64>,
     observer: Arc<dyn RunObserver>,
     environment: Arc<dyn Environment>,
     resume: Resume,
@@ -405,7 +465,7 @@ struct Pool {
 impl Pool {
     /// Whether no further episode is to be begun.
     fn closed(&self) -> bool {
-        self.cancel.is_cancelled() || self.budget.reached() || self.budget.check_time().is_err()
+        self.cancel.is_cancelled() || self.accounts.reached() || self.accounts.run.check_time().is_err()
     }
 
     async fn play(&self, mut episode: EpisodeSpec) -> Result<Finished> {
@@ -418,8 +478,14 @@ impl Pool {
             values: self.values.clone(),
         };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
-        let durable =
-            Journaled::new(deps, self.store.clone(), recorded, self.budget.clone(), self.cancel.clone());
+        let durable = Journaled::new(
+            deps,
+            self.store.clone(),
+            recorded,
+            self.accounts.clone(),
+            self.max_usd,
+            self.cancel.clone(),
+        );
         let EpisodeResult { summary, trajectories, events } = run_episode(Arc::new(durable), episode).await?;
         self.observer.ended(&summary);
         if summary.status != EpisodeStatus::Interrupted {

@@ -6,7 +6,7 @@
 //! Payloads lie in a table of blobs by their BLAKE3 hash, so a message that recurs is kept once. The tables are
 //! described in docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
@@ -18,7 +18,7 @@ use crate::budget::Spent;
 use crate::effects::EffectKey;
 
 /// Version of the tables.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE episodes (
@@ -53,6 +53,17 @@ const TABLES: &str = "
     CREATE TABLE lost (calls INTEGER NOT NULL, tokens INTEGER NOT NULL);
 ";
 
+/// What version 2 added.
+const MONEY: &str = "
+    ALTER TABLE lost ADD COLUMN target TEXT NOT NULL DEFAULT '';
+    CREATE TABLE charges (
+        number INTEGER PRIMARY KEY,
+        episode INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        nano_usd INTEGER NOT NULL
+    );
+";
+
 /// Blobs shorter than this are not compressed.
 const WORTH_PACKING: usize = 128;
 /// Jobs in one transaction at most.
@@ -77,6 +88,8 @@ pub struct Recorded {
     pub(crate) number: i64,
     /// Number of the attempt whose effects these are.
     pub(crate) attempt: i64,
+    /// Money that the episode has cost so far, in billionths of a US dollar.
+    pub(crate) nano_usd: u64,
     /// Recorded answers: JSON of the output, or of the error.
     pub effects: HashMap<EffectKey, Outcome>,
 }
@@ -151,9 +164,27 @@ impl Store {
     pub async fn done(&self) -> Result<HashMap<String, Closed>> {
         self.call(|tables| tables.done()).await
     }
-    /// What the recorded effects used.
-    pub async fn spent(&self) -> Result<Spent> {
+    /// What was used so far, by target: the recorded effects, and all attempts that were or may have been paid.
+    pub async fn spent(&self) -> Result<BTreeMap<String, Spent>> {
         self.call(|tables| tables.spent()).await
+    }
+    /// Writes down that an attempt may come to cost so much. Returns its number when that is committed.
+    pub(crate) async fn charge(&self, episode: i64, target: String, nano_usd: u64) -> Result<i64> {
+        self.call(move |tables| tables.charge(episode, &target, nano_usd)).await
+    }
+    /// Writes down what an attempt came to cost, some time soon. Until then it counts as it was charged.
+    pub(crate) fn settle(&self, charge: i64, nano_usd: u64) {
+        let job: Job = Box::new(move |tables| {
+            let done = tables.settle(charge, nano_usd);
+            Box::new(move |committed| {
+                if let Err(error) = committed.clone().and(done) {
+                    tracing::warn!("the cost of an attempt was not written down, and counts in full: {error}");
+                }
+            })
+        });
+        if self.queue.send(job).is_err() {
+            tracing::warn!("the journal's thread is gone; the cost of an attempt counts in full");
+        }
     }
 
     async fn call<T: Send + 'static>(
@@ -194,10 +225,13 @@ impl Tables {
         connection.set_prepared_statement_cache_capacity(32);
         let version: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).context(failed())?;
+        let raise = |tables: &str| {
+            let statements = format!("BEGIN; {tables} {MONEY} PRAGMA user_version = {SCHEMA}; COMMIT;");
+            connection.execute_batch(&statements).context(failed())
+        };
         match version {
-            0 => connection
-                .execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))
-                .context(failed())?,
+            0 => raise(TABLES)?,
+            1 => raise("")?,
             SCHEMA => {}
             other => {
                 return Err(Error::input(format!(
@@ -261,7 +295,12 @@ impl Tables {
         self.connection
             .prepare_cached("UPDATE episodes SET attempt = ?2, status = 'running' WHERE number = ?1")?
             .execute([number, attempt])?;
-        Ok(Recorded { number, attempt, effects: self.effects(number, attempt)? })
+        let nano_usd = self
+            .connection
+            .prepare_cached("SELECT coalesce(sum(nano_usd), 0) FROM charges WHERE episode = ?1")?
+            .query_row([number], |row| row.get::<_, i64>(0))?;
+        let effects = self.effects(number, attempt)?;
+        Ok(Recorded { number, attempt, nano_usd: u64::try_from(nano_usd)?, effects })
     }
 
     /// Errors of the last step are those that the planner did not get over. Earlier ones are part of the episode.
@@ -271,7 +310,9 @@ impl Tables {
             format!("FROM effects WHERE episode = ?1 AND attempt = ?2 AND NOT ok AND step = ({last})");
         // A call that was paid and failed stays paid.
         self.connection.execute(
-            &format!("INSERT INTO lost SELECT coalesce(sum(calls), 0), coalesce(sum(tokens), 0) {failed}"),
+            &format!(
+                "INSERT INTO lost (calls, tokens, target) SELECT sum(calls), sum(tokens), target {failed} GROUP BY target"
+            ),
             [number, attempt],
         )?;
         self.connection.execute(&format!("DELETE {failed}"), [number, attempt])?;
@@ -370,12 +411,36 @@ impl Tables {
         Ok(done)
     }
 
-    fn spent(&self) -> Result<Spent> {
-        let sums = "SELECT coalesce(sum(calls), 0), coalesce(sum(tokens), 0) FROM
-                    (SELECT calls, tokens FROM effects UNION ALL SELECT calls, tokens FROM lost)";
-        let (calls, tokens): (i64, i64) =
-            self.connection.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(Spent { calls: u64::try_from(calls)?, tokens: u64::try_from(tokens)? })
+    fn charge(&mut self, episode: i64, target: &str, nano_usd: u64) -> Result<i64> {
+        self.connection
+            .prepare_cached("INSERT INTO charges (episode, target, nano_usd) VALUES (?1, ?2, ?3)")?
+            .execute(params![episode, target, i64::try_from(nano_usd)?])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn settle(&mut self, charge: i64, nano_usd: u64) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE charges SET nano_usd = ?2 WHERE number = ?1")?
+            .execute([charge, i64::try_from(nano_usd)?])?;
+        Ok(())
+    }
+
+    fn spent(&self) -> Result<BTreeMap<String, Spent>> {
+        let mut sums = self.connection.prepare(
+            "SELECT target, sum(calls), sum(tokens), sum(nano_usd) FROM
+                 (SELECT target, calls, tokens, 0 AS nano_usd FROM effects WHERE calls > 0
+                  UNION ALL SELECT target, calls, tokens, 0 FROM lost
+                  UNION ALL SELECT target, 0, 0, nano_usd FROM charges)
+             GROUP BY target",
+        )?;
+        let mut rows = sums.query([])?;
+        let mut spent = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let number = |column| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(column)?)?) };
+            let sum = Spent { calls: number(1)?, tokens: number(2)?, nano_usd: number(3)? };
+            spent.insert(row.get(0)?, sum);
+        }
+        Ok(spent)
     }
 }
 

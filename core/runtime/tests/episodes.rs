@@ -230,6 +230,8 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         concurrency: 4,
         limits: Limits::default(),
         episode_limits: Limits::default(),
+        role_limits: BTreeMap::new(),
+        prices: BTreeMap::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }

@@ -58,7 +58,7 @@ impl LlmBackend for Least {
         Ok(LlmCapabilities::default())
     }
     async fn complete(&self, _: ChatRequest) -> Result<Completion> {
-        let mut error = Error::new(Code::Provider, "busy").because(Error::other("429")).retryable();
+        let mut error = Error::new(Code::Provider, "busy").because(Error::other("429")).retryable().refused();
         error.chain.push("über".into());
         Err(error)
     }

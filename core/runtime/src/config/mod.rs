@@ -9,6 +9,7 @@ mod layers;
 mod origin;
 mod plugins;
 mod presets;
+pub(crate) mod roles;
 mod schema;
 mod sources;
 #[cfg(test)]
@@ -29,10 +30,13 @@ pub use self::{
     origin::{KeyPath, Origin, dotted},
     plugins::{Isolation, Load, PluginPath, PluginSettings, PluginsConfig},
     presets::{PRESETS, Preset},
+    roles::Role,
     schema::schema,
     sources::Sources,
 };
+use crate::budget::Limits;
 use crate::plugin::Request;
+use crate::prices::Prices;
 use crate::registry::{Registry, suggestion};
 
 /// A configuration that has been read and checked.
@@ -43,6 +47,12 @@ pub struct Config {
     /// Language models, by name.
     #[serde(default)]
     pub llm: Components,
+    /// Who answers for a role. A name that is no role is a model's own.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+    /// What models cost, beside and before the shipped table.
+    #[serde(default)]
+    pub prices: Prices,
     /// Text encoders, by name.
     #[serde(default)]
     pub encoder: Components,
@@ -104,12 +114,24 @@ pub struct RunConfig {
     /// Tokens, of requests and answers, after which no more calls are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// Cost in US dollars after which no more calls are made.
+    /// Cost in US dollars that is not passed. The price of every model at work must be known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub max_usd: Option<f64>,
     /// Seconds after which no more calls are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_wall_s: Option<f64>,
+    /// The most that each episode may use.
+    #[serde(skip_serializing_if = "Limits::none")]
+    pub per_episode: Limits,
+}
+
+impl RunConfig {
+    /// The most that the run may use.
+    pub fn limits(&self) -> Limits {
+        let Self { max_calls, max_tokens, max_usd, max_wall_s, .. } = *self;
+        Limits { max_calls, max_tokens, max_usd, max_wall_s }
+    }
 }
 
 impl Default for RunConfig {
@@ -124,6 +146,7 @@ impl Default for RunConfig {
             max_tokens: None,
             max_usd: None,
             max_wall_s: None,
+            per_episode: Limits::default(),
         }
     }
 }
@@ -184,6 +207,7 @@ impl Config {
         default_summariser(&mut document.values, registry);
         let mut findings = check(&Value::Object(document.values.clone()), &schema(registry));
         findings.problems.extend(unknown_planners(&document.values));
+        findings.problems.extend(roles::unknown_models(&document.values));
         if !findings.problems.is_empty() {
             return Err(Error::config(document.complaint(&findings.problems)));
         }
@@ -235,6 +259,9 @@ pub fn settings(arguments: &[String]) -> Result<Map<String, Value>> {
     Ok(Layer::set(arguments, Path::new("."))?.values)
 }
 
+/// The role that summarises, and the section of the summariser.
+const SUMMARISER: &str = "summariser";
+
 /// The layers that exist, lowest first.
 fn read(sources: &Sources) -> Result<Vec<Layer>> {
     let folder = &sources.folder;
@@ -284,15 +311,16 @@ fn missing(path: &Path) -> Error {
     Error::config(format!("there is no configuration file {}", path.display()))
 }
 
-/// With one language model there is no doubt about who summarises.
+/// The role `summariser` summarises; without it, with one language model, there is no doubt about who does.
 fn default_summariser(document: &mut Map<String, Value>, registry: &Registry) {
     let llms = document.get("llm").and_then(Value::as_object);
     let only = llms.filter(|llms| llms.len() == 1).and_then(|llms| llms.keys().next()).cloned();
+    let role = document.get("roles").and_then(|roles| roles.get(SUMMARISER)).map(|_| SUMMARISER.to_string());
     let kind = schema::DEFAULT_SUMMARISER;
     if registry.find("summariser", kind).is_err() {
         return;
     }
-    match (document.get_mut("summariser"), only) {
+    match (document.get_mut("summariser"), role.or(only)) {
         (Some(Value::Object(given)), _) if !given.contains_key("kind") => {
             given.insert("kind".into(), kind.into());
         }

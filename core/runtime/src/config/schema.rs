@@ -9,6 +9,7 @@ use super::{
     layers::{NAMED, SINGLE},
 };
 use crate::layers::CallConfig;
+use crate::prices::Price;
 use crate::registry::{Entry, Registry};
 
 /// Name of the definition of `[llm.<name>.calls]`.
@@ -54,6 +55,17 @@ pub fn schema(registry: &Registry) -> Value {
     ]) {
         describe(word, description, one_of(word));
     }
+    describe(
+        "roles",
+        "Which model answers for a role that planners name, and for which purposes another one does.",
+        super::roles::schema(&mut definitions),
+    );
+    let price = inlined("prices", schema_for!(Price).to_value(), &mut definitions);
+    describe(
+        "prices",
+        "What models cost, by model or by provider/model: before the shipped table.",
+        json!({ "type": "object", "additionalProperties": price }),
+    );
     let seats = json!({ "type": "object", "additionalProperties": { "type": "string" } });
     describe("seats", "Which planner takes which of the environment's seats.", seats);
     describe(

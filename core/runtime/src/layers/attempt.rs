@@ -1,4 +1,4 @@
-//! One attempt: its limit in time, and its line in the log.
+//! One attempt: its money, its limit in time, and its line in the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use forethought_api::{
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
 
-use crate::clock::Stopwatch;
+use crate::{clock::Stopwatch, meter};
 
 /// A backend whose every attempt ends in time.
 pub struct Attempt {
@@ -43,6 +43,7 @@ impl LlmBackend for Attempt {
         self.within(self.inner.capabilities()).await
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let charge = meter::set_aside(&self.name, &request).await?;
         let (purpose, watch) = (request.purpose, Stopwatch::start());
         let outcome = self.within(self.inner.complete(request)).await;
         let (llm, ms) = (&*self.name, watch.elapsed().as_millis() as u64);
@@ -53,10 +54,15 @@ impl LlmBackend for Attempt {
             }
             Err(error) => tracing::debug!(llm, ?purpose, ms, %error, "failed"),
         }
+        if let Some(charge) = charge {
+            charge.settle(&outcome);
+        }
         outcome
     }
-    /// The limit holds until the stream begins; from then on its reader decides how long to wait.
+    /// The limit holds until the stream begins; from then on its reader decides how long to wait. What a stream costs is
+    /// known only to its reader, so it counts in full.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        let _charge = meter::set_aside(&self.name, &request).await?;
         self.within(self.inner.stream(request)).await
     }
 }

@@ -16,6 +16,7 @@ pub mod cache;
 pub mod concurrency;
 pub mod rate;
 pub mod retry;
+pub mod route;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,58 @@
+//! A role: one model that answers, and others for some purposes. It stands before the layers of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use forethought_api::{
+    Result,
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
+};
+
+/// A backend that hands each request on to the one for its purpose.
+pub struct Routed {
+    default: Arc<dyn LlmBackend>,
+    routes: BTreeMap<Purpose, Arc<dyn LlmBackend>>,
+}
+
+impl Routed {
+    /// `default`, but for the purposes that have a route.
+    pub fn over(
+        default: Arc<dyn LlmBackend>,
+        routes: BTreeMap<Purpose, Arc<dyn LlmBackend>>,
+    ) -> Arc<dyn LlmBackend> {
+        if routes.is_empty() { default } else { Arc::new(Self { default, routes }) }
+    }
+
+    fn of(&self, purpose: Purpose) -> &Arc<dyn LlmBackend> {
+        self.routes.get(&purpose).unwrap_or(&self.default)
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Routed {
+    /// What all of them can do, under the default one's name.
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        let mut all = self.default.capabilities().await?;
+        for route in self.routes.values() {
+            let own = route.capabilities().await?;
+            all.streaming &= own.streaming;
+            all.tools &= own.tools;
+            all.json_schema &= own.json_schema;
+            all.logprobs &= own.logprobs;
+            all.seed &= own.seed;
+            all.free &= own.free;
+            all.samples = match (all.samples, own.samples) {
+                (0, any) | (any, 0) => any,
+                (one, other) => one.min(other),
+            };
+        }
+        Ok(all)
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        self.of(request.purpose).complete(request).await
+    }
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        self.of(request.purpose).stream(request).await
+    }
+}
