@@ -1,0 +1,119 @@
+//! A backend around another that writes down what it answers.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use forethought_sdk::prelude::*;
+
+use crate::cassette::{Cassette, Header, Recorded, VERSION, append, key};
+
+/// Settings of a backend that is recorded.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct RecordConfig {
+    /// The language model that answers: `[llm.<name>]`.
+    pub llm: String,
+    /// The file that the answers are appended to.
+    pub cassette: ConfigPath,
+}
+
+/// A backend whose answers are written to a cassette, each before it is given.
+///
+/// Errors are not written: they mostly tell of an account or of a network, and a call that was repeated until it
+/// succeeded replays as the answer that it ended with.
+pub struct Record {
+    inner: Arc<dyn LlmBackend>,
+    tape: Arc<Tape>,
+}
+
+struct Tape {
+    path: PathBuf,
+    header: Header,
+    /// How often each request was made, by its key.
+    asked: Mutex<HashMap<String, u32>>,
+}
+
+impl Record {
+    /// Records `inner` into the cassette at `path`, after what is in it already.
+    ///
+    /// # Errors
+    /// A file that is no cassette, or one of another model.
+    pub async fn new(inner: Arc<dyn LlmBackend>, path: PathBuf) -> Result<Self> {
+        let header = Header { cassette: VERSION, capabilities: inner.capabilities().await? };
+        let mut asked = HashMap::new();
+        if let Some(cassette) = Cassette::read(&path)? {
+            let (old, new) = (&cassette.capabilities.model, &header.capabilities.model);
+            if old != new {
+                return Err(Error::config(format!(
+                    "the cassette {} holds answers of {old:?}, and {new:?} is to be recorded: name another file",
+                    path.display()
+                )));
+            }
+            for (_, Recorded { nth, request, .. }) in cassette.recorded {
+                let next = asked.entry(key(&request)).or_default();
+                *next = nth.saturating_add(1).max(*next);
+            }
+        }
+        Ok(Self { inner, tape: Arc::new(Tape { path, header, asked: Mutex::new(asked) }) })
+    }
+}
+
+impl Tape {
+    /// Equal requests before this one.
+    fn ask(&self, request: &ChatRequest) -> u32 {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = asked.entry(key(request)).or_default();
+        std::mem::replace(next, next.saturating_add(1))
+    }
+
+    fn append(&self, nth: u32, request: ChatRequest, completion: Completion) -> Result<Completion> {
+        let recorded = Recorded { nth, request, completion };
+        append(&self.path, &self.header, &recorded)?;
+        Ok(recorded.completion)
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Record {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(self.tape.header.capabilities.clone())
+    }
+
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let nth = self.tape.ask(&request);
+        let completion = self.inner.complete(request.clone()).await?;
+        self.tape.append(nth, request, completion)
+    }
+
+    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        let nth = self.tape.ask(&request);
+        let inner = self.inner.stream(request.clone()).await?;
+        Ok(Arc::new(Recording { inner, tape: self.tape.clone(), asked: Mutex::new(Some((nth, request))) }))
+    }
+}
+
+/// A stream whose answer is written down when it is finished. One that is given up leaves nothing.
+struct Recording {
+    inner: Arc<dyn TokenStream>,
+    tape: Arc<Tape>,
+    /// Taken when the answer is written, for `finish` may be called again.
+    asked: Mutex<Option<(u32, ChatRequest)>>,
+}
+
+#[async_trait]
+impl TokenStream for Recording {
+    async fn next(&self, max: u32) -> Result<Vec<String>> {
+        self.inner.next(max).await
+    }
+
+    async fn finish(&self) -> Result<Completion> {
+        let completion = self.inner.finish().await?;
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match asked {
+            Some((nth, request)) => self.tape.append(nth, request, completion),
+            None => Ok(completion),
+        }
+    }
+}
