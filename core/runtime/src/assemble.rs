@@ -117,7 +117,8 @@ impl RuntimeHost {
             return Ok(self.identity(&["llm".into(), name.into()]));
         }
         let mut identity = self.identity(&[ROLES.into(), name.into()]);
-        identity["says"] = self.targets(name).await?.into_iter().map(|(llm, says)| json!([llm, says])).collect();
+        identity["says"] =
+            self.targets(name).await?.into_iter().map(|(llm, says)| json!([llm, says])).collect();
         Ok(identity)
     }
 

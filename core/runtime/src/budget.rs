@@ -282,7 +282,10 @@ mod tests {
         let _held = budget.reserve(call(1)).await.expect("a call");
         budget.reserve(Spent::money(900_000_000)).await.expect("90 cents").settle(Spent::money(400_000_000));
         let refused = budget.reserve(Spent::money(600_000_001)).await.expect_err("60 cents are left");
-        assert!(refused.message.contains("max_usd = 1, used so far 0 calls, 0 tokens, 0.400000 USD"), "{refused}");
+        assert!(
+            refused.message.contains("max_usd = 1, used so far 0 calls, 0 tokens, 0.400000 USD"),
+            "{refused}"
+        );
         assert!(refused.message.contains("the next call may cost 0.600000 USD"), "{refused}");
         drop(budget.reserve(Spent::money(600_000_000)).await.expect("to the last cent"));
     }

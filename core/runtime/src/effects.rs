@@ -226,7 +226,8 @@ impl Effect for Complete {
     fn record(input: &CompleteInput) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
         let CompleteInput { llm, request: ChatRequest { messages, .. } } = input;
         let messages = messages.iter().map(serde_json::to_vec).collect::<Result<Vec<_>, _>>()?;
-        let hashes = messages.iter().map(|message| blake3::hash(message).to_hex().to_string().into()).collect();
+        let hashes =
+            messages.iter().map(|message| blake3::hash(message).to_hex().to_string().into()).collect();
         // Without its messages, which make up nearly all of it, a request is cheap to copy.
         let mut request = serde_json::to_value(ChatRequest {
             messages: Vec::new(),

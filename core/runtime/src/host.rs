@@ -199,7 +199,10 @@ impl RuntimeHost {
                     let price = prices::find(&config.prices, provider, &capabilities.model);
                     let longest = settings.get("max_tokens").and_then(Value::as_u64);
                     let longest = longest.map_or(u32::MAX, |tokens| tokens.try_into().unwrap_or(u32::MAX));
-                    price.map(|price| Price { max_output_tokens: price.max_output_tokens.min(longest), ..price })
+                    price.map(|price| Price {
+                        max_output_tokens: price.max_output_tokens.min(longest),
+                        ..price
+                    })
                 };
                 prices.insert(llm, price);
                 open.extend(within);
@@ -230,7 +233,9 @@ impl RuntimeHost {
             let provider = config.component("llm", &llm)?.config.get("provider").and_then(Value::as_str);
             let name = provider.map_or(model.clone(), |provider| format!("{provider}/{model}"));
             let message = format!(
-                "the price of `{model}` ([llm.{llm}]) is not known, and without it no limit on money can be kept. Add,                  from the provider's page (US dollars per million tokens, and the longest answer in tokens):\n                 [prices.{name:?}]\ninput = ...\noutput = ...\nmax_output_tokens = ..."
+                "the price of `{model}` ([llm.{llm}]) is not known, and without it no limit on money can be kept. Add, \
+                 from the provider's page (US dollars per million tokens, and the longest answer in tokens):\n\
+                 [prices.{name:?}]\ninput = ...\noutput = ...\nmax_output_tokens = ..."
             );
             return Err(Error::config(config.document().at(&limit, message)));
         }
@@ -250,7 +255,10 @@ impl RuntimeHost {
             host.llm(name.clone()).await?;
             for (llm, capabilities) in self.targets(name).await? {
                 if let Some(lack) = lacking(&needs, &capabilities) {
-                    let role = if *name == llm { String::new() } else { format!(", one of the role `{name}`,") };
+                    let role = match self.shared.config.roles.contains_key(name) {
+                        true => format!(", one of the role `{name}`,"),
+                        false => String::new(),
+                    };
                     return refuse(format!(
                         "needs {lack}, and `{}` ([llm.{llm}]){role} offers none; choose a model that does, or settings \
                          of `{}` that need none",
@@ -553,8 +561,29 @@ mod tests {
     async fn needs_are_checked_before_the_first_step() {
         let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nfork = true\n").await;
         assert!(message.contains("`corridor` cannot be copied"), "{message}");
-        let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nlogprobs = true\n").await;
-        assert!(message.contains("needs log-probabilities, and `parrot` ([llm.actor]) offers none"), "{message}");
+        for (need, words) in [
+            ("logprobs", "log-probabilities"),
+            ("tools", "tool calls"),
+            ("json_schema", "answers held to a JSON schema"),
+        ] {
+            let planner = format!("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n{need} = true\n");
+            let message = refusal(&planner).await;
+            let expected = format!(
+                "forethought.toml:5: `planner.a`: needs {words}, and `parrot` ([llm.actor]) offers none; choose a model \
+                 that does, or settings of `planner.a` that need none"
+            );
+            assert!(message.ends_with(&expected), "{message}");
+            let clever = "[llm.owl]\nkind = \"parrot\"\nclever = true\n";
+            // Every model of a role must do what is asked of the role.
+            let roles = "[roles]\nactor = { llm = \"owl\", judge = \"actor\" }\n";
+            let message = refusal(&format!("{planner}{clever}{roles}")).await;
+            assert!(
+                message.contains("and `parrot` ([llm.actor]), one of the role `actor`, offers none"),
+                "{message}"
+            );
+            let host = host(&format!("{planner}{clever}[roles]\nactor = \"owl\"\n"));
+            host.check(&["a".into()]).await.unwrap();
+        }
         let message = refusal("[planner.a]\nkind = \"echo\"\nllm = \"actor\"\n[seats]\nagnt = \"a\"\n").await;
         assert!(
             message.contains("`seats.agnt`: `corridor` has no such seat; the nearest is `agent`"),
@@ -650,6 +679,101 @@ mod tests {
         let none = format!("{world}[llm.a]\nkind = \"parrot\"\n[llm.a.calls]\ntimeout_s = -5.0\n");
         let error = testing::config(&none).unwrap_err();
         assert!(error.message.contains("`llm.a.calls.timeout_s`: -5.0 is out of range"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_role_sends_each_purpose_to_its_model() {
+        let host = host(
+            "[llm.gpt]\nkind = \"parrot\"\nmodel = \"big\"\nclever = true\n\
+             [llm.mini]\nkind = \"parrot\"\nmodel = \"small\"\nfree = true\n\
+             [roles]\nsimple = \"gpt\"\n[roles.actor]\nllm = \"gpt\"\nsummarise = \"mini\"\nmax_calls = 9\n\
+             [planner.a]\nkind = \"echo\"\nllm = \"actor\"\n",
+        );
+        // The role goes before the model of the same name, can what all of its models can, and has the first one's name.
+        let actor = host.llm("actor".into()).await.unwrap().capabilities().await.unwrap();
+        assert_eq!((actor.model.as_str(), actor.tools, actor.free), ("big", false, false));
+        let simple = host.llm("simple".into()).await.unwrap().capabilities().await.unwrap();
+        assert_eq!((simple.model.as_str(), simple.tools), ("big", true));
+
+        let section = ["roles".to_string(), "actor".to_string()];
+        let identity = host.identity(&section);
+        assert_eq!(
+            identity["config"],
+            json!({ "llm": "gpt", "summarise": "mini" }),
+            "limits decide no answer"
+        );
+        assert_eq!(identity["needs"]["llm.mini"]["config"]["model"], "small");
+        let options = crate::assemble::RunOptions::default();
+        let spec = host.run_spec(&options).await.unwrap();
+        assert_eq!(spec.llms.keys().collect::<Vec<_>>(), ["actor"]);
+        assert_eq!(spec.llms["actor"].config["says"][1][1]["model"], "small");
+        assert_eq!(spec.role_limits["actor"].max_calls, Some(9));
+        assert_eq!(spec.prices, [("gpt".into(), None), ("mini".into(), Some(Price::FREE))].into());
+    }
+
+    #[tokio::test]
+    async fn a_role_asks_the_model_of_the_purpose() {
+        use forethought_api::llm::{ChatRequest, Completion, Purpose};
+        struct Named(&'static str);
+        #[async_trait]
+        impl LlmBackend for Named {
+            async fn capabilities(&self) -> Result<LlmCapabilities> {
+                Ok(LlmCapabilities::default())
+            }
+            async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+                Ok(Completion { raw: self.0.into(), ..Completion::default() })
+            }
+        }
+        let routes = [(Purpose::Judge, Arc::new(Named("small")) as _)].into();
+        let role = Routed::over(Arc::new(Named("big")), routes);
+        for (purpose, expected) in [(Purpose::Judge, "small"), (Purpose::Action, "big")] {
+            let answer = role.complete(ChatRequest::new(purpose, Vec::new())).await.unwrap();
+            assert_eq!(answer.raw, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_on_money_wants_every_price() {
+        let planner = "[planner.a]\nkind = \"echo\"\nllm = \"gpt\"\n[run]\nmax_usd = 5\n";
+        let gpt = "[llm.gpt]\nkind = \"parrot\"\nmodel = \"gpt-4o-mini\"\n";
+        let message = refusal(&format!("{gpt}{planner}")).await;
+        assert!(
+            message.ends_with(
+                "forethought.toml:12: `run.max_usd`: the price of `gpt-4o-mini` ([llm.gpt]) is not known, and without it \
+                 no limit on money can be kept. Add, from the provider's page (US dollars per million tokens, and the \
+                 longest answer in tokens):\n[prices.\"gpt-4o-mini\"]\ninput = ...\noutput = ...\n\
+                 max_output_tokens = ..."
+            ),
+            "{message}"
+        );
+        let price = async |toml: &str| {
+            let host = host(&format!("{gpt}{toml}{planner}"));
+            host.check(&["a".into()]).await.unwrap();
+            host.prices(&["gpt".into()]).await.unwrap()["gpt"].unwrap()
+        };
+        assert_eq!(price("free = true\n").await, Price::FREE);
+        assert_eq!(price("provider = \"openai\"\n").await.output, 0.6);
+        let own = "[prices.\"gpt-4o-mini\"]\ninput = 1\noutput = 2.5\nmax_output_tokens = 100\n";
+        assert_eq!(price(own).await, Price { input: 1.0, output: 2.5, max_output_tokens: 100 });
+
+        // A model over another one costs nothing itself; the other one does.
+        let phone = "[llm.phone]\nkind = \"phone\"\nnumber = \"gpt\"\n";
+        let planner = planner.replace("\"gpt\"", "\"phone\"");
+        let message = refusal(&format!("{gpt}{phone}{planner}")).await;
+        assert!(message.contains("the price of `gpt-4o-mini` ([llm.gpt]) is not known"), "{message}");
+        let host = host(&format!("{gpt}{own}{phone}{planner}"));
+        host.check(&["a".into()]).await.unwrap();
+        assert_eq!(host.prices(&["phone".into()]).await.unwrap()["phone"], Some(Price::FREE));
+    }
+
+    #[tokio::test]
+    async fn a_role_that_answers_for_itself_is_a_circle() {
+        let message = refusal(
+            "[llm.phone]\nkind = \"phone\"\nnumber = \"self\"\n[roles]\nself = \"phone\"\n\
+             [planner.a]\nkind = \"echo\"\nllm = \"self\"\n",
+        )
+        .await;
+        assert!(message.contains("in a circle"), "{message}");
     }
 
     #[tokio::test]

@@ -119,5 +119,6 @@ impl Drop for Charge {
 
 /// Whether an attempt that failed so cannot have been charged.
 fn nothing_done(error: &Error) -> bool {
-    error.refused || matches!(error.code, Code::Config | Code::Budget | Code::Unimplemented | Code::BadRequest)
+    error.refused
+        || matches!(error.code, Code::Config | Code::Budget | Code::Unimplemented | Code::BadRequest)
 }

@@ -328,8 +328,11 @@ fn check_prices(spec: &RunSpec) -> Result<()> {
         return Ok(());
     }
     let mut unknown = spec.prices.iter().filter(|(_, price)| price.is_none()).map(|(name, _)| name.as_str());
-    match unknown.next().or_else(|| spec.llms.keys().next().filter(|_| spec.prices.is_empty()).map(|n| &**n)) {
-        Some(name) => Err(Error::config(format!("max_usd is set, and the price of [llm.{name}] is not known"))),
+    match unknown.next().or_else(|| spec.llms.keys().next().filter(|_| spec.prices.is_empty()).map(|n| &**n))
+    {
+        Some(name) => {
+            Err(Error::config(format!("max_usd is set, and the price of [llm.{name}] is not known")))
+        }
         None => Ok(()),
     }
 }

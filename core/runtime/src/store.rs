@@ -178,7 +178,9 @@ impl Store {
             let done = tables.settle(charge, nano_usd);
             Box::new(move |committed| {
                 if let Err(error) = committed.clone().and(done) {
-                    tracing::warn!("the cost of an attempt was not written down, and counts in full: {error}");
+                    tracing::warn!(
+                        "the cost of an attempt was not written down, and counts in full: {error}"
+                    );
                 }
             })
         });

@@ -99,14 +99,23 @@ struct ParrotConfig {
     slip: f64,
     /// Environment variable that holds the key.
     api_key_env: Option<String>,
+    /// Its name.
+    model: Option<String>,
+    /// Whose it is.
+    #[serde(rename = "provider")]
+    _provider: Option<String>,
+    /// Whether it can do whatever a model may be asked for.
+    clever: bool,
+    /// Whether it costs nothing.
+    free: bool,
 }
 
-struct Parrot;
+struct Parrot(LlmCapabilities);
 
 #[async_trait]
 impl LlmBackend for Parrot {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
-        Ok(LlmCapabilities { model: "parrot".into(), ..LlmCapabilities::default() })
+        Ok(self.0.clone())
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let text = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
@@ -119,7 +128,16 @@ register! {
     kind: "parrot",
     summary: "repeats what it hears",
     config: ParrotConfig,
-    new: |_: ParrotConfig, _host| async move { Ok(Arc::new(Parrot) as _) },
+    new: |ParrotConfig { model, clever, free, .. }, _host| async move {
+        Ok(Arc::new(Parrot(LlmCapabilities {
+            model: model.unwrap_or_else(|| "parrot".into()),
+            tools: clever,
+            json_schema: clever,
+            logprobs: clever,
+            free,
+            ..LlmCapabilities::default()
+        })) as _)
+    },
 }
 
 /// A model that asks somebody else.
@@ -128,8 +146,7 @@ register! {
 #[schemars(crate = "schemars")]
 struct PhoneConfig {
     /// Whom to call.
-    #[serde(rename = "number")]
-    _number: String,
+    number: String,
 }
 
 register! {
@@ -137,7 +154,7 @@ register! {
     kind: "phone",
     summary: "asks somebody else",
     config: PhoneConfig,
-    new: |_: PhoneConfig, _host| async move { Ok(Arc::new(Parrot) as _) },
+    new: |config: PhoneConfig, host: Arc<dyn Host>| async move { host.llm(config.number).await },
 }
 
 /// A planner that says what its model says.
@@ -158,6 +175,12 @@ struct EchoConfig {
     /// Whether it wants log-probabilities.
     #[serde(default)]
     logprobs: bool,
+    /// Whether it wants tool calls.
+    #[serde(default)]
+    tools: bool,
+    /// Whether it wants answers held to a JSON schema.
+    #[serde(default)]
+    json_schema: bool,
 }
 
 fn two() -> u32 {
@@ -185,8 +208,9 @@ register! {
         if let Some(inner) = config.inner {
             host.planner(inner).await?;
         }
-        let EchoConfig { llm, fork, logprobs, .. } = config;
-        let requirements = Requirements { llms: vec![llm], fork, logprobs, ..Requirements::default() };
+        let EchoConfig { llm, fork, logprobs, tools, json_schema, .. } = config;
+        let requirements =
+            Requirements { llms: vec![llm], values: Vec::new(), fork, logprobs, tools, json_schema };
         Ok(Arc::new(Echo(requirements)) as _)
     },
 }

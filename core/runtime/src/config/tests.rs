@@ -153,6 +153,23 @@ fn an_unknown_key_is_refused_with_file_line_and_nearest_key() {
             "[planner.echo]\nkind = \"echo\"\nllm = \"x\"\n[seats]\nagent = \"ehco\"\n",
             "forethought.toml:5: `seats.agent`: there is no [planner.ehco]; the nearest is `echo`",
         ),
+        (
+            "[llm.gpt]\nkind = \"parrot\"\n[roles]\nactor = \"gtp\"\n",
+            "forethought.toml:4: `roles.actor`: there is no [llm.gtp]; the nearest is `gpt`",
+        ),
+        (
+            "[llm.gpt]\nkind = \"parrot\"\n[roles.actor]\nllm = \"gpt\"\njudge = \"gtp\"\n",
+            "forethought.toml:5: `roles.actor.judge`: there is no [llm.gtp]; the nearest is `gpt`",
+        ),
+        (
+            "[llm.gpt]\nkind = \"parrot\"\n[roles.actor]\nllm = \"gpt\"\nsumarise = \"gpt\"\n",
+            "forethought.toml:5: `roles.actor.sumarise`: unknown key; the nearest is `summarise`",
+        ),
+        (
+            "[prices.\"gpt-4o\"]\ninput = 2.5\noutput = 10\n",
+            "forethought.toml:1: `prices.gpt-4o`: the key `max_output_tokens` is missing (The model's longest answer in \
+             tokens: what a request that names no limit may come to.)",
+        ),
     ] {
         let desk = Desk::new();
         desk.write("forethought.toml", toml);
@@ -345,5 +362,44 @@ fn plugins_that_are_named_wrongly_are_refused_at_their_line() {
         desk.write("forethought.toml", &format!("[plugins]\nload = [{load}]\n"));
         let refusal = desk.refusal();
         assert!(refusal.contains("forethought.toml:2: ") && refusal.contains(complaint), "{load}: {refusal}");
+    }
+}
+
+#[test]
+fn roles_prices_and_limits_are_read_and_written_again() {
+    let desk = Desk::new().set(&["run.per_episode.max_usd=0.5", "prices.\"a/gpt-4.1\".input=3"]);
+    desk.write(
+        "forethought.toml",
+        "[llm.gpt]\nkind = \"parrot\"\n[llm.mini]\nkind = \"parrot\"\n\
+         [roles]\nactor = \"gpt\"\nsummariser = \"mini\"\n\
+         [roles.judge]\nllm = \"gpt\"\noutcomes = \"mini\"\nmax_usd = 2\nmax_calls = 10\n\
+         [prices.\"a/gpt-4.1\"]\ninput = 2\noutput = 8\nmax_output_tokens = 32768\n",
+    );
+    let config = desk.load();
+    let judge = &config.roles["judge"];
+    assert_eq!(config.roles["actor"].targets().collect::<Vec<_>>(), ["gpt"]);
+    assert_eq!(judge.targets().collect::<Vec<_>>(), ["gpt", "mini"]);
+    assert_eq!((judge.limits.max_usd, judge.limits.max_calls), (Some(2.0), Some(10)));
+    assert_eq!(config.prices["a/gpt-4.1"].input, 3.0);
+    assert_eq!(config.run.per_episode.max_usd, Some(0.5));
+    assert_eq!(config.summariser.as_ref().unwrap().config["llm"], "summariser", "the role of that name");
+    let entries = config.document().entries(&registry());
+    let route = entries.iter().find(|entry| entry.path == path("roles.judge.outcomes")).unwrap();
+    assert_eq!(route.value, "mini");
+    assert!(route.origin.to_string().ends_with("forethought.toml:10"), "{}", route.origin);
+
+    let written = desk.write("run/config.resolved.toml", &config.to_toml().unwrap());
+    let again = Config::load_resolved(&written, &registry()).unwrap();
+    assert_eq!((again.roles, again.prices, again.run), (config.roles, config.prices, config.run));
+}
+
+#[test]
+fn every_purpose_of_the_api_may_be_routed() {
+    let schema = schema(&registry());
+    let role = &schema["properties"]["roles"]["additionalProperties"]["anyOf"][1]["properties"];
+    for purpose in
+        ["thought", "action", "outcomes", "refine", "summarise", "reflect", "judge", "persona", "other"]
+    {
+        assert_eq!(role[purpose]["type"], "string", "{purpose}: {role}");
     }
 }

@@ -1,0 +1,441 @@
+//! What is paid for: never more than is allowed, not by one call, and nothing twice.
+//!
+//! The provider of these tests keeps books of its own. It charges for answers, for some of the calls that failed, and for
+//! calls whose answer never arrived; what the runtime thinks it spent is compared with that.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use forethought_runtime::budget::Limits;
+use forethought_runtime::cancel::Cancel;
+use forethought_runtime::episode::EpisodeStatus;
+use forethought_runtime::folder::{self, Earlier, RunStatus};
+use forethought_runtime::layers::CallConfig;
+use forethought_runtime::prices::Price;
+use forethought_runtime::run::{Configured, RunOutcome, RunSpec, Unwatched, run};
+use forethought_sdk::{prelude::*, seed::RngExt as _};
+use proptest::prelude::*;
+use serde_json::json;
+
+/// A room in which nothing happens for some steps.
+#[derive(Clone)]
+struct Room {
+    steps: u32,
+    state: Arc<Mutex<(u64, u32)>>,
+}
+
+impl Room {
+    fn turn(&self) -> Turn {
+        let (task, step) = *self.state.lock().unwrap();
+        Turn { observation: Observation::text(format!("{task} {step}")), ..Turn::default() }
+    }
+}
+
+#[async_trait]
+impl Environment for Room {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        let seats = vec![SeatSpec { name: "agent".into(), ..SeatSpec::default() }];
+        let recovery = Recovery::Replay;
+        Ok(EnvironmentSpec { name: "room".into(), seats, recovery, ..EnvironmentSpec::default() })
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(Self { state: Arc::default(), ..self.clone() }))
+    }
+    async fn reset(&self, reset: Reset) -> Result<Turn> {
+        *self.state.lock().unwrap() = (reset.task, 0);
+        Ok(self.turn())
+    }
+    async fn step(&self, _: Action) -> Result<Transition> {
+        self.state.lock().unwrap().1 += 1;
+        let terminated = self.state.lock().unwrap().1 == self.steps;
+        Ok(Transition { turn: self.turn(), rewards: vec![0.0], terminated, ..Transition::default() })
+    }
+}
+
+/// Asks both of its roles at once, and makes nothing of calls that fail.
+struct Chatter;
+
+#[async_trait]
+impl Planner for Chatter {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { llms: vec!["actor".into(), "judge".into()], ..Requirements::default() })
+    }
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let ask = async |role: &str, purpose| {
+            let text = format!("{role} {}", context.turn.observation.text);
+            let mut request = ChatRequest::new(purpose, vec![Message::user(text)]);
+            request.max_tokens = Some(100);
+            let _ = models.llm(role.into()).await?.complete(request).await;
+            Ok::<_, Error>(())
+        };
+        tokio::try_join!(ask("actor", Purpose::Action), ask("judge", Purpose::Judge))?;
+        Ok(Decision { action: Action::new("wait"), ..Decision::default() })
+    }
+}
+
+/// Billionths of a dollar for a token in, and a token out.
+const PRICE: (u64, u64) = (1000, 10_000);
+
+fn price() -> Price {
+    Price { input: PRICE.0 as f64 / 1e3, output: PRICE.1 as f64 / 1e3, max_output_tokens: 4096 }
+}
+
+/// Charges by its own books, which say for whom.
+#[derive(Default)]
+struct Provider {
+    seed: u64,
+    /// Share of calls that do not go well.
+    faults: f64,
+    books: Mutex<Books>,
+    /// One line a charge, for books that outlive the process.
+    file: Option<Mutex<File>>,
+}
+
+#[derive(Default, Clone)]
+struct Books {
+    calls: u64,
+    total: u64,
+    by_role: BTreeMap<String, u64>,
+    by_task: BTreeMap<String, u64>,
+}
+
+#[async_trait]
+impl LlmBackend for Provider {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities { model: "till".into(), ..LlmCapabilities::default() })
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let text = request.messages[0].content.clone();
+        let number = {
+            let mut books = self.books.lock().unwrap();
+            books.calls += 1;
+            books.calls
+        };
+        let mut draws = seed::stream(self.seed, &format!("{text} {number}"));
+        tokio::time::sleep(Duration::from_micros(draws.random_range(0..300))).await;
+        let usage = Usage {
+            input_tokens: draws.random_range(1..=text.len() as u64),
+            output_tokens: draws.random_range(1..=100),
+        };
+        let charge = || -> Result<()> {
+            let cost = usage.input_tokens * PRICE.0 + usage.output_tokens * PRICE.1;
+            let (role, rest) = text.split_once(' ').expect("a role");
+            let mut books = self.books.lock().unwrap();
+            books.total += cost;
+            *books.by_role.entry(role.into()).or_default() += cost;
+            *books.by_task.entry(rest.split(' ').next().expect("a task").into()).or_default() += cost;
+            if let Some(file) = &self.file {
+                file.lock().unwrap().write_all(format!("{cost}\n").as_bytes())?;
+            }
+            Ok(())
+        };
+        if draws.random::<f64>() < self.faults {
+            match draws.random_range(0..4) {
+                0 => return Err(Error::new(Code::Provider, "429").retryable().refused()),
+                1 => return Err(Error::new(Code::Provider, "the connection broke").retryable()),
+                2 => {
+                    charge()?;
+                    return Err(Error::new(Code::Provider, "the answer was cut").retryable());
+                }
+                _ => {
+                    charge()?;
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+        charge()?;
+        // Some providers do not tell.
+        let usage = if draws.random_range(0..10) == 0 { Usage::default() } else { usage };
+        Ok(Completion { choices: vec![Choice::default()], usage, ..Completion::default() })
+    }
+}
+
+fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -> RunSpec {
+    let calls = CallConfig { retries: 2, longest_pause_s: 0.001, timeout_s: 0.05, ..CallConfig::default() };
+    let stack = calls.around(provider, "till", &json!(null)).unwrap();
+    let llm = Configured::new(json!({ "kind": "till" }), stack);
+    let room = Room { steps, state: Arc::default() };
+    RunSpec {
+        root: root.into(),
+        config: "[run]\n".into(),
+        environment: Configured::new(json!(null), Arc::new(room)),
+        seats: vec![("chatter".into(), Configured::new(json!(null), Arc::new(Chatter)))],
+        subject: 0,
+        summariser: None,
+        llms: [("actor".to_string(), llm.clone()), ("judge".to_string(), llm)].into(),
+        prices: [("till".to_string(), Some(price()))].into(),
+        values: BTreeMap::new(),
+        episodes: (0..episodes).map(|task| Reset { task, seed: task }).collect(),
+        concurrency: 64,
+        limits: Limits::default(),
+        episode_limits: Limits::default(),
+        role_limits: BTreeMap::new(),
+        earlier: Earlier::Continue,
+        cancel: Cancel::new(),
+    }
+}
+
+async fn play(spec: RunSpec) -> RunOutcome {
+    run(spec, Arc::new(Unwatched)).await.expect("a run")
+}
+
+fn usd(limit: f64) -> Limits {
+    Limits { max_usd: Some(limit), ..Limits::default() }
+}
+
+/// Dollars on the provider's books.
+fn dollars(nano: u64) -> f64 {
+    nano as f64 / 1e9
+}
+
+// ---- the cap ----------------------------------------------------------------------------------------------------
+
+/// 80 episodes of 64 steps with two calls each: 10,240 calls, 64 episodes at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_calls_never_cost_more_than_is_allowed() {
+    for faults in [0.0, 0.05] {
+        let root = tempfile::tempdir().unwrap();
+        let provider = Arc::new(Provider { faults, ..Provider::default() });
+        // A call costs half a thousandth of a dollar on average, so these are about 2,000, 4,000, and all of them.
+        let mut last = 0.0;
+        for cap in [1.0, 2.0, f64::from(u16::MAX)] {
+            let mut spec = spec(root.path(), provider.clone(), 80, 64);
+            spec.limits = usd(cap);
+            let outcome = play(spec).await;
+            let paid = dollars(provider.books.lock().unwrap().total);
+            let counted = outcome.usd.expect("the price is known");
+            assert!(paid <= cap, "{paid} USD were paid, {cap} allowed");
+            assert!(
+                paid <= counted + 1e-9 && counted <= cap,
+                "{paid} paid, {counted} counted, {cap} allowed"
+            );
+            assert_eq!(folder::read_info(&outcome.folder).unwrap().usd, Some(counted));
+            if outcome.status == RunStatus::Budget {
+                // What is left is less than one call may cost.
+                assert!(cap - counted < 0.0012, "{} USD were left unused", cap - counted);
+            }
+            assert!(counted > last);
+            last = counted;
+        }
+        let calls = provider.books.lock().unwrap().calls;
+        assert!(calls >= 10_000, "{calls} calls prove little");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn budgets_of_run_episode_and_role_hold_together(
+        seed: u64,
+        faults in 0.0..0.3,
+        run_cap in 0.0..0.1,
+        episode_cap in 0.0..0.02,
+        judge_cap in 0.0..0.05,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let provider = Arc::new(Provider { seed, faults, ..Provider::default() });
+        // Twice: what was paid before counts.
+        for _ in 0..2 {
+            let mut spec = spec(root.path(), provider.clone(), 24, 8);
+            spec.limits = usd(run_cap);
+            spec.episode_limits = usd(episode_cap);
+            spec.role_limits.insert("judge".into(), usd(judge_cap));
+            let outcome = runtime.block_on(play(spec));
+            let books = provider.books.lock().unwrap().clone();
+            prop_assert!(dollars(books.total) <= run_cap.min(outcome.usd.unwrap() + 1e-9));
+            for (task, paid) in &books.by_task {
+                prop_assert!(dollars(*paid) <= episode_cap, "episode {task} cost {paid}");
+            }
+            prop_assert!(dollars(books.by_role.get("judge").copied().unwrap_or(0)) <= judge_cap);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_budget_says_whose_it_is_and_what_the_next_call_may_cost() {
+    let root = tempfile::tempdir().unwrap();
+    let mut limited = spec(root.path(), Arc::new(Provider::default()), 1, 3);
+    limited.role_limits.insert("judge".into(), Limits { max_calls: Some(2), ..usd(1.0) });
+    let outcome = play(limited).await;
+    assert_eq!(outcome.status, RunStatus::Budget);
+    let error = outcome.episodes[0].error.as_deref().unwrap();
+    assert!(
+        error.contains("the role judge's budget is reached: max_calls = 2, used so far 2 calls"),
+        "{error}"
+    );
+
+    let mut limited = spec(root.path(), Arc::new(Provider::default()), 1, 30);
+    limited.episode_limits = usd(0.01);
+    let error = play(limited).await.episodes[0].error.clone().unwrap();
+    assert!(error.contains("the episode's budget is reached: max_usd = 0.01"), "{error}");
+    assert!(error.contains("the next call may cost 0.0011"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unknown_price_and_a_limit_on_money_are_refused_together() {
+    let root = tempfile::tempdir().unwrap();
+    for prices in [BTreeMap::new(), [("till".to_string(), None)].into()] {
+        let mut spec = spec(root.path(), Arc::new(Provider::default()), 1, 1);
+        spec.prices = prices;
+        assert_eq!(play(spec.clone()).await.usd, None, "without a limit nobody minds");
+        spec.limits = usd(1.0);
+        let error = run(spec, Arc::new(Unwatched)).await.expect_err("refused");
+        assert!(error.code == Code::Config && error.message.contains("is not known"), "{error}");
+    }
+}
+
+/// Overcharged by its own count, or free.
+#[tokio::test]
+async fn a_count_that_cannot_be_is_counted_as_told_and_ends_the_run() {
+    struct Braggart;
+    #[async_trait]
+    impl LlmBackend for Braggart {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            Ok(Completion {
+                usage: Usage { input_tokens: 1, output_tokens: 1_000_000 },
+                ..Completion::default()
+            })
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut spec = spec(root.path(), Arc::new(Braggart), 1, 2);
+    spec.limits = usd(1.0);
+    let outcome = play(spec).await;
+    assert_eq!(outcome.status, RunStatus::Budget);
+    assert!(outcome.usd.unwrap() >= 10.0, "{:?}", outcome.usd);
+}
+
+// ---- kill -9 ----------------------------------------------------------------------------------------------------
+
+const CHILD: &str = "FORETHOUGHT_TEST_CHILD";
+const CAP: f64 = 0.5;
+
+/// Not a test by itself: what the next test starts as a process of its own, and kills.
+#[test]
+fn child() {
+    let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let file = File::options().create(true).append(true).open(root.join("books")).unwrap();
+    let provider = Provider { file: Some(Mutex::new(file)), faults: 0.02, ..Provider::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut spec = spec(&root, Arc::new(provider), 80, 64);
+    spec.limits = usd(CAP);
+    assert_eq!(runtime.block_on(play(spec)).status, RunStatus::Budget);
+}
+
+fn booked(root: &Path) -> (usize, u64) {
+    let text = fs::read_to_string(root.join("books")).unwrap_or_default();
+    // The last line may be half written.
+    let costs: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    (costs.len(), costs.iter().sum())
+}
+
+#[test]
+fn killed_at_any_point_it_knows_what_was_paid() {
+    let root = tempfile::tempdir().unwrap();
+    let mut kills = 0;
+    loop {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(CHILD, root.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (before, _) = booked(root.path());
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if booked(root.path()).0 >= before + 20 + kills {
+                child.kill().unwrap();
+                break child.wait().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let (_, paid) = booked(root.path());
+        assert!(dollars(paid) <= CAP, "{} USD were paid after {kills} kills", dollars(paid));
+        if status.success() {
+            break;
+        }
+        assert_eq!(status.code(), None, "not killed, but failed by itself after {kills} kills");
+        kills += 1;
+        assert!(kills < 1000, "it never ends");
+    }
+    assert!(kills >= 5, "only {kills} kills: the test proves little");
+}
+
+// ---- samples ----------------------------------------------------------------------------------------------------
+
+/// Gives `most` answers a call, and fails once at the one that it is told.
+struct Sampler {
+    most: u32,
+    fails: Mutex<Option<u64>>,
+    asked: Mutex<Vec<(u64, u32)>>,
+}
+
+#[async_trait]
+impl LlmBackend for Sampler {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities { samples: self.most, ..LlmCapabilities::default() })
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let seed = request.seed.expect("a seed");
+        self.asked.lock().unwrap().push((seed, request.samples));
+        if self.fails.lock().unwrap().take_if(|fails| *fails == seed).is_some() {
+            return Err(Error::new(Code::Provider, "no luck"));
+        }
+        let choice = |sample| Choice { text: format!("{}", seed + u64::from(sample)), ..Choice::default() };
+        Ok(Completion { choices: (0..request.samples).map(choice).collect(), ..Completion::default() })
+    }
+}
+
+/// Asks for five samples and does what they say.
+struct Voter;
+
+#[async_trait]
+impl Planner for Voter {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { llms: vec!["actor".into()], ..Requirements::default() })
+    }
+    async fn decide(&self, _: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let request = ChatRequest { samples: 5, seed: Some(100), ..ChatRequest::default() };
+        let completion = models.llm("actor".into()).await?.complete(request).await?;
+        let texts: Vec<_> = completion.choices.into_iter().map(|choice| choice.text).collect();
+        Ok(Decision { action: Action::new(texts.join(" ")), ..Decision::default() })
+    }
+}
+
+#[tokio::test]
+async fn samples_that_are_calls_of_their_own_are_asked_once_each() {
+    for (most, calls) in [(0, vec![(100, 5)]), (2, vec![(100, 2), (102, 2), (104, 1)]), (128, vec![(100, 5)])]
+    {
+        let root = tempfile::tempdir().unwrap();
+        let fails = Mutex::new(Some(calls.last().unwrap().0));
+        let sampler = Arc::new(Sampler { most, fails, asked: Mutex::default() });
+        let spec = || {
+            let mut spec = spec(root.path(), Arc::new(Provider::default()), 1, 1);
+            spec.llms = [("actor".to_string(), Configured::new(json!(null), sampler.clone() as _))].into();
+            spec.seats[0].1.component = Arc::new(Voter);
+            spec
+        };
+        assert_eq!(play(spec()).await.status, RunStatus::Failed);
+        let outcome = play(spec()).await;
+        let summary = &outcome.episodes[0];
+        assert_eq!((summary.status, summary.llm_calls), (EpisodeStatus::Done, calls.len() as u64));
+        let mut expected = calls.clone();
+        expected.push(*calls.last().unwrap());
+        assert_eq!(*sampler.asked.lock().unwrap(), expected, "only what failed is asked again");
+        let log = folder::events_path(&outcome.folder, &summary.episode);
+        let log = format!("{:?}", forethought_runtime::events::read(&log).unwrap());
+        assert!(log.contains("action: \"100 101 102 103 104\""), "{log}");
+    }
+}
