@@ -1,0 +1,189 @@
+//! The player's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
+
+use super::view::{News, View};
+use crate::grammar::Ask;
+use crate::role::{Role, Side};
+use crate::rules::{self, PROPOSALS};
+use crate::seats::Seats;
+
+/// An outcome, as a player tells outcomes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Good wins.
+    GoodWins,
+    /// Evil wins by naming Merlin.
+    MerlinFound,
+    /// Evil wins by three failed quests.
+    MissionsLost,
+    /// Evil wins by five rejections.
+    Deadlock,
+    /// A quest succeeded.
+    Succeeded,
+    /// A quest failed.
+    Failed,
+    /// A team was rejected.
+    Rejected,
+    /// A team goes on its quest.
+    Approved,
+    /// Talk goes on.
+    Talk,
+}
+
+impl Outcome {
+    /// The outcome that the text shows.
+    pub fn reached(view: &View) -> Self {
+        match view.outcome {
+            Some(rules::Outcome::Good) => Self::GoodWins,
+            Some(rules::Outcome::Assassination) => Self::MerlinFound,
+            Some(rules::Outcome::Missions) => Self::MissionsLost,
+            Some(rules::Outcome::Rejections) => Self::Deadlock,
+            None => match view.news {
+                News::Succeeded => Self::Succeeded,
+                News::Failed => Self::Failed,
+                News::Approved => Self::Approved,
+                News::Rejected => Self::Rejected,
+                News::Proposed | News::Talk => Self::Talk,
+            },
+        }
+    }
+
+    /// The ways to say it.
+    pub fn wordings(self) -> &'static [&'static str] {
+        match self {
+            Self::GoodWins => &[
+                "Three quests succeed, Merlin stays hidden, and Good wins.",
+                "Good wins, for the Assassin names the wrong player.",
+                "The Assassin misses Merlin after three quests, so Good wins.",
+            ],
+            Self::MerlinFound => &[
+                "Merlin is killed by the Assassin, and Evil wins.",
+                "The Assassin knows who Merlin is, and Good loses.",
+                "Merlin is found out and killed, so all is lost.",
+            ],
+            Self::MissionsLost => &[
+                "Three quests fail, and Evil wins.",
+                "Evil wins by a third failed quest.",
+                "The third quest fails, so Good loses.",
+            ],
+            Self::Deadlock => &[
+                "Five teams in a row fail in the vote, and Evil wins.",
+                "No team finds a majority five times, so Good loses.",
+            ],
+            Self::Succeeded => &["The quest succeeds.", "The team comes back with a success.", "The next quest is won."],
+            Self::Failed => &[
+                "The quest fails with somebody evil on the team.",
+                "Somebody plays a fail, and the quest is lost.",
+                "The next quest fails.",
+            ],
+            Self::Rejected => &["The team is rejected.", "The vote turns the team down.", "There is no majority for the team."],
+            Self::Approved => {
+                &["The team is approved and goes on its quest.", "A majority sends the team on its quest."]
+            }
+            Self::Talk => &["The talk goes on.", "Nothing is decided yet.", "The players are still talking."],
+        }
+    }
+
+    /// One way to say it.
+    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
+        self.wordings().choose(rng).expect("every outcome has words")
+    }
+}
+
+/// `count` imagined outcomes, the good ones first: what the player's side may still hope for and fear from here. What is
+/// most on its mind stands first on either side; the rest is whatever else comes up.
+pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
+    let (mut light, mut dark) =
+        (vec![Outcome::GoodWins, Outcome::Succeeded], vec![Outcome::MerlinFound, Outcome::MissionsLost, Outcome::Failed]);
+    // Nearest at hand: being found out where one speaks, the quest where a team is in question.
+    let foremost = if view.ask == Some(Ask::Say) || view.succeeded() == 3 { 0 } else { 2 };
+    dark.swap(0, foremost);
+    dark[1..].shuffle(rng);
+    if view.ask == Some(Ask::Assassinate) {
+        (light, dark) = (vec![Outcome::GoodWins], vec![Outcome::MerlinFound]);
+    }
+    let (good, bad) = if view.side() == Side::Good { (light, dark) } else { (dark, light) };
+    let side = |outcomes: &[Outcome], wanted: usize, rng: &mut ChaCha8Rng| {
+        let outcomes = outcomes.iter().cycle().take(wanted);
+        outcomes.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
+    };
+    let mut imagined = side(&good, count / 2, rng);
+    imagined.extend(side(&bad, count - count / 2, rng));
+    imagined
+}
+
+/// Where things stand, in short.
+pub fn state(view: &View) -> String {
+    let mut parts = vec![format!("I am {}.", view.role.title())];
+    parts.push(format!("Quests: {} succeeded, {} failed.", number(view.succeeded()), number(view.failed())));
+    if let Some(outcome) = view.outcome {
+        parts.push(match outcome.winner() {
+            Side::Good => "The game is over and Good has won.".to_owned(),
+            Side::Evil => "The game is over and Evil has won.".to_owned(),
+        });
+        return parts.join(" ");
+    }
+    parts.push(match view.ask {
+        Some(Ask::Say) => "It is my turn to speak.".to_owned(),
+        Some(Ask::Propose) => format!("I propose a team of {}.", number(view.size)),
+        Some(Ask::Vote) => format!("To vote on a team. {}", team(view)),
+        Some(Ask::Quest) => format!("On the quest. {}", team(view)),
+        Some(Ask::Assassinate) => "I name Merlin now.".to_owned(),
+        None => "Waiting.".to_owned(),
+    });
+    if view.proposal >= PROPOSALS {
+        parts.push("This is the last proposal for the quest.".to_owned());
+    }
+    if view.side() == Side::Good && !view.evil.is_empty() {
+        parts.push(format!("My words show {} of what I know.", much(view.right_words(view.me, view.evil))));
+        parts.push(format!("My votes show {} of it.", much(view.right_votes(view.me, view.evil))));
+        let shown = |seat: usize| view.right_words(seat, view.evil) + view.right_votes(seat, view.evil);
+        let others = Seats::all(view.players) - view.evil - Seats::one(view.me);
+        let ahead = others.iter().map(shown).max().unwrap_or_default() - shown(view.me);
+        parts.push(
+            match ahead {
+                1.. => "Somebody else good looks better informed than me.",
+                0 => "Somebody else good looks as well informed as me.",
+                _ => "I look better informed than anybody else.",
+            }
+            .to_owned(),
+        );
+    }
+    parts.join(" ")
+}
+
+/// What a player sees in the team on the table.
+fn team(view: &View) -> String {
+    let known = view.known_evil();
+    let own = if view.team.contains(view.me) { "I am on it." } else { "I am not on it." };
+    let others = if !known.is_empty() || view.role == Role::Merlin {
+        match (view.team & known - Seats::one(view.me)).len() {
+            0 => "Nobody evil is on it that I know.".to_owned(),
+            1 => "One evil player is on it that I know.".to_owned(),
+            _ => "Several evil players are on it that I know.".to_owned(),
+        }
+    } else {
+        match (view.team & view.tainted()).len() {
+            0 => "Nobody on it was on a failed quest.".to_owned(),
+            1 => "One member was on a failed quest.".to_owned(),
+            _ => "Several members were on a failed quest.".to_owned(),
+        }
+    };
+    format!("{others} {own}")
+}
+
+fn number(count: usize) -> &'static str {
+    ["none", "one", "two", "three", "four", "five"].get(count).copied().unwrap_or("many")
+}
+
+fn much(balance: i32) -> &'static str {
+    match balance {
+        ..=-2 => "the very opposite",
+        -1 => "rather the opposite",
+        0 => "nothing",
+        1 => "a little",
+        2 => "much",
+        _ => "nearly all",
+    }
+}
