@@ -1,15 +1,20 @@
 //! What lies between a call and the language model that answers it, outermost first:
 //!
 //! 1. journal ([`journaled`](crate::journaled)): within a run, an answered call is not made again;
-//! 2. budget ([`budget`](crate::budget)): reserved before the call, settled after it;
-//! 3. cache ([`cache`]): across runs, the same request to the same model is not paid twice;
-//! 4. retry ([`retry`]): what may succeed if repeated, after a pause;
-//! 5. rate ([`rate`]): requests and tokens a minute; a repeated call counts again, as it does with the provider;
-//! 6. concurrency ([`concurrency`]): calls under way at once, fewer while the provider is overloaded;
-//! 7. attempt ([`attempt`]): one attempt's limit in time, and its line in the log.
+//! 2. budget ([`budget`](crate::budget)): calls and tokens, reserved before the call, settled after it;
+//! 3. route ([`route`]): a role's model for the purpose of the request;
+//! 4. cache ([`cache`]): across runs, the same request to the same model is not paid twice;
+//! 5. retry ([`retry`]): what may succeed if repeated, after a pause;
+//! 6. rate ([`rate`]): requests and tokens a minute; a repeated call counts again, as it does with the provider;
+//! 7. concurrency ([`concurrency`]): calls under way at once, fewer while the provider is overloaded;
+//! 8. attempt ([`attempt`]): one attempt's money, its limit in time, and its line in the log.
 //!
-//! The first two belong to a run, the others to a model: `[llm.<name>.calls]` sets them up around any backend, a
-//! plugin's included. Each layer is a backend around another and knows nothing of the rest.
+//! The first two belong to a run, the third to a role, the others to a model: `[llm.<name>.calls]` sets them up around
+//! any backend, a plugin's included. Each layer is a backend around another and knows nothing of the rest.
+//!
+//! Money alone reaches through them: a call answered by the cache costs nothing, and one that was tried three times may
+//! have been charged three times, so it is counted in the innermost layer, by the meter that the run puts around the
+//! call (`meter`). Models are built once and know of no run; a meter is a value of the task that makes the call.
 
 pub mod attempt;
 pub mod cache;
@@ -74,7 +79,8 @@ impl Default for CallConfig {
 }
 
 impl CallConfig {
-    /// The layers around `backend`, which is called `name` in the configuration. `identity` holds all that decides its
+    /// The layers around `backend`, which is called `name` in the configuration; by this name its price is known to a
+    /// run. `identity` holds all that decides its
     /// answers, for the cache.
     ///
     /// # Errors
