@@ -156,10 +156,6 @@ impl Store {
     pub(crate) async fn append(&self, number: i64, attempt: i64, entry: Entry) -> Result<()> {
         self.call(move |tables| tables.append(number, attempt, &entry)).await
     }
-    /// The answers of an episode that is done, and whether its trajectories were collected. Changes nothing.
-    pub(crate) async fn recorded(&self, episode: String) -> Result<Option<(Recorded, bool)>> {
-        self.call(move |tables| tables.recorded(&episode)).await
-    }
     /// Closes an episode that was begun. `status` is `done`, or whatever else; only `done` is final.
     pub async fn finish(&self, episode: String, status: &'static str, closed: Closed) -> Result<()> {
         self.call(move |tables| tables.finish(&episode, status, &closed)).await
@@ -307,18 +303,6 @@ impl Tables {
             .query_row([number], |row| row.get::<_, i64>(0))?;
         let effects = self.effects(number, attempt)?;
         Ok(Recorded { number, attempt, nano_usd: u64::try_from(nano_usd)?, effects })
-    }
-
-    fn recorded(&self, episode: &str) -> Result<Option<(Recorded, bool)>> {
-        let known = self
-            .connection
-            .prepare("SELECT number, attempt, trajectories FROM episodes WHERE id = ?1 AND status = 'done'")?
-            .query_row([episode], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((number, attempt, trajectories)) = known else { return Ok(None) };
-        let trajectories: Vec<u8> = trajectories;
-        let collected = unpack(true, &trajectories)? != b"[]";
-        Ok(Some((Recorded { number, attempt, effects: self.effects(number, attempt)? }, collected)))
     }
 
     /// Errors of the last step are those that the planner did not get over. Earlier ones are part of the episode.
