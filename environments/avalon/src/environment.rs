@@ -101,6 +101,14 @@ impl Avalon {
         Ok(Self::over(Arc::new(Shared { setup, agent_role, presets }), None))
     }
 
+    /// The game `(task, seed)` at its beginning, for those who look at tables themselves.
+    ///
+    /// # Errors
+    /// None for a table that was set up.
+    pub fn deal(&self, reset: Reset) -> Result<Table> {
+        self.shared.deal(reset)
+    }
+
     fn over(shared: Arc<Shared>, table: Option<Table>) -> Self {
         Self { shared, table: Mutex::new(table) }
     }
@@ -292,6 +300,7 @@ fn step(table: &mut Table, action: &str) -> Transition {
             Some(metrics) if ends => json!({
                 "metrics": metrics,
                 "outcome": outcome,
+                "ends": (0..table.deal().len()).map(|seat| observe::observation(table, seat).text).collect::<Vec<_>>(),
                 "roles": table.deal().iter().map(|role| role.word()).collect::<Vec<_>>(),
             }),
             _ => Value::Null,

@@ -105,31 +105,32 @@ impl Token {
 fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
-    let mut minus = false;
+    // Whether a minus stands right before, which is none between words or numbers: `0-1`.
+    let (mut minus, mut joined) = (false, false);
     while let Some(first) = chars.next() {
-        let same = |test: fn(char) -> bool, chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+        let mut run = |test: fn(char) -> bool| {
             let mut run = String::from(first);
             while let Some(next) = chars.next_if(|&next| test(next)) {
                 run.push(next);
             }
             run
         };
-        if first.is_ascii_digit() {
-            let digits = same(|c| c.is_ascii_digit(), &mut chars);
-            tokens.push(Token::Number(digits.parse().ok().filter(|_| !minus)));
-        } else if first.is_alphabetic() {
-            let word = same(|c| c.is_alphabetic() || matches!(c, '\'' | '\u{2019}'), &mut chars);
-            tokens.push(Token::Word(word.to_lowercase().replace('\u{2019}', "'")));
-        } else if matches!(first, '[' | '(' | '{') {
-            tokens.push(Token::Open);
-        } else if matches!(first, ']' | ')' | '}') {
-            tokens.push(Token::Close);
-        } else if matches!(first, '.' | ';' | '!' | '?' | '\n') {
-            tokens.push(Token::Stop);
+        match first {
+            '0'..='9' => {
+                let digits = run(|c| c.is_ascii_digit());
+                tokens.push(Token::Number(digits.parse().ok().filter(|_| !minus)));
+            }
+            _ if first.is_alphabetic() => {
+                let word = run(|c| c.is_alphabetic() || matches!(c, '\'' | '\u{2019}'));
+                tokens.push(Token::Word(word.to_lowercase().replace('\u{2019}', "'")));
+            }
+            '[' | '(' | '{' => tokens.push(Token::Open),
+            ']' | ')' | '}' => tokens.push(Token::Close),
+            '.' | ';' | '!' | '?' | '\n' => tokens.push(Token::Stop),
+            _ => {}
         }
-        let bound = !matches!(tokens.last(), Some(Token::Number(_) | Token::Word(_))) || minus;
-        minus = first == '-' && bound
-            || first == '-' && chars.peek().is_some_and(char::is_ascii_digit) && tokens.is_empty();
+        minus = first == '-' && !joined;
+        joined = first.is_alphanumeric();
     }
     tokens
 }

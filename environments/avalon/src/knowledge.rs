@@ -1,12 +1,14 @@
 //! What a role knows of the others before anything happens, and which deals it must therefore think possible.
 
 use crate::role::{Role, Roles, Side};
-use crate::rules::{MOST_PLAYERS, Quest, Rules};
+use crate::rules::{Quest, Rules};
 use crate::seats::Seats;
 
 /// The private knowledge of one seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Knowledge {
+    /// Whose it is.
+    pub seat: usize,
     /// The seat's own role.
     pub role: Role,
     /// Seats known to be evil, its own among them.
@@ -15,7 +17,6 @@ pub struct Knowledge {
     pub good: Seats,
     /// Percival's two, of whom one is Merlin and the other Morgana; nobody for others.
     pub pair: Seats,
-    possible: [Roles; MOST_PLAYERS],
 }
 
 impl Knowledge {
@@ -47,46 +48,49 @@ impl Knowledge {
         if evil.len() == evils {
             good = all - evil;
         }
-        let mut knowledge = Self { role, evil, good, pair, possible: [Roles::default(); MOST_PLAYERS] };
-        for other in 0..deal.len() {
-            knowledge.possible[other] =
-                deal.iter().copied().filter(|&held| knowledge.may_hold(deal, seat, other, held)).collect();
-        }
-        knowledge
+        Self { seat, role, evil, good, pair }
     }
 
-    /// Whether `other` may hold the role `held`, for all that `seat` knows.
-    fn may_hold(&self, deal: &[Role], seat: usize, other: usize, held: Role) -> bool {
-        if other == seat {
+    /// The same knowledge from its written form, [`Knowledge::possible`].
+    pub fn from_possible(seat: usize, role: Role, possible: &[Roles]) -> Self {
+        let all_of = |side| -> Seats {
+            let one_side = |&seat: &usize| possible[seat].iter().all(|role| role.side() == side);
+            (0..possible.len()).filter(one_side).collect()
+        };
+        let two = Roles::from_iter([Role::Merlin, Role::Morgana]);
+        let pair = (0..possible.len()).filter(|&seat| role == Role::Percival && possible[seat] == two);
+        Self { seat, role, evil: all_of(Side::Evil), good: all_of(Side::Good), pair: pair.collect() }
+    }
+
+    /// For each seat the roles that it may hold, where `roles` are in play.
+    pub fn possible(&self, roles: &[Role]) -> Vec<Roles> {
+        let held = |seat| roles.iter().copied().filter(|role| self.may_hold(roles, seat, *role)).collect();
+        (0..roles.len()).map(held).collect()
+    }
+
+    /// Whether `other` may hold `held`.
+    fn may_hold(&self, roles: &[Role], other: usize, held: Role) -> bool {
+        if other == self.seat {
             return held == self.role;
         }
         let side_fits = match held.side() {
             Side::Evil => !self.good.contains(other),
             Side::Good => !self.evil.contains(other),
         };
-        let left = deal.iter().filter(|&&role| role == held).count() > usize::from(held == self.role);
-        let shown_as = match self.role {
+        let left = roles.iter().filter(|role| **role == held).count() > usize::from(held == self.role);
+        let seen = self.evil.contains(other);
+        let fits_sight = match self.role {
             Role::Servant | Role::Oberon => true,
-            // Whom Merlin sees is not Mordred; an evil seat that Merlin does not see is.
-            Role::Merlin => held.side() == Side::Good || self.evil.contains(other) != (held == Role::Mordred),
+            // Whom Merlin sees is not Mordred, and the evil one that Merlin does not see is.
+            Role::Merlin => held.side() == Side::Good || seen != (held == Role::Mordred),
             // The same of Oberon.
             Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin => {
-                held.side() == Side::Good || self.evil.contains(other) != (held == Role::Oberon)
+                held.side() == Side::Good || seen != (held == Role::Oberon)
             }
             Role::Percival if self.pair.is_empty() => (held == Role::Merlin) == self.good.contains(other),
             Role::Percival => self.pair.contains(other) == matches!(held, Role::Merlin | Role::Morgana),
         };
-        side_fits && left && shown_as
-    }
-
-    /// The roles that a seat may hold.
-    pub fn possible(&self, seat: usize) -> Roles {
-        self.possible[seat]
-    }
-
-    /// Whether roles may be dealt so, for all that this seat knows.
-    pub fn allows(&self, deal: &[Role]) -> bool {
-        deal.iter().enumerate().all(|(seat, role)| self.possible[seat].contains(*role))
+        side_fits && left && fits_sight
     }
 
     /// Every set of evil seats that this seat must think possible: in AvalonBench's order, by which the lowest unknown
@@ -94,7 +98,8 @@ impl Knowledge {
     pub fn evil_sets(&self, rules: &Rules) -> Vec<Seats> {
         let unknown = Seats::all(rules.players()) - self.evil - self.good;
         let unknown: Vec<usize> = unknown.iter().collect();
-        Seats::combinations(unknown.len(), rules.evil() - self.evil.len())
+        let missing = rules.evil().saturating_sub(self.evil.len());
+        Seats::combinations(unknown.len(), missing)
             .into_iter()
             .map(|chosen| self.evil | chosen.iter().map(|at| unknown[at]).collect())
             .filter(|evil| self.pair.is_empty() || (*evil & self.pair).len() == 1)

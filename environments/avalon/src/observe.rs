@@ -189,10 +189,6 @@ fn end(table: &Table) -> String {
     text
 }
 
-fn list(seats: Seats) -> Vec<usize> {
-    seats.iter().collect()
-}
-
 fn data(table: &Table, seat: usize) -> Value {
     let (game, knowledge) = (table.game(), table.knowledge(seat));
     let seats = table.setup().players();
@@ -202,12 +198,13 @@ fn data(table: &Table, seat: usize) -> Value {
             roles.entry(role.word()).or_insert_with(|| json!({ "side": role.side().word(), "count": 0 }));
         entry["count"] = json!(entry["count"].as_u64().unwrap_or_default() + 1);
     }
+    let possible = knowledge.possible(table.setup().roles());
     let possible: Vec<Vec<&str>> =
-        (0..seats).map(|seat| knowledge.possible(seat).iter().map(Role::word).collect()).collect();
+        possible.into_iter().map(|roles| roles.iter().map(Role::word).collect()).collect();
     let quests: Vec<Value> = game
         .quests()
         .iter()
-        .map(|quest| json!({ "team": list(quest.team), "fails": quest.fails, "success": quest.success }))
+        .map(|quest| json!({ "team": quest.team, "fails": quest.fails, "success": quest.success }))
         .collect();
     let mut data = json!({
         "players": seats,
@@ -227,7 +224,7 @@ fn data(table: &Table, seat: usize) -> Value {
         data["fails_needed"] = json!(game.fails_needed());
     }
     if matches!(game.phase(), Phase::Vote | Phase::Quest) {
-        data["team"] = json!(list(game.team()));
+        data["team"] = json!(game.team());
     }
     if seat == table.seat()
         && let Some(notice) = table.notice()
@@ -256,13 +253,13 @@ fn news(event: &Event) -> Value {
     match event {
         Event::Said { seat, text } => json!({ "event": "said", "seat": seat, "text": text }),
         Event::Proposed { leader, team } => {
-            json!({ "event": "proposed", "leader": leader, "team": list(*team) })
+            json!({ "event": "proposed", "leader": leader, "team": team })
         }
         Event::Voted { team, approvals, approved } => json!({
-            "event": "voted", "team": list(*team), "approvals": list(*approvals), "approved": approved,
+            "event": "voted", "team": team, "approvals": approvals, "approved": approved,
         }),
         Event::Went { number, quest } => json!({
-            "event": "went", "quest": number + 1, "team": list(quest.team), "fails": quest.fails,
+            "event": "went", "quest": number + 1, "team": quest.team, "fails": quest.fails,
             "success": quest.success,
         }),
         Event::Named { assassin, target } => {

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Sub};
 
-/// A set of seats; of every number below 16 it is known whether it is in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+use forethought_sdk::prelude::*;
+use forethought_sdk::seed::{Rng, RngExt};
+
+/// A set of seats; of every number below 16 it is known whether it is in. As data, it is a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(crate = "forethought_sdk::serde", try_from = "Vec<usize>", into = "Vec<usize>")]
 pub struct Seats(u16);
 
 impl Seats {
@@ -18,6 +22,10 @@ impl Seats {
     /// One seat.
     pub const fn one(seat: usize) -> Self {
         Self(1 << seat)
+    }
+    /// One bit a seat, the lowest for seat 0.
+    pub const fn bits(self) -> usize {
+        self.0 as usize
     }
     /// Whether `seat` is in.
     pub const fn contains(self, seat: usize) -> bool {
@@ -44,6 +52,21 @@ impl Seats {
             (seat < 16).then_some(seat)
         })
     }
+    /// One of the seats, uniformly; `None` of nobody.
+    pub fn choose(self, random: &mut impl Rng) -> Option<usize> {
+        if self.is_empty() { None } else { self.iter().nth(random.random_range(0..self.len())) }
+    }
+    /// So many of the seats, uniformly; all where there are fewer.
+    pub fn sample(self, size: usize, random: &mut impl Rng) -> Self {
+        let (mut chosen, mut left) = (Self::NONE, self);
+        while chosen.len() < size
+            && let Some(seat) = left.choose(random)
+        {
+            chosen = chosen | Self::one(seat);
+            left = left - Self::one(seat);
+        }
+        chosen
+    }
     /// Every set of `size` seats below `players`, in lexicographic order.
     pub fn combinations(players: usize, size: usize) -> Vec<Self> {
         fn extend(chosen: Seats, from: usize, left: usize, players: usize, all: &mut Vec<Seats>) {
@@ -65,6 +88,22 @@ impl Seats {
 impl FromIterator<usize> for Seats {
     fn from_iter<I: IntoIterator<Item = usize>>(seats: I) -> Self {
         seats.into_iter().fold(Self::NONE, |set, seat| set | Self::one(seat))
+    }
+}
+
+impl From<Seats> for Vec<usize> {
+    fn from(seats: Seats) -> Self {
+        seats.iter().collect()
+    }
+}
+
+impl TryFrom<Vec<usize>> for Seats {
+    type Error = String;
+    fn try_from(seats: Vec<usize>) -> Result<Self, String> {
+        match seats.iter().find(|seat| **seat >= 16) {
+            Some(seat) => Err(format!("no table has a seat {seat}")),
+            None => Ok(seats.into_iter().collect()),
+        }
     }
 }
 

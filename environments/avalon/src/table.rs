@@ -10,7 +10,7 @@ use forethought_sdk::seed::{Rng, RngExt, SliceRandom};
 use crate::grammar::{self, Ask, Move};
 use crate::knowledge::{Knowledge, explains};
 use crate::observe;
-use crate::role::{Role, Side};
+use crate::role::{Role, Roles, Side};
 use crate::rules::{FifthRejection, Game, Illegal, MOST_PLAYERS, Outcome, Phase, Quest, Rules};
 use crate::seats::Seats;
 
@@ -409,7 +409,8 @@ impl Table {
                 self.setup.roles
             )));
         }
-        if !knowledge.allows(deal) {
+        let possible = knowledge.possible(&self.setup.roles);
+        if !fits(deal, &possible) {
             return Err(Error::input(format!("the seat knows that roles cannot be {deal:?}")));
         }
         if !sides.contains(&evil(deal)) {
@@ -459,11 +460,16 @@ pub fn evil(deal: &[Role]) -> Seats {
     (0..deal.len()).filter(|&seat| deal[seat].side() == Side::Evil).collect()
 }
 
+/// Whether every seat holds one of the roles that are possible for it.
+fn fits(deal: &[Role], possible: &[Roles]) -> bool {
+    deal.iter().zip(possible).all(|(role, possible)| possible.contains(*role))
+}
+
 /// Roles drawn uniformly from those that agree with `knowledge` and one of `sides`.
 ///
 /// Every set of evil seats leaves equally many ways to deal the roles among them, so the set is drawn first.
 fn draw(roles: &[Role], knowledge: &Knowledge, sides: &[Seats], random: &mut impl Rng) -> Vec<Role> {
-    let evil = sides[random.random_range(0..sides.len())];
+    let (evil, possible) = (sides[random.random_range(0..sides.len())], knowledge.possible(roles));
     let (mut wicked, mut just): (Vec<Role>, Vec<Role>) =
         roles.iter().partition(|role| role.side() == Side::Evil);
     loop {
@@ -473,7 +479,7 @@ fn draw(roles: &[Role], knowledge: &Knowledge, sides: &[Seats], random: &mut imp
         let deal: Vec<Role> = (0..roles.len())
             .filter_map(|seat| if evil.contains(seat) { wicked.next() } else { just.next() }.copied())
             .collect();
-        if knowledge.allows(&deal) {
+        if fits(&deal, &possible) {
             return deal;
         }
     }

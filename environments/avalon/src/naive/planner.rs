@@ -1,0 +1,213 @@
+//! The bots at a table of text: a planner that reads an observation's data and nothing else.
+
+use forethought_sdk::prelude::*;
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, stream};
+use forethought_sdk::serde_json::{self, json};
+
+use crate::grammar::Move;
+use crate::knowledge::Knowledge;
+use crate::naive::mind::Mind;
+use crate::naive::speech;
+use crate::naive::witness::Witness;
+use crate::role::{Role, Roles};
+use crate::rules::{FifthRejection, QUESTS, Quest, Rules};
+use crate::seats::Seats;
+
+/// Settings of the bots.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct NaiveConfig {
+    /// How the Assassin chooses.
+    pub assassin: Assassin,
+    /// What they say where there is discussion.
+    pub speech: Speech,
+}
+
+/// How the Assassin chooses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub enum Assassin {
+    /// Any good player, as in AvalonBench.
+    #[default]
+    Uniform,
+    /// Whoever's votes, proposals and words agreed best with the true sides: Merlin knows too much.
+    Observant,
+}
+
+/// What bots say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub enum Speech {
+    /// Nothing of weight, always the same words.
+    None,
+    /// Whom they trust and whom they suspect; evil bots lie.
+    #[default]
+    Template,
+}
+
+/// The naive bots as a planner, for any role.
+pub struct Naive(NaiveConfig);
+
+impl Naive {
+    /// Bots of these settings.
+    pub fn new(config: NaiveConfig) -> Self {
+        Self(config)
+    }
+}
+
+register! {
+    interface: dyn Planner,
+    kind: "avalon-naive",
+    summary: "AvalonBench's naive bots, for any role of Avalon; they ask no language model",
+    config: NaiveConfig,
+    inline: true,
+    new: |config, _host| async move { Ok(Arc::new(Naive::new(config)) as _) },
+}
+
+#[async_trait]
+impl Planner for Naive {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements::default())
+    }
+
+    async fn decide(&self, context: DecisionContext, _models: Arc<dyn Models>) -> Result<Decision> {
+        let mut random = stream(context.seed, "avalon-naive");
+        match View::deserialize(&context.turn.observation.data) {
+            Ok(view) => self.play(&view, &mut random),
+            Err(error) => elsewhere(&context.turn, &error, &mut random),
+        }
+    }
+}
+
+/// What is done where this is not Avalon: something legal, and a note of it.
+fn elsewhere(turn: &Turn, error: &serde_json::Error, random: &mut ChaCha8Rng) -> Result<Decision> {
+    let Some(action) = turn.legal_actions.choose(random) else {
+        return Err(Error::input(format!("avalon-naive plays Avalon only, and this is not: {error}")));
+    };
+    let note = format!("this is not Avalon ({error}); a legal action was drawn");
+    let trace = Trace { recoveries: vec![note], ..Trace::default() };
+    Ok(Decision { action: Action::new(action), trace, ..Decision::default() })
+}
+
+impl Naive {
+    fn play(&self, view: &View, random: &mut ChaCha8Rng) -> Result<Decision> {
+        let mind = view.mind()?;
+        let team = view.team;
+        let action = match view.phase {
+            Phase::Discussion => Move::Say(match self.0.speech {
+                Speech::None => "I have nothing to say.".into(),
+                Speech::Template => speech::statement(&mind, random),
+            }),
+            Phase::Proposal => Move::Propose(mind.propose(random)),
+            Phase::Vote => Move::Vote(mind.approves(team)),
+            Phase::Quest => Move::Quest(mind.passes(team)),
+            Phase::Assassination => {
+                let witness = (self.0.assassin == Assassin::Observant).then(|| view.witness(&mind));
+                Move::Assassinate(mind.assassinate(witness.as_ref(), random))
+            }
+        };
+        let trace = Trace { details: json!({ "beliefs": mind.beliefs() }), ..Trace::default() };
+        Ok(Decision { action: Action::new(action.to_string()), trace, ..Decision::default() })
+    }
+}
+
+/// What the bots use of an observation's data.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "forethought_sdk::serde")]
+struct View {
+    players: usize,
+    seat: usize,
+    role: Role,
+    phase: Phase,
+    quests: Vec<PastQuest>,
+    #[serde(default)]
+    team: Seats,
+    news: Vec<News>,
+    hidden: Hidden,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+enum Phase {
+    Discussion,
+    Proposal,
+    Vote,
+    Quest,
+    Assassination,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "forethought_sdk::serde")]
+struct PastQuest {
+    team: Seats,
+    fails: u8,
+    success: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "forethought_sdk::serde")]
+struct Hidden {
+    possible: Vec<Vec<Role>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "forethought_sdk::serde", tag = "event", rename_all = "snake_case")]
+enum News {
+    Said {
+        seat: usize,
+        text: String,
+    },
+    Proposed {
+        leader: usize,
+        team: Seats,
+    },
+    Voted {
+        team: Seats,
+        approvals: Seats,
+    },
+    #[serde(other)]
+    Else,
+}
+
+impl View {
+    /// The bot after the quests so far.
+    fn mind(&self) -> Result<Mind> {
+        let malformed = || Error::input("there is no game of Avalon of which these data could be told");
+        let rules = Rules::new(self.players, FifthRejection::Passes).ok_or_else(malformed)?;
+        let possible: Vec<Roles> =
+            self.hidden.possible.iter().map(|roles| roles.iter().copied().collect()).collect();
+        let in_hand = self.quests.len() < QUESTS || matches!(self.phase, Phase::Assassination);
+        if self.seat >= self.players || possible.len() != self.players || !in_hand {
+            return Err(malformed());
+        }
+        let knowledge = Knowledge::from_possible(self.seat, self.role, &possible);
+        if knowledge.evil_sets(&rules).is_empty() {
+            return Err(malformed());
+        }
+        let mut mind = Mind::new(rules, knowledge);
+        for PastQuest { team, fails, success } in &self.quests {
+            mind.learn(&Quest { team: *team, fails: *fails, success: *success });
+        }
+        Ok(mind)
+    }
+
+    /// What an observant Assassin makes of the game, all of which is told once more when it is to choose.
+    fn witness(&self, mind: &Mind) -> Witness {
+        let mut witness = Witness::new(mind.knowledge().evil);
+        for news in &self.news {
+            match news {
+                News::Said { seat, text } => {
+                    let (trusted, suspected) = speech::opinions(text);
+                    witness.said(*seat, trusted, suspected);
+                }
+                News::Proposed { leader, team } => witness.proposed(*leader, *team),
+                News::Voted { team, approvals } => witness.voted(self.players, *team, *approvals),
+                News::Else => {}
+            }
+        }
+        witness
+    }
+}
