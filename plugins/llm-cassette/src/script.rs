@@ -28,7 +28,7 @@ pub enum Answers {
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", untagged)]
+#[serde(crate = "forethought_sdk::serde", untagged, deny_unknown_fields)]
 #[schemars(crate = "forethought_sdk::schemars")]
 pub enum Line {
     /// To whatever is asked.

@@ -90,8 +90,7 @@ async fn what_was_recorded_is_replayed_to_the_letter() {
     let recorder = record(&path).await;
     // Five samples of one prompt, asked for one by one, stay five.
     let requests: Vec<_> = ["a", "b", "a", "a", "c", "a", "a"].map(ask).into();
-    let mut requests =
-        [requests, vec![ChatRequest { samples: 3, temperature: Some(0.7), ..ask("a") }]].concat();
+    let requests = [requests, vec![ChatRequest { samples: 3, temperature: Some(0.7), ..ask("a") }]].concat();
     let mut recorded = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         recorded.push(recorder.complete(request.clone()).await.expect("answers"));
@@ -317,9 +316,11 @@ async fn a_script_may_stand_in_a_file() {
     let script = open().unwrap();
     assert_eq!(script.complete(ask("a")).await.unwrap().text(), "one");
     assert_eq!(script.complete(ask("hello")).await.unwrap().text(), "two");
-    std::fs::write(&path, "\"one\"\ntwo\n").unwrap();
-    let error = open().err().expect("two is no JSON").to_string();
-    assert!(error.contains("script.jsonl:2: "), "{error}");
+    for wrong in ["two", "{\"expct\": \"hello\", \"text\": \"two\"}", "{\"expect\": \"hello\"}"] {
+        std::fs::write(&path, format!("\"one\"\n{wrong}\n")).unwrap();
+        let error = open().err().expect(wrong).to_string();
+        assert!(error.contains("script.jsonl:2: "), "{error}");
+    }
 }
 
 proptest! {
