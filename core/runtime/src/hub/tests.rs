@@ -290,7 +290,7 @@ fn client(fake: &FakeHub, home: &Path) -> Hub {
 fn client_of(endpoint: &str, token: Option<&str>, home: &Path) -> Hub {
     let patience = Patience {
         connect: Duration::from_secs(5),
-        read: Duration::from_millis(300),
+        read: Duration::from_secs(1),
         retries: 2,
         pause: Duration::from_millis(1),
     };
