@@ -8,6 +8,7 @@
 
 pub mod environment;
 pub mod grammar;
+pub mod import;
 pub mod knowledge;
 pub mod metrics;
 pub mod naive;
@@ -15,5 +16,6 @@ pub mod observe;
 pub mod role;
 pub mod rules;
 pub mod seats;
+pub mod skill;
 pub mod table;
 pub mod verify;
