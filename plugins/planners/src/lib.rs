@@ -4,12 +4,15 @@
 //!
 //! # Reading order
 //! [`react`] (the simplest whole planner), [`pnlc`] (the method this project exists for), [`summarise`] (what critics
-//! see of a history), [`strategist`] (search over hidden roles), [`random`] (the baseline); beneath them [`prompts`] (templates), [`answers`] (reading what a
+//! see of a history), [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts),
+//! [`ppdpp`] (a trained policy over them), [`random`] (the baseline); beneath them [`prompts`] (templates), [`answers`] (reading what a
 //! model wrote) and [`ask`] (asking once more when it could not be read).
 
 pub mod answers;
 pub mod ask;
+pub mod gdp_zero;
 pub mod pnlc;
+pub mod ppdpp;
 pub mod prompts;
 pub mod random;
 pub mod react;

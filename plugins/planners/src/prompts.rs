@@ -7,8 +7,8 @@ use forethought_sdk::{
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
 /// Files that replace shipped templates. Variables: `environment`, `seat`, `history`, `observation`, `omitted`,
-/// `ended`, and what the template's own step adds (`state`, `thought`, `outcomes`, `rounds`,
-/// `statements`).
+/// `ended`, and what the template's own step adds (`state`, `thought`, `outcomes`, `rounds`, `statements`; in dialogues
+/// `turns`, `speaker`, `acts`, `act`, `replies`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
 #[schemars(crate = "forethought_sdk::schemars")]
@@ -33,6 +33,14 @@ pub struct PromptFiles {
     pub believe: Option<ConfigPath>,
     /// Words that serve a plan.
     pub speak: Option<ConfigPath>,
+    /// What was said so far, included by the templates of dialogues.
+    pub dialogue: Option<ConfigPath>,
+    /// The choice of a dialogue act.
+    pub act: Option<ConfigPath>,
+    /// An utterance that carries out an act.
+    pub utter: Option<ConfigPath>,
+    /// The other side's answer.
+    pub respond: Option<ConfigPath>,
 }
 
 /// The templates of one planner, ready to render.
@@ -64,6 +72,10 @@ impl Prompts {
             ("summarise", include_str!("prompts/summarise.md"), &files.summarise),
             ("believe", include_str!("prompts/believe.md"), &files.believe),
             ("speak", include_str!("prompts/speak.md"), &files.speak),
+            ("dialogue", include_str!("prompts/dialogue.md"), &files.dialogue),
+            ("act", include_str!("prompts/act.md"), &files.act),
+            ("utter", include_str!("prompts/utter.md"), &files.utter),
+            ("respond", include_str!("prompts/respond.md"), &files.respond),
         ] {
             let (source, origin) = match file {
                 None => (shipped.to_owned(), format!("the shipped template {name:?}")),

@@ -1,0 +1,121 @@
+//! PPDPP (Deng et al., 2024): a small policy network chooses the dialogue act, the language model carries it out.
+//!
+//! The policy is a critic under `[value]` (kind `acts`, trained with `input = "state"`): asked with the dialogue so far and
+//! the name of an act, it says how likely a person would choose it next. Trained on data alone: the paper's second stage,
+//! reinforcement learning against a simulated user, is not part of it.
+
+use forethought_sdk::{prelude::*, seed::RngExt, serde_json::json};
+
+use crate::{
+    gdp_zero::{
+        dialogue::{Dialogue, name},
+        talk::Talk,
+    },
+    prompts::{PromptFiles, Prompts},
+};
+
+/// Settings of PPDPP.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct PpdppConfig {
+    /// Name of the language model under `[llm]`.
+    pub llm: String,
+    /// Name of the policy under `[value]`.
+    pub value: String,
+    /// Draws the act by its probability; the likeliest is taken otherwise.
+    #[serde(default)]
+    pub sample: bool,
+    /// Temperature of utterances.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Files that replace the shipped prompt templates.
+    #[serde(default)]
+    pub prompts: PromptFiles,
+}
+
+/// The PPDPP planner.
+pub struct Ppdpp {
+    config: PpdppConfig,
+    prompts: Prompts,
+}
+
+impl Ppdpp {
+    /// A planner of these settings.
+    ///
+    /// # Errors
+    /// A template that cannot be used.
+    pub fn new(config: PpdppConfig) -> Result<Self> {
+        Ok(Self { prompts: Prompts::new(&config.prompts, 0)?, config })
+    }
+}
+
+#[async_trait]
+impl Planner for Ppdpp {
+    async fn requires(&self) -> Result<Requirements> {
+        let Self { config: PpdppConfig { llm, value, .. }, .. } = self;
+        Ok(Requirements { llms: vec![llm.clone()], values: vec![value.clone()], ..Requirements::default() })
+    }
+
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let dialogue = Dialogue::of(&context, "ppdpp")?;
+        let allowed = dialogue.allowed(dialogue.turns.len());
+        let policy = models.value(self.config.value.clone()).await?;
+        let line =
+            |seat, text: &str| format!("{}: {}", name(&context.environment, seat), text.replace('\n', " "));
+        let lines: Vec<_> = dialogue.turns.iter().map(|said| line(said.seat, &said.text)).collect();
+        let state = lines.join("\n");
+        let query = |act: &usize| ValueQuery {
+            state: state.clone(),
+            outcome: dialogue.acts[*act].name.clone(),
+            ..ValueQuery::default()
+        };
+        let estimates = policy.estimate(allowed.iter().map(query).collect()).await?;
+        let likely: Vec<f64> = estimates.iter().map(|estimate| estimate.probability.max(0.0)).collect();
+        let sum: f64 = likely.iter().sum();
+        if likely.len() != allowed.len() || sum.is_nan() || sum <= 0.0 {
+            return Err(Error::config(format!(
+                "the policy {:?} gives none of the dialogue's acts a probability: train it on acts of these names, with \
+                 input = \"state\"",
+                self.config.value
+            )));
+        }
+        let mut rng = seed::stream(context.seed, "ppdpp");
+        let mut left = rng.random::<f64>() * sum;
+        let drawn = likely.iter().position(|probability| {
+            left -= probability;
+            left < 0.0
+        });
+        // The first of the likeliest; a draw that rounding carries past the end is one too.
+        let best = (0..likely.len()).rev().max_by(|&a, &b| likely[a].total_cmp(&likely[b])).unwrap_or(0);
+        let chosen = if self.config.sample { drawn.unwrap_or(best) } else { best };
+
+        let act = &dialogue.acts[allowed[chosen]];
+        let llm = models.llm(self.config.llm.clone()).await?;
+        let prompts = &self.prompts;
+        let mut talk = Talk {
+            context: &context,
+            dialogue: &dialogue,
+            prompts,
+            llm: llm.clone(),
+            partner: llm,
+            rng,
+            requests: 0,
+        };
+        let said = talk.utter(&dialogue.turns, act, self.config.temperature).await?;
+        let policy = |(act, probability): (&usize, &f64)| json!({ "act": dialogue.acts[*act].name, "probability": probability });
+        let details = json!({ "acts": allowed.iter().zip(&likely).map(policy).collect::<Vec<_>>() });
+        Ok(Decision {
+            thought: format!("[{}] {}", act.name, act.instruction),
+            action: Action::new(said),
+            trace: Trace { details, ..Trace::default() },
+            ..Decision::default()
+        })
+    }
+}
+
+register! {
+    interface: dyn Planner, kind: "ppdpp", summary: "a small trained policy chooses the dialogue act (PPDPP)",
+    config: PpdppConfig,
+    new: |config, _host| async move { Ok(Arc::new(Ppdpp::new(config)?) as _) },
+}

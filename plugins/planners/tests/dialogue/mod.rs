@@ -1,0 +1,117 @@
+//! A dialogue about a bridge, and a language model that answers at once, for the planners that choose dialogue acts.
+
+use std::sync::{Arc, Mutex};
+
+use forethought_sdk::{
+    prelude::*,
+    seed::{self, ChaCha8Rng, RngExt},
+    serde_json::{Value, json},
+};
+
+/// What a seller of bridges may be up to, and how a buyer may take it.
+pub fn context(turns: Value) -> DecisionContext {
+    let data = json!({ "dialogue": {
+        "acts": [
+            { "name": "greeting", "instruction": "Say hello." },
+            { "name": "appeal", "instruction": "Praise the bridge." },
+            { "name": "offer", "instruction": "Name a price." },
+        ],
+        "first_acts": ["greeting"],
+        "replies": [
+            { "name": "walks away", "value": -1.0 }, { "name": "doubts", "value": -0.5 },
+            { "name": "listens", "value": 0.5 }, { "name": "buys", "value": 1.0 },
+        ],
+        "turns": turns,
+        "question": "Will you buy it?",
+        "partner": "Somebody who likes bridges.",
+    }});
+    let seat = |name: &str| SeatSpec {
+        name: name.into(),
+        instructions: format!("You are the {name}, said the world."),
+    };
+    DecisionContext {
+        environment: EnvironmentSpec {
+            name: "bridges".into(),
+            seats: vec![seat("seller"), seat("buyer")],
+            ..EnvironmentSpec::default()
+        },
+        turn: Turn { observation: Observation { text: String::new(), data }, ..Turn::default() },
+        seed: 11,
+        ..DecisionContext::default()
+    }
+}
+
+/// After a greeting.
+pub fn underway() -> DecisionContext {
+    context(json!([{ "seat": 0, "text": "Hello!" }, { "seat": 1, "text": "Good day." }]))
+}
+
+type Answer = dyn Fn(&str, &mut ChaCha8Rng) -> String + Send + Sync;
+
+/// Answers each request by a function of its text.
+pub struct Mind {
+    pub answer: Box<Answer>,
+    pub asked: Mutex<Vec<ChatRequest>>,
+    pub policy: Mutex<Vec<ValueQuery>>,
+}
+
+impl Mind {
+    pub fn new(answer: impl Fn(&str, &mut ChaCha8Rng) -> String + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { answer: Box::new(answer), asked: Mutex::default(), policy: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Mind {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let text: Vec<_> = request.messages.iter().map(|message| message.content.clone()).collect();
+        let text = text.join("\n\n");
+        let mut rng = seed::stream(request.seed.unwrap_or(0), "mind");
+        let choice =
+            |_| Choice { text: format!("Action: {}", (self.answer)(&text, &mut rng)), ..Choice::default() };
+        let choices = (0..request.samples).map(choice).collect();
+        self.asked.lock().unwrap().push(request);
+        Ok(Completion { choices, ..Completion::default() })
+    }
+}
+
+/// A policy that has learned what its answers say.
+#[async_trait]
+impl ValueEstimator for Mind {
+    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+        let probability = |query: &ValueQuery| match &*query.outcome {
+            "greeting" => 0.2,
+            "appeal" => 0.5,
+            "offer" => 0.3,
+            other => panic!("{other} is no act"),
+        };
+        let estimates =
+            queries.iter().map(|query| Estimate { probability: probability(query), ..Estimate::default() });
+        let estimates = estimates.collect();
+        self.policy.lock().unwrap().extend(queries);
+        Ok(estimates)
+    }
+}
+
+pub struct World(pub Arc<Mind>);
+
+#[async_trait]
+impl Models for World {
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(self.0.clone())
+    }
+    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+        Ok(self.0.clone())
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(None)
+    }
+}
+
+/// One of these at random.
+pub fn one_of(choices: &[&str], rng: &mut ChaCha8Rng) -> String {
+    choices[rng.random_range(0..choices.len())].to_owned()
+}
