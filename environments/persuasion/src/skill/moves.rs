@@ -1,0 +1,405 @@
+//! The persuader's strategies: how likely each is to come to mind, how it is put into words, what is said to carry it out.
+
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
+
+use super::view::{Stance, View};
+
+/// A strategy for the next utterance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Be friendly first.
+    Greet,
+    /// Ask about charities and giving.
+    Inquire,
+    /// Show that the charity can be trusted.
+    Credibility,
+    /// Speak of what children suffer.
+    Emotion,
+    /// Reason about what a donation does.
+    Logic,
+    /// Tell of oneself.
+    Story,
+    /// Say that very little is enough.
+    Small,
+    /// Ask for a donation.
+    Propose,
+    /// Insist.
+    Press,
+    /// Thank, acknowledge, chat.
+    Thank,
+}
+
+impl Move {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Greet,
+        Self::Inquire,
+        Self::Credibility,
+        Self::Emotion,
+        Self::Logic,
+        Self::Story,
+        Self::Small,
+        Self::Propose,
+        Self::Press,
+        Self::Thank,
+    ];
+
+    /// The dialogue act that it is: one of the environment's.
+    pub fn act(self) -> &'static str {
+        match self {
+            Self::Greet => "greeting",
+            Self::Inquire => "task related inquiry",
+            Self::Credibility => "credibility appeal",
+            Self::Emotion => "emotion appeal",
+            Self::Logic => "logical appeal",
+            Self::Propose | Self::Press => "proposition of donation",
+            Self::Story | Self::Small | Self::Thank => "other",
+        }
+    }
+
+    /// The ways to think it.
+    pub fn wordings(self) -> &'static [&'static str] {
+        match self {
+            Self::Greet => &[
+                "Open with a friendly greeting before anything else.",
+                "I will say hello and be nice first.",
+                "Start the conversation politely.",
+            ],
+            Self::Inquire => &[
+                "Find out what the donor thinks of charities and giving.",
+                "Ask the donor whether charities are a known thing and what experience there is.",
+                "I should ask a question about the donor's own giving.",
+            ],
+            Self::Credibility => &[
+                "Explain who Save the Children are and why they can be trusted.",
+                "I will point to the charity's record and its published accounts.",
+                "Show that the organisation is reputable.",
+            ],
+            Self::Emotion => &[
+                "Move the donor with what children in wars go through.",
+                "I will appeal to compassion for suffering children.",
+                "Paint a picture of a hungry child.",
+            ],
+            Self::Logic => &[
+                "Argue with how much a small sum achieves.",
+                "I will give reasons and numbers for what a donation does.",
+                "Explain the effect of a donation step by step.",
+            ],
+            Self::Story => &[
+                "Tell a story of my own about giving.",
+                "I will share why I donate myself.",
+                "Something personal might win the donor over.",
+            ],
+            Self::Small => &[
+                "Say that even a few cents are welcome.",
+                "I will make it easy by asking for very little.",
+                "Lower the bar: any small coin counts.",
+            ],
+            Self::Propose => &[
+                "Ask for the donation right now.",
+                "Time to ask how much the donor will give.",
+                "No detours: ask for money.",
+                "I will simply ask whether the donor donates.",
+            ],
+            Self::Press => &[
+                "Insist that the donor has to give.",
+                "I will put pressure on the donor and not take no for an answer.",
+                "Make the donor feel guilty about keeping the money.",
+            ],
+            Self::Thank => &[
+                "Thank the donor and keep the talk going.",
+                "I will just chat a little and be agreeable.",
+                "Acknowledge what the donor said.",
+            ],
+        }
+    }
+
+    /// The ways to say it.
+    fn utterances(self) -> &'static [&'static str] {
+        match self {
+            Self::Greet => &[
+                "Hello! How are you doing today?",
+                "Hi there, nice to meet you. How is your day going?",
+                "Good day! I hope you are well.",
+                "Hello, it is a pleasure to talk with you.",
+            ],
+            Self::Inquire => &[
+                "Have you ever donated to a charity before?",
+                "Do you know the charity Save the Children?",
+                "Are you involved with any charity at the moment?",
+                "What do you think of organisations that help children?",
+                "What kinds of causes do you care about?",
+            ],
+            Self::Credibility => &[
+                "Save the Children is an international non-governmental organisation founded in 1919 that promotes children's \
+                 rights and provides relief in more than a hundred countries.",
+                "Save the Children publishes its accounts every year, and charity watchdogs rate it highly.",
+                "You can trust Save the Children: its yearly reports show where every dollar goes.",
+                "Save the Children works with governments and the United Nations and has a long record of getting help to \
+                 children.",
+            ],
+            Self::Emotion => &[
+                "Millions of children in Syria have grown up facing the daily threat of violence.",
+                "Imagine a little child who goes to bed hungry and frightened because of a war.",
+                "It breaks my heart that children are dying of hunger and disease that could be prevented.",
+                "Think of how a suffering child feels when somebody finally comes to help.",
+            ],
+            Self::Logic => &[
+                "Your donation will help a child eat, go to school and get medicine; a dollar pays for several meals.",
+                "If everybody in this study gave a small part of the payment, thousands of dollars would come together.",
+                "A donation now prevents illness that would cost far more to treat later.",
+                "Most of each donation goes directly to programmes for children, so the effect of your money is large.",
+            ],
+            Self::Story => &[
+                "I donate part of my own payment each time, and it makes me feel good.",
+                "When I was a kid, a stranger's donation helped my family through a hard winter.",
+                "A friend of mine works as a nurse with refugee children, and I have seen what help means to them.",
+            ],
+            Self::Small => &[
+                "Even a few cents make a difference; every little bit helps.",
+                "It does not have to be much: a small donation of ten cents is welcome.",
+                "Just a tiny part of your payment would be enough.",
+            ],
+            Self::Propose => &[
+                "Would you like to donate some of your payment to Save the Children?",
+                "How much of your payment would you like to donate?",
+                "Would you be willing to make a donation to Save the Children today?",
+                "Can I count on you for a donation from your payment?",
+            ],
+            Self::Press => &[
+                "You really have to donate, there is no excuse.",
+                "How can you keep the money while children are dying? You should donate all of it.",
+                "I will not take no for an answer: you must donate your payment.",
+            ],
+            Self::Thank => &[
+                "Thank you for telling me that.",
+                "I see what you mean.",
+                "That is nice of you to say.",
+                "Thanks for listening to me.",
+            ],
+        }
+    }
+
+    /// One way to think it.
+    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
+        self.wordings().choose(rng).expect("every strategy has words")
+    }
+
+    /// The strategy that a thought speaks of: one of the persuader's own, or the name of an act in brackets.
+    pub fn read(thought: &str) -> Option<Self> {
+        let thought = thought.trim();
+        let own = Self::ALL.into_iter().find(|one| one.wordings().contains(&thought));
+        own.or_else(|| {
+            let act = thought.split_once('[')?.1.split_once(']')?.0.trim();
+            if act.eq_ignore_ascii_case("other") {
+                return Some(Self::Thank);
+            }
+            Self::ALL.into_iter().find(|one| one.act().eq_ignore_ascii_case(act))
+        })
+    }
+
+    /// The strategy behind an utterance: a reader's guess, by its words.
+    pub fn of(utterance: &str) -> Self {
+        let text = utterance.to_lowercase().replace('’', "'");
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let asks = text.contains('?');
+        match () {
+            () if says(&[
+                "have to donate",
+                "must donate",
+                "no excuse",
+                "how can you",
+                "should donate all",
+            ]) =>
+            {
+                Self::Press
+            }
+            () if asks
+                && says(&["donat", "contribut", "give"])
+                && says(&[
+                    "would you",
+                    "will you",
+                    "are you willing",
+                    "how much",
+                    "can i count",
+                    "could you",
+                    "like to",
+                ])
+                && !says(&["have you ever", "before", "do you donate"]) =>
+            {
+                Self::Propose
+            }
+            () if says(&[
+                "little bit",
+                "few cents",
+                "small donation",
+                "tiny",
+                "small amount",
+                "any amount",
+                "every penny",
+            ]) =>
+            {
+                Self::Small
+            }
+            () if says(&[
+                "my own",
+                "i donate",
+                "i have donated",
+                "myself",
+                "friend of mine",
+                "when i was",
+                "i've donated",
+            ]) =>
+            {
+                Self::Story
+            }
+            () if says(&[
+                "syria",
+                "suffer",
+                "dying",
+                "hungry",
+                "hunger",
+                "heart",
+                "imagine",
+                "violence",
+                "poor child",
+                "die ",
+            ]) =>
+            {
+                Self::Emotion
+            }
+            () if says(&[
+                "organization",
+                "organisation",
+                "website",
+                "founded",
+                "trust",
+                "report",
+                "rate",
+                "non-governmental",
+                "100 countries",
+                "hundred countries",
+                "record",
+                "legit",
+            ]) && !asks =>
+            {
+                Self::Credibility
+            }
+            () if asks
+                && says(&[
+                    "charit", "organi", "heard of", "know", "cause", "donat", "think", "children", "kids",
+                ]) =>
+            {
+                Self::Inquire
+            }
+            () if says(&[
+                "donation",
+                "donat",
+                "dollar",
+                "percent",
+                "help a child",
+                "% of",
+                "effect",
+                "prevent",
+                "difference",
+            ]) =>
+            {
+                Self::Logic
+            }
+            () if says(&[
+                "hello",
+                "hi ",
+                "hi!",
+                "hi,",
+                "hey",
+                "good morning",
+                "good day",
+                "good evening",
+                "how are you",
+            ]) =>
+            {
+                Self::Greet
+            }
+            () => Self::Thank,
+        }
+    }
+
+    /// Words that carry it out, others than before as far as there are any.
+    pub fn utterance(self, view: &View, rng: &mut ChaCha8Rng) -> String {
+        let all = self.utterances();
+        let fresh: Vec<&str> =
+            all.iter().copied().filter(|text| !view.said.iter().any(|said| said == text)).collect();
+        let pool = if fresh.is_empty() { all } else { &fresh };
+        (*pool.choose(rng).expect("every strategy has words")).to_owned()
+    }
+}
+
+/// Draws a strategy: the prior that first thoughts and refined thoughts alike come from.
+pub fn draw(view: &View, rng: &mut ChaCha8Rng) -> Move {
+    let prior = prior(view);
+    let mut left = rng.random::<f64>() * prior.iter().map(|(_, weight)| weight).sum::<f64>();
+    for (candidate, weight) in &prior {
+        left -= weight;
+        if left < 0.0 {
+            return *candidate;
+        }
+    }
+    prior[prior.len() - 1].0
+}
+
+/// Weights of the strategies that come to mind here. The biases are those of an eager agent: it asks for money too soon
+/// and too often, insists when it should listen, and prefers feelings to reasons.
+pub fn prior(view: &View) -> Vec<(Move, f64)> {
+    if view.moves.is_empty() {
+        return vec![(Move::Greet, 0.55), (Move::Propose, 0.2), (Move::Inquire, 0.15), (Move::Emotion, 0.1)];
+    }
+    let mut prior = vec![
+        (Move::Inquire, 0.1),
+        (Move::Credibility, 0.12),
+        (Move::Emotion, 0.2),
+        (Move::Logic, 0.1),
+        (Move::Story, 0.08),
+        (Move::Small, 0.1),
+        (Move::Propose, 0.25),
+        (Move::Press, 0.08),
+        (Move::Thank, 0.1),
+    ];
+    let mut more = |wanted: Move, weight: f64| {
+        prior.iter_mut().filter(|(one, _)| *one == wanted).for_each(|(_, w)| *w += weight);
+    };
+    match view.stance() {
+        Some(Stance::Doubts) => more(Move::Credibility, 0.1),
+        Some(Stance::Asks) => more(Move::Credibility, 0.15),
+        Some(Stance::Declines) => more(Move::Press, 0.2),
+        Some(Stance::Agrees) => more(Move::Thank, 0.3),
+        _ => {}
+    }
+    if view.late() {
+        more(Move::Propose, 0.2);
+    }
+    prior
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wording_names_one_strategy_and_every_utterance_sounds_like_its_own() {
+        for candidate in Move::ALL {
+            for wording in candidate.wordings() {
+                assert_eq!(Move::read(wording), Some(candidate), "{wording}");
+            }
+            for utterance in candidate.utterances() {
+                assert_eq!(Move::of(utterance), candidate, "{utterance}");
+            }
+        }
+    }
+
+    #[test]
+    fn acts_are_read_in_brackets() {
+        assert_eq!(Move::read("[emotion appeal] Move the donor's feelings."), Some(Move::Emotion));
+        assert_eq!(Move::read("Derived: [other] Thank."), Some(Move::Thank));
+        assert_eq!(Move::read("Sing a song."), None);
+    }
+}

@@ -1,0 +1,297 @@
+//! What a reader makes of a dialogue: who said what, how the donor takes it, what was tried already.
+
+use super::moves::Move;
+
+/// How the donor sounds in an utterance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stance {
+    /// Will give.
+    Agrees,
+    /// Will not.
+    Declines,
+    /// Has doubts about the charity.
+    Doubts,
+    /// Wants to know more.
+    Asks,
+    /// Is friendly about it.
+    Warm,
+    /// None of these.
+    Neutral,
+}
+
+const AGREES: &[&str] = &[
+    "i will donate",
+    "i'll donate",
+    "i will give",
+    "i'll give",
+    "like to donate",
+    "like to give",
+    "want to donate",
+    "happy to donate",
+    "happy to give",
+    "glad to give",
+    "i can donate",
+    "i can give",
+    "could donate",
+    "could give",
+    "willing to donate",
+    "willing to give",
+    "willing to contribute",
+    "count me in",
+    "of course",
+    "[donate $",
+    "yes i will",
+    "yes, i will",
+    "yes i would",
+    "yes, i would",
+    "i am willing",
+    "i'm willing",
+    "sure, i",
+    "i'm in",
+];
+const DECLINES: &[&str] = &[
+    "not interested",
+    "won't donate",
+    "won't give",
+    "will not donate",
+    "will not give",
+    "no thank",
+    "no, thank",
+    "not going to",
+    "rather not",
+    "can't afford",
+    "cannot afford",
+    "not able to",
+    "can't donate",
+    "cannot donate",
+    "can't give",
+    "cannot give",
+    "i'll pass",
+    "i will pass",
+    "not donate",
+    "don't want to",
+    "do not want to",
+    "not today",
+    "not right now",
+    "keep my",
+    "keep the",
+    "not willing",
+    "sorry, no",
+    "donate $0",
+    "give nothing",
+    "not be able",
+    "unfortunately",
+    "i don't think so",
+    "no, i",
+    "i need the money",
+    "i need it myself",
+];
+const DOUBTS: &[&str] = &[
+    "scam",
+    "trust",
+    "skeptic",
+    "sceptic",
+    "not sure",
+    "how do i know",
+    "waste",
+    "overhead",
+    "unsure",
+    "doubt",
+    "corrupt",
+    "really go",
+    "actually go",
+    "where does the money",
+    "where the money",
+    "too many",
+    "hesitant",
+    "suspicious",
+    "convince",
+    "don't know if",
+    "legit",
+    "ceo",
+    "salaries",
+    "pocket",
+];
+const WARM: &[&str] = &[
+    "great",
+    "good",
+    "wonderful",
+    "nice",
+    "agree",
+    "amazing",
+    "awesome",
+    "important",
+    "love",
+    "thank",
+    "true",
+    "glad",
+    "interesting",
+    "makes sense",
+    "noble",
+    "worthy",
+    "yes",
+    "sure",
+    "admire",
+    "touching",
+    "moved",
+];
+
+impl Stance {
+    /// How an utterance sounds: a reader's first impression, by its words.
+    pub fn of(text: &str) -> Self {
+        let text = text.to_lowercase().replace('’', "'");
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        match () {
+            () if says(DECLINES) => Self::Declines,
+            () if says(AGREES) => Self::Agrees,
+            () if says(DOUBTS) => Self::Doubts,
+            () if text.contains('?') => Self::Asks,
+            () if says(WARM) => Self::Warm,
+            () => Self::Neutral,
+        }
+    }
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Asks for a donation.
+    Persuader,
+    /// Is asked.
+    Donor,
+}
+
+/// A dialogue as its reader sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// On which side the reader is.
+    pub side: Side,
+    /// How the donor took each answered utterance, in order.
+    pub stances: Vec<Stance>,
+    /// What the persuader was up to, in order.
+    pub moves: Vec<Move>,
+    /// What the persuader said, in order.
+    pub said: Vec<String>,
+    /// The turn that it is, and how many there are; 0 where the text does not say.
+    pub turn: usize,
+    /// See `turn`.
+    pub limit: usize,
+    /// The donor is asked for the sum.
+    pub closing: bool,
+    /// What was given at the end, once it is over.
+    pub given: Option<f64>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            side: Side::Persuader,
+            stances: Vec::new(),
+            moves: Vec::new(),
+            said: Vec::new(),
+            turn: 0,
+            limit: 0,
+            closing: false,
+            given: None,
+        }
+    }
+}
+
+impl View {
+    /// Reads the text of a request: observations and actions of one seat, or the dialogue line by line.
+    pub fn read(text: &str) -> Self {
+        let side = if text.contains("You are the donor.") { Side::Donor } else { Side::Persuader };
+        let mut view = Self { side, ..Self::default() };
+        for line in text.lines().map(str::trim) {
+            let after =
+                |label: &str| line.strip_prefix(label).map(str::trim).filter(|text| !text.starts_with('<'));
+            if let Some(said) = after("Donor:") {
+                view.hear(Side::Donor, said);
+            } else if let Some(said) = after("Persuader:") {
+                view.hear(Side::Persuader, said);
+            } else if let Some(said) = after("Action:") {
+                view.hear(side, said);
+            } else if let Some(rest) = line.strip_prefix("[Turn ") {
+                let mut numbers =
+                    rest.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());
+                view.turn = numbers.next().unwrap_or(view.turn);
+                view.limit = numbers.next().unwrap_or(view.limit);
+            } else if line.starts_with("[Closing question]") {
+                view.closing = true;
+            } else if let Some(end) = line.strip_prefix("[End]") {
+                view.end(
+                    end.split('$')
+                        .nth(1)
+                        .and_then(|sum| sum.trim_end_matches('.').parse().ok())
+                        .unwrap_or(0.0),
+                );
+            }
+        }
+        view
+    }
+
+    /// One more utterance.
+    pub fn hear(&mut self, side: Side, text: &str) {
+        match side {
+            Side::Donor => self.stances.push(Stance::of(text)),
+            Side::Persuader => {
+                self.moves.push(Move::of(text));
+                self.said.push(text.to_owned());
+            }
+        }
+    }
+
+    /// It is over, and the donor gave this much.
+    pub fn end(&mut self, given: f64) {
+        self.given = Some(given);
+    }
+
+    /// How the donor sounded last.
+    pub fn stance(&self) -> Option<Stance> {
+        self.stances.last().copied()
+    }
+
+    /// How often the persuader was up to this.
+    pub fn tried(&self, wanted: Move) -> usize {
+        self.moves.iter().filter(|made| **made == wanted).count()
+    }
+
+    /// Whether little of the talk is left.
+    pub fn late(&self) -> bool {
+        let turn = self.turn.max(self.moves.len() + 1);
+        turn + 2 > if self.limit == 0 { 10 } else { self.limit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stances_are_read_from_words() {
+        for (text, stance) in [
+            ("Sure, I would be happy to donate a dollar.", Stance::Agrees),
+            ("Sorry, I'd rather not.", Stance::Declines),
+            ("I am not willing to donate.", Stance::Declines),
+            ("How do I know that it is no scam?", Stance::Doubts),
+            ("What do they do?", Stance::Asks),
+            ("That sounds like a great cause.", Stance::Warm),
+            ("I watched a video.", Stance::Neutral),
+        ] {
+            assert_eq!(Stance::of(text), stance, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_history_and_a_transcript_are_read_alike() {
+        let history = "You are the persuader.\nObservation:\n[You] The persuader.\n[Turn 1 of 10]\n[Your turn] Speak.\n\
+                       Thought: x\nAction: Hello there.\n\nObservation:\n[Turn 2 of 10]\nDonor: Hi, what is it?\n\
+                       Action: <one action>";
+        let transcript = "The dialogue so far:\nPersuader: Hello there.\nDonor: Hi, what is it?";
+        let (history, transcript) = (View::read(history), View::read(transcript));
+        assert_eq!((&history.moves, &history.stances), (&transcript.moves, &transcript.stances));
+        assert_eq!((history.moves.len(), history.turn, history.limit), (1, 2, 10));
+        assert_eq!(View::read("[End] The donor gives $0.50.").given, Some(0.5));
+        assert_eq!(View::read("[End] The donor gives nothing.").given, Some(0.0));
+    }
+}

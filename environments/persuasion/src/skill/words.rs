@@ -1,0 +1,261 @@
+//! The persuader's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
+
+use super::{
+    moves::Move,
+    view::{Stance, View},
+};
+
+/// An outcome, as a persuader tells outcomes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A dollar or more was given.
+    Generous,
+    /// Less than a dollar was given.
+    Small,
+    /// Nothing was given.
+    Nothing,
+    /// The donor says that something will be given.
+    Agrees,
+    /// The donor says no.
+    Declines,
+    /// The donor has doubts.
+    Doubts,
+    /// The donor asks for more.
+    Curious,
+    /// The donor is friendly.
+    Warm,
+    /// The donor is not moved.
+    Cool,
+    /// Nothing was said yet.
+    Opening,
+}
+
+impl Outcome {
+    /// Everything that a dialogue under way may come to.
+    pub const ALL: [Self; 10] = [
+        Self::Generous,
+        Self::Small,
+        Self::Nothing,
+        Self::Agrees,
+        Self::Declines,
+        Self::Doubts,
+        Self::Curious,
+        Self::Warm,
+        Self::Cool,
+        Self::Opening,
+    ];
+
+    /// The outcome that the text shows.
+    pub fn reached(view: &View) -> Self {
+        match (view.given, view.stance()) {
+            (Some(given), _) if given >= 1.0 => Self::Generous,
+            (Some(given), _) if given > 0.0 => Self::Small,
+            (Some(_), _) => Self::Nothing,
+            (_, None) => Self::Opening,
+            (_, Some(Stance::Agrees)) => Self::Agrees,
+            (_, Some(Stance::Declines)) => Self::Declines,
+            (_, Some(Stance::Doubts)) => Self::Doubts,
+            (_, Some(Stance::Asks)) => Self::Curious,
+            (_, Some(Stance::Warm)) => Self::Warm,
+            (_, Some(Stance::Neutral)) => Self::Cool,
+        }
+    }
+
+    /// The ways to say it.
+    pub fn wordings(self) -> &'static [&'static str] {
+        match self {
+            Self::Generous => &[
+                "The donor is won over and gives a dollar or more.",
+                "The donor gives $1.00 or even all of it.",
+                "The donor gives generously in the end.",
+            ],
+            Self::Small => &[
+                "The donor gives only some cents.",
+                "The donor gives a small sum, less than a dollar.",
+                "A few cents are all that the donor gives.",
+            ],
+            Self::Nothing => &[
+                "The donor remains unconvinced and does not donate.",
+                "The donor keeps the money and gives nothing.",
+                "In the end the donor does not give anything.",
+            ],
+            Self::Agrees => &[
+                "The donor agrees to donate something.",
+                "The donor says yes to a donation.",
+                "The donor promises to give.",
+            ],
+            Self::Declines => &[
+                "The donor says no to a donation.",
+                "The donor refuses to give.",
+                "The donor does not want to donate and says so.",
+            ],
+            Self::Doubts => &[
+                "The donor doubts that the charity can be trusted.",
+                "The donor is sceptical about where the money goes.",
+                "The donor is not sure about the charity.",
+            ],
+            Self::Curious => &[
+                "The donor is intrigued and wants to learn more.",
+                "The donor asks for more information.",
+                "The donor has questions.",
+            ],
+            Self::Warm => &[
+                "The donor is friendly and open to the cause.",
+                "The donor likes what was said.",
+                "The donor finds the cause a good one.",
+            ],
+            Self::Cool => &[
+                "The donor takes it without much interest.",
+                "The donor is not moved by what was said.",
+                "The donor answers without warmth.",
+            ],
+            Self::Opening => {
+                &["Nothing has been said yet.", "The talk is about to begin.", "The talk has not begun."]
+            }
+        }
+    }
+
+    /// One way to say it.
+    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
+        self.wordings().choose(rng).expect("every outcome has words")
+    }
+}
+
+/// `count` imagined outcomes, the good ones first. What is most on a persuader's mind stands first on either side: the
+/// money, given or kept.
+pub fn imagine(count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
+    let mut good = [Outcome::Generous, Outcome::Agrees, Outcome::Warm, Outcome::Curious];
+    let mut bad = [Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Small, Outcome::Cool];
+    good[1..].shuffle(rng);
+    bad[1..].shuffle(rng);
+    let mut side = |outcomes: &[Outcome], wanted: usize| {
+        let cycle = outcomes.iter().cycle().take(wanted);
+        cycle.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
+    };
+    let mut imagined = side(&good, count / 2);
+    imagined.extend(side(&bad, count - count / 2));
+    imagined
+}
+
+/// Where things stand, in short.
+pub fn state(view: &View) -> String {
+    let mut parts = Vec::new();
+    parts.push(match (view.given, view.moves.len()) {
+        (Some(given), _) => format!("The talk is over, and the donor gave ${given:.2}."),
+        (None, 0) => "The talk is about to begin.".to_owned(),
+        (None, _) if view.late() => "The talk is nearly over.".to_owned(),
+        (None, 1..=3) => "The talk is in its beginning.".to_owned(),
+        (None, _) => "The talk is well under way.".to_owned(),
+    });
+    if let Some(stance) = view.stance() {
+        let last = match stance {
+            Stance::Agrees => "has just agreed to give",
+            Stance::Declines => "has just said no",
+            Stance::Doubts => "has just voiced doubts",
+            Stance::Asks => "has just asked a question",
+            Stance::Warm => "was friendly just now",
+            Stance::Neutral => "showed little interest just now",
+        };
+        parts.push(format!("The donor {last}."));
+        let ever = |wanted| view.stances.contains(&wanted);
+        match (ever(Stance::Agrees), ever(Stance::Declines)) {
+            (true, true) => parts.push("The donor has said both yes and no.".into()),
+            (true, false) => parts.push("The donor has agreed before.".into()),
+            (false, true) => parts.push("The donor has refused before.".into()),
+            (false, false) => {}
+        }
+        if ever(Stance::Doubts) {
+            parts.push("Doubts have come up.".into());
+        }
+    }
+    let times = |made| match view.tried(made) {
+        0 => None,
+        1 => Some("once"),
+        _ => Some("repeatedly"),
+    };
+    let names = [
+        (Move::Credibility, "trust"),
+        (Move::Emotion, "feelings"),
+        (Move::Logic, "reasons"),
+        (Move::Story, "a personal story"),
+        (Move::Small, "small sums"),
+        (Move::Inquire, "questions"),
+    ];
+    let tried: Vec<_> =
+        names.iter().filter_map(|(made, name)| Some(format!("{name} {}", times(*made)?))).collect();
+    if !tried.is_empty() {
+        parts.push(format!("Tried: {}.", tried.join(", ")));
+    }
+    parts.push(match times(Move::Propose) {
+        Some(times) => format!("Money was asked for {times}."),
+        None => "Money was not asked for yet.".into(),
+    });
+    if let Some(times) = times(Move::Press) {
+        parts.push(format!("The donor was pressed {times}."));
+    }
+    parts.join(" ")
+}
+
+/// What a mediocre reader takes for a donor's answer: warmer after reasons to give, colder when asked too soon or pressed.
+pub fn answer(view: &View, rng: &mut ChaCha8Rng) -> (&'static str, &'static str) {
+    use forethought_sdk::seed::RngExt;
+    let appeals = [Move::Credibility, Move::Emotion, Move::Logic, Move::Story];
+    let heard = appeals.into_iter().filter(|made| view.tried(*made) > 0).count() as f64;
+    let asked = (view.tried(Move::Propose) + view.tried(Move::Press)) as f64;
+    let mood = 0.35 * heard - 0.25 * asked - 0.6 * view.tried(Move::Press) as f64 - 0.3
+        + rng.random_range(-1.0..1.0);
+    let proposed = matches!(view.moves.last(), Some(Move::Propose | Move::Press | Move::Small));
+    let (reply, words): (_, &[&str]) = match mood {
+        mood if proposed && mood > 0.4 => (
+            "donate",
+            &[
+                "Yes, I will donate some of it.",
+                "Sure, I would be happy to give a little.",
+                "All right, I'll give something.",
+            ],
+        ),
+        mood if proposed && mood < -0.9 => (
+            "no donation",
+            &[
+                "No, I'd rather not donate.",
+                "Sorry, no. I want to keep my payment.",
+                "I am not going to give.",
+            ],
+        ),
+        mood if mood > 0.25 => (
+            "positive reaction",
+            &[
+                "That sounds like a good cause.",
+                "It is great that they do that.",
+                "I agree, that is important.",
+            ],
+        ),
+        mood if mood < -0.45 => (
+            "negative reaction",
+            &[
+                "I am not sure that the money gets there.",
+                "I do not trust such charities.",
+                "I need my money myself.",
+            ],
+        ),
+        _ => ("neutral", &["I see.", "What exactly do they do?", "Tell me more about it.", "Hm, okay."]),
+    };
+    (reply, words.choose(rng).expect("every answer has words"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forethought_sdk::seed;
+
+    #[test]
+    fn half_of_the_outcomes_are_good_and_each_is_one_of_the_known() {
+        let known = |text: &String| {
+            Outcome::ALL.into_iter().find(|one| one.wordings().contains(&text.as_str())).expect("a known one")
+        };
+        let imagined: Vec<_> = imagine(4, &mut seed::stream(1, "x")).iter().map(known).collect();
+        assert_eq!((imagined[0], imagined[2]), (Outcome::Generous, Outcome::Nothing));
+    }
+}
