@@ -18,6 +18,8 @@ use crate::{
 pub struct RunOptions {
     /// The planner of the first seat; by default the one that `[seats]` names.
     pub planner: Option<String>,
+    /// The planners of [`RunSpec::seats`], whatever `[seats]` says; by default those that it names.
+    pub planners: Vec<String>,
     /// Whether trajectories are wanted: then the summariser is at work too.
     pub collect: bool,
     /// What to do about an earlier run of the same specification.
@@ -45,7 +47,10 @@ impl RuntimeHost {
             );
             return Err(Error::config(config.document().at(&key, message)));
         }
-        let seats = self.seats(&spec, options.planner.as_deref())?;
+        let seats = match options.planners.is_empty() {
+            true => self.seats(&spec, options.planner.as_deref())?,
+            false => options.planners.clone(),
+        };
         let needs = self.check(&seats).await?;
 
         let mut planners = Vec::new();
@@ -79,9 +84,12 @@ impl RuntimeHost {
 
         // The run's own copy says who really sat where.
         let mut resolved = config.document().values().clone();
-        let names = spec.seats.iter().map(|seat| seat.name.clone());
-        let taken: serde_json::Map<_, _> = names.zip(seats).map(|(seat, name)| (seat, json!(name))).collect();
-        resolved.insert("seats".into(), Value::Object(taken));
+        if options.planners.is_empty() {
+            let names = spec.seats.iter().map(|seat| seat.name.clone());
+            let taken: serde_json::Map<_, _> =
+                names.zip(seats).map(|(seat, name)| (seat, json!(name))).collect();
+            resolved.insert("seats".into(), Value::Object(taken));
+        }
         let run = &config.run;
         let episode = |repeat, task| {
             let name =
@@ -96,6 +104,7 @@ impl RuntimeHost {
             config: toml::to_string(&resolved)?,
             environment: Configured::new(self.identity(&["environment".into()]), environment),
             seats: planners,
+            tables: Vec::new(),
             subject: 0,
             summariser,
             llms,

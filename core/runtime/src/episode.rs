@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use forethought_api::{
     Error, Result,
-    environment::{Action, EnvironmentSpec, Reset, Transition, Turn},
+    environment::{Action, EnvironmentSpec, Observation, Reset, Transition, Turn},
     error::Code,
     llm::Purpose,
     planner::{Decision, DecisionContext, Exchange, Planner, Summariser, Summary},
@@ -111,8 +111,14 @@ pub struct EpisodeSummary {
     pub score: f64,
     /// Sum of rewards of each seat.
     pub scores: Vec<f64>,
+    /// Names of the planners, seat by seat.
+    #[serde(default)]
+    pub seats: Vec<String>,
     /// Whether the task was solved, where the environment knows.
     pub success: Option<bool>,
+    /// What else the environment measured: the table `metrics` of the last transition's `info`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
     /// Decisions of all seats.
     pub steps: u32,
     /// Decisions of the subject.
@@ -174,6 +180,7 @@ struct Game<D> {
     step: u32,
     players: Vec<Player>,
     success: Option<bool>,
+    metrics: BTreeMap<String, f64>,
     tally: Tally,
     other_calls: CallCount,
     timed: (u32, f64),
@@ -198,6 +205,7 @@ impl<D: Durable> Game<D> {
             step: 0,
             players: spec.seats.iter().map(|_| Player::default()).collect(),
             success: None,
+            metrics: BTreeMap::new(),
             tally: Tally::default(),
             other_calls: CallCount::default(),
             timed: (0, 0.0),
@@ -213,7 +221,8 @@ impl<D: Durable> Game<D> {
             environment: self.spec.environment.name.clone(),
             version: self.spec.environment.version.clone(),
             reset: self.spec.reset,
-            seats: self.spec.seats.iter().map(|seat| seat.name.clone()).collect(),
+            seats: self.planners(),
+            seat_names: self.spec.environment.seats.iter().map(|seat| seat.name.clone()).collect(),
         })?;
         let key = Position::new(0, 0).key::<ResetEnvironment>("", &self.spec.reset)?;
         let mut turn = self.durable.effect::<ResetEnvironment>(key, self.spec.reset).await?;
@@ -223,7 +232,7 @@ impl<D: Durable> Game<D> {
             if transition.terminated || transition.truncated {
                 self.success = transition.success;
                 self.log.push(&Event::Turn { step: self.step, turn: turn.clone() })?;
-                return self.collect_ends(turn).await;
+                return self.collect_ends(turn, &transition.info["ends"]).await;
             }
         }
     }
@@ -261,6 +270,10 @@ impl<D: Durable> Game<D> {
             success: transition.success,
             info: transition.info.clone(),
         })?;
+        if transition.terminated || transition.truncated {
+            self.metrics = metrics(&transition.info)
+                .map_err(|what| self.wrong(format!("`metrics` must be a flat table of numbers: {what}")))?;
+        }
         let exchange = Exchange {
             observation: context.turn.observation.text,
             thought: decision.thought,
@@ -321,10 +334,7 @@ impl<D: Durable> Game<D> {
     async fn act(&self, seat: usize, action: &Action) -> Result<Transition> {
         let key = Position::new(self.step, seat).key::<StepEnvironment>("", action)?;
         let mut transition = self.durable.effect::<StepEnvironment>(key, action.clone()).await?;
-        let wrong = |what: String| {
-            let name = &self.spec.environment.name;
-            Err(Error::input(format!("environment `{name}`, step {}: {what}", self.step)))
-        };
+        let wrong = |what: String| Err(self.wrong(what));
         if transition.rewards.len() != self.players.len() {
             return wrong(format!("{} rewards for {} seats", transition.rewards.len(), self.players.len()));
         }
@@ -338,6 +348,16 @@ impl<D: Durable> Game<D> {
         let limit = self.spec.environment.max_steps.unwrap_or(u32::MAX);
         transition.truncated |= !transition.terminated && self.step + 1 >= limit;
         Ok(transition)
+    }
+
+    /// An error of the environment's.
+    fn wrong(&self, what: String) -> Error {
+        Error::input(format!("environment `{}`, step {}: {what}", self.spec.environment.name, self.step))
+    }
+
+    /// Who plays, seat by seat.
+    fn planners(&self) -> Vec<String> {
+        self.spec.seats.iter().map(|seat| seat.name.clone()).collect()
     }
 
     fn remember(&mut self, seat: usize, exchange: Exchange, summary: Option<Summary>, led_to: &Transition) {
@@ -366,14 +386,17 @@ impl<D: Durable> Game<D> {
     }
 
     /// Summaries of the end, and the finished trajectories.
-    async fn collect_ends(&mut self, last: Turn) -> Result<()> {
+    async fn collect_ends(&mut self, last: Turn, ends: &Value) -> Result<()> {
         let Some(summariser) = self.spec.summariser.clone() else { return Ok(()) };
         for seat in 0..self.players.len() {
             if self.players[seat].collected.is_empty() {
                 continue;
             }
-            // Only the seat that acted last sees the end; the others know what they knew.
-            let turn = if seat == last.seat { last.clone() } else { Turn { seat, ..Turn::default() } };
+            // The seat that acted last sees the end. The others are told by the list `ends` of the last `info`, seat by
+            // seat, where the environment shows it to all; without it they know what they knew.
+            let observation = Observation::text(ends[seat].as_str().unwrap_or_default());
+            let turn =
+                if seat == last.seat { last.clone() } else { Turn { seat, observation, ..Turn::default() } };
             let models =
                 StepModels::new(self.durable.clone(), Position::new(self.step, seat), self.budget.clone());
             let summary = summariser.summarise(self.context(turn, true), models.handle()).await;
@@ -431,7 +454,7 @@ impl<D: Durable> Game<D> {
         for count in self.tally.calls.values() {
             all_calls += *count;
         }
-        let subject = self.spec.subject;
+        let (subject, seats) = (self.spec.subject, self.planners());
         Ok(EpisodeResult {
             summary: EpisodeSummary {
                 episode: self.spec.id,
@@ -441,7 +464,9 @@ impl<D: Durable> Game<D> {
                 error,
                 score: scores[subject],
                 scores,
+                seats,
                 success: self.success,
+                metrics: self.metrics,
                 steps: self.step,
                 decisions: u32::try_from(self.players[subject].history.len()).unwrap_or(u32::MAX),
                 llm_calls: all_calls.calls,
@@ -454,6 +479,16 @@ impl<D: Durable> Game<D> {
             trajectories: if status == EpisodeStatus::Done { self.trajectories } else { Vec::new() },
             events: self.log.into_lines(),
         })
+    }
+}
+
+/// What the last transition measured.
+fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
+    match info.get("metrics") {
+        None => Ok(BTreeMap::new()),
+        Some(metrics) => {
+            serde_json::from_value(metrics.clone()).map_err(|error| format!("{error} in {metrics}"))
+        }
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Event {
         reset: Reset,
         /// Names of the planners, seat by seat.
         seats: Vec<String>,
+        /// What the seats are called.
+        #[serde(default)]
+        seat_names: Vec<String>,
     },
     /// A seat is asked to act; or, without a decision after it, what the acting seat saw last.
     Turn {
@@ -115,14 +118,22 @@ pub(crate) fn write(path: &Path, lines: &[u8]) -> Result<()> {
 /// # Errors
 /// A file that is missing or malformed, naming it and the line.
 pub fn read(path: &Path) -> Result<Vec<Event>> {
-    let file = fs::File::open(path).context(format!("{} could not be opened", path.display()))?;
-    let lines =
-        zstd::stream::decode_all(file).context(format!("{} is not readable as zstd", path.display()))?;
-    let lines = String::from_utf8(lines).context(format!("{} is not UTF-8", path.display()))?;
+    let lines = read_lines(path)?;
     let parse = |(number, line): (usize, &str)| {
         serde_json::from_str(line).context(format!("{}, line {}", path.display(), number + 1))
     };
     lines.lines().enumerate().map(parse).collect()
+}
+
+/// The lines of an episode's log as they were written.
+///
+/// # Errors
+/// A file that is missing, or is no such log.
+pub fn read_lines(path: &Path) -> Result<String> {
+    let file = fs::File::open(path).context(format!("{} could not be opened", path.display()))?;
+    let lines =
+        zstd::stream::decode_all(file).context(format!("{} is not readable as zstd", path.display()))?;
+    String::from_utf8(lines).context(format!("{} is not UTF-8", path.display()))
 }
 
 /// Writes beside `path`, then renames: a reader never sees half a file.

@@ -114,7 +114,7 @@ impl RunFolder {
         &self.path
     }
     pub(crate) fn journal(&self) -> PathBuf {
-        self.path.join("journal.sqlite")
+        journal_path(&self.path)
     }
     pub(crate) fn events(&self, episode: &str) -> PathBuf {
         events_path(&self.path, episode)
@@ -141,6 +141,11 @@ impl RunFolder {
         text.push(b'\n');
         events::write_whole(&self.path.join("run.json"), &text)
     }
+}
+
+/// Where a run keeps its journal.
+pub(crate) fn journal_path(run: &Path) -> PathBuf {
+    run.join("journal.sqlite")
 }
 
 /// Where a run keeps an episode's log.

@@ -105,26 +105,6 @@ impl Journaled {
         }
     }
 
-    async fn repeat<E: Effect>(&self, key: EffectKey, input: E::In, outcome: &Outcome) -> Result<E::Out> {
-        let result = E::run(&self.deps, input).await;
-        let recorded = recall::<E::Out>(outcome)?;
-        let same = match (&result, &recorded) {
-            // By their JSON, which is what was recorded; and parsed first, for this program may know more fields.
-            (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
-            (Err(now), Err(then)) => now == then,
-            _ => false,
-        };
-        if same {
-            return result;
-        }
-        Err(Error::other(format!(
-            "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or has \
-             changed since (then it needs a new version). Start a fresh run",
-            key.step,
-            E::NAME
-        )))
-    }
-
     /// An action at a step that has another action on record: the planner did not decide the same again.
     fn check_same_path<E: Effect>(&self, key: &EffectKey) -> Result<()> {
         let elsewhere = self.recorded.effects.keys().any(|other| {
@@ -152,7 +132,7 @@ impl Durable for Journaled {
                 Recall::Answer => recall(outcome)?,
                 Recall::Repeat => {
                     self.cancel.check()?;
-                    self.repeat::<E>(key, input, outcome).await
+                    repeat::<E>(&self.deps, &key, input, outcome).await
                 }
             };
         }
@@ -169,8 +149,34 @@ impl Durable for Journaled {
     }
 }
 
+/// Runs an effect again, which must answer as it did.
+pub(crate) async fn repeat<E: Effect>(
+    deps: &Deps,
+    key: &EffectKey,
+    input: E::In,
+    outcome: &Outcome,
+) -> Result<E::Out> {
+    let result = E::run(deps, input).await;
+    let recorded = recall::<E::Out>(outcome)?;
+    let same = match (&result, &recorded) {
+        // By their JSON, which is what was recorded; and parsed first, for this program may know more fields.
+        (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
+        (Err(now), Err(then)) => now == then,
+        _ => false,
+    };
+    if same {
+        return result;
+    }
+    Err(Error::other(format!(
+        "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or has \
+         changed since (then it needs a new version). Start a fresh run",
+        key.step,
+        E::NAME
+    )))
+}
+
 /// The recorded answer; the outer error is a damaged record.
-fn recall<T: DeserializeOwned>(outcome: &Outcome) -> Result<Result<T>> {
+pub(crate) fn recall<T: DeserializeOwned>(outcome: &Outcome) -> Result<Result<T>> {
     let unreadable = "a recorded answer cannot be read; start a fresh run";
     match outcome {
         Outcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),

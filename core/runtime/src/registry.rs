@@ -150,6 +150,14 @@ impl Registry {
         Self::collect(linked.into_iter().chain(plugins))
     }
 
+    /// The same with further components.
+    ///
+    /// # Errors
+    /// If there are two of one interface and kind.
+    pub fn and(self, more: impl IntoIterator<Item = Entry>) -> Result<Self> {
+        Self::collect(self.components.into_values().map(Arc::unwrap_or_clone).chain(more))
+    }
+
     /// A registry of these components.
     ///
     /// # Errors

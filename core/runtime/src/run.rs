@@ -62,6 +62,8 @@ pub struct RunSpec {
     pub environment: Configured<dyn Environment>,
     /// Who acts, seat by seat: name and planner.
     pub seats: Vec<(String, Configured<dyn Planner>)>,
+    /// Who of `seats` sits where, episode by episode; empty where everybody keeps the seat.
+    pub tables: Vec<Vec<usize>>,
     /// The seat whose planner is reported, and names the folder.
     pub subject: usize,
     /// Given when trajectories are wanted.
@@ -206,26 +208,44 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     Ok(outcome)
 }
 
+impl RunSpec {
+    /// Who sits where in an episode.
+    fn table(&self, episode: usize) -> Vec<&(String, Configured<dyn Planner>)> {
+        match self.tables.get(episode) {
+            Some(table) => table.iter().map(|planner| &self.seats[*planner]).collect(),
+            None => self.seats.iter().collect(),
+        }
+    }
+
+    /// Whether there is somebody for each of `seats` seats in every episode.
+    fn seated(&self, seats: usize) -> bool {
+        let fits =
+            |table: &Vec<usize>| table.len() == seats && table.iter().all(|one| *one < self.seats.len());
+        let tables = self.tables.len() == self.episodes.len() && self.tables.iter().all(fits);
+        self.subject < seats && if self.tables.is_empty() { self.seats.len() == seats } else { tables }
+    }
+}
+
 struct Finished {
     summary: EpisodeSummary,
     trajectories: Vec<Trajectory>,
 }
 
 /// A specification that was looked through: what its parts say of themselves, and the episodes' identities.
-struct Plan {
-    environment: EnvironmentSpec,
+pub(crate) struct Plan {
+    pub(crate) environment: EnvironmentSpec,
     planner: String,
     parent: PathBuf,
     config_hash: String,
-    llms: BTreeMap<String, Llm>,
-    values: BTreeMap<String, Critic>,
-    episodes: Vec<EpisodeSpec>,
+    pub(crate) llms: BTreeMap<String, Llm>,
+    pub(crate) values: BTreeMap<String, Critic>,
+    pub(crate) episodes: Vec<EpisodeSpec>,
 }
 
 impl Plan {
-    async fn new(spec: &RunSpec) -> Result<Self> {
+    pub(crate) async fn new(spec: &RunSpec) -> Result<Self> {
         let environment = spec.environment.component.spec().await?;
-        if environment.seats.len() != spec.seats.len() || spec.subject >= spec.seats.len() {
+        if !spec.seated(environment.seats.len()) {
             return Err(Error::config(format!(
                 "environment `{}` has {} seats ({}); {} planners were given",
                 environment.name,
@@ -346,14 +366,14 @@ fn episodes(
     environment: &EnvironmentSpec,
     models: &BTreeMap<String, Value>,
 ) -> Result<Vec<EpisodeSpec>> {
-    let seats: Vec<_> = spec
-        .seats
-        .iter()
-        .map(|(name, planner)| Seat { name: name.clone(), planner: planner.component.clone() })
-        .collect();
     let mut ids = HashSet::new();
     let mut episodes = Vec::with_capacity(spec.episodes.len());
-    for reset in &spec.episodes {
+    for (index, reset) in spec.episodes.iter().enumerate() {
+        let table = spec.table(index);
+        let seat = |(name, planner): &(String, Configured<dyn Planner>)| Seat {
+            name: name.clone(),
+            planner: planner.component.clone(),
+        };
         if environment.tasks.is_some_and(|tasks| reset.task >= tasks) {
             return Err(Error::config(format!(
                 "task {} does not exist: environment `{}` has {} tasks, counted from 0",
@@ -367,7 +387,7 @@ fn episodes(
             version: &environment.version,
             environment_config: &spec.environment.config,
             reset: *reset,
-            planners: spec.seats.iter().map(|(_, planner)| &planner.config).collect(),
+            planners: table.iter().map(|(_, planner)| &planner.config).collect(),
             models,
             summariser: spec.summariser.as_ref().map(|summariser| &summariser.config),
         })?;
@@ -381,7 +401,7 @@ fn episodes(
             id,
             environment: environment.clone(),
             reset: *reset,
-            seats: seats.clone(),
+            seats: table.into_iter().map(seat).collect(),
             subject: spec.subject,
             summariser: spec.summariser.as_ref().map(|summariser| summariser.component.clone()),
             limits: spec.episode_limits,

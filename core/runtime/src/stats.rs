@@ -1,6 +1,6 @@
 //! Means and rates with 95 % intervals: a comparison without an interval says nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use forethought_api::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,12 @@ pub struct PlannerStats {
     pub score: Mean,
     /// Solved episodes. An environment that knows no success has none.
     pub success: Rate,
+    /// What else the environment measured, each over the episodes that have it: see [`share_or_mean`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, Mean>,
+    /// Where there are several seats: score of each planner at the table, over the seats that it took.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, Mean>,
     /// Calls of language models a decision.
     pub calls_per_decision: f64,
     /// Tokens a decision.
@@ -71,10 +77,40 @@ pub fn planner_stats(name: impl Into<String>, episodes: &[EpisodeSummary]) -> Pl
         episodes: done.len() as u64,
         score: mean(&scores),
         success: rate(solved as u64, done.len() as u64),
+        metrics: by_name(
+            done.iter().flat_map(|episode| &episode.metrics).map(|(name, value)| (name, *value)),
+        )
+        .map(|(name, values)| (name.clone(), share_or_mean(&values)))
+        .collect(),
+        scores: by_name(done.iter().flat_map(|episode| table_scores(episode)))
+            .map(|(name, values)| (name.to_string(), mean(&values)))
+            .collect(),
         calls_per_decision: per_decision(done.iter().map(|episode| episode.llm_calls as f64).sum()),
         tokens_per_decision: per_decision(done.iter().map(|episode| episode.tokens as f64).sum()),
         ms_per_decision: if timed_decisions > 0.0 { ms / timed_decisions } else { 0.0 },
     }
+}
+
+fn by_name<K: Ord>(values: impl Iterator<Item = (K, f64)>) -> impl Iterator<Item = (K, Vec<f64>)> {
+    let mut all = BTreeMap::<K, Vec<f64>>::new();
+    values.for_each(|(name, value)| all.entry(name).or_default().push(value));
+    all.into_iter()
+}
+
+/// One number a planner, its mean score over the seats that it took: seats of one episode are not independent.
+fn table_scores(episode: &EpisodeSummary) -> BTreeMap<&str, f64> {
+    let seats = episode.seats.iter().map(String::as_str).zip(episode.scores.iter().copied());
+    by_name(seats.filter(|_| episode.scores.len() > 1)).map(|(name, all)| (name, mean(&all).mean)).collect()
+}
+
+/// Mean and 95 % interval: Wilson's where all values are 0 or 1, else Student's.
+pub fn share_or_mean(values: &[f64]) -> Mean {
+    if values.is_empty() || values.iter().any(|value| ![0.0, 1.0].contains(value)) {
+        return mean(values);
+    }
+    let ones = values.iter().filter(|value| **value == 1.0).count();
+    let Rate { rate, low, high } = rate(ones as u64, values.len() as u64);
+    Mean { mean: rate, low, high }
 }
 
 /// Mean and Student's t interval.
@@ -156,8 +192,6 @@ fn student_97_5(freedom: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::models::CallCount;
 
@@ -174,6 +208,8 @@ mod tests {
             error: None,
             score,
             scores: vec![score],
+            seats: vec!["pnlc".into()],
+            metrics: BTreeMap::new(),
             success: Some(success),
             steps: 4,
             decisions: 4,
@@ -257,5 +293,31 @@ mod tests {
             "ms_per_decision",
         ];
         assert_eq!(keys, expected);
+    }
+    #[test]
+    fn metrics_are_shares_or_means_over_the_episodes_that_have_them() {
+        let mut episodes: Vec<_> = (0..4).map(|task| episode(task, 0.0, false)).collect();
+        for (episode, found) in episodes.iter_mut().zip([1.0, 1.0, 0.0]) {
+            episode.metrics = [("found".into(), found), ("distance".into(), 3.0 * found)].into();
+        }
+        let metrics = planner_stats("pnlc", &episodes).metrics;
+        let wilson = super::rate(2, 3);
+        assert_eq!(metrics["found"], Mean { mean: wilson.rate, low: wilson.low, high: wilson.high });
+        assert_eq!(metrics["distance"], mean(&[3.0, 3.0, 0.0]));
+        assert!(planner_stats("pnlc", &episodes[3..]).metrics.is_empty());
+    }
+
+    #[test]
+    fn every_planner_at_a_table_has_its_score() {
+        let mut episodes = vec![episode(0, 1.0, true), episode(1, 0.0, false)];
+        for (episode, scores) in episodes.iter_mut().zip([vec![1.0, 0.0, 1.0], vec![0.0, 1.0, 1.0]]) {
+            episode.scores = scores;
+            episode.seats = ["pnlc", "naive", "naive"].map(String::from).into();
+        }
+        let scores = planner_stats("pnlc", &episodes).scores;
+        assert_eq!(scores["pnlc"], mean(&[1.0, 0.0]));
+        assert_eq!(scores["naive"], mean(&[0.5, 1.0]));
+        episodes.iter_mut().for_each(|episode| episode.scores.truncate(1));
+        assert!(planner_stats("pnlc", &episodes).scores.is_empty(), "one seat has its score already");
     }
 }

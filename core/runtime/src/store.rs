@@ -62,14 +62,15 @@ const MONEY: &str = "
         target TEXT NOT NULL,
         nano_usd INTEGER NOT NULL
     );
+    CREATE INDEX charges_of_episode ON charges (episode);
 ";
 
 /// Blobs shorter than this are not compressed.
 const WORTH_PACKING: usize = 128;
 /// Jobs in one transaction at most.
 const BATCH: usize = 512;
-/// Hashes of blobs remembered as stored.
-const REMEMBERED: usize = 1 << 20;
+/// Hashes of blobs remembered as stored: a few megabytes of them.
+const REMEMBERED: usize = 1 << 16;
 
 type Hash = [u8; 32];
 type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
@@ -156,6 +157,10 @@ impl Store {
     pub(crate) async fn append(&self, number: i64, attempt: i64, entry: Entry) -> Result<()> {
         self.call(move |tables| tables.append(number, attempt, &entry)).await
     }
+    /// The answers of an episode that is done, and whether its trajectories were collected. Changes nothing.
+    pub(crate) async fn recorded(&self, episode: String) -> Result<Option<(Recorded, bool)>> {
+        self.call(move |tables| tables.recorded(&episode)).await
+    }
     /// Closes an episode that was begun. `status` is `done`, or whatever else; only `done` is final.
     pub async fn finish(&self, episode: String, status: &'static str, closed: Closed) -> Result<()> {
         self.call(move |tables| tables.finish(&episode, status, &closed)).await
@@ -221,7 +226,7 @@ impl Tables {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
-                 PRAGMA cache_size = -65536; PRAGMA busy_timeout = 10000;",
+                 PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
             )
             .context(failed())?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -303,6 +308,19 @@ impl Tables {
             .query_row([number], |row| row.get::<_, i64>(0))?;
         let effects = self.effects(number, attempt)?;
         Ok(Recorded { number, attempt, nano_usd: u64::try_from(nano_usd)?, effects })
+    }
+
+    fn recorded(&self, episode: &str) -> Result<Option<(Recorded, bool)>> {
+        let known = self
+            .connection
+            .prepare("SELECT number, attempt, trajectories FROM episodes WHERE id = ?1 AND status = 'done'")?
+            .query_row([episode], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((number, attempt, trajectories)) = known else { return Ok(None) };
+        let trajectories: Vec<u8> = trajectories;
+        let collected = unpack(true, &trajectories)? != b"[]";
+        let effects = self.effects(number, attempt)?;
+        Ok(Some((Recorded { number, attempt, effects, ..Recorded::default() }, collected)))
     }
 
     /// Errors of the last step are those that the planner did not get over. Earlier ones are part of the episode.
@@ -448,4 +466,28 @@ impl Tables {
 
 fn unpack(packed: bool, data: &[u8]) -> Result<Vec<u8>> {
     if packed { zstd::stream::decode_all(data).context("a blob is damaged") } else { Ok(data.to_vec()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_journal_of_version_1_learns_of_money() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(&format!("{TABLES} INSERT INTO lost VALUES (2, 30); PRAGMA user_version = 1;")).unwrap();
+        drop(old);
+        for spent in [0, 7] {
+            let store = Store::open(&path).unwrap();
+            let all = store.spent().await.unwrap();
+            assert_eq!(all[""], Spent { calls: 2, tokens: 30, nano_usd: 0 });
+            assert_eq!(all.get("actor").copied().unwrap_or_default(), Spent::money(spent));
+            let recorded = store.begin("e".into(), Resume::Replay).await.unwrap();
+            assert_eq!(recorded.nano_usd, spent);
+            let charge = store.charge(recorded.number, "actor".into(), 9).await.unwrap();
+            store.settle(charge, 7);
+        }
+    }
 }

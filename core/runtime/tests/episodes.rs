@@ -17,7 +17,7 @@ use forethought_runtime::events::{self, Event};
 use forethought_runtime::folder::{self, Earlier, RunStatus};
 use forethought_runtime::run::{Configured, RunObserver, RunOutcome, RunSpec, Unwatched, run};
 use forethought_sdk::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 // ---- a world, a model, a planner and a summariser -------------------------------------------------------------
 
@@ -217,6 +217,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         config: "seed = 7\n[run]\nconcurrency = 4\n".into(),
         environment: Configured::new(json!({ "kind": "walk" }), Arc::new(Walk::default())),
         seats: vec![("thinker".into(), Configured::new(json!({ "kind": "thinker" }), Arc::new(Thinker)))],
+        tables: Vec::new(),
         subject: 0,
         summariser: Some(Configured::new(json!({ "kind": "scribe" }), Arc::new(Scribe))),
         llms: BTreeMap::from([("oracle".into(), Configured::new(json!({ "kind": "oracle" }), oracle as _))]),
@@ -773,6 +774,149 @@ async fn a_fork_leaves_the_episode_where_it_is() {
     let result = run_episode(unrecorded(world), spec).await.expect("an episode");
     assert_eq!((result.summary.status, result.summary.success), (EpisodeStatus::Done, Some(true)));
     assert!(result.trajectories.is_empty(), "nobody asked for them");
+}
+
+/// Each of two seats holds a card, and sees its own alone.
+#[derive(Clone, Default)]
+struct Cards {
+    cards: Arc<Mutex<[u64; 2]>>,
+    /// Whether it can imagine what a seat does not see.
+    imagines: bool,
+}
+
+#[async_trait]
+impl Environment for Cards {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        let seats = vec![SeatSpec::default(), SeatSpec::default()];
+        Ok(EnvironmentSpec { name: "cards".into(), seats, fork: true, ..EnvironmentSpec::default() })
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Ok(Arc::new(Self { imagines: self.imagines, ..Self::default() }))
+    }
+    async fn reset(&self, Reset { seed, .. }: Reset) -> Result<Turn> {
+        let cards = ["first", "second"].map(|seat| seed::derive(seed, seat) % 1_000_000);
+        *self.cards.lock().expect("lock") = cards;
+        Ok(Turn { seat: 1, observation: Observation::text(cards[1].to_string()), ..Turn::default() })
+    }
+    /// Reveals both cards.
+    async fn step(&self, _: Action) -> Result<Transition> {
+        let observation = Observation::text(format!("{:?}", self.cards.lock().expect("lock")));
+        let turn = Turn { seat: 1, observation, ..Turn::default() };
+        Ok(Transition { turn, rewards: vec![0.0; 2], terminated: true, ..Transition::default() })
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        let cards = *self.cards.lock().expect("lock");
+        Ok(Some(Arc::new(Self { cards: Arc::new(Mutex::new(cards)), ..self.clone() })))
+    }
+    async fn imagine(&self, Imagine { seat, seed, hidden }: Imagine) -> Result<Option<Arc<dyn Environment>>> {
+        if !self.imagines {
+            return Ok(None);
+        }
+        let mut cards = *self.cards.lock().expect("lock");
+        cards[1 - seat] = hidden.as_u64().unwrap_or_else(|| seed::derive(seed, "imagined") % 1_000_000);
+        Ok(Some(Arc::new(Self { cards: Arc::new(Mutex::new(cards)), ..self.clone() })))
+    }
+}
+
+/// Looks at the cards of copies.
+struct Cheat;
+
+#[async_trait]
+impl Planner for Cheat {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { fork: true, ..Requirements::default() })
+    }
+    async fn decide(&self, _: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let mut seen = Vec::new();
+        for copy in [
+            models.fork().await?,
+            models.fork().await?,
+            models.imagine(Value::Null, 5).await?,
+            models.imagine(json!(42), 5).await?,
+        ] {
+            let Some(copy) = copy else { continue };
+            seen.push(copy.step(Action::default()).await?.turn.observation.text);
+        }
+        Ok(Decision { thought: seen.join(" "), ..Decision::default() })
+    }
+}
+
+#[tokio::test]
+async fn where_seats_hide_something_a_planner_sees_imagined_copies_alone() {
+    let thought = async |imagines| {
+        let world = Arc::new(Cards { imagines, ..Cards::default() });
+        let cheat = || Seat { name: "cheat".into(), planner: Arc::new(Cheat) as _ };
+        let spec = EpisodeSpec {
+            id: "cards-1".into(),
+            environment: world.spec().await.expect("spec"),
+            reset: Reset { task: 0, seed: 7 },
+            seats: vec![cheat(), cheat()],
+            subject: 1,
+            summariser: None,
+            limits: Limits::default(),
+            progress: None,
+        };
+        let result = run_episode(unrecorded(world), spec).await.expect("an episode");
+        let lines = String::from_utf8(result.events).expect("UTF-8");
+        let mut events = lines.lines().map(|line| serde_json::from_str(line).expect("an event"));
+        let thought = events.find_map(|event| match event {
+            Event::Decision { thought, .. } => Some(thought),
+            _ => None,
+        });
+        thought.expect("a decision")
+    };
+    let [hidden, own] = ["first", "second"].map(|seat| seed::derive(7, seat) % 1_000_000);
+    let drawn = |seed| seed::derive(seed, "imagined") % 1_000_000;
+    let expected = [drawn(0), drawn(0), drawn(5), 42].map(|other| format!("[{other}, {own}]")).join(" ");
+    let seen = thought(true).await;
+    assert_eq!(seen, expected, "its own card is the true one, the other is drawn anew or as it was told");
+    assert!(!seen.contains(&hidden.to_string()), "{seen}");
+    assert_eq!(thought(false).await, "", "a plain copy would show the other's card");
+}
+
+#[tokio::test]
+async fn metrics_are_those_of_the_last_transition() {
+    let play = async |info: Value| {
+        struct Last(Value);
+        #[async_trait]
+        impl Environment for Last {
+            async fn spec(&self) -> Result<EnvironmentSpec> {
+                let seats = vec![SeatSpec::default()];
+                Ok(EnvironmentSpec { name: "last".into(), seats, ..EnvironmentSpec::default() })
+            }
+            async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+                Ok(Arc::new(Self(self.0.clone())))
+            }
+            async fn reset(&self, _: Reset) -> Result<Turn> {
+                Ok(Turn::default())
+            }
+            async fn step(&self, _: Action) -> Result<Transition> {
+                let (info, rewards) = (self.0.clone(), vec![0.0]);
+                Ok(Transition { rewards, terminated: true, info, ..Transition::default() })
+            }
+        }
+        let world = Arc::new(Last(info));
+        let spec = EpisodeSpec {
+            id: "last-1".into(),
+            environment: world.spec().await.expect("spec"),
+            reset: Reset::default(),
+            seats: vec![Seat { name: "polly".into(), planner: Arc::new(Parrot) }],
+            subject: 0,
+            summariser: None,
+            limits: Limits::default(),
+            progress: None,
+        };
+        run_episode(unrecorded(world), spec).await.expect("an episode").summary
+    };
+    let summary = play(json!({ "metrics": { "won": 1, "deduction": 0.8 }, "more": "text" })).await;
+    assert_eq!(summary.metrics, BTreeMap::from([("deduction".into(), 0.8), ("won".into(), 1.0)]));
+    assert!(play(json!({})).await.metrics.is_empty());
+    for malformed in [json!({ "won": "yes" }), json!({ "won": { "by": 1 } }), json!([1.0])] {
+        let summary = play(json!({ "metrics": malformed })).await;
+        let error = summary.error.expect("an error");
+        assert_eq!(summary.status, EpisodeStatus::Failed);
+        assert!(error.contains("environment `last`, step 0: `metrics` must be a flat table"), "{error}");
+    }
 }
 
 #[tokio::test]

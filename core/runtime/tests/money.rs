@@ -290,7 +290,24 @@ async fn an_unknown_price_and_a_limit_on_money_are_refused_together() {
     }
 }
 
-/// Overcharged by its own count, or free.
+#[tokio::test]
+async fn what_the_cache_answers_costs_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let provider = Arc::new(Provider::default());
+    let cache = Some(ConfigPath(root.path().join("answers.sqlite")));
+    let mut paid = Vec::new();
+    for _ in 0..2 {
+        let mut spec = spec(root.path(), provider.clone(), 2, 3);
+        let calls = CallConfig { cache: cache.clone(), ..CallConfig::default() };
+        let stack = calls.around(provider.clone(), "till", &json!(null)).unwrap();
+        spec.llms.values_mut().for_each(|llm| llm.component = stack.clone());
+        paid.push(play(spec).await.usd.unwrap());
+    }
+    assert!(paid[0] > 0.0 && paid[1] == 0.0, "{paid:?}");
+    assert_eq!(provider.books.lock().unwrap().calls, 12);
+}
+
+/// Says that it used more than it can have.
 #[tokio::test]
 async fn a_count_that_cannot_be_is_counted_as_told_and_ends_the_run() {
     struct Braggart;

@@ -1,12 +1,14 @@
 //! `forethought eval`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use forethought_api::Result;
 use forethought_runtime::{
     assemble::RunOptions,
     host::RuntimeHost,
     run::RunOutcome,
-    stats::{PlannerStats, Report, planner_stats},
+    stats::{Mean, PlannerStats, Report, planner_stats},
 };
 
 use super::run::{dry_run, options, play};
@@ -74,7 +76,7 @@ pub(crate) async fn eval(
     Ok((outcomes, worst))
 }
 
-/// The table of planners.
+/// The tables of planners: results, and what the environment measured besides.
 pub(crate) fn results(planners: &[PlannerStats]) -> String {
     let head = [
         "planner",
@@ -104,5 +106,20 @@ pub(crate) fn results(planners: &[PlannerStats]) -> String {
             ]
         })
         .collect();
-    table(head, &rows)
+    let mut text = table(head, &rows);
+    let named = |of: fn(&PlannerStats) -> &BTreeMap<String, Mean>| -> Vec<_> {
+        let each = planners.iter().flat_map(|planner| of(planner).iter().map(move |one| (planner, one)));
+        each.map(|(planner, (name, Mean { mean, low, high }))| {
+            [planner.name.clone(), name.clone(), format!("{mean:.3}"), format!("{low:.3}-{high:.3}")]
+        })
+        .collect()
+    };
+    for (what, rows) in
+        [("metric", named(|planner| &planner.metrics)), ("at the table", named(|planner| &planner.scores))]
+    {
+        if !rows.is_empty() {
+            text += &format!("\n{}", table(["planner", what, "mean", "95 %"], &rows));
+        }
+    }
+    text
 }

@@ -1,0 +1,205 @@
+//! Tournaments: who sits where in which game, and how good everybody is after all of them. Who plays and how is a run
+//! like any other; this module only plans it and reads its results.
+
+use std::collections::BTreeMap;
+
+use forethought_api::environment::Reset;
+use serde::Serialize;
+use skillratings::{
+    MultiTeamOutcome,
+    weng_lin::{WengLinConfig, WengLinRating, weng_lin_multi_team},
+};
+
+use crate::episode::{EpisodeStatus, EpisodeSummary};
+use crate::seeds;
+use crate::stats::{Mean, mean, share_or_mean};
+
+/// The games of a tournament, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Which planner takes each seat, game by game.
+    pub tables: Vec<Vec<usize>>,
+    /// Task and seed, game by game.
+    pub episodes: Vec<Reset>,
+}
+
+/// Plans at least `games` games of `planners` planners at a table of `seats` seats, on the tasks that follow
+/// `first_task` (and after the last of `tasks`, the first again).
+///
+/// Games come in rounds of one game a planner. All games of a round have the same task and seed: the same cards, so to
+/// speak; and from game to game everybody moves on, so that in each round every planner takes every seat exactly once.
+/// Who sits beside whom is drawn anew from `seed` for each round. The last round is always whole.
+pub fn schedule(
+    seed: u64,
+    planners: usize,
+    seats: usize,
+    games: u64,
+    first_task: u64,
+    tasks: Option<u64>,
+) -> Schedule {
+    let mut schedule = Schedule { tables: Vec::new(), episodes: Vec::new() };
+    for round in 0..games.div_ceil(planners.max(1) as u64) {
+        let task = tasks.map_or(first_task + round, |tasks| (first_task + round) % tasks.max(1));
+        let reset = Reset { task, seed: seeds::derive(seed, &format!("tournament/{round}")) };
+        let mut order: Vec<usize> = (0..seats.max(planners)).collect();
+        order.sort_by_key(|place| seeds::derive(reset.seed, &format!("place/{place}")));
+        for game in 0..planners {
+            schedule.tables.push(order[..seats].iter().map(|place| (place + game) % planners).collect());
+            schedule.episodes.push(reset);
+        }
+    }
+    schedule
+}
+
+/// How good a planner turned out to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// The planner's name.
+    pub name: String,
+    /// Finished games in which it took a seat.
+    pub games: u64,
+    /// Share of its seats that won, game by game. Seats win whose score is the highest, unless all have the same.
+    pub wins: Mean,
+    /// Score of its seats, game by game.
+    pub score: Mean,
+    /// Weng-Lin rating: it begins at 25.
+    pub rating: f64,
+    /// Standard deviation of the rating: it begins at 25 / 3.
+    pub deviation: f64,
+}
+
+/// How `planners` stand after these games, taken in this order, for ratings depend on it a little.
+pub fn standings(planners: &[String], games: &[EpisodeSummary]) -> Vec<Standing> {
+    let mut ratings = vec![WengLinRating::new(); planners.len()];
+    let mut shares: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); planners.len()];
+    for game in games.iter().filter(|game| game.status == EpisodeStatus::Done) {
+        let place = |name| planners.iter().position(|planner| planner == name);
+        let Some(table) = game.seats.iter().map(place).collect::<Option<Vec<_>>>() else { continue };
+        let won = winners(&game.scores);
+        for (planner, (wins, scores)) in shares.iter_mut().enumerate() {
+            let own = || (0..table.len()).filter(|seat| table[*seat] == planner);
+            if own().next().is_some() {
+                wins.push(mean(&own().map(|seat| f64::from(u8::from(won[seat]))).collect::<Vec<_>>()).mean);
+                scores.push(mean(&own().map(|seat| game.scores[seat]).collect::<Vec<_>>()).mean);
+            }
+        }
+        rate(&mut ratings, &table, &game.scores);
+    }
+    let standing =
+        |((name, rating), (wins, scores)): ((&String, WengLinRating), (Vec<f64>, Vec<f64>))| Standing {
+            name: name.clone(),
+            games: wins.len() as u64,
+            wins: share_or_mean(&wins),
+            score: mean(&scores),
+            rating: rating.rating,
+            deviation: rating.uncertainty,
+        };
+    planners.iter().zip(ratings).zip(shares).map(standing).collect()
+}
+
+fn winners(scores: &[f64]) -> Vec<bool> {
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    scores.iter().map(|score| *score == highest && scores.iter().any(|other| *other < highest)).collect()
+}
+
+/// One game by Weng and Lin (A Bayesian approximation method for online ranking, JMLR 12, 2011), as `skillratings` has
+/// it. Two different scores are those of two sides, each a team; otherwise everybody plays for themselves. A planner
+/// in several seats gets the mean of what these would give it.
+fn rate(ratings: &mut [WengLinRating], table: &[usize], scores: &[f64]) {
+    let mut places = scores.to_vec();
+    places.sort_by(|a, b| b.total_cmp(a));
+    places.dedup();
+    let rank = |seat: usize| places.iter().position(|score| *score == scores[seat]).unwrap_or_default();
+    let mut teams = BTreeMap::<(usize, usize), Vec<usize>>::new();
+    for seat in 0..table.len() {
+        let alone = if places.len() == 2 { 0 } else { seat };
+        teams.entry((rank(seat), alone)).or_default().push(seat);
+    }
+    let before: Vec<Vec<_>> =
+        teams.values().map(|seats| seats.iter().map(|seat| ratings[table[*seat]]).collect()).collect();
+    let ranked: Vec<_> = before
+        .iter()
+        .zip(teams.keys())
+        .map(|(team, (rank, _))| (&team[..], MultiTeamOutcome::new(rank + 1)))
+        .collect();
+    let after = weng_lin_multi_team(&ranked, &WengLinConfig::new());
+    let mut updates = BTreeMap::<usize, Vec<WengLinRating>>::new();
+    for (seat, rating) in teams.values().flatten().zip(after.iter().flatten()) {
+        updates.entry(table[*seat]).or_default().push(*rating);
+    }
+    for (planner, updates) in updates {
+        let average = |of: fn(&WengLinRating) -> f64| mean(&updates.iter().map(of).collect::<Vec<_>>()).mean;
+        ratings[planner] =
+            WengLinRating { rating: average(|one| one.rating), uncertainty: average(|one| one.uncertainty) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_planner_takes_every_seat_equally_often() {
+        for (planners, seats, games) in [(2, 5, 20), (3, 5, 30), (5, 5, 10), (4, 2, 8), (2, 2, 3)] {
+            let Schedule { tables, episodes } = schedule(7, planners, seats, games, 0, Some(3));
+            assert_eq!(tables.len() as u64, games.next_multiple_of(planners as u64));
+            assert_eq!(tables.len(), episodes.len());
+            for seat in 0..seats {
+                for planner in 0..planners {
+                    let taken = tables.iter().filter(|table| table[seat] == planner).count();
+                    assert_eq!(taken, tables.len() / planners, "{planner} in seat {seat} of {seats}");
+                }
+            }
+            assert!(episodes.iter().all(|reset| reset.task < 3));
+        }
+        let seated = |seed| schedule(seed, 3, 5, 30, 0, None);
+        assert_eq!(seated(7), seated(7));
+        assert_ne!(seated(7).tables, seated(8).tables);
+    }
+
+    fn game(seats: &[&str], scores: &[f64]) -> EpisodeSummary {
+        let summary = serde_json::json!({
+            "episode": "", "task": 0, "seed": 0, "status": "done", "score": 0.0, "scores": scores, "seats": seats,
+            "success": null, "steps": 0, "decisions": 0, "llm_calls": 0, "tokens": 0, "calls": {},
+            "other_calls": {}, "value_queries": 0, "ms_per_decision": null
+        });
+        serde_json::from_value(summary).expect("a summary")
+    }
+
+    #[test]
+    fn whoever_wins_more_is_rated_higher_and_doubt_shrinks() {
+        let planners = ["strong", "weak"].map(String::from);
+        let mut games = Vec::new();
+        for index in 0..40 {
+            let lucky = index % 4 == 0;
+            games.push(game(
+                &["strong", "weak", "weak"],
+                if lucky { &[0.0, 1.0, 1.0] } else { &[1.0, 0.0, 0.0] },
+            ));
+        }
+        let [strong, weak] = &standings(&planners, &games)[..] else { panic!("two") };
+        assert_eq!((strong.games, strong.wins.mean, weak.wins.mean), (40, 0.75, 0.25));
+        assert!(strong.wins.low > weak.wins.high);
+        assert!(strong.rating > 25.0 && weak.rating < 25.0, "{strong:?} {weak:?}");
+        assert!(strong.deviation < 25.0 / 3.0 && weak.deviation < 25.0 / 3.0);
+    }
+
+    #[test]
+    fn sides_are_rated_as_teams_and_draws_change_little() {
+        let planners = ["a", "b"].map(String::from);
+        // Two against two, once each way: the crate's own two-team update.
+        let [a, b] = &standings(&planners, &[game(&["a", "b", "a", "b"], &[1.0, 0.0, 1.0, 0.0])])[..] else {
+            panic!("two")
+        };
+        let fresh = [WengLinRating::new(); 2];
+        let (winners, losers) = skillratings::weng_lin::weng_lin_two_teams(
+            &fresh,
+            &fresh,
+            &skillratings::Outcomes::WIN,
+            &WengLinConfig::new(),
+        );
+        assert!((a.rating - winners[0].rating).abs() < 1e-9 && (b.rating - losers[0].rating).abs() < 1e-9);
+        let draw = &standings(&planners, &[game(&["a", "b"], &[1.0, 1.0])])[0];
+        assert_eq!((draw.rating, draw.wins.mean), (25.0, 0.0));
+    }
+}
