@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use forethought_api::{
     Result as Answer,
-    environment::{Action, Environment, EnvironmentSpec, Reset, Transition, Turn},
+    environment::{Action, Environment, EnvironmentSpec, Imagine, Reset, Transition, Turn},
 };
+use serde_json::Value;
 
 use crate::{
     common::Work,
     stand_in::draw,
-    trial::{Fault, Rule, Trial, Verdict, ensure, parting, skip},
+    trial::{Failure, Fault, Rule, Trial, Verdict, ensure, parting, skip},
 };
 
 const SPEC: Rule = Rule {
@@ -57,6 +58,20 @@ const FORK: Rule = Rule {
         "environment/fork-told",
     ],
 };
+const IMAGINE: Rule = Rule {
+    id: "environment/imagine",
+    says: "a world imagined for a seat looks to that seat like the world itself, follows from the seed, does not touch the \
+           world, and is refused where what is hidden makes no sense",
+    mend: "copy the state, draw from the seed only what the seat cannot know, leave what it has seen and done as it is, \
+           and answer a `hidden` that cannot be read with an error",
+    needs: &[
+        "common/answered",
+        "environment/legal-actions",
+        "environment/illegal-actions",
+        "environment/same-seed",
+        "environment/spawn",
+    ],
+};
 const END: Rule = Rule {
     id: "environment/end",
     says: "an episode is terminated or truncated, never both",
@@ -88,8 +103,9 @@ const ILLEGAL: Rule = Rule {
     needs: &["environment/legal-actions"],
 };
 
-pub(crate) const RULES: &[&Rule] =
-    &[&SPEC, &LEGAL, &ILLEGAL, &END, &REWARDS, &SEAT, &SAME_SEED, &RESET, &SPAWN, &FORK_TOLD, &FORK];
+pub(crate) const RULES: &[&Rule] = &[
+    &SPEC, &LEGAL, &ILLEGAL, &END, &REWARDS, &SEAT, &SAME_SEED, &RESET, &SPAWN, &FORK_TOLD, &FORK, &IMAGINE,
+];
 
 type World = Arc<dyn Environment>;
 
@@ -144,6 +160,7 @@ pub(crate) async fn check(trial: &Trial<'_>, world: World) -> Option<Work> {
     trial.rule(&SPAWN, spawn(trial, &world, &episodes)).await;
     trial.rule(&FORK_TOLD, fork_told(trial, &world, &spec, &episodes)).await;
     trial.rule(&FORK, fork(trial, &world, &spec, &episodes)).await;
+    trial.rule(&IMAGINE, imagine(trial, &world, &spec, &episodes)).await;
     work(trial, world, &spec, episodes).await
 }
 
@@ -452,6 +469,61 @@ async fn fork(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episodes
                     let answer = step(trial, goer, action).await?;
                     compare(episode, index + 1, &format!("{answer:?}"), who)?;
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn imagine(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episodes: &[Episode]) -> Verdict {
+    for episode in episodes {
+        for at in [0, episode.moves.len() / 2] {
+            let inner = replayed(trial, world, episode, at).await?;
+            let turn = episode.turns().nth(at).unwrap_or(&episode.first);
+            let seat = turn.seat;
+            let copy = async || {
+                let imagine = Imagine { seat, seed: trial.options.seed, hidden: Value::Null };
+                trial.call("imagine", inner.imagine(imagine)).await
+            };
+            let (Some(first), Some(second)) = (copy().await?, copy().await?) else {
+                // Of a world of one seat, planners get plain copies.
+                if spec.seats.len() == 1 {
+                    return Ok(());
+                }
+                skip!("it imagines nothing, so its planners get no copies");
+            };
+            // The seat sees the world again when it has said what makes no sense.
+            let nonsense = Action::new("no such action");
+            let twin = replayed(trial, world, episode, at).await?;
+            let seen = step(trial, &twin, &nonsense).await?;
+            let imagined = step(trial, &first, &nonsense).await?;
+            if seen.turn.seat == seat && imagined.turn.seat == seat {
+                let (seen, imagined) = (format!("{:?}", seen.turn), format!("{:?}", imagined.turn));
+                ensure!(
+                    seen == imagined,
+                    "after {at} actions seat {seat} sees: {}",
+                    parting(&seen, &imagined)
+                );
+            }
+            let answer = format!("{:?}", step(trial, &second, &nonsense).await?);
+            let before = format!("{imagined:?}");
+            ensure!(answer == before, "one seed imagines two worlds: {}", parting(&before, &answer));
+            let hidden = Value::from("no such thing");
+            let senseless = Imagine { seat, seed: trial.options.seed, hidden };
+            let answer = trial.attempt(inner.imagine(senseless)).await;
+            ensure!(
+                matches!(answer, Err(Failure::Error(_))),
+                "`hidden = \"no such thing\"` is not refused by an error"
+            );
+            for number in 0..3 {
+                let answer = step(trial, &first, &choose(trial, spec, turn, number)).await?;
+                if answer.terminated || answer.truncated {
+                    break;
+                }
+            }
+            for (index, action) in episode.actions().enumerate().skip(at) {
+                let answer = step(trial, &inner, action).await?;
+                compare(episode, index + 1, &format!("{answer:?}"), "in a world of which one was imagined")?;
             }
         }
     }

@@ -17,7 +17,7 @@ mod worlds {
 
     use async_trait::async_trait;
     use forethought_api::environment::{
-        Action, Environment, EnvironmentSpec, Observation, Reset, SeatSpec, Transition, Turn,
+        Action, Environment, EnvironmentSpec, Imagine, Observation, Reset, SeatSpec, Transition, Turn,
     };
 
     use super::*;
@@ -146,6 +146,16 @@ mod worlds {
             let state = Arc::new(Mutex::new(state));
             Ok(Some(Arc::new(Self { broken: self.broken, state, shared: self.shared.clone() })))
         }
+        async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
+            if !imagine.hidden.is_null() {
+                return Err(Error::input("nothing is hidden from anybody here"));
+            }
+            let state = match self.broken {
+                "environment/imagine" => self.state.clone(),
+                _ => Arc::new(Mutex::new(self.state.lock().unwrap().clone())),
+            };
+            Ok(Some(Arc::new(Self { broken: self.broken, state, shared: self.shared.clone() })))
+        }
     }
 }
 
@@ -186,6 +196,7 @@ mod models {
                 logprobs: true,
                 seed: true,
                 free: true,
+                samples: 0,
             })
         }
         async fn complete(&self, request: ChatRequest) -> Result<Completion> {

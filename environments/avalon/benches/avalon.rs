@@ -66,7 +66,9 @@ fn memory(_: &mut Criterion) {
         let bots: Vec<Bots> = (0..10_000)
             .map(|_| {
                 let mut bots = Bots::dealt(rules, &roles, Assassin::Uniform, &mut random);
-                (0..8).for_each(|_| drop(bots.advance(&mut random)));
+                for _ in 0..8 {
+                    bots.advance(&mut random);
+                }
                 bots
             })
             .collect();

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use common::{act, avalon, block_on, reset};
 use forethought_avalon::metrics::deduction_accuracy;
-use forethought_avalon::naive::planner::{Assassin, Naive, NaiveConfig};
+use forethought_avalon::naive::planner::{Assassin, Naive, NaiveConfig, Speech};
 use forethought_avalon::naive::play::Bots;
 use forethought_avalon::role::Role;
 use forethought_avalon::rules::{FifthRejection, Outcome, Rules};
-use forethought_sdk::api::llm::LlmBackend;
 use forethought_sdk::api::value::ValueEstimator;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::stream;
@@ -106,13 +105,26 @@ fn in_small_games_the_servants_deduce_better_than_chance() {
     }
 }
 
-/// No models: the bots ask none.
-struct NoModels;
+/// No models but one called `poet`, which has its own words for everything.
+struct Poet;
 
 #[async_trait]
-impl Models for NoModels {
+impl LlmBackend for Poet {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let asked = &request.messages.last().expect("a question").content;
+        let known = asked.contains("[You] Player") && asked.contains("I trust Player");
+        let text = if known { "O trusty friend,\nO villain!" } else { " " }.into();
+        Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], ..Completion::default() })
+    }
+}
+
+#[async_trait]
+impl Models for Poet {
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
+        if name == "poet" { Ok(Arc::new(Self)) } else { Err(Error::not_found(name)) }
     }
     async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
         Err(Error::not_found(name))
@@ -124,7 +136,7 @@ impl Models for NoModels {
 
 fn decide(config: NaiveConfig, turn: &Turn, seed: u64) -> Decision {
     let context = DecisionContext { seat: turn.seat, turn: turn.clone(), seed, ..DecisionContext::default() };
-    block_on(Naive::new(config).decide(context, Arc::new(NoModels))).expect("a decision")
+    block_on(Naive::new(config).decide(context, Arc::new(Poet))).expect("a decision")
 }
 
 /// Plays an episode with bots in every seat; returns its end and the decisions.
@@ -132,7 +144,7 @@ fn episode(world: &dyn Environment, config: NaiveConfig, seed: u64) -> (Transiti
     let mut turn = reset(world, 0, seed);
     let mut decisions = Vec::new();
     loop {
-        let decision = decide(config, &turn, seed::derive(seed, &decisions.len().to_string()));
+        let decision = decide(config.clone(), &turn, seed::derive(seed, &decisions.len().to_string()));
         assert!(decision.trace.recoveries.is_empty(), "{:?}", decision.trace);
         let end = act(world, &decision.action.text);
         assert!(end.turn.observation.data["refused"].is_null(), "{:?} was refused", decision.action);
@@ -172,7 +184,7 @@ fn bots_play_every_table_and_tell_their_beliefs() {
         let world = avalon(keys);
         let config: NaiveConfig = from_value(json!({ "assassin": "observant" })).expect("a configuration");
         for seed in 0..20 {
-            let (end, decisions) = episode(&world, config, seed);
+            let (end, decisions) = episode(&world, config.clone(), seed);
             assert_eq!(end.success, Some(end.info["metrics"]["won"] == 1.0));
             for (turn, decision) in decisions {
                 let beliefs: Vec<f64> =
@@ -203,6 +215,29 @@ fn evil_bots_vouch_for_each_other_and_good_ones_say_what_they_believe() {
         let known = text.contains("I trust Player") && text.contains("I suspect Player");
         assert_eq!(known, role != "servant", "{role}: {text}");
     }
+}
+
+#[test]
+fn a_model_puts_statements_into_its_own_words() {
+    let world = avalon(json!({ "discussion": true, "agent_role": "merlin" }));
+    let mut turn = reset(&world, 0, 3);
+    let config = NaiveConfig { llm: Some("poet".into()), ..NaiveConfig::default() };
+    let needs = block_on(Naive::new(config.clone()).requires()).expect("needs");
+    assert_eq!(needs.llms, ["poet"]);
+    for _ in 0..5 {
+        let decision = decide(config.clone(), &turn, 5);
+        // Servants know nothing yet; the poet has no words for that, so they use the template's.
+        let servant = turn.observation.data["role"] == "servant";
+        let said =
+            if servant { "say I cannot tell yet who is who." } else { "say O trusty friend,\nO villain!" };
+        assert_eq!(decision.action.text, said);
+        turn = act(&world, &decision.action.text).turn;
+    }
+    let heard = turn.observation.text.matches(": O trusty friend, O villain!").count();
+    assert_eq!(heard, 3, "{}", turn.observation.text);
+    let silent = NaiveConfig { speech: Speech::None, ..NaiveConfig::default() };
+    let turn = reset(&world, 0, 3);
+    assert_eq!(decide(silent, &turn, 5).action.text, "say I have nothing to say.");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::rules::{FifthRejection, QUESTS, Quest, Rules};
 use crate::seats::Seats;
 
 /// Settings of the bots.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
 #[schemars(crate = "forethought_sdk::schemars")]
 pub struct NaiveConfig {
@@ -22,6 +22,9 @@ pub struct NaiveConfig {
     pub assassin: Assassin,
     /// What they say where there is discussion.
     pub speech: Speech,
+    /// Name of the language model under `[llm]` that puts what they say into words of its own. Without one they use the
+    /// words of their templates, and ask no model at all.
+    pub llm: Option<String>,
 }
 
 /// How the Assassin chooses.
@@ -61,24 +64,30 @@ impl Naive {
 register! {
     interface: dyn Planner,
     kind: "avalon-naive",
-    summary: "AvalonBench's naive bots, for any role of Avalon; they ask no language model",
+    summary: "AvalonBench's naive bots, for any role of Avalon; exact beliefs and choices",
     config: NaiveConfig,
-    inline: true,
     new: |config, _host| async move { Ok(Arc::new(Naive::new(config)) as _) },
 }
 
 #[async_trait]
 impl Planner for Naive {
     async fn requires(&self) -> Result<Requirements> {
-        Ok(Requirements::default())
+        Ok(Requirements { llms: self.0.llm.iter().cloned().collect(), ..Requirements::default() })
     }
 
-    async fn decide(&self, context: DecisionContext, _models: Arc<dyn Models>) -> Result<Decision> {
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let mut random = stream(context.seed, "avalon-naive");
-        match View::deserialize(&context.turn.observation.data) {
-            Ok(view) => self.play(&view, &mut random),
-            Err(error) => elsewhere(&context.turn, &error, &mut random),
+        let view = match View::deserialize(&context.turn.observation.data) {
+            Ok(view) => view,
+            Err(error) => return elsewhere(&context.turn, &error, &mut random),
+        };
+        let mind = view.mind()?;
+        let mut made = self.choose(&view, &mind, &mut random);
+        if let (Some(llm), Move::Say(statement)) = (&self.0.llm, &mut made) {
+            *statement = reword(statement, &*models.llm(llm.clone()).await?, &context).await?;
         }
+        let trace = Trace { details: json!({ "beliefs": mind.beliefs() }), ..Trace::default() };
+        Ok(Decision { action: Action::new(made.to_string()), trace, ..Decision::default() })
     }
 }
 
@@ -92,25 +101,36 @@ fn elsewhere(turn: &Turn, error: &serde_json::Error, random: &mut ChaCha8Rng) ->
     Ok(Decision { action: Action::new(action), trace, ..Decision::default() })
 }
 
+/// The same statement in a model's words; as it is, if the model has none.
+async fn reword(statement: &str, llm: &dyn LlmBackend, context: &DecisionContext) -> Result<String> {
+    let asked = format!(
+        "{}\n\nYou have decided to say this: {statement}\nSay it to all in your own words, in one or two sentences. Keep \
+         whom you trust and whom you suspect; answer with what you say and nothing else.",
+        context.turn.observation.text
+    );
+    let messages = vec![Message::system(context.environment.instructions.clone()), Message::user(asked)];
+    let mut request = ChatRequest::new(Purpose::Action, messages);
+    request.seed = Some(seed::derive(context.seed, "avalon-naive/speech"));
+    let completion = llm.complete(request).await?;
+    let words = completion.text().trim();
+    Ok(if words.is_empty() { statement } else { words }.to_owned())
+}
+
 impl Naive {
-    fn play(&self, view: &View, random: &mut ChaCha8Rng) -> Result<Decision> {
-        let mind = view.mind()?;
-        let team = view.team;
-        let action = match view.phase {
+    fn choose(&self, view: &View, mind: &Mind, random: &mut ChaCha8Rng) -> Move {
+        match view.phase {
             Phase::Discussion => Move::Say(match self.0.speech {
                 Speech::None => "I have nothing to say.".into(),
-                Speech::Template => speech::statement(&mind, random),
+                Speech::Template => speech::statement(mind, random),
             }),
             Phase::Proposal => Move::Propose(mind.propose(random)),
-            Phase::Vote => Move::Vote(mind.approves(team)),
-            Phase::Quest => Move::Quest(mind.passes(team)),
+            Phase::Vote => Move::Vote(mind.approves(view.team)),
+            Phase::Quest => Move::Quest(mind.passes(view.team)),
             Phase::Assassination => {
-                let witness = (self.0.assassin == Assassin::Observant).then(|| view.witness(&mind));
+                let witness = (self.0.assassin == Assassin::Observant).then(|| view.witness(mind));
                 Move::Assassinate(mind.assassinate(witness.as_ref(), random))
             }
-        };
-        let trace = Trace { details: json!({ "beliefs": mind.beliefs() }), ..Trace::default() };
-        Ok(Decision { action: Action::new(action.to_string()), trace, ..Decision::default() })
+        }
     }
 }
 
