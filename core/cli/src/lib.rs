@@ -6,14 +6,16 @@
 //!
 //! # Reading order
 //! [`arguments`] (what can be typed), [`commands`] (one file a command), [`session`] (what commands share),
-//! [`progress`] and [`table`] (what people see), [`exit`] (what callers see).
+//! [`progress`], [`table`] and [`transcript`] (what people see), [`person`] (how they play), [`exit`] (what callers see).
 
 mod arguments;
 mod commands;
 mod exit;
+mod person;
 mod progress;
 mod session;
 mod table;
+mod transcript;
 
 use clap::Parser as _;
 use forethought_runtime::{
@@ -22,17 +24,19 @@ use forethought_runtime::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::{arguments::Arguments, exit::Exit, progress::Reporter, session::Session};
+use crate::{arguments::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
 
 /// The whole program: reads the command line, carries it out, and gives the exit code.
 pub fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let reporter = Reporter::new(arguments.quiet);
     log(arguments.verbose, &reporter);
+    let cancel = Cancel::new();
     let session = Session {
         json: arguments.json,
         reporter,
-        cancel: Cancel::new(),
+        terminal: Terminal::new(cancel.clone()),
+        cancel,
         plugin: arguments.plugin,
         plugins: Plugins::new(launcher(arguments.verbose)).into(),
     };

@@ -12,7 +12,11 @@ use forethought_runtime::{
 };
 use serde::Serialize;
 
-use crate::{arguments::ConfigArguments, progress::Reporter};
+use crate::{
+    arguments::ConfigArguments,
+    person::{self, Terminal},
+    progress::Reporter,
+};
 
 /// One invocation of the program.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) reporter: Reporter,
     /// Raised by Ctrl-C.
     pub(crate) cancel: Cancel,
+    /// Whoever sits before it.
+    pub(crate) terminal: Terminal,
     /// What `--plugin` names.
     pub(crate) plugin: Vec<String>,
     /// The plugins that are open.
@@ -40,7 +46,7 @@ impl Session {
     /// The components that these sources configure.
     pub(crate) async fn host_of(&self, sources: &Sources) -> Result<RuntimeHost> {
         let draft = Draft::read(sources)?;
-        let registry = self.plugins.registry(draft.plugins()).await?;
+        let registry = self.components(draft.plugins()).await?;
         let config = draft.check(&registry)?;
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
@@ -54,7 +60,12 @@ impl Session {
 
     /// Every component that can be named here.
     pub(crate) async fn registry(&self) -> Result<Registry> {
-        self.plugins.registry(&self.wanted()?).await
+        self.components(&self.wanted()?).await
+    }
+
+    /// What is linked in, what these plugins bring, and the person at the terminal.
+    async fn components(&self, plugins: &Request) -> Result<Registry> {
+        self.plugins.registry(plugins).await?.and(person::entries(&self.terminal)?)
     }
 
     /// The plugins that are named here: by the files that always count, if these can be read, and by `--plugin`.

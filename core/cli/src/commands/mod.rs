@@ -11,13 +11,17 @@ mod eval;
 mod import;
 mod list;
 mod mock_llm;
+mod play;
 mod plugin;
 mod quickstart;
+mod replay;
 mod report;
 mod run;
 mod schema;
+mod tournament;
 mod train;
 mod verify;
+mod view;
 
 use clap::Subcommand;
 use forethought_api::Result;
@@ -35,6 +39,10 @@ pub(crate) enum Command {
     Eval(eval::Eval),
     /// Run episodes and keep them as trajectories to train on.
     Collect(collect::Collect),
+    /// Take a seat yourself; everybody else plays as configured.
+    Play(play::Play),
+    /// Let planners play against each other, and rate them.
+    Tournament(tournament::Tournament),
     /// Turn real data into trajectories.
     Import(import::Import),
     /// Train a critic on trajectories.
@@ -45,6 +53,10 @@ pub(crate) enum Command {
     Report(report::Report),
     /// Compare runs.
     Compare(compare::Compare),
+    /// Read episodes from start to end.
+    View(view::View),
+    /// Play an episode again from its journal alone, and compare.
+    Replay(replay::Replay),
     /// Check an environment against golden outputs of its reference implementation.
     Verify(verify::Verify),
     /// List the components that configurations may name.
@@ -72,11 +84,15 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Run(command) => command.execute(session).await,
         Command::Eval(command) => command.execute(session).await,
         Command::Collect(command) => command.execute(session).await,
+        Command::Play(command) => command.execute(session).await,
+        Command::Tournament(command) => command.execute(session).await,
         Command::Import(command) => command.execute(session).await,
         Command::Train(command) => command.execute(session).await,
         Command::Critic(command) => command.execute(session).await,
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
+        Command::View(command) => command.execute(session),
+        Command::Replay(command) => command.execute(session).await,
         Command::Verify(command) => command.execute(session).await,
         Command::List(command) => command.execute(session).await,
         Command::Describe(command) => command.execute(session).await,

@@ -11,7 +11,7 @@ use forethought_runtime::{
 };
 use serde::Serialize;
 
-use super::eval::results;
+use super::{eval::results, view::pick};
 use crate::{exit::Exit, session::Session, table::table};
 
 /// Show the results of a run.
@@ -54,6 +54,17 @@ impl Played {
         Ok(Self { folder, info, episodes })
     }
 
+    /// Whether there is a run, or a folder of runs.
+    pub(crate) fn is_at(path: &Path) -> bool {
+        path.join("run.json").is_file() || newest(path).is_ok()
+    }
+
+    /// The episode whose id begins with `wanted`.
+    pub(crate) fn episode(&self, wanted: &str) -> Result<&EpisodeSummary> {
+        let id = pick(self.episodes.iter().map(|one| one.episode.as_str()), wanted, &self.folder)?;
+        self.episodes.iter().find(|one| one.episode == id).ok_or_else(|| Error::not_found(id))
+    }
+
     /// Its planner's results.
     pub(crate) fn stats(&self) -> PlannerStats {
         planner_stats(&self.info.planner, &self.episodes)
@@ -79,18 +90,24 @@ impl Report {
         session.show(&document, || {
             let info = &document.info;
             format!(
-                "{} in {}, {} of {} episodes done, {failed} failed\n\n{}\n{}\n{}\n",
+                "{} in {}, {} of {} episodes done, {failed} failed\n\n{}\n{}\n{}{}\n",
                 info.planner,
                 info.environment,
                 document.planners[0].episodes,
                 info.episodes,
                 results(&document.planners),
                 purposes(&run.episodes),
+                cost(info.usd),
                 document.run.display()
             )
         })?;
         Ok(Exit::Done)
     }
+}
+
+/// A line on what a run has cost, where that is known and not nothing.
+pub(crate) fn cost(usd: Option<f64>) -> String {
+    usd.filter(|usd| *usd > 0.0).map(|usd| format!("{usd:.4} US dollars\n")).unwrap_or_default()
 }
 
 /// What the models were asked for.

@@ -14,7 +14,7 @@ use forethought_runtime::{
 };
 use serde::Serialize;
 
-use super::eval::results;
+use super::{eval::results, report::cost};
 use crate::{arguments::RunArguments, exit::Exit, session::Session};
 
 /// Run episodes of one planner.
@@ -39,6 +39,8 @@ pub(crate) struct Run {
 struct Document<'a> {
     run: PathBuf,
     status: RunStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<f64>,
     episodes: &'a [EpisodeSummary],
     planners: [PlannerStats; 1],
 }
@@ -55,10 +57,13 @@ impl Run {
         let document = Document {
             run: outcome.folder.clone(),
             status: outcome.status,
+            usd: outcome.usd,
             episodes: &outcome.episodes,
             planners: planners.clone(),
         };
-        session.show(&document, || format!("{}\n{}\n", results(&planners), outcome.folder.display()))?;
+        session.show(&document, || {
+            format!("{}\n{}{}\n", results(&planners), cost(outcome.usd), outcome.folder.display())
+        })?;
         Ok(outcome.status.into())
     }
 }
@@ -66,7 +71,7 @@ impl Run {
 /// What the flags say about a run of `planner`.
 pub(crate) fn options(session: &Session, arguments: &RunArguments, planner: Option<String>) -> RunOptions {
     let earlier = if arguments.fresh { Earlier::Ignore } else { Earlier::Continue };
-    RunOptions { planner, collect: false, earlier, cancel: session.cancel.clone() }
+    RunOptions { planner, earlier, cancel: session.cancel.clone(), ..RunOptions::default() }
 }
 
 /// Runs one planner, shown as `label` or else by its name, which is given back with the outcome.

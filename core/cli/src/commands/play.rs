@@ -1,0 +1,183 @@
+//! `forethought play`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use console::Term;
+use forethought_api::{Error, Result, environment::EnvironmentSpec};
+use forethought_runtime::{
+    assemble::RunOptions,
+    episode::EpisodeSummary,
+    events::{self, Event},
+    folder::{Earlier, RunStatus, events_path},
+    host::RuntimeHost,
+    run::{self, RunObserver},
+};
+use serde::Serialize;
+
+use super::collect::{Written, write};
+use crate::{
+    arguments::ConfigArguments,
+    exit::Exit,
+    progress::Reporter,
+    session::Session,
+    transcript::{self, Page},
+};
+
+/// Take a seat yourself; everybody else plays as configured.
+///
+/// You are shown what your seat sees, as far as it is new, and type what it does. `?` shows the rules, `:thought ...`
+/// notes what you think, `:quit`, the end of input or Ctrl-C saves and leaves; the same command goes on there. The game is
+/// kept as a run, and, as `collect` does, as trajectories within it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought play configs/avalon.toml --seat 'player 2' --seed 11
+  forethought view runs/avalon--person 3fa9         reads the game afterwards")]
+pub(crate) struct Play {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Your seat; by default the first.
+    #[arg(long, value_name = "NAME")]
+    seat: Option<String>,
+    /// The task; by default the first that is configured.
+    #[arg(long, value_name = "N")]
+    task: Option<u64>,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Begin a new game even if there is an unfinished one to continue.
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    run: PathBuf,
+    status: RunStatus,
+    seat: String,
+    episode: Option<EpisodeSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trajectories: Option<Written>,
+}
+
+/// The person's planner and model.
+const PERSON: &str = "person";
+
+impl Play {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let base = session.host(&self.config, &[]).await?;
+        let spec = base.environment().await?.spec().await?;
+        let seat = self.seat(&spec)?;
+        let host = session.host(&self.config, &self.settings(&base, &spec.seats[seat].name)).await?;
+        let earlier = if self.fresh { Earlier::Ignore } else { Earlier::Continue };
+        let options =
+            RunOptions { collect: true, earlier, cancel: session.cancel.clone(), ..RunOptions::default() };
+        let mut run = session.or_interrupted(host.run_spec(&options)).await?;
+        run.subject = seat;
+        let outcome = run::run(run, Arc::new(Notes(session.reporter.clone()))).await?;
+        let episode = outcome.episodes.into_iter().next();
+        let mut written = None;
+        if let (RunStatus::Finished, Some(episode)) = (outcome.status, &episode) {
+            farewell(&outcome.folder, &episode.episode, seat)?;
+            written = Some(write(&outcome.folder, &outcome.trajectories)?);
+        } else if outcome.status == RunStatus::Interrupted {
+            session.reporter.say("saved; the same command goes on here");
+        }
+        let document = Document {
+            run: outcome.folder,
+            status: outcome.status,
+            seat: spec.seats[seat].name.clone(),
+            episode,
+            trajectories: written,
+        };
+        session.show(&document, || document.words())?;
+        Ok(outcome.status.into())
+    }
+
+    fn seat(&self, spec: &EnvironmentSpec) -> Result<usize> {
+        let Some(wanted) = &self.seat else { return Ok(0) };
+        spec.seats.iter().position(|seat| seat.name == *wanted).ok_or_else(|| {
+            let names: Vec<_> = spec.seats.iter().map(|seat| seat.name.as_str()).collect();
+            Error::input(format!("`{}` has no seat `{wanted}`; it has: {}", spec.name, names.join(", ")))
+        })
+    }
+
+    /// The configuration with a person in a seat.
+    fn settings(&self, base: &RuntimeHost, seat: &str) -> Vec<String> {
+        let config = base.config();
+        let mut settings = vec![
+            format!("planner.{PERSON}={{kind=\"person\",llm=\"{PERSON}\"}}"),
+            // People take their time.
+            format!("llm.{PERSON}={{kind=\"terminal\",calls={{timeout_s=1e8,retries=0}}}}"),
+            format!("seats.{}={PERSON}", serde_json::Value::from(seat)),
+            "run.episodes=1".into(),
+            "run.repeats=1".into(),
+        ];
+        settings.extend(self.task.map(|task| format!("run.first_task={task}")));
+        settings.extend(self.seed.map(|seed| format!("seed={seed}")));
+        // What stands for itself as long as it is the only one must be said now that there is another.
+        match &config.summariser {
+            None => settings.push("summariser.kind=observation".into()),
+            Some(summariser) => {
+                let llm = summariser.config.get("llm").and_then(serde_json::Value::as_str);
+                settings.extend(llm.map(|llm| format!("summariser.llm={llm}")));
+            }
+        }
+        if let (1, Some(only)) = (config.planner.len(), config.planner.keys().next())
+            && !config.seats.contains_key("*")
+        {
+            settings.push(format!("seats.\"*\"={only}"));
+        }
+        settings
+    }
+}
+
+/// What the person sees of the end.
+fn farewell(run: &Path, episode: &str, seat: usize) -> Result<()> {
+    let log = events::read(&events_path(run, episode))?;
+    let (mut before, mut last, mut told) = (String::new(), None, None);
+    for event in log {
+        match event {
+            Event::Turn { turn, .. } if turn.seat == seat => last = Some(turn.observation.text),
+            Event::Decision { seat: other, .. } if other == seat => before = last.take().unwrap_or_default(),
+            Event::Transition { info, .. } => told = info["ends"][seat].as_str().map(String::from),
+            _ => {}
+        }
+    }
+    let mut page = Page::new(&Term::stderr());
+    page.title("end");
+    page.part(
+        "you see",
+        last.or(told).as_deref().map(|end| transcript::news(&before, end)).unwrap_or_default(),
+    );
+    eprint!("{}", page.take());
+    Ok(())
+}
+
+impl Document {
+    fn words(&self) -> String {
+        let Some(episode) = &self.episode else { return String::new() };
+        let success =
+            episode.success.map_or("", |success| if success { ", success" } else { ", no success" });
+        let mut words = format!("{}: score {}{success}\n", self.seat, episode.score);
+        if let Some(error) = &episode.error {
+            words += &format!("{error}\n");
+        }
+        if self.trajectories.is_some() {
+            let id = episode.episode.get(..8).unwrap_or(&episode.episode);
+            words += &format!("the whole game: forethought view {} {id}\n", self.run.display());
+        }
+        words + &format!("{}\n", self.run.display())
+    }
+}
+
+/// Of a game that is watched anyway, only what people should know.
+struct Notes(Reporter);
+
+impl RunObserver for Notes {
+    fn note(&self, text: &str) {
+        self.0.say(text);
+    }
+}

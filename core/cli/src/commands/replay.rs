@@ -1,0 +1,73 @@
+//! `forethought replay`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use forethought_api::{Error, Result};
+use forethought_runtime::{
+    assemble::RunOptions,
+    config::Sources,
+    events::{self, Event},
+    folder::events_path,
+    replay::replay,
+};
+
+use super::report::Played;
+use crate::{exit::Exit, session::Session};
+
+/// Play an episode again from its journal alone, and compare.
+///
+/// No model is asked and no person: their answers are on record. The world is taken through its steps again. The event
+/// log must come out the same to the byte; otherwise the exit code is 1, and the first difference is shown: something
+/// has changed since, or is not deterministic.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  forethought replay runs/webshop--pnlc 3fa9")]
+pub(crate) struct Replay {
+    /// A run's folder, or the folder of a planner's runs, the newest of which is taken.
+    run: PathBuf,
+    /// The episode: its id, or as much of its beginning as tells it from others.
+    episode: String,
+}
+
+impl Replay {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let run = Played::read(&self.run)?;
+        let episode = run.episode(&self.episode)?;
+        let log = events::read(&events_path(&run.folder, &episode.episode))?;
+        let Some(Event::Episode { seats, .. }) = log.into_iter().next() else {
+            return Err(Error::malformed(format!(
+                "the log of episode {} does not begin with it",
+                episode.episode
+            )));
+        };
+        // What the run wrote down of its configuration, and nothing of what is configured now.
+        let sources = Sources {
+            file: Some(run.folder.canonicalize()?.join("config.resolved.toml")),
+            search: Sources::of_process()?.search,
+            plugins: session.plugin.clone(),
+            ..Sources::new(&run.folder)
+        };
+        let host = session.host_of(&sources).await?;
+        let collect = host.config().summariser.is_some();
+        let options = RunOptions { planners: seats, collect, ..RunOptions::default() };
+        let spec = session.or_interrupted(host.run_spec(&options)).await?;
+        let replay = session.or_interrupted(replay(spec, &run.folder, episode)).await?;
+        session.show(&replay, || match &replay.difference {
+            None => format!(
+                "identical: {} events, byte for byte, from {} recorded answers\n",
+                replay.events, replay.answers
+            ),
+            Some(difference) => {
+                let side =
+                    |line: &Option<String>| line.as_deref().unwrap_or("nothing").trim_end().to_string();
+                let (then, now) = (side(&difference.recorded), side(&difference.replayed));
+                format!(
+                    "line {} of the log differs\n  recorded: {then}\n  replayed: {now}\n",
+                    difference.line
+                )
+            }
+        })?;
+        Ok(if replay.difference.is_none() { Exit::Done } else { Exit::Failed })
+    }
+}

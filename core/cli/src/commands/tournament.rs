@@ -1,0 +1,130 @@
+//! `forethought tournament`.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use forethought_api::{Error, Result};
+use forethought_runtime::{
+    assemble::RunOptions,
+    folder::{Earlier, RunStatus},
+    run,
+    tournament::{Standing, schedule, standings},
+};
+use serde::Serialize;
+
+use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::table};
+
+/// Let planners play against each other, and rate them.
+///
+/// Every planner takes every seat equally often, on the same tasks and seeds as the others. A tournament is one run: the
+/// same command again continues an unfinished one, and nothing that was answered is asked twice. Intervals are 95 %.
+/// Ratings are Weng and Lin's, with their standard deviations; seats that share one of two results are a team.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  forethought tournament configs/avalon.toml --planners pnlc,react,naive --games 300")]
+pub(crate) struct Tournament {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Two planners or more, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    planners: Vec<String>,
+    /// Games; rounded up to a multiple of the planners, so that nobody has an odd seat.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    games: u64,
+    /// Games under way at once.
+    #[arg(long, value_name = "N")]
+    concurrency: Option<usize>,
+    /// Start anew even if there is an unfinished tournament to continue.
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    run: PathBuf,
+    status: RunStatus,
+    games: u64,
+    failed: u64,
+    planners: Vec<Standing>,
+}
+
+impl Tournament {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let names = self.planners;
+        if names.len() < 2 || names.iter().collect::<HashSet<_>>().len() < names.len() {
+            return Err(Error::input("--planners: name at least two planners, each once"));
+        }
+        let settings: Vec<_> = self.concurrency.map(|n| format!("run.concurrency={n}")).into_iter().collect();
+        let host = session.host(&self.config, &settings).await?;
+        let earlier = if self.fresh { Earlier::Ignore } else { Earlier::Continue };
+        let options = RunOptions {
+            planners: names.clone(),
+            earlier,
+            cancel: session.cancel.clone(),
+            ..RunOptions::default()
+        };
+        let mut spec = session.or_interrupted(host.run_spec(&options)).await?;
+        for (index, (name, planner)) in spec.seats.iter().enumerate() {
+            if let Some((twin, _)) =
+                spec.seats[..index].iter().find(|(_, other)| other.config == planner.config)
+            {
+                return Err(Error::config(format!(
+                    "[planner.{twin}] and [planner.{name}] are the same in all but name; name one of them"
+                )));
+            }
+        }
+        let environment = spec.environment.component.spec().await?;
+        let config = host.config();
+        let plan = schedule(
+            config.seed,
+            names.len(),
+            environment.seats.len(),
+            self.games,
+            config.run.first_task,
+            environment.tasks,
+        );
+        (spec.tables, spec.episodes) = (plan.tables, plan.episodes);
+        spec.root = spec.root.join("tournaments");
+        let outcome = run::run(spec, session.reporter.watch("tournament")).await?;
+        let planners = standings(&names, &outcome.episodes);
+        let count = |wanted| outcome.episodes.iter().filter(|game| game.status == wanted).count() as u64;
+        let document = Document {
+            run: outcome.folder,
+            status: outcome.status,
+            games: count(forethought_runtime::episode::EpisodeStatus::Done),
+            failed: count(forethought_runtime::episode::EpisodeStatus::Failed),
+            planners,
+        };
+        session.show(&document, || document.words())?;
+        Ok(document.status.into())
+    }
+}
+
+impl Document {
+    fn words(&self) -> String {
+        let mut sorted: Vec<_> = self.planners.iter().collect();
+        sorted.sort_by(|a, b| b.rating.total_cmp(&a.rating));
+        let rows: Vec<_> = sorted
+            .iter()
+            .map(|one| {
+                [
+                    one.name.clone(),
+                    one.games.to_string(),
+                    format!("{:.1} %", 100.0 * one.wins.mean),
+                    format!("{:.1}-{:.1} %", 100.0 * one.wins.low, 100.0 * one.wins.high),
+                    format!("{:.3}", one.score.mean),
+                    format!("{:.2} ± {:.2}", one.rating, one.deviation),
+                ]
+            })
+            .collect();
+        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+        format!(
+            "{}\n{} games{failed}\n{}\n",
+            table(["planner", "games", "wins", "95 %", "score", "rating"], &rows),
+            self.games,
+            self.run.display()
+        )
+    }
+}

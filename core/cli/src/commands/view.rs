@@ -1,0 +1,230 @@
+//! `forethought view`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use console::Term;
+use forethought_api::{Error, Result, planner::Trace, trajectory::Trajectory};
+use forethought_runtime::{
+    events::{self, Event},
+    folder::events_path,
+    trajectories,
+};
+use serde_json::json;
+
+use super::report::Played;
+use crate::{
+    exit::Exit,
+    session::{Session, print},
+    table::table,
+    transcript::{self, Page},
+};
+
+/// Read episodes from start to end.
+///
+/// Of a run: who saw, thought, imagined and did what, seat by seat as it happened. Of trajectories (what `collect` and
+/// `import` write): one seat's way. Observations are shown without the lines with which the seat's last one began too.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  forethought view runs/webshop--pnlc               lists the episodes of the newest run
+  forethought view runs/webshop--pnlc 3fa9          the episode whose id begins so
+  forethought view data 3fa9 --seat 2 | less")]
+pub(crate) struct View {
+    /// A run's folder, the folder of a planner's runs, or trajectories: a .parquet or .jsonl file, or a folder of them.
+    path: PathBuf,
+    /// The episode: its id, or as much of its beginning as tells it from others. Without it, episodes are listed.
+    episode: Option<String>,
+    /// What one seat saw and did alone: its name or number. Of trajectories, by default the seat with most steps.
+    #[arg(long, value_name = "SEAT")]
+    seat: Option<String>,
+    /// Leave out what was thought.
+    #[arg(long)]
+    no_thoughts: bool,
+}
+
+impl View {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        if Played::is_at(&self.path) {
+            self.run(session, &Played::read(&self.path)?)
+        } else {
+            self.trajectories(session, &trajectories::read(&self.path)?)
+        }
+    }
+
+    fn run(&self, session: &Session, run: &Played) -> Result<Exit> {
+        let Some(wanted) = &self.episode else {
+            session.show(&run.episodes, || {
+                let rows = run.episodes.iter().map(|one| {
+                    let success = one.success.map_or("", |success| if success { "yes" } else { "no" });
+                    let status = format!("{:?}", one.status).to_lowercase();
+                    let (task, seed, steps) =
+                        (one.task.to_string(), one.seed.to_string(), one.steps.to_string());
+                    [
+                        one.episode.clone(),
+                        task,
+                        seed,
+                        status,
+                        success.into(),
+                        format!("{:.3}", one.score),
+                        steps,
+                    ]
+                });
+                table(
+                    ["episode", "task", "seed", "status", "success", "score", "steps"],
+                    &rows.collect::<Vec<_>>(),
+                )
+            })?;
+            return Ok(Exit::Done);
+        };
+        let id = &run.episode(wanted)?.episode;
+        let mut events = events::read(&events_path(&run.folder, id))?;
+        let seat = self.seat.as_deref().map(|seat| seat_of(seat, &events)).transpose()?;
+        if session.json {
+            events.retain_mut(|event| keep(event, seat, !self.no_thoughts));
+        }
+        session.show(&events, || {
+            let mut page = Page::new(&Term::stdout());
+            transcript::log(&mut page, &events, seat, !self.no_thoughts);
+            page.take()
+        })?;
+        Ok(Exit::Done)
+    }
+
+    fn trajectories(&self, session: &Session, all: &[Trajectory]) -> Result<Exit> {
+        let Some(wanted) = &self.episode else { return list(session, all) };
+        let id = pick(all.iter().map(|one| one.episode.as_str()), wanted, &self.path)?;
+        let seats: Vec<_> = all.iter().filter(|one| one.episode == id).collect();
+        let numbers = seats.iter().map(|one| one.seat.to_string()).collect::<Vec<_>>().join(", ");
+        let way = match &self.seat {
+            None => seats.iter().max_by_key(|one| one.steps.len()),
+            Some(seat) => seats.iter().find(|one| one.seat.to_string() == *seat),
+        };
+        let way = way.ok_or_else(|| {
+            let seat = self.seat.as_deref().unwrap_or_default();
+            Error::input(format!("nobody in seat `{seat}` acted in episode {id}; seats that did: {numbers}"))
+        })?;
+        let mut way = Trajectory::clone(way);
+        if self.no_thoughts {
+            way.steps.iter_mut().for_each(|step| step.thought.clear());
+        }
+        session.show(&way, || {
+            let mut page = Page::new(&Term::stdout());
+            let others = if seats.len() > 1 { format!(", of seats {numbers}") } else { String::new() };
+            transcript::trajectory(&mut page, &way, &others, !self.no_thoughts);
+            page.take()
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// One line an episode, in the order of the files.
+fn list(session: &Session, all: &[Trajectory]) -> Result<Exit> {
+    let episodes: Vec<_> = all.chunk_by(|a, b| a.episode == b.episode).collect();
+    if session.json {
+        let documents = episodes.iter().map(|seats| {
+            let Trajectory { episode, environment, task, seed, source, .. } = &seats[0];
+            let each = seats.iter().map(|one| json!({ "seat": one.seat, "steps": one.steps.len(), "score": one.score() }));
+            json!({ "episode": episode, "environment": environment, "task": task, "seed": seed, "source": source,
+                    "outcome": outcome(seats), "seats": each.collect::<Vec<_>>() })
+        });
+        print(&format!("{}\n", serde_json::to_string_pretty(&documents.collect::<Vec<_>>())?))?;
+        return Ok(Exit::Done);
+    }
+    let each = |seats: &[Trajectory], text: fn(&Trajectory) -> String| {
+        seats.iter().map(text).collect::<Vec<_>>().join(" ")
+    };
+    let rows = episodes.iter().map(|seats| {
+        let first = &seats[0];
+        [
+            first.episode.clone(),
+            first.task.to_string(),
+            first.seed.to_string(),
+            outcome(seats).into(),
+            each(seats, |one| one.seat.to_string()),
+            each(seats, |one| one.score().to_string()),
+            each(seats, |one| one.steps.len().to_string()),
+            first.source.clone(),
+        ]
+    });
+    let head = ["episode", "task", "seed", "outcome", "seats", "scores", "steps", "source"];
+    print(&table(head, &rows.collect::<Vec<_>>()))?;
+    Ok(Exit::Done)
+}
+
+fn outcome(seats: &[Trajectory]) -> &'static str {
+    let last = |of: fn(&forethought_api::trajectory::Step) -> bool| {
+        seats.iter().filter_map(|one| one.steps.last()).any(of)
+    };
+    if last(|step| step.terminated) {
+        "ended"
+    } else if last(|step| step.truncated) {
+        "cut off"
+    } else {
+        "open"
+    }
+}
+
+/// The only id that begins as `wanted` does, or is that.
+pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
+    let mut found: Vec<_> = ids.filter(|id| id.starts_with(wanted)).collect();
+    found.dedup();
+    match found.as_slice() {
+        [only] => Ok(only),
+        [] => Err(Error::not_found(format!(
+            "no episode begins with `{wanted}`; `forethought view {}` lists them",
+            place.display()
+        ))),
+        several => several.iter().copied().find(|id| *id == wanted).ok_or_else(|| {
+            let some = several.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+            let more = if several.len() > 5 { ", ..." } else { "" };
+            Error::input(format!(
+                "{} episodes begin with `{wanted}`: {some}{more}; say more of it",
+                several.len()
+            ))
+        }),
+    }
+}
+
+/// The number of a seat that is given by name or number.
+fn seat_of(wanted: &str, events: &[Event]) -> Result<usize> {
+    let Some(Event::Episode { seats, seat_names, .. }) = events.first() else {
+        return Err(Error::malformed("the log does not begin with an episode"));
+    };
+    let number = seat_names.iter().position(|name| name == wanted).or_else(|| wanted.parse().ok());
+    number.filter(|seat| *seat < seats.len()).ok_or_else(|| {
+        let names =
+            if seat_names.is_empty() { String::new() } else { format!(" ({})", seat_names.join(", ")) };
+        Error::input(format!("there is no seat `{wanted}`; there are {} seats{names}", seats.len()))
+    })
+}
+
+/// Whether an event concerns `seat`; without thoughts, takes them out of it.
+fn keep(event: &mut Event, seat: Option<usize>, thoughts: bool) -> bool {
+    let concerned = |other: usize| seat.is_none_or(|seat| seat == other);
+    match event {
+        Event::Turn { turn, .. } => concerned(turn.seat),
+        Event::Decision { seat: other, thought, summary, trace, .. } => {
+            if !thoughts {
+                thought.clear();
+                (*summary, *trace) = (None, Trace::default());
+            }
+            concerned(*other)
+        }
+        Event::Episode { .. } | Event::Transition { .. } | Event::End { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_episode_is_picked_by_its_beginning() {
+        let pick = |wanted| pick(["ab1", "ab1", "ab12", "c"].into_iter(), wanted, Path::new("data"));
+        assert_eq!(pick("c").unwrap(), "c");
+        assert_eq!(pick("ab1").unwrap(), "ab1", "the whole id is no beginning of another's");
+        let error = pick("a").unwrap_err().to_string();
+        assert!(error.contains("2 episodes begin with `a`: ab1, ab12; say more of it"), "{error}");
+        assert!(pick("d").unwrap_err().to_string().contains("`forethought view data` lists them"));
+    }
+}

@@ -1,0 +1,271 @@
+//! A person as a component: the planner `person`, and the model `terminal` that it asks.
+//!
+//! A model, because what models answer is journaled: a person's words are kept as those of any model are, an interrupted
+//! game goes on where it was left without asking twice, and a finished one can be replayed. What is shown and typed goes
+//! through standard error and standard input; standard output is for data.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex as Shared, PoisonError};
+
+use async_trait::async_trait;
+use console::Term;
+use forethought_api::{
+    Error, Result,
+    environment::Action,
+    error::{Code, Context as _},
+    host::Host,
+    llm::{ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, Message, Purpose, Role},
+    module::Described,
+    planner::{Decision, DecisionContext, Models, Planner, Requirements, Summariser, Summary},
+    registry::Pluggable,
+};
+use forethought_runtime::{
+    cancel::Cancel,
+    registry::{Entry, Origin},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::transcript::{Page, news};
+
+/// The components of this file.
+pub(crate) fn entries(terminal: &Terminal) -> Result<Vec<Entry>> {
+    let llm = json!({ "type": "string", "default": "person", "description":
+        "Its model, by name: what answers for the person, of kind `terminal`." });
+    let terminal = terminal.clone();
+    Ok(vec![
+        entry(
+            "person",
+            "a person: asks the model that it is given",
+            json!({ "llm": llm }),
+            |config: Value| {
+                let llm = config["llm"].as_str().unwrap_or("person").to_string();
+                Arc::new(Person { llm }) as Arc<dyn Planner>
+            },
+        )?,
+        entry("terminal", "whoever sits at this terminal, asked as a model is", json!({}), move |_| {
+            Arc::new(terminal.clone()) as Arc<dyn LlmBackend>
+        })?,
+        entry("observation", "keeps what is seen as it is", json!({}), |_| {
+            Arc::new(AsSeen) as Arc<dyn Summariser>
+        })?,
+    ])
+}
+
+fn entry<I: Pluggable + ?Sized>(
+    kind: &str,
+    summary: &str,
+    properties: Value,
+    create: impl Fn(Value) -> Arc<I> + Send + Sync + 'static,
+) -> Result<Entry> {
+    let described = Described {
+        interface: I::NAME.into(),
+        kind: kind.into(),
+        summary: summary.into(),
+        schema: json!({ "type": "object", "properties": properties, "additionalProperties": false }),
+    };
+    let create = move |config: Value, _: Arc<dyn Host>| -> Pin<Box<dyn Future<Output = _> + Send>> {
+        let component = I::wrap(create(config));
+        Box::pin(async move { Ok(component) })
+    };
+    let (package, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    Entry::new(described, package, version, Origin::Linked, Arc::new(create))
+}
+
+/// The planner.
+struct Person {
+    llm: String,
+}
+
+/// What a person answers, as it lies in the journal.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    thought: String,
+    action: String,
+}
+
+#[async_trait]
+impl Planner for Person {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { llms: vec![self.llm.clone()], ..Requirements::default() })
+    }
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let llm = models.llm(self.llm.clone()).await?;
+        let completion = llm.complete(ChatRequest::new(Purpose::Action, conversation(&context))).await?;
+        let Answer { thought, action } = serde_json::from_str(completion.text())
+            .context("a person's answer; the planner `person` needs a model of kind `terminal`")?;
+        Ok(Decision { thought, action: Action::new(action), ..Decision::default() })
+    }
+}
+
+/// The instructions, and the episode so far as this seat saw it: only what was new each time.
+fn conversation(context: &DecisionContext) -> Vec<Message> {
+    let (environment, mut seen) = (&context.environment, "");
+    let seat = &environment.seats[context.seat];
+    let told = [environment.instructions.trim(), seat.instructions.trim()].join("\n");
+    let mut messages =
+        vec![Message::system(format!("{} · {}\n{}", environment.name, seat.name, told.trim()))];
+    for past in &context.history {
+        messages.push(Message::user(news(seen, &past.observation)));
+        messages.push(Message::assistant(past.action.clone()));
+        seen = &past.observation;
+    }
+    let mut now = news(seen, &context.turn.observation.text).trim_end().to_string();
+    if !context.turn.legal_actions.is_empty() {
+        now += &format!("\nActions: {}", context.turn.legal_actions.join(" | "));
+    }
+    messages.push(Message::user(now.trim_start_matches('\n')));
+    messages
+}
+
+/// Whoever sits at the terminal of this process.
+#[derive(Clone)]
+pub(crate) struct Terminal(Arc<Desk>);
+
+struct Desk {
+    cancel: Cancel,
+    /// Lines typed; begun when the first is wanted. One question at a time holds it.
+    typed: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
+    /// Messages of each conversation that were shown already, by its first.
+    shown: Shared<HashMap<String, usize>>,
+}
+
+const HELP: &str = "`?` shows the rules, `:thought ...` notes what you think, `:quit` saves and leaves.";
+
+impl Terminal {
+    /// `cancel` is raised when the person leaves, and makes a question that is open end.
+    pub(crate) fn new(cancel: Cancel) -> Self {
+        Self(Arc::new(Desk { cancel, typed: Mutex::default(), shown: Shared::default() }))
+    }
+
+    /// Shows what of this conversation was not shown yet.
+    fn show(&self, messages: &[Message]) {
+        let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = shown.insert(messages[0].content.clone(), messages.len() + 1).unwrap_or_default();
+        let mut page = Page::new(&Term::stderr());
+        for (index, message) in messages.iter().enumerate().skip(before) {
+            match message.role {
+                Role::System => {
+                    page.title(message.content.lines().next().unwrap_or_default());
+                    page.part("", HELP);
+                }
+                Role::Assistant => page.part("you did", &message.content),
+                _ => {
+                    page.title(&format!("turn {}", index.div_ceil(2)));
+                    page.part("you see", &message.content);
+                }
+            }
+        }
+        eprint!("{}", page.take());
+    }
+
+    /// The next line that is typed; `None` once there are no more, or the program is interrupted.
+    async fn line(&self, typed: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<String> {
+        let lines = typed.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            // A thread of its own, for a read of standard input cannot be withdrawn, and nothing must wait for it.
+            std::thread::spawn(move || {
+                std::io::stdin()
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                    .try_for_each(|line| sender.send(line))
+            });
+            receiver
+        });
+        tokio::select! {
+            line = lines.recv() => line,
+            () = self.0.cancel.cancelled() => None,
+        }
+    }
+}
+
+#[async_trait]
+impl LlmBackend for Terminal {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities { model: "person".into(), free: true, ..LlmCapabilities::default() })
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let Some(rules) = request.messages.first() else { return Err(Error::input("nothing is asked")) };
+        let mut typed = self.0.typed.lock().await;
+        self.show(&request.messages);
+        let mut thoughts: Vec<String> = Vec::new();
+        loop {
+            eprint!("> ");
+            let line = self.line(&mut typed).await;
+            match line.as_deref().map(str::trim) {
+                None | Some(":quit") => {
+                    self.0.cancel.cancel();
+                    return Err(Error::new(Code::Cancelled, "the person left"));
+                }
+                Some("") => {}
+                Some("?") => {
+                    let mut page = Page::new(&Term::stderr());
+                    page.part("rules", &rules.content);
+                    page.part("", HELP);
+                    eprint!("{}", page.take());
+                }
+                Some(line) => match line.strip_prefix(":thought") {
+                    Some(thought) => thoughts.push(thought.trim().into()),
+                    None if line.starts_with(':') => eprintln!("`{line}` is no command. {HELP}"),
+                    None => {
+                        let answer = Answer { thought: thoughts.join("\n"), action: line.into() };
+                        let text = serde_json::to_string(&answer)?;
+                        let choices = vec![Choice { text, ..Choice::default() }];
+                        return Ok(Completion { choices, ..Completion::default() });
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// A summariser for transcripts, where no critic will learn from them: the state is what was seen.
+struct AsSeen;
+
+#[async_trait]
+impl Summariser for AsSeen {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements::default())
+    }
+    async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {
+        Ok(Summary { state: context.turn.observation.text, outcome: String::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forethought_api::{
+        environment::{EnvironmentSpec, Observation, SeatSpec, Turn},
+        planner::Exchange,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_the_rules_once_and_each_time_only_what_is_new() {
+        let context = DecisionContext {
+            environment: EnvironmentSpec {
+                name: "duet".into(),
+                instructions: "Take turns.".into(),
+                seats: vec![SeatSpec { name: "first".into(), ..SeatSpec::default() }],
+                ..EnvironmentSpec::default()
+            },
+            history: vec![Exchange {
+                observation: "You\nA".into(),
+                action: "go".into(),
+                ..Exchange::default()
+            }],
+            turn: Turn {
+                observation: Observation::text("You\nA\nB"),
+                legal_actions: vec!["go".into(), "stay".into()],
+                ..Turn::default()
+            },
+            ..DecisionContext::default()
+        };
+        let messages = conversation(&context);
+        let texts: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(texts, ["duet · first\nTake turns.", "You\nA", "go", "B\nActions: go | stay"]);
+    }
+}

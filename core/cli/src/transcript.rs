@@ -1,0 +1,215 @@
+//! Episodes as people read them: wrapped to the terminal, coloured only on one.
+
+use std::collections::BTreeMap;
+
+use console::{Style, Term};
+use forethought_api::{
+    planner::{Round, Trace},
+    trajectory::Trajectory,
+};
+use forethought_runtime::{episode::EpisodeStatus, events::Event};
+use textwrap::Options;
+
+/// Widest line, even on a wider terminal, and where there is none.
+const WIDEST: usize = 110;
+/// Width of the labels on the left.
+const LABEL: usize = 9;
+
+/// A text in the making.
+pub(crate) struct Page {
+    width: usize,
+    title: Style,
+    label: Style,
+    text: String,
+}
+
+impl Page {
+    /// For this terminal, or for whatever it was redirected to.
+    pub(crate) fn new(terminal: &Term) -> Self {
+        let width = terminal.size_checked().map_or(WIDEST, |(_, columns)| usize::from(columns));
+        let style = |style: Style| style.force_styling(terminal.features().colors_supported());
+        Self {
+            width: width.clamp(2 * LABEL, WIDEST),
+            title: style(Style::new().bold().cyan()),
+            label: style(Style::new().dim()),
+            text: String::new(),
+        }
+    }
+
+    /// A title, after an empty line.
+    pub(crate) fn title(&mut self, title: &str) {
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        self.text += &format!("{gap}{}\n", self.title.apply_to(plain(title)));
+    }
+
+    /// A labelled text. Nothing at all where the text is empty.
+    pub(crate) fn part(&mut self, label: &str, text: &str) {
+        let options = Options::new(self.width - LABEL);
+        let (text, mut label) = (plain(text.trim_end()), label);
+        for line in text.lines().flat_map(|line| textwrap::wrap(line, &options)) {
+            let padding = " ".repeat(LABEL - label.len().min(LABEL - 1));
+            self.text += format!("{}{padding}{line}", self.label.apply_to(label)).trim_end();
+            self.text.push('\n');
+            label = "";
+        }
+    }
+
+    /// What was written so far; the page is empty afterwards.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+}
+
+/// Without the characters by which a text could steer the terminal that shows it.
+fn plain(text: &str) -> String {
+    let tame = |c: char| if c == '\t' { ' ' } else { c };
+    text.chars().map(tame).filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+/// What `now` says after the lines with which it begins as `before` did. Environments that repeat what is known put it
+/// first, and what is new after it.
+pub(crate) fn news<'a>(before: &str, now: &'a str) -> &'a str {
+    let lines = before.split_inclusive('\n').zip(now.split_inclusive('\n'));
+    let same = lines.take_while(|(before, now)| before.trim_end() == now.trim_end());
+    &now[same.map(|(_, line)| line.len()).sum()..]
+}
+
+/// The log of an episode. `seat`: of this one alone; `thoughts`: with what was thought.
+pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, thoughts: bool) {
+    let (mut names, mut seen) = (Vec::new(), BTreeMap::<usize, &str>::new());
+    let shown = |other: usize| seat.is_none_or(|seat| seat == other);
+    for (index, event) in events.iter().enumerate() {
+        match event {
+            Event::Episode { episode, environment, reset, seats, seat_names, .. } => {
+                names = seat_titles(seat_names, seats);
+                page.title(&format!("{episode}: {environment}, task {}, seed {}", reset.task, reset.seed));
+                page.part("seats", &names.join(", "));
+            }
+            Event::Turn { step, turn } if shown(turn.seat) => {
+                let decided = matches!(events.get(index + 1), Some(Event::Decision { .. }));
+                let when = if decided { format!("step {step}") } else { "afterwards".into() };
+                page.title(&format!("{when} · {}", name(&names, turn.seat)));
+                let before = seen.insert(turn.seat, &turn.observation.text).unwrap_or_default();
+                page.part("sees", or_nothing_new(news(before, &turn.observation.text)));
+            }
+            Event::Decision { seat, thought, action, trace, .. } if shown(*seat) => {
+                if thoughts {
+                    reasoning(page, thought, trace);
+                }
+                page.part("does", action);
+            }
+            Event::Transition { rewards, terminated, truncated, success, info, .. } => {
+                let paid =
+                    rewards.iter().enumerate().filter(|(seat, reward)| **reward != 0.0 && shown(*seat));
+                let paid: Vec<_> =
+                    paid.map(|(seat, reward)| format!("{} {reward:+}", name(&names, seat))).collect();
+                page.part("rewards", &paid.join(", "));
+                if *terminated || *truncated {
+                    page.title(if *terminated { "end" } else { "cut off" });
+                    page.part("success", success.map_or("", |success| if success { "yes" } else { "no" }));
+                    let metrics = info["metrics"].as_object().into_iter().flatten();
+                    let metrics: Vec<_> = metrics.map(|(name, value)| format!("{name} {value}")).collect();
+                    page.part("metrics", &metrics.join(", "));
+                }
+            }
+            Event::End { status, error, scores } => {
+                let scores = scores.iter().enumerate();
+                let scores: Vec<_> =
+                    scores.map(|(seat, score)| format!("{} {score}", name(&names, seat))).collect();
+                if *status != EpisodeStatus::Done {
+                    page.title(&format!("{status:?}").to_lowercase());
+                }
+                page.part("scores", &scores.join(", "));
+                page.part("error", error.as_deref().unwrap_or_default());
+            }
+            Event::Turn { .. } | Event::Decision { .. } => {}
+        }
+    }
+}
+
+/// One seat's way through an episode.
+pub(crate) fn trajectory(page: &mut Page, way: &Trajectory, others: &str, thoughts: bool) {
+    let Trajectory { episode, environment, task, seed, seat, source, steps } = way;
+    page.title(&format!("{episode}: {environment}, task {task}, seed {seed}"));
+    page.part("seat", &format!("{seat} ({source}){others}"));
+    let mut before = "";
+    for (index, step) in steps.iter().enumerate() {
+        page.title(&format!("step {index}"));
+        page.part("sees", or_nothing_new(news(before, &step.observation)));
+        before = &step.observation;
+        if thoughts {
+            page.part("thinks", &step.thought);
+        }
+        page.part("does", &step.action);
+        if step.reward != 0.0 {
+            page.part("reward", &format!("{:+}", step.reward));
+        }
+    }
+    if let Some(last) = steps.last() {
+        page.title(if last.truncated { "cut off" } else { "end" });
+        page.part("state", news(before, &last.next_state));
+        page.part("outcome", &last.outcomes.join("\n"));
+        page.part("score", &way.score().to_string());
+    }
+}
+
+/// How a decision was reached.
+fn reasoning(page: &mut Page, thought: &str, trace: &Trace) {
+    for (number, Round { thought, outcomes, kept }) in trace.rounds.iter().enumerate() {
+        page.part(&format!("round {}", number + 1), thought);
+        for outcome in outcomes {
+            let side = if outcome.good { "good" } else { "bad" };
+            page.part("", &format!("  {side:>4} {:>3.0} %  {}", 100.0 * outcome.probability, outcome.text));
+        }
+        if !outcomes.is_empty() {
+            page.part("", if *kept { "  kept" } else { "  reconsidered" });
+        }
+    }
+    page.part("thinks", thought);
+    page.part("mended", &trace.recoveries.join("\n"));
+}
+
+fn or_nothing_new(news: &str) -> &str {
+    if news.trim().is_empty() { "(nothing new)" } else { news }
+}
+
+/// Seats and who took them. Logs of earlier programs do not say what seats are called.
+fn seat_titles(seats: &[String], planners: &[String]) -> Vec<String> {
+    let title = |(index, planner): (usize, &String)| match seats.get(index) {
+        Some(seat) if seat != planner => format!("{seat} ({planner})"),
+        Some(seat) => seat.clone(),
+        None => format!("seat {index} ({planner})"),
+    };
+    planners.iter().enumerate().map(title).collect()
+}
+
+fn name(names: &[String], seat: usize) -> String {
+    names.get(seat).cloned().unwrap_or_else(|| format!("seat {seat}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(width: usize) -> Page {
+        Page { width, title: Style::new(), label: Style::new(), text: String::new() }
+    }
+
+    #[test]
+    fn what_was_seen_before_is_left_out() {
+        assert_eq!(news("you\nquests 0\nhello", "you\nquests 1\nhello"), "quests 1\nhello");
+        assert_eq!(news("you\nhello", "you\nhello\nbye"), "bye");
+        assert_eq!(news("you", "you"), "");
+        assert_eq!(news("", "you"), "you");
+        assert_eq!(news("you\nhello", "hello"), "hello");
+    }
+
+    #[test]
+    fn texts_are_wrapped_beside_their_labels_and_cannot_steer_the_terminal() {
+        let mut page = page(20);
+        page.part("sees", "one two three\nfour\u{1b}[2J");
+        assert_eq!(page.take(), "sees     one two\n         three\n         four[2J\n");
+        page.part("does", "");
+        assert_eq!(page.take(), "");
+    }
+}
