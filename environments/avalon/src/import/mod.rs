@@ -90,7 +90,9 @@ async fn replay_all(
                 tracing::warn!("{source}: {name} is left out: {why}");
             }
         }
-        progress.report("import".into(), index as u64 + 1, total, format!("{left_out} games left out")).await?;
+        progress
+            .report("import".into(), index as u64 + 1, total, format!("{left_out} games left out"))
+            .await?;
     }
     Ok(trajectories)
 }
@@ -179,7 +181,13 @@ fn derived(made: &Move) -> String {
 
 /// The cards of a quest of which only the result is recorded: good members pass, and who of several evil members played
 /// a fail is not known.
-fn cards(roles: &[Role], team: Seats, quest: usize, success: bool, fails: Option<usize>) -> Result<Vec<Made>, Unfit> {
+fn cards(
+    roles: &[Role],
+    team: Seats,
+    quest: usize,
+    success: bool,
+    fails: Option<usize>,
+) -> Result<Vec<Made>, Unfit> {
     let rules = Rules::new(roles.len(), FifthRejection::default()).ok_or("Avalon is for 5 to 10 players")?;
     let needed = rules.fails_needed(quest.min(4));
     let wicked = team & evil(roles);
@@ -189,7 +197,8 @@ fn cards(roles: &[Role], team: Seats, quest: usize, success: bool, fails: Option
         return Err(format!("quest {} has {played} fails with {} evil members", quest + 1, wicked.len()));
     }
     // One number alone fits: all passed, all failed, or the record says how many there were and these are all or none.
-    let certain = if success { needed == 1 || wicked.is_empty() || fails == Some(0) } else { wicked.len() == played };
+    let certain =
+        if success { needed == 1 || wicked.is_empty() || fails == Some(0) } else { wicked.len() == played };
     let mut left = played;
     Ok(team
         .iter()
@@ -227,7 +236,10 @@ fn text(path: PathBuf, name: &str) -> Result<(PathBuf, String)> {
 
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).map_err(|error| {
-        Error::input(format!("cannot read {}: {error}; give the data set's file or its folder", file.display()))
+        Error::input(format!(
+            "cannot read {}: {error}; give the data set's file or its folder",
+            file.display()
+        ))
     })
 }
 
@@ -251,7 +263,10 @@ mod tests {
     #[test]
     fn names_are_replaced_as_whole_words() {
         let names = ["Eve".to_owned(), "Bob".to_owned()];
-        assert_eq!(rename("Everyone: Eve\u{2019}s for Alice\u{2013}Bob.", &names), "Everyone: Player 0\u{2019}s for Alice\u{2013}Player 1.");
+        assert_eq!(
+            rename("Everyone: Eve\u{2019}s for Alice\u{2013}Bob.", &names),
+            "Everyone: Player 0\u{2019}s for Alice\u{2013}Player 1."
+        );
         assert_eq!(rename("player-2, player-20", &["x".into(), "player-2".into()]), "Player 1, player-20");
     }
 }

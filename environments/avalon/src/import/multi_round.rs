@@ -140,7 +140,11 @@ fn recorded(game: &Game) -> Result<Recorded, Unfit> {
 }
 
 fn either(word: &str, yes: &str, no: &str) -> Result<bool, Unfit> {
-    if word == yes || word == no { Ok(word == yes) } else { Err(format!("{word:?} is neither {yes:?} nor {no:?}")) }
+    if word == yes || word == no {
+        Ok(word == yes)
+    } else {
+        Err(format!("{word:?} is neither {yes:?} nor {no:?}"))
+    }
 }
 
 register! {

@@ -188,7 +188,9 @@ impl<'a> Reader<'a> {
     fn note_beliefs(&mut self, message: &Message) -> Result<(), Unfit> {
         let game = self.game;
         let beliefs = game.beliefs.values().skip(self.believed);
-        for belief in beliefs.take_while(|belief| (belief.quest, belief.turn) <= (message.quest, message.turn)) {
+        for belief in
+            beliefs.take_while(|belief| (belief.quest, belief.turn) <= (message.quest, message.turn))
+        {
             self.believed += 1;
             let (seat, about) = (self.seat(&belief.player)?, self.seat(&belief.about_player)?);
             self.notes[seat].push(match belief.belief.as_str() {

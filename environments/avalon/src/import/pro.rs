@@ -43,8 +43,8 @@ struct Mark {
 impl Importer for Pro {
     async fn import(&self, path: PathBuf, progress: Arc<dyn Progress>) -> Result<Vec<Trajectory>> {
         let (file, text) = text(path, "game_records.json")?;
-        let games: Vec<Game> =
-            serde_json::from_str(&text).map_err(|error| Error::input(format!("{}: {error}", file.display())))?;
+        let games: Vec<Game> = serde_json::from_str(&text)
+            .map_err(|error| Error::input(format!("{}: {error}", file.display())))?;
         let games = games.into_iter().map(|game| (game.id.clone(), recorded(&game))).collect();
         replay_all("avalon-pro", games, progress).await
     }
@@ -63,10 +63,17 @@ fn recorded(game: &Game) -> Result<Recorded, Unfit> {
             }
         }
     }
-    let leads = |marks: &BTreeMap<&str, Mark>| marks.iter().find(|(_, mark)| mark.leader).map(|(name, _)| name.to_string());
-    let leaders = missions.iter().flatten().map(|marks| leads(marks).ok_or("nobody leads")).collect::<Result<_, _>>()?;
+    let leads = |marks: &BTreeMap<&str, Mark>| {
+        marks.iter().find(|(_, mark)| mark.leader).map(|(name, _)| name.to_string())
+    };
+    let leaders = missions
+        .iter()
+        .flatten()
+        .map(|marks| leads(marks).ok_or("nobody leads"))
+        .collect::<Result<_, _>>()?;
     let seats = seats(game, leaders)?;
-    let roles = seats.iter().map(|player| role(&game.player_roles[player].role)).collect::<Result<Vec<_>, _>>()?;
+    let roles =
+        seats.iter().map(|player| role(&game.player_roles[player].role)).collect::<Result<Vec<_>, _>>()?;
 
     let mut acts = Vec::new();
     for (number, proposals) in missions.iter().enumerate() {
@@ -74,7 +81,8 @@ fn recorded(game: &Game) -> Result<Recorded, Unfit> {
         for marks in proposals {
             let mark = |seat: usize| marks.get(seats[seat].as_str()).ok_or("somebody did not vote");
             let all = (0..seats.len()).map(mark).collect::<Result<Vec<_>, _>>()?;
-            let those = |which: fn(&Mark) -> bool| (0..all.len()).filter(|&seat| which(all[seat])).collect::<Seats>();
+            let those =
+                |which: fn(&Mark) -> bool| (0..all.len()).filter(|&seat| which(all[seat])).collect::<Seats>();
             let (team, approvals) = (those(|mark| mark.picked), those(|mark| mark.approve));
             let leader = those(|mark| mark.leader).iter().next().unwrap_or_default();
             acts.push(Act::Moves(vec![Made::new(leader, Move::Propose(team))]));
@@ -91,7 +99,8 @@ fn recorded(game: &Game) -> Result<Recorded, Unfit> {
     if game.mission_history.iter().filter(|result| *result == "succeeded").count() == 3 {
         let found = game.how_the_game_was_won.as_deref() == Some("Assassinated Merlin correctly.");
         // Of several Servants it is not said which one was shot.
-        let shot = game.who_assassin_shot.as_deref().map(role).transpose()?.filter(|role| *role != Role::Servant);
+        let shot =
+            game.who_assassin_shot.as_deref().map(role).transpose()?.filter(|role| *role != Role::Servant);
         let target = shot.and_then(|shot| roles.iter().position(|role| *role == shot));
         acts.push(assassination(&roles, found, target)?);
     }
@@ -137,7 +146,13 @@ fn seats(game: &Game, leaders: Vec<String>) -> Result<Vec<String>, Unfit> {
             return Err("leaders do not follow one another in a circle".into());
         }
     }
-    let mut others = game.player_roles.keys().filter(|name| !seats.contains(&Some((*name).clone()))).cloned().collect::<Vec<_>>().into_iter();
+    let mut others = game
+        .player_roles
+        .keys()
+        .filter(|name| !seats.contains(&Some((*name).clone())))
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter();
     let seats: Vec<String> = seats.into_iter().filter_map(|seat| seat.or_else(|| others.next())).collect();
     let known = seats.len() == players && seats.iter().all(|name| game.player_roles.contains_key(name));
     if known { Ok(seats) } else { Err("somebody leads twice in a round".into()) }

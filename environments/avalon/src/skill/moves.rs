@@ -60,8 +60,8 @@ use Plan::*;
 
 impl Plan {
     const ALL: [Self; 22] = [
-        Accuse, Hint, Vouch, Deflect, Flatter, Blend, Clean, Tested, Mixed, Own, Partner, Trust, Follow, Against, Impatient, Ours,
-        Pass, Fail, Wait, Outspoken, Opposed, Guess,
+        Accuse, Hint, Vouch, Deflect, Flatter, Blend, Clean, Tested, Mixed, Own, Partner, Trust, Follow,
+        Against, Impatient, Ours, Pass, Fail, Wait, Outspoken, Opposed, Guess,
     ];
 
     /// The ways to say it.
@@ -239,7 +239,9 @@ fn trusted(view: &View) -> Seats {
 
 /// Anybody of the first set that is not empty.
 fn pick(sets: &[Seats], rng: &mut ChaCha8Rng) -> Option<usize> {
-    sets.iter().find(|set| !set.is_empty()).and_then(|set| set.iter().collect::<Vec<_>>().choose(rng).copied())
+    sets.iter()
+        .find(|set| !set.is_empty())
+        .and_then(|set| set.iter().collect::<Vec<_>>().choose(rng).copied())
 }
 
 fn one_of(set: Seats, rng: &mut ChaCha8Rng) -> Seats {
@@ -289,7 +291,7 @@ pub fn prior(view: &View) -> Vec<(Plan, f64)> {
     match (view.ask, view.side()) {
         // Merlin cannot keep the secret, and a Servant takes people at their word.
         (Some(Ask::Say), Side::Good) if merlin => {
-            vec![(Accuse, 0.35), (Hint, 0.1), (Vouch, 0.2), (Deflect, 0.1), (Flatter, 0.05), (Blend, 0.2)]
+            vec![(Accuse, 0.25), (Hint, 0.15), (Vouch, 0.1), (Deflect, 0.15), (Flatter, 0.05), (Blend, 0.3)]
         }
         (Some(Ask::Say), Side::Good) => vec![(Blend, 0.45), (Vouch, 0.3), (Hint, 0.15), (Accuse, 0.1)],
         (Some(Ask::Say), Side::Evil) => vec![(Blend, 0.45), (Deflect, 0.4), (Vouch, 0.15)],
@@ -300,7 +302,7 @@ pub fn prior(view: &View) -> Vec<(Plan, f64)> {
         (Some(Ask::Propose), Side::Evil) if view.evil.is_empty() => vec![(Own, 0.8), (Tested, 0.2)],
         (Some(Ask::Propose), Side::Evil) => vec![(Own, 0.6), (Partner, 0.25), (Tested, 0.15)],
         (Some(Ask::Vote), Side::Good) if merlin && with_evil => {
-            vec![(Against, 0.45), (Trust, 0.25), (Follow, 0.2), (Impatient, 0.1)]
+            vec![(Against, 0.5), (Trust, 0.2), (Follow, 0.15), (Impatient, 0.15)]
         }
         (Some(Ask::Vote), Side::Good) => {
             let doubt = if (view.team & view.tainted()).is_empty() { 0.05 } else { 0.25 };

@@ -71,13 +71,19 @@ impl Outcome {
                 "Five teams in a row fail in the vote, and Evil wins.",
                 "No team finds a majority five times, so Good loses.",
             ],
-            Self::Succeeded => &["The quest succeeds.", "The team comes back with a success.", "The next quest is won."],
+            Self::Succeeded => {
+                &["The quest succeeds.", "The team comes back with a success.", "The next quest is won."]
+            }
             Self::Failed => &[
                 "The quest fails with somebody evil on the team.",
                 "Somebody plays a fail, and the quest is lost.",
                 "The next quest fails.",
             ],
-            Self::Rejected => &["The team is rejected.", "The vote turns the team down.", "There is no majority for the team."],
+            Self::Rejected => &[
+                "The team is rejected.",
+                "The vote turns the team down.",
+                "There is no majority for the team.",
+            ],
             Self::Approved => {
                 &["The team is approved and goes on its quest.", "A majority sends the team on its quest."]
             }
@@ -94,11 +100,12 @@ impl Outcome {
 /// `count` imagined outcomes, the good ones first: what the player's side may still hope for and fear from here. What is
 /// most on its mind stands first on either side; the rest is whatever else comes up.
 pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let (mut light, mut dark) =
-        (vec![Outcome::GoodWins, Outcome::Succeeded], vec![Outcome::MerlinFound, Outcome::MissionsLost, Outcome::Failed]);
-    // Nearest at hand: being found out where one speaks, the quest where a team is in question.
-    let foremost = if view.ask == Some(Ask::Say) || view.succeeded() == 3 { 0 } else { 2 };
-    dark.swap(0, foremost);
+    let mut light = vec![Outcome::GoodWins, Outcome::Succeeded];
+    let mut dark = vec![Outcome::MissionsLost, Outcome::MerlinFound, Outcome::Failed];
+    // Nearest at hand: being found out where one speaks, the quests where a team is in question.
+    if view.ask == Some(Ask::Say) {
+        dark.swap(0, 1);
+    }
     dark[1..].shuffle(rng);
     if view.ask == Some(Ask::Assassinate) {
         (light, dark) = (vec![Outcome::GoodWins], vec![Outcome::MerlinFound]);
