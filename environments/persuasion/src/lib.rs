@@ -4,11 +4,17 @@
 //!
 //! # Reading order
 //! [`script`] (what is configured), [`dialogue`] (the game), [`observe`] (what seats are told), [`environment`];
-//! [`donation`] and [`bargain`] read what binds.
+//! [`donation`] and [`bargain`] read what binds; [`donor`], [`persona`] and [`haggler`] take the second seat; [`skill`] is
+//! the simulated LLM's, [`import`] reads real dialogues.
 
 pub mod bargain;
 pub mod dialogue;
 pub mod donation;
+pub mod donor;
 pub mod environment;
+pub mod haggler;
+pub mod import;
 pub mod observe;
+pub mod persona;
 pub mod script;
+pub mod skill;

@@ -1,0 +1,130 @@
+//! A language model in the second seat, as a person of some kind.
+
+use forethought_sdk::{prelude::*, seed::IndexedRandom, serde_json::json};
+use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
+
+use crate::donor::elsewhere;
+
+/// Settings of a persona.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "forethought_sdk::schemars")]
+pub struct PersonaConfig {
+    /// The language model that plays it: a name under `[llm]`.
+    pub llm: String,
+    /// Who it may be; one is drawn for each episode, and is that person throughout.
+    #[serde(default = "people")]
+    pub personas: Vec<String>,
+    /// A file in place of the shipped template. Variables: `environment`, `seat`, `persona`, `history`, `observation`.
+    #[serde(default)]
+    pub template: Option<ConfigPath>,
+    /// Sampling temperature.
+    #[serde(default = "temperature")]
+    #[schemars(range(min = 0.0))]
+    pub temperature: f64,
+    /// Longest answer, in tokens.
+    #[serde(default = "max_tokens")]
+    #[schemars(range(min = 1))]
+    pub max_tokens: u32,
+}
+
+fn people() -> Vec<String> {
+    [
+        "A retired bookkeeper who has read of charities that wasted their money, and wants to see where each dollar goes.",
+        "A student who counts every dollar, feels for others, and seldom gives.",
+        "A nurse who has seen much need close by, and asks why one should give to people far away.",
+        "An engineer who believes in numbers and doubts that a small sum changes anything.",
+        "A parent of two who is touched by children's fates, and weary of being asked for money.",
+        "A shop worker who thinks that helping is the state's task, and says so.",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+fn temperature() -> f64 {
+    1.0
+}
+
+fn max_tokens() -> u32 {
+    128
+}
+
+register! {
+    interface: dyn Planner,
+    kind: "persona",
+    summary: "a language model in the second seat of a dialogue, as a person with doubts",
+    config: PersonaConfig,
+    new: |config: PersonaConfig, _host| async move { Ok(Arc::new(Persona::new(config)?) as _) },
+}
+
+/// A language model that plays a person.
+pub struct Persona {
+    config: PersonaConfig,
+    templates: Templates<'static>,
+}
+
+impl Persona {
+    /// A persona of these settings.
+    ///
+    /// # Errors
+    /// A template that cannot be read or does not parse; no personas.
+    pub fn new(config: PersonaConfig) -> Result<Self> {
+        if config.personas.is_empty() {
+            return Err(Error::config("personas is empty; name at least one, or leave the key out"));
+        }
+        let source = match &config.template {
+            None => include_str!("prompts/persona.md").to_owned(),
+            Some(path) => std::fs::read_to_string(&path.0).map_err(|error| {
+                Error::config(format!("cannot read the template {}: {error}", path.display()))
+            })?,
+        };
+        let mut templates = Templates::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        templates.set_syntax(syntax.expect("the default delimiters are valid"));
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates
+            .add_template_owned("persona", source)
+            .map_err(|error| Error::config(format!("the persona template does not parse: {error:#}")))?;
+        Ok(Self { config, templates })
+    }
+}
+
+#[async_trait]
+impl Planner for Persona {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { llms: vec![self.config.llm.clone()], ..Requirements::default() })
+    }
+
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let data = &context.turn.observation.data;
+        if !data["dialogue"].is_object() {
+            return elsewhere(&context);
+        }
+        let person = data["token"].as_u64().unwrap_or_default();
+        let persona = self.config.personas.choose(&mut seed::stream(person, "persona"));
+        let variables = json!({
+            "environment": context.environment,
+            "seat": context.environment.seats.get(context.seat),
+            "persona": persona,
+            "history": context.history,
+            "observation": context.turn.observation.text,
+        });
+        let prompt = self
+            .templates
+            .get_template("persona")
+            .and_then(|template| template.render(minijinja::Value::from(Serde(&variables))))
+            .map_err(|error| Error::config(format!("the persona template cannot be rendered: {error:#}")))?;
+        let request = ChatRequest {
+            temperature: Some(self.config.temperature),
+            max_tokens: Some(self.config.max_tokens),
+            seed: Some(seed::derive(context.seed, "persona")),
+            ..ChatRequest::new(Purpose::Persona, vec![Message::user(prompt.trim())])
+        };
+        let completion = models.llm(self.config.llm.clone()).await?.complete(request).await?;
+        // Models leave the label out, or go on to speak for the other side: then the first line is what is said.
+        let mut lines = completion.text().lines().map(str::trim).filter(|line| !line.is_empty());
+        let labelled = lines.clone().find_map(|line| line.strip_prefix("Action:"));
+        let said = labelled.or(lines.next()).unwrap_or_default().trim();
+        Ok(Decision { action: Action::new(said), ..Decision::default() })
+    }
+}

@@ -1,0 +1,287 @@
+//! Who sits in the second seat: the fitted donor against real dialogues, the haggler, and a language model as a person.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use forethought_persuasion::donor::{Donor, DonorConfig, corpus::Corpus, fit, model::Parameters};
+use forethought_persuasion::environment::Persuasion;
+use forethought_persuasion::haggler::{Haggler, HagglerConfig};
+use forethought_persuasion::persona::{Persona, PersonaConfig};
+use forethought_persuasion::script::ScriptConfig;
+use forethought_sdk::futures::FutureExt;
+use forethought_sdk::prelude::*;
+use forethought_sdk::serde_json::{Value, from_value, json};
+
+/// The dialogues; `None`, with a line that says so, where they are not at hand.
+fn data() -> Option<PathBuf> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+    let folder = PathBuf::from(std::env::var("FORETHOUGHT_DATA").unwrap_or_else(|_| default.into()));
+    if folder.is_dir() {
+        return Some(folder.join("p4g"));
+    }
+    assert!(std::env::var_os("CI").is_none(), "no data folder at {}", folder.display());
+    println!("skipped: no data folder at {}; set FORETHOUGHT_DATA", folder.display());
+    None
+}
+
+#[test]
+fn driven_by_real_persuaders_the_donor_acts_and_gives_as_real_donors_do() {
+    let Some(data) = data() else { return };
+    let (held, fitted) = Corpus::read(&data).expect("the dialogues").split();
+    let report = fit::report(&fit::fit(&fitted), &fitted, &held);
+    println!("{report}");
+    assert!(report.likelihood > report.baseline + 0.2, "the context tells something");
+    assert!(report.gift.0 > report.gift.1, "and so does the path, of the gift");
+    assert!(report.reader.0 > report.reader.1 + 0.2);
+    for one in report.gifts.iter().chain(&report.replies) {
+        assert!(one.within(), "{one:?}");
+    }
+    // Of 23 intervals at 95 % some leave out the truth itself: more than three do so once in forty times.
+    let outside: Vec<_> = report.acts.iter().filter(|one| !one.within()).collect();
+    assert!(outside.len() <= 3, "{outside:?}");
+}
+
+#[test]
+fn the_numbers_that_ship_are_those_of_the_fit() {
+    let Some(data) = data() else { return };
+    let fitted = fit::fit(&Corpus::read(&data).expect("the dialogues"));
+    let shipped = Parameters::shipped();
+    assert_eq!((&fitted.reader, &fitted.amounts), (&shipped.reader, &shipped.amounts));
+    // Another machine's exponential function may differ in the last digit.
+    for (fitted, shipped) in fitted.acts.iter().flatten().zip(shipped.acts.iter().flatten()) {
+        assert!((fitted - shipped).abs() < 2e-3);
+    }
+    for (fitted, shipped) in fitted.gift.iter().zip(&shipped.gift) {
+        assert!((fitted - shipped).abs() < 0.02);
+    }
+}
+
+// ---- whole dialogues ----------------------------------------------------------------------------------------------
+
+/// Models that answer always the same, and remember what they were asked.
+#[derive(Default)]
+struct Parrot {
+    says: &'static str,
+    heard: Mutex<Vec<ChatRequest>>,
+}
+
+#[async_trait]
+impl LlmBackend for Parrot {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        self.heard.lock().expect("the requests").push(request);
+        let choice = Choice { text: self.says.into(), ..Choice::default() };
+        Ok(Completion { choices: vec![choice], ..Completion::default() })
+    }
+}
+
+struct Only(Arc<Parrot>);
+
+#[async_trait]
+impl Models for Only {
+    async fn llm(&self, _name: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(self.0.clone())
+    }
+    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+        Err(Error::not_found(name))
+    }
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(None)
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("no waiting")
+}
+
+/// Plays an episode: the first seat says `lines` over and over, or is played by a planner. Gives the end, and what the
+/// second seat said.
+fn play(
+    config: Value,
+    seed: u64,
+    first: Result<&[&str], &dyn Planner>,
+    second: &dyn Planner,
+    llm: &Arc<Parrot>,
+) -> (Transition, Vec<String>) {
+    let world = Persuasion::new(from_value::<ScriptConfig>(config).expect("a valid configuration").0);
+    let environment = block_on(world.spec()).expect("a spec");
+    let mut turn = block_on(world.reset(Reset { task: 0, seed })).expect("a first turn");
+    let mut histories = [Vec::new(), Vec::new()];
+    let mut said = Vec::new();
+    for step in 0.. {
+        let seat = turn.seat;
+        let context = DecisionContext {
+            environment: environment.clone(),
+            seat,
+            step,
+            history: histories[seat].clone(),
+            turn,
+            seed: seed::derive(seed, &format!("step {step}")),
+            ..DecisionContext::default()
+        };
+        let decide = |planner: &dyn Planner| {
+            block_on(planner.decide(context.clone(), Arc::new(Only(llm.clone())))).expect("a decision").action
+        };
+        let action = match (seat, first) {
+            (0, Ok(lines)) => Action::new(lines[histories[0].len() % lines.len()]),
+            (0, Err(planner)) => decide(planner),
+            _ => decide(second),
+        };
+        if seat == 1 {
+            said.push(action.text.clone());
+        }
+        let observation = context.turn.observation.text;
+        histories[seat].push(Exchange { observation, action: action.text.clone(), ..Exchange::default() });
+        let answer = block_on(world.step(action)).expect("an answer");
+        if answer.terminated {
+            return (answer, said);
+        }
+        turn = answer.turn;
+    }
+    unreachable!("every dialogue ends");
+}
+
+/// A persuader who does a bit of everything.
+const EVERYTHING: &[&str] = &[
+    "Hello! How are you today?",
+    "Have you heard of Save the Children?",
+    "Save the Children is an international organisation that has helped children in over a hundred countries since 1919.",
+    "Imagine a little child who is hungry and afraid because of a war.",
+    "Even a few cents buy food and medicine for a child.",
+    "Would you like to donate some of your payment?",
+    "The donation is taken directly from your task payment, and you choose the amount.",
+    "How much would you like to donate?",
+];
+
+fn donor() -> Donor {
+    Donor::new(DonorConfig::default()).expect("a donor")
+}
+
+#[test]
+fn a_fitted_donor_plays_whole_dialogues_and_its_answer_can_always_be_read() {
+    let llm = Arc::default();
+    let episodes: Vec<_> =
+        (0..300).map(|seed| play(json!({}), seed, Ok(EVERYTHING), &donor(), &llm)).collect();
+    let gifts: Vec<f64> =
+        episodes.iter().map(|(end, _)| end.info["metrics"]["donation"].as_f64().expect("dollars")).collect();
+    assert!(episodes.iter().all(|(end, said)| end.info["unread"] == false && said.len() == 11));
+    assert!(episodes.iter().all(|(_, said)| said.iter().all(|words| !words.is_empty())));
+    let rate = gifts.iter().filter(|gift| **gift > 0.0).count() as f64 / 300.0;
+    assert!((0.25..0.75).contains(&rate), "{rate}: people give about every other time");
+    assert_eq!(
+        play(json!({}), 3, Ok(EVERYTHING), &donor(), &llm),
+        episodes[3],
+        "the same seed, the same donor"
+    );
+    assert_ne!(episodes[3].1, episodes[4].1);
+}
+
+#[test]
+fn who_speaks_to_the_donors_doubt_is_given_more() {
+    let given = |lines: [&str; 2], seed| {
+        let (end, said) = play(json!({}), seed, Ok(&lines), &donor(), &Arc::default());
+        (end.info["metrics"]["donation"].as_f64().expect("dollars"), said)
+    };
+    let ask = "Would you like to donate some of your payment?";
+    let trust = "Save the Children is an international organisation that has helped children in over a hundred countries since 1919.";
+    let heart = "Imagine a little child who is hungry and afraid because of a war.";
+    // What a donor doubts is heard in its words: then the right answer can be chosen.
+    let concerned = |seed| {
+        given([trust, ask], seed)
+            .1
+            .iter()
+            .any(|words| words.contains("children are going through") || words.contains("far away"))
+    };
+    let seeds: Vec<u64> = (0..3000).filter(|&seed| concerned(seed)).collect();
+    assert!(seeds.len() > 60, "{}", seeds.len());
+    let mean = |line| seeds.iter().map(|&seed| given([line, ask], seed).0).sum::<f64>() / seeds.len() as f64;
+    let (met, missed) = (mean(heart), mean(trust));
+    assert!(met > missed + 0.05, "{met} against {missed}, of {} donors", seeds.len());
+}
+
+#[test]
+fn in_gdp_zeros_game_the_donor_names_its_replies() {
+    let (mut yes, mut no) = (0, 0);
+    for seed in 0..100 {
+        let (end, said) =
+            play(json!({ "preset": "gdp-zero" }), seed, Ok(EVERYTHING), &donor(), &Arc::default());
+        assert!(said.iter().all(|words| words.starts_with('[')), "{said:?}");
+        match end.rewards[0] {
+            1.0 => yes += 1,
+            _ => no += 1,
+        }
+    }
+    assert!(yes > 10 && no > 10, "{yes} and {no}");
+}
+
+#[test]
+fn hagglers_come_to_deals_that_share_the_range() {
+    let haggler = |patience| Haggler::new(HagglerConfig { patience }).expect("a haggler");
+    let shares = |patience: f64| -> Vec<f64> {
+        let play = |seed| {
+            let config = json!({ "preset": "negotiation" });
+            play(config, seed, Err(&haggler(patience)), &haggler(1.0), &Arc::default()).0
+        };
+        (0..200).map(play).filter(|end| end.success == Some(true)).map(|end| end.rewards[0]).collect()
+    };
+    let (patient, hurried) = (shares(3.0), shares(0.3));
+    let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
+    assert!(patient.len() > 180 && hurried.len() > 180, "{} and {} deals", patient.len(), hurried.len());
+    assert!(patient.iter().all(|share| (0.0..=1.0).contains(share)));
+    assert!(mean(&patient) > mean(&hurried) + 0.1, "{} against {}", mean(&patient), mean(&hurried));
+}
+
+#[test]
+fn a_persona_is_one_person_throughout_and_speaks_one_line() {
+    let config = from_value::<PersonaConfig>(json!({ "llm": "actor" })).expect("a configuration");
+    let persona = Persona::new(config).expect("a persona");
+    let llm = Arc::new(Parrot { says: "\nDonor: I see.\nPersuader: Please!", ..Parrot::default() });
+    let (end, said) = play(json!({ "turns": 3 }), 1, Ok(EVERYTHING), &persona, &llm);
+    assert_eq!((end.info["metrics"]["donation"].as_f64(), said[0].as_str()), (Some(0.0), "Donor: I see."));
+    let heard = llm.heard.lock().expect("the requests");
+    assert_eq!((heard.len(), heard[0].purpose), (5, Purpose::Persona));
+    let who = |request: &ChatRequest| {
+        let text = request.messages[0].content.clone();
+        text.lines().find(|line| line.starts_with("Who you are: ")).map(str::to_owned)
+    };
+    assert!(who(&heard[0]).is_some() && heard.iter().all(|request| who(request) == who(&heard[0])));
+    assert!(heard[1].messages[0].content.contains("You said: Donor: I see."));
+    assert!(heard[0].messages[0].content.starts_with("You are in a dialogue: persuasion"));
+}
+
+#[test]
+fn they_conform() {
+    for (kind, config) in
+        [("donor-fitted", json!({})), ("haggler", json!({})), ("persona", json!({ "llm": "actor" }))]
+    {
+        forethought_conformance::assert_conforms("planner", kind, config);
+    }
+}
+
+#[test]
+fn approaches_are_read_from_words_that_no_annotator_saw() {
+    let reader = Parameters::shipped().reader;
+    let names = |text: &str| {
+        reader
+            .utterance(text)
+            .into_iter()
+            .map(|one| forethought_persuasion::donor::acts::APPROACH_NAMES[one])
+            .collect::<Vec<_>>()
+    };
+    let check = |text: &str, expected: &[&str]| assert_eq!(names(text), expected, "{text}");
+    check("Hello! How are you today?", &["greeting", "greeting"]);
+    check("Have you heard of Save the Children?", &["source inquiry"]);
+    check(
+        "They are an international organization that protects children's rights in many countries.",
+        &["credibility"],
+    );
+    check("Imagine a little child who is hungry and afraid because of a war.", &["emotion"]);
+    check("Even a few cents help, every little bit makes a difference.", &["reason"]);
+    check("The donation is taken directly from your task payment.", &["information"]);
+    check("Would you like to donate some of your payment?", &["request"]);
+    check("How much would you like to donate?", &["request"]);
+    check("Thank you. Goodbye.", &["other", "other"]);
+    check("", &[]);
+}
