@@ -477,7 +477,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.sqlite");
         let old = Connection::open(&path).unwrap();
-        old.execute_batch(&format!("{TABLES} INSERT INTO lost VALUES (2, 30); PRAGMA user_version = 1;")).unwrap();
+        old.execute_batch(&format!("{TABLES} INSERT INTO lost VALUES (2, 30); PRAGMA user_version = 1;"))
+            .unwrap();
         drop(old);
         for spent in [0, 7] {
             let store = Store::open(&path).unwrap();
