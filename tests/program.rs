@@ -83,7 +83,9 @@ fn components_are_listed_and_described() {
     let kinds: Vec<_> =
         planners.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"pnlc") && kinds.contains(&"react"), "{kinds:?}");
-    assert_eq!(planners[0]["package"], "forethought-planners");
+    let package = |kind: &str| kinds.iter().position(|one| *one == kind).map(|at| &planners[at]["package"]);
+    assert_eq!(package("pnlc"), Some(&json!("forethought-planners")));
+    assert_eq!(package("person"), Some(&json!("forethought")));
     let pnlc = json(&desk, "describe planner.pnlc");
     assert_eq!(pnlc["schema"]["properties"]["rounds"]["default"], 2);
     assert!(out(&desk.forethought("describe planner.pnlc").assert()).contains("rounds"));

@@ -145,6 +145,9 @@ impl Terminal {
         let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let before = shown.insert(messages[0].content.clone(), messages.len() + 1).unwrap_or_default();
         let mut page = Page::new(&Term::stderr());
+        if before > 0 {
+            eprintln!();
+        }
         for (index, message) in messages.iter().enumerate().skip(before) {
             match message.role {
                 Role::System => {

@@ -103,34 +103,47 @@ fn winners(scores: &[f64]) -> Vec<bool> {
 }
 
 /// One game by Weng and Lin (A Bayesian approximation method for online ranking, JMLR 12, 2011), as `skillratings` has
-/// it. Two different scores are those of two sides, each a team; otherwise everybody plays for themselves. A planner
-/// in several seats gets the mean of what these would give it.
+/// it. Two different scores are those of two sides; otherwise everybody plays for themselves.
+///
+/// A side counts as one player whose skill is the mean of its seats', not their sum: sides may differ in size and still be
+/// even, as in Avalon. What the game says of that mean is handed on to the planners as far as each makes it up.
 fn rate(ratings: &mut [WengLinRating], table: &[usize], scores: &[f64]) {
     let mut places = scores.to_vec();
     places.sort_by(|a, b| b.total_cmp(a));
     places.dedup();
-    let rank = |seat: usize| places.iter().position(|score| *score == scores[seat]).unwrap_or_default();
-    let mut teams = BTreeMap::<(usize, usize), Vec<usize>>::new();
-    for seat in 0..table.len() {
+    // By rank and, where everybody plays for themselves, seat: how many seats each planner has.
+    let mut sides = BTreeMap::<(usize, usize), BTreeMap<usize, f64>>::new();
+    for (seat, (planner, score)) in table.iter().zip(scores).enumerate() {
+        let rank = places.iter().position(|place| place == score).unwrap_or_default();
         let alone = if places.len() == 2 { 0 } else { seat };
-        teams.entry((rank(seat), alone)).or_default().push(seat);
+        *sides.entry((rank, alone)).or_default().entry(*planner).or_default() += 1.0;
     }
-    let before: Vec<Vec<_>> =
-        teams.values().map(|seats| seats.iter().map(|seat| ratings[table[*seat]]).collect()).collect();
-    let ranked: Vec<_> = before
-        .iter()
-        .zip(teams.keys())
-        .map(|(team, (rank, _))| (&team[..], MultiTeamOutcome::new(rank + 1)))
-        .collect();
-    let after = weng_lin_multi_team(&ranked, &WengLinConfig::new());
-    let mut updates = BTreeMap::<usize, Vec<WengLinRating>>::new();
-    for (seat, rating) in teams.values().flatten().zip(after.iter().flatten()) {
-        updates.entry(table[*seat]).or_default().push(*rating);
+    for planners in sides.values_mut() {
+        let seats: f64 = planners.values().sum();
+        planners.values_mut().for_each(|weight| *weight /= seats);
     }
-    for (planner, updates) in updates {
-        let average = |of: fn(&WengLinRating) -> f64| mean(&updates.iter().map(of).collect::<Vec<_>>()).mean;
-        ratings[planner] =
-            WengLinRating { rating: average(|one| one.rating), uncertainty: average(|one| one.uncertainty) };
+    let side = |planners: &BTreeMap<usize, f64>| {
+        let sum = |of: &dyn Fn(f64, &WengLinRating) -> f64| {
+            planners.iter().map(|(planner, weight)| of(*weight, &ratings[*planner])).sum::<f64>()
+        };
+        let variance = sum(&|weight, one| (weight * one.uncertainty).powi(2));
+        [WengLinRating { rating: sum(&|weight, one| weight * one.rating), uncertainty: variance.sqrt() }]
+    };
+    let before: Vec<_> = sides.values().map(side).collect();
+    let ranks = sides.keys().map(|(rank, _)| MultiTeamOutcome::new(rank + 1));
+    let teams: Vec<_> = before.iter().map(|side| &side[..]).zip(ranks).collect();
+    let after = weng_lin_multi_team(&teams, &WengLinConfig::new());
+
+    let old = ratings.to_vec();
+    for ((planners, before), after) in sides.values().zip(&before).zip(&after) {
+        let (gain, shrunk) =
+            (after[0].rating - before[0].rating, (after[0].uncertainty / before[0].uncertainty).powi(2));
+        for (planner, weight) in planners {
+            // Covariance of planner and side over the side's variance.
+            let share = weight * (old[*planner].uncertainty / before[0].uncertainty).powi(2);
+            ratings[*planner].rating += share * gain;
+            ratings[*planner].uncertainty *= (1.0 - weight * share * (1.0 - shrunk)).sqrt();
+        }
     }
 }
 
@@ -185,21 +198,38 @@ mod tests {
     }
 
     #[test]
-    fn sides_are_rated_as_teams_and_draws_change_little() {
+    fn a_side_is_one_player_and_draws_change_little() {
         let planners = ["a", "b"].map(String::from);
-        // Two against two, once each way: the crate's own two-team update.
-        let [a, b] = &standings(&planners, &[game(&["a", "b", "a", "b"], &[1.0, 0.0, 1.0, 0.0])])[..] else {
-            panic!("two")
-        };
-        let fresh = [WengLinRating::new(); 2];
-        let (winners, losers) = skillratings::weng_lin::weng_lin_two_teams(
-            &fresh,
-            &fresh,
-            &skillratings::Outcomes::WIN,
-            &WengLinConfig::new(),
+        let fresh = WengLinRating::new();
+        let config = WengLinConfig::new();
+        let duel = weng_lin_multi_team(
+            &[(&[fresh][..], MultiTeamOutcome::new(1)), (&[fresh][..], MultiTeamOutcome::new(2))],
+            &config,
         );
-        assert!((a.rating - winners[0].rating).abs() < 1e-9 && (b.rating - losers[0].rating).abs() < 1e-9);
+        // Sides of two and three, each of one planner, are a duel.
+        let standing = standings(&planners, &[game(&["a", "b", "a", "b", "b"], &[1.0, 0.0, 1.0, 0.0, 0.0])]);
+        for (standing, [expected]) in standing.iter().zip(duel.iter().map(|team| [team[0]])) {
+            assert!((standing.rating - expected.rating).abs() < 1e-9, "{standing:?} {expected:?}");
+            assert!((standing.deviation - expected.uncertainty).abs() < 1e-9, "{standing:?} {expected:?}");
+        }
         let draw = &standings(&planners, &[game(&["a", "b"], &[1.0, 1.0])])[0];
         assert_eq!((draw.rating, draw.wins.mean), (25.0, 0.0));
+    }
+
+    #[test]
+    fn equals_stay_equal_however_uneven_the_sides() {
+        // Two against three, and the two win more often: what one planner gains, the other gains next.
+        let planners = ["a", "b"].map(String::from);
+        let mut games = Vec::new();
+        for index in 0..400 {
+            let (scores, [x, y]) = (
+                if index % 10 < 6 { [1.0, 1.0, 0.0, 0.0, 0.0] } else { [0.0, 0.0, 1.0, 1.0, 1.0] },
+                if (index / 10) % 2 == 0 { ["a", "b"] } else { ["b", "a"] },
+            );
+            games.push(game(&[x, y, x, y, x], &scores));
+        }
+        for standing in standings(&planners, &games) {
+            assert!((standing.rating - 25.0).abs() < standing.deviation, "{standing:?}");
+        }
     }
 }

@@ -11,7 +11,10 @@ use forethought_runtime::{
     stats::{Mean, PlannerStats, Report, planner_stats},
 };
 
-use super::run::{dry_run, options, play};
+use super::{
+    report::cost,
+    run::{dry_run, options, play},
+};
 use crate::{arguments::RunArguments, exit::Exit, session::Session, table::table};
 
 /// Run several planners on the same episodes and compare them.
@@ -46,7 +49,10 @@ impl Eval {
         let planners: Vec<_> =
             outcomes.iter().map(|(name, outcome)| planner_stats(name, &outcome.episodes)).collect();
         let folders = || -> String {
-            outcomes.iter().map(|(_, outcome)| format!("{}\n", outcome.folder.display())).collect()
+            outcomes
+                .iter()
+                .map(|(_, outcome)| format!("{}{}\n", cost(outcome.usd), outcome.folder.display()))
+                .collect()
         };
         session.show(&Report { planners: planners.clone() }, || {
             format!("{}\n{}", results(&planners), folders())

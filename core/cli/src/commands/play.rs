@@ -158,7 +158,10 @@ fn farewell(run: &Path, episode: &str, seat: usize) -> Result<()> {
 
 impl Document {
     fn words(&self) -> String {
-        let Some(episode) = &self.episode else { return String::new() };
+        let folder = format!("{}\n", self.run.display());
+        let Some(episode) = self.episode.as_ref().filter(|_| self.status != RunStatus::Interrupted) else {
+            return folder;
+        };
         let success =
             episode.success.map_or("", |success| if success { ", success" } else { ", no success" });
         let mut words = format!("{}: score {}{success}\n", self.seat, episode.score);
@@ -169,7 +172,7 @@ impl Document {
             let id = episode.episode.get(..8).unwrap_or(&episode.episode);
             words += &format!("the whole game: forethought view {} {id}\n", self.run.display());
         }
-        words + &format!("{}\n", self.run.display())
+        words + &folder
     }
 }
 

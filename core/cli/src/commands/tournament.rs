@@ -7,19 +7,21 @@ use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_runtime::{
     assemble::RunOptions,
+    episode::EpisodeStatus,
     folder::{Earlier, RunStatus},
     run,
     tournament::{Standing, schedule, standings},
 };
 use serde::Serialize;
 
+use super::report::cost;
 use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::table};
 
 /// Let planners play against each other, and rate them.
 ///
 /// Every planner takes every seat equally often, on the same tasks and seeds as the others. A tournament is one run: the
 /// same command again continues an unfinished one, and nothing that was answered is asked twice. Intervals are 95 %.
-/// Ratings are Weng and Lin's, with their standard deviations; seats that share one of two results are a team.
+/// Ratings are Weng and Lin's, with their standard deviations; seats that share one of two results are a side.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought tournament configs/avalon.toml --planners pnlc,react,naive --games 300")]
@@ -45,6 +47,8 @@ pub(crate) struct Tournament {
 struct Document {
     run: PathBuf,
     status: RunStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<f64>,
     games: u64,
     failed: u64,
     planners: Vec<Standing>,
@@ -93,8 +97,9 @@ impl Tournament {
         let document = Document {
             run: outcome.folder,
             status: outcome.status,
-            games: count(forethought_runtime::episode::EpisodeStatus::Done),
-            failed: count(forethought_runtime::episode::EpisodeStatus::Failed),
+            usd: outcome.usd,
+            games: count(EpisodeStatus::Done),
+            failed: count(EpisodeStatus::Failed),
             planners,
         };
         session.show(&document, || document.words())?;
@@ -121,9 +126,10 @@ impl Document {
             .collect();
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
         format!(
-            "{}\n{} games{failed}\n{}\n",
+            "{}\n{} games{failed}\n{}{}\n",
             table(["planner", "games", "wins", "95 %", "score", "rating"], &rows),
             self.games,
+            cost(self.usd),
             self.run.display()
         )
     }

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use console::Term;
-use forethought_api::{Error, Result, planner::Trace, trajectory::Trajectory};
+use forethought_api::{
+    Error, Result,
+    planner::Trace,
+    trajectory::{Step, Trajectory},
+};
 use forethought_runtime::{
     events::{self, Event},
     folder::events_path,
@@ -152,9 +156,7 @@ fn list(session: &Session, all: &[Trajectory]) -> Result<Exit> {
 }
 
 fn outcome(seats: &[Trajectory]) -> &'static str {
-    let last = |of: fn(&forethought_api::trajectory::Step) -> bool| {
-        seats.iter().filter_map(|one| one.steps.last()).any(of)
-    };
+    let last = |of: fn(&Step) -> bool| seats.iter().filter_map(|one| one.steps.last()).any(of);
     if last(|step| step.terminated) {
         "ended"
     } else if last(|step| step.truncated) {
