@@ -1,0 +1,94 @@
+//! What a call over HTTP costs on this side: processor time and memory, against a server on loopback that answers at
+//! once, with 1 and with 64 calls under way. `cargo bench -p forethought-llm-remote` prints a table.
+//!
+//! The server is a process of its own, so that its work is not counted. It reads /proc, so it wants Linux.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+use forethought_llm_remote::{Provider, Remote, RemoteConfig};
+use forethought_mock_llm::{Options, start};
+use forethought_sdk::{
+    futures::{StreamExt, stream},
+    prelude::*,
+};
+use tokio::runtime::Runtime;
+
+const CALLS: usize = 10_000;
+
+fn main() {
+    let runtime = Runtime::new().expect("a runtime");
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        let options = Options { backend: Arc::new(Instant), ..Options::default() };
+        let server = runtime.block_on(start(options)).expect("a server");
+        println!("{}", server.url());
+        // Until whoever asks is done.
+        std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
+        return;
+    }
+    let program = std::env::current_exe().expect("this program");
+    let mut serve = Command::new(program);
+    let mut server =
+        serve.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a server");
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut url).expect("an address");
+    let config = RemoteConfig {
+        base_url: Some(format!("{}/v1", url.trim())),
+        ..RemoteConfig::new(Provider::Vllm, "instant")
+    };
+    let remote = Remote::new(config).expect("a model");
+    println!("{CALLS} calls with prompts of 5,000 characters");
+    for in_flight in [1, 64] {
+        let (processor, memory) = (processor_ms(), memory_kb("VmRSS"));
+        runtime.block_on(async {
+            let ask = |call: usize| {
+                let question = format!("Question {call}. {}", "What now? ".repeat(500));
+                remote.complete(ChatRequest::new(Purpose::Other, vec![Message::user(question)]))
+            };
+            let mut answers = stream::iter((0..CALLS).map(ask)).buffer_unordered(in_flight);
+            while let Some(answer) = answers.next().await {
+                assert_eq!(answer.expect("an answer").text(), ANSWER);
+            }
+        });
+        let processor = (processor_ms() - processor) / CALLS as f64;
+        let grown = (memory_kb("VmHWM") - memory) / 1024.0;
+        println!(
+            "{in_flight:>2} in flight: {processor:.3} ms of processor time a call, {grown:.1} MB at most beyond the start"
+        );
+    }
+    drop(server.stdin.take());
+    server.wait().expect("an end");
+}
+
+const ANSWER: &str = "Thought: open the result that fits best\nAction: click[b01234567]";
+
+/// A model that answers at once.
+struct Instant;
+
+#[async_trait]
+impl LlmBackend for Instant {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+        let choice = Choice { text: ANSWER.into(), ..Choice::default() };
+        Ok(Completion { choices: vec![choice], ..Completion::default() })
+    }
+}
+
+/// Milliseconds that all threads of this process have been at work.
+fn processor_ms() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
+    let after_name = stat.rsplit(')').next().expect("a name in brackets");
+    // Fields 14 and 15 of the whole line, in hundredths of a second (proc(5)).
+    let ticks =
+        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() * 10.0
+}
+
+/// `VmRSS`, memory at present, or `VmHWM`, the most so far.
+fn memory_kb(what: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
