@@ -85,16 +85,17 @@ pub fn standings(planners: &[String], games: &[EpisodeSummary]) -> Vec<Standing>
         }
         rate(&mut ratings, &table, &game.scores);
     }
-    let standing =
-        |((name, rating), (wins, scores)): ((&String, WengLinRating), (Vec<f64>, Vec<f64>))| Standing {
+    let results = planners.iter().zip(ratings).zip(shares);
+    results
+        .map(|((name, rating), (wins, scores))| Standing {
             name: name.clone(),
             games: wins.len() as u64,
             wins: share_or_mean(&wins),
             score: mean(&scores),
             rating: rating.rating,
             deviation: rating.uncertainty,
-        };
-    planners.iter().zip(ratings).zip(shares).map(standing).collect()
+        })
+        .collect()
 }
 
 fn winners(scores: &[f64]) -> Vec<bool> {
