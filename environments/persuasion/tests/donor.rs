@@ -178,27 +178,95 @@ fn a_fitted_donor_plays_whole_dialogues_and_its_answer_can_always_be_read() {
     assert_ne!(episodes[3].1, episodes[4].1);
 }
 
+const TRUST: &str =
+    "Save the Children is an international organisation, and publishes where every dollar goes.";
+const HEART: &str = "Imagine a little child who is hungry and afraid because of a war.";
+const USE: &str = "Even a few cents help, every little bit makes a difference.";
+const ASK: &str = "Would you like to donate some of your payment?";
+
+/// Answers the doubt that it hears in the donor's words, and asks in between.
+struct Listener;
+
+#[async_trait]
+impl Planner for Listener {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements::default())
+    }
+    async fn decide(&self, context: DecisionContext, _models: Arc<dyn Models>) -> Result<Decision> {
+        let step = context.history.len();
+        let heard: Vec<&str> = context.history.iter().map(|one| one.observation.as_str()).collect();
+        let heard = format!("{} {}", heard.join(" "), context.turn.observation.text).to_lowercase();
+        let says = |words: &[&str]| words.iter().filter(|word| heard.contains(**word)).count();
+        let doubts = [
+            (
+                TRUST,
+                says(&[
+                    "trust",
+                    "salaries",
+                    "overhead",
+                    "scam",
+                    "publish",
+                    "really go",
+                    "look them up",
+                    "who gets",
+                ]),
+            ),
+            (
+                HEART,
+                says(&[
+                    "going through",
+                    "far away",
+                    "touch me",
+                    "feel",
+                    "who are the children",
+                    "my concern",
+                ]),
+            ),
+            (
+                USE,
+                says(&[
+                    "small sum",
+                    "in practice",
+                    "drop in the",
+                    "my few cents",
+                    "achieved",
+                    "what good",
+                    "of use",
+                ]),
+            ),
+        ];
+        let heard = doubts.iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > 0);
+        let said = match heard {
+            _ if step % 3 == 2 => ASK,
+            Some((answer, _)) => answer,
+            None => [TRUST, HEART, USE][step % 3],
+        };
+        Ok(Decision { action: Action::new(said), ..Decision::default() })
+    }
+}
+
+/// Mean donation over 400 episodes, in dollars.
+fn mean_donation(first: Result<&[&str], &dyn Planner>) -> f64 {
+    let one = |seed| play(json!({}), seed, first, &donor(), &Arc::default()).0;
+    (0..400).map(|seed| one(seed).info["metrics"]["donation"].as_f64().expect("dollars")).sum::<f64>() / 400.0
+}
+
 #[test]
-fn who_speaks_to_the_donors_doubt_is_given_more() {
-    let given = |lines: [&str; 2], seed| {
-        let (end, said) = play(json!({}), seed, Ok(&lines), &donor(), &Arc::default());
-        (end.info["metrics"]["donation"].as_f64().expect("dollars"), said)
-    };
-    let ask = "Would you like to donate some of your payment?";
-    let trust = "Save the Children is an international organisation that has helped children in over a hundred countries since 1919.";
-    let heart = "Imagine a little child who is hungry and afraid because of a war.";
-    // What a donor doubts is heard in its words: then the right answer can be chosen.
-    let concerned = |seed| {
-        given([trust, ask], seed)
-            .1
-            .iter()
-            .any(|words| words.contains("children are going through") || words.contains("far away"))
-    };
-    let seeds: Vec<u64> = (0..3000).filter(|&seed| concerned(seed)).collect();
-    assert!(seeds.len() > 60, "{}", seeds.len());
-    let mean = |line| seeds.iter().map(|&seed| given([line, ask], seed).0).sum::<f64>() / seeds.len() as f64;
-    let (met, missed) = (mean(heart), mean(trust));
-    assert!(met > missed + 0.05, "{met} against {missed}, of {} donors", seeds.len());
+fn who_listens_is_given_more_than_who_goes_by_a_plan() {
+    let plans: [(&str, &[&str]); 6] = [
+        ("chat", &["Hello! How are you today?", "Thank you."]),
+        ("ask", &[ASK]),
+        ("trust", &[TRUST, TRUST, ASK]),
+        ("heart", &[HEART, HEART, ASK]),
+        ("use", &[USE, USE, ASK]),
+        ("everything", EVERYTHING),
+    ];
+    let means = plans.map(|(name, lines)| (name, mean_donation(Ok(lines))));
+    let listens = mean_donation(Err(&Listener));
+    println!("{means:.3?}, listens {listens:.3}");
+    for (name, mean) in &means[..5] {
+        assert!(listens > mean + 0.05, "{name}: {mean}, against {listens}");
+    }
 }
 
 #[test]
@@ -282,6 +350,6 @@ fn approaches_are_read_from_words_that_no_annotator_saw() {
     check("The donation is taken directly from your task payment.", &["information"]);
     check("Would you like to donate some of your payment?", &["request"]);
     check("How much would you like to donate?", &["request"]);
-    check("Thank you. Goodbye.", &["other", "other"]);
+    check("Thank you very much. Have a nice day!", &["other", "other"]);
     check("", &[]);
 }

@@ -171,7 +171,7 @@ mod tests {
                 assert!(words(act, concern).len() > 1, "{act}");
             }
         }
-        for cents in 1..=200 {
+        for cents in 1..=200_u32 {
             let said = sentence(
                 PROVIDE,
                 Concern::Use,
