@@ -9,7 +9,7 @@ use crate::{
     cancel::Cancel,
     folder::Earlier,
     host::{ROLES, RuntimeHost},
-    run::{Configured, RunSpec},
+    run::{self, Configured, RunSpec},
     seeds,
 };
 
@@ -126,8 +126,11 @@ impl RuntimeHost {
             return Ok(self.identity(&["llm".into(), name.into()]));
         }
         let mut identity = self.identity(&[ROLES.into(), name.into()]);
-        identity["says"] =
-            self.targets(name).await?.into_iter().map(|(llm, says)| json!([llm, says])).collect();
+        let mut says = Vec::new();
+        for (llm, capabilities) in self.targets(name).await? {
+            says.push(json!([llm, run::identity(&capabilities)?]));
+        }
+        identity["says"] = says.into();
         Ok(identity)
     }
 

@@ -272,7 +272,7 @@ impl Plan {
         for name in needs.llms {
             let llm = &spec.llms[&name];
             let capabilities = llm.component.capabilities().await.context(format!("[llm.{name}]"))?;
-            models.insert(format!("llm.{name}"), json!([&llm.config, &capabilities]));
+            models.insert(format!("llm.{name}"), json!([&llm.config, identity(&capabilities)?]));
             llms.insert(name, Llm { backend: llm.component.clone(), capabilities });
         }
         let episodes = episodes(spec, &environment, &models)?;
@@ -339,6 +339,15 @@ pub(crate) fn lacking(needs: &Requirements, model: &LlmCapabilities) -> Option<&
     of(needs.logprobs, model.logprobs, "log-probabilities")
         .or(of(needs.tools, model.tools, "tool calls"))
         .or(of(needs.json_schema, model.json_schema, "answers held to a JSON schema"))
+}
+
+/// What a model says of itself, as part of an episode's identity: what it costs decides no answer.
+pub(crate) fn identity(model: &LlmCapabilities) -> Result<Value> {
+    let mut says = serde_json::to_value(model)?;
+    if let Value::Object(says) = &mut says {
+        says.remove("free");
+    }
+    Ok(says)
 }
 
 /// Money has a limit only where all prices are known.
