@@ -8,7 +8,7 @@ use forethought_sdk::serde_json::{Map, Value, json};
 
 use crate::grammar::Ask;
 use crate::role::{Role, Side};
-use crate::rules::{FifthRejection, Outcome, PROPOSALS, Phase};
+use crate::rules::{FifthRejection, Outcome, PROPOSALS, Phase, QUESTS};
 use crate::seats::Seats;
 use crate::table::{Event, PATIENCE, Setup, Table};
 
@@ -51,31 +51,25 @@ fn text(table: &Table, seat: usize) -> String {
 fn identity(table: &Table, seat: usize) -> String {
     let knowledge = table.knowledge(seat);
     let role = knowledge.role;
-    let mut text = format!("[You] Player {seat}, {}, on the side of {}.", role.title(), role.side().title());
-    let others = knowledge.evil - Seats::one(seat);
-    let in_play = |role| table.setup().roles().contains(&role);
-    let verb = if others.len() == 1 { "is" } else { "are" };
-    let _ = match role {
-        Role::Servant | Role::Oberon => Ok(()),
-        Role::Merlin => write!(text, " Evil {verb} {}", players(others, "and")),
+    let others = |seats: Seats| seats - Seats::one(seat);
+    let verb = if others(knowledge.evil).len() > 1 { "are" } else { "is" };
+    let evil = players(others(knowledge.evil), "and");
+    let but = |role: Role| match table.setup().roles().contains(&role) {
+        true => format!("; {} is hidden from you", role.title()),
+        false => String::new(),
+    };
+    let known = match role {
+        Role::Servant | Role::Oberon => String::new(),
+        Role::Merlin => format!(" Evil {verb} {evil}{}.", but(Role::Mordred)),
         Role::Percival if knowledge.pair.is_empty() => {
-            write!(text, " Merlin is {}.", players(knowledge.good - Seats::one(seat), "and"))
+            format!(" Merlin is {}.", players(others(knowledge.good), "and"))
         }
-        Role::Percival => write!(text, " Merlin is {}.", players(knowledge.pair, "or")),
+        Role::Percival => format!(" Merlin is {}.", players(knowledge.pair, "or")),
         Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin => {
-            write!(text, " Evil with you {verb} {}", players(others, "and"))
+            format!(" Evil with you {verb} {evil}{}.", but(Role::Oberon))
         }
     };
-    match role {
-        Role::Merlin if in_play(Role::Mordred) => text.push_str("; Mordred is hidden from you."),
-        Role::Merlin => text.push('.'),
-        Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin if in_play(Role::Oberon) => {
-            text.push_str("; Oberon is hidden from you.");
-        }
-        Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin => text.push('.'),
-        Role::Servant | Role::Oberon | Role::Percival => {}
-    }
-    text
+    format!("[You] Player {seat}, {}, on the side of {}.{known}", role.title(), role.side().title())
 }
 
 /// The quests so far, and the one in hand.
@@ -98,18 +92,13 @@ fn quests(table: &Table) -> String {
             game.quest() + 1,
             game.team_size(),
             fails_it(game.fails_needed()),
-            proposal(table),
+            game.proposal() + 1,
             game.proposer(),
         ),
         Phase::Assassination => write!(text, " Three quests succeeded; now the Assassin names Merlin."),
         Phase::Over(_) => Ok(()),
     };
     text
-}
-
-/// Which proposal for this quest is in hand, or led to it, counted from 1.
-fn proposal(table: &Table) -> usize {
-    table.game().proposal() + 1
 }
 
 fn fails_it(needed: usize) -> String {
@@ -218,7 +207,7 @@ fn data(table: &Table, seat: usize) -> Value {
     });
     if matches!(game.phase(), Phase::Proposal | Phase::Vote | Phase::Quest) {
         data["quest"] = json!(game.quest() + 1);
-        data["proposal"] = json!(proposal(table));
+        data["proposal"] = json!(game.proposal() + 1);
         data["leader"] = json!(game.proposer());
         data["team_size"] = json!(game.team_size());
         data["fails_needed"] = json!(game.fails_needed());
@@ -272,7 +261,7 @@ fn news(event: &Event) -> Value {
 pub fn instructions(setup: &Setup) -> String {
     let (rules, roles) = (setup.rules(), setup.roles());
     let seats = setup.players();
-    let sizes: Vec<String> = (0..5).map(|quest| rules.team_size(quest).to_string()).collect();
+    let sizes: Vec<String> = (0..QUESTS).map(|quest| rules.team_size(quest).to_string()).collect();
     let twice = if rules.fails_needed(3) == 2 { "; only quest 4 takes 2" } else { "" };
     let mut known = Vec::new();
     let of = |role: Role| roles.contains(&role);

@@ -11,7 +11,9 @@ use crate::grammar::{self, Ask, Move};
 use crate::knowledge::{Knowledge, explains};
 use crate::observe;
 use crate::role::{Role, Roles, Side};
-use crate::rules::{FifthRejection, Game, Illegal, MOST_PLAYERS, Outcome, Phase, Quest, Rules};
+use crate::rules::{
+    FifthRejection, Game, Illegal, MOST_PLAYERS, Outcome, PROPOSALS, Phase, QUESTS, Quest, Rules,
+};
 use crate::seats::Seats;
 
 /// What is settled before the roles are dealt, and known to all.
@@ -76,9 +78,10 @@ impl Setup {
     /// How often anybody can be asked in one game, refused answers included.
     pub fn most_steps(&self) -> u32 {
         let n = self.players() as u32;
-        let quests: u32 = (0..5).map(|quest| self.rules.team_size(quest) as u32).sum();
-        let proposals = 25 * (1 + n + if self.discussion { n } else { 0 });
-        (proposals + quests + 1) * u32::from(PATIENCE)
+        let cards: u32 = (0..QUESTS).map(|quest| self.rules.team_size(quest) as u32).sum();
+        let talk = if self.discussion { n } else { 0 };
+        let proposals = (QUESTS * PROPOSALS) as u32;
+        (proposals * (talk + 1 + n) + cards + 1) * u32::from(PATIENCE)
     }
 }
 

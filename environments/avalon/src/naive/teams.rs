@@ -92,7 +92,7 @@ impl Teams {
         set.contains(self.index[team.bits()].into())
     }
     /// The teams of a set, in order.
-    pub fn list<'a>(&'a self, set: &'a TeamSet) -> impl Iterator<Item = Seats> + 'a {
+    pub fn list(&self, set: &TeamSet) -> impl Iterator<Item = Seats> {
         set.iter().map(|at| self.all[at])
     }
 }
@@ -108,8 +108,15 @@ impl TeamSet {
     fn contains(&self, at: usize) -> bool {
         self.0[at / 64] >> (at % 64) & 1 == 1
     }
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..MOST).filter(|&at| self.contains(at))
+    fn iter(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().enumerate().flat_map(|(number, word)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                left &= left.wrapping_sub(1);
+                (bit < 64).then_some(number * 64 + bit)
+            })
+        })
     }
     fn filter(&self, keep: impl Fn(usize) -> bool) -> Self {
         let mut kept = Self::default();
