@@ -64,13 +64,10 @@ fn recorded(game: &Game) -> Result<Recorded, Unfit> {
         }
     }
     let leads = |marks: &BTreeMap<&str, Mark>| {
-        marks.iter().find(|(_, mark)| mark.leader).map(|(name, _)| name.to_string())
+        let mut leaders = marks.iter().filter(|(_, mark)| mark.leader).map(|(name, _)| name.to_string());
+        leaders.next().filter(|_| leaders.next().is_none()).ok_or("a team without one leader")
     };
-    let leaders = missions
-        .iter()
-        .flatten()
-        .map(|marks| leads(marks).ok_or("nobody leads"))
-        .collect::<Result<_, _>>()?;
+    let leaders = missions.iter().flatten().map(leads).collect::<Result<_, _>>()?;
     let seats = seats(game, leaders)?;
     let roles =
         seats.iter().map(|player| role(&game.player_roles[player].role)).collect::<Result<Vec<_>, _>>()?;
