@@ -61,7 +61,7 @@ pub fn fit(corpus: &Corpus) -> Parameters {
     let (mut low, mut high) = (-8.0, 8.0);
     for _ in 0..20 {
         parameters.gift[0] = (low + high) / 2.0;
-        let simulated = simulate(&parameters, &corpus.talks, 1.0);
+        let simulated = simulate(&parameters, &corpus.talks, Driven::Labels);
         let given = share(simulated.iter().flatten().map(|one| one.given > 0.0));
         if given < real { low = parameters.gift[0] } else { high = parameters.gift[0] }
     }
@@ -173,16 +173,28 @@ pub struct Simulated {
     pub given: f64,
 }
 
-/// Donors in the places of the real ones: each hears what the real persuader did, turn by turn, and answers for itself.
-/// Where the real donor said nothing any more, neither does it.
-pub fn simulate(parameters: &Parameters, talks: &[Talk], scepticism: f64) -> Vec<Vec<Simulated>> {
+/// What simulated donors hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driven {
+    /// The annotated approaches.
+    Labels,
+    /// The words, and what the reader makes of them.
+    Words,
+}
+
+/// Donors in the places of the real ones: each hears the real persuader, turn by turn, and answers for itself. Where
+/// the real donor said nothing any more, neither does it.
+pub fn simulate(parameters: &Parameters, talks: &[Talk], driven: Driven) -> Vec<Vec<Simulated>> {
     let one = |talk: &Talk, number: u64| {
         let mut rng = seed::stream(number, &talk.id);
-        let traits = Traits::draw(&mut rng, scepticism);
+        let traits = Traits::draw(&mut rng, 1.0);
         let mut path = Path::default();
         let mut acts = Vec::new();
         for turn in &talk.turns {
-            path.hear(&turn.approaches);
+            match driven {
+                Driven::Labels => path.hear(&turn.approaches),
+                Driven::Words => path.hear(&parameters.reader.utterance(&turn.words.join(" "))),
+            }
             let answer =
                 if turn.acts.is_empty() { Vec::new() } else { parameters.acts(&path, &traits, &mut rng) };
             path.answer(&answer);
@@ -203,17 +215,17 @@ pub struct Compared {
     pub real: f64,
     /// Half the width of the interval: 1.96 standard errors over dialogues.
     pub margin: f64,
-    /// Its mean over simulated dialogues.
-    pub simulated: f64,
+    /// Its mean over simulated dialogues, driven by labels and by words.
+    pub simulated: [f64; 2],
 }
 
 impl Compared {
-    /// Whether the simulated mean lies in the real one's interval.
-    pub fn within(&self) -> bool {
-        (self.simulated - self.real).abs() <= self.margin
+    /// Whether the means of simulated dialogues lie in the real one's interval: driven by labels, and by words.
+    pub fn within(&self) -> [bool; 2] {
+        self.simulated.map(|simulated| (simulated - self.real).abs() <= self.margin)
     }
 
-    fn new(what: &str, real: &[f64], simulated: f64) -> Self {
+    fn new(what: &str, real: &[f64], simulated: [f64; 2]) -> Self {
         let count = real.len() as f64;
         let mean = real.iter().sum::<f64>() / count;
         let variance = real.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (count - 1.0);
@@ -246,7 +258,7 @@ pub struct Report {
 
 /// Compares donors fitted to `fitted` with the dialogues `held`.
 pub fn report(parameters: &Parameters, fitted: &Corpus, held: &Corpus) -> Report {
-    let simulated = simulate(parameters, &held.talks, 1.0);
+    let simulated = [Driven::Labels, Driven::Words].map(|driven| simulate(parameters, &held.talks, driven));
     let all = |count: &dyn Fn(&[Vec<usize>], f64) -> f64, what: &str| {
         let real: Vec<f64> = held
             .talks
@@ -255,8 +267,12 @@ pub fn report(parameters: &Parameters, fitted: &Corpus, held: &Corpus) -> Report
                 count(&talk.turns.iter().map(|turn| turn.acts.clone()).collect::<Vec<_>>(), talk.given)
             })
             .collect();
-        let mine: Vec<f64> = simulated.iter().flatten().map(|one| count(&one.acts, one.given)).collect();
-        Compared::new(what, &real, mine.iter().sum::<f64>() / mine.len() as f64)
+        let mean = |simulated: &Vec<Vec<Simulated>>| {
+            let all = simulated.iter().flatten();
+            all.map(|one| count(&one.acts, one.given)).sum::<f64>()
+                / simulated.iter().flatten().count() as f64
+        };
+        Compared::new(what, &real, simulated.each_ref().map(mean))
     };
     let sentences = |is: &dyn Fn(usize) -> bool, what: &str| {
         all(&|turns, _| turns.iter().flatten().filter(|act| is(**act)).count() as f64, what)
@@ -329,13 +345,22 @@ impl std::fmt::Display for Report {
             "\nApproaches read from words: {:.3} of the sentences as annotated (most frequent one: {:.3})",
             self.reader.0, self.reader.1
         )?;
-        writeln!(f, "\n| a dialogue has | real, 95 % interval | simulated | within |\n|---|---|---|---|")?;
+        writeln!(
+            f,
+            "\n| a dialogue has | real, 95 % interval | driven by labels | by words |\n|---|---|---|---|"
+        )?;
         for one in self.gifts.iter().chain(&self.replies).chain(&self.acts) {
-            let within = if one.within() { "yes" } else { "no" };
+            let marked = |at: usize| {
+                format!("{:.3}{}", one.simulated[at], if one.within()[at] { "" } else { " (outside)" })
+            };
             writeln!(
                 f,
-                "| {} | {:.3} ± {:.3} | {:.3} | {within} |",
-                one.what, one.real, one.margin, one.simulated
+                "| {} | {:.3} ± {:.3} | {} | {} |",
+                one.what,
+                one.real,
+                one.margin,
+                marked(0),
+                marked(1)
             )?;
         }
         Ok(())
