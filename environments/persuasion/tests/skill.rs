@@ -65,7 +65,8 @@ fn states_and_outcomes_are_in_one_style() {
     let (state, outcome) = summary(asked);
     assert_eq!(
         state,
-        "The talk is in its beginning. The donor has just voiced doubts. Doubts have come up. Money was asked for once."
+        "The talk is in its beginning. The donor has just voiced doubts. In doubt: whether the charity can be trusted. Money was \
+         asked for once."
     );
     assert!(Outcome::Doubts.wordings().contains(&&*outcome), "{outcome}");
     for (end, reached) in [

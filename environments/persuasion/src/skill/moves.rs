@@ -2,7 +2,7 @@
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
 
-use super::view::{Stance, View};
+use super::view::{Stance, View, says};
 
 /// A strategy for the next utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,122 +201,59 @@ impl Move {
     /// The strategy behind an utterance: a reader's guess, by its words.
     pub fn of(utterance: &str) -> Self {
         let text = utterance.to_lowercase().replace('’', "'");
-        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let says = |words| says(&text, words);
         let asks = text.contains('?');
         match () {
-            () if says(&[
-                "have to donate",
-                "must donate",
-                "no excuse",
-                "how can you",
-                "should donate all",
-            ]) =>
-            {
+            () if says("have to donate | must donate | no excuse | how can you | should donate all") => {
                 Self::Press
             }
             () if asks
-                && says(&["donat", "contribut", "give"])
-                && says(&[
-                    "would you",
-                    "will you",
-                    "are you willing",
-                    "how much",
-                    "can i count",
-                    "could you",
-                    "like to",
-                ])
-                && !says(&["have you ever", "before", "do you donate"]) =>
+                && says("donat | contribut | give")
+                && says(
+                    "would you | will you | are you willing | how much | can i count | could you | like to",
+                )
+                && !says("have you ever | before | do you donate") =>
             {
                 Self::Propose
             }
-            () if says(&[
-                "little bit",
-                "few cents",
-                "small donation",
-                "tiny",
-                "small amount",
-                "any amount",
-                "every penny",
-            ]) =>
+            () if says(
+                "little bit | few cents | small donation | tiny | small amount | any amount | every penny",
+            ) =>
             {
                 Self::Small
             }
-            () if says(&[
-                "my own",
-                "i donate",
-                "i have donated",
-                "myself",
-                "friend of mine",
-                "when i was",
-                "i've donated",
-            ]) =>
+            () if says(
+                "my own | i donate | i have donated | myself | friend of mine | when i was | i've donated",
+            ) =>
             {
                 Self::Story
             }
-            () if says(&[
-                "syria",
-                "suffer",
-                "dying",
-                "hungry",
-                "hunger",
-                "heart",
-                "imagine",
-                "violence",
-                "poor child",
-                "die ",
-            ]) =>
+            () if says(
+                "syria | suffer | dying | hungry | hunger | heart | imagine | violence | poor child | die ",
+            ) =>
             {
                 Self::Emotion
             }
-            () if says(&[
-                "organization",
-                "organisation",
-                "website",
-                "founded",
-                "trust",
-                "report",
-                "rate",
-                "non-governmental",
-                "100 countries",
-                "hundred countries",
-                "record",
-                "legit",
-            ]) && !asks =>
+            () if says(
+                "organization | organisation | website | founded | trust | report | rate | non-governmental | 100 countries | hundred countries | record | legit",
+            ) && !asks =>
             {
                 Self::Credibility
             }
             () if asks
-                && says(&[
-                    "charit", "organi", "heard of", "know", "cause", "donat", "think", "children", "kids",
-                ]) =>
+                && says("charit | organi | heard of | know | cause | donat | think | children | kids") =>
             {
                 Self::Inquire
             }
-            () if says(&[
-                "donation",
-                "donat",
-                "dollar",
-                "percent",
-                "help a child",
-                "% of",
-                "effect",
-                "prevent",
-                "difference",
-            ]) =>
+            () if says(
+                "donation | donat | dollar | percent | help a child | % of | effect | prevent | difference",
+            ) =>
             {
                 Self::Logic
             }
-            () if says(&[
-                "hello",
-                "hi ",
-                "hi!",
-                "hi,",
-                "hey",
-                "good morning",
-                "good day",
-                "good evening",
-                "how are you",
-            ]) =>
+            () if says(
+                "hello | hi  | hi! | hi, | hey | good morning | good day | good evening | how are you",
+            ) =>
             {
                 Self::Greet
             }
@@ -354,22 +291,22 @@ pub fn prior(view: &View) -> Vec<(Move, f64)> {
         return vec![(Move::Greet, 0.55), (Move::Propose, 0.2), (Move::Inquire, 0.15), (Move::Emotion, 0.1)];
     }
     let mut prior = vec![
-        (Move::Inquire, 0.1),
-        (Move::Credibility, 0.12),
-        (Move::Emotion, 0.2),
-        (Move::Logic, 0.1),
-        (Move::Story, 0.08),
-        (Move::Small, 0.1),
-        (Move::Propose, 0.25),
-        (Move::Press, 0.08),
-        (Move::Thank, 0.1),
+        (Move::Inquire, 0.12),
+        (Move::Credibility, 0.08),
+        (Move::Emotion, 0.12),
+        (Move::Logic, 0.06),
+        (Move::Story, 0.06),
+        (Move::Small, 0.06),
+        (Move::Propose, 0.28),
+        (Move::Press, 0.1),
+        (Move::Thank, 0.12),
     ];
     let mut more = |wanted: Move, weight: f64| {
         prior.iter_mut().filter(|(one, _)| *one == wanted).for_each(|(_, w)| *w += weight);
     };
     match view.stance() {
-        Some(Stance::Doubts) => more(Move::Credibility, 0.1),
-        Some(Stance::Asks) => more(Move::Credibility, 0.15),
+        Some(Stance::Doubts) => more(Move::Credibility, 0.05),
+        Some(Stance::Asks) => more(Move::Credibility, 0.1),
         Some(Stance::Declines) => more(Move::Press, 0.2),
         Some(Stance::Agrees) => more(Move::Thank, 0.3),
         _ => {}

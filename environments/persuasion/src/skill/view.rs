@@ -9,7 +9,7 @@ pub enum Stance {
     Agrees,
     /// Will not.
     Declines,
-    /// Has doubts about the charity.
+    /// Has doubts.
     Doubts,
     /// Wants to know more.
     Asks,
@@ -19,136 +19,80 @@ pub enum Stance {
     Neutral,
 }
 
-const AGREES: &[&str] = &[
-    "i will donate",
-    "i'll donate",
-    "i will give",
-    "i'll give",
-    "like to donate",
-    "like to give",
-    "want to donate",
-    "happy to donate",
-    "happy to give",
-    "glad to give",
-    "i can donate",
-    "i can give",
-    "could donate",
-    "could give",
-    "willing to donate",
-    "willing to give",
-    "willing to contribute",
-    "count me in",
-    "of course",
-    "[donate $",
-    "yes i will",
-    "yes, i will",
-    "yes i would",
-    "yes, i would",
-    "i am willing",
-    "i'm willing",
-    "sure, i",
-    "i'm in",
+// What stands between bars is looked for in lower-case text.
+const AGREES: &str = "i will donate | i'll donate | i will give | i'll give | like to donate | like to give | want to \
+     donate | happy to donate | happy to give | glad to give | i can donate | i can give | could donate | \
+     could give | willing to donate | willing to give | willing to contribute | count me in | of course | \
+     [donate $ | yes i will | yes, i will | yes i would | yes, i would | i am willing | i'm willing | \
+     sure, i | i'm in";
+const DECLINES: &str = "not interested | won't donate | won't give | will not donate | will not give | no thank | no, thank \
+     | not going to | rather not | can't afford | cannot afford | not able to | can't donate | cannot \
+     donate | can't give | cannot give | i'll pass | i will pass | not donate | don't want to | do not \
+     want to | not today | not right now | keep my | keep the | not willing | sorry, no | donate $0 | \
+     give nothing | not be able | unfortunately | i don't think so | no, i | i need the money | i need it \
+     myself";
+const DOUBTS: [(Doubt, &str); 3] = [
+    (
+        Doubt::Trust,
+        "scam | trust | skeptic | sceptic | how do i know | overhead | corrupt | really go | actually go | \
+     where does the money | where the money | suspicious | legit | ceo | salar | pocket | honest | gets \
+     there | never heard of | who runs | do not know | publish | look them up | who gets | cannot check",
+    ),
+    (
+        Doubt::Care,
+        "why should | own problems | far away | don't care | do not care | why would i | closer to home | own \
+     country | concern | matter to me | mean to me | touch me | moves me | feel for | how i feel | going \
+     through | made you care | who are the children | need everywhere",
+    ),
+    (
+        Doubt::Use,
+        "so little | small sum | few cents | a drop | make a difference | change a | what good | of use | of \
+     any use | waste | too many | really help | how does it help | what it brings | worth it | achieve | \
+     solves | with a donation | too little",
+    ),
 ];
-const DECLINES: &[&str] = &[
-    "not interested",
-    "won't donate",
-    "won't give",
-    "will not donate",
-    "will not give",
-    "no thank",
-    "no, thank",
-    "not going to",
-    "rather not",
-    "can't afford",
-    "cannot afford",
-    "not able to",
-    "can't donate",
-    "cannot donate",
-    "can't give",
-    "cannot give",
-    "i'll pass",
-    "i will pass",
-    "not donate",
-    "don't want to",
-    "do not want to",
-    "not today",
-    "not right now",
-    "keep my",
-    "keep the",
-    "not willing",
-    "sorry, no",
-    "donate $0",
-    "give nothing",
-    "not be able",
-    "unfortunately",
-    "i don't think so",
-    "no, i",
-    "i need the money",
-    "i need it myself",
-];
-const DOUBTS: &[&str] = &[
-    "scam",
-    "trust",
-    "skeptic",
-    "sceptic",
-    "not sure",
-    "how do i know",
-    "waste",
-    "overhead",
-    "unsure",
-    "doubt",
-    "corrupt",
-    "really go",
-    "actually go",
-    "where does the money",
-    "where the money",
-    "too many",
-    "hesitant",
-    "suspicious",
-    "convince",
-    "don't know if",
-    "legit",
-    "ceo",
-    "salaries",
-    "pocket",
-];
-const WARM: &[&str] = &[
-    "great",
-    "good",
-    "wonderful",
-    "nice",
-    "agree",
-    "amazing",
-    "awesome",
-    "important",
-    "love",
-    "thank",
-    "true",
-    "glad",
-    "interesting",
-    "makes sense",
-    "noble",
-    "worthy",
-    "yes",
-    "sure",
-    "admire",
-    "touching",
-    "moved",
-];
+const UNSURE: &str = "not sure | unsure | doubt | hesitant | convince | don't know if | do not know if";
+const WARM: &str = "great | good | wonderful | nice | agree | amazing | awesome | important | love | thank | true | glad \
+     | interesting | makes sense | noble | worthy | yes | sure | admire | touching | moved";
+
+/// Whether the text, in lower case, has one of these words.
+pub(super) fn says(text: &str, words: &str) -> bool {
+    words.split(" | ").any(|word| text.contains(word))
+}
 
 impl Stance {
     /// How an utterance sounds: a reader's first impression, by its words.
     pub fn of(text: &str) -> Self {
         let text = text.to_lowercase().replace('’', "'");
-        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let says = |words| says(&text, words);
         match () {
             () if says(DECLINES) => Self::Declines,
             () if says(AGREES) => Self::Agrees,
-            () if says(DOUBTS) => Self::Doubts,
+            () if says(UNSURE) || Doubt::of(&text).is_some() => Self::Doubts,
             () if text.contains('?') => Self::Asks,
             () if says(WARM) => Self::Warm,
             () => Self::Neutral,
         }
+    }
+}
+
+/// What a donor doubts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// That the charity can be trusted.
+    Trust,
+    /// That it is any concern of one's own.
+    Care,
+    /// That a gift is of any use.
+    Use,
+}
+
+impl Doubt {
+    /// What an utterance sounds like doubting, or asking about, if anything.
+    pub fn of(text: &str) -> Option<Self> {
+        let text = text.to_lowercase().replace('’', "'");
+        let voiced = |(_, words): &(Self, &str)| says(&text, words);
+        DOUBTS.into_iter().find(voiced).map(|(doubt, _)| doubt)
     }
 }
 
@@ -168,6 +112,8 @@ pub struct View {
     pub side: Side,
     /// How the donor took each answered utterance, in order.
     pub stances: Vec<Stance>,
+    /// What the donor doubted last, if it ever did.
+    pub doubt: Option<Doubt>,
     /// What the persuader was up to, in order.
     pub moves: Vec<Move>,
     /// What the persuader said, in order.
@@ -187,6 +133,7 @@ impl Default for View {
         Self {
             side: Side::Persuader,
             stances: Vec::new(),
+            doubt: None,
             moves: Vec::new(),
             said: Vec::new(),
             turn: 0,
@@ -233,7 +180,10 @@ impl View {
     /// One more utterance.
     pub fn hear(&mut self, side: Side, text: &str) {
         match side {
-            Side::Donor => self.stances.push(Stance::of(text)),
+            Side::Donor => {
+                self.stances.push(Stance::of(text));
+                self.doubt = Doubt::of(text).or(self.doubt);
+            }
             Side::Persuader => {
                 self.moves.push(Move::of(text));
                 self.said.push(text.to_owned());
@@ -274,11 +224,25 @@ mod tests {
             ("Sorry, I'd rather not.", Stance::Declines),
             ("I am not willing to donate.", Stance::Declines),
             ("How do I know that it is no scam?", Stance::Doubts),
+            ("What good would a dollar do?", Stance::Doubts),
+            ("We have our own problems here.", Stance::Doubts),
             ("What do they do?", Stance::Asks),
             ("That sounds like a great cause.", Stance::Warm),
             ("I watched a video.", Stance::Neutral),
         ] {
             assert_eq!(Stance::of(text), stance, "{text}");
+        }
+    }
+
+    #[test]
+    fn doubts_are_told_apart() {
+        for (text, doubt) in [
+            ("Who runs this organisation?", Some(Doubt::Trust)),
+            ("Why should this matter to me, so far away?", Some(Doubt::Care)),
+            ("I would rather not; it would not change a thing.", Some(Doubt::Use)),
+            ("I see.", None),
+        ] {
+            assert_eq!(Doubt::of(text), doubt, "{text}");
         }
     }
 

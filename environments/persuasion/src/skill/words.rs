@@ -1,10 +1,10 @@
 //! The persuader's sentences: states in short, outcomes reached and outcomes imagined, in one style.
 
-use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
 
 use super::{
     moves::Move,
-    view::{Stance, View},
+    view::{Doubt, Stance, View},
 };
 
 /// An outcome, as a persuader tells outcomes apart.
@@ -123,13 +123,11 @@ impl Outcome {
     }
 }
 
-/// `count` imagined outcomes, the good ones first. What is most on a persuader's mind stands first on either side: the
-/// money, given or kept.
+/// `count` imagined outcomes, the good ones first, in the order in which they are on a persuader's mind: the money, given
+/// or kept; the word, yes or no; then moods.
 pub fn imagine(count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let mut good = [Outcome::Generous, Outcome::Agrees, Outcome::Warm, Outcome::Curious];
-    let mut bad = [Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Small, Outcome::Cool];
-    good[1..].shuffle(rng);
-    bad[1..].shuffle(rng);
+    let good = [Outcome::Generous, Outcome::Agrees, Outcome::Warm, Outcome::Curious];
+    let bad = [Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Small, Outcome::Cool];
     let mut side = |outcomes: &[Outcome], wanted: usize| {
         let cycle = outcomes.iter().cycle().take(wanted);
         cycle.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
@@ -166,8 +164,13 @@ pub fn state(view: &View) -> String {
             (false, true) => parts.push("The donor has refused before.".into()),
             (false, false) => {}
         }
-        if ever(Stance::Doubts) {
-            parts.push("Doubts have come up.".into());
+        if let Some(doubt) = view.doubt {
+            let what = match doubt {
+                Doubt::Trust => "whether the charity can be trusted",
+                Doubt::Care => "why it should be of any concern",
+                Doubt::Use => "whether a gift is of any use",
+            };
+            parts.push(format!("In doubt: {what}."));
         }
     }
     let times = |made| match view.tried(made) {
@@ -200,7 +203,6 @@ pub fn state(view: &View) -> String {
 
 /// What a mediocre reader takes for a donor's answer: warmer after reasons to give, colder when asked too soon or pressed.
 pub fn answer(view: &View, rng: &mut ChaCha8Rng) -> (&'static str, &'static str) {
-    use forethought_sdk::seed::RngExt;
     let appeals = [Move::Credibility, Move::Emotion, Move::Logic, Move::Story];
     let heard = appeals.into_iter().filter(|made| view.tried(*made) > 0).count() as f64;
     let asked = (view.tried(Move::Propose) + view.tried(Move::Press)) as f64;
@@ -256,6 +258,6 @@ mod tests {
             Outcome::ALL.into_iter().find(|one| one.wordings().contains(&text.as_str())).expect("a known one")
         };
         let imagined: Vec<_> = imagine(4, &mut seed::stream(1, "x")).iter().map(known).collect();
-        assert_eq!((imagined[0], imagined[2]), (Outcome::Generous, Outcome::Nothing));
+        assert_eq!(imagined, [Outcome::Generous, Outcome::Agrees, Outcome::Nothing, Outcome::Declines]);
     }
 }
