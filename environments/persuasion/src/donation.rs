@@ -17,7 +17,7 @@ impl Words {
 /// Words that give: an amount in the same clause is a gift.
 const GIVING: Words = Words(
     "give giving donate donating contribute contributing spare chip pledge offer part send commit afford go do make put
-     let's lets say pay help gift donation contribution take manage",
+     let's lets say pay help gift donation contribution take manage count",
 );
 /// Words beside which an amount stands by itself.
 const FILLER: Words = Words(
@@ -140,7 +140,10 @@ fn clauses(text: &str) -> Vec<Clause> {
             }
             word => word,
         };
-        words.extend(word.split(['/', '-', '\u{2013}']).filter(|word| !word.is_empty()).map(str::to_owned));
+        // "$1/$2" are two sums; digits alone, "1/2", are a fraction, and left unread.
+        let fraction = word.chars().all(|c| c.is_ascii_digit() || c == '/');
+        let cut = |c: char| matches!(c, '-' | '\u{2013}') || (c == '/' && !fraction);
+        words.extend(word.split(cut).filter(|word| !word.is_empty()).map(str::to_owned));
         let ending = &raw[end..];
         if ending.contains(['.', ',', '!', '?', ';', ':', ')', '\u{2014}', '\u{2026}']) {
             close(&mut words, ending.contains('?'));
