@@ -72,10 +72,11 @@ fn trajectories() -> Vec<Trajectory> {
             let steps = (0..4).map(|step| Step {
                 observation: place(step),
                 state: place(step),
+                // Annotated, for trainers that learn acts.
                 thought: if draw((episode, step)) % 2 == 0 {
-                    "walk on".into()
+                    "Derived: [walk] walk on".into()
                 } else {
-                    "rest a while".into()
+                    "Derived: [rest] rest a while".into()
                 },
                 action: "go on".into(),
                 next_state: place(step + 1),

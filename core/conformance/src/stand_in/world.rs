@@ -9,7 +9,7 @@ use forethought_api::{
         Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::draw;
 
@@ -61,7 +61,11 @@ impl State {
             "You stand at {x},{y} of a field of {SIDE} by {SIDE}. The treasure lies at {there_x},{there_y}.\n{YOU_MAY}{}",
             legal.join(" | ")
         );
-        Turn { seat: 0, observation: Observation { text, data: Value::Null }, legal_actions: legal }
+        // For planners that choose among dialogue acts: whatever is said here, to rest is always legal.
+        let acts = json!([{ "name": "ask", "instruction": "Ask the way." }, { "name": "rest", "instruction": "Rest." }]);
+        let replies = json!([{ "name": "no", "value": -1.0 }, { "name": "yes", "value": 1.0 }]);
+        let data = json!({ "dialogue": { "acts": acts, "replies": replies, "question": "Is it here?" } });
+        Turn { seat: 0, observation: Observation { text, data }, legal_actions: legal }
     }
     fn step(&mut self, action: &str) -> Transition {
         if !self.over() {

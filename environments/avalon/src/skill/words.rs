@@ -165,7 +165,7 @@ fn team(view: &View) -> String {
     let known = view.known_evil();
     let own = if view.team.contains(view.me) { "I am on it." } else { "I am not on it." };
     let others = if !known.is_empty() || view.role == Role::Merlin {
-        match (view.team & known - Seats::one(view.me)).len() {
+        match (view.team & (known - Seats::one(view.me))).len() {
             0 => "Nobody evil is on it that I know.".to_owned(),
             1 => "One evil player is on it that I know.".to_owned(),
             _ => "Several evil players are on it that I know.".to_owned(),
