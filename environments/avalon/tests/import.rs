@@ -57,6 +57,22 @@ fn check(trajectories: &[Trajectory]) {
         let good = ["Merlin", "Percival", "Servant"].contains(&role);
         let ending = if (last.reward == 1.0) == good { "Good has won." } else { "Evil has won." };
         assert!(last.next_state.ends_with(ending), "{}: {}", one.episode, last.next_state);
+        let quests: Vec<&str> = one
+            .steps
+            .iter()
+            .flat_map(|step| &step.outcomes)
+            .filter_map(|outcome| {
+                outcome
+                    .strip_prefix("Quest ")
+                    .and_then(|quest| quest.split_once(' '))
+                    .map(|(_, result)| result)
+            })
+            .collect();
+        let count = |result| quests.iter().filter(|one| **one == result).count();
+        let number = |count: usize| ["none", "one", "two", "three"][count];
+        let results =
+            format!("Quests: {} succeeded, {} failed.", number(count("succeeds.")), number(count("fails.")));
+        assert!(last.next_state.contains(&results), "{}: {quests:?}: {}", one.episode, last.next_state);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Recorded games into trajectories, one a seat: each is played once more at a [`Table`], so that its observations are
-//! those of this environment, and states and outcomes are written by the reader that summarises for the simulated LLM.
+//! those of this environment, and states and outcomes are written by the reader that summarises for the simulated LLM;
+//! each quest's result is an outcome of its own besides (`Quest 3 fails.`).
 //!
 //! A record need not say everything: cards are played in secret, and some records lack a vote. What is not recorded is
 //! played so that the game comes out as it did, and is no step of any trajectory. A game that does not come out under
@@ -102,6 +103,8 @@ async fn replay_all(
 struct Seat {
     view: View,
     steps: Vec<Step>,
+    /// Quests that were over at its last step.
+    over: usize,
 }
 
 impl Seat {
@@ -111,6 +114,10 @@ impl Seat {
         if let Some(last) = self.steps.last_mut().filter(|step| step.next_state.is_empty()) {
             last.next_state = words::state(&self.view);
             last.outcomes = Outcome::reached(&self.view).wordings().iter().map(ToString::to_string).collect();
+            let quests = self.view.quests.iter().enumerate().skip(self.over);
+            last.outcomes.extend(quests.map(|(quest, past)| {
+                format!("Quest {} {}.", quest + 1, if past.success { "succeeds" } else { "fails" })
+            }));
         }
     }
 }
@@ -133,6 +140,7 @@ fn replay(game: &Recorded) -> Result<Vec<Trajectory>, Unfit> {
                     let seat = &mut seats[turn.seat];
                     if made.recorded {
                         seat.observe(&turn.observation.text);
+                        seat.over = seat.view.quests.len();
                         seat.steps.push(Step {
                             observation: turn.observation.text,
                             state: words::state(&seat.view),

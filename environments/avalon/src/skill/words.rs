@@ -1,6 +1,6 @@
 //! The player's sentences: states in short, outcomes reached and outcomes imagined, in one style.
 
-use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
+use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom};
 
 use super::view::{News, View};
 use crate::grammar::Ask;
@@ -71,19 +71,9 @@ impl Outcome {
                 "Five teams in a row fail in the vote, and Evil wins.",
                 "No team finds a majority five times, so Good loses.",
             ],
-            Self::Succeeded => {
-                &["The quest succeeds.", "The team comes back with a success.", "The next quest is won."]
-            }
-            Self::Failed => &[
-                "The quest fails with somebody evil on the team.",
-                "Somebody plays a fail, and the quest is lost.",
-                "The next quest fails.",
-            ],
-            Self::Rejected => &[
-                "The team is rejected.",
-                "The vote turns the team down.",
-                "There is no majority for the team.",
-            ],
+            Self::Succeeded => &["The quest succeeds."],
+            Self::Failed => &["The quest fails."],
+            Self::Rejected => &["The team is rejected."],
             Self::Approved => {
                 &["The team is approved and goes on its quest.", "A majority sends the team on its quest."]
             }
@@ -97,27 +87,36 @@ impl Outcome {
     }
 }
 
-/// `count` imagined outcomes, the good ones first: what the player's side may still hope for and fear from here. What is
-/// most on its mind stands first on either side; the rest is whatever else comes up.
+/// `count` imagined outcomes, the good ones first: what the player's side may hope for and fear from here, the nearest
+/// at hand first.
 pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let mut light = vec![Outcome::GoodWins, Outcome::Succeeded];
-    let mut dark = vec![Outcome::MissionsLost, Outcome::MerlinFound, Outcome::Failed];
-    // Nearest at hand: being found out where one speaks, the quests where a team is in question.
-    if view.ask == Some(Ask::Say) {
-        dark.swap(0, 1);
-    }
-    dark[1..].shuffle(rng);
-    if view.ask == Some(Ask::Assassinate) {
-        (light, dark) = (vec![Outcome::GoodWins], vec![Outcome::MerlinFound]);
-    }
+    let (light, dark): (&[Outcome], &[Outcome]) = match view.ask {
+        // Words betray the speaker long before they win a quest.
+        Some(Ask::Say) => {
+            (&[Outcome::GoodWins, Outcome::Succeeded], &[Outcome::MerlinFound, Outcome::MissionsLost])
+        }
+        Some(Ask::Assassinate) => (&[Outcome::GoodWins], &[Outcome::MerlinFound]),
+        // A doubtful team had better not go.
+        Some(Ask::Vote) if !doubted(view).is_empty() => {
+            (&[Outcome::Rejected, Outcome::GoodWins], &[Outcome::Failed, Outcome::MissionsLost])
+        }
+        _ => (&[Outcome::Succeeded, Outcome::GoodWins], &[Outcome::Failed, Outcome::MissionsLost]),
+    };
     let (good, bad) = if view.side() == Side::Good { (light, dark) } else { (dark, light) };
-    let side = |outcomes: &[Outcome], wanted: usize, rng: &mut ChaCha8Rng| {
+    let mut side = |outcomes: &[Outcome], wanted: usize| {
         let outcomes = outcomes.iter().cycle().take(wanted);
         outcomes.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
     };
-    let mut imagined = side(&good, count / 2, rng);
-    imagined.extend(side(&bad, count - count / 2, rng));
+    let mut imagined = side(good, count / 2);
+    imagined.extend(side(bad, count - count / 2));
     imagined
+}
+
+/// Members of the team on the table that the player knows or takes to be evil, itself left out.
+fn doubted(view: &View) -> Seats {
+    let known = view.known_evil();
+    let suspects = if known.is_empty() && view.role != Role::Merlin { view.tainted() } else { known };
+    (view.team & suspects) - Seats::one(view.me)
 }
 
 /// Where things stand, in short.
@@ -162,20 +161,15 @@ pub fn state(view: &View) -> String {
 
 /// What a player sees in the team on the table.
 fn team(view: &View) -> String {
-    let known = view.known_evil();
     let own = if view.team.contains(view.me) { "I am on it." } else { "I am not on it." };
-    let others = if !known.is_empty() || view.role == Role::Merlin {
-        match (view.team & (known - Seats::one(view.me))).len() {
-            0 => "Nobody evil is on it that I know.".to_owned(),
-            1 => "One evil player is on it that I know.".to_owned(),
-            _ => "Several evil players are on it that I know.".to_owned(),
-        }
-    } else {
-        match (view.team & view.tainted()).len() {
-            0 => "Nobody on it was on a failed quest.".to_owned(),
-            1 => "One member was on a failed quest.".to_owned(),
-            _ => "Several members were on a failed quest.".to_owned(),
-        }
+    let informed = !view.known_evil().is_empty() || view.role == Role::Merlin;
+    let others = match (informed, doubted(view).len()) {
+        (true, 0) => "Nobody evil is on it that I know.",
+        (true, 1) => "One evil player is on it that I know.",
+        (true, _) => "Several evil players are on it that I know.",
+        (false, 0) => "Nobody on it was on a failed quest.",
+        (false, 1) => "One member was on a failed quest.",
+        (false, _) => "Several members were on a failed quest.",
     };
     format!("{others} {own}")
 }
