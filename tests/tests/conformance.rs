@@ -14,7 +14,8 @@ use forethought_sdk::{
 };
 use tokio::sync::OnceCell;
 use {
-    forethought_encoder_hash as _, forethought_llm_simulated as _, forethought_planners as _,
+    forethought_avalon as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
+    forethought_persuasion as _, forethought_planners as _, forethought_value_acts as _,
     forethought_value_goal_q as _, forethought_value_judge as _, forethought_webshop as _,
 };
 
@@ -22,47 +23,49 @@ use {
 fn settings(name: &str) -> Value {
     match name {
         "environment.webshop" => json!({ "products": 60 }),
-        "trainer.goal-q" => trainer(),
+        "planner.persona" => json!({ "llm": "actor" }),
+        "trainer.acts" => json!({ "steps": 40 }),
+        "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.
-        "value.goal-q" => json!({ "model": "", "encoder": "default" }),
+        "value.acts" | "value.goal-q" => json!({ "model": "", "encoder": "default" }),
         _ => json!({}),
     }
 }
 
-fn trainer() -> Value {
-    json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 })
-}
-
-/// Each linked component; the trained critic with a checkpoint that its own trainer makes first.
+/// Each linked component; trained critics with a checkpoint that their own trainers make first.
 fn subjects() -> Vec<Subject> {
     let mut subjects = Subject::all_linked();
-    let trained = subjects.iter_mut().find(|subject| subject.name() == "value.goal-q").expect("it is linked");
-    let create = trained.create.clone();
-    let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
-    let model = Arc::new(OnceCell::new());
-    trained.create = Arc::new(move |mut config, host| {
-        let (create, folder, model) = (create.clone(), folder.clone(), model.clone());
-        Box::pin(async move {
-            let out = folder.path().join("critic");
-            config["model"] = json!(model.get_or_try_init(|| train(out, host.clone())).await?);
-            create(config, host).await
-        })
-    });
+    for kind in ["acts", "goal-q"] {
+        let name = format!("value.{kind}");
+        let trained = subjects.iter_mut().find(|subject| subject.name() == name).expect("it is linked");
+        let create = trained.create.clone();
+        let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
+        let model = Arc::new(OnceCell::new());
+        trained.create = Arc::new(move |mut config, host| {
+            let (create, folder, model) = (create.clone(), folder.clone(), model.clone());
+            Box::pin(async move {
+                let out = folder.path().join("critic");
+                config["model"] = json!(model.get_or_try_init(|| train(kind, out, host.clone())).await?);
+                create(config, host).await
+            })
+        });
+    }
     subjects
 }
 
-async fn train(out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf> {
+async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf> {
     let registration = linked()
-        .find(|one| one.kind == "goal-q" && one.interface.starts_with("forethought.value_trainer"))
+        .find(|one| one.kind == kind && one.interface.starts_with("forethought.value_trainer"))
         .expect("it is linked");
-    let trainer = (registration.create)(trainer(), host).await?;
+    let trainer = (registration.create)(settings(&format!("trainer.{kind}")), host).await?;
     let trainer = <dyn ValueTrainer>::unwrap(trainer).expect("it is a trainer");
     let walk = |episode: usize| Trajectory {
         episode: format!("episode {episode}"),
         steps: (0..3)
             .map(|step| Step {
                 state: format!("step {step}"),
-                thought: ["left", "right"][episode % 2].into(),
+                // As annotated dialogues have it, for what learns acts.
+                thought: ["Derived: [left] left", "Derived: [right] right"][episode % 2].into(),
                 next_state: format!("step {}", step + 1),
                 outcomes: vec![["lost", "found"][episode % 2].into()],
                 terminated: step == 2,

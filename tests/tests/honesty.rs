@@ -1,4 +1,4 @@
-//! The simulated LLM is honest: it knows what the shop has shown and nothing else, and refinement gains nothing that
+//! The simulated LLM is honest: it knows what it has been shown and nothing else, and refinement gains nothing that
 //! the critic did not tell it (`docs/simulated-llm.md`, the invariants of `ARCHITECTURE.md`).
 //!
 //! Every check is shown to be able to fail: next to what must hold stands a planted leak or a critic that does know
@@ -8,7 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use forethought_avalon::{
+    environment::{Avalon, AvalonConfig},
+    naive::planner::{Naive, NaiveConfig},
+    skill::Player,
+};
 use forethought_llm_simulated::{Simulated, SimulatedConfig};
+use forethought_persuasion::{
+    donor::{Donor, DonorConfig},
+    environment::Persuasion,
+    script::ScriptConfig,
+    skill::Persuader,
+};
 use forethought_planners::{pnlc::Pnlc, react::React, summarise::LlmSummariser};
 use forethought_runtime::{
     budget::Limits,
@@ -37,7 +48,12 @@ const DRAWS: u64 = 2500;
 // ---- the players, and a tape of what passes between them ----------------------------------------------------------
 
 fn simulated(config: SimulatedConfig) -> Arc<dyn LlmBackend> {
-    Arc::new(Simulated::new(config, vec![("webshop".into(), Arc::new(Shopper))]).expect("a backend"))
+    let skills: Vec<(String, Arc<dyn Skill>)> = vec![
+        ("webshop".into(), Arc::new(Shopper)),
+        ("avalon".into(), Arc::new(Player)),
+        ("persuasion".into(), Arc::new(Persuader)),
+    ];
+    Arc::new(Simulated::new(config, skills).expect("a backend"))
 }
 
 fn react() -> Arc<dyn Planner> {
@@ -56,9 +72,9 @@ fn random(seed: u64) -> Arc<dyn ValueEstimator> {
 
 /// What happened, in order.
 enum Event {
-    /// The shop showed a page.
+    /// The world showed something, the shop a page.
     Shown(String),
-    /// The shop told the log, and nobody else, how the score came about.
+    /// The world told the log, and nobody else, how the score came about.
     Logged(Value),
     /// The model was asked.
     Asked(ChatRequest, Completion),
@@ -68,7 +84,7 @@ enum Event {
 
 type Tape = Arc<Mutex<Vec<Event>>>;
 
-/// A component whose dealings are taped. A blind environment says nothing beyond the text of its pages.
+/// A component whose dealings are taped. A blind environment tells the first seat nothing but text, and the log nothing.
 struct Taped<T: ?Sized> {
     inner: Arc<T>,
     tape: Tape,
@@ -83,6 +99,9 @@ impl<T: ?Sized> Taped<T> {
 
 impl Taped<dyn Environment> {
     fn show(&self, mut turn: Turn) -> Turn {
+        if turn.seat > 0 {
+            return turn;
+        }
         self.note(Event::Shown(turn.observation.text.clone()));
         if self.blind {
             turn.observation.data = Value::Null;
@@ -108,7 +127,9 @@ impl Environment for Taped<dyn Environment> {
         self.note(Event::Logged(transition.info.clone()));
         transition.turn = self.show(transition.turn);
         if self.blind {
-            transition.info = Value::Null;
+            // What each seat sees at the end is no secret: it stands there for want of a turn.
+            let ends = transition.info.get("ends").cloned();
+            transition.info = ends.map_or(Value::Null, |ends| json!({ "ends": ends }));
             transition.rewards.fill(0.0);
             transition.success = None;
         }
@@ -148,23 +169,30 @@ struct Played {
 }
 
 /// Plays an episode as `forethought collect` would: the summariser writes down its end too, so that prompts are made
-/// after the purchase, when the shop has told the log what it was worth.
+/// after the purchase, when the shop has told the log what it was worth. `planner` has the first seat, `other` all others.
 async fn play(
-    shop: &dyn Environment,
+    world: &dyn Environment,
     planner: Arc<dyn Planner>,
+    other: Arc<dyn Planner>,
     llm: SimulatedConfig,
     task: u64,
     blind: bool,
 ) -> Played {
     let tape = Tape::default();
-    let world = Taped { inner: shop.spawn().await.expect("a world"), tape: tape.clone(), blind };
+    let world = Taped { inner: world.spawn().await.expect("a world"), tape: tape.clone(), blind };
     let backend = Taped { inner: simulated(llm), tape: tape.clone(), blind };
-    let planner = Taped { inner: planner, tape: tape.clone(), blind };
+    let planner: Arc<dyn Planner> = Arc::new(Taped { inner: planner, tape: tape.clone(), blind });
+    let environment = world.spec().await.expect("a specification");
+    let sit = |(at, seat): (usize, &SeatSpec)| Seat {
+        name: seat.name.clone(),
+        planner: if at == 0 { planner.clone() } else { other.clone() },
+    };
+    let seats = environment.seats.iter().enumerate().map(sit).collect();
     let spec = EpisodeSpec {
         id: "test".into(),
-        environment: world.spec().await.expect("a specification"),
+        environment,
         reset: Reset { task, seed: seed::derive(7, &format!("episode/{task}")) },
-        seats: vec![Seat { name: "agent".into(), planner: Arc::new(planner) }],
+        seats,
         subject: 0,
         summariser: Some(Arc::new(
             LlmSummariser::new(serde_json::from_value(json!({ "llm": "actor" })).expect("a configuration"))
@@ -196,7 +224,28 @@ async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
         let shop = WebShop::new(WebShopConfig { products, end, ..WebShopConfig::default() }).expect("a shop");
         for planner in [react(), pnlc(2)] {
             for task in 0..5 {
-                played.push(play(&shop, planner.clone(), llm.clone(), task, blind).await);
+                played.push(play(&shop, planner.clone(), react(), llm.clone(), task, blind).await);
+            }
+        }
+    }
+    played
+}
+
+/// Episodes in company: a table of Avalon with bots, and dialogues with a donor.
+async fn in_company(blind: bool) -> Vec<Played> {
+    let config = json!({ "agent_role": "merlin", "discussion": true });
+    let config: AvalonConfig = serde_json::from_value(config).expect("a configuration");
+    let script: ScriptConfig = serde_json::from_value(json!({})).expect("a configuration");
+    let worlds: [(Box<dyn Environment>, Arc<dyn Planner>); 2] = [
+        (Box::new(Avalon::new(config).expect("a table")), Arc::new(Naive::new(NaiveConfig::default()))),
+        (Box::new(Persuasion::new(script.0)), Arc::new(Donor::new(DonorConfig::default()).expect("a donor"))),
+    ];
+    let mut played = Vec::new();
+    for (world, other) in &worlds {
+        for planner in [react(), pnlc(2)] {
+            for task in 0..5 {
+                let llm = SimulatedConfig::default();
+                played.push(play(&**world, planner.clone(), other.clone(), llm, task, blind).await);
             }
         }
     }
@@ -228,9 +277,11 @@ impl Played {
 
 #[tokio::test]
 async fn nothing_hidden_reaches_a_decision() {
-    let blind = episodes(SimulatedConfig::default(), true).await;
-    let mut scored = 0;
-    for (seen, blind) in seen().await.iter().zip(&blind) {
+    let mut blind = episodes(SimulatedConfig::default(), true).await;
+    blind.extend(in_company(true).await);
+    let company = in_company(false).await;
+    let (mut scored, mut listed) = (0, 0);
+    for (seen, blind) in seen().await.iter().chain(&company).zip(&blind) {
         let prompts = |played: &Played| {
             let requests: Vec<_> = played.requests().map(|(request, _)| request).collect();
             serde_json::to_string(&requests).expect("JSON")
@@ -242,11 +293,13 @@ async fn nothing_hidden_reaches_a_decision() {
         assert!(prompts(seen) == prompts(blind), "the prompts of task {} differ", seen.task);
         assert!(decisions(seen) == decisions(blind), "the decisions of task {} differ", seen.task);
         // The blindfold sits: there was something to hide, and none of it came through.
-        assert!(seen.decisions().any(|(context, _)| !context.turn.legal_actions.is_empty()));
+        listed += usize::from(seen.decisions().any(|(context, _)| !context.turn.legal_actions.is_empty()));
         assert!(blind.decisions().all(|(context, _)| context.turn.legal_actions.is_empty()));
         assert_eq!((blind.summary.score, blind.summary.success), (0.0, None));
         scored += usize::from(seen.summary.score > 0.0);
     }
+    // In a dialogue there is nothing to list.
+    assert_eq!(listed, blind.len() - 10);
     assert!(scored > 0, "nobody scored: there was nothing to hide");
 }
 
@@ -327,7 +380,8 @@ async fn a_skill_sees_text_alone() {
     let other = simulated(SimulatedConfig::default());
     let reseeded = simulated(SimulatedConfig { seed: 1, ..SimulatedConfig::default() });
     let (mut asked, mut changed) = (0, 0);
-    for played in seen().await.iter().rev().step_by(3) {
+    let company = in_company(false).await;
+    for played in seen().await.iter().rev().step_by(3).chain(&company) {
         let requests: Vec<_> = played.requests().collect();
         for (request, completion) in requests.into_iter().rev() {
             let request = ChatRequest { purpose: Purpose::Other, ..request.clone() };

@@ -24,6 +24,7 @@ use forethought_api::{
     skill::{Skill, SkillPrompt},
     value::{Estimate, ValueEstimator, ValueQuery},
 };
+use serde_json::Value;
 
 use self::llm::{Mood, Scripted};
 
@@ -130,6 +131,10 @@ impl Models for Desk {
             Some(world) => world.fork().await,
             None => Ok(None),
         }
+    }
+    /// As in the runtime: a world of one seat hides nothing from it, so that a plain copy is as good.
+    async fn imagine(&self, _: Value, _: u64) -> Result<Option<Arc<dyn Environment>>> {
+        self.fork().await
     }
 }
 
