@@ -82,6 +82,9 @@ fn files(path: PathBuf) -> Result<Vec<PathBuf>> {
         .filter(|file| file.extension().is_some_and(|ext| ext == "json"))
         .collect();
     files.sort();
+    if files.is_empty() {
+        return Err(Error::input(format!("there is no JSON file in {}", path.display())));
+    }
     Ok(files)
 }
 
