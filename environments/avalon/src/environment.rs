@@ -28,6 +28,8 @@ pub struct AvalonConfig {
     pub agent_role: Option<Role>,
     /// Whether everybody speaks before each proposal.
     pub discussion: bool,
+    /// Whether seat 0, once the quests are decided, is asked whom it takes to be good: for the metric `deduction`.
+    pub deduction: bool,
     /// What comes of a fifth proposal that is rejected.
     pub fifth_rejection: FifthRejection,
     /// A file of games that are dealt in turn, one a task, in place of the keys `players`, `special_roles` and
@@ -43,6 +45,7 @@ impl Default for AvalonConfig {
             special_roles: Vec::new(),
             agent_role: None,
             discussion: false,
+            deduction: false,
             fifth_rejection: FifthRejection::default(),
             presets: None,
         }
@@ -83,7 +86,7 @@ impl Avalon {
         };
         let setup = Setup::new(roles, config.fifth_rejection, config.discussion)
             .map_err(|error| Error::config(error.message).context("avalon cannot be set up"))?;
-        let setup = Arc::new(setup);
+        let setup = Arc::new(setup.with_deduction(config.deduction));
         let agent_role = config.agent_role.filter(|_| presets.is_empty());
         if let Some(role) = agent_role
             && !setup.roles().contains(&role)

@@ -24,6 +24,8 @@ pub enum Move {
     Assassinate(usize),
     /// A statement to all; an empty one is silence.
     Say(String),
+    /// Who is taken to be good.
+    Believe(Seats),
 }
 
 /// The one form in which actions are written.
@@ -35,6 +37,7 @@ impl fmt::Display for Move {
             Self::Quest(pass) => write!(f, "quest {}", if *pass { "pass" } else { "fail" }),
             Self::Assassinate(seat) => write!(f, "assassinate {seat}"),
             Self::Say(text) => write!(f, "say {text}"),
+            Self::Believe(good) => write!(f, "believe [{good}]"),
         }
     }
 }
@@ -52,6 +55,8 @@ pub enum Ask {
     Quest,
     /// Merlin's seat.
     Assassinate,
+    /// Everybody who is good.
+    Deduce,
 }
 
 /// Reads the answer to `ask` at a table of `players`.
@@ -64,7 +69,10 @@ pub fn read(text: &str, ask: Ask, players: usize) -> Result<Move, Illegal> {
     }
     let tokens = tokens(after_label(text));
     match ask {
-        Ask::Say | Ask::Propose => team(&tokens, players).map(Move::Propose),
+        Ask::Say | Ask::Propose => {
+            let wanted = "Answer with the players of your team, such as \"propose [0, 1]\".";
+            group(&tokens, players, wanted).map(Move::Propose)
+        }
         Ask::Vote => {
             choice(&tokens, &VOTE, "Answer with \"vote approve\" or \"vote reject\".").map(Move::Vote)
         }
@@ -72,6 +80,10 @@ pub fn read(text: &str, ask: Ask, players: usize) -> Result<Move, Illegal> {
             choice(&tokens, &QUEST, "Answer with \"quest pass\" or \"quest fail\".").map(Move::Quest)
         }
         Ask::Assassinate => target(&tokens, players).map(Move::Assassinate),
+        Ask::Deduce => {
+            let wanted = "Answer with all players that you take to be good, such as \"believe [0, 1]\".";
+            group(&tokens, players, wanted).map(Move::Believe)
+        }
     }
 }
 
@@ -181,9 +193,9 @@ fn choice(tokens: &[Token], words: &Choice, wanted: &str) -> Result<bool, Illega
     }
 }
 
-/// Words after which a team is named.
-const PROPOSE: [&str; 8] =
-    ["propose", "proposes", "proposing", "nominate", "choose", "select", "pick", "suggest"];
+/// Words after which players are named.
+const NAMING: [&str; 9] =
+    ["propose", "proposes", "proposing", "nominate", "choose", "select", "pick", "suggest", "believe"];
 /// Words with whose number no seat is meant: `quest 2`, `a team of 2`.
 const COUNTED: [&str; 8] = ["quest", "mission", "round", "proposal", "turn", "size", "of", "exactly"];
 /// Words that follow a number of players: `2 players`.
@@ -191,15 +203,15 @@ const COUNTS: [&str; 4] = ["players", "members", "people", "seats"];
 /// Words after which reasons are given.
 const REASONS: [&str; 6] = ["because", "since", "as", "so", "but", "for"];
 
-fn team(tokens: &[Token], players: usize) -> Result<Seats, Illegal> {
-    let wanted = "Answer with the players of your team, such as \"propose [0, 1]\".";
+/// Several players, each named once.
+fn group(tokens: &[Token], players: usize, wanted: &str) -> Result<Seats, Illegal> {
     let mut groups: Vec<(bool, Vec<Option<usize>>)> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let close = tokens[at..].iter().position(|token| *token == Token::Close);
         if let (Token::Open, Some(length)) = (token, close) {
             let numbers = numbers(&tokens[at..at + length]);
             if !numbers.is_empty() {
-                groups.push((at > 0 && tokens[at - 1].is(&PROPOSE), numbers));
+                groups.push((at > 0 && tokens[at - 1].is(&NAMING), numbers));
             }
         }
     }
@@ -207,9 +219,9 @@ fn team(tokens: &[Token], players: usize) -> Result<Seats, Illegal> {
         groups.retain(|group| group.0);
     }
     let named = match &groups[..] {
-        [] => plain_team(tokens),
+        [] => plain_group(tokens),
         [first, rest @ ..] if rest.iter().all(|group| group.1 == first.1) => first.1.clone(),
-        _ => return Err(format!("You named several teams. {wanted}")),
+        _ => return Err(format!("You named several groups. {wanted}")),
     };
     if named.is_empty() {
         return Err(wanted.into());
@@ -225,9 +237,9 @@ fn team(tokens: &[Token], players: usize) -> Result<Seats, Illegal> {
     Ok(team)
 }
 
-/// The players of a team named without brackets: in the sentence after the last word for proposing, or anywhere.
-fn plain_team(tokens: &[Token]) -> Vec<Option<usize>> {
-    let lead = tokens.iter().rposition(|token| token.is(&PROPOSE));
+/// The players named without brackets: in the sentence after the last word for naming, or anywhere.
+fn plain_group(tokens: &[Token]) -> Vec<Option<usize>> {
+    let lead = tokens.iter().rposition(|token| token.is(&NAMING));
     let sentence = &tokens[lead.map_or(0, |lead| lead + 1)..];
     let end =
         sentence.iter().position(|token| lead.is_some() && (*token == Token::Stop || token.is(&REASONS)));

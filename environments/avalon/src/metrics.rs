@@ -4,6 +4,7 @@ use forethought_sdk::serde_json::{Map, Value, json};
 
 use crate::role::{Role, Side};
 use crate::rules::Outcome;
+use crate::seats::Seats;
 use crate::table::{Event, Table};
 
 /// The metrics of a game, from the side of `seat`; `None` while it is played.
@@ -12,6 +13,7 @@ use crate::table::{Event, Table};
 /// - `assassinated`, `missions_lost`, `rejections_lost`: 1 if the game ended so, else 0; evil has won then.
 /// - `merlin_survived`: 1 if the Assassin missed Merlin, 0 if not; left out of games that did not come so far.
 /// - `quests_succeeded`, and `rounds`, the number of proposals.
+/// - [`deduction`] of seat 0, where it was asked.
 pub fn metrics(table: &Table, seat: usize) -> Option<Map<String, Value>> {
     let outcome = table.outcome()?;
     let one = |is: bool| json!(f64::from(u8::from(is)));
@@ -26,13 +28,15 @@ pub fn metrics(table: &Table, seat: usize) -> Option<Map<String, Value>> {
     metrics.insert("quests_succeeded".into(), json!(table.game().successes() as f64));
     let rounds = table.log().iter().filter(|event| matches!(event, Event::Proposed { .. })).count();
     metrics.insert("rounds".into(), json!(rounds as f64));
+    if let Some(good) = table.believed() {
+        metrics.insert("deduction".into(), json!(deduction(good, table.deal())));
+    }
     Some(metrics)
 }
 
-/// AvalonBench's deduction accuracy: the share of seats whose side was believed rightly, where `beliefs` are the
-/// probabilities of being good and a half counts as good.
-pub fn deduction_accuracy(beliefs: &[f64], deal: &[Role]) -> f64 {
+/// AvalonBench's deduction accuracy: the share of seats that are rightly taken to be good, or evil.
+pub fn deduction(good: Seats, deal: &[Role]) -> f64 {
     let right =
-        beliefs.iter().zip(deal).filter(|(belief, role)| (**belief >= 0.5) == (role.side() == Side::Good));
+        deal.iter().enumerate().filter(|(seat, role)| good.contains(*seat) == (role.side() == Side::Good));
     right.count() as f64 / deal.len() as f64
 }

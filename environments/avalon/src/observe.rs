@@ -157,6 +157,10 @@ fn request(table: &Table) -> String {
         Some(Ask::Assassinate) => {
             "You are the Assassin. Name the player you take for Merlin, such as \"assassinate 0\".".into()
         }
+        Some(Ask::Deduce) => {
+            "The quests are decided. Name all players that you take to be good, yourself among them if you are, such \
+             as \"believe [0, 1]\".".into()
+        }
         None => return String::new(),
     };
     format!("[Turn] {what}")
@@ -234,6 +238,7 @@ fn phase(table: &Table) -> &'static str {
         Some(Ask::Vote) => "vote",
         Some(Ask::Quest) => "quest",
         Some(Ask::Assassinate) => "assassination",
+        Some(Ask::Deduce) => "deduction",
         None => "over",
     }
 }
@@ -295,6 +300,12 @@ pub fn instructions(setup: &Setup) -> String {
     } else {
         ("", "")
     };
+    let believe = match setup.deduction() {
+        true => {
+            "- believe [0, 1]: say who is good, all of them; Player 0 is asked when the quests are decided.\n"
+        }
+        false => "",
+    };
     format!(
         "{INSTRUCTIONS_OPENING}\n\
          {seats} players, Player 0 to Player {last}, have secret roles. Good: {good}. Evil: {evil}. {known}\n\
@@ -309,6 +320,7 @@ pub fn instructions(setup: &Setup) -> String {
          - vote approve, or vote reject: vote on the team.\n\
          - quest pass, or quest fail: play your card.\n\
          - assassinate 0: name this player as Merlin.\n\
+         {believe}\
          After {PATIENCE} answers in a row that are none, the game goes on without yours.",
         last = seats - 1,
         good = named(roles, Side::Good),

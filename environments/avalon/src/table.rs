@@ -22,6 +22,7 @@ pub struct Setup {
     rules: Rules,
     roles: Vec<Role>,
     discussion: bool,
+    deduction: bool,
 }
 
 impl Setup {
@@ -57,7 +58,11 @@ impl Setup {
             }
         }
         roles.sort_unstable();
-        Ok(Self { rules, roles, discussion })
+        Ok(Self { rules, roles, discussion, deduction: false })
+    }
+    /// The same table, where seat 0 says whom it takes to be good once the quests are decided.
+    pub fn with_deduction(self, deduction: bool) -> Self {
+        Self { deduction, ..self }
     }
     /// The rules in force.
     pub fn rules(&self) -> &Rules {
@@ -71,6 +76,10 @@ impl Setup {
     pub fn discussion(&self) -> bool {
         self.discussion
     }
+    /// Whether seat 0 says whom it takes to be good.
+    pub fn deduction(&self) -> bool {
+        self.deduction
+    }
     /// Number of seats.
     pub fn players(&self) -> usize {
         self.roles.len()
@@ -81,7 +90,7 @@ impl Setup {
         let cards: u32 = (0..QUESTS).map(|quest| self.rules.team_size(quest) as u32).sum();
         let talk = if self.discussion { n } else { 0 };
         let proposals = (QUESTS * PROPOSALS) as u32;
-        (proposals * (talk + 1 + n) + cards + 1) * u32::from(PATIENCE)
+        (proposals * (talk + 1 + n) + cards + 2) * u32::from(PATIENCE)
     }
 }
 
@@ -140,6 +149,8 @@ pub struct Table {
     asked: u8,
     /// Votes for the team, or fails on the quest, cast so far.
     cast: Seats,
+    /// Whom seat 0 took to be good, once it has said so.
+    believed: Option<Seats>,
     log: Vec<Event>,
     /// How much of the log each seat had seen when it last acted.
     told: [u16; MOST_PLAYERS],
@@ -180,6 +191,7 @@ impl Table {
             deal,
             asked: 0,
             cast: Seats::NONE,
+            believed: None,
             log: Vec::new(),
             told: [0; MOST_PLAYERS],
             seat: 0,
@@ -208,7 +220,14 @@ impl Table {
     }
     /// How it ended, once it has.
     pub fn outcome(&self) -> Option<Outcome> {
-        if let Phase::Over(outcome) = self.game.phase() { Some(outcome) } else { None }
+        match self.game.phase() {
+            Phase::Over(outcome) if self.ask().is_none() => Some(outcome),
+            _ => None,
+        }
+    }
+    /// Whom seat 0 took to be good, if it was asked.
+    pub fn believed(&self) -> Option<Seats> {
+        self.believed
     }
     /// The seat that is to act; after the end, the one that acted last.
     pub fn seat(&self) -> usize {
@@ -221,6 +240,12 @@ impl Table {
             Phase::Proposal => Ask::Propose,
             Phase::Vote => Ask::Vote,
             Phase::Quest => Ask::Quest,
+            // Before anybody's role is told: the Assassin's word would tell one.
+            Phase::Assassination | Phase::Over(Outcome::Missions | Outcome::Rejections)
+                if self.setup.deduction && self.believed.is_none() =>
+            {
+                Ask::Deduce
+            }
             Phase::Assassination => Ask::Assassinate,
             Phase::Over(_) => return None,
         })
@@ -233,9 +258,9 @@ impl Table {
     pub fn knowledge(&self, seat: usize) -> Knowledge {
         Knowledge::new(self.deal(), seat)
     }
-    /// What happened since `seat` last acted. The Assassin, asked for Merlin, is told all of it once more.
+    /// What happened since `seat` last acted. Who is asked for others' roles is told all of it once more.
     pub fn news(&self, seat: usize) -> &[Event] {
-        let recalls = self.ask() == Some(Ask::Assassinate) && seat == self.seat();
+        let recalls = matches!(self.ask(), Some(Ask::Assassinate | Ask::Deduce)) && seat == self.seat();
         &self.log[if recalls { 0 } else { usize::from(self.told[seat]) }..]
     }
 
@@ -247,10 +272,10 @@ impl Table {
             legal_actions: self.legal_moves().iter().map(Move::to_string).collect(),
         }
     }
-    /// Every legal move of the asked seat; none where it speaks, for statements cannot be listed.
+    /// Every legal move of the asked seat; none where it speaks or says what it believes: that cannot well be listed.
     pub fn legal_moves(&self) -> Vec<Move> {
         match self.ask() {
-            None | Some(Ask::Say) => Vec::new(),
+            None | Some(Ask::Say | Ask::Deduce) => Vec::new(),
             Some(Ask::Propose) => {
                 let teams = Seats::combinations(self.setup.players(), self.game.team_size());
                 teams.into_iter().map(Move::Propose).collect()
@@ -279,7 +304,7 @@ impl Table {
 
     /// What is done for a seat that cannot make itself understood: the leader takes itself and the seats after it; a
     /// vote is not given, so it does not count for the team; the card is a pass; nothing is said; the Assassin names
-    /// the first seat that is not known to be evil. `None` after the end.
+    /// the first seat that is not known to be evil, and who believes nothing takes all to be good. `None` after the end.
     pub fn default_move(&self) -> Option<Move> {
         let (seat, players) = (self.seat(), self.setup.players());
         Some(match self.ask()? {
@@ -293,6 +318,7 @@ impl Table {
                 let others = Seats::all(players) - self.knowledge(seat).evil;
                 Move::Assassinate(others.iter().next().unwrap_or_default())
             }
+            Ask::Deduce => Move::Believe(Seats::all(players)),
         })
     }
 
@@ -332,6 +358,7 @@ impl Table {
                 self.game.assassinate(*target)?;
                 self.log.push(Event::Named { assassin: seat, target: *target });
             }
+            (Some(Ask::Deduce), Move::Believe(good)) => self.believed = Some(*good),
             (None, _) => return Err("The game is over.".into()),
             (Some(_), _) => return Err("That is not what you are asked for.".into()),
         }
@@ -452,6 +479,7 @@ impl Table {
             Some(Ask::Assassinate) => {
                 self.deal().iter().position(|role| *role == Role::Assassin).unwrap_or_default()
             }
+            Some(Ask::Deduce) => 0,
             None => return,
         };
         self.seat = seat as u8;

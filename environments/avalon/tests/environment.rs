@@ -12,7 +12,7 @@ use forethought_sdk::serde_json::{Value, json};
 fn the_environment_conforms() {
     assert_conforms("environment", "avalon", json!({}));
     let special = ["percival", "morgana", "mordred", "oberon"];
-    let keys = json!({ "players": 10, "special_roles": special, "discussion": true, "fifth_rejection": "evil_wins" });
+    let keys = json!({ "players": 10, "special_roles": special, "discussion": true, "deduction": true, "fifth_rejection": "evil_wins" });
     assert_conforms("environment", "avalon", keys);
 }
 
@@ -101,6 +101,31 @@ fn metrics_say_how_it_ended() {
         seen.insert(outcome);
     }
     assert!(seen.contains("assassination") && seen.contains("good"), "{seen:?}");
+}
+
+#[test]
+fn seat_0_is_asked_whom_it_takes_to_be_good() {
+    let world = avalon(json!({ "agent_role": "servant", "deduction": true }));
+    assert!(block_on(world.spec()).expect("a spec").instructions.contains("\n- believe [0, 1]: "));
+    for seed in 0..20 {
+        let mut turn = reset(&world, 0, seed);
+        while turn.observation.data["phase"] != "deduction" {
+            turn = act(&world, turn.legal_actions.first().map_or("say", String::as_str)).turn;
+        }
+        assert_eq!(turn.seat, 0);
+        let asked = &turn.observation.text;
+        assert!(!asked.contains("[End]") && !asked.contains("[Assassination]"), "{asked}");
+        let mut end = act(&world, "believe [0, 1, 2]");
+        if !end.terminated {
+            assert_eq!(end.turn.observation.data["phase"], "assassination");
+            end = act(&world, &end.turn.legal_actions[1].clone());
+        }
+        let roles: Vec<String> =
+            forethought_sdk::serde_json::from_value(end.info["roles"].clone()).expect("roles");
+        let good = |seat: usize| ["merlin", "servant"].contains(&roles[seat].as_str());
+        let right = (0..5).filter(|&seat| good(seat) == (seat < 3)).count();
+        assert_eq!(end.info["metrics"]["deduction"], json!(right as f64 / 5.0));
+    }
 }
 
 #[test]

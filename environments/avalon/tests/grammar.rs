@@ -44,7 +44,7 @@ fn teams() {
             "propose [0, 1], yes, propose [0, 1]",
         ],
     );
-    refused(Ask::Propose, "several teams", &["propose [0, 1] or propose [1, 2]", "[0, 1] or [2, 3]?"]);
+    refused(Ask::Propose, "several groups", &["propose [0, 1] or propose [1, 2]", "[0, 1] or [2, 3]?"]);
     refused(
         Ask::Propose,
         "numbered 0 to 4",
@@ -52,6 +52,17 @@ fn teams() {
     );
     refused(Ask::Propose, "Player 1 twice", &["propose [1, 1]"]);
     refused(Ask::Propose, "\"propose [0, 1]\"", &["", "vote approve", "nobody", "propose []"]);
+}
+
+#[test]
+fn beliefs() {
+    means(
+        Ask::Deduce,
+        &Move::Believe([0, 1, 3].into_iter().collect()),
+        &["believe [0, 1, 3]", "I believe that Players 0, 1 and 3 are good.", "Action: [0, 1, 3]", "3, 1, 0"],
+    );
+    refused(Ask::Deduce, "\"believe [0, 1]\"", &["", "nobody", "vote approve"]);
+    refused(Ask::Deduce, "several groups", &["good: [0, 1], evil: [2, 3]"]);
 }
 
 #[test]
@@ -161,8 +172,9 @@ proptest! {
     fn what_is_written_is_read(players in 5_usize..=10, bits in any::<u16>(), flag in any::<bool>(), seat in 0_usize..5) {
         let team: Seats = (0..players).filter(|seat| bits >> seat & 1 == 1).collect();
         if !team.is_empty() {
-            let made = Move::Propose(team);
-            prop_assert_eq!(read(&made.to_string(), Ask::Propose, players), Ok(made));
+            for (ask, made) in [(Ask::Propose, Move::Propose(team)), (Ask::Deduce, Move::Believe(team))] {
+                prop_assert_eq!(read(&made.to_string(), ask, players), Ok(made));
+            }
         }
         for (ask, made) in [
             (Ask::Vote, Move::Vote(flag)),
@@ -175,10 +187,10 @@ proptest! {
 
     #[test]
     fn anything_is_answered(text in any::<String>(), words in "(propose|vote|not|yes|no|[0-9]{1,3}|\\[|\\]|-|say|action:| |\n|\\.)*") {
-        for ask in [Ask::Say, Ask::Propose, Ask::Vote, Ask::Quest, Ask::Assassinate] {
+        for ask in [Ask::Say, Ask::Propose, Ask::Vote, Ask::Quest, Ask::Assassinate, Ask::Deduce] {
             for text in [&text, &words] {
                 match read(text, ask, 5) {
-                    Ok(Move::Propose(team)) => prop_assert!(team.within(Seats::all(5)) && !team.is_empty()),
+                    Ok(Move::Propose(team) | Move::Believe(team)) => prop_assert!(team.within(Seats::all(5)) && !team.is_empty()),
                     Ok(Move::Assassinate(seat)) => prop_assert!(seat < 5),
                     Ok(Move::Say(said)) => prop_assert!(!said.contains(char::is_control) && !said.is_empty()),
                     Ok(Move::Vote(_) | Move::Quest(_)) => {}

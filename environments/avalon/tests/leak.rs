@@ -46,6 +46,7 @@ fn random_move(table: &Table, random: &mut ChaCha8Rng) -> Move {
             let good = table.deal()[table.seat()].side() == Side::Good;
             Move::Quest(good || random.random_bool(0.5))
         }
+        Ask::Deduce => Move::Believe((0..table.deal().len()).filter(|_| random.random()).collect()),
         _ => {
             let legal = table.legal_moves();
             legal[random.random_range(0..legal.len())].clone()
@@ -106,11 +107,13 @@ proptest! {
         special in any::<[bool; 4]>(),
         discussion in any::<bool>(),
         evil_wins in any::<bool>(),
+        deduction in any::<bool>(),
         seed in any::<u64>(),
     ) {
         let mut random = stream(seed, "leak");
         let fifth = if evil_wins { FifthRejection::EvilWins } else { FifthRejection::Passes };
-        let setup = Arc::new(Setup::new(roles(players, special), fifth, discussion).expect("a setup"));
+        let setup = Setup::new(roles(players, special), fifth, discussion).expect("a setup");
+        let setup = Arc::new(setup.with_deduction(deduction));
         let mut deal = setup.roles().to_vec();
         deal.shuffle(&mut random);
         let leader = random.random_range(0..players);

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{act, avalon, block_on, reset};
-use forethought_avalon::metrics::deduction_accuracy;
+use forethought_avalon::metrics::deduction;
 use forethought_avalon::naive::planner::{Assassin, Naive, NaiveConfig, Speech};
 use forethought_avalon::naive::play::Bots;
 use forethought_avalon::role::Role;
@@ -93,7 +93,7 @@ fn in_small_games_the_servants_deduce_better_than_chance() {
             let mut bots = Bots::new(rules, &deal, 0, Assassin::Uniform);
             bots.play(&mut random);
             for mind in bots.minds().iter().filter(|mind| mind.knowledge().role == Role::Servant) {
-                sum += deduction_accuracy(&mind.beliefs(), &deal);
+                sum += deduction(mind.good(), &deal);
                 count += 1;
             }
         }

@@ -183,6 +183,7 @@ fn derived(made: &Move) -> String {
         Move::Quest(false) => "Play a fail.".into(),
         Move::Assassinate(seat) => format!("Name Player {seat} as Merlin."),
         Move::Say(_) => "Speak to all.".into(),
+        Move::Believe(good) => format!("Take {good} to be good."),
     };
     format!("Derived: {reading}")
 }

@@ -129,6 +129,11 @@ impl Mind {
             })
             .collect()
     }
+    /// Who is no less likely good than evil.
+    pub fn good(&self) -> Seats {
+        let beliefs = self.beliefs();
+        (0..beliefs.len()).filter(|&seat| beliefs[seat] >= 0.5).collect()
+    }
 
     /// A team, as the leader.
     pub fn propose(&self, random: &mut impl Rng) -> Seats {

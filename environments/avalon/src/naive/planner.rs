@@ -130,6 +130,7 @@ impl Naive {
                 let witness = (self.0.assassin == Assassin::Observant).then(|| view.witness(mind));
                 Move::Assassinate(mind.assassinate(witness.as_ref(), random))
             }
+            Phase::Deduction => Move::Believe(mind.good()),
         }
     }
 }
@@ -157,6 +158,7 @@ enum Phase {
     Vote,
     Quest,
     Assassination,
+    Deduction,
 }
 
 #[derive(Debug, Deserialize)]
@@ -199,7 +201,8 @@ impl View {
         let rules = Rules::new(self.players, FifthRejection::Passes).ok_or_else(malformed)?;
         let possible: Vec<Roles> =
             self.hidden.possible.iter().map(|roles| roles.iter().copied().collect()).collect();
-        let in_hand = self.quests.len() < QUESTS || matches!(self.phase, Phase::Assassination);
+        let in_hand =
+            self.quests.len() < QUESTS || matches!(self.phase, Phase::Assassination | Phase::Deduction);
         if self.seat >= self.players || possible.len() != self.players || !in_hand {
             return Err(malformed());
         }

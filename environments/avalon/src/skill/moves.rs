@@ -54,14 +54,18 @@ pub enum Plan {
     Opposed,
     /// Name anybody.
     Guess,
+    /// Take for good whoever seems so.
+    Judge,
+    /// Take for good whoever was on a quest that succeeded.
+    Credit,
 }
 
 use Plan::*;
 
 impl Plan {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Accuse, Hint, Vouch, Deflect, Flatter, Blend, Clean, Tested, Mixed, Own, Partner, Trust, Follow,
-        Against, Impatient, Ours, Pass, Fail, Wait, Outspoken, Opposed, Guess,
+        Against, Impatient, Ours, Pass, Fail, Wait, Outspoken, Opposed, Guess, Judge, Credit,
     ];
 
     /// The ways to say it.
@@ -147,6 +151,12 @@ impl Plan {
                 "Name the player who never let one of us through.",
             ],
             Guess => &["Just guess who Merlin is.", "There is no telling, so name anybody."],
+            Judge => {
+                &["Everybody is good whom I have no reason to doubt.", "Doubt only whom I have seen fail."]
+            }
+            Credit => {
+                &["Only those who have won a quest are good.", "Trust whoever came back with a success."]
+            }
         }
     }
 
@@ -169,6 +179,7 @@ impl Plan {
             Trust | Follow | Against | Impatient | Ours => Ask::Vote,
             Pass | Fail | Wait => Ask::Quest,
             Outspoken | Opposed | Guess => Ask::Assassinate,
+            Judge | Credit => Ask::Deduce,
         }
     }
 
@@ -212,6 +223,8 @@ impl Plan {
             Outspoken => Move::Assassinate(most(others - evil, rng, |seat| view.accusations(seat, evil))),
             Opposed => Move::Assassinate(most(others - evil, rng, |seat| view.rejections(seat, evil))),
             Guess => Move::Assassinate(most(others - evil, rng, |_| 0)),
+            Judge => Move::Believe(Seats::all(view.players) - suspects(view) - evil),
+            Credit => Move::Believe((trusted(view) | Seats::one(view.me)) - evil),
         }
     }
 }
@@ -313,6 +326,7 @@ pub fn prior(view: &View) -> Vec<(Plan, f64)> {
         // Evil cannot wait.
         (Some(Ask::Quest), Side::Evil) => vec![(Fail, 0.75), (Wait, 0.25)],
         (Some(Ask::Assassinate), _) => vec![(Outspoken, 0.45), (Opposed, 0.2), (Guess, 0.35)],
+        (Some(Ask::Deduce), _) => vec![(Judge, 0.7), (Credit, 0.3)],
         (Some(Ask::Quest), Side::Good) => vec![(Pass, 1.0)],
         // Nothing is left to do; whatever is said here is not acted on.
         (None, _) => vec![(Blend, 1.0)],

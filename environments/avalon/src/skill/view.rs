@@ -257,6 +257,7 @@ fn asked(turn: &str) -> Option<Ask> {
         _ if turn.contains("\"vote approve\"") => Ask::Vote,
         _ if turn.contains("\"quest pass\"") => Ask::Quest,
         _ if turn.contains("\"assassinate ") => Ask::Assassinate,
+        _ if turn.contains("\"believe [") => Ask::Deduce,
         _ if turn.contains("\"propose [") => Ask::Propose,
         _ => return None,
     })

@@ -136,6 +136,7 @@ pub fn state(view: &View) -> String {
         Some(Ask::Vote) => format!("To vote on a team. {}", team(view)),
         Some(Ask::Quest) => format!("On the quest. {}", team(view)),
         Some(Ask::Assassinate) => "I name Merlin now.".to_owned(),
+        Some(Ask::Deduce) => "I say who is good.".to_owned(),
         None => "Waiting.".to_owned(),
     });
     if view.proposal >= PROPOSALS {
