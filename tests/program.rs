@@ -156,27 +156,47 @@ fn a_configuration_is_checked_down_to_what_its_planners_need() {
 #[test]
 fn shipped_configurations_meet_the_schema() {
     let schema = json(&desk(), "schema");
-    let kept = std::fs::read_to_string(workspace().join("configs/schema.json")).expect("configs/schema.json");
-    assert_eq!(
-        serde_json::from_str::<Value>(&kept).unwrap(),
-        schema,
+    let configs = workspace().join("configs");
+    let kept = std::fs::read_to_string(configs.join("schema.json")).expect("configs/schema.json");
+    assert!(
+        serde_json::from_str::<Value>(&kept).unwrap() == schema,
         "configs/schema.json is old; renew it by: cargo run -- schema > configs/schema.json"
     );
     let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
     assert!(!validator.is_valid(&json!({ "run": { "episode": 3 } })));
     let mut seen = 0;
-    for entry in std::fs::read_dir(workspace().join("configs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("#:schema ./schema.json\n"), "{} names no schema", path.display());
-            let document = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
-            let errors: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
-            assert!(errors.is_empty(), "{}: {errors:?}", path.display());
-            seen += 1;
+    for (folder, schema) in [(configs.join("paper"), "../schema.json"), (configs, "./schema.json")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(
+                    text.starts_with(&format!("#:schema {schema}\n")),
+                    "{} names no schema",
+                    path.display()
+                );
+                let document = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
+                let errors: Vec<_> =
+                    validator.iter_errors(&document).map(|error| error.to_string()).collect();
+                assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+                seen += 1;
+            }
         }
     }
     assert!(seen > 0);
+}
+
+#[test]
+fn presets_are_played_in_any_folder() {
+    let desk = desk();
+    let mut names = Vec::new();
+    for preset in forethought_runtime::config::PRESETS {
+        let run = json(&desk, &format!("run {} --episodes 2", preset.name));
+        assert_eq!((&run["status"], run["episodes"].as_array().unwrap().len()), (&json!("finished"), 2));
+        names.push(preset.name);
+    }
+    assert_eq!(names, ["quickstart", "avalon", "persuasion", "negotiation"]);
+    refused(&desk, "run avlon", 2, &["nor a preset `avlon`; of the presets, the nearest is `avalon`"]);
 }
 
 #[test]

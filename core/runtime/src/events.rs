@@ -109,7 +109,8 @@ impl EventLog {
 
 /// Puts an episode's log in its place, whole or not at all.
 pub(crate) fn write(path: &Path, lines: &[u8]) -> Result<()> {
-    let packed = zstd::stream::encode_all(lines, 3).context("an event log could not be compressed")?;
+    // In one piece: a stream, which cannot know how much comes, would take 7 MB for its tables.
+    let packed = zstd::bulk::compress(lines, 3).context("an event log could not be compressed")?;
     write_whole(path, &packed)
 }
 

@@ -32,7 +32,7 @@ use crate::{
 /// kept as a run, and, as `collect` does, as trajectories within it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  forethought play configs/avalon.toml --seat 'player 2' --seed 11
+  forethought play avalon --seat 'player 2' --seed 11
   forethought view runs/avalon--person 3fa9         reads the game afterwards")]
 pub(crate) struct Play {
     #[command(flatten)]

@@ -24,7 +24,7 @@ use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::tab
 /// Ratings are Weng and Lin's, with their standard deviations; seats that share one of two results are a side.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  forethought tournament configs/avalon.toml --planners pnlc,react,naive --games 300")]
+  forethought tournament avalon --planners react,naive --games 300")]
 pub(crate) struct Tournament {
     #[command(flatten)]
     config: ConfigArguments,

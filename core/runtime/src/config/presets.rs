@@ -18,5 +18,5 @@ macro_rules! presets {
     };
 }
 
-/// Every preset: the files of `configs/`.
-pub const PRESETS: &[Preset] = presets!["quickstart"];
+/// Every preset: the files of `configs/` that need no key and nothing else of one's own.
+pub const PRESETS: &[Preset] = presets!["quickstart", "avalon", "persuasion", "negotiation"];

@@ -105,7 +105,7 @@ impl LlmBackend for Cached {
             return serde_json::from_slice(&json).context(unreadable());
         }
         let completion = self.inner.complete(request).await?;
-        let answer = zstd::encode_all(&*serde_json::to_vec(&completion)?, 3)?;
+        let answer = zstd::bulk::compress(&serde_json::to_vec(&completion)?, 3)?;
         self.with(move |database| {
             let mut keep = database.prepare_cached("INSERT OR IGNORE INTO answers VALUES (?, ?)")?;
             keep.execute(params![key, answer])
