@@ -2,7 +2,7 @@
 
 mod dialogue;
 
-use dialogue::{Mind, World, context, one_of, underway};
+use dialogue::{Mind, World, context, underway};
 use forethought_planners::gdp_zero::{GdpZero, GdpZeroConfig};
 use forethought_sdk::{
     prelude::*,
@@ -14,6 +14,11 @@ fn decide(config: Value, context: DecisionContext, mind: &Arc<Mind>) -> Result<D
     let config: GdpZeroConfig = serde_json::from_value(config).expect("a configuration");
     let planner = GdpZero::new(config)?;
     block_on(planner.decide(context, Arc::new(World(mind.clone()))))
+}
+
+/// One of these at random.
+fn one_of(choices: &[&str], rng: &mut seed::ChaCha8Rng) -> String {
+    choices[seed::RngExt::random_range(rng, 0..choices.len())].to_owned()
 }
 
 /// As a seller likes appeals; as a buyer is won by an offer made at once, and in the right words.

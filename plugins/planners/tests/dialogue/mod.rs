@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use forethought_sdk::{
     prelude::*,
-    seed::{self, ChaCha8Rng, RngExt},
+    seed::{self, ChaCha8Rng},
     serde_json::{Value, json},
 };
 
 /// What a seller of bridges may be up to, and how a buyer may take it.
-pub fn context(turns: Value) -> DecisionContext {
+pub(crate) fn context(turns: Value) -> DecisionContext {
     let data = json!({ "dialogue": {
         "acts": [
             { "name": "greeting", "instruction": "Say hello." },
@@ -42,21 +42,21 @@ pub fn context(turns: Value) -> DecisionContext {
 }
 
 /// After a greeting.
-pub fn underway() -> DecisionContext {
+pub(crate) fn underway() -> DecisionContext {
     context(json!([{ "seat": 0, "text": "Hello!" }, { "seat": 1, "text": "Good day." }]))
 }
 
 type Answer = dyn Fn(&str, &mut ChaCha8Rng) -> String + Send + Sync;
 
 /// Answers each request by a function of its text.
-pub struct Mind {
-    pub answer: Box<Answer>,
-    pub asked: Mutex<Vec<ChatRequest>>,
-    pub policy: Mutex<Vec<ValueQuery>>,
+pub(crate) struct Mind {
+    pub(crate) answer: Box<Answer>,
+    pub(crate) asked: Mutex<Vec<ChatRequest>>,
+    pub(crate) policy: Mutex<Vec<ValueQuery>>,
 }
 
 impl Mind {
-    pub fn new(answer: impl Fn(&str, &mut ChaCha8Rng) -> String + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(answer: impl Fn(&str, &mut ChaCha8Rng) -> String + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { answer: Box::new(answer), asked: Mutex::default(), policy: Mutex::default() })
     }
 }
@@ -96,7 +96,7 @@ impl ValueEstimator for Mind {
     }
 }
 
-pub struct World(pub Arc<Mind>);
+pub(crate) struct World(pub(crate) Arc<Mind>);
 
 #[async_trait]
 impl Models for World {
@@ -109,9 +109,4 @@ impl Models for World {
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }
-}
-
-/// One of these at random.
-pub fn one_of(choices: &[&str], rng: &mut ChaCha8Rng) -> String {
-    choices[rng.random_range(0..choices.len())].to_owned()
 }
