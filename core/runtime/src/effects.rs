@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::layers;
+use crate::store::Blob;
 
 /// Something that an episode asks of the world.
 pub trait Effect: Send + Sync + 'static {
@@ -34,8 +35,8 @@ pub trait Effect: Send + Sync + 'static {
     fn run(deps: &Deps, input: Self::In) -> impl Future<Output = Result<Self::Out>> + Send;
     /// The input as it is recorded: its JSON, and parts of it that recur from call to call. These are kept once each, and
     /// their hashes stand in their places.
-    fn record(input: &Self::In) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
-        Ok((serde_json::to_vec(input)?, Vec::new()))
+    fn record(input: &Self::In) -> Result<(Blob, Vec<Blob>)> {
+        Ok((Blob::new(serde_json::to_vec(input)?), Vec::new()))
     }
     /// The most that asking is expected to use; `None` where it costs nothing.
     fn estimate(input: &Self::In) -> Option<Usage> {
@@ -223,11 +224,11 @@ impl Effect for Complete {
     async fn run(deps: &Deps, input: CompleteInput) -> Result<Completion> {
         deps.llm(&input.llm)?.backend.complete(input.request).await
     }
-    fn record(input: &CompleteInput) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
+    fn record(input: &CompleteInput) -> Result<(Blob, Vec<Blob>)> {
         let CompleteInput { llm, request: ChatRequest { messages, .. } } = input;
-        let messages = messages.iter().map(serde_json::to_vec).collect::<Result<Vec<_>, _>>()?;
-        let hashes =
-            messages.iter().map(|message| blake3::hash(message).to_hex().to_string().into()).collect();
+        let blob = |message| Ok(Blob::new(serde_json::to_vec(message)?));
+        let messages = messages.iter().map(blob).collect::<Result<Vec<_>>>()?;
+        let hashes = messages.iter().map(|message| message.hex().into()).collect();
         // Without its messages, which make up nearly all of it, a request is cheap to copy.
         let mut request = serde_json::to_value(ChatRequest {
             messages: Vec::new(),
@@ -237,7 +238,7 @@ impl Effect for Complete {
             ..input.request
         })?;
         request["messages"] = Value::Array(hashes);
-        Ok((serde_json::to_vec(&json!({ "llm": llm, "request": request }))?, messages))
+        Ok((Blob::new(serde_json::to_vec(&json!({ "llm": llm, "request": request }))?), messages))
     }
     fn estimate(input: &CompleteInput) -> Option<Usage> {
         Some(layers::estimate(&input.request))
@@ -308,9 +309,10 @@ mod tests {
         request.seed = Some(7);
         let input = CompleteInput { llm: "a".into(), request };
         let (recorded, shared) = Complete::record(&input).unwrap();
-        assert_eq!(shared, [serde_json::to_vec(&input.request.messages[0]).unwrap()]);
+        let message = serde_json::to_vec(&input.request.messages[0]).unwrap();
         let mut expected = serde_json::to_value(&input).unwrap();
-        expected["request"]["messages"] = json!([blake3::hash(&shared[0]).to_hex().to_string()]);
-        assert_eq!(String::from_utf8(recorded).unwrap(), expected.to_string());
+        expected["request"]["messages"] = json!([blake3::hash(&message).to_hex().to_string()]);
+        assert_eq!(shared, [Blob::new(message)]);
+        assert_eq!(recorded, Blob::new(expected.to_string().into()));
     }
 }

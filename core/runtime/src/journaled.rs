@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::effects::{Deps, Durable, Effect, EffectKey, Recall};
 use crate::meter::Meter;
 use crate::prices::Price;
-use crate::store::{Entry, Outcome, Recorded, Store};
+use crate::store::{Blob, Entry, Outcome, Recorded, Store};
 
 /// Who pays for the calls of a run, and what they cost.
 #[derive(Debug)]
@@ -79,13 +79,13 @@ impl Journaled {
         let (request, shared) = E::record(&input)?;
         let result = self.meter(&key.target).around(E::run(&self.deps, input)).await;
         let usage = estimate.map(|_| result.as_ref().map(E::usage).unwrap_or_default());
-        let outcome = match &result {
-            Ok(output) => Outcome::Answer(serde_json::to_vec(output)?),
+        let answer = match &result {
+            Ok(output) => serde_json::to_vec(output)?,
             // Not an answer: the call was refused or withdrawn, and is to be made another time.
             Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
-            Err(error) => Outcome::Error(serde_json::to_vec(error)?),
+            Err(error) => serde_json::to_vec(error)?,
         };
-        let entry = Entry { key, request, shared, outcome, usage };
+        let entry = Entry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
         let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
         for reservation in reservations {
             reservation.settle(Spent::call(usage.unwrap_or_default()));

@@ -113,15 +113,36 @@ pub enum Resume {
     Restart,
 }
 
+/// What is kept once, and known by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    hash: Hash,
+    data: Vec<u8>,
+}
+
+impl Blob {
+    /// Hashes `data`: once, and on the caller's thread, for the journal has only one.
+    pub(crate) fn new(data: Vec<u8>) -> Self {
+        Self { hash: *blake3::hash(&data).as_bytes(), data }
+    }
+    /// The hash in hexadecimal digits.
+    pub(crate) fn hex(&self) -> String {
+        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
+    }
+}
+
 /// An effect to be recorded.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) key: EffectKey,
     /// JSON of the input, without what is in `shared`.
-    pub(crate) request: Vec<u8>,
+    pub(crate) request: Blob,
     /// Parts of the input that recur.
-    pub(crate) shared: Vec<Vec<u8>>,
-    pub(crate) outcome: Outcome,
+    pub(crate) shared: Vec<Blob>,
+    /// Whether `answer` is the output; else it is the error.
+    pub(crate) ok: bool,
+    /// JSON of the answer.
+    pub(crate) answer: Blob,
     /// Counted against the run's budget; `None` for what costs nothing.
     pub(crate) usage: Option<Usage>,
 }
@@ -366,11 +387,7 @@ impl Tables {
             self.put(part)?;
         }
         let request = self.put(&entry.request)?;
-        let (ok, data) = match &entry.outcome {
-            Outcome::Answer(data) => (true, data),
-            Outcome::Error(data) => (false, data),
-        };
-        let answer = self.put(data)?;
+        let answer = self.put(&entry.answer)?;
         let key = &entry.key;
         self.connection
             .prepare_cached(
@@ -386,7 +403,7 @@ impl Tables {
                 key.input,
                 key.occurrence,
                 request,
-                ok,
+                entry.ok,
                 answer,
                 entry.usage.is_some(),
                 entry.usage.map_or(0, |usage| i64::try_from(usage.total()).unwrap_or(i64::MAX)),
@@ -394,8 +411,8 @@ impl Tables {
         Ok(())
     }
 
-    fn put(&mut self, data: &[u8]) -> Result<Hash> {
-        let hash = *blake3::hash(data).as_bytes();
+    fn put(&mut self, Blob { hash, data }: &Blob) -> Result<Hash> {
+        let hash = *hash;
         if self.stored.contains(&hash) {
             return Ok(hash);
         }
@@ -489,6 +506,8 @@ mod tests {
             assert_eq!(recorded.nano_usd, spent);
             let charge = store.charge(recorded.number, "actor".into(), 9).await.unwrap();
             store.settle(charge, 7);
+            // Jobs are done in order, so this one also waits for the other.
+            assert_eq!(store.spent().await.unwrap()["actor"], Spent::money(spent + 7));
         }
     }
 }
