@@ -63,25 +63,29 @@ fn states_and_outcomes_are_in_one_style() {
     let asked = "Action: Hello!\nDonor: Hi.\nAction: Would you like to donate some of your payment to Save the Children?\n\
                  [Turn 3 of 10]\nDonor: How do I know that I can trust them?";
     let (state, outcome) = summary(asked);
-    assert_eq!(
-        state,
-        "The talk is in its beginning. The donor has just voiced doubts. In doubt: whether the charity can be trusted. Money was \
-         asked for once."
-    );
+    let known = "The donor doubts. Held back by distrust: distrust not answered. Tried: asking.";
+    assert_eq!(state, format!("Early in the talk. {known}"));
     assert!(Outcome::Doubts.wordings().contains(&&*outcome), "{outcome}");
     for (end, reached) in [
-        ("[End] The donor gives $1.50.", Outcome::Generous),
-        ("[End] The donor gives $0.05.", Outcome::Small),
+        ("[End] The donor gives $1.50.", Outcome::Gift),
+        ("[End] The donor gives $0.05.", Outcome::Gift),
         ("[End] The donor gives nothing.", Outcome::Nothing),
     ] {
         let (state, outcome) = summary(&format!("{asked}\n{end}"));
         assert!(reached.wordings().contains(&&*outcome), "{end}: {outcome}");
-        assert!(state.starts_with("The talk is over"), "{state}");
+        assert!(state.starts_with("The donor gave $") && state.ends_with(known), "{state}");
     }
+    assert_eq!(
+        summary(&asked.replace("Hello!", "You can trust them, they have a long record."))
+            .0
+            .matches("answered once")
+            .count(),
+        1
+    );
     let imagined = block_on(Persuader.outcomes(prompt(asked, "", 3))).unwrap();
     assert_eq!(imagined.len(), 4);
     assert!(
-        Outcome::Generous.wordings().contains(&&*imagined[0])
+        Outcome::Gift.wordings().contains(&&*imagined[0])
             && Outcome::Nothing.wordings().contains(&&*imagined[2])
     );
 }

@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(last(&labels(&["agree-donation", "thank"]), reply), Some("donate"));
         assert_eq!(
             thought("emotion appeal"),
-            "Derived: [emotion appeal] Move the donor with what children in wars go through."
+            "Derived: [emotion appeal] Move the donor's feelings with what children suffer."
         );
         assert_eq!(thought("donate"), "Derived: [donate] As the donor said.");
     }

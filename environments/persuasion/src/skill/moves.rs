@@ -2,7 +2,7 @@
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
 
-use super::view::{Stance, View, says};
+use super::view::{Doubt, Stance, View, says};
 
 /// A strategy for the next utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,60 +57,49 @@ impl Move {
         }
     }
 
+    /// The doubt that it speaks to, if it speaks to one.
+    pub fn answers(self) -> Option<Doubt> {
+        match self {
+            Self::Credibility => Some(Doubt::Trust),
+            Self::Emotion | Self::Story => Some(Doubt::Care),
+            Self::Logic | Self::Small => Some(Doubt::Use),
+            _ => None,
+        }
+    }
+
     /// The ways to think it.
     pub fn wordings(self) -> &'static [&'static str] {
         match self {
-            Self::Greet => &[
-                "Open with a friendly greeting before anything else.",
-                "I will say hello and be nice first.",
-                "Start the conversation politely.",
-            ],
+            Self::Greet => {
+                &["Open with a friendly greeting.", "I will begin with a greeting and be friendly."]
+            }
             Self::Inquire => &[
-                "Find out what the donor thinks of charities and giving.",
-                "Ask the donor whether charities are a known thing and what experience there is.",
-                "I should ask a question about the donor's own giving.",
+                "Ask a question about the donor's own giving.",
+                "I should question the donor about charities and giving.",
             ],
             Self::Credibility => &[
-                "Explain who Save the Children are and why they can be trusted.",
-                "I will point to the charity's record and its published accounts.",
-                "Show that the organisation is reputable.",
+                "Show by its record that the charity can be trusted.",
+                "I will point to the charity's record, so that it is trusted.",
             ],
             Self::Emotion => &[
-                "Move the donor with what children in wars go through.",
-                "I will appeal to compassion for suffering children.",
-                "Paint a picture of a hungry child.",
+                "Move the donor's feelings with what children suffer.",
+                "I will appeal to feelings for suffering children.",
             ],
             Self::Logic => &[
-                "Argue with how much a small sum achieves.",
-                "I will give reasons and numbers for what a donation does.",
-                "Explain the effect of a donation step by step.",
+                "Give reasons: how much a donation does.",
+                "I will argue with reasons for what a donation does.",
             ],
-            Self::Story => &[
-                "Tell a story of my own about giving.",
-                "I will share why I donate myself.",
-                "Something personal might win the donor over.",
-            ],
-            Self::Small => &[
-                "Say that even a few cents are welcome.",
-                "I will make it easy by asking for very little.",
-                "Lower the bar: any small coin counts.",
-            ],
-            Self::Propose => &[
-                "Ask for the donation right now.",
-                "Time to ask how much the donor will give.",
-                "No detours: ask for money.",
-                "I will simply ask whether the donor donates.",
-            ],
-            Self::Press => &[
-                "Insist that the donor has to give.",
-                "I will put pressure on the donor and not take no for an answer.",
-                "Make the donor feel guilty about keeping the money.",
-            ],
-            Self::Thank => &[
-                "Thank the donor and keep the talk going.",
-                "I will just chat a little and be agreeable.",
-                "Acknowledge what the donor said.",
-            ],
+            Self::Story => {
+                &["Tell a personal story about giving.", "I will share a personal story of why I give."]
+            }
+            Self::Small => {
+                &["Say that even a few cents help.", "I will lower the bar: even a few cents are welcome."]
+            }
+            Self::Propose => &["Ask for money right now.", "I will simply ask for money."],
+            Self::Press => {
+                &["Insist that the donor must pay.", "I will insist and put pressure on the donor."]
+            }
+            Self::Thank => &["Thank the donor and chat.", "I will thank the donor and just chat a little."],
         }
     }
 
@@ -134,7 +123,7 @@ impl Move {
                 "Save the Children is an international non-governmental organisation founded in 1919 that promotes children's \
                  rights and provides relief in more than a hundred countries.",
                 "Save the Children publishes its accounts every year, and charity watchdogs rate it highly.",
-                "You can trust Save the Children: its yearly reports show where every dollar goes.",
+                "You can trust Save the Children: it is a reputable organisation, and its accounts are public.",
                 "Save the Children works with governments and the United Nations and has a long record of getting help to \
                  children.",
             ],
@@ -146,9 +135,9 @@ impl Move {
             ],
             Self::Logic => &[
                 "Your donation will help a child eat, go to school and get medicine; a dollar pays for several meals.",
-                "If everybody in this study gave a small part of the payment, thousands of dollars would come together.",
-                "A donation now prevents illness that would cost far more to treat later.",
-                "Most of each donation goes directly to programmes for children, so the effect of your money is large.",
+                "Every dollar makes a difference, because it goes directly to programmes that keep children fed and healthy.",
+                "Just a few dollars can pay for a child's medicine, so your money has a large effect.",
+                "If everybody gave a dollar, it would make a difference for thousands of children.",
             ],
             Self::Story => &[
                 "I donate part of my own payment each time, and it makes me feel good.",
@@ -158,7 +147,7 @@ impl Move {
             Self::Small => &[
                 "Even a few cents make a difference; every little bit helps.",
                 "It does not have to be much: a small donation of ten cents is welcome.",
-                "Just a tiny part of your payment would be enough.",
+                "Any small amount helps, even just a tiny part of your payment.",
             ],
             Self::Propose => &[
                 "Would you like to donate some of your payment to Save the Children?",

@@ -10,10 +10,8 @@ use super::{
 /// An outcome, as a persuader tells outcomes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// A dollar or more was given.
-    Generous,
-    /// Less than a dollar was given.
-    Small,
+    /// Something was given.
+    Gift,
     /// Nothing was given.
     Nothing,
     /// The donor says that something will be given.
@@ -34,9 +32,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// Everything that a dialogue under way may come to.
-    pub const ALL: [Self; 10] = [
-        Self::Generous,
-        Self::Small,
+    pub const ALL: [Self; 9] = [
+        Self::Gift,
         Self::Nothing,
         Self::Agrees,
         Self::Declines,
@@ -50,8 +47,7 @@ impl Outcome {
     /// The outcome that the text shows.
     pub fn reached(view: &View) -> Self {
         match (view.given, view.stance()) {
-            (Some(given), _) if given >= 1.0 => Self::Generous,
-            (Some(given), _) if given > 0.0 => Self::Small,
+            (Some(given), _) if given > 0.0 => Self::Gift,
             (Some(_), _) => Self::Nothing,
             (_, None) => Self::Opening,
             (_, Some(Stance::Agrees)) => Self::Agrees,
@@ -66,51 +62,23 @@ impl Outcome {
     /// The ways to say it.
     pub fn wordings(self) -> &'static [&'static str] {
         match self {
-            Self::Generous => &[
-                "The donor is won over and gives a dollar or more.",
-                "The donor gives $1.00 or even all of it.",
-                "The donor gives generously in the end.",
-            ],
-            Self::Small => &[
-                "The donor gives only some cents.",
-                "The donor gives a small sum, less than a dollar.",
-                "A few cents are all that the donor gives.",
-            ],
-            Self::Nothing => &[
-                "The donor remains unconvinced and does not donate.",
-                "The donor keeps the money and gives nothing.",
-                "In the end the donor does not give anything.",
-            ],
-            Self::Agrees => &[
-                "The donor agrees to donate something.",
-                "The donor says yes to a donation.",
-                "The donor promises to give.",
-            ],
-            Self::Declines => &[
-                "The donor says no to a donation.",
-                "The donor refuses to give.",
-                "The donor does not want to donate and says so.",
-            ],
+            Self::Gift => &["The donor gives something in the end."],
+            Self::Nothing => &["The donor keeps the money and gives nothing."],
+            Self::Agrees => &["The donor says yes to a donation."],
+            Self::Declines => &["The donor refuses to donate."],
             Self::Doubts => &[
                 "The donor doubts that the charity can be trusted.",
                 "The donor is sceptical about where the money goes.",
-                "The donor is not sure about the charity.",
             ],
-            Self::Curious => &[
-                "The donor is intrigued and wants to learn more.",
-                "The donor asks for more information.",
-                "The donor has questions.",
-            ],
-            Self::Warm => &[
-                "The donor is friendly and open to the cause.",
-                "The donor likes what was said.",
-                "The donor finds the cause a good one.",
-            ],
-            Self::Cool => &[
-                "The donor takes it without much interest.",
-                "The donor is not moved by what was said.",
-                "The donor answers without warmth.",
-            ],
+            Self::Curious => {
+                &["The donor is intrigued and wants to learn more.", "The donor asks for more information."]
+            }
+            Self::Warm => {
+                &["The donor is friendly and open to the cause.", "The donor finds the cause a good one."]
+            }
+            Self::Cool => {
+                &["The donor takes it without much interest.", "The donor is not moved by what was said."]
+            }
             Self::Opening => {
                 &["Nothing has been said yet.", "The talk is about to begin.", "The talk has not begun."]
             }
@@ -126,8 +94,8 @@ impl Outcome {
 /// `count` imagined outcomes, the good ones first, in the order in which they are on a persuader's mind: the money, given
 /// or kept; the word, yes or no; then moods.
 pub fn imagine(count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let good = [Outcome::Generous, Outcome::Agrees, Outcome::Warm, Outcome::Curious];
-    let bad = [Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Small, Outcome::Cool];
+    let good = [Outcome::Gift, Outcome::Agrees, Outcome::Warm, Outcome::Curious];
+    let bad = [Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Cool];
     let mut side = |outcomes: &[Outcome], wanted: usize| {
         let cycle = outcomes.iter().cycle().take(wanted);
         cycle.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
@@ -137,66 +105,61 @@ pub fn imagine(count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
     imagined
 }
 
-/// Where things stand, in short.
+/// Where things stand, in few words: what a persuader's next choice may turn on.
 pub fn state(view: &View) -> String {
     let mut parts = Vec::new();
     parts.push(match (view.given, view.moves.len()) {
-        (Some(given), _) => format!("The talk is over, and the donor gave ${given:.2}."),
-        (None, 0) => "The talk is about to begin.".to_owned(),
-        (None, _) if view.late() => "The talk is nearly over.".to_owned(),
-        (None, 1..=3) => "The talk is in its beginning.".to_owned(),
-        (None, _) => "The talk is well under way.".to_owned(),
+        (Some(given), _) => format!("The donor gave ${given:.2}."),
+        (None, 0) => "The talk begins.".to_owned(),
+        (None, _) if view.late() => "Near the end.".to_owned(),
+        (None, 1..=3) => "Early in the talk.".to_owned(),
+        (None, _) => "Midway.".to_owned(),
     });
     if let Some(stance) = view.stance() {
-        let last = match stance {
-            Stance::Agrees => "has just agreed to give",
-            Stance::Declines => "has just said no",
-            Stance::Doubts => "has just voiced doubts",
-            Stance::Asks => "has just asked a question",
-            Stance::Warm => "was friendly just now",
-            Stance::Neutral => "showed little interest just now",
+        let sounds = match stance {
+            Stance::Agrees => "agrees",
+            Stance::Declines => "refuses",
+            Stance::Doubts => "doubts",
+            Stance::Asks => "asks",
+            Stance::Warm => "is friendly",
+            Stance::Neutral => "shows little interest",
         };
-        parts.push(format!("The donor {last}."));
+        parts.push(format!("The donor {sounds}."));
         let ever = |wanted| view.stances.contains(&wanted);
         match (ever(Stance::Agrees), ever(Stance::Declines)) {
-            (true, true) => parts.push("The donor has said both yes and no.".into()),
-            (true, false) => parts.push("The donor has agreed before.".into()),
-            (false, true) => parts.push("The donor has refused before.".into()),
+            (true, true) => parts.push("Said both yes and no.".into()),
+            (true, false) => parts.push("Said yes before.".into()),
+            (false, true) => parts.push("Said no before.".into()),
             (false, false) => {}
         }
         if let Some(doubt) = view.doubt {
-            let what = match doubt {
-                Doubt::Trust => "whether the charity can be trusted",
-                Doubt::Care => "why it should be of any concern",
-                Doubt::Use => "whether a gift is of any use",
+            let holds_back = match doubt {
+                Doubt::Trust => "distrust",
+                Doubt::Care => "indifference",
+                Doubt::Use => "uselessness",
             };
-            parts.push(format!("In doubt: {what}."));
+            let answered = match view.moves.iter().filter(|made| made.answers() == Some(doubt)).count() {
+                0 => "not answered",
+                1 => "answered once",
+                _ => "answered repeatedly",
+            };
+            parts.push(format!("Held back by {holds_back}: {holds_back} {answered}."));
         }
     }
-    let times = |made| match view.tried(made) {
-        0 => None,
-        1 => Some("once"),
-        _ => Some("repeatedly"),
-    };
     let names = [
+        (Move::Inquire, "questions"),
         (Move::Credibility, "trust"),
         (Move::Emotion, "feelings"),
         (Move::Logic, "reasons"),
-        (Move::Story, "a personal story"),
+        (Move::Story, "a story"),
         (Move::Small, "small sums"),
-        (Move::Inquire, "questions"),
+        (Move::Propose, "asking"),
+        (Move::Press, "pressure"),
     ];
     let tried: Vec<_> =
-        names.iter().filter_map(|(made, name)| Some(format!("{name} {}", times(*made)?))).collect();
+        names.iter().filter(|(made, _)| view.tried(*made) > 0).map(|(_, name)| *name).collect();
     if !tried.is_empty() {
         parts.push(format!("Tried: {}.", tried.join(", ")));
-    }
-    parts.push(match times(Move::Propose) {
-        Some(times) => format!("Money was asked for {times}."),
-        None => "Money was not asked for yet.".into(),
-    });
-    if let Some(times) = times(Move::Press) {
-        parts.push(format!("The donor was pressed {times}."));
     }
     parts.join(" ")
 }
@@ -258,6 +221,6 @@ mod tests {
             Outcome::ALL.into_iter().find(|one| one.wordings().contains(&text.as_str())).expect("a known one")
         };
         let imagined: Vec<_> = imagine(4, &mut seed::stream(1, "x")).iter().map(known).collect();
-        assert_eq!(imagined, [Outcome::Generous, Outcome::Agrees, Outcome::Nothing, Outcome::Declines]);
+        assert_eq!(imagined, [Outcome::Gift, Outcome::Agrees, Outcome::Nothing, Outcome::Declines]);
     }
 }
