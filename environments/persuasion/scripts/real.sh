@@ -26,10 +26,7 @@ for question in whether much; do
   done
   for seed in 1 2 3; do
     set -- --set seed=$seed
-    "$program" train $config --trainer critic --data "$out/$question/all" "$@" --set trainer.critic.validation_fraction=0.5 \
-      --set trainer.critic.learning_rate=1e-3 --set trainer.critic.weight_decay=0.01 --set trainer.critic.hidden=[64,64] \
-      --set trainer.critic.expectile=0.5 --set trainer.critic.steps=3000 --set trainer.critic.evaluate_every=1500 \
-      --set trainer.critic.calibration=platt --out "$out/$question/critic-$seed" --quiet
+    "$program" train $config --trainer real --data "$out/$question/all" "$@" --out "$out/$question/critic-$seed" --quiet
     for share in 0.25 0.5 0.75 1; do
       "$program" critic eval $config --encoder hash --data "$out/$question/$share" --model "$out/$question/critic-$seed" "$@" --json --quiet \
         > "$out/$question-$share-$seed.json"

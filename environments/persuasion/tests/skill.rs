@@ -82,12 +82,19 @@ fn states_and_outcomes_are_in_one_style() {
             .count(),
         1
     );
+    for (answer, reached) in [
+        ("They publish their accounts every year.", Outcome::Met),
+        ("You really have to donate, there is no excuse.", Outcome::Missed),
+    ] {
+        let (_, outcome) = summary(&format!("{asked}\nAction: {answer}\n[Turn 4 of 10]\nDonor: I see."));
+        assert!(reached.wordings().contains(&&*outcome), "{answer}: {outcome}");
+    }
     let imagined = block_on(Persuader.outcomes(prompt(asked, "", 3))).unwrap();
-    assert_eq!(imagined.len(), 4);
-    assert!(
-        Outcome::Gift.wordings().contains(&&*imagined[0])
-            && Outcome::Nothing.wordings().contains(&&*imagined[2])
-    );
+    let expected = [Outcome::Met, Outcome::Gift, Outcome::Missed, Outcome::Nothing];
+    assert_eq!(imagined.len(), expected.len());
+    for (text, expected) in imagined.iter().zip(expected) {
+        assert!(expected.wordings().contains(&&**text), "{text}");
+    }
 }
 
 #[test]

@@ -64,7 +64,11 @@ impl Skill for Persuader {
     }
 
     async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
-        Ok(words::imagine(prompt.count, &mut seed::stream(prompt.seed, "outcomes")))
+        Ok(words::imagine(
+            &View::read(&prompt.text),
+            prompt.count,
+            &mut seed::stream(prompt.seed, "outcomes"),
+        ))
     }
 
     async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {

@@ -116,6 +116,8 @@ pub struct View {
     pub doubt: Option<Doubt>,
     /// What the persuader was up to, in order.
     pub moves: Vec<Move>,
+    /// Whether the last of them spoke to the doubt that stood, if one did.
+    pub met: Option<bool>,
     /// What the persuader said, in order.
     pub said: Vec<String>,
     /// The turn that it is, and how many there are; 0 where the text does not say.
@@ -135,6 +137,7 @@ impl Default for View {
             stances: Vec::new(),
             doubt: None,
             moves: Vec::new(),
+            met: None,
             said: Vec::new(),
             turn: 0,
             limit: 0,
@@ -185,7 +188,9 @@ impl View {
                 self.doubt = Doubt::of(text).or(self.doubt);
             }
             Side::Persuader => {
-                self.moves.push(Move::of(text));
+                let made = Move::of(text);
+                self.met = self.doubt.map(|doubt| made.answers() == Some(doubt));
+                self.moves.push(made);
                 self.said.push(text.to_owned());
             }
         }

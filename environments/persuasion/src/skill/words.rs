@@ -14,6 +14,10 @@ pub enum Outcome {
     Gift,
     /// Nothing was given.
     Nothing,
+    /// The persuader spoke to what the donor doubts.
+    Met,
+    /// The persuader spoke past it.
+    Missed,
     /// The donor says that something will be given.
     Agrees,
     /// The donor says no.
@@ -32,9 +36,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Everything that a dialogue under way may come to.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Gift,
         Self::Nothing,
+        Self::Met,
+        Self::Missed,
         Self::Agrees,
         Self::Declines,
         Self::Doubts,
@@ -49,6 +55,8 @@ impl Outcome {
         match (view.given, view.stance()) {
             (Some(given), _) if given > 0.0 => Self::Gift,
             (Some(_), _) => Self::Nothing,
+            _ if view.met == Some(true) => Self::Met,
+            _ if view.met == Some(false) => Self::Missed,
             (_, None) => Self::Opening,
             (_, Some(Stance::Agrees)) => Self::Agrees,
             (_, Some(Stance::Declines)) => Self::Declines,
@@ -64,6 +72,8 @@ impl Outcome {
         match self {
             Self::Gift => &["The donor gives something in the end."],
             Self::Nothing => &["The donor keeps the money and gives nothing."],
+            Self::Met => &["The donor's doubt is spoken to."],
+            Self::Missed => &["The donor's doubt is left standing."],
             Self::Agrees => &["The donor says yes to a donation."],
             Self::Declines => &["The donor refuses to donate."],
             Self::Doubts => &[
@@ -91,11 +101,17 @@ impl Outcome {
     }
 }
 
-/// `count` imagined outcomes, the good ones first, in the order in which they are on a persuader's mind: the money, given
-/// or kept; the word, yes or no; then moods.
-pub fn imagine(count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let good = [Outcome::Gift, Outcome::Agrees, Outcome::Warm, Outcome::Curious];
-    let bad = [Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Cool];
+/// `count` imagined outcomes, the good ones first, in the order in which they are on a persuader's mind: a doubt that was
+/// heard, spoken to or left; the money, given or kept; the word, yes or no; then moods.
+pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
+    let (mut good, mut bad) = (
+        vec![Outcome::Gift, Outcome::Agrees, Outcome::Warm, Outcome::Curious],
+        vec![Outcome::Nothing, Outcome::Declines, Outcome::Doubts, Outcome::Cool],
+    );
+    if view.doubt.is_some() {
+        good.insert(0, Outcome::Met);
+        bad.insert(0, Outcome::Missed);
+    }
     let mut side = |outcomes: &[Outcome], wanted: usize| {
         let cycle = outcomes.iter().cycle().take(wanted);
         cycle.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
@@ -213,6 +229,7 @@ pub fn answer(view: &View, rng: &mut ChaCha8Rng) -> (&'static str, &'static str)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skill::view::Side;
     use forethought_sdk::seed;
 
     #[test]
@@ -220,7 +237,12 @@ mod tests {
         let known = |text: &String| {
             Outcome::ALL.into_iter().find(|one| one.wordings().contains(&text.as_str())).expect("a known one")
         };
-        let imagined: Vec<_> = imagine(4, &mut seed::stream(1, "x")).iter().map(known).collect();
-        assert_eq!(imagined, [Outcome::Gift, Outcome::Agrees, Outcome::Nothing, Outcome::Declines]);
+        let imagine = |view: &View| -> Vec<_> {
+            imagine(view, 4, &mut seed::stream(1, "x")).iter().map(known).collect()
+        };
+        let mut view = View::default();
+        assert_eq!(imagine(&view), [Outcome::Gift, Outcome::Agrees, Outcome::Nothing, Outcome::Declines]);
+        view.hear(Side::Donor, "How do I know that it is no scam?");
+        assert_eq!(imagine(&view), [Outcome::Met, Outcome::Gift, Outcome::Missed, Outcome::Nothing]);
     }
 }
