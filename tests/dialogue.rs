@@ -114,7 +114,7 @@ fn dialogues_are_collected_learned_from_and_planned_by_offline() {
         json(&desk, "collect persuasion --planner react --first-task 500 --episodes 12 --out data");
     assert_eq!(collected["trajectories"], 24, "{collected}: one a seat");
     let small = "--set trainer.critic.hidden=[8] --set trainer.critic.steps=20 --set trainer.critic.evaluate_every=10";
-    json(&desk, &format!("train persuasion --trainer critic --data data --out critic {small}"));
+    json(&desk, &format!("train persuasion --trainer critic --data data --seat 0 --out critic {small}"));
     let critic = desk.path().join("critic");
     let result = json(
         &desk,

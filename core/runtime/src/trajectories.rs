@@ -3,7 +3,7 @@
 //! Parquet is flat, one row a step, so that `pandas` and Hugging Face `datasets` read it as it is. JSON Lines hold
 //! one trajectory a line. A trajectory without steps has no rows: it is not written to Parquet.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,26 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
     let mut trajectories = Vec::new();
     for file in files {
         trajectories.extend(read(&file)?);
+    }
+    Ok(trajectories)
+}
+
+/// As [`read`], but of one seat alone if one is named, counted from 0.
+///
+/// # Errors
+/// Those of [`read`]; a seat that nothing was recorded of.
+pub fn read_of(path: &Path, seat: Option<usize>) -> Result<Vec<Trajectory>> {
+    let mut trajectories = read(path)?;
+    let Some(seat) = seat else { return Ok(trajectories) };
+    let seats: BTreeSet<usize> = trajectories.iter().map(|one| one.seat).collect();
+    trajectories.retain(|one| one.seat == seat);
+    if trajectories.is_empty() {
+        let seats: Vec<String> = seats.iter().map(ToString::to_string).collect();
+        return Err(Error::input(format!(
+            "{} holds no trajectory of seat {seat}; its seats are {}",
+            path.display(),
+            seats.join(", ")
+        )));
     }
     Ok(trajectories)
 }
@@ -527,6 +547,17 @@ mod tests {
         write(&folder.path().join("a.jsonl"), &[simple("first", 1)]).expect("a");
         fs::write(folder.path().join("README.md"), "not data").expect("readme");
         assert_eq!(read(folder.path()).expect("both"), [simple("first", 1), simple("second", 2)]);
+    }
+
+    #[test]
+    fn one_seat_may_be_read_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let of = |seat| Trajectory { seat, ..simple("game", 1) };
+        write(&folder.path().join("data.jsonl"), &[of(0), of(2), of(0)]).expect("written");
+        assert_eq!(read_of(folder.path(), Some(2)).expect("seat 2"), [of(2)]);
+        assert_eq!(read_of(folder.path(), None).expect("all").len(), 3);
+        let error = read_of(folder.path(), Some(1)).expect_err("nobody").to_string();
+        assert!(error.contains("no trajectory of seat 1; its seats are 0, 2"), "{error}");
     }
 
     #[test]

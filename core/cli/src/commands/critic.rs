@@ -41,6 +41,9 @@ struct Eval {
     /// Trajectories: a .parquet or .jsonl file, or a folder of them.
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
+    /// Ask about what this seat did alone, counted from 0.
+    #[arg(long, value_name = "SEAT")]
+    seat: Option<usize>,
     /// The encoder it was trained with: a name under [encoder], or a kind with its default settings.
     #[arg(long, value_name = "NAME", default_value = "hash")]
     encoder: String,
@@ -64,7 +67,7 @@ impl Critic {
             format!("value.evaluated.encoder={name:?}"),
         ]);
         let host = session.host_of(&sources).await?;
-        let data = trajectories::read(&eval.data)?;
+        let data = trajectories::read_of(&eval.data, eval.seat)?;
         let critic = host.value("evaluated".into()).await?;
         let encoder = host.encoder(eval.encoder.clone()).await?;
         let seen = Seen::read(Path::new(&eval.model))?;

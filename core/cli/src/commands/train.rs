@@ -19,6 +19,7 @@ use crate::{arguments::ConfigArguments, exit::Exit, session::Session};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought train quickstart --data data --out critic
+  forethought train avalon --data data --seat 0 --out critic
   forethought train my.toml --trainer large --data data --out control --shuffle-outcomes")]
 pub(crate) struct Train {
     #[command(flatten)]
@@ -26,6 +27,9 @@ pub(crate) struct Train {
     /// A .parquet or .jsonl file, or a folder of them.
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
+    /// Learn from what this seat did alone, counted from 0: a critic of one role among several.
+    #[arg(long, value_name = "SEAT")]
+    seat: Option<usize>,
     /// Folder for the checkpoint.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -42,7 +46,7 @@ impl Train {
         let host = session.host(&self.config, &[]).await?;
         let trainer = only_trainer(&host, self.trainer)?;
         let fit = Fit {
-            trajectories: trajectories::read(&self.data)?,
+            trajectories: trajectories::read_of(&self.data, self.seat)?,
             out: self.out.clone(),
             seed: host.config().seed,
             shuffle_outcomes: self.shuffle_outcomes,
