@@ -83,7 +83,7 @@ fn states_and_outcomes_are_in_one_style() {
         1
     );
     for (answer, reached) in [
-        ("They publish their accounts every year.", Outcome::Met),
+        ("They have a long record, you can trust them.", Outcome::Met),
         ("You really have to donate, there is no excuse.", Outcome::Missed),
     ] {
         let (_, outcome) = summary(&format!("{asked}\nAction: {answer}\n[Turn 4 of 10]\nDonor: I see."));
