@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use forethought_tests::{Desk, SHOP};
 
 /// All that takes part in an episode of PNLC: every one of these crosses the boundary, or none.
-const LIBRARIES: [&str; 5] = ["webshop", "encoder_hash", "value_goal_q", "planners", "llm_simulated"];
+const LIBRARIES: [&str; 5] = ["webshop", "encoder_hash", "critic_goal_q", "planners", "llm_simulated"];
 
 /// How the components are reached.
 enum Way {

@@ -260,7 +260,7 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     assert_eq!(names, ["critic", "base rate", "logistic regression"]);
     assert_eq!(json(&desk, "run --planner pnlc --episodes 1")["status"], "finished");
     // A file names its neighbours, wherever the program is called from.
-    desk.write("deep/mine.toml", "[value.critic]\nmodel = \"../critic\"\n");
+    desk.write("deep/mine.toml", "[critic.critic]\nmodel = \"../critic\"\n");
     assert_eq!(json(&desk, "config check deep/mine.toml --set seats.agent=pnlc")["ok"], true);
 
     refused(&desk, "train --data nothing --out critic", 2, &["nothing"]);

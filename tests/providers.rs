@@ -22,7 +22,7 @@ use forethought_runtime::{
     folder,
 };
 use forethought_tests::{Desk, workspace};
-use forethought_webshop::skill::Shopper;
+use forethought_webshop::behaviour::Shopper;
 use serde_json::{Value, json};
 use tokio::{
     runtime::Runtime,

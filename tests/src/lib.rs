@@ -27,7 +27,7 @@ encoder = "hash"
 hidden = [8, 8]
 steps = 20
 evaluate_every = 10
-[value.critic]
+[critic.critic]
 kind = "goal-q"
 model = "critic"
 encoder = "hash"

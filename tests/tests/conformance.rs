@@ -6,17 +6,17 @@ use std::sync::Arc;
 use forethought_conformance::{Options, Outcome, Subject, check};
 use forethought_sdk::{
     api::{
+        critic::NoProgress,
         registry::{Pluggable, linked},
-        value::Silent,
     },
     prelude::*,
     serde_json::{Value, json},
 };
 use tokio::sync::OnceCell;
 use {
-    forethought_avalon as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
-    forethought_persuasion as _, forethought_planners as _, forethought_value_acts as _,
-    forethought_value_goal_q as _, forethought_value_judge as _, forethought_webshop as _,
+    forethought_avalon as _, forethought_critic_acts as _, forethought_critic_goal_q as _,
+    forethought_critic_judge as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
+    forethought_persuasion as _, forethought_planners as _, forethought_webshop as _,
 };
 
 /// Settings under which a component is small and quick; its defaults otherwise.
@@ -27,7 +27,7 @@ fn settings(name: &str) -> Value {
         "trainer.acts" => json!({ "steps": 40 }),
         "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.
-        "value.acts" | "value.goal-q" => json!({ "model": "", "encoder": "default" }),
+        "critic.acts" | "critic.goal-q" => json!({ "model": "", "encoder": "default" }),
         _ => json!({}),
     }
 }
@@ -36,7 +36,7 @@ fn settings(name: &str) -> Value {
 fn subjects() -> Vec<Subject> {
     let mut subjects = Subject::all_linked();
     for kind in ["acts", "goal-q"] {
-        let name = format!("value.{kind}");
+        let name = format!("critic.{kind}");
         let trained = subjects.iter_mut().find(|subject| subject.name() == name).expect("it is linked");
         let create = trained.create.clone();
         let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
@@ -58,7 +58,7 @@ async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf>
         .find(|one| one.kind == kind && one.interface.starts_with("forethought.value_trainer"))
         .expect("it is linked");
     let trainer = (registration.create)(settings(&format!("trainer.{kind}")), host).await?;
-    let trainer = <dyn ValueTrainer>::unwrap(trainer).expect("it is a trainer");
+    let trainer = <dyn CriticTrainer>::unwrap(trainer).expect("it is a trainer");
     let walk = |episode: usize| Trajectory {
         episode: format!("episode {episode}"),
         steps: (0..3)
@@ -74,8 +74,12 @@ async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf>
             .collect(),
         ..Trajectory::default()
     };
-    let fit = Fit { trajectories: (0..12).map(walk).collect(), out: out.clone(), ..Fit::default() };
-    trainer.fit(fit, Arc::new(Silent)).await?;
+    let fit = TrainingRequest {
+        trajectories: (0..12).map(walk).collect(),
+        out: out.clone(),
+        ..TrainingRequest::default()
+    };
+    trainer.fit(fit, Arc::new(NoProgress)).await?;
     Ok(out)
 }
 

@@ -9,33 +9,33 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use forethought_avalon::{
+    behaviour::Player,
     environment::{Avalon, AvalonConfig},
     naive::planner::{Naive, NaiveConfig},
-    skill::Player,
 };
+use forethought_critic_judge::random::{Random, RandomConfig};
 use forethought_llm_simulated::{Simulated, SimulatedConfig};
 use forethought_persuasion::{
+    behaviour::Persuader,
     donor::{Donor, DonorConfig},
     environment::Persuasion,
     script::ScriptConfig,
-    skill::Persuader,
 };
 use forethought_planners::{pnlc::Pnlc, react::React, summarise::LlmSummariser};
 use forethought_runtime::{
     budget::Limits,
     config::{Config, Sources},
-    effects::{Critic, Deps, Llm, Unrecorded},
+    effects::{CriticHandle, Deps, Llm, Unrecorded},
     episode::{EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode},
     host::RuntimeHost,
     registry::Registry,
 };
 use forethought_sdk::{prelude::*, seed};
-use forethought_value_judge::random::{Random, RandomConfig};
 use forethought_webshop::{
+    behaviour::{Shopper, moves::Move},
     environment::{End, WebShop, WebShopConfig},
     generated::GeneratedCatalogue,
     product::Catalogue,
-    skill::{Shopper, moves::Move},
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -48,12 +48,12 @@ const DRAWS: u64 = 2500;
 // ---- the players, and a tape of what passes between them ----------------------------------------------------------
 
 fn simulated(config: SimulatedConfig) -> Arc<dyn LlmBackend> {
-    let skills: Vec<(String, Arc<dyn Skill>)> = vec![
+    let behaviours: Vec<(String, Arc<dyn ScriptedBehaviour>)> = vec![
         ("webshop".into(), Arc::new(Shopper)),
         ("avalon".into(), Arc::new(Player)),
         ("persuasion".into(), Arc::new(Persuader)),
     ];
-    Arc::new(Simulated::new(config, skills).expect("a backend"))
+    Arc::new(Simulated::new(config, behaviours).expect("a backend"))
 }
 
 fn react() -> Arc<dyn Planner> {
@@ -62,11 +62,11 @@ fn react() -> Arc<dyn Planner> {
 }
 
 fn pnlc(rounds: usize) -> Arc<dyn Planner> {
-    let config = json!({ "llm": "actor", "value": "critic", "rounds": rounds });
+    let config = json!({ "llm": "actor", "critic": "critic", "rounds": rounds });
     Arc::new(Pnlc::new(serde_json::from_value(config).expect("a configuration")).expect("a planner"))
 }
 
-fn random(seed: u64) -> Arc<dyn ValueEstimator> {
+fn random(seed: u64) -> Arc<dyn Critic> {
     Arc::new(Random::new(RandomConfig { seed }))
 }
 
@@ -203,11 +203,11 @@ async fn play(
     };
     let capabilities = backend.capabilities().await.expect("capabilities");
     let llm = Llm { backend: Arc::new(backend), capabilities };
-    let critic = Critic { estimator: random(7), asks_models: false };
+    let critic = CriticHandle { estimator: random(7), asks_models: false };
     let deps = Deps {
         environment: Arc::new(world),
         llms: Arc::new(BTreeMap::from([("actor".into(), llm)])),
-        values: Arc::new(BTreeMap::from([("critic".into(), critic)])),
+        critics: Arc::new(BTreeMap::from([("critic".into(), critic)])),
     };
     let EpisodeResult { summary, .. } =
         run_episode(Arc::new(Unrecorded(deps)), spec).await.expect("a playable episode");
@@ -400,9 +400,9 @@ async fn a_skill_sees_text_alone() {
 struct Opinion(fn(&str) -> f64);
 
 #[async_trait]
-impl ValueEstimator for Opinion {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let estimate = |(index, query): (usize, &ValueQuery)| {
+impl Critic for Opinion {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let estimate = |(index, query): (usize, &CriticQuery)| {
             let side = if index < queries.len() / 2 { 0.5 } else { -0.5 };
             let probability = 0.5 + side * (self.0)(&query.thought);
             Estimate { probability, raw: probability, uncertainty: 0.0 }
@@ -411,19 +411,19 @@ impl ValueEstimator for Opinion {
     }
 }
 
-fn opinion(hope: fn(&str) -> f64) -> Arc<dyn ValueEstimator> {
+fn opinion(hope: fn(&str) -> f64) -> Arc<dyn Critic> {
     Arc::new(Opinion(hope))
 }
 
 /// One model and one critic, whatever they are called.
-struct Cast(Arc<dyn LlmBackend>, Arc<dyn ValueEstimator>);
+struct Cast(Arc<dyn LlmBackend>, Arc<dyn Critic>);
 
 #[async_trait]
 impl Models for Cast {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(self.1.clone())
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -440,7 +440,7 @@ async fn strategies(
     context: &DecisionContext,
     name: &str,
     rounds: usize,
-    critic: impl Fn(u64) -> Arc<dyn ValueEstimator>,
+    critic: impl Fn(u64) -> Arc<dyn Critic>,
 ) -> Counts {
     let planner = pnlc(rounds);
     let llm = simulated(SimulatedConfig { malformed: 0.0, ..SimulatedConfig::default() });
@@ -504,14 +504,14 @@ fn speaks_of_buying(thought: &str) -> bool {
 // ---- the model's other weaknesses ---------------------------------------------------------------------------------
 
 /// The judge of a configuration: it asks the model for its own probabilities.
-async fn judge() -> Arc<dyn ValueEstimator> {
+async fn judge() -> Arc<dyn Critic> {
     let folder = tempfile::tempdir().expect("a folder");
-    let toml = "[llm.actor]\nkind = \"simulated\"\n[value.judge]\nkind = \"judge\"\nllm = \"actor\"\n";
+    let toml = "[llm.actor]\nkind = \"simulated\"\n[critic.judge]\nkind = \"judge\"\nllm = \"actor\"\n";
     std::fs::write(folder.path().join("forethought.toml"), toml).expect("a file");
     let registry = Registry::linked().expect("linked components");
     let config = Config::load(&Sources::new(folder.path()), &registry).expect("a configuration");
     let host = RuntimeHost::new(Arc::new(config), Arc::new(registry));
-    host.value("judge".into()).await.expect("a judge")
+    host.critic("judge".into()).await.expect("a judge")
 }
 
 /// Whether two samples of one size have means more than five standard errors apart.
@@ -532,7 +532,7 @@ async fn the_judge_is_blind_to_the_thought() {
     let ask = async |thought: &str| {
         let mut answers = outcomes.map(|_| Vec::new());
         for seed in 0..1000 {
-            let query = |outcome: &str| ValueQuery {
+            let query = |outcome: &str| CriticQuery {
                 state: "Wanted options not chosen yet: size.".into(),
                 thought: thought.into(),
                 outcome: outcome.into(),

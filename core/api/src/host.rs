@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Result, encoder::TextEncoder, interface, llm::LlmBackend, planner::Planner, skill::Skill,
-    value::ValueEstimator,
+    Result, behaviour::ScriptedBehaviour, critic::Critic, encoder::TextEncoder, interface, llm::LlmBackend,
+    planner::Planner,
 };
 
 /// Other components by their configured names, and files by their source.
@@ -18,13 +18,15 @@ pub trait Host: Send + Sync {
     async fn planner(&self, name: String) -> Result<Arc<dyn Planner>>;
     /// The encoder configured as `[encoder.<name>]`, behind the runtime's embedding cache.
     async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>>;
-    /// The critic configured as `[value.<name>]`.
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>>;
+    /// The critic configured as `[critic.<name>]`.
+    #[wire("value")]
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>>;
     /// The language model configured as `[llm.<name>]`. Planners get theirs from
     /// [`Models`](crate::planner::Models), where calls are recorded.
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>>;
-    /// Every registered skill, by kind name.
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>>;
+    /// Every registered behaviour, by kind name.
+    #[wire("skills")]
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>>;
     /// The folder that holds `files` of `source`: a local folder, or `hf:owner/name@revision`, fetched and verified.
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf>;
 }

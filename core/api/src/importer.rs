@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Result, interface, trajectory::Trajectory, value::Progress};
+use crate::{Result, critic::Progress, interface, trajectory::Trajectory};
 
 /// Turns a data set's own format into trajectories.
 #[interface("forethought.importer/1")]

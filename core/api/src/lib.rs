@@ -5,8 +5,8 @@
 //! It may depend on serde, schemars, async-trait, inventory and, of this workspace, on `forethought-macros` alone.
 //!
 //! # Reading order
-//! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`value`] and [`planner`] (who acts on
-//! it), [`metrics`] (how good a critic is), [`skill`], [`importer`] and [`verifier`] (what an environment may bring
+//! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`critic`] and [`planner`] (who acts on
+//! it), [`metrics`] (how good a critic is), [`behaviour`], [`importer`] and [`verifier`] (what an environment may bring
 //! along), then [`registry`] (how components are found), [`host`] (what the program offers them), [`wire`] (calls as
 //! messages) and [`module`] (a library's root object).
 //!
@@ -16,6 +16,8 @@
 //! serde defaults, and ignore unknown fields, so either side may be newer; an enum has a variant for words that it does not
 //! know yet. A new method always has a default body. The messages themselves are checked in, under `tests/wire`.
 
+pub mod behaviour;
+pub mod critic;
 pub mod encoder;
 pub mod environment;
 pub mod error;
@@ -26,9 +28,8 @@ pub mod metrics;
 pub mod module;
 pub mod planner;
 pub mod registry;
-pub mod skill;
+pub mod seed;
 pub mod trajectory;
-pub mod value;
 pub mod verifier;
 pub mod wire;
 

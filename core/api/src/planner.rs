@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::{
     Result,
+    critic::Critic,
     environment::{Action, Environment, EnvironmentSpec, Turn},
     interface,
     llm::LlmBackend,
-    value::ValueEstimator,
 };
 
 /// Decides what a seat does. A planner keeps no state between decisions: all that it may use is in its arguments.
@@ -48,8 +48,9 @@ pub struct Summary {
 pub struct Requirements {
     /// Names under `[llm]`.
     pub llms: Vec<String>,
-    /// Names under `[value]`.
-    pub values: Vec<String>,
+    /// Names under `[critic]`.
+    #[serde(rename = "values")]
+    pub critics: Vec<String>,
     /// Copies of the environment, for tree search.
     pub fork: bool,
     /// Log-probabilities from its models.
@@ -63,7 +64,7 @@ pub struct Requirements {
 impl Requirements {
     /// Both needs together, each name once.
     pub fn and(mut self, other: Self) -> Self {
-        for (mine, theirs) in [(&mut self.llms, other.llms), (&mut self.values, other.values)] {
+        for (mine, theirs) in [(&mut self.llms, other.llms), (&mut self.critics, other.critics)] {
             mine.extend(theirs);
             mine.sort();
             mine.dedup();
@@ -81,8 +82,9 @@ impl Requirements {
 pub trait Models: Send + Sync {
     /// The language model configured as `[llm.<name>]`.
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>>;
-    /// The critic configured as `[value.<name>]`.
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>>;
+    /// The critic configured as `[critic.<name>]`.
+    #[wire("value")]
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>>;
     /// A copy of the environment in its present state, if it can be copied. Never the environment itself. In a world of
     /// several seats it is an imagined one, the same at each call: see [`Models::imagine`].
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>>;

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::{
     Error, Result,
+    behaviour::ScriptedBehaviour,
+    critic::{Critic, CriticTrainer},
     encoder::TextEncoder,
     environment::Environment,
     host::Host,
     importer::Importer,
     llm::LlmBackend,
     planner::{Planner, Summariser},
-    skill::Skill,
-    value::{ValueEstimator, ValueTrainer},
     verifier::Verifier,
     wire::{Interface, Object},
 };
@@ -112,11 +112,11 @@ interfaces! {
     Environment, Environment, "environment";
     Llm, LlmBackend, "llm";
     Encoder, TextEncoder, "encoder";
-    Value, ValueEstimator, "value";
-    Trainer, ValueTrainer, "trainer";
+    Critic, Critic, "critic";
+    Trainer, CriticTrainer, "trainer";
     Planner, Planner, "planner";
     Summariser, Summariser, "summariser";
-    Skill, Skill, "skill";
+    Behaviour, ScriptedBehaviour, "behaviour";
     Importer, Importer, "importer";
     Verifier, Verifier, "verifier";
 }

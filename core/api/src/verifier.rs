@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, interface, value::Progress};
+use crate::{Result, critic::Progress, interface};
 
 /// Compares an environment with golden outputs of its reference implementation.
 #[interface("forethought.verifier/1")]

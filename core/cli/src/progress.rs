@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use forethought_api::{Result, value::Progress};
+use forethought_api::{Result, critic::Progress};
 use forethought_runtime::{
     episode::{EpisodeStatus, EpisodeSummary},
     run::RunObserver,

@@ -46,10 +46,10 @@ const NEEDS: &[&str] = &[
     "environment/spawn",
     "llm/seed",
     "encoder/deterministic",
-    "value/deterministic",
+    "critic/deterministic",
     "planner/deterministic",
     "summariser/same-words",
-    "skill/deterministic",
+    "behaviour/deterministic",
 ];
 
 pub(crate) const RULES: &[&Rule] = &[&CANCELLED, &CONCURRENT, &MEMORY, &ANSWERED];

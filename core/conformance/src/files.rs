@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use forethought_api::{
     Result as Answer,
+    critic::{NoProgress, Progress},
     importer::Importer,
-    value::{Progress, Silent},
     verifier::Verifier,
 };
 
@@ -91,7 +91,7 @@ async fn refused<F: Future<Output = Answer<()>>>(
     path: PathBuf,
 ) -> Verdict {
     let name = path.display().to_string();
-    match trial.attempt(read(path, Arc::new(Silent))).await {
+    match trial.attempt(read(path, Arc::new(NoProgress))).await {
         Err(Failure::Error(error)) => {
             ensure!(error.to_string().contains(&name), "{name} is refused without its name: {error}");
         }

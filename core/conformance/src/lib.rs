@@ -21,8 +21,10 @@
 //! [`Subject`] (what is checked), [`Options`], [`Report`]; then one file of rules for each interface, such as
 //! `environment`, and `common` for what holds for all; beneath them `trial` (how a rule is run) and `stand_in`.
 
+mod behaviour;
 mod common;
 mod config;
+mod critic;
 mod encoder;
 mod environment;
 mod files;
@@ -31,13 +33,11 @@ mod options;
 mod planner;
 mod report;
 mod schema;
-mod skill;
 mod stand_in;
 mod subject;
 mod summariser;
 mod trainer;
 mod trial;
-mod value;
 
 use forethought_api::registry::Component;
 use serde_json::Value;
@@ -69,11 +69,11 @@ async fn by_interface(trial: &Trial<'_>, component: Component) -> Option<Work> {
         Component::Environment(world) => environment::check(trial, world).await,
         Component::Llm(llm) => llm::check(trial, llm).await,
         Component::Encoder(encoder) => encoder::check(trial, encoder).await,
-        Component::Value(critic) => value::check(trial, critic).await,
+        Component::Critic(critic) => critic::check(trial, critic).await,
         Component::Trainer(trainer) => trainer::check(trial, trainer).await,
         Component::Planner(planner) => planner::check(trial, planner).await,
         Component::Summariser(summariser) => summariser::check(trial, summariser).await,
-        Component::Skill(skill) => skill::check(trial, skill).await,
+        Component::Behaviour(behaviour) => behaviour::check(trial, behaviour).await,
         Component::Importer(importer) => files::check_importer(trial, importer).await,
         Component::Verifier(verifier) => files::check_verifier(trial, verifier).await,
         _ => None,
@@ -82,8 +82,8 @@ async fn by_interface(trial: &Trial<'_>, component: Component) -> Option<Work> {
 
 /// Every rule of the kit.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    let own = [config::RULES, environment::RULES, llm::RULES, encoder::RULES, value::RULES, trainer::RULES];
-    let rest = [planner::RULES, summariser::RULES, skill::RULES, files::RULES, common::RULES];
+    let own = [config::RULES, environment::RULES, llm::RULES, encoder::RULES, critic::RULES, trainer::RULES];
+    let rest = [planner::RULES, summariser::RULES, behaviour::RULES, files::RULES, common::RULES];
     own.into_iter().chain(rest).flatten().copied()
 }
 

@@ -137,7 +137,7 @@ async fn requirements(
 /// Nothing was asked for that was not declared.
 pub(crate) fn requirements_kept(declared: &Requirements, asked: &Asked) -> Verdict {
     for (word, asked, declared) in
-        [("llm", &asked.llms, &declared.llms), ("value", &asked.values, &declared.values)]
+        [("llm", &asked.llms, &declared.llms), ("critic", &asked.critics, &declared.critics)]
     {
         let stranger = asked.iter().find(|name| !declared.contains(name));
         ensure!(

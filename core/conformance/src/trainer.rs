@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use forethought_api::{
     Result as Answer,
+    critic::{CriticTrainer, Progress, TrainingReport, TrainingRequest},
     trajectory::{Step, Trajectory},
-    value::{Fit, Progress, TrainingReport, ValueTrainer},
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -58,7 +58,7 @@ pub(crate) const RULES: &[&Rule] = &[&FILES, &REPORT, &PROGRESS, &SAME_SEED, &CA
 /// How long a dropped training may take to notice.
 const GRACE: Duration = Duration::from_secs(3);
 
-type Trainer = Arc<dyn ValueTrainer>;
+type Trainer = Arc<dyn CriticTrainer>;
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Walks over a field, some of which come to a treasure.
@@ -116,8 +116,8 @@ impl Progress for Heard {
     }
 }
 
-fn fit(out: &Path, seed: u64) -> Fit {
-    Fit { trajectories: trajectories(), out: out.into(), seed, shuffle_outcomes: false }
+fn fit(out: &Path, seed: u64) -> TrainingRequest {
+    TrainingRequest { trajectories: trajectories(), out: out.into(), seed, shuffle_outcomes: false }
 }
 
 pub(crate) async fn check(trial: &Trial<'_>, trainer: Trainer) -> Option<Work> {
@@ -196,7 +196,7 @@ fn same(first: &Files, second: &Files) -> Verdict {
 
 async fn same_seed(trial: &Trial<'_>, trainer: &Trainer, folder: &TempDir, files: &Files) -> Verdict {
     same(files, &fitted(trial, trainer, &folder.path().join("second")).await?)?;
-    let twin = trial.another::<dyn ValueTrainer>().await?;
+    let twin = trial.another::<dyn CriticTrainer>().await?;
     same(files, &fitted(trial, &twin, &folder.path().join("third")).await?)
 }
 

@@ -162,12 +162,12 @@ mod worlds {
 mod models {
     use async_trait::async_trait;
     use forethought_api::{
+        critic::{Critic, CriticQuery, Estimate},
         encoder::{EncoderSpec, Matrix, TextEncoder},
         llm::{
             ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, TokenLogprob, TokenStream, ToolCall,
         },
         planner::{Models, Requirements},
-        value::{Estimate, ValueEstimator, ValueQuery},
     };
 
     use super::*;
@@ -271,8 +271,8 @@ mod models {
     }
 
     #[async_trait]
-    impl ValueEstimator for Fixed {
-        async fn estimate(&self, _: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+    impl Critic for Fixed {
+        async fn estimate(&self, _: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
             Err(Error::other("it asks a model, see `requires`"))
         }
         async fn requires(&self) -> Result<Requirements> {
@@ -280,20 +280,20 @@ mod models {
         }
         async fn estimate_with(
             &self,
-            queries: Vec<ValueQuery>,
+            queries: Vec<CriticQuery>,
             models: Arc<dyn Models>,
         ) -> Result<Vec<Estimate>> {
-            let name = if self.broken == "value/requirements" { "another" } else { "llm" };
+            let name = if self.broken == "critic/requirements" { "another" } else { "llm" };
             models.llm(name.into()).await?;
-            if queries.is_empty() && self.broken == "value/empty" {
+            if queries.is_empty() && self.broken == "critic/empty" {
                 return Err(Error::other("an empty batch"));
             }
             let mut answered = queries.len();
-            let beside = if self.broken == "value/batch" { answered as f64 } else { 0.0 };
-            answered -= usize::from(self.broken == "value/count" && answered > 1);
-            let estimate = |query: &ValueQuery| {
-                let raw = query.outcome.len() as f64 + beside + self.unsteady("value/deterministic") as f64;
-                let probability = raw / (1.0 + raw) + if self.broken == "value/range" { 0.5 } else { 0.0 };
+            let beside = if self.broken == "critic/batch" { answered as f64 } else { 0.0 };
+            answered -= usize::from(self.broken == "critic/count" && answered > 1);
+            let estimate = |query: &CriticQuery| {
+                let raw = query.outcome.len() as f64 + beside + self.unsteady("critic/deterministic") as f64;
+                let probability = raw / (1.0 + raw) + if self.broken == "critic/range" { 0.5 } else { 0.0 };
                 Estimate { probability, raw, uncertainty: 0.0 }
             };
             Ok(queries.iter().take(answered).map(estimate).collect())
@@ -304,10 +304,10 @@ mod models {
 mod planners {
     use async_trait::async_trait;
     use forethought_api::{
+        behaviour::{BehaviourPrompt, ScriptedBehaviour},
         environment::Action,
         llm::{ChatRequest, Message},
         planner::{Decision, DecisionContext, Models, Planner, Requirements, Summariser, Summary},
-        skill::{Skill, SkillPrompt},
     };
 
     use super::{models::Fixed, *};
@@ -332,7 +332,7 @@ mod planners {
         }
         async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
             if self.broken == "planner/requirements" {
-                models.value("secret".into()).await?;
+                models.critic("secret".into()).await?;
             }
             let mut answer = ask(&models, &context).await?;
             while self.broken == "planner/bounded" && answer.contains("revise") {
@@ -375,22 +375,26 @@ mod planners {
     }
 
     #[async_trait]
-    impl Skill for Fixed {
+    impl ScriptedBehaviour for Fixed {
         async fn recognises(&self, text: String) -> Result<bool> {
-            Ok(self.broken == "skill/recognises" || text.contains("field"))
+            Ok(self.broken == "behaviour/recognises" || text.contains("field"))
         }
-        async fn thought(&self, _: SkillPrompt) -> Result<String> {
+        async fn thought(&self, _: BehaviourPrompt) -> Result<String> {
             let asked = self.asked.fetch_add(1, Relaxed);
-            Ok(if self.broken == "skill/deterministic" { format!("thought {asked}") } else { "go on".into() })
+            Ok(if self.broken == "behaviour/deterministic" {
+                format!("thought {asked}")
+            } else {
+                "go on".into()
+            })
         }
-        async fn action(&self, prompt: SkillPrompt) -> Result<String> {
+        async fn action(&self, prompt: BehaviourPrompt) -> Result<String> {
             Ok(prompt.thought)
         }
-        async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
-            let count = if self.broken == "skill/outcomes" { 4 } else { prompt.count };
+        async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>> {
+            let count = if self.broken == "behaviour/outcomes" { 4 } else { prompt.count };
             Ok((0..count).map(|index| format!("outcome {index}")).collect())
         }
-        async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {
+        async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)> {
             Ok((prompt.text, "under way".into()))
         }
     }
@@ -401,17 +405,17 @@ mod work {
 
     use async_trait::async_trait;
     use forethought_api::{
+        critic::{CriticTrainer, Progress, TrainingReport, TrainingRequest},
         importer::Importer,
         trajectory::Trajectory,
-        value::{Fit, Progress, TrainingReport, ValueTrainer},
         verifier::{Check, Verifier},
     };
 
     use super::{models::Fixed, *};
 
     #[async_trait]
-    impl ValueTrainer for Fixed {
-        async fn fit(&self, fit: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+    impl CriticTrainer for Fixed {
+        async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
             let total = if self.broken == "trainer/progress" { 0 } else { 1 };
             std::fs::create_dir_all(&fit.out)?;
             let write = |name: &str, text: String| std::fs::write(fit.out.join(name), text);
@@ -516,11 +520,11 @@ fn breaking(rule: &'static str) -> Subject {
     match rule.split('/').next().unwrap() {
         "llm" => subject::<dyn forethought_api::llm::LlmBackend>(rule, |rule| fixed(rule)),
         "encoder" => subject::<dyn forethought_api::encoder::TextEncoder>(rule, |rule| fixed(rule)),
-        "value" => subject::<dyn forethought_api::value::ValueEstimator>(rule, |rule| fixed(rule)),
-        "trainer" => subject::<dyn forethought_api::value::ValueTrainer>(rule, |rule| fixed(rule)),
+        "value" => subject::<dyn forethought_api::critic::Critic>(rule, |rule| fixed(rule)),
+        "trainer" => subject::<dyn forethought_api::critic::CriticTrainer>(rule, |rule| fixed(rule)),
         "planner" => subject::<dyn forethought_api::planner::Planner>(rule, |rule| fixed(rule)),
         "summariser" => subject::<dyn forethought_api::planner::Summariser>(rule, |rule| fixed(rule)),
-        "skill" => subject::<dyn forethought_api::skill::Skill>(rule, |rule| fixed(rule)),
+        "behaviour" => subject::<dyn forethought_api::behaviour::ScriptedBehaviour>(rule, |rule| fixed(rule)),
         "importer" => subject::<dyn forethought_api::importer::Importer>(rule, |rule| fixed(rule)),
         "verifier" => subject::<dyn forethought_api::verifier::Verifier>(rule, |rule| fixed(rule)),
         _ => subject(rule, worlds::Line::breaking),
@@ -557,7 +561,7 @@ fn what_keeps_every_rule_passes_every_rule() {
         "trainer",
         "planner",
         "summariser",
-        "skill",
+        "behaviour",
         "importer",
         "verifier",
     ];

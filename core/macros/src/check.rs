@@ -2,8 +2,8 @@
 
 use quote::ToTokens;
 use syn::{
-    Error, FnArg, GenericArgument, Generics, ItemTrait, LitStr, Pat, PathArguments, ReturnType, Signature,
-    TraitItem, Type, TypeParamBound,
+    Attribute, Error, FnArg, GenericArgument, Generics, ItemTrait, LitStr, Pat, PathArguments, ReceiverKind,
+    ReturnType, Signature, TraitItem, Type, TypeParamBound,
 };
 
 use crate::types::{holds_objects, is_handle, ok_type};
@@ -37,7 +37,10 @@ pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
     }
     for member in &item.items {
         match member {
-            TraitItem::Fn(method) => self::method(&method.sig, &mut found),
+            TraitItem::Fn(method) => {
+                wire_names(&method.attrs, &mut found);
+                self::method(&method.sig, &mut found);
+            }
             other => found
                 .add(other, "an interface has methods only, for nothing else can be asked for by a message; make it a method"),
         }
@@ -57,13 +60,21 @@ impl Found {
     }
 }
 
+fn wire_names(attributes: &[Attribute], found: &mut Found) {
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("wire")) {
+        if attribute.parse_args::<LitStr>().is_err() {
+            found.add(attribute, "write `#[wire(\"name\")]`, the method's name in messages");
+        }
+    }
+}
+
 fn method(signature: &Signature, found: &mut Found) {
     if signature.asyncness.is_none() {
         let fine =
             "a method of an interface is async: its answer may come from another process; write `async fn`";
         found.add(&signature.fn_token, fine);
     }
-    if signature.unsafety.is_some() || signature.abi.is_some() {
+    if !matches!(signature.safety, syn::Safety::Default) || signature.abi.is_some() {
         found.add(
             &signature.ident,
             "a method of an interface is a plain `async fn`, not `unsafe` or `extern`",
@@ -76,7 +87,9 @@ fn method(signature: &Signature, found: &mut Found) {
     }
     match signature.inputs.first() {
         Some(FnArg::Receiver(receiver)) => {
-            if !matches!(receiver.reference, Some((_, None))) || receiver.mutability.is_some() {
+            if !matches!(receiver.kind, ReceiverKind::Reference(_, None, None))
+                || receiver.mutability.is_some()
+            {
                 let fine = "a method of an interface takes `&self`, for others may call at the same time; keep what \
                             changes in a `Mutex`";
                 found.add(receiver, fine);

@@ -17,6 +17,11 @@ pub(crate) fn expand(name: &LitStr, api: &Path, mut item: ItemTrait) -> TokenStr
     let interface = item.ident.clone();
     let (proxy, served) = (format_ident!("__{interface}Proxy"), format_ident!("__{interface}Served"));
     let source = item.clone();
+    for member in &mut item.items {
+        if let TraitItem::Fn(method) = member {
+            method.attrs.retain(|attribute| !attribute.path().is_ident("wire"));
+        }
+    }
     let methods: Vec<Method> =
         source.items.iter().filter_map(|member| Method::of(api, &interface, member)).collect();
     let table = methods.iter().map(Method::row);
@@ -129,9 +134,13 @@ impl<'a> Method<'a> {
         })
     }
 
-    /// Its name in messages.
+    /// Its name in messages: the method's own, or that of `#[wire("name")]`.
     fn name(&self) -> String {
-        self.source.sig.ident.unraw().to_string()
+        let wire = self.source.attrs.iter().find(|attribute| attribute.path().is_ident("wire"));
+        match wire.and_then(|attribute| attribute.parse_args::<LitStr>().ok()) {
+            Some(name) => name.value(),
+            None => self.source.sig.ident.unraw().to_string(),
+        }
     }
 
     fn names(&self) -> impl Iterator<Item = &Ident> {

@@ -1,14 +1,16 @@
-//! `#[interface]`: from one plain async trait, all that lets its calls cross a plugin boundary.
+//! `#[interface]`: from one plain async trait, all that lets its calls cross a plugin boundary. `#[config]` and `#[data]`:
+//! derives for a component's configuration and data.
 //!
 //! It may depend on syn and quote. What it writes names `forethought_api` and nothing else.
 
 mod check;
+mod config;
 mod expand;
 mod types;
 
 use proc_macro::TokenStream;
 use syn::{
-    Error, ItemTrait, LitStr, Path, Token,
+    DeriveInput, Error, ItemTrait, LitStr, Path, Token,
     parse::{Parse, ParseStream},
     parse_macro_input, parse_quote,
 };
@@ -22,7 +24,8 @@ use syn::{
 ///
 /// So that every call can be a message, methods are async, take `&self` and owned arguments, and return `Result`.
 /// Data in arguments and results are `Serialize + DeserializeOwned`; objects stand as `Arc<dyn Interface>`, an option of
-/// one, or a `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured.
+/// one, or a `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured. `#[wire("name")]` on a method keeps the
+/// name that it has in messages when the Rust method is renamed.
 ///
 /// Interfaces of others are as good as those of `forethought_api`:
 ///
@@ -74,6 +77,39 @@ pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
         Some(error) => error.into_compile_error().into(),
         None => expand::expand(&name, &api, item).into(),
     }
+}
+
+/// Makes a struct or enum the configuration of a component, or a part of one.
+///
+/// It derives `Deserialize` and `JsonSchema` by the paths of `forethought_sdk`, so an author needs neither crate, and
+/// refuses unknown keys of a struct. The doc comment of each field is its help text. Further `#[derive(...)]`,
+/// `#[serde(...)]` and `#[schemars(...)]` attributes go below it:
+///
+/// ```ignore
+/// /// How the tide moves.
+/// #[config]
+/// #[derive(Default)]
+/// #[serde(default)]
+/// struct TideConfig {
+///     /// Metres between low and high water.
+///     range: f64,
+/// }
+/// ```
+///
+/// `#[config(open)]` accepts unknown keys. `#[config(crate = path)]` names another crate that re-exports `serde` and
+/// `schemars`.
+#[proc_macro_attribute]
+pub fn config(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let options = parse_macro_input!(attribute as config::Options);
+    config::config(&options, &parse_macro_input!(item as DeriveInput)).into()
+}
+
+/// Derives `Deserialize` by the paths of `forethought_sdk`: for data that a component reads. Add
+/// `#[derive(Serialize)]` below it where it is also written.
+#[proc_macro_attribute]
+pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let options = parse_macro_input!(attribute as config::Options);
+    config::data(&options, &parse_macro_input!(item as DeriveInput)).into()
 }
 
 /// What stands in the attribute's parentheses.

@@ -18,7 +18,7 @@ use forethought_runtime::{
     episode::{EpisodeSpec, Seat, run_episode},
     folder::{Earlier, RunStatus},
     layers::CallConfig,
-    run::{Configured, RunSpec, Unwatched, run},
+    run::{Configured, NoopObserver, RunSpec, run},
 };
 use forethought_sdk::{prelude::*, serde_json::json};
 use tokio::task::JoinSet;
@@ -79,7 +79,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         summariser: None,
         llms: BTreeMap::from([("actor".into(), Configured::new(json!({}), backend))]),
         prices: BTreeMap::new(),
-        values: BTreeMap::new(),
+        critics: BTreeMap::new(),
         episodes: (0..EPISODES).map(|task| Reset { task, seed: 0 }).collect(),
         concurrency: in_flight,
         limits: Limits::default(),
@@ -88,7 +88,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         earlier: Earlier::Ignore,
         cancel: Cancel::default(),
     };
-    let outcome = run(spec, Arc::new(Unwatched)).await.expect("a run");
+    let outcome = run(spec, Arc::new(NoopObserver)).await.expect("a run");
     assert_eq!(outcome.status, RunStatus::Finished);
 }
 
@@ -104,7 +104,7 @@ async fn unrecorded(backend: Arc<dyn LlmBackend>, in_flight: usize) {
     };
     for task in 0..EPISODES {
         let deps =
-            Deps { environment: Arc::new(Corridor::default()), llms: llms.clone(), values: Arc::default() };
+            Deps { environment: Arc::new(Corridor::default()), llms: llms.clone(), critics: Arc::default() };
         let spec = EpisodeSpec {
             id: task.to_string(),
             environment: environment.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forethought_api::{Error, Result, environment::Reset, host::Host as _};
+use forethought_api::{Error, Result, environment::Reset, host::Host as _, seed};
 use serde_json::{Value, json};
 
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     folder::Earlier,
     host::{ROLES, RuntimeHost},
     run::{self, Configured, RunSpec},
-    seeds,
 };
 
 /// What a command says about a run beyond the configuration.
@@ -64,9 +63,9 @@ impl RuntimeHost {
             let llm = self.llm(name.clone()).await?;
             llms.insert(name.clone(), Configured::new(self.llm_identity(&name).await?, llm));
         }
-        let mut values = BTreeMap::new();
-        for name in needs.values {
-            values.insert(name.clone(), self.configured("value", &name, self.value(name.clone()).await?));
+        let mut critics = BTreeMap::new();
+        for name in needs.critics {
+            critics.insert(name.clone(), self.configured("critic", &name, self.critic(name.clone()).await?));
         }
         let summariser = match options.collect {
             true if config.summariser.is_none() => {
@@ -94,7 +93,7 @@ impl RuntimeHost {
         let episode = |repeat, task| {
             let name =
                 if repeat == 0 { format!("episode/{task}") } else { format!("episode/{task}/{repeat}") };
-            Reset { task, seed: seeds::derive(config.seed, &name) }
+            Reset { task, seed: seed::derive(config.seed, &name) }
         };
         let tasks = run.first_task..end;
         let episodes =
@@ -109,7 +108,7 @@ impl RuntimeHost {
             summariser,
             llms,
             prices,
-            values,
+            critics,
             episodes: episodes.collect(),
             concurrency: run.concurrency,
             limits: run.limits(),
@@ -162,7 +161,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         spec.root = folder.path().into();
-        let outcome = run::run(spec, Arc::new(run::Unwatched)).await.unwrap();
+        let outcome = run::run(spec, Arc::new(run::NoopObserver)).await.unwrap();
         assert_eq!((outcome.episodes.len(), outcome.trajectories.len()), (3, 3));
     }
 

@@ -9,10 +9,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
+use forethought_api::critic::{Critic, CriticQuery};
 use forethought_api::encoder::{Matrix, TextEncoder};
 use forethought_api::metrics::{self, ReliabilityBin, Scored};
 use forethought_api::trajectory::Trajectory;
-use forethought_api::value::{ValueEstimator, ValueQuery};
 use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ pub struct Interval {
 struct Triple {
     /// Index among the trajectories it was drawn from.
     trajectory: usize,
-    query: ValueQuery,
+    query: CriticQuery,
     reached: bool,
 }
 
@@ -118,7 +118,7 @@ struct Triple {
 pub async fn evaluate(
     trajectories: &[Trajectory],
     seen: &Seen,
-    critic: &dyn ValueEstimator,
+    critic: &dyn Critic,
     encoder: &dyn TextEncoder,
     seed: u64,
 ) -> Result<CriticReport> {
@@ -221,7 +221,7 @@ fn triples(trajectories: &[&Trajectory], marginal: &[&str], draw: &mut Draw) -> 
                 let reached = recorded.steps[index..].iter().any(|later| {
                     later.next_state == outcome || later.outcomes.iter().any(|reached| reached == outcome)
                 });
-                let query = ValueQuery {
+                let query = CriticQuery {
                     state: step.state.clone(),
                     thought: step.thought.clone(),
                     outcome: outcome.to_owned(),
@@ -297,7 +297,7 @@ impl Features {
         let rows = texts.into_iter().enumerate().map(|(row, text)| (text, row)).collect();
         Ok(Self { rows, embeddings })
     }
-    fn of(&self, query: &ValueQuery) -> Vec<f32> {
+    fn of(&self, query: &CriticQuery) -> Vec<f32> {
         let row = |text: &String| self.embeddings.row(self.rows[text]);
         let (state, thought, outcome) = (row(&query.state), row(&query.thought), row(&query.outcome));
         // Entries of unit vectors are of the order of 1 / sqrt(dimension), so are their products after scaling.
@@ -399,9 +399,9 @@ impl fmt::Display for CriticReport {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
+    use forethought_api::critic::Estimate;
     use forethought_api::encoder::EncoderSpec;
     use forethought_api::trajectory::Step;
-    use forethought_api::value::Estimate;
 
     use super::*;
 
@@ -430,10 +430,10 @@ mod tests {
     struct Oracle;
 
     #[async_trait]
-    impl ValueEstimator for Oracle {
-        async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+    impl Critic for Oracle {
+        async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
             let agree =
-                |query: &ValueQuery| query.thought.ends_with("left") == query.outcome.ends_with("left");
+                |query: &CriticQuery| query.thought.ends_with("left") == query.outcome.ends_with("left");
             Ok(queries
                 .iter()
                 .map(|query| Estimate {

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use forethought_api::{
     Error, Result,
+    critic::{Critic, CriticQuery, Estimate},
     environment::{Action, Environment, Reset, Transition, Turn},
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
-    value::{Estimate, ValueEstimator, ValueQuery},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ pub struct Deps {
     /// Language models by role or configured name.
     pub llms: Arc<BTreeMap<String, Llm>>,
     /// Critics by configured name.
-    pub values: Arc<BTreeMap<String, Critic>>,
+    pub critics: Arc<BTreeMap<String, CriticHandle>>,
 }
 
 /// A language model and what it said of itself when the run began.
@@ -149,9 +149,9 @@ pub struct Llm {
 
 /// A critic and whether it asks models of its own.
 #[derive(Clone)]
-pub struct Critic {
+pub struct CriticHandle {
     /// The critic.
-    pub estimator: Arc<dyn ValueEstimator>,
+    pub estimator: Arc<dyn Critic>,
     /// If so, it is no effect itself: its calls are.
     pub asks_models: bool,
 }
@@ -162,8 +162,8 @@ impl Deps {
         self.llms.get(name).ok_or_else(|| unknown("language model", "llm", name, self.llms.keys()))
     }
     /// The critic called `name`.
-    pub fn value(&self, name: &str) -> Result<&Critic> {
-        self.values.get(name).ok_or_else(|| unknown("critic", "value", name, self.values.keys()))
+    pub fn critic(&self, name: &str) -> Result<&CriticHandle> {
+        self.critics.get(name).ok_or_else(|| unknown("critic", "critic", name, self.critics.keys()))
     }
 }
 
@@ -258,7 +258,7 @@ pub struct EstimateInput {
     /// The critic's configured name.
     pub value: String,
     /// The questions.
-    pub queries: Vec<ValueQuery>,
+    pub queries: Vec<CriticQuery>,
 }
 
 impl Effect for EstimateValues {
@@ -266,7 +266,7 @@ impl Effect for EstimateValues {
     type In = EstimateInput;
     type Out = Vec<Estimate>;
     async fn run(deps: &Deps, input: EstimateInput) -> Result<Vec<Estimate>> {
-        let (critic, wanted) = (deps.value(&input.value)?, input.queries.len());
+        let (critic, wanted) = (deps.critic(&input.value)?, input.queries.len());
         let estimates = critic.estimator.estimate(input.queries).await?;
         complete_answer(&input.value, wanted, &estimates)?;
         Ok(estimates)

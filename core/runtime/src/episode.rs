@@ -22,7 +22,7 @@ use crate::clock::Stopwatch;
 use crate::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::events::{self, Event, EventLog};
 use crate::models::{CallCount, StepModels, Tally};
-use crate::seeds;
+use forethought_api::seed;
 
 /// Which episode to play, and who plays it.
 #[derive(Clone)]
@@ -426,7 +426,7 @@ impl<D: Durable> Game<D> {
             history: self.players[turn.seat].history.clone(),
             turn,
             ended,
-            seed: seeds::derive(self.spec.reset.seed, &format!("decision/{}", self.step)),
+            seed: seed::derive(self.spec.reset.seed, &format!("decision/{}", self.step)),
         }
     }
 

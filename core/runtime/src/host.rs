@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
+    behaviour::ScriptedBehaviour,
+    critic::{Critic, CriticTrainer},
     encoder::TextEncoder,
     environment::{Environment, EnvironmentSpec},
     error::Context,
@@ -14,8 +16,6 @@ use forethought_api::{
     llm::{LlmBackend, LlmCapabilities},
     planner::{Planner, Requirements, Summariser},
     registry::{Component, Pluggable},
-    skill::Skill,
-    value::{ValueEstimator, ValueTrainer},
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
@@ -90,7 +90,7 @@ impl RuntimeHost {
     ///
     /// # Errors
     /// If there is none, or it cannot be built.
-    pub async fn trainer(&self, name: &str) -> Result<Arc<dyn ValueTrainer>> {
+    pub async fn trainer(&self, name: &str) -> Result<Arc<dyn CriticTrainer>> {
         self.component(&["trainer", name]).await
     }
 
@@ -272,9 +272,9 @@ impl RuntimeHost {
             return refuse(format!("needs copies of the environment, and `{}` cannot be copied", spec.name));
         }
         let mut all = needs.clone();
-        for name in needs.values {
-            let own = host.value(name.clone()).await?.requires().await?;
-            all = all.and(Box::pin(self.meet(&["value".into(), name], own, spec)).await?);
+        for name in needs.critics {
+            let own = host.critic(name.clone()).await?.requires().await?;
+            all = all.and(Box::pin(self.meet(&["critic".into(), name], own, spec)).await?);
         }
         Ok(all)
     }
@@ -462,8 +462,8 @@ impl Host for RuntimeHost {
     async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
         self.component(&["encoder", &name]).await
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
-        self.component(&["value", &name]).await
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
+        self.component(&["critic", &name]).await
     }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         match self.shared.config.roles.get(&name) {
@@ -471,12 +471,12 @@ impl Host for RuntimeHost {
             None => self.component(&["llm", &name]).await,
         }
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
-        let mut skills = Vec::new();
-        for kind in self.shared.registry.kinds(<dyn Skill as Pluggable>::WORD) {
-            skills.push((kind.to_string(), self.unconfigured(kind).await?));
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
+        let mut behaviours = Vec::new();
+        for kind in self.shared.registry.kinds(<dyn ScriptedBehaviour as Pluggable>::WORD) {
+            behaviours.push((kind.to_string(), self.unconfigured(kind).await?));
         }
-        Ok(skills)
+        Ok(behaviours)
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
         let host = self.clone();
@@ -655,7 +655,7 @@ mod tests {
             required: vec!["weights".into()],
             optional: vec!["more".into()],
         };
-        let section = ["value".to_string(), "critic".to_string()];
+        let section = ["critic".to_string(), "critic".to_string()];
         let mut identities = Vec::new();
         for weights in ["1", "2"] {
             std::fs::write(folder.path().join("weights"), weights).unwrap();
@@ -778,7 +778,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_skill_is_offered_by_its_kind() {
-        let skills = host("").skills().await.unwrap();
-        assert!(skills.iter().any(|(kind, _)| kind == "walking"));
+        let behaviours = host("").behaviours().await.unwrap();
+        assert!(behaviours.iter().any(|(kind, _)| kind == "walking"));
     }
 }

@@ -32,7 +32,6 @@ pub mod models;
 pub mod prices;
 pub mod replay;
 pub mod run;
-mod seeds;
 pub mod stats;
 pub mod store;
 pub mod tournament;

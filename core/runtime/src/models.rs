@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
+    critic::{Critic, CriticQuery, Estimate},
     environment::{Environment, Imagine},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream, Usage},
     planner::Models,
-    value::{Estimate, ValueEstimator, ValueQuery},
 };
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -120,8 +120,8 @@ impl<D: Durable> Models for StepModels<D> {
         let capabilities = self.0.durable.deps().llm(&name)?.capabilities.clone();
         Ok(Arc::new(RecordedLlm { step: self.0.clone(), name, capabilities }))
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
-        self.0.durable.deps().value(&name)?;
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
+        self.0.durable.deps().critic(&name)?;
         Ok(Arc::new(RecordedValue { step: self.0.clone(), name }))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -230,9 +230,9 @@ struct RecordedValue<D> {
 }
 
 #[async_trait]
-impl<D: Durable> ValueEstimator for RecordedValue<D> {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let critic = self.step.durable.deps().value(&self.name)?;
+impl<D: Durable> Critic for RecordedValue<D> {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let critic = self.step.durable.deps().critic(&self.name)?;
         let estimates = if critic.asks_models {
             let (wanted, models) = (queries.len(), StepModels(self.step.clone()).handle());
             let estimates = critic.estimator.estimate_with(queries, models).await?;

@@ -73,7 +73,7 @@ pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Resu
     let deps = Deps {
         environment: spec.environment.component.spawn().await?,
         llms: Arc::new(plan.llms),
-        values: Arc::new(plan.values),
+        critics: Arc::new(plan.critics),
     };
     let repeats = plan.environment.recovery == Recovery::Replay;
     let played = run_episode(Arc::new(FromJournal { deps, recorded, repeats }), again).await?;

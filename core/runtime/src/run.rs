@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use forethought_api::{
     Error, Result,
+    critic::Critic,
     environment::{Environment, EnvironmentSpec, Recovery, Reset},
     error::Context,
     llm::{LlmBackend, LlmCapabilities},
     planner::{Planner, Requirements, Summariser},
     trajectory::Trajectory,
-    value::ValueEstimator,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::effects::{Critic, Deps, Llm};
+use crate::effects::{CriticHandle, Deps, Llm};
 use crate::episode::{
     EpisodeIdentity, EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, episode_id, run_episode,
 };
@@ -74,7 +74,7 @@ pub struct RunSpec {
     /// model ([`CallConfig::around`](crate::layers::CallConfig::around)), which know it by this name.
     pub prices: BTreeMap<String, Option<Price>>,
     /// Critics by configured name; those that nobody requires are left alone.
-    pub values: BTreeMap<String, Configured<dyn ValueEstimator>>,
+    pub critics: BTreeMap<String, Configured<dyn Critic>>,
     /// The episodes, each once.
     pub episodes: Vec<Reset>,
     /// Episodes under way at once, at most.
@@ -128,9 +128,9 @@ pub trait RunObserver: Send + Sync {
 
 /// An observer that looks away.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoopObserver;
 
-impl RunObserver for Unwatched {}
+impl RunObserver for NoopObserver {}
 
 /// Runs the episodes of `spec`, or those that an earlier run of the same specification left over.
 ///
@@ -171,7 +171,7 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
             Recovery::Restart | Recovery::Unknown => Resume::Restart,
         },
         llms: Arc::new(plan.llms),
-        values: Arc::new(plan.values),
+        critics: Arc::new(plan.critics),
         cancel: spec.cancel,
     });
     let mut waiting = plan.episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
@@ -238,7 +238,7 @@ pub(crate) struct Plan {
     parent: PathBuf,
     config_hash: String,
     pub(crate) llms: BTreeMap<String, Llm>,
-    pub(crate) values: BTreeMap<String, Critic>,
+    pub(crate) critics: BTreeMap<String, CriticHandle>,
     pub(crate) episodes: Vec<EpisodeSpec>,
 }
 
@@ -257,15 +257,15 @@ impl Plan {
         check_prices(spec)?;
         let mut needs = requirements(spec, &environment).await?;
         let mut models = BTreeMap::new();
-        let mut values = BTreeMap::new();
+        let mut critics = BTreeMap::new();
         // Critics may ask further models, further critics among them.
-        while let Some(name) = needs.values.iter().find(|name| !values.contains_key(*name)).cloned() {
-            let Some(value) = spec.values.get(&name) else { return Err(missing("value", &name)) };
-            let own = value.component.requires().await.context(format!("[value.{name}]"))?;
+        while let Some(name) = needs.critics.iter().find(|name| !critics.contains_key(*name)).cloned() {
+            let Some(value) = spec.critics.get(&name) else { return Err(missing("critic", &name)) };
+            let own = value.component.requires().await.context(format!("[critic.{name}]"))?;
             models.insert(format!("value.{name}"), value.config.clone());
-            check_llms(spec, &format!("[value.{name}]"), &own).await?;
+            check_llms(spec, &format!("[critic.{name}]"), &own).await?;
             let asks_models = own != Requirements::default();
-            values.insert(name, Critic { estimator: value.component.clone(), asks_models });
+            critics.insert(name, CriticHandle { estimator: value.component.clone(), asks_models });
             needs = needs.and(own);
         }
         let mut llms = BTreeMap::new();
@@ -279,7 +279,7 @@ impl Plan {
         let planner = spec.seats[spec.subject].0.clone();
         let parent = spec.root.join(format!("{}--{}", plain(&environment.name), plain(&planner)));
         let config_hash = config_hash(&spec.config, &episodes)?;
-        Ok(Self { environment, planner, parent, config_hash, llms, values, episodes })
+        Ok(Self { environment, planner, parent, config_hash, llms, critics, episodes })
     }
 
     fn info(&self, spec: &RunSpec) -> RunInfo {
@@ -490,7 +490,7 @@ struct Pool {
     environment: Arc<dyn Environment>,
     resume: Resume,
     llms: Arc<BTreeMap<String, Llm>>,
-    values: Arc<BTreeMap<String, Critic>>,
+    critics: Arc<BTreeMap<String, CriticHandle>>,
     cancel: Cancel,
 }
 
@@ -507,7 +507,7 @@ impl Pool {
         let deps = Deps {
             environment: self.environment.spawn().await.context("the environment could not be copied")?,
             llms: self.llms.clone(),
-            values: self.values.clone(),
+            critics: self.critics.clone(),
         };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
         let durable = Journaled::new(

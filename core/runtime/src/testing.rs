@@ -210,7 +210,7 @@ register! {
         }
         let EchoConfig { llm, fork, logprobs, tools, json_schema, .. } = config;
         let requirements =
-            Requirements { llms: vec![llm], values: Vec::new(), fork, logprobs, tools, json_schema };
+            Requirements { llms: vec![llm], critics: Vec::new(), fork, logprobs, tools, json_schema };
         Ok(Arc::new(Echo(requirements)) as _)
     },
 }
@@ -279,26 +279,26 @@ struct WalkingConfig {}
 struct Walking;
 
 #[async_trait]
-impl Skill for Walking {
+impl ScriptedBehaviour for Walking {
     async fn recognises(&self, text: String) -> Result<bool> {
         Ok(text.contains("corridor"))
     }
-    async fn thought(&self, _: SkillPrompt) -> Result<String> {
+    async fn thought(&self, _: BehaviourPrompt) -> Result<String> {
         Ok("walk on".into())
     }
-    async fn action(&self, _: SkillPrompt) -> Result<String> {
+    async fn action(&self, _: BehaviourPrompt) -> Result<String> {
         Ok("walk".into())
     }
-    async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
+    async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>> {
         Ok(vec!["the end is reached".into(); prompt.count])
     }
-    async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {
+    async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)> {
         Ok((prompt.text, "under way".into()))
     }
 }
 
 register! {
-    interface: dyn Skill,
+    interface: dyn ScriptedBehaviour,
     kind: "walking",
     summary: "puts one foot before the other",
     config: WalkingConfig,

@@ -11,8 +11,8 @@ use skillratings::{
 };
 
 use crate::episode::{EpisodeStatus, EpisodeSummary};
-use crate::seeds;
 use crate::stats::{Mean, mean, share_or_mean};
+use forethought_api::seed;
 
 /// The games of a tournament, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +40,9 @@ pub fn schedule(
     let mut schedule = Schedule { tables: Vec::new(), episodes: Vec::new() };
     for round in 0..games.div_ceil(planners.max(1) as u64) {
         let task = tasks.map_or(first_task + round, |tasks| (first_task + round) % tasks.max(1));
-        let reset = Reset { task, seed: seeds::derive(seed, &format!("tournament/{round}")) };
+        let reset = Reset { task, seed: seed::derive(seed, &format!("tournament/{round}")) };
         let mut order: Vec<usize> = (0..seats.max(planners)).collect();
-        order.sort_by_key(|place| seeds::derive(reset.seed, &format!("place/{place}")));
+        order.sort_by_key(|place| seed::derive(reset.seed, &format!("place/{place}")));
         for game in 0..planners {
             schedule.tables.push(order[..seats].iter().map(|place| (place + game) % planners).collect());
             schedule.episodes.push(reset);

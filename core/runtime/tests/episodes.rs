@@ -15,7 +15,7 @@ use forethought_runtime::effects::{Deps, Unrecorded};
 use forethought_runtime::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::events::{self, Event};
 use forethought_runtime::folder::{self, Earlier, RunStatus};
-use forethought_runtime::run::{Configured, RunObserver, RunOutcome, RunSpec, Unwatched, run};
+use forethought_runtime::run::{Configured, NoopObserver, RunObserver, RunOutcome, RunSpec, run};
 use forethought_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -152,9 +152,9 @@ impl LlmBackend for Oracle {
 struct Gut;
 
 #[async_trait]
-impl ValueEstimator for Gut {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let chance = |query: &ValueQuery| (seed::derive(1, &query.outcome) % 1000) as f64 / 1000.0;
+impl Critic for Gut {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let chance = |query: &CriticQuery| (seed::derive(1, &query.outcome) % 1000) as f64 / 1000.0;
         Ok(queries.iter().map(|q| Estimate { probability: chance(q), ..Estimate::default() }).collect())
     }
 }
@@ -172,7 +172,7 @@ impl Planner for Thinker {
     async fn requires(&self) -> Result<Requirements> {
         Ok(Requirements {
             llms: vec!["oracle".into()],
-            values: vec!["gut".into()],
+            critics: vec!["gut".into()],
             ..Requirements::default()
         })
     }
@@ -186,8 +186,8 @@ impl Planner for Thinker {
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
         let queries: Vec<_> =
-            thoughts.iter().map(|t| ValueQuery { outcome: t.clone(), ..ValueQuery::default() }).collect();
-        let estimates = models.value("gut".into()).await?.estimate(queries).await?;
+            thoughts.iter().map(|t| CriticQuery { outcome: t.clone(), ..CriticQuery::default() }).collect();
+        let estimates = models.critic("gut".into()).await?.estimate(queries).await?;
         let best = (0..3)
             .max_by(|a, b| estimates[*a].probability.total_cmp(&estimates[*b].probability))
             .unwrap_or(0);
@@ -221,7 +221,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         subject: 0,
         summariser: Some(Configured::new(json!({ "kind": "scribe" }), Arc::new(Scribe))),
         llms: BTreeMap::from([("oracle".into(), Configured::new(json!({ "kind": "oracle" }), oracle as _))]),
-        values: BTreeMap::from([(
+        critics: BTreeMap::from([(
             "gut".into(),
             Configured::new(json!({ "kind": "gut" }), Arc::new(Gut) as _),
         )]),
@@ -239,7 +239,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
 }
 
 async fn play(spec: RunSpec) -> RunOutcome {
-    run(spec, Arc::new(Unwatched)).await.expect("a run")
+    run(spec, Arc::new(NoopObserver)).await.expect("a run")
 }
 
 /// The bytes of every event log, by file name.
@@ -332,12 +332,12 @@ async fn what_cannot_be_run_is_said_before_anything_is_asked() {
         let oracle = Arc::new(Oracle::default());
         let mut spec = spec(root.path(), oracle.clone(), 2);
         change(&mut spec);
-        let error = run(spec, Arc::new(Unwatched)).await.expect_err(word).to_string();
+        let error = run(spec, Arc::new(NoopObserver)).await.expect_err(word).to_string();
         assert!(error.contains(word), "{error}");
         assert_eq!(oracle.answered.load(Ordering::SeqCst), 0);
     };
     refuse(|spec| spec.llms.clear(), "[llm.oracle]").await;
-    refuse(|spec| spec.values.clear(), "[value.gut]").await;
+    refuse(|spec| spec.critics.clear(), "[critic.gut]").await;
     refuse(|spec| spec.seats.clear(), "1 seats (agent)").await;
     refuse(|spec| spec.episodes[1].task = 10_000, "task 10000 does not exist").await;
     refuse(|spec| spec.episodes[1] = spec.episodes[0], "asked for twice").await;
@@ -545,7 +545,8 @@ async fn two_cannot_continue_the_same_run() {
     }
     let first = tokio::spawn(run(spec(root.path(), slow, 4), Arc::new(Tell(Mutex::new(Some(begun))))));
     wait.await.expect("the first has begun");
-    let refused = run(spec(root.path(), Arc::default(), 4), Arc::new(Unwatched)).await.expect_err("locked");
+    let refused =
+        run(spec(root.path(), Arc::default(), 4), Arc::new(NoopObserver)).await.expect_err("locked");
     assert!(refused.message.contains("under way in another process"), "{refused}");
     first.abort();
 }
@@ -710,7 +711,7 @@ impl Summariser for Witness {
 }
 
 fn unrecorded(environment: Arc<dyn Environment>) -> Arc<Unrecorded> {
-    Arc::new(Unrecorded(Deps { environment, llms: Arc::default(), values: Arc::default() }))
+    Arc::new(Unrecorded(Deps { environment, llms: Arc::default(), critics: Arc::default() }))
 }
 
 #[tokio::test]
@@ -923,8 +924,8 @@ async fn metrics_are_those_of_the_last_transition() {
 async fn a_critic_that_asks_models_has_its_calls_recorded() {
     struct SelfPlan;
     #[async_trait]
-    impl ValueEstimator for SelfPlan {
-        async fn estimate(&self, _: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+    impl Critic for SelfPlan {
+        async fn estimate(&self, _: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
             Err(Error::other("asked outside of the record"))
         }
         async fn requires(&self) -> Result<Requirements> {
@@ -932,7 +933,7 @@ async fn a_critic_that_asks_models_has_its_calls_recorded() {
         }
         async fn estimate_with(
             &self,
-            queries: Vec<ValueQuery>,
+            queries: Vec<CriticQuery>,
             models: Arc<dyn Models>,
         ) -> Result<Vec<Estimate>> {
             ask(&models, Purpose::Judge, format!("{queries:?}")).await?;
@@ -941,7 +942,7 @@ async fn a_critic_that_asks_models_has_its_calls_recorded() {
     }
     let root = tempfile::tempdir().expect("folder");
     let mut spec = spec(root.path(), Arc::default(), 2);
-    spec.values
+    spec.critics
         .insert("gut".into(), Configured::new(json!({ "kind": "self-plan" }), Arc::new(SelfPlan) as _));
     for summary in play(spec).await.episodes {
         assert_eq!(summary.status, EpisodeStatus::Done, "{:?}", summary.error);

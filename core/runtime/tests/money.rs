@@ -17,7 +17,7 @@ use forethought_runtime::episode::EpisodeStatus;
 use forethought_runtime::folder::{self, Earlier, RunStatus};
 use forethought_runtime::layers::CallConfig;
 use forethought_runtime::prices::Price;
-use forethought_runtime::run::{Configured, RunOutcome, RunSpec, Unwatched, run};
+use forethought_runtime::run::{Configured, NoopObserver, RunOutcome, RunSpec, run};
 use forethought_sdk::{prelude::*, seed::RngExt as _};
 use proptest::prelude::*;
 use serde_json::json;
@@ -170,7 +170,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         summariser: None,
         llms: [("actor".to_string(), llm.clone()), ("judge".to_string(), llm)].into(),
         prices: [("till".to_string(), Some(price()))].into(),
-        values: BTreeMap::new(),
+        critics: BTreeMap::new(),
         episodes: (0..episodes).map(|task| Reset { task, seed: task }).collect(),
         concurrency: 64,
         limits: Limits::default(),
@@ -182,7 +182,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
 }
 
 async fn play(spec: RunSpec) -> RunOutcome {
-    run(spec, Arc::new(Unwatched)).await.expect("a run")
+    run(spec, Arc::new(NoopObserver)).await.expect("a run")
 }
 
 fn usd(limit: f64) -> Limits {
@@ -286,7 +286,7 @@ async fn an_unknown_price_and_a_limit_on_money_are_refused_together() {
         spec.prices = prices;
         assert_eq!(play(spec.clone()).await.usd, None, "without a limit nobody minds");
         spec.limits = usd(1.0);
-        let error = run(spec, Arc::new(Unwatched)).await.expect_err("refused");
+        let error = run(spec, Arc::new(NoopObserver)).await.expect_err("refused");
         assert!(error.code == Code::Config && error.message.contains("is not known"), "{error}");
     }
 }

@@ -11,13 +11,13 @@ use forethought_conformance::{Options, Outcome, Subject};
 use forethought_runtime::plugin::process::Process;
 use forethought_sdk::{
     api::{
+        behaviour::ScriptedBehaviour,
+        critic::Critic,
         encoder::TextEncoder,
         llm::LlmBackend,
         module::{Create, Described, Module},
         planner::Planner,
         registry::{Component, Pluggable as _},
-        skill::Skill,
-        value::ValueEstimator,
         wire::{Codec, Message, Object, connect},
     },
     prelude::{Action, Code, Environment, Error, Host, ModelFiles, Reset, Result},
@@ -69,13 +69,13 @@ impl Host for Nothing {
     async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
         Err(Error::not_found("nothing here"))
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Err(Error::not_found("nothing here"))
     }
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Err(Error::not_found("nothing here"))
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
         Ok(Vec::new())
     }
     async fn model_files(&self, _: ModelFiles) -> Result<PathBuf> {

@@ -9,10 +9,7 @@ use serde_json::Value;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot hold the configuration of a component",
     label = "`Deserialize` or `JsonSchema` is missing",
-    note = "derive both, by the crates that the sdk brings along:\n\
-            #[derive(Deserialize, JsonSchema)]\n\
-            #[serde(crate = \"forethought_sdk::serde\", deny_unknown_fields)]\n\
-            #[schemars(crate = \"forethought_sdk::schemars\")]"
+    note = "put `#[config]` on it: it derives both by the crates that the sdk re-exports"
 )]
 pub trait Config: DeserializeOwned + JsonSchema {}
 

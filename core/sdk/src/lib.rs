@@ -8,9 +8,7 @@
 //! use forethought_sdk::prelude::*;
 //!
 //! /// Encodes everything as north.
-//! #[derive(Deserialize, JsonSchema)]
-//! #[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-//! #[schemars(crate = "forethought_sdk::schemars")]
+//! #[config]
 //! struct CompassConfig {
 //!     /// Length of a vector.
 //!     dimension: usize,
@@ -49,6 +47,7 @@ pub mod metadata;
 pub mod seed;
 
 pub use forethought_api as api;
+pub use forethought_macros::{config, data};
 pub use {async_trait, futures, inventory, schemars, serde, serde_json};
 
 /// All that most plugins need.
@@ -58,6 +57,8 @@ pub mod prelude {
     pub use async_trait::async_trait;
     pub use forethought_api::{
         Error, Result,
+        behaviour::{BehaviourPrompt, ScriptedBehaviour},
+        critic::{Critic, CriticQuery, CriticTrainer, Estimate, Progress, TrainingReport, TrainingRequest},
         encoder::{EncoderSpec, Matrix, TextEncoder},
         environment::{
             Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec,
@@ -75,15 +76,13 @@ pub mod prelude {
             Trace, ValuedOutcome,
         },
         registry::ConfigPath,
-        skill::{Skill, SkillPrompt},
         trajectory::{Step, Trajectory},
-        value::{Estimate, Fit, Progress, TrainingReport, ValueEstimator, ValueQuery, ValueTrainer},
         verifier::{Check, Verifier},
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 
-    pub use crate::{register, seed};
+    pub use crate::{config, data, register, seed};
 }
 
 /// Registers a component under its interface and kind.

@@ -1,27 +1,32 @@
-//! Seeds: one number, and every random stream derived from it by name.
+//! Random streams, each named under one seed.
 //!
-//! There is no global random state in this project. A stream is ChaCha8 keyed by BLAKE3 of the seed and a name, so
-//! streams do not depend on the order in which they are made, and adding one never disturbs another.
+//! There is no global random state in this project. A stream is ChaCha8 keyed by [`digest`](forethought_api::seed::digest)
+//! of the seed and a name, so streams do not depend on the order in which they are made, and adding one never changes
+//! another.
 
+pub use forethought_api::seed::derive;
 pub use rand::{self, Rng, RngExt, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 pub use rand_chacha::ChaCha8Rng;
 
-/// The seed called `name` under `seed`.
-pub fn derive(seed: u64, name: &str) -> u64 {
-    let hash = digest(seed, name);
-    u64::from_le_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
-}
-
 /// The random stream called `name` under `seed`.
 pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
-    ChaCha8Rng::from_seed(digest(seed, name))
+    ChaCha8Rng::from_seed(forethought_api::seed::digest(seed, name))
 }
 
-fn digest(seed: u64, name: &str) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("forethought seed stream v1");
-    hasher.update(&seed.to_le_bytes());
-    hasher.update(name.as_bytes());
-    *hasher.finalize().as_bytes()
+/// The index of one of `weights`, drawn with a probability proportional to its weight; `None` where rounding carries the
+/// draw past the last of them, or where there is none. Uses one `f64` of the stream.
+///
+/// Not `rand`'s weighted choice: its arithmetic may change between versions, and with it every recorded episode.
+pub fn weighted(
+    weights: impl IntoIterator<Item = f64, IntoIter: Clone>,
+    rng: &mut ChaCha8Rng,
+) -> Option<usize> {
+    let mut weights = weights.into_iter();
+    let mut left = rng.random::<f64>() * weights.clone().sum::<f64>();
+    weights.position(|weight| {
+        left -= weight;
+        left < 0.0
+    })
 }
 
 #[cfg(test)]
@@ -29,12 +34,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_are_stable_and_independent() {
-        // Pinned: a change here would silently change every recorded episode.
-        assert_eq!(derive(7, "webshop"), derive(7, "webshop"));
-        assert_ne!(derive(7, "webshop"), derive(7, "webshop/goal"));
-        assert_ne!(derive(7, "webshop"), derive(8, "webshop"));
-        let draw: Vec<u32> = (0..3).map(|_| stream(7, "a").random()).collect();
-        assert!(draw.windows(2).all(|pair| pair[0] == pair[1]));
+    fn streams_are_pinned_and_independent() {
+        let draw = |seed, name| stream(seed, name).random::<u32>();
+        // A change here would silently change every recorded episode.
+        assert_eq!([draw(7, "a"), draw(7, "b"), draw(8, "a")], [0, 0, 0]);
+    }
+
+    #[test]
+    fn weights_are_probabilities() {
+        let mut rng = stream(1, "weights");
+        let mut drawn = [0; 3];
+        for _ in 0..4000 {
+            drawn[weighted([1.0, 0.0, 3.0], &mut rng).expect("a positive sum")] += 1;
+        }
+        assert_eq!(drawn[1], 0);
+        assert!((900..1100).contains(&drawn[0]), "a quarter of the draws: {drawn:?}");
+        assert_eq!(weighted([], &mut rng), None);
     }
 }

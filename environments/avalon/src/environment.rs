@@ -14,9 +14,9 @@ use crate::rules::{FifthRejection, Rules};
 use crate::table::{Setup, Table};
 
 /// How to set the table.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Serialize)]
+#[serde(default)]
 pub struct AvalonConfig {
     /// Number of seats.
     #[schemars(range(min = 5, max = 10))]
@@ -155,8 +155,9 @@ fn roles(config: &AvalonConfig) -> Result<Vec<Role>> {
 }
 
 /// A game dealt in advance.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[data]
+#[derive(Debug)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Preset {
     num_players: usize,
     pub(crate) quest_leader: usize,
@@ -270,8 +271,8 @@ fn not_reset() -> Error {
 
 /// The roles in `{"roles": ["merlin", ...]}`.
 fn hidden_roles(hidden: Value) -> Result<Option<Vec<Role>>> {
-    #[derive(Deserialize)]
-    #[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+    #[data]
+    #[serde(deny_unknown_fields)]
     struct Hidden {
         #[serde(deserialize_with = "roles_by_name")]
         roles: Vec<Role>,

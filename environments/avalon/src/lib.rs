@@ -6,6 +6,7 @@
 //! [`grammar`] and [`observe`] (the table as text), [`environment`] (the table as an episode); then [`naive`] (AvalonBench's
 //! bots) and [`verify`] (games that they played under AvalonBench).
 
+pub mod behaviour;
 pub mod environment;
 pub mod grammar;
 pub mod import;
@@ -16,6 +17,5 @@ pub mod observe;
 pub mod role;
 pub mod rules;
 pub mod seats;
-pub mod skill;
 pub mod table;
 pub mod verify;

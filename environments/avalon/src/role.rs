@@ -3,8 +3,9 @@
 use forethought_sdk::prelude::*;
 
 /// Whom a role fights for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+#[data]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Wants quests to fail, or Merlin dead.
     Evil,
@@ -30,9 +31,9 @@ impl Side {
 }
 
 /// Roles, in AvalonBench's order of ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Good; sees evil, but not Mordred.
     Merlin,

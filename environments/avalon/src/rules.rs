@@ -15,9 +15,9 @@ pub const PROPOSALS: usize = 5;
 pub const MOST_PLAYERS: usize = 10;
 
 /// What comes of the fifth proposal for a quest if the vote rejects it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FifthRejection {
     /// The team goes on the quest whatever the votes, as in AvalonBench.
     #[default]

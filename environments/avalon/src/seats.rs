@@ -7,8 +7,9 @@ use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{Rng, RngExt};
 
 /// A set of seats; of every number below 16 it is known whether it is in. As data, it is a list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", try_from = "Vec<usize>", into = "Vec<usize>")]
+#[data]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(try_from = "Vec<usize>", into = "Vec<usize>")]
 pub struct Seats(u16);
 
 impl Seats {

@@ -15,9 +15,9 @@ use crate::rules::{FifthRejection, Game, Phase, Rules};
 use crate::seats::Seats;
 
 /// Settings of the verifier: none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct VerifyConfig {}
 
 /// Compares with the folders `avalonbench_gold` and `avalonbench_presets`.
@@ -57,8 +57,8 @@ impl Verifier for AvalonVerifier {
 }
 
 /// A recorded game.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct Golden {
     num_players: usize,
     quest_leader: usize,
@@ -72,8 +72,9 @@ struct Golden {
 
 /// `["team", leader, team]`, `["vote", votes, approved]`, `["quest", cards, fails, success]`, `["kill", assassin, target]`;
 /// a vote or card of 1 approves or passes.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", try_from = "Vec<Value>")]
+#[data]
+#[derive(Debug)]
+#[serde(try_from = "Vec<Value>")]
 enum Event {
     Team { leader: usize, team: Seats },
     Vote { votes: Vec<u8>, approved: bool },

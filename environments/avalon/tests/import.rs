@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use forethought_avalon::behaviour::words::Outcome;
 use forethought_avalon::import::{multi_round::MultiRound, nlu::Nlu, pro::Pro};
-use forethought_avalon::skill::words::Outcome;
 use forethought_sdk::prelude::*;
 
 use common::{block_on, data};

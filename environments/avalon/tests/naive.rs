@@ -10,7 +10,7 @@ use forethought_avalon::naive::planner::{Assassin, Naive, NaiveConfig, Speech};
 use forethought_avalon::naive::play::Bots;
 use forethought_avalon::role::Role;
 use forethought_avalon::rules::{FifthRejection, Outcome, Rules};
-use forethought_sdk::api::value::ValueEstimator;
+use forethought_sdk::api::critic::Critic;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::stream;
 use forethought_sdk::serde_json::{from_value, json};
@@ -126,7 +126,7 @@ impl Models for Poet {
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         if name == "poet" { Ok(Arc::new(Self)) } else { Err(Error::not_found(name)) }
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         Err(Error::not_found(name))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use common::block_on;
 use forethought_avalon::verify::AvalonVerifier;
-use forethought_sdk::api::value::Silent;
+use forethought_sdk::api::critic::NoProgress;
 use forethought_sdk::prelude::*;
 
 #[test]
 fn every_golden_game_is_met() {
     let Some(data) = common::data() else { return };
-    let checks = block_on(AvalonVerifier.verify(data, Arc::new(Silent))).expect("complete golden files");
+    let checks = block_on(AvalonVerifier.verify(data, Arc::new(NoProgress))).expect("complete golden files");
     for check in &checks {
         println!("{}: {} of {}", check.name, check.passed, check.total);
         assert_eq!(check.passed, check.total, "{}: {:#?}", check.name, check.failures);
@@ -51,7 +51,8 @@ fn every_check_can_fail() {
         let text = game.replacen(recorded, changed, 1);
         assert_ne!(text, game, "{recorded} is in the game");
         std::fs::write(folder.path().join("avalonbench_gold/games_5p.jsonl"), text).expect("a file");
-        let checks = block_on(AvalonVerifier.verify(folder.path().into(), Arc::new(Silent))).expect("a file");
+        let checks =
+            block_on(AvalonVerifier.verify(folder.path().into(), Arc::new(NoProgress))).expect("a file");
         let check = checks.iter().find(|check| check.name == name).expect(name);
         assert!(check.passed < check.total && !check.failures.is_empty(), "{name}: {check:?}");
     }

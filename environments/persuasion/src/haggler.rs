@@ -8,9 +8,9 @@ use forethought_sdk::{
 use crate::donor::elsewhere;
 
 /// Settings of the haggler.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Serialize)]
+#[serde(default)]
 pub struct HagglerConfig {
     /// When it gives way: 1 evenly, above 1 late, below 1 early. In the second seat each episode's haggler has its own,
     /// from half to twice as much.

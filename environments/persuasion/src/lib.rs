@@ -4,10 +4,11 @@
 //!
 //! # Reading order
 //! [`script`] (what is configured), [`dialogue`] (the game), [`observe`] (what seats are told), [`environment`];
-//! [`donation`] and [`bargain`] read what binds; [`donor`], [`persona`] and [`haggler`] take the second seat; [`skill`] is
+//! [`donation`] and [`bargain`] read what binds; [`donor`], [`persona`] and [`haggler`] take the second seat; [`behaviour`] is
 //! the simulated LLM's, [`import`] reads real dialogues.
 
 pub mod bargain;
+pub mod behaviour;
 pub mod dialogue;
 pub mod donation;
 pub mod donor;
@@ -17,4 +18,3 @@ pub mod import;
 pub mod observe;
 pub mod persona;
 pub mod script;
-pub mod skill;

@@ -6,9 +6,8 @@ use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfi
 use crate::donor::elsewhere;
 
 /// Settings of a persona.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Serialize)]
 pub struct PersonaConfig {
     /// The language model that plays it: a name under `[llm]`.
     pub llm: String,

@@ -8,9 +8,8 @@ use forethought_sdk::schemars::{Schema, SchemaGenerator};
 use forethought_sdk::serde_json::{Map, Value};
 
 /// A dialogue of two parties, who speak in turn.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Script {
     /// The script that the other keys change.
     #[serde(default)]
@@ -50,9 +49,8 @@ pub struct Script {
 }
 
 /// One of the two sides.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Party {
     /// Name of the seat.
     pub name: String,
@@ -69,9 +67,9 @@ pub struct Party {
 }
 
 /// How a dialogue is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The second seat gives an amount: by the tag at any time, or in answer to the closing question.
     Gift,
@@ -83,9 +81,8 @@ pub enum Outcome {
 }
 
 /// A move of the first seat, in a word.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Act {
     /// Its name.
     pub name: String,
@@ -94,9 +91,8 @@ pub struct Act {
 }
 
 /// A move of the second seat, in a word.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reply {
     /// Its name.
     pub name: String,
@@ -108,9 +104,9 @@ pub struct Reply {
 }
 
 /// How a dialogue ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum End {
     /// Something is given, or agreed on.
     Agreement,
@@ -132,9 +128,8 @@ impl End {
 }
 
 /// What both seats are told at the end; `{amount}` is filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ends {
     /// After an agreement.
     pub agreement: String,
@@ -146,9 +141,8 @@ pub struct Ends {
 
 /// The first seat earns the number of the end plus `share` times the share that was reached: of the maximum, or of the
 /// range between the two limits.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reward {
     /// For an agreement.
     pub agreement: f64,
@@ -163,9 +157,9 @@ pub struct Reward {
 }
 
 /// What the second seat earns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecondReward {
     /// Nothing: it is the world, not a player.
     Nothing,
@@ -178,9 +172,8 @@ pub enum SecondReward {
 }
 
 /// Something for sale.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Good {
     /// What it is.
     pub name: String,
@@ -191,9 +184,9 @@ pub struct Good {
 }
 
 /// A shipped script.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "kebab-case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// A donor gives up to $2 within 10 turns.
     #[default]
@@ -234,8 +227,9 @@ fn lay_over(below: &mut Value, above: Value) {
 }
 
 /// A script as it is configured: a preset, and whatever is to differ from it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", try_from = "Map<String, Value>")]
+#[data]
+#[derive(Debug, Clone, PartialEq)]
+#[serde(try_from = "Map<String, Value>")]
 pub struct ScriptConfig(pub Script);
 
 impl TryFrom<Map<String, Value>> for ScriptConfig {

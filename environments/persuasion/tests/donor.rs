@@ -86,7 +86,7 @@ impl Models for Only {
     async fn llm(&self, _name: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         Err(Error::not_found(name))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {

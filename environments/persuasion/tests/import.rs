@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use forethought_persuasion::import::{DOES_NOT, DONATES, P4g};
-use forethought_sdk::{api::value::Silent, prelude::*};
+use forethought_sdk::{api::critic::NoProgress, prelude::*};
 use futures::executor::block_on;
 
 const DIALOG: &str = "B2,B4,Turn,Unit,er_label_1,ee_label_1\n\
@@ -17,7 +17,7 @@ const DIALOG: &str = "B2,B4,Turn,Unit,er_label_1,ee_label_1\n\
 const INFO: &str = "B2,B3,B4,B6\nd1,a,0,9.0\nd1,b,1,1.0\nd2,c,0,0.0\nd2,d,1,0\n";
 
 fn import(path: &Path) -> Result<Vec<Trajectory>> {
-    block_on(P4g.import(path.into(), Arc::new(Silent)))
+    block_on(P4g.import(path.into(), Arc::new(NoProgress)))
 }
 
 fn set(dialog: &str, info: &str) -> tempfile::TempDir {

@@ -18,9 +18,9 @@ use crate::python;
 use crate::python_random::PythonRandom;
 
 /// Whose instructions are the goals.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GoalKind {
     /// Made from a template, one for every combination of a product's options.
     #[default]
@@ -124,8 +124,8 @@ impl Catalogue for FileCatalogue {
 }
 
 /// A product as the files hold it, processed or raw.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct Record {
     asin: String,
     name: Option<String>,
@@ -150,8 +150,8 @@ struct Record {
     instructions: Option<Vec<HumanRecord>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct AttributeRecord {
     attributes: Option<Vec<String>>,
     instruction: Option<String>,
@@ -165,8 +165,8 @@ impl AttributeRecord {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone)]
 struct HumanRecord {
     instruction: String,
     instruction_attributes: Vec<String>,

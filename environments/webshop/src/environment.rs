@@ -20,9 +20,9 @@ use crate::session::Session;
 use crate::shop::Shop;
 
 /// How to set up the shop.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Serialize)]
+#[serde(default)]
 pub struct WebShopConfig {
     /// The goods: "synthetic" for made-up ones, or a folder with WebShop's product data.
     pub catalogue: CatalogueSource,
@@ -61,8 +61,9 @@ impl Default for WebShopConfig {
 }
 
 /// Where the goods come from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(crate = "forethought_sdk::serde", from = "String", into = "String")]
+#[data]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(from = "String", into = "String")]
 pub enum CatalogueSource {
     /// Made up.
     Synthetic,
@@ -98,9 +99,9 @@ impl JsonSchema for CatalogueSource {
 }
 
 /// How pages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ObservationMode {
     /// Upstream's `text`: everything in one line, with ` [SEP] ` between.
     Text,
@@ -111,9 +112,9 @@ pub enum ObservationMode {
 }
 
 /// What ends an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum End {
     /// The first purchase.
     Purchase,
@@ -345,7 +346,7 @@ fn instructions(config: &WebShopConfig) -> String {
         ObservationMode::React => {
             "- search[words] looks for products. It works only on the start page, the one with [Search].\n\
              - click[text] clicks one of the texts in brackets, written exactly as shown: a product's code opens it, \
-             an option's value chooses it (a chosen one is shown as [[value]]), [Back to Search] leads to the start page \
+             an option's value chooses it (a chosen one is shown as [[critic]]), [Back to Search] leads to the start page \
              and forgets what was chosen, [< Prev] leads back. [Next >] does not work.\n\
              - think[text] is a note to yourself, answered by OK."
         }

@@ -9,22 +9,21 @@ use std::path::PathBuf;
 
 use forethought_sdk::{prelude::*, serde_json};
 
-use crate::skill::{
+use crate::behaviour::{
     view::View,
     words::{self, Outcome},
 };
 
 /// Settings of the importer: none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct ReactLogConfig {}
 
 /// Reads ReAct's WebShop log.
 pub struct ReactLog;
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Episode {
     id: String,
     reward: f64,
@@ -32,8 +31,7 @@ struct Episode {
     steps: Vec<Logged>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Logged {
     action: String,
     observation: String,

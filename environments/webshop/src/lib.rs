@@ -3,6 +3,7 @@
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
 
 pub mod action;
+pub mod behaviour;
 pub mod catalogue;
 pub mod dialect;
 pub mod environment;
@@ -20,7 +21,6 @@ pub mod reward;
 pub mod search;
 pub mod session;
 pub mod shop;
-pub mod skill;
 pub mod verify;
 
 /// First line of the instructions: by it, readers of a prompt know which task it is about.

@@ -23,9 +23,9 @@ use crate::shop::Shop;
 const SEED: u64 = 0;
 
 /// Settings of the verifier: none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct VerifyConfig {}
 
 /// Compares with the folders `webshop_products` and `webshop_gold`.
@@ -122,8 +122,8 @@ fn goal_json(goal: &Goal) -> Value {
 }
 
 /// A goal as the golden files hold it.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct GoldenGoal {
     asin: String,
     category: String,
@@ -267,8 +267,8 @@ fn rankings(shop: &Shop, gold: &Path) -> Result<Vec<Check>> {
 }
 
 /// A purchase and what it earned.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct RewardVector {
     goal: GoldenGoal,
     purchased_asin: String,
@@ -336,8 +336,8 @@ impl RewardChecks {
 }
 
 /// A recorded session.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct Trace {
     session: u64,
     goal: GoldenGoal,
@@ -349,16 +349,16 @@ struct Trace {
     purchased: Option<Purchase>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct Purchase {
     asin: String,
     options: serde_json::Map<String, Value>,
     price: f64,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct TraceStep {
     has_search_bar: bool,
     clickables: Vec<String>,

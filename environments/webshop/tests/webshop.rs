@@ -52,7 +52,7 @@ fn open_first(shop: &dyn Environment, task: u64) -> Turn {
 #[test]
 fn every_golden_output_of_the_original_code_is_met() {
     let Some(data) = data() else { return };
-    let checks = block_on(WebShopVerifier.verify(data, Arc::new(forethought_sdk::api::value::Silent)))
+    let checks = block_on(WebShopVerifier.verify(data, Arc::new(forethought_sdk::api::critic::NoProgress)))
         .expect("complete golden files");
     for check in &checks {
         println!("{}: {} of {}", check.name, check.passed, check.total);
@@ -379,7 +379,7 @@ fn missing_golden_files_are_named() {
         let path = format!("webshop_products/{file}");
         std::fs::copy(data.join(&path), folder.path().join(&path)).expect("copied");
     }
-    let silent = Arc::new(forethought_sdk::api::value::Silent);
+    let silent = Arc::new(forethought_sdk::api::critic::NoProgress);
     let error = block_on(WebShopVerifier.verify(folder.path().into(), silent)).expect_err("no golden files");
     assert_eq!(error.code, Code::NotFound);
     assert!(error.to_string().contains("goals_synthetic_seed0.jsonl"), "{error}");

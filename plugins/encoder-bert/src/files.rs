@@ -56,8 +56,8 @@ impl Pooling {
 }
 
 /// `config.json`, as far as the network depends on it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone)]
 pub(crate) struct BertFile {
     model_type: String,
     #[serde(default)]
@@ -84,15 +84,16 @@ pub(crate) enum Activation {
     Relu,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", default)]
+#[data]
+#[derive(Debug, Default)]
+#[serde(default)]
 struct SentenceConfig {
     max_seq_length: Option<usize>,
     do_lower_case: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct ModuleEntry {
     #[serde(default)]
     path: String,

@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// `[encoder.<name>]` with `kind = "bert"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(default)]
 pub struct BertConfig {
     /// A folder with `config.json`, `tokenizer.json` and `model.safetensors`, or `hf:owner/name@revision`.
     pub model: ConfigPath,

@@ -310,13 +310,13 @@ impl Host for FolderHost {
     async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
         Err(Error::not_found(name))
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         Err(Error::not_found(name))
     }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         Err(Error::not_found(name))
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
         Ok(Vec::new())
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
@@ -353,14 +353,12 @@ fn minilm() -> Option<PathBuf> {
     None
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Reference {
     rows: Vec<ReferenceRow>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct ReferenceRow {
     text: String,
     vector: Vec<f32>,

@@ -15,9 +15,9 @@ use forethought_sdk::prelude::*;
 use crate::features::{Features, Stops};
 
 /// `[encoder.<name>]` with `kind = "hash"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(default)]
 pub struct HashConfig {
     /// Length of a vector, 16 to 65536.
     pub dimension: usize,

@@ -17,8 +17,8 @@ use forethought_sdk::{
 pub const VERSION: u32 = 1;
 
 /// The first line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Header {
     /// The version of the format.
     pub cassette: u32,
@@ -27,8 +27,8 @@ pub struct Header {
 }
 
 /// Every other line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recorded {
     /// How many equal requests had been made before this one. Lines stand in the order in which the answers came.
     pub nth: u32,

@@ -9,9 +9,8 @@ use forethought_sdk::prelude::*;
 use crate::cassette::{Cassette, Header, Recorded, VERSION, append, key};
 
 /// Settings of a backend that is recorded.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct RecordConfig {
     /// The language model that answers: `[llm.<name>]`.
     pub llm: String,

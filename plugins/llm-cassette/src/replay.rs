@@ -13,9 +13,8 @@ use crate::{
 };
 
 /// Settings of a cassette that is replayed.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct ReplayConfig {
     /// The file that holds the answers.
     pub cassette: ConfigPath,
@@ -25,9 +24,9 @@ pub struct ReplayConfig {
 }
 
 /// What a request gets that was made oftener than it was recorded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum After {
     /// An error.
     #[default]

@@ -7,18 +7,17 @@ use forethought_sdk::{prelude::*, serde_json};
 use crate::{about, head};
 
 /// Settings of a script.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct ScriptConfig {
     /// The answers in the order in which they are given, or a file with one of them a line, as JSON.
     pub answers: Answers,
 }
 
 /// Where the answers are.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", untagged)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
+#[serde(untagged)]
 pub enum Answers {
     /// Here.
     Listed(Vec<Line>),
@@ -27,9 +26,9 @@ pub enum Answers {
 }
 
 /// One answer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", untagged, deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum Line {
     /// To whatever is asked.
     Text(String),

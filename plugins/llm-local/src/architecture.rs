@@ -62,8 +62,8 @@ impl Family {
 }
 
 /// `config.json`, as far as the network depends on it.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct ConfigFile {
     #[serde(default)]
     architectures: Vec<String>,
@@ -106,8 +106,9 @@ struct ConfigFile {
     eos_token_id: Option<Ends>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", default)]
+#[data]
+#[derive(Debug, Default)]
+#[serde(default)]
 struct Rope {
     rope_type: Option<String>,
     /// The older name of `rope_type`.
@@ -121,8 +122,9 @@ struct Rope {
 }
 
 /// One token id or several.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", untagged)]
+#[data]
+#[derive(Debug, Clone)]
+#[serde(untagged)]
 pub(crate) enum Ends {
     One(u32),
     Several(Vec<u32>),

@@ -65,8 +65,7 @@ pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(Path
 
 /// Names of the files that a model is split into.
 fn shards(index: &Path) -> Result<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    #[serde(crate = "forethought_sdk::serde")]
+    #[data]
     struct Index {
         weight_map: std::collections::HashMap<String, String>,
     }
@@ -125,8 +124,9 @@ impl Files {
 
     /// Tokens that end an answer, by `generation_config.json`.
     pub(crate) fn ends(&self) -> Result<Vec<u32>> {
-        #[derive(Default, Deserialize)]
-        #[serde(crate = "forethought_sdk::serde", default)]
+        #[data]
+        #[derive(Default)]
+        #[serde(default)]
         struct Generation {
             eos_token_id: Option<Ends>,
         }

@@ -44,9 +44,9 @@ use crate::{
 };
 
 /// `[llm.<name>]` with `kind = "local"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(default)]
 pub struct LocalConfig {
     /// A folder with the model's files as they are published, or `hf:owner/name@revision`.
     pub model: ConfigPath,

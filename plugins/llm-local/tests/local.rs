@@ -724,13 +724,13 @@ impl Host for Hub {
     async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
         unreachable!("a model asks for files alone")
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         unreachable!("a model asks for files alone")
     }
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         unreachable!("a model asks for files alone")
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
         unreachable!("a model asks for files alone")
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {

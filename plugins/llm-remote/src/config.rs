@@ -10,9 +10,8 @@ use forethought_sdk::{
 use crate::Provider;
 
 /// Settings of a remote model.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct RemoteConfig {
     /// Who serves the model: openai, anthropic, gemini, ollama, openrouter, vllm, llama-cpp, openai-compatible.
     pub provider: Provider,

@@ -7,9 +7,9 @@ use forethought_sdk::prelude::*;
 use crate::format::{Anthropic, Format, Gemini, Ollama, OpenAi};
 
 /// Who serves the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "kebab-case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Provider {
     /// OpenAI.

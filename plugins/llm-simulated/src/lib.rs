@@ -1,7 +1,7 @@
 //! A simulated LLM, the backend that works on a fresh machine without a network.
 //!
 //! It is honest by construction: [`Simulated`] receives a [`ChatRequest`] and looks at the text of its messages alone.
-//! What it knows of a task is a [`Skill`] that the environment's crate registers, and a skill is given text as well.
+//! What it knows of a task is a [`ScriptedBehaviour`] that the environment's crate registers, and a behaviour is given text as well.
 //! It behaves like a mediocre LLM: thoughts are drawn from a prior over strategies, some answers are malformed, its own
 //! probabilities are overconfident, and when it refines a thought it draws again **from the same prior**. So whatever
 //! refinement gains can only come from the evaluation that tells it when to draw again and which draw to keep.
@@ -21,9 +21,9 @@ use forethought_sdk::{
 use request::{Ask, Form};
 
 /// Settings of the simulated LLM.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
+#[serde(default)]
 pub struct SimulatedConfig {
     /// Seed of every draw, together with the request's text and seed.
     pub seed: u64,
@@ -44,29 +44,32 @@ impl Default for SimulatedConfig {
 /// The simulated LLM.
 pub struct Simulated {
     config: SimulatedConfig,
-    skills: Vec<(String, Arc<dyn Skill>)>,
+    behaviours: Vec<(String, Arc<dyn ScriptedBehaviour>)>,
 }
 
 impl Simulated {
-    /// A simulated LLM with these skills.
-    pub fn new(config: SimulatedConfig, skills: Vec<(String, Arc<dyn Skill>)>) -> Result<Self> {
+    /// A simulated LLM with these behaviours.
+    pub fn new(
+        config: SimulatedConfig,
+        behaviours: Vec<(String, Arc<dyn ScriptedBehaviour>)>,
+    ) -> Result<Self> {
         for (key, share) in [("malformed", config.malformed), ("slips", config.slips)] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(Error::config(format!("{key} = {share}: a share lies within [0, 1]")));
             }
         }
-        Ok(Self { config, skills })
+        Ok(Self { config, behaviours })
     }
 
-    async fn skill(&self, text: &str) -> Result<&Arc<dyn Skill>> {
-        for (_, skill) in &self.skills {
-            if skill.recognises(text.to_owned()).await? {
-                return Ok(skill);
+    async fn behaviour(&self, text: &str) -> Result<&Arc<dyn ScriptedBehaviour>> {
+        for (_, behaviour) in &self.behaviours {
+            if behaviour.recognises(text.to_owned()).await? {
+                return Ok(behaviour);
             }
         }
-        let known: Vec<_> = self.skills.iter().map(|(name, _)| name.as_str()).collect();
+        let known: Vec<_> = self.behaviours.iter().map(|(name, _)| name.as_str()).collect();
         Err(Error::config(format!(
-            "the simulated LLM does not recognise the task in this request; it knows {known:?}. Register a skill for \
+            "the simulated LLM does not recognise the task in this request; it knows {known:?}. Register a behaviour for \
              the environment, or configure a real backend"
         )))
     }
@@ -75,21 +78,22 @@ impl Simulated {
     async fn answer(&self, text: &str, seed: u64) -> Result<String> {
         let ask = Ask::read(text)?;
         let mut rng = seed::stream(seed, "answer");
-        let skill = self.skill(text); // Awaited where one is needed.
+        let behaviour = self.behaviour(text); // Awaited where one is needed.
         let prompt =
-            SkillPrompt { text: text.to_owned(), thought: ask.thought.clone(), count: ask.count, seed };
+            BehaviourPrompt { text: text.to_owned(), thought: ask.thought.clone(), count: ask.count, seed };
         let answer = match ask.form {
-            Form::Thought => format!("Thought: {}", skill.await?.thought(prompt).await?),
+            Form::Thought => format!("Thought: {}", behaviour.await?.thought(prompt).await?),
             Form::ThoughtAndAction => {
-                let skill = skill.await?;
-                let thought = skill.thought(prompt.clone()).await?;
-                let action =
-                    self.act(skill, SkillPrompt { thought: thought.clone(), ..prompt }, &mut rng).await?;
+                let behaviour = behaviour.await?;
+                let thought = behaviour.thought(prompt.clone()).await?;
+                let action = self
+                    .act(behaviour, BehaviourPrompt { thought: thought.clone(), ..prompt }, &mut rng)
+                    .await?;
                 format!("Thought: {thought}\nAction: {action}")
             }
-            Form::Action => format!("Action: {}", self.act(skill.await?, prompt, &mut rng).await?),
+            Form::Action => format!("Action: {}", self.act(behaviour.await?, prompt, &mut rng).await?),
             Form::Outcomes => {
-                let outcomes = skill.await?.outcomes(prompt).await?;
+                let outcomes = behaviour.await?.outcomes(prompt).await?;
                 let good = outcomes.len() / 2;
                 let line = |(index, text): (usize, &String)| {
                     format!("{}: {text}", if index < good { "Good" } else { "Bad" })
@@ -101,11 +105,11 @@ impl Simulated {
                 refine::Verdict::Return(earlier) => format!("Decision: revise\nThought: {earlier}"),
                 // The very prior that the first thought came from, whatever the evaluation said.
                 refine::Verdict::DrawAgain => {
-                    format!("Decision: revise\nThought: {}", skill.await?.thought(prompt).await?)
+                    format!("Decision: revise\nThought: {}", behaviour.await?.thought(prompt).await?)
                 }
             },
             Form::Summary => {
-                let (state, outcome) = skill.await?.summary(prompt).await?;
+                let (state, outcome) = behaviour.await?.summary(prompt).await?;
                 format!("State: {state}\nOutcome: {outcome}")
             }
             Form::Probabilities => probabilities(&ask, &mut rng),
@@ -116,14 +120,15 @@ impl Simulated {
 
     async fn act(
         &self,
-        skill: &Arc<dyn Skill>,
-        mut prompt: SkillPrompt,
+        behaviour: &Arc<dyn ScriptedBehaviour>,
+        mut prompt: BehaviourPrompt,
         rng: &mut ChaCha8Rng,
     ) -> Result<String> {
         if rng.random::<f64>() < self.config.slips {
-            prompt.thought = skill.thought(SkillPrompt { seed: rng.random(), ..prompt.clone() }).await?;
+            prompt.thought =
+                behaviour.thought(BehaviourPrompt { seed: rng.random(), ..prompt.clone() }).await?;
         }
-        skill.action(prompt).await
+        behaviour.action(prompt).await
     }
 }
 
@@ -173,5 +178,5 @@ fn tokens(text: &str) -> u64 {
 register! {
     interface: dyn LlmBackend, kind: "simulated", summary: "a simulated, mediocre LLM: works offline, knows only the text it is shown",
     config: SimulatedConfig,
-    new: |config, host: Arc<dyn Host>| async move { Ok(Arc::new(Simulated::new(config, host.skills().await?)?) as _) },
+    new: |config, host: Arc<dyn Host>| async move { Ok(Arc::new(Simulated::new(config, host.behaviours().await?)?) as _) },
 }

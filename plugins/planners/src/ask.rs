@@ -10,9 +10,8 @@ use forethought_sdk::{
 use crate::prompts::{PromptFiles, Prompts};
 
 /// How a planner asks its language model.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct AskConfig {
     /// Name of the language model under `[llm]`.
     pub llm: String,
@@ -57,9 +56,9 @@ impl AskConfig {
 }
 
 /// The form in which a model answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answers {
     /// Labelled lines, which every model can write.
     #[default]

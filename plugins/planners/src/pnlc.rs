@@ -23,9 +23,8 @@ use crate::{
 };
 
 /// Settings of PNLC.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct PnlcConfig {
     /// How the acting language model is asked, and the summarising one.
     #[serde(flatten)]
@@ -33,8 +32,8 @@ pub struct PnlcConfig {
     /// Name of the summarising model under `[llm]`; the acting one if not given.
     #[serde(default)]
     pub summariser: Option<String>,
-    /// Name of the critic under `[value]`.
-    pub value: String,
+    /// Name of the critic under `[critic]`.
+    pub critic: String,
     /// Imagined outcomes a round (n): half good, half bad.
     #[serde(default = "four")]
     #[schemars(range(min = 2))]
@@ -84,7 +83,7 @@ impl Pnlc {
     async fn evaluate(
         &self,
         asker: &mut Asker,
-        critic: &Arc<dyn ValueEstimator>,
+        critic: &Arc<dyn Critic>,
         context: &DecisionContext,
         state: &str,
         thought: &str,
@@ -106,7 +105,7 @@ impl Pnlc {
         let Ok(outcomes) = asker.ask_for(&OUTCOMES, Purpose::Outcomes, messages, read).await? else {
             return Ok(None);
         };
-        let query = |(_, outcome): &(bool, String)| ValueQuery {
+        let query = |(_, outcome): &(bool, String)| CriticQuery {
             state: state.to_owned(),
             thought: thought.to_owned(),
             outcome: outcome.clone(),
@@ -115,7 +114,7 @@ impl Pnlc {
         if estimates.len() != outcomes.len() {
             return Err(Error::malformed(format!(
                 "the critic {:?} answered {} of {} queries",
-                self.config.value,
+                self.config.critic,
                 estimates.len(),
                 outcomes.len()
             )));
@@ -136,14 +135,14 @@ impl Planner for Pnlc {
     async fn requires(&self) -> Result<Requirements> {
         let rest = Requirements {
             llms: vec![self.summariser().clone()],
-            values: vec![self.config.value.clone()],
+            critics: vec![self.config.critic.clone()],
             ..Requirements::default()
         };
         Ok(self.config.ask.requires().and(rest))
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let critic = models.value(self.config.value.clone()).await?;
+        let critic = models.critic(self.config.critic.clone()).await?;
         let cheap = models.llm(self.summariser().clone()).await?;
         // The seed's name is the summariser's own, so that a collector's summary of this history is this one.
         let mut cheap = self.config.ask.asker(cheap, seed::derive(context.seed, "summarise"));

@@ -1,6 +1,6 @@
 //! PPDPP (Deng et al., 2024): a small policy network chooses the dialogue act, the language model carries it out.
 //!
-//! The policy is a critic under `[value]` (kind `acts`, trained with `input = "state"`): asked with the dialogue so far and
+//! The policy is a critic under `[critic]` (kind `acts`, trained with `input = "state"`): asked with the dialogue so far and
 //! the name of an act, it says how likely a person would choose it next. Trained on data alone: the paper's second stage,
 //! reinforcement learning against a simulated user, is not part of it.
 
@@ -15,14 +15,13 @@ use crate::{
 };
 
 /// Settings of PPDPP.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct PpdppConfig {
     /// Name of the language model under `[llm]`.
     pub llm: String,
-    /// Name of the policy under `[value]`.
-    pub value: String,
+    /// Name of the policy under `[critic]`.
+    pub critic: String,
     /// Draws the act by its probability; the likeliest is taken otherwise.
     #[serde(default)]
     pub sample: bool,
@@ -53,22 +52,22 @@ impl Ppdpp {
 #[async_trait]
 impl Planner for Ppdpp {
     async fn requires(&self) -> Result<Requirements> {
-        let Self { config: PpdppConfig { llm, value, .. }, .. } = self;
-        Ok(Requirements { llms: vec![llm.clone()], values: vec![value.clone()], ..Requirements::default() })
+        let Self { config: PpdppConfig { llm, critic, .. }, .. } = self;
+        Ok(Requirements { llms: vec![llm.clone()], critics: vec![critic.clone()], ..Requirements::default() })
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let dialogue = Dialogue::of(&context, "ppdpp")?;
         let allowed = dialogue.allowed(dialogue.turns.len());
-        let policy = models.value(self.config.value.clone()).await?;
+        let policy = models.critic(self.config.critic.clone()).await?;
         let line =
             |seat, text: &str| format!("{}: {}", name(&context.environment, seat), text.replace('\n', " "));
         let lines: Vec<_> = dialogue.turns.iter().map(|said| line(said.seat, &said.text)).collect();
         let state = lines.join("\n");
-        let query = |act: &usize| ValueQuery {
+        let query = |act: &usize| CriticQuery {
             state: state.clone(),
             outcome: dialogue.acts[*act].name.clone(),
-            ..ValueQuery::default()
+            ..CriticQuery::default()
         };
         let estimates = policy.estimate(allowed.iter().map(query).collect()).await?;
         let likely: Vec<f64> = estimates.iter().map(|estimate| estimate.probability.max(0.0)).collect();
@@ -77,7 +76,7 @@ impl Planner for Ppdpp {
             return Err(Error::config(format!(
                 "the policy {:?} gives none of the dialogue's acts a probability: train it on acts of these names, with \
                  input = \"state\"",
-                self.config.value
+                self.config.critic
             )));
         }
         let mut rng = seed::stream(context.seed, "ppdpp");

@@ -9,9 +9,9 @@ use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfi
 /// Files that replace shipped templates. Variables: `environment`, `seat`, `history`, `observation`, `omitted`,
 /// `ended`, and what the template's own step adds (`state`, `thought`, `outcomes`, `rounds`, `statements`; in dialogues
 /// `turns`, `speaker`, `acts`, `act`, `replies`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(default)]
 pub struct PromptFiles {
     /// The system prompt of every request.
     pub agent: Option<ConfigPath>,

@@ -3,9 +3,9 @@
 use forethought_sdk::{prelude::*, seed::IndexedRandom};
 
 /// Settings of random actions: none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct RandomConfig {}
 
 /// A planner that draws uniformly from the legal actions. It asks no model.

@@ -84,9 +84,9 @@ impl LlmBackend for Wordy {
 struct Treasure;
 
 #[async_trait]
-impl ValueEstimator for Treasure {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let value = |query: &ValueQuery| if query.outcome.contains("treasure") { 0.9 } else { 0.25 };
+impl Critic for Treasure {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let value = |query: &CriticQuery| if query.outcome.contains("treasure") { 0.9 } else { 0.25 };
         let estimate =
             |query| Estimate { probability: value(query), raw: value(query) / 2.0, uncertainty: 0.0 };
         Ok(queries.iter().map(estimate).collect())
@@ -100,7 +100,7 @@ impl Models for World {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(Arc::new(Treasure))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -123,7 +123,7 @@ fn context() -> DecisionContext {
 }
 
 fn pnlc(config: forethought_sdk::serde_json::Value) -> Result<Pnlc> {
-    let mut settings = json!({ "llm": "actor", "value": "critic" });
+    let mut settings = json!({ "llm": "actor", "critic": "critic" });
     settings.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
     Pnlc::new(forethought_sdk::serde_json::from_value::<PnlcConfig>(settings)?)
 }

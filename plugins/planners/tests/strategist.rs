@@ -117,8 +117,8 @@ impl Environment for Road {
 struct Wanderer;
 
 #[async_trait]
-impl ValueEstimator for Wanderer {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+impl Critic for Wanderer {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         assert_eq!((queries.len(), &*queries[0].outcome), (1, "Home is reached."));
         let probability = if queries[0].thought == "right" { 0.8 } else { 0.1 };
         Ok(vec![Estimate { probability, ..Estimate::default() }])
@@ -132,7 +132,7 @@ impl Models for Traveller {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(Arc::new(Wanderer))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -150,7 +150,7 @@ impl Models for Models0 {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         Err(Error::not_found(name))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -237,7 +237,7 @@ fn a_critic_may_value_the_leaves_and_each_costs_a_summary() {
         ..Mind::default()
     });
     let planner = planner(
-        json!({ "simulations": 12, "value": "critic", "goal": "Home is reached.", "exploration": 0.5 }),
+        json!({ "simulations": 12, "critic": "critic", "goal": "Home is reached.", "exploration": 0.5 }),
     );
     let turn = block_on(Road.reset(Reset::default())).unwrap();
     let context =

@@ -158,8 +158,8 @@ register! {
 pub struct Reports;
 
 #[async_trait]
-impl ValueTrainer for Reports {
-    async fn fit(&self, fit: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+impl CriticTrainer for Reports {
+    async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
         let steps = 10;
         for step in 1..=steps {
             progress.report("fit".into(), step, steps, format!("loss {}", 1.0 / step as f64)).await?;
@@ -170,7 +170,7 @@ impl ValueTrainer for Reports {
 }
 
 register! {
-    interface: dyn ValueTrainer,
+    interface: dyn CriticTrainer,
     kind: "reports",
     summary: "learns nothing, and says how it goes",
     config: Nothing,

@@ -214,8 +214,8 @@ impl WrongNumbers {
 }
 
 #[async_trait]
-impl ValueEstimator for WrongNumbers {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+impl Critic for WrongNumbers {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let estimate = Estimate { probability: self.number().into(), ..Estimate::default() };
         Ok(vec![estimate; self.count(queries.len())])
     }
@@ -233,7 +233,7 @@ impl TextEncoder for WrongNumbers {
 }
 
 register! {
-    interface: dyn ValueEstimator,
+    interface: dyn Critic,
     kind: "stress",
     summary: "estimates wrongly on purpose",
     config: WrongConfig,

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
+    critic::{Critic, CriticQuery, Estimate},
     error::Code,
     importer::Importer,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities},
     planner::Requirements,
     registry::INTERFACES,
-    value::{Estimate, ValueEstimator, ValueQuery},
     wire::{Codec, Interface, Message, Object},
 };
 use futures::executor::block_on;
@@ -65,8 +65,8 @@ impl LlmBackend for Least {
 }
 
 #[async_trait]
-impl ValueEstimator for Least {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+impl Critic for Least {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         Ok(vec![Estimate { raw: 7.0, ..Estimate::default() }; queries.len()])
     }
 }
@@ -93,18 +93,18 @@ fn a_backend_that_does_not_stream_says_so_from_afar_too() {
 
 #[test]
 fn default_bodies_run_here_where_the_other_side_is_older() {
-    let sample = Interface::serve(Arc::new(Sample) as Arc<dyn ValueEstimator>);
+    let sample = Interface::serve(Arc::new(Sample) as Arc<dyn Critic>);
     for codec in CODECS {
         let older = Far::new(sample.clone(), codec).without(&["requires", "estimate_with"]);
-        let older = <dyn ValueEstimator>::connect(Arc::new(older));
+        let older = <dyn Critic>::connect(Arc::new(older));
         assert_eq!(block_on(older.requires()).unwrap(), Requirements::default());
         // The default asks `estimate` of the other side, which it does know.
-        let queries = vec![ValueQuery::default(); 3];
+        let queries = vec![CriticQuery::default(); 3];
         let answer = block_on(older.estimate_with(queries.clone(), Arc::new(Sample))).unwrap();
         assert_eq!(answer, block_on(older.estimate(queries)).unwrap());
         // And the same where the component itself leaves it to the default.
-        let least = far(Arc::new(Least) as Arc<dyn ValueEstimator>, codec);
-        let answer = block_on(least.estimate_with(vec![ValueQuery::default()], Arc::new(Sample))).unwrap();
+        let least = far(Arc::new(Least) as Arc<dyn Critic>, codec);
+        let answer = block_on(least.estimate_with(vec![CriticQuery::default()], Arc::new(Sample))).unwrap();
         assert_eq!(answer[0].raw, 7.0);
     }
 }

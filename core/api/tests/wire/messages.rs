@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use forethought_api::{
     Error,
+    critic::Estimate,
     encoder::{Matrix, TextEncoder},
     environment::Recovery,
     error::Code,
     llm::{FinishReason, LlmBackend, Purpose, Role},
     planner::Models,
     registry::Component,
-    value::Estimate,
     wire::{Codec, Interface, Message, Object, Reply, handle},
 };
 use proptest::prelude::*;

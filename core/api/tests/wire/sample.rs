@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
+    behaviour::{BehaviourPrompt, ScriptedBehaviour},
+    critic::{Critic, CriticQuery, CriticTrainer, Estimate, Progress, TrainingReport, TrainingRequest},
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{
         Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec, Transition,
@@ -26,9 +28,7 @@ use forethought_api::{
         Trace, ValuedOutcome,
     },
     registry::Component,
-    skill::{Skill, SkillPrompt},
     trajectory::{Step, Trajectory},
-    value::{Estimate, Fit, Progress, TrainingReport, ValueEstimator, ValueQuery, ValueTrainer},
     verifier::{Check, Verifier},
     wire::Interface,
 };
@@ -60,10 +60,10 @@ macro_rules! for_every_interface {
         $run::<dyn planner::Models>();
         $run::<dyn planner::Planner>();
         $run::<dyn planner::Summariser>();
-        $run::<dyn skill::Skill>();
-        $run::<dyn value::Progress>();
-        $run::<dyn value::ValueEstimator>();
-        $run::<dyn value::ValueTrainer>();
+        $run::<dyn behaviour::ScriptedBehaviour>();
+        $run::<dyn critic::Progress>();
+        $run::<dyn critic::Critic>();
+        $run::<dyn critic::CriticTrainer>();
         $run::<dyn verifier::Verifier>();
     }};
 }
@@ -142,7 +142,7 @@ fn completion() -> Completion {
 fn requirements() -> Requirements {
     Requirements {
         llms: vec!["big".into()],
-        values: vec!["critic".into()],
+        critics: vec!["critic".into()],
         fork: true,
         logprobs: true,
         tools: true,
@@ -167,8 +167,8 @@ fn summary() -> Summary {
     Summary { state: "knee-deep".into(), outcome: "The crab is found.".into() }
 }
 
-fn query() -> ValueQuery {
-    ValueQuery { state: "s".into(), thought: "t".into(), outcome: "o".into() }
+fn query() -> CriticQuery {
+    CriticQuery { state: "s".into(), thought: "t".into(), outcome: "o".into() }
 }
 
 fn estimate() -> Estimate {
@@ -198,8 +198,8 @@ fn trajectory() -> Trajectory {
     }
 }
 
-fn prompt() -> SkillPrompt {
-    SkillPrompt { text: "text".into(), thought: "t".into(), count: 2, seed: 3 }
+fn prompt() -> BehaviourPrompt {
+    BehaviourPrompt { text: "text".into(), thought: "t".into(), count: 2, seed: 3 }
 }
 
 #[async_trait]
@@ -308,8 +308,8 @@ impl TextEncoder for Sample {
 tried!(TextEncoder, |it| [it.spec().await, it.encode(vec!["a".into(), "大".into()]).await]);
 
 #[async_trait]
-impl ValueEstimator for Sample {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+impl Critic for Sample {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         Ok(vec![estimate(); queries.len()])
     }
     async fn requires(&self) -> Result<Requirements> {
@@ -317,7 +317,7 @@ impl ValueEstimator for Sample {
     }
     async fn estimate_with(
         &self,
-        queries: Vec<ValueQuery>,
+        queries: Vec<CriticQuery>,
         models: Arc<dyn Models>,
     ) -> Result<Vec<Estimate>> {
         let judged = models.llm("judge".into()).await?.complete(request()).await?;
@@ -325,15 +325,15 @@ impl ValueEstimator for Sample {
     }
 }
 
-tried!(ValueEstimator, |it| [
+tried!(Critic, |it| [
     it.estimate(vec![query()]).await,
     it.requires().await,
     it.estimate_with(vec![query(), query()], Arc::new(Sample)).await,
 ]);
 
 #[async_trait]
-impl ValueTrainer for Sample {
-    async fn fit(&self, fit: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+impl CriticTrainer for Sample {
+    async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
         progress.report("train".into(), 1, fit.trajectories.len() as u64, "loss 0.1".into()).await?;
         Ok(TrainingReport {
             steps: 5,
@@ -346,9 +346,14 @@ impl ValueTrainer for Sample {
     }
 }
 
-tried!(ValueTrainer, |it| [it
+tried!(CriticTrainer, |it| [it
     .fit(
-        Fit { trajectories: vec![trajectory()], out: "/päth".into(), seed: 3, shuffle_outcomes: true },
+        TrainingRequest {
+            trajectories: vec![trajectory()],
+            out: "/päth".into(),
+            seed: 3,
+            shuffle_outcomes: true
+        },
         Arc::new(Sample),
     )
     .await,]);
@@ -393,7 +398,7 @@ impl Summariser for Sample {
         Ok(requirements())
     }
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
-        let values = models.value("critic".into()).await?.estimate(vec![query()]).await?;
+        let values = models.critic("critic".into()).await?.estimate(vec![query()]).await?;
         Ok(Summary { state: format!("{values:?} at step {}", context.step), ..summary() })
     }
 }
@@ -405,7 +410,7 @@ impl Models for Sample {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(Arc::new(Sample))
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(Arc::new(Sample))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -418,31 +423,31 @@ impl Models for Sample {
 
 tried!(Models, |it| [
     it.llm("big".into()).await.unwrap().capabilities().await,
-    it.value("critic".into()).await.unwrap().estimate(vec![query()]).await,
+    it.critic("critic".into()).await.unwrap().estimate(vec![query()]).await,
     it.fork().await.unwrap().unwrap().spec().await,
     it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
 ]);
 
 #[async_trait]
-impl Skill for Sample {
+impl ScriptedBehaviour for Sample {
     async fn recognises(&self, text: String) -> Result<bool> {
         Ok(text.contains("tide"))
     }
-    async fn thought(&self, prompt: SkillPrompt) -> Result<String> {
+    async fn thought(&self, prompt: BehaviourPrompt) -> Result<String> {
         Ok(format!("{prompt:?}"))
     }
-    async fn action(&self, prompt: SkillPrompt) -> Result<String> {
+    async fn action(&self, prompt: BehaviourPrompt) -> Result<String> {
         Ok(prompt.thought)
     }
-    async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
+    async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>> {
         Ok(vec!["good".into(); prompt.count])
     }
-    async fn summary(&self, prompt: SkillPrompt) -> Result<(String, String)> {
+    async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)> {
         Ok((prompt.text, "outcome".into()))
     }
 }
 
-tried!(Skill, |it| [
+tried!(ScriptedBehaviour, |it| [
     it.recognises("low tide".into()).await,
     it.thought(prompt()).await,
     it.action(prompt()).await,
@@ -520,13 +525,13 @@ impl Host for Sample {
     async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
         Ok(Arc::new(Sample))
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(Arc::new(Sample))
     }
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(Arc::new(Sample))
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
         Ok(vec![("one".into(), Arc::new(Sample)), ("zwei".into(), Arc::new(Sample))])
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
@@ -537,12 +542,12 @@ impl Host for Sample {
 tried!(Host, |it| [
     it.planner("p".into()).await.unwrap().requires().await,
     it.encoder("e".into()).await.unwrap().spec().await,
-    it.value("v".into()).await.unwrap().requires().await,
+    it.critic("v".into()).await.unwrap().requires().await,
     it.llm("l".into()).await.unwrap().capabilities().await,
     {
         let mut said = Vec::new();
-        for (name, skill) in it.skills().await.unwrap() {
-            said.push((name, skill.recognises("tide".into()).await));
+        for (name, behaviour) in it.behaviours().await.unwrap() {
+            said.push((name, behaviour.recognises("tide".into()).await));
         }
         said
     },

@@ -62,13 +62,13 @@ impl Critic {
             sources.set.insert(0, format!("encoder.{name:?}.kind={name:?}"));
         }
         sources.set.extend([
-            format!("value.evaluated.kind={:?}", eval.kind),
-            format!("value.evaluated.model={:?}", local(&eval.model)?),
-            format!("value.evaluated.encoder={name:?}"),
+            format!("critic.evaluated.kind={:?}", eval.kind),
+            format!("critic.evaluated.model={:?}", local(&eval.model)?),
+            format!("critic.evaluated.encoder={name:?}"),
         ]);
         let host = session.host_of(&sources).await?;
         let data = trajectories::read_of(&eval.data, eval.seat)?;
-        let critic = host.value("evaluated".into()).await?;
+        let critic = host.critic("evaluated".into()).await?;
         let encoder = host.encoder(eval.encoder.clone()).await?;
         let seen = Seen::read(Path::new(&eval.model))?;
         let report = evaluate(&data, &seen, &*critic, &*encoder, host.config().seed);

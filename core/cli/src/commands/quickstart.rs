@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clap::Args;
 use forethought_api::{
     Error, Result,
-    value::{Fit, Progress, TrainingReport},
+    critic::{Progress, TrainingReport, TrainingRequest},
 };
 use forethought_runtime::{
     assemble::RunOptions,
@@ -93,8 +93,8 @@ impl Quickstart {
                 format!("run.first_task={first_task}"),
                 format!("run.episodes={episodes}"),
                 format!("run.repeats={repeats}"),
-                format!("value.critic.model={}", path("critic")),
-                format!("value.shuffled.model={}", path("critic-shuffled")),
+                format!("critic.critic.model={}", path("critic")),
+                format!("critic.shuffled.model={}", path("critic-shuffled")),
             ];
             session.host(&self.config, &settings).await
         };
@@ -115,7 +115,7 @@ impl Quickstart {
         // Side by side: a training keeps one core busy.
         let training = |name: &'static str, shuffle_outcomes| {
             let out = folder.join(name);
-            let fit = Fit { trajectories: data.clone(), out, seed, shuffle_outcomes };
+            let fit = TrainingRequest { trajectories: data.clone(), out, seed, shuffle_outcomes };
             train(session, &collecting, name, fit)
         };
         let (critic, shuffled) =
@@ -176,7 +176,7 @@ async fn train(
     session: &Session,
     host: &forethought_runtime::host::RuntimeHost,
     name: &'static str,
-    fit: Fit,
+    fit: TrainingRequest,
 ) -> Result<TrainingReport> {
     let kept = fit.out.with_extension("report.json");
     if let Ok(text) = std::fs::read_to_string(&kept)

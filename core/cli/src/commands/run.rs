@@ -112,7 +112,7 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
             environment: spec.environment.component.spec().await?.name,
             episodes: spec.episodes.len(),
             models: spec.llms.into_keys().collect(),
-            critics: spec.values.into_keys().collect(),
+            critics: spec.critics.into_keys().collect(),
         });
     }
     session.show(&planned, || {

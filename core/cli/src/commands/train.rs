@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use forethought_api::{
     Error, Result,
-    value::{Fit, TrainingReport},
+    critic::{TrainingReport, TrainingRequest},
 };
 use forethought_runtime::{host::RuntimeHost, trajectories};
 
@@ -45,7 +45,7 @@ impl Train {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let host = session.host(&self.config, &[]).await?;
         let trainer = only_trainer(&host, self.trainer)?;
-        let fit = Fit {
+        let fit = TrainingRequest {
             trajectories: trajectories::read_of(&self.data, self.seat)?,
             out: self.out.clone(),
             seed: host.config().seed,
@@ -73,7 +73,7 @@ pub(crate) async fn train(
     session: &Session,
     host: &RuntimeHost,
     trainer: &str,
-    fit: Fit,
+    fit: TrainingRequest,
 ) -> Result<TrainingReport> {
     let trainer = host.trainer(trainer).await?;
     session.or_interrupted(trainer.fit(fit, Arc::new(session.reporter.clone()))).await

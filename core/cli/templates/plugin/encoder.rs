@@ -6,9 +6,8 @@
 use forethought_sdk::prelude::*;
 
 /// The keys under `[encoder.<name>]`. What is said of a key becomes its help text.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[serde(default)]
 struct Config {
     /// Length of a vector.
     #[schemars(range(min = 1))]

@@ -3,9 +3,9 @@ use forethought_sdk::prelude::*;
 use std::sync::Mutex;
 
 /// The keys under `[environment]`. What is said of a key becomes its help text.
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Clone, Copy, Default)]
+#[serde(default)]
 struct Config {
     /// Looks beyond the usual four.
     extra_looks: u32,

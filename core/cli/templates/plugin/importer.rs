@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use forethought_sdk::prelude::*;
 
 /// An importer has no section in a configuration, so it is built from defaults.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Default)]
+#[serde(default)]
 struct Config {}
 
 /// A line of the file. The steps of an episode follow one another.
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[data]
+#[serde(deny_unknown_fields)]
 struct Line {
     episode: String,
     task: u64,

@@ -8,9 +8,8 @@ use forethought_sdk::prelude::*;
 use forethought_sdk::seed::IndexedRandom;
 
 /// The keys under `[llm.<name>]`. What is said of a key becomes its help text.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[serde(default)]
 struct Config {
     /// What it may say.
     lines: Vec<String>,

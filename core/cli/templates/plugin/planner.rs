@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use forethought_sdk::prelude::*;
 
 /// The keys under `[planner.<name>]`. What is said of a key becomes its help text.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
 struct Config {
     /// Name of the language model under `[llm]`.
     llm: String,

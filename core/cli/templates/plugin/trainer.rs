@@ -14,9 +14,8 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 
 /// The keys under `[trainer.<name>]`. What is said of a key becomes its help text.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[serde(default)]
 struct TrainerConfig {
     /// Steps counted beforehand for each outcome, half of them with it.
     prior: f32,
@@ -33,10 +32,10 @@ struct Counter {
 }
 
 #[async_trait]
-impl ValueTrainer for Counter {
+impl CriticTrainer for Counter {
     // `fit.shuffle_outcomes`, the control, changes nothing here: frequencies do not see the states.
     // Nor does `fit.seed`: nothing is drawn.
-    async fn fit(&self, fit: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+    async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
         let mut reached: BTreeMap<&str, f32> = BTreeMap::new();
         let mut steps = 0.0;
         let total = fit.trajectories.len() as u64;
@@ -73,7 +72,7 @@ impl ValueTrainer for Counter {
 }
 
 register! {
-    interface: dyn ValueTrainer, kind: "{{name}}", summary: "counts how often each outcome came about",
+    interface: dyn CriticTrainer, kind: "{{name}}", summary: "counts how often each outcome came about",
     config: TrainerConfig,
     new: |config: TrainerConfig, _host| async move {
         if config.prior.is_nan() || config.prior <= 0.0 {
@@ -83,26 +82,25 @@ register! {
     },
 }
 
-/// The keys under `[value.<name>]`.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+/// The keys under `[critic.<name>]`.
+#[config]
+#[derive(Default)]
+#[serde(default)]
 struct CriticConfig {
     /// A folder that the trainer wrote, or `hf:owner/name@revision`; without it, nothing is known.
     model: Option<ConfigPath>,
 }
 
 /// Frequencies by outcome.
-struct Critic(BTreeMap<String, f64>);
+struct Frequencies(BTreeMap<String, f64>);
 
 /// The part of `config.json` that the critic reads.
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Checkpoint {
     outcomes: Vec<String>,
 }
 
-impl Critic {
+impl Frequencies {
     async fn load(config: CriticConfig, host: Arc<dyn Host>) -> Result<Self> {
         let Some(model) = config.model else { return Ok(Self(BTreeMap::new())) };
         // The host knows folders and the hub, and what the files hold is part of a run's identity.
@@ -120,9 +118,9 @@ impl Critic {
 }
 
 #[async_trait]
-impl ValueEstimator for Critic {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let estimate = |query: &ValueQuery| {
+impl Critic for Frequencies {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let estimate = |query: &CriticQuery| {
             let probability = self.0.get(&query.outcome).copied().unwrap_or(0.5);
             Estimate { probability, raw: probability, uncertainty: 0.0 }
         };
@@ -131,7 +129,7 @@ impl ValueEstimator for Critic {
 }
 
 register! {
-    interface: dyn ValueEstimator, kind: "{{name}}", summary: "how often the outcome came about",
+    interface: dyn Critic, kind: "{{name}}", summary: "how often the outcome came about",
     config: CriticConfig,
-    new: |config, host| async move { Ok(Arc::new(Critic::load(config, host).await?) as _) },
+    new: |config, host| async move { Ok(Arc::new(Frequencies::load(config, host).await?) as _) },
 }

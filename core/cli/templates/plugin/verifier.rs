@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use forethought_sdk::prelude::*;
 
 /// A verifier has no section in a configuration, so it is built from defaults.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Default)]
+#[serde(default)]
 struct Config {}
 
 /// A line of `cases.jsonl`.
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[data]
+#[serde(deny_unknown_fields)]
 struct Case {
     secret: String,
     guess: String,

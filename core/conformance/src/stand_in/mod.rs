@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
+    behaviour::{BehaviourPrompt, ScriptedBehaviour},
+    critic::{Critic, CriticQuery, Estimate},
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{Action, Environment},
     host::{Host, ModelFiles},
     llm::LlmBackend,
     planner::{Decision, DecisionContext, Models, Planner, Requirements},
-    skill::{Skill, SkillPrompt},
-    value::{Estimate, ValueEstimator, ValueQuery},
 };
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ impl StandIns {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) llms: BTreeSet<String>,
-    pub(crate) values: BTreeSet<String>,
+    pub(crate) critics: BTreeSet<String>,
     pub(crate) forks: u64,
     /// Completions and batches of estimates.
     pub(crate) calls: u64,
@@ -121,9 +121,9 @@ impl Models for Desk {
         self.ledger.lock().llms.insert(name);
         Ok(Arc::new(Scripted::new(self.mood, self.ledger.clone())))
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         self.ledger.lock().values.insert(name);
-        Ok(Arc::new(Critic(self.ledger.clone())))
+        Ok(Arc::new(StandInCritic(self.ledger.clone())))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         self.ledger.lock().forks += 1;
@@ -146,15 +146,15 @@ impl Host for StandIns {
     async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
         Ok(Arc::new(Hashed))
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         self.asked.lock().values.insert(name);
-        Ok(Arc::new(Critic(Ledger::new(u64::MAX))))
+        Ok(Arc::new(StandInCritic(Ledger::new(u64::MAX))))
     }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         self.asked.lock().llms.insert(name);
         Ok(Arc::new(Scripted::new(Mood::Friendly, Ledger::new(u64::MAX))))
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
         Ok(vec![("stand-in".into(), Arc::new(Habit))])
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
@@ -172,13 +172,13 @@ impl Host for StandIns {
 }
 
 /// A critic of fixed opinions.
-struct Critic(Arc<Ledger>);
+struct StandInCritic(Arc<Ledger>);
 
 #[async_trait]
-impl ValueEstimator for Critic {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
+impl Critic for StandInCritic {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         self.0.count().await?;
-        let estimate = |query: &ValueQuery| {
+        let estimate = |query: &CriticQuery| {
             let probability = share(query);
             Estimate { probability, raw: probability, uncertainty: 0.0 }
         };
@@ -230,20 +230,20 @@ impl Planner for Plain {
 struct Habit;
 
 #[async_trait]
-impl Skill for Habit {
+impl ScriptedBehaviour for Habit {
     async fn recognises(&self, _: String) -> Result<bool> {
         Ok(true)
     }
-    async fn thought(&self, prompt: SkillPrompt) -> Result<String> {
+    async fn thought(&self, prompt: BehaviourPrompt) -> Result<String> {
         Ok(format!("idea {}", draw(prompt.seed) % 8))
     }
-    async fn action(&self, prompt: SkillPrompt) -> Result<String> {
+    async fn action(&self, prompt: BehaviourPrompt) -> Result<String> {
         Ok(world::legal(&prompt.text, prompt.seed))
     }
-    async fn outcomes(&self, prompt: SkillPrompt) -> Result<Vec<String>> {
+    async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>> {
         Ok((0..prompt.count).map(|index| format!("it comes to {index}")).collect())
     }
-    async fn summary(&self, _: SkillPrompt) -> Result<(String, String)> {
+    async fn summary(&self, _: BehaviourPrompt) -> Result<(String, String)> {
         Ok(("on the field".into(), "the treasure is nearer".into()))
     }
 }
@@ -279,7 +279,7 @@ mod tests {
     fn stand_ins_conform() {
         conforms::<dyn Environment>(|| Arc::new(Field::default()));
         conforms::<dyn LlmBackend>(|| Arc::new(Scripted::new(Mood::Friendly, Ledger::new(u64::MAX))));
-        conforms::<dyn ValueEstimator>(|| Arc::new(Critic(Ledger::new(u64::MAX))));
+        conforms::<dyn Critic>(|| Arc::new(StandInCritic(Ledger::new(u64::MAX))));
         conforms::<dyn TextEncoder>(|| Arc::new(Hashed));
         conforms::<dyn Planner>(|| Arc::new(Plain));
     }

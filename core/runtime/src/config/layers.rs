@@ -17,7 +17,7 @@ use super::origin::{KeyPath, Origin, dotted};
 pub(super) const PREFIX: &str = "FORETHOUGHT__";
 
 /// Sections that hold one component under each name, and sections that are one component.
-pub(super) const NAMED: [&str; 5] = ["llm", "encoder", "value", "trainer", "planner"];
+pub(super) const NAMED: [&str; 5] = ["llm", "encoder", "critic", "trainer", "planner"];
 pub(super) const SINGLE: [&str; 2] = ["summariser", "environment"];
 
 /// One source of configuration.

@@ -58,7 +58,7 @@ pub struct Config {
     pub encoder: Components,
     /// Critics, by name.
     #[serde(default)]
-    pub value: Components,
+    pub critic: Components,
     /// Trainers of critics, by name.
     #[serde(default)]
     pub trainer: Components,
@@ -239,7 +239,7 @@ impl Config {
         let sections = match word {
             "llm" => &self.llm,
             "encoder" => &self.encoder,
-            "value" => &self.value,
+            "critic" => &self.critic,
             "trainer" => &self.trainer,
             "planner" => &self.planner,
             _ => return Err(Error::not_found(format!("configurations have no [{word}.<name>]"))),

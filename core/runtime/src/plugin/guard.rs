@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use forethought_api::{
     Error, Result,
+    critic::Progress,
     error::Code,
-    value::Progress,
     wire::{Codec, Interface, Message, Object, Reply},
 };
 use futures::future::BoxFuture;

@@ -15,21 +15,21 @@ use std::path::{Path, PathBuf};
 
 use forethought_sdk::{prelude::*, serde_json};
 
+use crate::behaviour::{
+    view::View,
+    words::{self, Outcome},
+};
 use crate::grammar::Move;
 use crate::observe;
 use crate::role::{Role, Side};
 use crate::rules::{FifthRejection, Rules};
 use crate::seats::Seats;
-use crate::skill::{
-    view::View,
-    words::{self, Outcome},
-};
 use crate::table::{Setup, Table, evil};
 
 /// Settings of the importers: none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct ImportConfig {}
 
 /// A game as it was recorded.

@@ -10,15 +10,13 @@ use super::*;
 /// Reads the games.
 pub struct MultiRound;
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Line {
     file: String,
     game: Game,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Game {
     players: Vec<Participant>,
     missions: Vec<Mission>,
@@ -26,23 +24,20 @@ struct Game {
     assassin_phase: Option<Guess>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Participant {
     name: String,
     role: String,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Mission {
     proposals: Vec<Proposal>,
     discussion: Vec<Statement>,
     quest_actions: Vec<Card>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Proposal {
     leader: String,
     team_members: Vec<String>,
@@ -50,30 +45,26 @@ struct Proposal {
     votes: Vec<Vote>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Vote {
     player: String,
     vote: String,
     comment: String,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Statement {
     player: String,
     content: String,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Card {
     player: String,
     action: String,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Guess {
     assassin: String,
     guess: String,

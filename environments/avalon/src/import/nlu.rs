@@ -11,8 +11,7 @@ use super::*;
 /// Reads the games.
 pub struct Nlu;
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Game {
     users: BTreeMap<usize, User>,
     messages: BTreeMap<usize, Message>,
@@ -20,15 +19,13 @@ struct Game {
     persuasion: BTreeMap<usize, Persuasion>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct User {
     name: String,
     role: String,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Message {
     player: String,
     msg: String,
@@ -37,8 +34,7 @@ struct Message {
     turn: i32,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Belief {
     player: String,
     about_player: String,
@@ -47,8 +43,7 @@ struct Belief {
     turn: i32,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Persuasion {
     mid: String,
     persuasion: Option<String>,

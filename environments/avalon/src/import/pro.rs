@@ -11,8 +11,8 @@ use super::*;
 /// Reads the records.
 pub struct Pro;
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "camelCase")]
+#[data]
+#[serde(rename_all = "camelCase")]
 struct Game {
     #[serde(rename = "_id")]
     id: String,
@@ -26,8 +26,7 @@ struct Game {
     who_assassin_shot: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Held {
     role: String,
 }

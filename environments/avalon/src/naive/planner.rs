@@ -14,9 +14,9 @@ use crate::rules::{FifthRejection, QUESTS, Quest, Rules};
 use crate::seats::Seats;
 
 /// Settings of the bots.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct NaiveConfig {
     /// How the Assassin chooses.
     pub assassin: Assassin,
@@ -28,9 +28,9 @@ pub struct NaiveConfig {
 }
 
 /// How the Assassin chooses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum Assassin {
     /// Any good player, as in AvalonBench.
     #[default]
@@ -40,9 +40,9 @@ pub enum Assassin {
 }
 
 /// What bots say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum Speech {
     /// Nothing of weight, always the same words.
     None,
@@ -136,8 +136,8 @@ impl Naive {
 }
 
 /// What the bots use of an observation's data.
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct View {
     players: usize,
     seat: usize,
@@ -150,8 +150,9 @@ struct View {
     hidden: Hidden,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", rename_all = "snake_case")]
+#[data]
+#[derive(Debug, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
 enum Phase {
     Discussion,
     Proposal,
@@ -161,22 +162,23 @@ enum Phase {
     Deduction,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct PastQuest {
     team: Seats,
     fails: u8,
     success: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug)]
 struct Hidden {
     possible: Vec<Vec<Role>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", tag = "event", rename_all = "snake_case")]
+#[data]
+#[derive(Debug)]
+#[serde(tag = "event", rename_all = "snake_case")]
 enum News {
     Said {
         seat: usize,

@@ -39,8 +39,7 @@ pub struct Corpus {
 /// The payment of a task: gifts are clipped to it.
 pub const PAYMENT: f64 = 2.0;
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Sentence {
     #[serde(rename = "B2")]
     id: String,
@@ -54,8 +53,7 @@ struct Sentence {
     ee_label_1: String,
 }
 
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Person {
     #[serde(rename = "B2")]
     id: String,

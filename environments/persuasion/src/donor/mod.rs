@@ -25,9 +25,9 @@ use self::corpus::PAYMENT;
 use self::model::{Parameters, Path, Traits};
 
 /// Settings of the fitted donor.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Serialize)]
+#[serde(default)]
 pub struct DonorConfig {
     /// How much donors doubt at first: 1 as fitted, 0 not at all.
     #[schemars(range(min = 0.0, max = 10.0))]

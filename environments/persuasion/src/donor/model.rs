@@ -31,8 +31,9 @@ pub const GIFT_FEATURES: usize = 11;
 const SENTENCES: usize = 7;
 
 /// The fitted numbers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[data]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Reads approaches from words.
     pub reader: Reader,

@@ -13,8 +13,9 @@ const PLACES: usize = 1024;
 const SMOOTHING: f64 = 0.3;
 
 /// The reader's numbers, in hundredths of a nat: integers, so that the file is small and exact.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
+#[data]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reader {
     /// Log-probability of each approach.
     prior: Vec<i32>,

@@ -1,6 +1,6 @@
 //! The annotators' labels, and the acts and replies that they stand for here.
 
-use crate::skill::moves::Move;
+use crate::behaviour::moves::Move;
 
 /// The persuader's act: one of those that the environment declares. What asks for money or for a sum is a proposition,
 /// what asks about the charity or the task an inquiry; labels without an act of their own are `other`.

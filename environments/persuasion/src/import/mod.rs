@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 
 use forethought_sdk::prelude::*;
 
-use crate::skill::{
+use crate::behaviour::{
     view::{Side, View},
     words::{Outcome, state},
 };
 
 /// Settings of the importer: none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields, default)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone, Default)]
+#[serde(default)]
 pub struct P4gConfig {}
 
 /// Reads PersuasionForGood.
@@ -30,8 +30,7 @@ pub struct P4g;
 const MOST: f64 = 2.0;
 
 /// A row of `_dialog.csv`.
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Sentence {
     #[serde(rename = "B2")]
     dialogue: String,
@@ -46,8 +45,7 @@ struct Sentence {
 }
 
 /// A row of `_info.csv`.
-#[derive(Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
 struct Person {
     #[serde(rename = "B2")]
     dialogue: String,

@@ -7,8 +7,8 @@ use forethought_sdk::{
 };
 
 /// A dialogue that declares acts.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Dialogue {
     /// What the seat may be up to in an utterance.
     pub(crate) acts: Vec<Act>,
@@ -30,8 +30,8 @@ pub(crate) struct Dialogue {
 }
 
 /// An act: what an utterance does.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Act {
     pub(crate) name: String,
     #[serde(default)]
@@ -39,16 +39,16 @@ pub(crate) struct Act {
 }
 
 /// A way to take what was said, and what it is worth.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Reply {
     pub(crate) name: String,
     pub(crate) value: f64,
 }
 
 /// An utterance.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Said {
     pub(crate) seat: usize,
     pub(crate) text: String,

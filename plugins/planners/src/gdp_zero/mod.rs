@@ -23,9 +23,8 @@ use self::{dialogue::Dialogue, search::Search, talk::Talk};
 use crate::prompts::{PromptFiles, Prompts};
 
 /// Settings of GDP-Zero.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct GdpZeroConfig {
     /// Name of the language model under `[llm]`: chooses acts and speaks.
     pub llm: String,

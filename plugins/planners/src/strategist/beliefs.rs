@@ -8,8 +8,8 @@ use forethought_sdk::{
 };
 
 /// `observation.data["hidden"]` of a world with hidden roles.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone)]
 struct Hidden {
     /// All roles of the game.
     roles: BTreeMap<String, RoleOf>,
@@ -17,8 +17,8 @@ struct Hidden {
     possible: Vec<Vec<String>>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(crate = "forethought_sdk::serde")]
+#[data]
+#[derive(Debug, Clone)]
 struct RoleOf {
     side: String,
     count: usize,

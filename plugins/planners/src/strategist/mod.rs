@@ -29,9 +29,8 @@ use crate::{
 };
 
 /// Settings of Strategist.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(crate = "forethought_sdk::serde", deny_unknown_fields)]
-#[schemars(crate = "forethought_sdk::schemars")]
+#[config]
+#[derive(Debug, Clone)]
 pub struct StrategistConfig {
     /// How the language model is asked that judges the talk, and talks.
     #[serde(flatten)]
@@ -50,9 +49,9 @@ pub struct StrategistConfig {
     /// a game is played on to its end. Without it the others search as this seat does, and games are played on at random.
     #[serde(default)]
     pub others: Option<String>,
-    /// Name of a critic under `[value]` that values leaves. Without it imagined games are played to their ends.
+    /// Name of a critic under `[critic]` that values leaves. Without it imagined games are played to their ends.
     #[serde(default)]
-    pub value: Option<String>,
+    pub critic: Option<String>,
     /// The outcome whose probability, by the critic, is the value of a leaf.
     #[serde(default = "victory")]
     pub goal: String,
@@ -143,9 +142,9 @@ fn probabilities(answer: &str, wanted: usize) -> Result<Vec<f64>, String> {
 #[async_trait]
 impl Planner for Strategist {
     async fn requires(&self) -> Result<Requirements> {
-        let values = self.config.value.iter().cloned().collect();
+        let critics = self.config.critic.iter().cloned().collect();
         let own = self.config.ask.requires();
-        let own = own.and(Requirements { values, fork: true, ..Requirements::default() });
+        let own = own.and(Requirements { critics, fork: true, ..Requirements::default() });
         Ok(match &self.others {
             Some(others) => own.and(others.requires().await?),
             None => own,
@@ -156,10 +155,10 @@ impl Planner for Strategist {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "strategist"));
         let beliefs = self.beliefs(&mut asker, &context).await?;
-        let leaf = match &self.config.value {
+        let leaf = match &self.config.critic {
             None => Leaf::PlayOn,
             Some(name) => Leaf::Critic {
-                critic: models.value(name.clone()).await?,
+                critic: models.critic(name.clone()).await?,
                 goal: &self.config.goal,
                 prompts: &self.prompts,
             },

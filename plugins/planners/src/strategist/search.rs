@@ -16,7 +16,7 @@ pub(super) enum Leaf<'a> {
     /// The game is played on to its end.
     PlayOn,
     /// The critic's probability of the goal, once the seat is to move again.
-    Critic { critic: Arc<dyn ValueEstimator>, goal: &'a str, prompts: &'a Prompts },
+    Critic { critic: Arc<dyn Critic>, goal: &'a str, prompts: &'a Prompts },
 }
 
 /// Moves in one imagined game after which it counts as a draw at nothing: worlds end before, or are broken.
@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
         let context = DecisionContext { turn: game.turn.clone(), ..self.context.clone() };
         let state = summarise(prompts, asker, &context).await?.state;
         let thought = first.clone().unwrap_or_default();
-        let query = ValueQuery { state, thought, outcome: (*goal).to_owned() };
+        let query = CriticQuery { state, thought, outcome: (*goal).to_owned() };
         let estimates = critic.estimate(vec![query]).await?;
         let likely = estimates.first().map_or(0.5, |estimate| estimate.probability);
         let friend = |seat: usize| match (self.beliefs, game.roles.get(seat)) {

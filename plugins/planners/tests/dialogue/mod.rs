@@ -52,7 +52,7 @@ type Answer = dyn Fn(&str, &mut ChaCha8Rng) -> String + Send + Sync;
 pub(crate) struct Mind {
     pub(crate) answer: Box<Answer>,
     pub(crate) asked: Mutex<Vec<ChatRequest>>,
-    pub(crate) policy: Mutex<Vec<ValueQuery>>,
+    pub(crate) policy: Mutex<Vec<CriticQuery>>,
 }
 
 impl Mind {
@@ -80,9 +80,9 @@ impl LlmBackend for Mind {
 
 /// A policy that has learned what its answers say.
 #[async_trait]
-impl ValueEstimator for Mind {
-    async fn estimate(&self, queries: Vec<ValueQuery>) -> Result<Vec<Estimate>> {
-        let probability = |query: &ValueQuery| match &*query.outcome {
+impl Critic for Mind {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let probability = |query: &CriticQuery| match &*query.outcome {
             "greeting" => 0.2,
             "appeal" => 0.5,
             "offer" => 0.3,
@@ -103,7 +103,7 @@ impl Models for World {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn value(&self, _: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(self.0.clone())
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {

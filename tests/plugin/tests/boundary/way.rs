@@ -116,14 +116,14 @@ impl Host for Desk {
     async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
         nothing(name)
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         nothing(name)
     }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         let found = self.llms.lock().unwrap().get(&name).cloned();
         found.map_or_else(|| nothing(name), Ok)
     }
-    async fn skills(&self) -> Result<Vec<(String, Arc<dyn Skill>)>> {
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
         Ok(Vec::new())
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {

@@ -99,8 +99,8 @@ interfaces! {
         ],
     }
     /// A critic.
-    value {
-        files: &[(CONFIG, text!("value.toml"))],
+    critic {
+        files: &[(CONFIG, text!("critic.toml"))],
         dependencies: "",
         usage: &["forethought eval {{name}}.toml --planner react,pnlc"],
     }
@@ -127,8 +127,8 @@ interfaces! {
         usage: &["forethought collect {{name}}.toml --out data"],
     }
     /// What the simulated LLM knows of an environment, with that environment.
-    skill {
-        files: &[(CONFIG, text!("skill.toml")), ("src/environment.rs", text!("environment.rs"))],
+    behaviour {
+        files: &[(CONFIG, text!("behaviour.toml")), ("src/environment.rs", text!("environment.rs"))],
         dependencies: "",
         usage: &["forethought run {{name}}.toml"],
     }
@@ -228,7 +228,7 @@ impl New {
         let image = self.name.replace('-', "_");
         let what = match template.word {
             "llm" => "language model",
-            "value" => "critic",
+            "critic" => "critic",
             word => word,
         };
         let article = if what.starts_with(['e', 'i']) { "An" } else { "A" };

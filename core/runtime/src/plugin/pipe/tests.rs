@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use forethought_api::{
+    critic::{CriticTrainer, Progress, TrainingReport, TrainingRequest},
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{Action, Environment, EnvironmentSpec, Observation, Reset, Transition, Turn},
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
-    value::{Fit, Progress, TrainingReport, ValueTrainer},
     wire::{Interface, Meta},
 };
 use futures::future::join_all;
@@ -415,8 +415,8 @@ async fn matrices_cross_bit_for_bit() {
 struct Trainer;
 
 #[async_trait]
-impl ValueTrainer for Trainer {
-    async fn fit(&self, _: Fit, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+impl CriticTrainer for Trainer {
+    async fn fit(&self, _: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
         for step in 1..=100 {
             progress.report("fit".into(), step, 100, String::new()).await?;
         }
@@ -437,9 +437,9 @@ impl Progress for Watcher {
 
 #[tokio::test]
 async fn progress_is_reported_while_the_call_lasts() {
-    let (trainer, pair) = remote::<dyn ValueTrainer>(Arc::new(Trainer)).await;
+    let (trainer, pair) = remote::<dyn CriticTrainer>(Arc::new(Trainer)).await;
     let watcher = Arc::new(Watcher::default());
-    let report = trainer.fit(Fit::default(), watcher.clone()).await.unwrap();
+    let report = trainer.fit(TrainingRequest::default(), watcher.clone()).await.unwrap();
     assert_eq!((report.steps, watcher.0.load(Ordering::SeqCst)), (100, 100));
     becomes([0, 0, 0], || pair.here.live()).await;
 }

@@ -87,7 +87,7 @@ impl Models for Shelf {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.llm.clone())
     }
-    async fn value(&self, name: String) -> Result<Arc<dyn ValueEstimator>> {
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
         Err(Error::not_found(name))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -197,9 +197,13 @@ impl Progress for Watch {
 }
 
 async fn progress_is_reported(way: Way) {
-    let trainer = way.plugin().await.make::<dyn ValueTrainer>("reports", json!({})).await;
+    let trainer = way.plugin().await.make::<dyn CriticTrainer>("reports", json!({})).await;
     let watch = Arc::new(Watch::default());
-    let fit = Fit { trajectories: vec![Trajectory::default(); 3], out: "nowhere".into(), ..Fit::default() };
+    let fit = TrainingRequest {
+        trajectories: vec![Trajectory::default(); 3],
+        out: "nowhere".into(),
+        ..TrainingRequest::default()
+    };
     let report = trainer.fit(fit, watch.clone()).await.unwrap();
     assert_eq!((report.steps, report.train_trajectories), (10, 3));
     let expected: Vec<_> = (1..=10).map(|done| ("fit".to_owned(), done, 10)).collect();
@@ -222,6 +226,6 @@ async fn numbers_cross_as_they_are(way: Way) {
     assert!(wrong.encode(vec!["x".into()]).await.unwrap().data()[0].is_nan());
     let empty = encoder.encode(Vec::new()).await.unwrap();
     assert_eq!((empty.rows(), empty.columns(), empty.data()), (0, 384, &[][..]));
-    let estimator = plugin.make::<dyn ValueEstimator>("stress", json!({ "mode": "out_of_range" })).await;
-    assert_eq!(estimator.estimate(vec![ValueQuery::default()]).await.unwrap()[0].probability, 7.0);
+    let estimator = plugin.make::<dyn Critic>("stress", json!({ "mode": "out_of_range" })).await;
+    assert_eq!(estimator.estimate(vec![CriticQuery::default()]).await.unwrap()[0].probability, 7.0);
 }

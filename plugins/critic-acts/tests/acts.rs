@@ -1,0 +1,213 @@
+//! The classifier from the outside: trained through the registry on small dialogues whose truth is known.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use forethought_critic_acts as _;
+use forethought_sdk::{
+    api::{
+        critic::NoProgress,
+        registry::{Pluggable, linked},
+    },
+    prelude::*,
+    seed::IndexedRandom,
+    serde_json::{Value, json},
+};
+
+/// Counts known words: a frozen encoder small enough to think along.
+struct Words;
+
+const WORDS: [&str; 10] =
+    ["hello", "hi", "give", "donate", "children", "suffer", "trust", "rated", "why", "no"];
+
+#[async_trait]
+impl TextEncoder for Words {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(EncoderSpec { id: "words".into(), dimension: WORDS.len(), ..EncoderSpec::default() })
+    }
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        let row = |text: &String| {
+            let text = text.to_lowercase();
+            let counts: Vec<f32> = WORDS.iter().map(|word| text.matches(word).count() as f32).collect();
+            let length = counts.iter().map(|count| count * count).sum::<f32>().sqrt().max(1.0);
+            counts.into_iter().map(move |count| count / length)
+        };
+        Matrix::new(texts.len(), WORDS.len(), texts.iter().flat_map(row).collect())
+    }
+}
+
+/// Another encoder than [`Words`] by name alone.
+struct Others;
+
+#[async_trait]
+impl TextEncoder for Others {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(EncoderSpec { id: "others".into(), ..Words.spec().await? })
+    }
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        Words.encode(texts).await
+    }
+}
+
+struct Stub(Arc<dyn TextEncoder>);
+
+#[async_trait]
+impl Host for Stub {
+    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
+        Err(Error::not_found(name))
+    }
+    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
+        Ok(self.0.clone())
+    }
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
+        Err(Error::not_found(name))
+    }
+    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
+        Err(Error::not_found(name))
+    }
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
+        Ok(Vec::new())
+    }
+    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
+        Ok(request.source.into())
+    }
+}
+
+/// The component of kind `acts`, as a program would build it.
+async fn build<I: Pluggable + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
+    let registration =
+        linked().find(|one| one.interface == I::NAME && one.kind == "acts").expect("the crate registers it");
+    let component = (registration.create)(config, Arc::new(Stub(encoder))).await?;
+    Ok(I::unwrap(component).expect("it is of the interface it was registered under"))
+}
+
+async fn train(config: Value, data: &[Trajectory], out: &Path) -> Result<TrainingReport> {
+    let trainer: Arc<dyn CriticTrainer> = build(config, Arc::new(Words)).await?;
+    let fit = TrainingRequest {
+        trajectories: data.to_vec(),
+        out: out.into(),
+        seed: 5,
+        ..TrainingRequest::default()
+    };
+    trainer.fit(fit, Arc::new(NoProgress)).await
+}
+
+async fn load(folder: &Path) -> Result<Arc<dyn Critic>> {
+    build(json!({ "model": folder, "encoder": "words" }), Arc::new(Words)).await
+}
+
+fn query(state: &str, thought: &str, act: &str) -> CriticQuery {
+    CriticQuery { state: state.into(), thought: thought.into(), outcome: act.into() }
+}
+
+/// Dialogues in which whoever asks "why" is told of trust, and whoever says "no" is told of suffering.
+fn dialogues(count: usize) -> Vec<Trajectory> {
+    let mut rng = seed::stream(1, "dialogues");
+    let said: BTreeMap<&str, [&str; 2]> = BTreeMap::from([
+        ("greeting", ["Hello there.", "Hi."]),
+        ("credibility appeal", ["You can trust it.", "It is rated well."]),
+        ("emotion appeal", ["The children suffer.", "Think of children who suffer."]),
+    ]);
+    let mut step = |observation: &str, act: &str| Step {
+        observation: observation.into(),
+        thought: format!("Derived: [{act}] As annotated."),
+        action: said[act].choose(&mut rng).expect("there are two").to_string(),
+        ..Step::default()
+    };
+    let mut dialogue = |episode: usize| {
+        let mut steps = vec![step("", "greeting")];
+        for turn in 0..4 {
+            let (asked, act) = [("Donor: Why?", "credibility appeal"), ("Donor: No.", "emotion appeal")]
+                [(episode + turn) % 2];
+            steps.push(step(asked, act));
+        }
+        // An utterance that nobody annotated.
+        steps.push(Step { action: "Well.".into(), ..Step::default() });
+        Trajectory { episode: format!("dialogue {episode}"), steps, ..Trajectory::default() }
+    };
+    (0..count).map(&mut dialogue).collect()
+}
+
+#[tokio::test]
+async fn utterances_are_classified_and_the_report_says_how_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = train(json!({}), &dialogues(20), folder.path()).await.unwrap();
+    assert_eq!((report.train_trajectories, report.validation_trajectories), (16, 4));
+    assert_eq!((report.metrics["accuracy"], report.metrics["macro_f1"]), (1.0, 1.0));
+    assert_eq!(report.metrics["utterances"], 20.0);
+    // Two of five utterances are appeals to trust, as many as to feelings; one alone is ever named.
+    assert_eq!(report.metrics["accuracy_majority"], 0.4);
+    assert!((report.metrics["macro_f1_majority"] - 4.0 / 7.0 / 3.0).abs() < 1e-9);
+    assert_eq!(report.details["acts"]["greeting"], json!({ "train": 16, "held_out": 4, "f1": 1.0 }));
+
+    let critic = load(folder.path()).await.unwrap();
+    let acts = ["greeting", "credibility appeal", "emotion appeal", "haggling"];
+    let queries: Vec<_> = acts.iter().map(|act| query("Donor: Why?", "You can trust them.", act)).collect();
+    let estimates = critic.estimate(queries.clone()).await.unwrap();
+    let told: Vec<f64> = estimates.iter().map(|one| one.probability).collect();
+    assert!(told[1] > 0.8 && (told.iter().sum::<f64>() - 1.0).abs() < 1e-9 && told[3] == 0.0, "{told:?}");
+    for (query, estimate) in queries.into_iter().zip(estimates) {
+        assert_eq!(critic.estimate(vec![query]).await.unwrap(), [estimate], "alone as among others");
+    }
+    assert!(critic.estimate(Vec::new()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_policy_answers_to_what_was_said_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = train(json!({ "input": "state" }), &dialogues(20), folder.path()).await.unwrap();
+    assert_eq!(report.metrics["accuracy"], 1.0);
+    let policy = load(folder.path()).await.unwrap();
+    let best = async |state: &str| {
+        let acts = ["greeting", "credibility appeal", "emotion appeal"];
+        let estimates = policy.estimate(acts.map(|act| query(state, "", act)).to_vec()).await.unwrap();
+        let place = (0..3).max_by(|&a, &b| estimates[a].probability.total_cmp(&estimates[b].probability));
+        acts[place.unwrap()]
+    };
+    assert_eq!(best("").await, "greeting");
+    assert_eq!(best("Hello.\nDonor: Why should I?").await, "credibility appeal");
+    assert_eq!(best("Donor: Why?\nIt is rated well.\nDonor: No, thanks.").await, "emotion appeal");
+}
+
+#[tokio::test]
+async fn the_same_data_and_seed_give_the_same_files_and_shuffled_labels_give_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let trainer: Arc<dyn CriticTrainer> = build(json!({}), Arc::new(Words)).await.unwrap();
+    let fit = async |name: &str, shuffle_outcomes| {
+        let out = folder.path().join(name);
+        let fit =
+            TrainingRequest { trajectories: dialogues(12), out: out.clone(), seed: 3, shuffle_outcomes };
+        trainer.fit(fit, Arc::new(NoProgress)).await.unwrap();
+        ["model.safetensors", "config.json", "README.md"].map(|file| std::fs::read(out.join(file)).unwrap())
+    };
+    let first = fit("a", false).await;
+    assert_eq!(first, fit("b", false).await);
+    // An older checkpoint is replaced.
+    assert_ne!(first[0], fit("a", true).await[0]);
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |result: Result<TrainingReport>| result.unwrap_err().to_string();
+    let mut unlabelled = dialogues(4);
+    unlabelled.iter_mut().flat_map(|one| &mut one.steps).for_each(|step| step.thought.clear());
+    let said = refused(train(json!({}), &unlabelled, &folder.path().join("a")).await);
+    assert!(said.contains("Derived: [name of the act]"), "{said}");
+    let said = refused(train(json!({}), &dialogues(1), &folder.path().join("a")).await);
+    assert!(said.contains("a single annotated dialogue"), "{said}");
+    let said = refused(train(json!({ "held_out": 1.0 }), &dialogues(4), &folder.path().join("a")).await);
+    assert!(said.contains("held_out: must lie between 0 and 1"), "{said}");
+    std::fs::write(folder.path().join("diary.txt"), "mine").unwrap();
+    let said = refused(train(json!({}), &dialogues(4), folder.path()).await);
+    assert!(said.contains("holds other things"), "{said}");
+
+    let model = folder.path().join("model");
+    train(json!({}), &dialogues(4), &model).await.unwrap();
+    let config = json!({ "model": &model, "encoder": "others" });
+    let other = build::<dyn Critic>(config, Arc::new(Others)).await;
+    let said = other.err().expect("an encoder that it was not trained with").to_string();
+    assert!(said.contains("\"words\"") && said.contains("\"others\""), "{said}");
+    std::fs::write(model.join("model.safetensors"), "torn").unwrap();
+    assert!(load(&model).await.is_err());
+}

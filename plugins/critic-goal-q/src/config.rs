@@ -1,0 +1,171 @@
+//! Configuration of the trainer: every number of the method is here, with its default and its meaning.
+
+use forethought_sdk::prelude::*;
+
+/// Trains a goal-conditioned critic by implicit Q-learning (arXiv 2505.18098).
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(default)]
+pub struct TrainerConfig {
+    /// Name of the text encoder, as in `[encoder.<name>]`.
+    pub encoder: String,
+    /// Widths of the hidden layers of Q and V.
+    pub hidden: Vec<usize>,
+    /// Learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Expectile tau of V: 0.5 averages over the thoughts in the data, towards 1 it trusts the best of them.
+    pub expectile: f64,
+    /// Discount of an outcome for each step until it is reached.
+    pub gamma: f64,
+    /// Polyak rate: the share of the online weights that enters the averaged ones at each step.
+    pub polyak: f64,
+    /// (state, thought, goal) rows in a batch.
+    pub batch: usize,
+    /// Goals drawn for each transition of a batch. They share that transition's part of the first layer, so more
+    /// goals make a step cheaper and its transitions fewer.
+    pub goals_per_transition: usize,
+    /// Most gradient steps to take.
+    pub steps: u64,
+    /// Steps between two looks at the validation data.
+    pub evaluate_every: u64,
+    /// Looks without improvement after which training stops; 0 never stops early.
+    pub patience: u32,
+    /// Where training goals come from.
+    pub goals: GoalConfig,
+    /// Share of the trajectories that is held out. Half of it chooses the step and fits the calibration, the other
+    /// half is only measured on.
+    pub validation_fraction: f64,
+    /// Marginal goals drawn for each held-out step, for calibration and metrics.
+    pub validation_goals: usize,
+    /// How raw values become probabilities.
+    pub calibration: CalibrationKind,
+    /// `auto`, `cpu`, or `cuda:0`. The last needs a build with the feature `cuda`.
+    pub device: String,
+}
+
+impl Default for TrainerConfig {
+    fn default() -> Self {
+        Self {
+            encoder: "default".into(),
+            hidden: vec![128, 128],
+            learning_rate: 3e-4,
+            weight_decay: 0.01,
+            expectile: 0.8,
+            gamma: 0.99,
+            polyak: 0.005,
+            batch: 256,
+            goals_per_transition: 4,
+            steps: 4000,
+            evaluate_every: 250,
+            patience: 6,
+            goals: GoalConfig::default(),
+            validation_fraction: 0.2,
+            validation_goals: 8,
+            calibration: CalibrationKind::Isotonic,
+            device: "auto".into(),
+        }
+    }
+}
+
+/// Where training goals come from. The three shares are weights and need not sum to 1.
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(default)]
+pub struct GoalConfig {
+    /// Share of goals that describe the current state.
+    pub current: f64,
+    /// Share of goals from the trajectory's own future: what did happen.
+    pub future: f64,
+    /// Share of goals from other trajectories: what mostly does not happen. Without them the critic never learns
+    /// that an outcome can fail to come about.
+    pub other: f64,
+    /// How a future step is drawn.
+    pub future_steps: FutureSteps,
+    /// Use summaries of reached states as goals.
+    pub use_states_as_goals: bool,
+    /// Use one-sentence descriptions of reached states as goals: the style of imagined outcomes.
+    pub use_outcomes_as_goals: bool,
+}
+
+impl Default for GoalConfig {
+    fn default() -> Self {
+        Self {
+            current: 0.2,
+            future: 0.4,
+            other: 0.4,
+            future_steps: FutureSteps::Geometric,
+            use_states_as_goals: true,
+            use_outcomes_as_goals: true,
+        }
+    }
+}
+
+/// How a step of the own future is drawn.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FutureSteps {
+    /// With probability proportional to gamma to the power of the distance.
+    #[default]
+    Geometric,
+    /// Each remaining step alike.
+    Uniform,
+}
+
+/// How raw values become probabilities.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CalibrationKind {
+    /// The best non-decreasing map; needs no shape, wants data.
+    #[default]
+    Isotonic,
+    /// A logistic curve of two parameters; for few trajectories.
+    Platt,
+    /// The raw value is shown as it is.
+    None,
+}
+
+impl TrainerConfig {
+    /// Refuses numbers that cannot work, by key.
+    pub(crate) fn check(&self) -> Result<()> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let goals = &self.goals;
+        let shares = [goals.current, goals.future, goals.other];
+        let rules = [
+            (
+                !self.hidden.is_empty() && !self.hidden.contains(&0),
+                "hidden: needs at least one width, each above 0",
+            ),
+            (positive(self.learning_rate), "learning_rate: must be above 0"),
+            (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "weight_decay: must be 0 or more"),
+            (self.expectile > 0.0 && self.expectile < 1.0, "expectile: must lie between 0 and 1"),
+            (self.gamma > 0.0 && self.gamma <= 1.0, "gamma: must be above 0 and at most 1"),
+            (self.polyak > 0.0 && self.polyak <= 1.0, "polyak: must be above 0 and at most 1"),
+            (self.goals_per_transition > 0, "goals_per_transition: must be above 0"),
+            (self.batch >= self.goals_per_transition, "batch: must hold goals_per_transition rows or more"),
+            (self.steps > 0, "steps: must be above 0"),
+            (self.evaluate_every > 0, "evaluate_every: must be above 0"),
+            (self.validation_goals > 0, "validation_goals: must be above 0"),
+            (
+                self.validation_fraction > 0.0 && self.validation_fraction < 1.0,
+                "validation_fraction: must lie between 0 and 1",
+            ),
+            (
+                shares.iter().all(|share| share.is_finite() && *share >= 0.0)
+                    && positive(shares.iter().sum()),
+                "goals: current, future and other must be 0 or more, and not all 0",
+            ),
+            (
+                goals.use_states_as_goals || goals.use_outcomes_as_goals,
+                "goals: one of use_states_as_goals and use_outcomes_as_goals must be true",
+            ),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(Error::config(format!("trainer goal-q: {rule}"))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The course of a training: split, intern, encode, learn, calibrate, measure, write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use candle_core::{Device, Tensor};
+use forethought_sdk::api::metrics::{self, Scored};
+use forethought_sdk::prelude::*;
+use forethought_sdk::seed::SliceRandom;
+use forethought_sdk::serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::calibration::Calibration;
+use crate::checkpoint::{self, CheckpointConfig, Split, TrainingRecord};
+use crate::config::{CalibrationKind, TrainerConfig};
+use crate::goals::{Corpus, Sampler, TextId, Triple};
+use crate::iql::Iql;
+use crate::kernel::FlushDenormals;
+use crate::network::{Input, Network};
+
+struct GoalQTrainer {
+    config: TrainerConfig,
+    encoder: Arc<dyn TextEncoder>,
+}
+
+register! {
+    interface: dyn CriticTrainer,
+    kind: "goal-q",
+    summary: "trains a goal-conditioned critic by implicit Q-learning (PNLC, arXiv 2505.18098)",
+    config: TrainerConfig,
+    new: |config: TrainerConfig, host: Arc<dyn Host>| async move {
+        config.check()?;
+        let encoder = host.encoder(config.encoder.clone()).await?;
+        Ok(Arc::new(GoalQTrainer { config, encoder }) as _)
+    },
+}
+
+#[async_trait]
+impl CriticTrainer for GoalQTrainer {
+    async fn fit(&self, mut fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+        // Found now rather than after minutes of work.
+        checkpoint::replaceable(&fit.out)?;
+        let device = device(&self.config.device)?;
+        fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
+        let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
+        let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");
+        let corpus =
+            Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
+        let encoder = self.encoder.spec().await?;
+        let embeddings = encode(&*self.encoder, &encoder, &corpus.texts, &*progress).await?;
+
+        let steps = self.config.steps;
+        let (updates, mut received) = mpsc::channel(4);
+        let work = Work {
+            config: self.config.clone(),
+            seed: fit.seed,
+            shuffled: fit.shuffle_outcomes,
+            out: fit.out,
+            record: describe(&fit.trajectories),
+            parts,
+            corpus,
+            encoder,
+            device,
+            updates,
+        };
+        let training = tokio::task::spawn_blocking(move || work.run(embeddings));
+        // When this future is dropped the receiver goes with it, and the training stops at its next step.
+        while let Some(Update { done, note }) = received.recv().await {
+            progress.report("train".into(), done, steps, note).await?;
+        }
+        training.await.context("the training thread died")?
+    }
+}
+
+/// `auto`, `cpu` or `cuda:<index>`.
+fn device(name: &str) -> Result<Device> {
+    let cuda = |index: usize| Device::new_cuda(index);
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        // The networks are small, but so is the way to a GPU that is there.
+        "auto" => Ok(if cfg!(feature = "cuda") { cuda(0).unwrap_or(Device::Cpu) } else { Device::Cpu }),
+        _ => {
+            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
+                Error::config(format!(
+                    "trainer goal-q: device {name:?} is none of auto, cpu, cuda:0, cuda:1, ..."
+                ))
+            })?;
+            if !cfg!(feature = "cuda") {
+                return Err(Error::config(format!(
+                    "trainer goal-q: device {name:?} needs a build with `--features cuda`; use auto or cpu"
+                )));
+            }
+            cuda(index).context(format!("trainer goal-q: device {name:?} cannot be opened"))
+        }
+    }
+}
+
+/// The embedding of each text, asked for in pieces so that progress shows.
+async fn encode(
+    encoder: &dyn TextEncoder,
+    spec: &EncoderSpec,
+    texts: &[String],
+    progress: &dyn Progress,
+) -> Result<Vec<f32>> {
+    const PIECE: usize = 512;
+    let mut embeddings = Vec::with_capacity(texts.len() * spec.dimension);
+    for piece in texts.chunks(PIECE) {
+        let matrix = encoder.encode(piece.to_vec()).await?;
+        check_embeddings(&matrix, piece.len(), spec)?;
+        embeddings.extend_from_slice(matrix.data());
+        let done = embeddings.len() / spec.dimension;
+        progress.report("encode".into(), done as u64, texts.len() as u64, String::new()).await?;
+    }
+    Ok(embeddings)
+}
+
+/// Refuses an encoder that does not keep its word.
+pub(crate) fn check_embeddings(matrix: &Matrix, rows: usize, spec: &EncoderSpec) -> Result<()> {
+    if (matrix.rows(), matrix.columns()) != (rows, spec.dimension) {
+        return Err(Error::other(format!(
+            "encoder {:?} gave {} x {} numbers for {rows} texts of dimension {}",
+            spec.id,
+            matrix.rows(),
+            matrix.columns(),
+            spec.dimension
+        )));
+    }
+    if matrix.data().iter().any(|number| !number.is_finite()) {
+        return Err(Error::other(format!("encoder {:?} gave a number that is not finite", spec.id)));
+    }
+    Ok(())
+}
+
+/// Indices of trajectories by part; trajectories of one episode stay together.
+struct Parts {
+    train: Vec<usize>,
+    validation: Vec<usize>,
+    test: Vec<usize>,
+    split: Split,
+}
+
+impl Parts {
+    fn new(trajectories: &[Trajectory], fraction: f64, seed: u64) -> Result<Self> {
+        // Sorted, so that the split does not depend on the order in which files were read.
+        let episodes: BTreeSet<&str> = trajectories.iter().map(|one| one.episode.as_str()).collect();
+        let mut episodes: Vec<&str> = episodes.into_iter().collect();
+        if episodes.len() < 4 {
+            return Err(Error::input(format!(
+                "{} episodes with steps: a critic needs at least 4 (two to learn from, one to calibrate on, one to \
+                 measure on), and hundreds to be of use",
+                episodes.len()
+            )));
+        }
+        episodes.shuffle(&mut seed::stream(seed, "goal-q/split"));
+        let held_out = ((episodes.len() as f64 * fraction).round() as usize).clamp(2, episodes.len() - 2);
+        let sorted = |part: &[&str]| part.iter().map(|id| id.to_string()).collect::<BTreeSet<_>>();
+        let validation = sorted(&episodes[..held_out.div_ceil(2)]);
+        let test = sorted(&episodes[held_out.div_ceil(2)..held_out]);
+        let train = sorted(&episodes[held_out..]);
+        let members = |part: &BTreeSet<String>| {
+            (0..trajectories.len()).filter(|&index| part.contains(&trajectories[index].episode)).collect()
+        };
+        Ok(Self {
+            train: members(&train),
+            validation: members(&validation),
+            test: members(&test),
+            split: Split {
+                train: train.into_iter().collect(),
+                validation: validation.into_iter().collect(),
+                test: test.into_iter().collect(),
+            },
+        })
+    }
+}
+
+/// Where the data come from, counted.
+fn describe(trajectories: &[Trajectory]) -> TrainingRecord {
+    let mut record = TrainingRecord::default();
+    for trajectory in trajectories {
+        *record.environments.entry(trajectory.environment.clone()).or_default() += 1;
+        *record.sources.entry(trajectory.source.clone()).or_default() += 1;
+    }
+    record
+}
+
+struct Update {
+    done: u64,
+    note: String,
+}
+
+/// Everything that the training thread needs.
+struct Work {
+    config: TrainerConfig,
+    seed: u64,
+    shuffled: bool,
+    out: PathBuf,
+    record: TrainingRecord,
+    parts: Parts,
+    corpus: Corpus,
+    encoder: EncoderSpec,
+    device: Device,
+    updates: mpsc::Sender<Update>,
+}
+
+/// The weights to keep so far.
+struct Best {
+    brier: f64,
+    step: u64,
+    twins: [Network; 2],
+    /// Raw values of the validation triples, and what came of them.
+    pairs: Vec<(f64, bool)>,
+}
+
+impl Work {
+    fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
+        let _flush = FlushDenormals::new();
+        let Self { config, seed, shuffled, out, record, parts, corpus, encoder, device, updates } = self;
+        let shape = (corpus.texts.len(), encoder.dimension);
+        let table = Tensor::from_vec(embeddings, shape, &device)?;
+        let triples = |part: &[usize], name| {
+            corpus.triples(part, config.validation_goals, &mut seed::stream(seed, name))
+        };
+        let validation = triples(&parts.validation, "goal-q/validation");
+        let test = triples(&parts.test, "goal-q/test");
+        let mut iql =
+            Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
+
+        // Learn. The step to keep is the one whose ranking of validation triples, once put on the scale of
+        // probabilities by two parameters, has the least Brier score: the losses' own targets move as V learns.
+        let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
+        let mut rng = seed::stream(seed, "goal-q/batches");
+        let goals = config.goals_per_transition;
+        let mut best: Option<Best> = None;
+        let (mut stale, mut history, mut steps) = (0, Vec::new(), 0);
+        while steps < config.steps {
+            let batch = sampler.batch(config.batch / goals, goals, &mut rng);
+            let losses = iql.step(&table, &batch)?;
+            steps += 1;
+            if updates.is_closed() {
+                return Err(Error::new(Code::Cancelled, "training was cancelled"));
+            }
+            if steps % config.evaluate_every == 0 || steps == config.steps {
+                let pairs = labelled(&raw_values(iql.averaged(), &table, &validation)?, &validation);
+                let brier =
+                    metrics::brier(&scored(&Calibration::fit(CalibrationKind::Platt, &pairs), &pairs));
+                history
+                    .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
+                let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
+                // A slow reader of progress must not slow the training: what does not fit is not shown.
+                let _ = updates.try_send(Update { done: steps, note });
+                if best.as_ref().is_some_and(|best| brier >= best.brier) {
+                    stale += 1;
+                } else {
+                    let [q1, q2] = iql.averaged();
+                    best = Some(Best { brier, step: steps, twins: [q1.copy()?, q2.copy()?], pairs });
+                    stale = 0;
+                }
+                if config.patience > 0 && stale >= config.patience {
+                    break;
+                }
+            }
+        }
+        let Best { step: best_step, twins, pairs, .. } = best.expect("the last step is always evaluated");
+
+        // Calibrate on the validation part, measure on the test part.
+        let calibration = Calibration::fit(config.calibration, &pairs);
+        let on_test = labelled(&raw_values(&twins, &table, &test)?, &test);
+        let shown = scored(&calibration, &on_test);
+        let raw = scored(&Calibration::None, &on_test);
+        let base = pairs.iter().filter(|(_, reached)| *reached).count() as f64 / pairs.len() as f64;
+        let by_base: Vec<Scored> = on_test.iter().map(|&(_, reached)| Scored::new(base, reached)).collect();
+        let mut measures = BTreeMap::from([
+            ("triples".to_owned(), shown.len() as f64),
+            ("base_rate".to_owned(), metrics::base_rate(&shown)),
+            ("brier".to_owned(), metrics::brier(&shown)),
+            ("brier_raw".to_owned(), metrics::brier(&raw)),
+            ("brier_base_rate".to_owned(), metrics::brier(&by_base)),
+            ("ece".to_owned(), metrics::ece(&shown, 10)),
+            ("ece_raw".to_owned(), metrics::ece(&raw, 10)),
+        ]);
+        // Undefined where every outcome was reached, or none.
+        if let Some(auc) = metrics::auc(&shown) {
+            measures.insert("auc".to_owned(), auc);
+        }
+        let record = TrainingRecord {
+            seed,
+            shuffled_outcomes: shuffled,
+            steps,
+            best_step,
+            config: config.clone(),
+            transitions: corpus.transitions(),
+            texts: corpus.texts.len(),
+            split: parts.split.clone(),
+            ..record
+        };
+        let details = json!({ "history": history, "calibration": calibration, "device": config.device });
+        let table = metrics::reliability(&shown, 10);
+        let checkpoint = CheckpointConfig::new(encoder, calibration, record, measures.clone(), table);
+        checkpoint::write(&out, &checkpoint, &twins)?;
+        Ok(TrainingReport {
+            steps,
+            best_step,
+            train_trajectories: parts.train.len(),
+            validation_trajectories: parts.validation.len() + parts.test.len(),
+            metrics: measures,
+            details,
+        })
+    }
+}
+
+/// The raw value of each triple: the mean of the twins.
+fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<Vec<f64>> {
+    const ROWS: usize = 1024;
+    let mut values = Vec::with_capacity(triples.len());
+    for piece in triples.chunks(ROWS) {
+        let input =
+            |text: fn(&Triple) -> TextId| Input::new(table, &piece.iter().map(text).collect::<Vec<_>>());
+        let inputs = [input(|one| one.state)?, input(|one| one.thought)?, input(|one| one.goal)?];
+        let [q1, q2] = twins.each_ref().map(|network| network.forward(&inputs.each_ref())?.to_vec1::<f32>());
+        values.extend(q1?.iter().zip(q2?).map(|(q1, q2)| (f64::from(*q1) + f64::from(q2)) / 2.0));
+    }
+    Ok(values)
+}
+
+fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {
+    values.iter().zip(triples).map(|(&value, triple)| (value, triple.reached)).collect()
+}
+
+fn scored(calibration: &Calibration, pairs: &[(f64, bool)]) -> Vec<Scored> {
+    pairs.iter().map(|&(raw, reached)| Scored::new(calibration.probability(raw), reached)).collect()
+}
