@@ -122,7 +122,7 @@ impl Models for Desk {
         Ok(Arc::new(Scripted::new(self.mood, self.ledger.clone())))
     }
     async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        self.ledger.lock().values.insert(name);
+        self.ledger.lock().critics.insert(name);
         Ok(Arc::new(StandInCritic(self.ledger.clone())))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -147,7 +147,7 @@ impl Host for StandIns {
         Ok(Arc::new(Hashed))
     }
     async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        self.asked.lock().values.insert(name);
+        self.asked.lock().critics.insert(name);
         Ok(Arc::new(StandInCritic(Ledger::new(u64::MAX))))
     }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
