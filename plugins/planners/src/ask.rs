@@ -106,7 +106,7 @@ impl Asker {
         Self { llm, seed, temperature, answers: Answers::Text, asked: 0, recoveries: Vec::new() }
     }
 
-    /// Like [`Asker::ask_for`], for answers that are not only labelled lines: they are always text.
+    /// Like [`Asker::ask_for`], but the answer is always text, which need not be labelled lines.
     ///
     /// # Errors
     /// Only those of the backend itself.

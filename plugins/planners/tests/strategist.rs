@@ -154,7 +154,7 @@ impl Models for Models0 {
         Err(Error::not_found(name))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
-        panic!("a plain copy holds what the seat may not know")
+        panic!("a plain copy holds what the seat must not know")
     }
     async fn imagine(&self, hidden: Value, world: u64) -> Result<Option<Arc<dyn Environment>>> {
         if self.0.ruled_out.as_ref().is_some_and(|roles| hidden["roles"] == json!(roles)) {

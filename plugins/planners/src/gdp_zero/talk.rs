@@ -1,4 +1,4 @@
-//! What the language model is asked for: an act, an utterance that carries it out, and the other side's answer.
+//! The requests to the language model: for an act, an utterance that carries it out, and the other side's answer.
 
 use forethought_sdk::{
     prelude::*,

@@ -77,11 +77,11 @@ impl Strategist {
 }
 
 /// One line like `2: 0.35` per statement, in any order.
-fn probabilities(answer: &str, wanted: usize) -> Result<Vec<f64>, String> {
-    let mut found = vec![None; wanted];
+fn probabilities(answer: &str, count: usize) -> Result<Vec<f64>, String> {
+    let mut found = vec![None; count];
     for line in answer.lines() {
         let Some((number, probability)) = line.trim().split_once([':', '.', ')']) else { continue };
-        let number = number.trim().parse::<usize>().ok().filter(|number| (1..=wanted).contains(number));
+        let number = number.trim().parse::<usize>().ok().filter(|number| (1..=count).contains(number));
         let probability = probability.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
         if let (Some(number), Some(probability)) = (number, probability.filter(|p| (0.0..=1.0).contains(p))) {
             found[number - 1] = Some(probability);
