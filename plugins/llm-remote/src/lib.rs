@@ -10,7 +10,7 @@
 //! May depend on `forethought-sdk` alone, and opens sockets.
 //!
 //! # Reading order
-//! [`config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
+//! [`mod@config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
 //! every fault), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` (secrets).
 
 pub mod config;
