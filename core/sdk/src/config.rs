@@ -2,7 +2,7 @@
 
 use forethought_api::{Error, Result};
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// A type that a component's configuration is read into. Implemented for every type with `#[config]`.
@@ -16,6 +16,11 @@ pub trait Config: DeserializeOwned + JsonSchema {}
 // Otherwise the compiler names one of the two traits and lists hundreds of types that implement it.
 #[diagnostic::do_not_recommend]
 impl<C: DeserializeOwned + JsonSchema> Config for C {}
+
+/// The configuration of a component without settings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoConfig {}
 
 /// Its JSON Schema.
 pub fn schema<C: Config>() -> Schema {

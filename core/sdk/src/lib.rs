@@ -46,6 +46,7 @@ mod logs;
 #[doc(hidden)]
 pub mod metadata;
 pub mod seed;
+pub mod simulated;
 
 pub use forethought_api as api;
 pub use forethought_macros::{config, data};
@@ -84,7 +85,7 @@ pub mod prelude {
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 
-    pub use crate::{config, data, register, seed};
+    pub use crate::{config, config::NoConfig, data, register, seed};
 }
 
 /// Registers a component under its interface and kind.
