@@ -7,32 +7,18 @@
 //! # Reading order
 //! [`registry`] (what there is), [`config`] (what is wanted), [`host`] (what is built of it).
 
-pub mod assemble;
-pub mod config;
-pub mod encoder_cache;
-pub mod host;
-pub mod hub;
-pub mod plugin;
-pub mod registry;
-#[cfg(test)]
-mod testing;
-
 pub mod budget;
 pub mod cancel;
 mod clock;
-pub mod critic;
-pub mod effects;
-pub mod episode;
-pub mod events;
-pub mod folder;
-pub mod journaled;
+pub mod config;
+pub mod evaluate;
+pub mod host;
+pub mod hub;
+pub mod journal;
 pub mod layers;
-mod meter;
-pub mod models;
-pub mod prices;
-pub mod replay;
+pub mod plugin;
+pub mod registry;
 pub mod run;
-pub mod stats;
-pub mod store;
-pub mod tournament;
+#[cfg(test)]
+mod testing;
 pub mod trajectories;

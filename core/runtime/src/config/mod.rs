@@ -35,8 +35,8 @@ pub use self::{
     sources::Sources,
 };
 use crate::budget::Limits;
+use crate::budget::prices::Prices;
 use crate::plugin::Request;
-use crate::prices::Prices;
 use crate::registry::{Registry, suggestion};
 
 /// A configuration that has been read and checked.

@@ -8,8 +8,8 @@ use super::{
     RunConfig,
     layers::{NAMED, SINGLE},
 };
+use crate::budget::prices::Price;
 use crate::layers::CallConfig;
-use crate::prices::Price;
 use crate::registry::{Entry, Registry};
 
 /// Name of the definition of `[llm.<name>.calls]`.

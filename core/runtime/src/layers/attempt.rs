@@ -10,7 +10,7 @@ use forethought_api::{
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
 
-use crate::{clock::Stopwatch, meter};
+use crate::{clock::Stopwatch, journal::meter};
 
 /// A backend whose every attempt ends in time.
 pub struct Attempt {

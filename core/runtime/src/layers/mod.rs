@@ -1,6 +1,6 @@
 //! What lies between a call and the language model that answers it, outermost first:
 //!
-//! 1. journal ([`journaled`](crate::journaled)): within a run, an answered call is not made again;
+//! 1. journal ([`journaled`](crate::journal::durable)): within a run, an answered call is not made again;
 //! 2. budget ([`budget`](crate::budget)): calls and tokens, reserved before the call, settled after it;
 //! 3. route ([`route`]): a role's model for the purpose of the request;
 //! 4. cache ([`cache`]): across runs, the same request to the same model is not paid twice;

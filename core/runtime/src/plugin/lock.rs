@@ -68,7 +68,7 @@ impl Lock {
         self.plugins.sort_by(|a, b| a.path.cmp(&b.path));
         let path = folder.join(NAME);
         let text = serde_json::to_string_pretty(&self)? + "\n";
-        crate::events::write_whole(&path, text.as_bytes())
+        crate::run::events::write_whole(&path, text.as_bytes())
             .context(format!("{} cannot be written", path.display()))?;
         Ok(path)
     }

@@ -1,7 +1,9 @@
 //! Budgets: reserved before a call, settled after it, so that calls made at once cannot overshoot together.
 //!
 //! A budget knows amounts, not what they are for: calls and tokens are reserved around a whole call
-//! ([`journaled`](crate::journaled)), money around each attempt at one (`meter`).
+//! ([`journaled`](crate::journal::durable)), money around each attempt at one (`meter`).
+
+pub mod prices;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -13,7 +13,7 @@ use forethought_api::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::episode::EpisodeStatus;
+use crate::run::episode::EpisodeStatus;
 
 /// Version of the log's lines. A reader ignores fields that it does not know.
 pub const SCHEMA: u32 = 1;

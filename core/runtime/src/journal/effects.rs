@@ -1,6 +1,6 @@
 //! The seam between episode code and the world.
 //!
-//! [`run_episode`](crate::episode::run_episode) touches the world only through [`Durable::effect`]. Every effect has a
+//! [`run_episode`](crate::run::episode::run_episode) touches the world only through [`Durable::effect`]. Every effect has a
 //! key that is fixed by its position in the episode, a serialisable input and a serialisable output, so whoever
 //! implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
 //! This module knows effects, not journals.
@@ -18,8 +18,8 @@ use forethought_api::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use crate::journal::store::Blob;
 use crate::layers;
-use crate::store::Blob;
 
 /// Something that an episode asks of the world.
 pub trait Effect: Send + Sync + 'static {

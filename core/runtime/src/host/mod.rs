@@ -1,5 +1,8 @@
 //! The host: builds the configured components, each once and on demand, and offers them to one another.
 
+pub mod assemble;
+pub mod encoder_cache;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,10 +23,10 @@ use forethought_api::{
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
+use crate::budget::prices::{self, Price};
 use crate::config::{ComponentConfig, Config, KeyPath, dotted, roles};
-use crate::encoder_cache::CachedEncoder;
+use crate::host::encoder_cache::CachedEncoder;
 use crate::layers::{CallConfig, route::Routed};
-use crate::prices::{self, Price};
 use crate::registry::{Origin, Registry, suggestion};
 use crate::run::lacking;
 
@@ -703,7 +706,7 @@ mod tests {
             "limits decide no answer"
         );
         assert_eq!(identity["needs"]["llm.mini"]["config"]["model"], "small");
-        let options = crate::assemble::RunOptions::default();
+        let options = crate::host::assemble::RunOptions::default();
         let spec = host.run_spec(&options).await.unwrap();
         assert_eq!(spec.llms.keys().collect::<Vec<_>>(), ["actor"]);
         assert_eq!(spec.llms["actor"].config["says"][1][1]["model"], "small");

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
-use crate::effects::EffectKey;
+use crate::journal::effects::EffectKey;
 
 /// Version of the tables.
 const SCHEMA: i64 = 2;

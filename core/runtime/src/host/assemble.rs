@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cancel::Cancel,
-    folder::Earlier,
     host::{ROLES, RuntimeHost},
+    run::folder::Earlier,
     run::{self, Configured, RunSpec},
 };
 

@@ -10,12 +10,12 @@ use forethought_api::{
 use serde::Serialize;
 
 use crate::budget::Limits;
-use crate::effects::{Deps, Durable, Effect, EffectKey, Recall};
-use crate::episode::{EpisodeSummary, run_episode};
-use crate::journaled::{recall, repeat};
+use crate::journal::durable::{recall, repeat};
+use crate::journal::effects::{Deps, Durable, Effect, EffectKey, Recall};
+use crate::journal::store::{Recorded, Store};
+use crate::run::episode::{EpisodeSummary, run_episode};
 use crate::run::{Plan, RunSpec};
-use crate::store::{Recorded, Store};
-use crate::{events, folder};
+use crate::{run::events, run::folder};
 
 /// What came of playing an episode again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::{Budget, Spent};
-use crate::effects::{
+use crate::journal::effects::{
     Complete, CompleteInput, Durable, Effect, EffectKey, EstimateInput, EstimateValues, Position,
     complete_answer,
 };

@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use crate::budget::{Budget, Limits, Spent};
 use crate::clock::Stopwatch;
-use crate::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
-use crate::events::{self, Event, EventLog};
-use crate::models::{CallCount, StepModels, Tally};
+use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
+use crate::run::events::{self, Event, EventLog};
+use crate::run::models::{CallCount, StepModels, Tally};
 use forethought_api::seed;
 
 /// Which episode to play, and who plays it.

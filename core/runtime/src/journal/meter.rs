@@ -17,9 +17,9 @@ use forethought_api::{
     llm::{ChatRequest, Completion},
 };
 
+use crate::budget::prices::{Cost, Price};
 use crate::budget::{Budget, Reservation, Spent};
-use crate::prices::{Cost, Price};
-use crate::store::Store;
+use crate::journal::store::Store;
 
 tokio::task_local! {
     static METER: Arc<Meter>;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::clock;
-use crate::episode::EpisodeSummary;
-use crate::events;
+use crate::run::episode::EpisodeSummary;
+use crate::run::events;
 
 /// Version of a run folder's layout.
 pub const SCHEMA: u32 = 1;

@@ -10,8 +10,8 @@ use skillratings::{
     weng_lin::{WengLinConfig, WengLinRating, weng_lin_multi_team},
 };
 
-use crate::episode::{EpisodeStatus, EpisodeSummary};
-use crate::stats::{Mean, mean, share_or_mean};
+use crate::evaluate::stats::{Mean, mean, share_or_mean};
+use crate::run::episode::{EpisodeStatus, EpisodeSummary};
 use forethought_api::seed;
 
 /// The games of a tournament, in order.

@@ -1,5 +1,11 @@
 //! A run: many episodes at once on a bounded pool, kept in a folder, taken up again where it was left.
 
+pub mod episode;
+pub mod events;
+pub mod folder;
+pub mod models;
+pub mod replay;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,18 +22,17 @@ use forethought_api::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::budget::prices::Price;
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::effects::{CriticHandle, Deps, Llm};
-use crate::episode::{
+use crate::journal::durable::{Accounts, Journaled};
+use crate::journal::effects::{CriticHandle, Deps, Llm};
+use crate::journal::store::{Closed, Resume, Store};
+use crate::run::episode::{
     EpisodeIdentity, EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, episode_id, run_episode,
 };
-use crate::events;
-use crate::folder::{self, Earlier, RunFolder, RunInfo, RunStatus};
-use crate::journaled::{Accounts, Journaled};
-use crate::prices::Price;
-use crate::store::{Closed, Resume, Store};
+use crate::run::folder::{Earlier, RunFolder, RunInfo, RunStatus};
 
 /// A component and the configuration that it was built from.
 pub struct Configured<T: ?Sized> {

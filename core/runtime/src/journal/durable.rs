@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use forethought_api::{Error, Result, error::Code, error::Context};
 use serde::de::DeserializeOwned;
 
+use crate::budget::prices::Price;
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
-use crate::effects::{Deps, Durable, Effect, EffectKey, Recall};
-use crate::meter::Meter;
-use crate::prices::Price;
-use crate::store::{Blob, Entry, Outcome, Recorded, Store};
+use crate::journal::effects::{Deps, Durable, Effect, EffectKey, Recall};
+use crate::journal::meter::Meter;
+use crate::journal::store::{Blob, Entry, Outcome, Recorded, Store};
 
 /// Who pays for the calls of a run, and what they cost.
 #[derive(Debug)]
