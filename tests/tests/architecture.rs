@@ -47,8 +47,9 @@ fn arrows_point_one_way() {
             "core/abi" | "core/macros" | "xtask" => &[],
             "core/api" => &["forethought-macros"],
             "core/bridge" => &["forethought-api", "forethought-abi"],
-            "core/sdk" | "core/runtime" => &["forethought-api", "forethought-abi", "forethought-bridge"],
-            "core/conformance" | "core/mock-llm" => &["forethought-api"],
+            "core/sdk" | "core/plugin-host" => &["forethought-api", "forethought-abi", "forethought-bridge"],
+            "core/conformance" | "core/hub" | "core/mock-llm" => &["forethought-api"],
+            "core/runtime" => &["forethought-api", "forethought-hub", "forethought-plugin-host"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
             _ => &["forethought-sdk"],
         };
@@ -78,7 +79,7 @@ fn unsafe_code_has_its_places() {
     let places = [
         "core/abi/src/lib.rs",
         "core/bridge/",
-        "core/runtime/src/plugin/library.rs",
+        "core/plugin-host/src/library.rs",
         "core/sdk/src/entry.rs",
         "core/sdk/src/lib.rs", // `register!` puts a record into a section of its own.
         "plugins/critic-goal-q/src/kernel.rs",

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use forethought_api::{Error, Result, registry::ConfigPath};
+use forethought_plugin_host::Request;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -28,7 +29,7 @@ pub use self::{
     check::{Findings, Problem, check},
     document::{Document, Entry},
     origin::{KeyPath, Origin, dotted},
-    plugins::{Isolation, Load, PluginPath, PluginSettings, PluginsConfig},
+    plugins::{Load, PluginsConfig},
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
@@ -36,7 +37,6 @@ pub use self::{
 };
 use crate::budget::Limits;
 use crate::budget::prices::Prices;
-use crate::plugin::Request;
 use crate::registry::{Registry, suggestion};
 
 /// A configuration that has been read and checked.

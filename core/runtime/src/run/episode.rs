@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use forethought_api::{
     Error, Result,
@@ -18,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::{Budget, Limits, Spent};
-use crate::clock::Stopwatch;
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{CallCount, StepModels, Tally};
@@ -289,7 +289,7 @@ impl<D: Durable> Game<D> {
 
     async fn decide(&mut self, context: &DecisionContext, models: &StepModels<D>) -> Result<Decision> {
         let seat = &self.spec.seats[context.seat];
-        let (watch, recalled) = (Stopwatch::start(), self.durable.recalled());
+        let (watch, recalled) = (Instant::now(), self.durable.recalled());
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
         models.stopped()?;

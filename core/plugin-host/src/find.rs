@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use forethought_api::{Error, Result, error::Context};
 
-use crate::config::PluginPath;
-use crate::registry::suggestion;
+use crate::{registry::suggestion, settings::PluginPath};
 
 /// The libraries that `path` stands for: itself, all of a folder, or the first of this name in the folders of `search`.
 ///

@@ -102,7 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plugin::testing::{library, library_as, record};
+    use crate::testing::{library, library_as, record};
 
     fn read(bytes: &[u8]) -> Result<Vec<Metadata>> {
         super::read(Path::new("/plugins/libtide.so"), bytes)

@@ -6,7 +6,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use forethought_api::{
@@ -20,8 +20,6 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 use url::Url;
-
-use crate::clock::Stopwatch;
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 10;
@@ -255,7 +253,7 @@ impl Client {
         }
         let mut body = answer.response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 18];
-        let (mut gained, mut watch) = (0, Stopwatch::start());
+        let (mut gained, mut watch) = (0, Instant::now());
         let cut = |gained, reason: &dyn std::fmt::Display| {
             let host = host(&answer.url);
             Err(Failure::Passing {
@@ -282,7 +280,7 @@ impl Client {
                 ))));
             }
             if watch.elapsed() >= REPORT {
-                watch = Stopwatch::start();
+                watch = Instant::now();
                 tracing::info!(bytes = have, of = size, "{doing}");
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use forethought_runtime::plugin::{process::Process, serve};
+use forethought_plugin_host::{process::Process, serve};
 use forethought_sdk::{
     api::{
         module::{Create, Description, Module},

@@ -120,7 +120,7 @@ mod tests {
     use forethought_api::module::Described;
 
     use super::*;
-    use crate::plugin::testing::metadata;
+    use crate::testing::metadata;
 
     const FILE: &str = "/plugins/libtide.so";
 

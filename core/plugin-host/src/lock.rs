@@ -3,6 +3,9 @@
 //! `forethought plugin add FILE` writes it. A library that is in it is loaded only if its bytes are still the same, and
 //! is not asked again what it brings.
 
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use forethought_api::{Error, Result, error::Context, module::Description};
@@ -68,8 +71,7 @@ impl Lock {
         self.plugins.sort_by(|a, b| a.path.cmp(&b.path));
         let path = folder.join(NAME);
         let text = serde_json::to_string_pretty(&self)? + "\n";
-        crate::run::events::write_whole(&path, text.as_bytes())
-            .context(format!("{} cannot be written", path.display()))?;
+        write_whole(&path, &text).context(format!("{} cannot be written", path.display()))?;
         Ok(path)
     }
 
@@ -100,6 +102,18 @@ impl Lock {
     }
 }
 
+/// Another program that reads it sees the old lock or the new one.
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(NAME)
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
 fn same(a: &Path, b: &Path) -> bool {
     a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
@@ -109,7 +123,7 @@ mod tests {
     use forethought_api::{error::Code, module::Described};
 
     use super::*;
-    use crate::plugin::testing::metadata;
+    use crate::testing::metadata;
 
     fn locked(path: PathBuf, sha256: &str) -> Locked {
         let tide = Described {

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forethought_api::{
     Error, Result,
@@ -14,7 +14,11 @@ use forethought_api::{
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use crate::clock;
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "plugins are given deadlines by the wall clock")]
+fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
 
 /// What a plugin's objects are held to.
 #[derive(Debug, Clone)]
@@ -127,7 +131,7 @@ impl Object for Guarded {
         let watched = request.objects.iter().any(|object| object.interface() == <dyn Progress>::NAME);
         let deadline = (!watched).then_some(self.policy.deadline);
         if let Some(deadline) = deadline {
-            request.meta.deadline_unix_ms = Some(clock::unix_millis() + deadline.as_millis() as u64);
+            request.meta.deadline_unix_ms = Some(unix_millis() + deadline.as_millis() as u64);
         }
         let (policy, failure) = (self.policy.clone(), self.failure.clone());
         let reply = self.object.invoke(method, request);

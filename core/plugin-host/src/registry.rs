@@ -265,7 +265,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// The way out for a mistyped word: the nearest known one, else all of them.
-pub(crate) fn suggestion<'a>(typed: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub fn suggestion<'a>(typed: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(typed, known.clone()) {
         Some(near) => format!("the nearest is `{near}`"),
         None => match known.map(|word| format!("`{word}`")).collect::<Vec<_>>() {
@@ -280,7 +280,6 @@ mod tests {
     use forethought_sdk::prelude::*;
 
     use super::*;
-    use crate::testing;
 
     fn compass(package: &str, origin: Origin) -> Entry {
         let described = Described {
@@ -343,13 +342,19 @@ mod tests {
 
     #[test]
     fn the_list_carries_schema_and_origin() {
-        let registry = testing::registry();
-        let planner = registry.find("planner", "echo").unwrap();
-        assert_eq!((planner.interface, &*planner.package), ("forethought.planner/1", "forethought-runtime"));
-        assert_eq!((&planner.origin, &planner.requirements), (&Origin::Linked, &vec!["llm".to_string()]));
-        assert!(planner.schema["properties"]["rounds"].is_object());
+        let registry = Registry::linked().unwrap();
+        let letters = registry.get::<dyn TextEncoder>("letters").unwrap();
+        assert_eq!(
+            (letters.interface, &*letters.package),
+            ("forethought.encoder/1", "forethought-plugin-host")
+        );
+        assert_eq!(
+            (&letters.origin, &letters.requirements),
+            (&Origin::Linked, &vec!["alphabet".to_string()])
+        );
+        assert!(letters.schema["properties"]["dimension"].is_object());
         let listed = serde_json::to_value(registry.list().collect::<Vec<_>>()).unwrap();
-        let echo = listed.as_array().unwrap().iter().find(|entry| entry["kind"] == "echo").unwrap();
-        assert_eq!((&echo["word"], &echo["origin"]), (&json!("planner"), &json!("linked")));
+        let letters = listed.as_array().unwrap().iter().find(|entry| entry["kind"] == "letters").unwrap();
+        assert_eq!((&letters["word"], &letters["origin"]), (&json!("encoder"), &json!("linked")));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forethought_conformance::{Options, Outcome, Subject};
-use forethought_runtime::plugin::process::Process;
+use forethought_plugin_host::process::Process;
 use forethought_sdk::{
     api::{
         behaviour::ScriptedBehaviour,
@@ -331,8 +331,8 @@ async fn what_a_plugin_logs_and_prints_is_logged_under_its_name() {
     let module = Process { name: "prints".into(), ..misbehaving("warn") }.start().await.unwrap();
     describe(&module).await.unwrap();
     for line in [
-        "INFO forethought_runtime::plugin::pipe: made of {'hours': 9} plugin=\"logs\" target=\"tide_pools\"\n",
-        "WARN forethought_runtime::plugin::process: WARNING:root:high tide plugin=\"prints\"\n",
+        "INFO forethought_plugin_host::pipe: made of {'hours': 9} plugin=\"logs\" target=\"tide_pools\"\n",
+        "WARN forethought_plugin_host::process: WARNING:root:high tide plugin=\"prints\"\n",
     ] {
         let logged = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let start = Instant::now();

@@ -7,7 +7,7 @@
 //! and the other way round, and while one fetches a file the others wait. The transfer is ours, for a file counts as
 //! fetched only when its bytes are those announced: a large file's etag is its SHA-256, a small one's its git blob hash.
 //!
-//! Everything here blocks.
+//! Everything here blocks. It may depend on `forethought-api` alone.
 //!
 //! # Reading order
 //! This file (what is asked for, and where it lies), [`transfer`] (how it gets here), [`verify`] (whether it is sound).
