@@ -47,7 +47,8 @@ fn arrows_point_one_way() {
             "core/abi" | "core/macros" | "xtask" => &[],
             "core/api" => &["forethought-macros"],
             "core/bridge" => &["forethought-api", "forethought-abi"],
-            "core/sdk" | "core/plugin-host" => &["forethought-api", "forethought-abi", "forethought-bridge"],
+            "core/plugin-host" => &["forethought-api", "forethought-abi", "forethought-bridge"],
+            "core/sdk" => &["forethought-api", "forethought-abi", "forethought-bridge", "forethought-macros"],
             "core/conformance" | "core/hub" | "core/mock-llm" => &["forethought-api"],
             "core/runtime" => &["forethought-api", "forethought-hub", "forethought-plugin-host"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
