@@ -4,6 +4,7 @@
 //! ([`journaled`](crate::journal::durable)), money around each attempt at one (`meter`).
 
 pub mod prices;
+pub(crate) mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@
 //! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`.
 
 mod check;
+mod compose;
 mod document;
 mod layers;
 mod origin;

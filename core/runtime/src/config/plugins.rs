@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     check::check,
+    compose::inlined,
     document::{Document, resolve},
     origin::KeyPath,
-    schema::inlined,
     sources::Sources,
 };
 use forethought_plugin_host::{

@@ -12,7 +12,7 @@ use forethought_api::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{files, run::episode::EpisodeStatus};
+use crate::{files, run::summary::EpisodeStatus};
 
 /// Version of the log's lines. A reader ignores fields that it does not know.
 pub const SCHEMA: u32 = 1;

@@ -9,7 +9,7 @@ use forethought_api::{Error, Result, error::Context};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::run::episode::EpisodeSummary;
+use crate::run::summary::EpisodeSummary;
 use crate::{clock, files};
 
 /// Version of a run folder's layout.
