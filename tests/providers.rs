@@ -17,9 +17,9 @@ use forethought_api::{
 use forethought_llm_simulated::{Simulated, SimulatedConfig};
 use forethought_mock_llm::{Count, Options, Rule, Server};
 use forethought_runtime::{
-    episode::EpisodeSummary,
-    events::{self, Event},
-    folder,
+    run::episode::EpisodeSummary,
+    run::events::{self, Event},
+    run::folder,
 };
 use forethought_tests::{Desk, workspace};
 use forethought_webshop::behaviour::Shopper;

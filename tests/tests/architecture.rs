@@ -1,6 +1,7 @@
 //! The arrows of ARCHITECTURE.md: which crate may depend on which, read from the manifests.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::{BTreeMap, BTreeSet};
+use std::{fs, path::Path};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests live in the workspace")
@@ -47,8 +48,10 @@ fn arrows_point_one_way() {
             "core/abi" | "core/macros" | "xtask" => &[],
             "core/api" => &["forethought-macros"],
             "core/bridge" => &["forethought-api", "forethought-abi"],
-            "core/sdk" | "core/runtime" => &["forethought-api", "forethought-abi", "forethought-bridge"],
-            "core/conformance" | "core/mock-llm" => &["forethought-api"],
+            "core/plugin-host" => &["forethought-api", "forethought-abi", "forethought-bridge"],
+            "core/sdk" => &["forethought-api", "forethought-abi", "forethought-bridge", "forethought-macros"],
+            "core/conformance" | "core/hub" | "core/mock-llm" => &["forethought-api"],
+            "core/runtime" => &["forethought-api", "forethought-hub", "forethought-plugin-host"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
             _ => &["forethought-sdk"],
         };
@@ -78,7 +81,7 @@ fn unsafe_code_has_its_places() {
     let places = [
         "core/abi/src/lib.rs",
         "core/bridge/",
-        "core/runtime/src/plugin/library.rs",
+        "core/plugin-host/src/library.rs",
         "core/sdk/src/entry.rs",
         "core/sdk/src/lib.rs", // `register!` puts a record into a section of its own.
         "plugins/critic-goal-q/src/kernel.rs",
@@ -172,4 +175,127 @@ fn no_registry_host_is_named_in_what_is_committed() {
         }
     }
     assert!(read > 20, "only {read} files were read");
+}
+
+/// The rooms of the runtime, each with the rooms that it uses. All of these are further up: there is no circle.
+const ROOMS: [(&str, &[&str]); 11] = [
+    ("cancel", &[]),
+    ("clock", &[]),
+    ("files", &[]),
+    ("budget", &[]),
+    ("journal", &["budget", "cancel"]),
+    ("layers", &["budget", "journal"]),
+    ("config", &["budget", "layers"]),
+    ("run", &["budget", "cancel", "clock", "files", "journal"]),
+    ("host", &["budget", "cancel", "config", "layers", "run"]),
+    ("trajectories", &["files"]),
+    ("evaluate", &["run"]),
+];
+
+#[test]
+fn the_rooms_of_the_runtime_use_each_other_one_way() {
+    let files = runtime();
+    for (index, (room, allowed)) in ROOMS.iter().enumerate() {
+        let above: Vec<_> = ROOMS[..index].iter().map(|(name, _)| *name).collect();
+        assert!(allowed.iter().all(|name| above.contains(name)), "{room} uses a room that is further down");
+        let own = |file: &str| file.split('/').next() == Some(room);
+        let uses = files.iter().filter(|(file, _)| own(file)).flat_map(|(_, uses)| uses);
+        // The crate passes the registry on, which belongs to no room.
+        let names = uses.map(|path| &path[0]).filter(|name| name != room && *name != "registry");
+        let used: BTreeSet<_> = names.map(String::as_str).collect();
+        assert_eq!(used, allowed.iter().copied().collect(), "rooms that {room} uses");
+    }
+    let unknown =
+        files.keys().find(|file| !ROOMS.iter().any(|(room, _)| file.split('/').next() == Some(room)));
+    assert_eq!(unknown, None, "a file that is in no room");
+}
+
+#[test]
+fn no_files_of_a_room_use_each_other_in_a_circle() {
+    let files = runtime();
+    // A file may use its parent, `mod.rs`, which names its children.
+    let target = |file: &str, path: &[String]| {
+        let target = format!("{}/{}", path[0], path.get(1)?);
+        (target != file && files.contains_key(&target)).then_some(target)
+    };
+    let uses = |file: &str| files[file].iter().filter_map(|path| target(file, path)).collect::<Vec<_>>();
+    for file in files.keys() {
+        let (mut open, mut seen) = (uses(file), BTreeSet::new());
+        while let Some(next) = open.pop() {
+            assert!(next != *file, "{file} uses itself, by way of {seen:?}");
+            if seen.insert(next.clone()) {
+                open.extend(uses(&next));
+            }
+        }
+    }
+}
+
+/// Every file of the runtime, tests left out, by room and name (`run/episode`, `cancel`); and the paths within the crate
+/// that it names.
+fn runtime() -> BTreeMap<String, Vec<Vec<String>>> {
+    let source = root().join("core/runtime/src");
+    let mut folders = vec![source.clone()];
+    let mut files = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(&source).unwrap().with_extension("").to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !["lib", "testing"].contains(&&*name) && !name.ends_with("/tests") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let code = code.collect::<Vec<_>>().join(" ");
+                let room = name.split('/').next().unwrap_or_default();
+                let near = code.match_indices("super::").map(|(at, word)| (at + word.len(), Some(room)));
+                let far = code.match_indices("crate::").map(|(at, word)| (at + word.len(), None));
+                let named = near.chain(far).flat_map(|(at, room)| {
+                    let room = room.map(String::from);
+                    paths(&code[at..]).into_iter().map(move |path| room.iter().cloned().chain(path).collect())
+                });
+                files.insert(name.trim_end_matches("/mod").to_owned(), named.collect());
+            }
+        }
+    }
+    files
+}
+
+/// The paths that a text begins with: one for `a::b`, two for `{a, b::c}`.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let text = text.trim_start();
+    if let Some(group) = text.strip_prefix('{') {
+        let (mut depth, mut start, mut all) = (0, 0, Vec::new());
+        for (at, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth > 0 => depth -= 1,
+                ',' | '}' if depth == 0 => {
+                    all.extend(paths(&group[start..at]));
+                    if character == '}' {
+                        break;
+                    }
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        return all;
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    match rest.strip_prefix("::").map(paths) {
+        Some(inner) => inner.into_iter().map(|path| [vec![name.to_owned()], path].concat()).collect(),
+        None if name.is_empty() => Vec::new(),
+        None => vec![vec![name.to_owned()]],
+    }
+}
+
+#[test]
+fn paths_are_read_as_they_are_written() {
+    let read = paths("{budget::{Limits, prices::Price}, files}; use crate::run;");
+    assert_eq!(
+        read.iter().map(|path| path.join(" ")).collect::<Vec<_>>(),
+        ["budget Limits", "budget prices Price", "files"]
+    );
 }

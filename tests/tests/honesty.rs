@@ -25,10 +25,10 @@ use forethought_planners::{pnlc::Pnlc, react::React, summarise::LlmSummariser};
 use forethought_runtime::{
     budget::Limits,
     config::{Config, Sources},
-    effects::{CriticHandle, Deps, Llm, Unrecorded},
-    episode::{EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode},
     host::RuntimeHost,
+    journal::effects::{CriticHandle, Deps, Llm, Unrecorded},
     registry::Registry,
+    run::episode::{EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode},
 };
 use forethought_sdk::{prelude::*, seed, simulated::Worded};
 use forethought_webshop::{

@@ -1,7 +1,7 @@
 //! How the program ends, for whoever called it.
 
 use forethought_api::{Error, error::Code};
-use forethought_runtime::folder::RunStatus;
+use forethought_runtime::run::folder::RunStatus;
 
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -18,10 +18,8 @@ mod table;
 mod transcript;
 
 use clap::Parser as _;
-use forethought_runtime::{
-    cancel::Cancel,
-    plugin::{Launcher, Plugins},
-};
+use forethought_plugin_host::{Launcher, Plugins};
+use forethought_runtime::cancel::Cancel;
 use tracing_subscriber::EnvFilter;
 
 use crate::{arguments::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
@@ -67,7 +65,7 @@ fn launcher(verbose: u8) -> Launcher {
 /// Logs go to standard error, between progress bars.
 fn log(verbose: u8, reporter: &Reporter) {
     // Who waits for a model of gigabytes is told why.
-    let level = ["warn,forethought_runtime::hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let level = ["warn,forethought_hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
     let reporter = reporter.clone();
     tracing_subscriber::fmt()

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use forethought_api::{Result, critic::Progress};
 use forethought_runtime::{
-    episode::{EpisodeStatus, EpisodeSummary},
     run::RunObserver,
+    run::episode::{EpisodeStatus, EpisodeSummary},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 

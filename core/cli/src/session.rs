@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use forethought_api::{Error, Result, error::Code};
+use forethought_plugin_host::{Plugins, Request};
 use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
     host::RuntimeHost,
-    plugin::{Plugins, Request},
     registry::Registry,
 };
 use serde::Serialize;
@@ -76,7 +76,7 @@ impl Session {
             Err(error) => {
                 self.reporter
                     .say(format!("the configuration here names no plugins, for it is broken: {error}"));
-                Request::typed(&sources, sources.search.clone())
+                sources.typed_plugins(sources.search.clone())
             }
         })
     }

@@ -7,7 +7,7 @@ use forethought_api::{
     planner::{Round, Trace},
     trajectory::Trajectory,
 };
-use forethought_runtime::{episode::EpisodeStatus, events::Event};
+use forethought_runtime::{run::episode::EpisodeStatus, run::events::Event};
 use textwrap::Options;
 
 /// Widest line, even on a wider terminal, and where there is none.

@@ -14,10 +14,10 @@ use std::sync::{
 use forethought_runtime::{
     budget::Limits,
     cancel::Cancel,
-    effects::{Deps, Llm, Unrecorded},
-    episode::{EpisodeSpec, Seat, run_episode},
-    folder::{Earlier, RunStatus},
+    journal::effects::{Deps, Llm, Unrecorded},
     layers::CallConfig,
+    run::episode::{EpisodeSpec, Seat, run_episode},
+    run::folder::{Earlier, RunStatus},
     run::{Configured, NoopObserver, RunSpec, run},
 };
 use forethought_sdk::{prelude::*, serde_json::json};
@@ -98,7 +98,7 @@ async fn unrecorded(backend: Arc<dyn LlmBackend>, in_flight: usize) {
     let environment = Corridor::default().spec().await.expect("a specification");
     let mut running = JoinSet::new();
     let end = |ended: Option<Result<_, _>>| {
-        let done: Result<forethought_runtime::episode::EpisodeResult> =
+        let done: Result<forethought_runtime::run::episode::EpisodeResult> =
             ended.expect("an episode").expect("a task");
         assert!(done.expect("an end").summary.error.is_none());
     };

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use forethought_runtime::budget::Limits;
 use forethought_runtime::cancel::Cancel;
-use forethought_runtime::effects::{Deps, Unrecorded};
-use forethought_runtime::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
-use forethought_runtime::events::{self, Event};
-use forethought_runtime::folder::{self, Earlier, RunStatus};
+use forethought_runtime::journal::effects::{Deps, Unrecorded};
+use forethought_runtime::run::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
+use forethought_runtime::run::events::{self, Event};
+use forethought_runtime::run::folder::{self, Earlier, RunStatus};
 use forethought_runtime::run::{Configured, NoopObserver, RunObserver, RunOutcome, RunSpec, run};
 use forethought_sdk::prelude::*;
 use serde_json::{Value, json};

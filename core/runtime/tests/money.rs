@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forethought_runtime::budget::Limits;
+use forethought_runtime::budget::prices::Price;
 use forethought_runtime::cancel::Cancel;
-use forethought_runtime::episode::EpisodeStatus;
-use forethought_runtime::folder::{self, Earlier, RunStatus};
 use forethought_runtime::layers::CallConfig;
-use forethought_runtime::prices::Price;
+use forethought_runtime::run::episode::EpisodeStatus;
+use forethought_runtime::run::folder::{self, Earlier, RunStatus};
 use forethought_runtime::run::{Configured, NoopObserver, RunOutcome, RunSpec, run};
 use forethought_sdk::{prelude::*, seed::RngExt as _};
 use proptest::prelude::*;
@@ -453,7 +453,7 @@ async fn samples_that_are_calls_of_their_own_are_asked_once_each() {
         expected.push(*calls.last().unwrap());
         assert_eq!(*sampler.asked.lock().unwrap(), expected, "only what failed is asked again");
         let log = folder::events_path(&outcome.folder, &summary.episode);
-        let log = format!("{:?}", forethought_runtime::events::read(&log).unwrap());
+        let log = format!("{:?}", forethought_runtime::run::events::read(&log).unwrap());
         assert!(log.contains("action: \"100 101 102 103 104\""), "{log}");
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use forethought_api::{Result, trajectory::Trajectory};
 use forethought_runtime::{
-    assemble::RunOptions, episode::EpisodeStatus, folder::RunStatus, host::RuntimeHost, run::RunOutcome,
-    trajectories,
+    host::RuntimeHost, host::assemble::RunOptions, run::RunOutcome, run::episode::EpisodeStatus,
+    run::folder::RunStatus, trajectories,
 };
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use forethought_api::Result;
-use forethought_runtime::stats::{PairedDifference, PlannerStats, paired_difference};
+use forethought_runtime::evaluate::stats::{PairedDifference, PlannerStats, paired_difference};
 use serde::Serialize;
 
 use super::{eval::results, report::Played};

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use forethought_api::{Error, Result, host::Host as _};
 use forethought_runtime::{
     config::Sources,
-    critic::{Seen, evaluate},
+    evaluate::critic::{Seen, evaluate},
     trajectories,
 };
 

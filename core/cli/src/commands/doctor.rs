@@ -4,9 +4,9 @@ use std::path::Path;
 
 use clap::Args;
 use forethought_api::Result;
+use forethought_plugin_host::{Request, survey};
 use forethought_runtime::{
     config::Draft,
-    plugin::{Request, survey},
     registry::Origin,
 };
 use serde::Serialize;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use forethought_api::Result;
 use forethought_runtime::{
-    assemble::RunOptions,
+    evaluate::stats::{Mean, PlannerStats, Report, planner_stats},
     host::RuntimeHost,
+    host::assemble::RunOptions,
     run::RunOutcome,
-    stats::{Mean, PlannerStats, Report, planner_stats},
 };
 
 use super::{

@@ -7,11 +7,11 @@ use clap::Args;
 use console::Term;
 use forethought_api::{Error, Result, environment::EnvironmentSpec};
 use forethought_runtime::{
-    assemble::RunOptions,
-    episode::EpisodeSummary,
-    events::{self, Event},
-    folder::{Earlier, RunStatus, events_path},
     host::RuntimeHost,
+    host::assemble::RunOptions,
+    run::episode::EpisodeSummary,
+    run::events::{self, Event},
+    run::folder::{Earlier, RunStatus, events_path},
     run::{self, RunObserver},
 };
 use serde::Serialize;

@@ -10,9 +10,9 @@ use forethought_api::{
     critic::{Progress, TrainingReport, TrainingRequest},
 };
 use forethought_runtime::{
-    assemble::RunOptions,
-    folder::{Earlier, RunStatus},
-    stats::{PairedDifference, PlannerStats, paired_difference, planner_stats},
+    evaluate::stats::{PairedDifference, PlannerStats, paired_difference, planner_stats},
+    host::assemble::RunOptions,
+    run::folder::{Earlier, RunStatus},
 };
 use serde::Serialize;
 use ulid::Ulid;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_runtime::{
-    assemble::RunOptions,
     config::Sources,
-    events::{self, Event},
-    folder::events_path,
-    replay::replay,
+    host::assemble::RunOptions,
+    run::events::{self, Event},
+    run::folder::events_path,
+    run::replay::replay,
 };
 
 use super::report::Played;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_runtime::{
-    episode::{EpisodeStatus, EpisodeSummary},
-    folder::{self, RunInfo},
-    stats::{PlannerStats, planner_stats},
+    evaluate::stats::{PlannerStats, planner_stats},
+    run::episode::{EpisodeStatus, EpisodeSummary},
+    run::folder::{self, RunInfo},
 };
 use serde::Serialize;
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use forethought_api::Result;
 use forethought_runtime::{
-    assemble::RunOptions,
-    episode::EpisodeSummary,
-    folder::{Earlier, RunStatus},
+    evaluate::stats::{PlannerStats, planner_stats},
     host::RuntimeHost,
+    host::assemble::RunOptions,
+    run::episode::EpisodeSummary,
+    run::folder::{Earlier, RunStatus},
     run::{self, RunOutcome},
-    stats::{PlannerStats, planner_stats},
 };
 use serde::Serialize;
 

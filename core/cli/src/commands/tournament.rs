@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_runtime::{
-    assemble::RunOptions,
-    episode::EpisodeStatus,
-    folder::{Earlier, RunStatus},
+    evaluate::tournament::{Standing, schedule, standings},
+    host::assemble::RunOptions,
     run,
-    tournament::{Standing, schedule, standings},
+    run::episode::EpisodeStatus,
+    run::folder::{Earlier, RunStatus},
 };
 use serde::Serialize;
 

@@ -10,8 +10,8 @@ use forethought_api::{
     trajectory::{Step, Trajectory},
 };
 use forethought_runtime::{
-    events::{self, Event},
-    folder::events_path,
+    run::events::{self, Event},
+    run::folder::events_path,
     trajectories,
 };
 use serde_json::json;

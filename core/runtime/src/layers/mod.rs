@@ -1,6 +1,6 @@
 //! What lies between a call and the language model that answers it, outermost first:
 //!
-//! 1. journal ([`journaled`](crate::journaled)): within a run, an answered call is not made again;
+//! 1. journal ([`journaled`](crate::journal::durable)): within a run, an answered call is not made again;
 //! 2. budget ([`budget`](crate::budget)): calls and tokens, reserved before the call, settled after it;
 //! 3. route ([`route`]): a role's model for the purpose of the request;
 //! 4. cache ([`cache`]): across runs, the same request to the same model is not paid twice;
@@ -28,11 +28,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forethought_api::{
-    Error, Result,
-    llm::{ChatRequest, LlmBackend, Usage},
-    registry::ConfigPath,
-};
+use forethought_api::{Error, Result, llm::LlmBackend, registry::ConfigPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,17 +104,3 @@ impl CallConfig {
         })
     }
 }
-
-/// The most that a request is expected to use.
-pub(crate) fn estimate(request: &ChatRequest) -> Usage {
-    let characters: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let answer = request.max_tokens.map_or(UNLIMITED_ANSWER, u64::from);
-    Usage {
-        // A token is about four characters of English; three errs on the safe side.
-        input_tokens: characters as u64 / 3,
-        output_tokens: answer * u64::from(request.samples.max(1)),
-    }
-}
-
-/// Output tokens to expect of a request that sets no limit.
-const UNLIMITED_ANSWER: u64 = 1024;

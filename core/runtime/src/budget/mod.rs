@@ -1,0 +1,301 @@
+//! Budgets: reserved before a call, settled after it, so that calls made at once cannot overshoot together.
+//!
+//! A budget knows amounts, not what they are for: calls and tokens are reserved around a whole call
+//! ([`journaled`](crate::journal::durable)), money around each attempt at one (`meter`).
+
+pub mod prices;
+pub(crate) mod tokens;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use forethought_api::{Error, Result, error::Code, llm::Usage};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+/// The most that a run, an episode or a role may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Calls of language models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u64>,
+    /// Tokens in and out, as counted by the providers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// Cost in US dollars. The price of every model at work must be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_usd: Option<f64>,
+    /// Seconds by the clock on the wall, counted from each start of the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_wall_s: Option<f64>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Calls, tokens and money.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Calls of language models.
+    pub calls: u64,
+    /// Tokens in and out.
+    pub tokens: u64,
+    /// Billionths of a US dollar.
+    pub nano_usd: u64,
+}
+
+impl Spent {
+    /// One call that takes so many tokens.
+    pub fn call(usage: Usage) -> Self {
+        Self { calls: 1, tokens: usage.total(), nano_usd: 0 }
+    }
+    /// Money alone.
+    pub fn money(nano_usd: u64) -> Self {
+        Self { nano_usd, ..Self::default() }
+    }
+    /// The money in US dollars.
+    pub fn usd(&self) -> f64 {
+        self.nano_usd as f64 / 1e9
+    }
+
+    fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            calls: join(self.calls, other.calls),
+            tokens: join(self.tokens, other.tokens),
+            nano_usd: join(self.nano_usd, other.nano_usd),
+        }
+    }
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+}
+
+impl std::ops::Sub for Spent {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self.each(other, u64::saturating_sub)
+    }
+}
+
+/// A budget in use.
+#[derive(Debug)]
+pub struct Budget {
+    whose: String,
+    limits: Limits,
+    started: Instant,
+    state: Mutex<State>,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: Spent,
+    reserved: Spent,
+    reached: bool,
+}
+
+impl Budget {
+    /// A budget of which `used` is gone already. `whose` is named in the message when it is reached.
+    pub fn new(whose: impl Into<String>, limits: Limits, used: Spent) -> Self {
+        Self {
+            whose: whose.into(),
+            limits,
+            started: Instant::now(),
+            state: Mutex::new(State { used, ..State::default() }),
+            settled: Notify::new(),
+        }
+    }
+    /// Whether a limit was met.
+    pub fn reached(&self) -> bool {
+        self.state().reached
+    }
+    /// What was used.
+    pub fn used(&self) -> Spent {
+        self.state().used
+    }
+    /// Whether money has a limit.
+    pub fn limits_money(&self) -> bool {
+        self.limits.max_usd.is_some()
+    }
+    /// An error with [`Code::Budget`] once the time is up.
+    pub fn check_time(&self) -> Result<()> {
+        match self.limits.max_wall_s {
+            Some(limit)
+                if self.started.elapsed() >= Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX) =>
+            {
+                Err(self.refuse(&format!("max_wall_s = {limit}"), Spent::default()))
+            }
+            _ => Ok(()),
+        }
+    }
+    /// Sets `want` aside. Waits while calls under way may yet leave enough; refuses once they cannot.
+    pub async fn reserve(self: &Arc<Self>, want: Spent) -> Result<Reservation> {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            self.check_time()?;
+            let full = {
+                let mut state = self.state();
+                let wanted = state.used + want;
+                if self.over(wanted + state.reserved).is_none() {
+                    state.reserved = state.reserved + want;
+                    return Ok(Reservation { budget: self.clone(), reserved: want, used: Spent::default() });
+                }
+                // What is used stays used: if that alone leaves too little, no waiting helps.
+                self.over(wanted)
+            };
+            if let Some(limit) = full {
+                return Err(self.refuse(&limit, want));
+            }
+            settled.await;
+        }
+    }
+
+    /// The limit that a sum is over.
+    fn over(&self, sum: Spent) -> Option<String> {
+        let Limits { max_calls, max_tokens, max_usd, .. } = self.limits;
+        let count = |name: &str, limit: Option<u64>, sum: u64| {
+            limit.filter(|limit| sum > *limit).map(|limit| format!("{name} = {limit}"))
+        };
+        let money = || max_usd.filter(|limit| sum.nano_usd > nano(*limit));
+        count("max_calls", max_calls, sum.calls)
+            .or_else(|| count("max_tokens", max_tokens, sum.tokens))
+            .or_else(|| money().map(|limit| format!("max_usd = {limit}")))
+    }
+    fn refuse(&self, limit: &str, want: Spent) -> Error {
+        let used = {
+            let mut state = self.state();
+            state.reached = true;
+            state.used
+        };
+        let money = |spent: Spent, words: &str| match self.limits_money() {
+            true => format!("{words}{:.6} USD", spent.usd()),
+            false => String::new(),
+        };
+        let next = if want.nano_usd > 0 { money(want, "; the next call may cost ") } else { String::new() };
+        Error::new(
+            Code::Budget,
+            format!(
+                "the {}'s budget is reached: {limit}, used so far {} calls, {} tokens{}{next}; raise {} and give the \
+                 same command to go on",
+                self.whose,
+                used.calls,
+                used.tokens,
+                money(used, ", "),
+                limit.split(' ').next().unwrap_or_default(),
+            ),
+        )
+    }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A limit in billionths, rounded down.
+fn nano(usd: f64) -> u64 {
+    (usd * 1e9) as u64
+}
+
+/// What was set aside. Dropped without being settled, it counts as unused.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    reserved: Spent,
+    used: Spent,
+}
+
+impl Reservation {
+    /// Replaces what was set aside by what was really used.
+    pub fn settle(mut self, used: Spent) {
+        self.used = used;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        {
+            let mut state = self.budget.state();
+            state.reserved = state.reserved - self.reserved;
+            state.used = state.used + self.used;
+        }
+        self.budget.settled.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(limits: Limits, calls: u64) -> Arc<Budget> {
+        Arc::new(Budget::new("run", limits, Spent { calls, ..Spent::default() }))
+    }
+
+    fn call(tokens: u64) -> Spent {
+        Spent::call(Usage { input_tokens: tokens, output_tokens: 0 })
+    }
+
+    #[tokio::test]
+    async fn calls_made_at_once_cannot_overshoot() {
+        let budget = budget(Limits { max_calls: Some(10), ..Limits::default() }, 3);
+        let ask = async || {
+            let reservation = budget.reserve(call(1)).await?;
+            tokio::task::yield_now().await;
+            reservation.settle(call(1));
+            Ok(())
+        };
+        let results: Vec<Result<()>> = futures::future::join_all((0..20).map(|_| ask())).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 7);
+        assert!(results.iter().flat_map(|result| result.as_ref().err()).all(|e| e.code == Code::Budget));
+        assert_eq!(budget.used().calls, 10);
+        assert!(budget.reached());
+    }
+
+    #[tokio::test]
+    async fn a_generous_estimate_waits_for_calls_under_way() {
+        let budget = budget(Limits { max_tokens: Some(100), ..Limits::default() }, 0);
+        let first = budget.reserve(call(80)).await.expect("80 of 100");
+        let (second, ()) = futures::future::join(budget.reserve(call(80)), async {
+            tokio::task::yield_now().await;
+            first.settle(call(10));
+        })
+        .await;
+        second.expect("10 are used, 80 fit").settle(call(85));
+        let refused = budget.reserve(call(80)).await.expect_err("95 of 100 are used");
+        assert!(refused.message.contains("max_tokens = 100"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_holds_a_reservation_of_its_own_can_be_refused_money() {
+        let budget = budget(Limits { max_usd: Some(1.0), max_calls: Some(9), ..Limits::default() }, 0);
+        let _held = budget.reserve(call(1)).await.expect("a call");
+        budget.reserve(Spent::money(900_000_000)).await.expect("90 cents").settle(Spent::money(400_000_000));
+        let refused = budget.reserve(Spent::money(600_000_001)).await.expect_err("60 cents are left");
+        assert!(
+            refused.message.contains("max_usd = 1, used so far 0 calls, 0 tokens, 0.400000 USD"),
+            "{refused}"
+        );
+        assert!(refused.message.contains("the next call may cost 0.600000 USD"), "{refused}");
+        drop(budget.reserve(Spent::money(600_000_000)).await.expect("to the last cent"));
+    }
+
+    #[tokio::test]
+    async fn a_failed_call_counts_as_unused() {
+        let budget = budget(Limits { max_calls: Some(1), ..Limits::default() }, 0);
+        drop(budget.reserve(call(1)).await.expect("the first"));
+        assert_eq!(budget.used(), Spent::default());
+        budget.reserve(call(1)).await.expect("still free").settle(call(1));
+    }
+}

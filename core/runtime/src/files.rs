@@ -1,0 +1,29 @@
+//! Files that are written whole or not at all, so that a reader never sees half of one.
+
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use forethought_api::{Error, Result};
+
+/// Writes `bytes` beside `path` under a fresh name, then renames: two writers do not disturb each other.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_through(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// The same for what is written piece by piece.
+pub(crate) fn write_through(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let whole = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(path.file_name().unwrap_or_default())
+            .suffix(".part")
+            // As any other new file, and not for its owner alone.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        write(file.as_file_mut())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    whole().map_err(|error: Error| error.context(format!("{} could not be written", path.display())))
+}

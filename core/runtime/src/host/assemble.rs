@@ -1,0 +1,175 @@
+//! From a configuration to a run: the components of the host, put together as the runner takes them.
+
+use std::collections::BTreeMap;
+
+use forethought_api::{Error, Result, environment::Reset, host::Host as _, seed};
+use serde_json::{Value, json};
+
+use crate::{
+    cancel::Cancel,
+    host::{ROLES, RuntimeHost},
+    run::folder::Earlier,
+    run::{self, Configured, RunSpec},
+};
+
+/// What a command says about a run beyond the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The planner of the first seat; by default the one that `[seats]` names.
+    pub planner: Option<String>,
+    /// The planners of [`RunSpec::seats`], whatever `[seats]` says; by default those that it names.
+    pub planners: Vec<String>,
+    /// Whether trajectories are wanted: then the summariser is at work too.
+    pub collect: bool,
+    /// What to do about an earlier run of the same specification.
+    pub earlier: Earlier,
+    /// Raised to interrupt the run.
+    pub cancel: Cancel,
+}
+
+impl RuntimeHost {
+    /// The run that the configuration describes. Every component that it needs is built and checked.
+    ///
+    /// # Errors
+    /// Whatever in the configuration cannot be run.
+    pub async fn run_spec(&self, options: &RunOptions) -> Result<RunSpec> {
+        let config = self.config();
+        let environment = self.environment().await?;
+        let spec = environment.spec().await?;
+        let end = config.run.first_task.saturating_add(config.run.episodes);
+        if let Some(tasks) = spec.tasks.filter(|tasks| end > *tasks) {
+            let run = &config.run;
+            let key = ["run".to_string(), "episodes".to_string()];
+            let message = format!(
+                "{} episodes from task {} on go beyond the {tasks} tasks of `{}`",
+                run.episodes, run.first_task, spec.name
+            );
+            return Err(Error::config(config.document().at(&key, message)));
+        }
+        let seats = match options.planners.is_empty() {
+            true => self.seats(&spec, options.planner.as_deref())?,
+            false => options.planners.clone(),
+        };
+        let needs = self.check(&seats).await?;
+
+        let mut planners = Vec::new();
+        for name in &seats {
+            planners
+                .push((name.clone(), self.configured("planner", name, self.planner(name.clone()).await?)));
+        }
+        let mut llms = BTreeMap::new();
+        let prices = self.prices(&needs.llms).await?;
+        for name in needs.llms {
+            let llm = self.llm(name.clone()).await?;
+            llms.insert(name.clone(), Configured::new(self.llm_identity(&name).await?, llm));
+        }
+        let mut critics = BTreeMap::new();
+        for name in needs.critics {
+            critics.insert(name.clone(), self.configured("critic", &name, self.critic(name.clone()).await?));
+        }
+        let summariser = match options.collect {
+            true if config.summariser.is_none() => {
+                return Err(Error::config(
+                    "to collect trajectories, somebody must write histories down in short; add \
+                     [summariser] with llm = \"...\", the name of a language model",
+                ));
+            }
+            true => {
+                let identity = self.identity(&["summariser".into()]);
+                Some(Configured::new(identity, self.summariser().await?))
+            }
+            false => None,
+        };
+
+        // The run's own copy says who really sat where.
+        let mut resolved = config.document().values().clone();
+        if options.planners.is_empty() {
+            let names = spec.seats.iter().map(|seat| seat.name.clone());
+            let taken: serde_json::Map<_, _> =
+                names.zip(seats).map(|(seat, name)| (seat, json!(name))).collect();
+            resolved.insert("seats".into(), Value::Object(taken));
+        }
+        let run = &config.run;
+        let episode = |repeat, task| {
+            let name =
+                if repeat == 0 { format!("episode/{task}") } else { format!("episode/{task}/{repeat}") };
+            Reset { task, seed: seed::derive(config.seed, &name) }
+        };
+        let tasks = run.first_task..end;
+        let episodes =
+            (0..run.repeats).flat_map(|repeat| tasks.clone().map(move |task| episode(repeat, task)));
+        Ok(RunSpec {
+            root: run.out.to_path_buf(),
+            config: toml::to_string(&resolved)?,
+            environment: Configured::new(self.identity(&["environment".into()]), environment),
+            seats: planners,
+            tables: Vec::new(),
+            subject: 0,
+            summariser,
+            llms,
+            prices,
+            critics,
+            episodes: episodes.collect(),
+            concurrency: run.concurrency,
+            limits: run.limits(),
+            episode_limits: run.per_episode,
+            role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
+            earlier: options.earlier,
+            cancel: options.cancel.clone(),
+        })
+    }
+
+    /// All that decides the answers of a role, or of the model of that name.
+    async fn llm_identity(&self, name: &str) -> Result<Value> {
+        if !self.config().roles.contains_key(name) {
+            return Ok(self.identity(&["llm".into(), name.into()]));
+        }
+        let mut identity = self.identity(&[ROLES.into(), name.into()]);
+        let mut says = Vec::new();
+        for (llm, capabilities) in self.targets(name).await? {
+            says.push(json!([llm, run::identity(&capabilities)?]));
+        }
+        identity["says"] = says.into();
+        Ok(identity)
+    }
+
+    fn configured<T: ?Sized>(&self, word: &str, name: &str, component: std::sync::Arc<T>) -> Configured<T> {
+        Configured::new(self.identity(&[word.into(), name.into()]), component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{run, testing};
+
+    const WALK: &str = "seed = 3\n[environment]\nkind = \"corridor\"\n[llm.actor]\nkind = \"parrot\"\n\
+                        [planner.a]\nkind = \"echo\"\nllm = \"actor\"\n[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n\
+                        [seats]\nagent = \"a\"\n[run]\nepisodes = 3\nfirst_task = 5\n";
+
+    #[tokio::test]
+    async fn a_configuration_becomes_a_run() {
+        let host = testing::host(WALK);
+        let options = RunOptions { planner: Some("b".into()), collect: true, ..RunOptions::default() };
+        let mut spec = host.run_spec(&options).await.unwrap();
+        assert_eq!(spec.seats[0].0, "b");
+        assert!(spec.config.contains("agent = \"b\""), "{}", spec.config);
+        assert_eq!(spec.episodes.iter().map(|reset| reset.task).collect::<Vec<_>>(), [5, 6, 7]);
+        assert!(spec.llms.contains_key("actor") && spec.summariser.is_some());
+
+        let folder = tempfile::tempdir().unwrap();
+        spec.root = folder.path().into();
+        let outcome = run::run(spec, Arc::new(run::NoopObserver)).await.unwrap();
+        assert_eq!((outcome.episodes.len(), outcome.trajectories.len()), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn collecting_needs_a_summariser() {
+        let host = testing::host(&format!("{WALK}[llm.other]\nkind = \"parrot\"\n"));
+        let options = RunOptions { collect: true, ..RunOptions::default() };
+        let error = host.run_spec(&options).await.err().expect("nobody summarises");
+        assert!(error.message.contains("add [summariser]"), "{error}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The durable of this program: effects run here, and their answers lie in the run's journal before they are used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use forethought_api::{Error, Result, error::Code, error::Context};
+use serde::de::DeserializeOwned;
+
+use crate::budget::prices::Price;
+use crate::budget::{Budget, Limits, Spent};
+use crate::cancel::Cancel;
+use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::key::{Blob, EffectKey};
+use crate::journal::meter::Meter;
+use crate::journal::store::{Entry, Outcome, Recorded, Store};
+
+/// Who pays for the calls of a run, and what they cost.
+#[derive(Debug)]
+pub struct Accounts {
+    /// The run's budget.
+    pub run: Arc<Budget>,
+    /// Budgets of roles, by name.
+    pub roles: BTreeMap<String, Arc<Budget>>,
+    /// Prices by `[llm.<name>]`, where they are known.
+    pub prices: Arc<BTreeMap<String, Option<Price>>>,
+}
+
+impl Accounts {
+    /// Whether a budget that all episodes share was met.
+    pub fn reached(&self) -> bool {
+        self.run.reached() || self.roles.values().any(|role| role.reached())
+    }
+    /// What calls of `target` count against, the narrower first.
+    fn of(&self, target: &str) -> impl Iterator<Item = &Arc<Budget>> {
+        self.roles.get(target).into_iter().chain([&self.run])
+    }
+}
+
+/// One episode's effects, journaled. The layers, outermost first: recorded answer, cancellation, budget, the call,
+/// the journal.
+pub struct Journaled {
+    deps: Deps,
+    store: Store,
+    recorded: Recorded,
+    accounts: Arc<Accounts>,
+    /// The episode's money. Its calls and tokens are counted by the episode itself, recorded answers among them.
+    money: Arc<Budget>,
+    cancel: Cancel,
+    recalled: AtomicU64,
+}
+
+impl Journaled {
+    /// An episode over what [`Store::begin`] returned; `max_usd` is the most that it may cost.
+    pub fn new(
+        deps: Deps,
+        store: Store,
+        recorded: Recorded,
+        accounts: Arc<Accounts>,
+        max_usd: Option<f64>,
+        cancel: Cancel,
+    ) -> Self {
+        let limits = Limits { max_usd, ..Limits::default() };
+        let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
+        Self { deps, store, recorded, accounts, money, cancel, recalled: AtomicU64::new(0) }
+    }
+
+    async fn ask<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
+        self.cancel.check()?;
+        self.accounts.run.check_time()?;
+        let estimate = E::estimate(&input);
+        let mut reservations = Vec::new();
+        if let Some(estimate) = estimate {
+            for budget in self.accounts.of(&key.target) {
+                reservations.push(budget.reserve(Spent::call(estimate)).await?);
+            }
+        }
+        // The reservations may have been waited for.
+        self.cancel.check()?;
+        let (request, shared) = E::record(&input)?;
+        let result = self.meter(&key.target).around(E::run(&self.deps, input)).await;
+        let usage = estimate.map(|_| result.as_ref().map(E::usage).unwrap_or_default());
+        let answer = match &result {
+            Ok(output) => serde_json::to_vec(output)?,
+            // Not an answer: the call was refused or withdrawn, and is to be made another time.
+            Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
+            Err(error) => serde_json::to_vec(error)?,
+        };
+        let entry = Entry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
+        let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
+        for reservation in reservations {
+            reservation.settle(Spent::call(usage.unwrap_or_default()));
+        }
+        appended?;
+        result
+    }
+
+    /// Around every effect: a critic may ask a model in passing.
+    fn meter(&self, target: &str) -> Meter {
+        Meter {
+            budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
+            prices: self.accounts.prices.clone(),
+            store: self.store.clone(),
+            episode: self.recorded.number,
+            role: target.into(),
+        }
+    }
+
+    /// An action at a step that has another action on record: the planner did not decide the same again.
+    fn check_same_path<E: Effect>(&self, key: &EffectKey) -> Result<()> {
+        let elsewhere = self.recorded.effects.keys().any(|other| {
+            other.step == key.step
+                && other.effect == key.effect
+                && (other.seat, other.input) != (key.seat, key.input)
+        });
+        if elsewhere {
+            return Err(Error::other(format!(
+                "step {}: the recorded {} was asked something else; the planner does not decide the same from the \
+                 same answers, or has changed since. Start a fresh run",
+                key.step,
+                E::NAME
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Durable for Journaled {
+    async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
+        if let Some(outcome) = self.recorded.effects.get(&key) {
+            self.recalled.fetch_add(1, Ordering::Relaxed);
+            return match E::RECALL {
+                Recall::Answer => recall(outcome)?,
+                Recall::Repeat => {
+                    self.cancel.check()?;
+                    repeat::<E>(&self.deps, &key, input, outcome).await
+                }
+            };
+        }
+        if E::RECALL == Recall::Repeat {
+            self.check_same_path::<E>(&key)?;
+        }
+        self.ask::<E>(key, input).await
+    }
+    fn deps(&self) -> &Deps {
+        &self.deps
+    }
+    fn recalled(&self) -> u64 {
+        self.recalled.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs an effect again, which must answer as it did.
+pub(crate) async fn repeat<E: Effect>(
+    deps: &Deps,
+    key: &EffectKey,
+    input: E::In,
+    outcome: &Outcome,
+) -> Result<E::Out> {
+    let result = E::run(deps, input).await;
+    let recorded = recall::<E::Out>(outcome)?;
+    let same = match (&result, &recorded) {
+        // By their JSON, which is what was recorded; and parsed first, for this program may know more fields.
+        (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
+        (Err(now), Err(then)) => now == then,
+        _ => false,
+    };
+    if same {
+        return result;
+    }
+    Err(Error::other(format!(
+        "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or has \
+         changed since (then it needs a new version). Start a fresh run",
+        key.step,
+        E::NAME
+    )))
+}
+
+/// The recorded answer; the outer error is a damaged record.
+pub(crate) fn recall<T: DeserializeOwned>(outcome: &Outcome) -> Result<Result<T>> {
+    let unreadable = "a recorded answer cannot be read; start a fresh run";
+    match outcome {
+        Outcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
+        Outcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),
+    }
+}

@@ -1,0 +1,494 @@
+//! The journal of a run: every answered effect, in SQLite, before it is used.
+//!
+//! One thread owns the database. It takes jobs from a queue, as many as wait, runs them in one transaction, and
+//! answers them when the transaction is committed (group commit). With a write-ahead log and `synchronous = NORMAL` a
+//! killed process loses nothing that was answered; a power cut may lose the last moments, and never the whole.
+//! Payloads lie in a table of blobs by their BLAKE3 hash, so a message that recurs is kept once. The tables are
+//! described in docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use forethought_api::{Error, Result, error::Context, llm::Usage};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tokio::sync::oneshot;
+
+use crate::budget::Spent;
+use crate::journal::key::{Blob, EffectKey, Hash};
+
+/// Version of the tables.
+const SCHEMA: i64 = 2;
+
+const TABLES: &str = "
+    CREATE TABLE episodes (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        attempt INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        summary TEXT,
+        trajectories BLOB
+    );
+    CREATE TABLE effects (
+        episode INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        seat INTEGER NOT NULL,
+        effect TEXT NOT NULL,
+        target TEXT NOT NULL,
+        input BLOB NOT NULL,
+        occurrence INTEGER NOT NULL,
+        request BLOB NOT NULL,
+        ok INTEGER NOT NULL,
+        answer BLOB NOT NULL,
+        calls INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        PRIMARY KEY (episode, attempt, step, seat, effect, target, input, occurrence)
+    ) WITHOUT ROWID;
+    CREATE TABLE blobs (
+        hash BLOB NOT NULL PRIMARY KEY,
+        packed INTEGER NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE TABLE lost (calls INTEGER NOT NULL, tokens INTEGER NOT NULL);
+";
+
+/// What version 2 added.
+const MONEY: &str = "
+    ALTER TABLE lost ADD COLUMN target TEXT NOT NULL DEFAULT '';
+    CREATE TABLE charges (
+        number INTEGER PRIMARY KEY,
+        episode INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        nano_usd INTEGER NOT NULL
+    );
+    CREATE INDEX charges_of_episode ON charges (episode);
+";
+
+/// Blobs shorter than this are not compressed.
+const WORTH_PACKING: usize = 128;
+/// Jobs in one transaction at most.
+const BATCH: usize = 512;
+/// Hashes of blobs remembered as stored: a few megabytes of them.
+const REMEMBERED: usize = 1 << 16;
+
+type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
+type Job = Box<dyn FnOnce(&mut Tables) -> Answer + Send>;
+
+/// A journal. Clones share it; it is closed when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Store {
+    queue: mpsc::Sender<Job>,
+}
+
+/// What is known of an episode when it begins.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Number of the episode in the journal.
+    pub(crate) number: i64,
+    /// Number of the attempt whose effects these are.
+    pub(crate) attempt: i64,
+    /// Money that the episode has cost so far, in billionths of a US dollar.
+    pub(crate) nano_usd: u64,
+    /// Recorded answers: JSON of the output, or of the error.
+    pub effects: HashMap<EffectKey, Outcome>,
+}
+
+/// A recorded answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// JSON of the output.
+    Answer(Vec<u8>),
+    /// JSON of the error.
+    Error(Vec<u8>),
+}
+
+/// How an unfinished episode is to be taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// From its recorded effects.
+    Replay,
+    /// Anew.
+    Restart,
+}
+
+/// An effect to be recorded.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: EffectKey,
+    /// JSON of the input, without what is in `shared`.
+    pub(crate) request: Blob,
+    /// Parts of the input that recur.
+    pub(crate) shared: Vec<Blob>,
+    /// Whether `answer` is the output; else it is the error.
+    pub(crate) ok: bool,
+    /// JSON of the answer.
+    pub(crate) answer: Blob,
+    /// Counted against the run's budget; `None` for what costs nothing.
+    pub(crate) usage: Option<Usage>,
+}
+
+/// A closed episode.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// JSON of its summary.
+    pub summary: String,
+    /// JSON of its trajectories.
+    pub trajectories: Vec<u8>,
+}
+
+impl Store {
+    /// Opens the journal at `path`; makes it if it is not there.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut tables = Tables::open(path)?;
+        let (queue, jobs) = mpsc::channel::<Job>();
+        std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || tables.serve(&jobs))
+            .context("the journal's thread could not be started")?;
+        Ok(Self { queue })
+    }
+
+    /// Begins an episode or takes it up again.
+    ///
+    /// An error that ended the last attempt is forgotten, so that what failed is asked again.
+    pub async fn begin(&self, episode: String, resume: Resume) -> Result<Recorded> {
+        self.call(move |tables| tables.begin(&episode, resume)).await
+    }
+    /// Records an answer. Returns when it is committed.
+    pub(crate) async fn append(&self, number: i64, attempt: i64, entry: Entry) -> Result<()> {
+        self.call(move |tables| tables.append(number, attempt, &entry)).await
+    }
+    /// The answers of an episode that is done, and whether its trajectories were collected. Changes nothing.
+    pub(crate) async fn recorded(&self, episode: String) -> Result<Option<(Recorded, bool)>> {
+        self.call(move |tables| tables.recorded(&episode)).await
+    }
+    /// Closes an episode that was begun. `status` is `done`, or whatever else; only `done` is final.
+    pub async fn finish(&self, episode: String, status: &'static str, closed: Closed) -> Result<()> {
+        self.call(move |tables| tables.finish(&episode, status, &closed)).await
+    }
+    /// Every closed episode that is done, by id.
+    pub async fn done(&self) -> Result<HashMap<String, Closed>> {
+        self.call(|tables| tables.done()).await
+    }
+    /// What was used so far, by target: the recorded effects, and all attempts that were or may have been paid.
+    pub async fn spent(&self) -> Result<BTreeMap<String, Spent>> {
+        self.call(|tables| tables.spent()).await
+    }
+    /// Writes down that an attempt may come to cost so much. Returns its number when that is committed.
+    pub(crate) async fn charge(&self, episode: i64, target: String, nano_usd: u64) -> Result<i64> {
+        self.call(move |tables| tables.charge(episode, &target, nano_usd)).await
+    }
+    /// Writes down what an attempt came to cost, some time soon. Until then it counts as it was charged.
+    pub(crate) fn settle(&self, charge: i64, nano_usd: u64) {
+        let job: Job = Box::new(move |tables| {
+            let done = tables.settle(charge, nano_usd);
+            Box::new(move |committed| {
+                if let Err(error) = committed.clone().and(done) {
+                    tracing::warn!(
+                        "the cost of an attempt was not written down, and counts in full: {error}"
+                    );
+                }
+            })
+        });
+        if self.queue.send(job).is_err() {
+            tracing::warn!("the journal's thread is gone; the cost of an attempt counts in full");
+        }
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tables) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |tables| {
+            let result = work(tables);
+            Box::new(move |committed| {
+                // Nobody may be waiting any more: a cancelled call is recorded all the same.
+                let _ = reply.send(committed.clone().and(result));
+            })
+        });
+        let gone = || Error::other("the journal's thread is gone");
+        self.queue.send(job).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+struct Tables {
+    path: PathBuf,
+    connection: Connection,
+    compressor: zstd::bulk::Compressor<'static>,
+    stored: HashSet<Hash>,
+}
+
+impl Tables {
+    fn open(path: &Path) -> Result<Self> {
+        let failed = || format!("journal {} could not be opened", path.display());
+        let connection = Connection::open(path).context(failed())?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
+            )
+            .context(failed())?;
+        connection.set_prepared_statement_cache_capacity(32);
+        let version: i64 =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).context(failed())?;
+        let raise = |tables: &str| {
+            let statements = format!("BEGIN; {tables} {MONEY} PRAGMA user_version = {SCHEMA}; COMMIT;");
+            connection.execute_batch(&statements).context(failed())
+        };
+        match version {
+            0 => raise(TABLES)?,
+            1 => raise("")?,
+            SCHEMA => {}
+            other => {
+                return Err(Error::input(format!(
+                    "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote \
+                     it, or start a fresh run",
+                    path.display()
+                )));
+            }
+        }
+        let compressor = zstd::bulk::Compressor::new(1).context(failed())?;
+        Ok(Self { path: path.to_owned(), connection, compressor, stored: HashSet::new() })
+    }
+
+    fn serve(&mut self, jobs: &mpsc::Receiver<Job>) {
+        let mut answers: Vec<Answer> = Vec::new();
+        while let Ok(first) = jobs.recv() {
+            let begun = self.execute("BEGIN IMMEDIATE");
+            let mut job = Some(first);
+            while let Some(work) = job.take() {
+                answers.push(work(self));
+                if answers.len() < BATCH {
+                    job = jobs.try_recv().ok();
+                }
+            }
+            let committed = begun.and_then(|()| self.execute("COMMIT"));
+            if committed.is_err() {
+                // What was remembered as stored may be rolled back with the transaction.
+                self.stored.clear();
+                if self.execute("ROLLBACK").is_err() {
+                    tracing::debug!("nothing to roll back in {}", self.path.display());
+                }
+            }
+            answers.drain(..).for_each(|answer| answer(&committed));
+        }
+    }
+
+    fn execute(&self, statement: &str) -> Result<()> {
+        self.connection
+            .execute_batch(statement)
+            .context(format!("journal {} could not be written", self.path.display()))
+    }
+
+    fn begin(&mut self, episode: &str, resume: Resume) -> Result<Recorded> {
+        let known = self
+            .connection
+            .prepare_cached("SELECT number, attempt, status FROM episodes WHERE id = ?1")?
+            .query_row([episode], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((number, mut attempt, status)) = known else {
+            self.connection
+                .prepare_cached("INSERT INTO episodes (id, attempt, status) VALUES (?1, 0, 'running')")?
+                .execute([episode])?;
+            return Ok(Recorded { number: self.connection.last_insert_rowid(), ..Recorded::default() });
+        };
+        let status: String = status;
+        if resume == Resume::Restart {
+            attempt += 1;
+        } else if status == "failed" {
+            self.forget_last_errors(number, attempt)?;
+        }
+        self.connection
+            .prepare_cached("UPDATE episodes SET attempt = ?2, status = 'running' WHERE number = ?1")?
+            .execute([number, attempt])?;
+        let nano_usd = self
+            .connection
+            .prepare_cached("SELECT coalesce(sum(nano_usd), 0) FROM charges WHERE episode = ?1")?
+            .query_row([number], |row| row.get::<_, i64>(0))?;
+        let effects = self.effects(number, attempt)?;
+        Ok(Recorded { number, attempt, nano_usd: u64::try_from(nano_usd)?, effects })
+    }
+
+    fn recorded(&self, episode: &str) -> Result<Option<(Recorded, bool)>> {
+        let known = self
+            .connection
+            .prepare("SELECT number, attempt, trajectories FROM episodes WHERE id = ?1 AND status = 'done'")?
+            .query_row([episode], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((number, attempt, trajectories)) = known else { return Ok(None) };
+        let trajectories: Vec<u8> = trajectories;
+        let collected = unpack(true, &trajectories)? != b"[]";
+        let effects = self.effects(number, attempt)?;
+        Ok(Some((Recorded { number, attempt, effects, ..Recorded::default() }, collected)))
+    }
+
+    /// Errors of the last step are those that the planner did not get over. Earlier ones are part of the episode.
+    fn forget_last_errors(&self, number: i64, attempt: i64) -> Result<()> {
+        let last = "SELECT max(step) FROM effects WHERE episode = ?1 AND attempt = ?2";
+        let failed =
+            format!("FROM effects WHERE episode = ?1 AND attempt = ?2 AND NOT ok AND step = ({last})");
+        // A call that was paid and failed stays paid.
+        self.connection.execute(
+            &format!(
+                "INSERT INTO lost (calls, tokens, target) SELECT sum(calls), sum(tokens), target {failed} GROUP BY target"
+            ),
+            [number, attempt],
+        )?;
+        self.connection.execute(&format!("DELETE {failed}"), [number, attempt])?;
+        Ok(())
+    }
+
+    fn effects(&self, number: i64, attempt: i64) -> Result<HashMap<EffectKey, Outcome>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT step, seat, effect, target, input, occurrence, ok, packed, data
+             FROM effects JOIN blobs ON hash = answer WHERE episode = ?1 AND attempt = ?2",
+        )?;
+        let mut rows = statement.query([number, attempt])?;
+        let mut effects = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let key = EffectKey {
+                step: row.get(0)?,
+                seat: row.get(1)?,
+                effect: row.get::<_, String>(2)?.into(),
+                target: row.get(3)?,
+                input: row.get(4)?,
+                occurrence: row.get(5)?,
+            };
+            let data = unpack(row.get(7)?, row.get_ref(8)?.as_blob()?)?;
+            effects.insert(key, if row.get(6)? { Outcome::Answer(data) } else { Outcome::Error(data) });
+        }
+        Ok(effects)
+    }
+
+    fn append(&mut self, number: i64, attempt: i64, entry: &Entry) -> Result<()> {
+        for part in &entry.shared {
+            self.put(part)?;
+        }
+        let request = self.put(&entry.request)?;
+        let answer = self.put(&entry.answer)?;
+        let key = &entry.key;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO effects VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute(params![
+                number,
+                attempt,
+                key.step,
+                key.seat,
+                key.effect,
+                key.target,
+                key.input,
+                key.occurrence,
+                request,
+                entry.ok,
+                answer,
+                entry.usage.is_some(),
+                entry.usage.map_or(0, |usage| i64::try_from(usage.total()).unwrap_or(i64::MAX)),
+            ])?;
+        Ok(())
+    }
+
+    fn put(&mut self, Blob { hash, data }: &Blob) -> Result<Hash> {
+        let hash = *hash;
+        if self.stored.contains(&hash) {
+            return Ok(hash);
+        }
+        let packed = if data.len() < WORTH_PACKING { None } else { Some(self.compressor.compress(data)?) };
+        self.connection
+            .prepare_cached("INSERT OR IGNORE INTO blobs VALUES (?1, ?2, ?3)")?
+            .execute(params![hash, packed.is_some(), packed.as_deref().unwrap_or(data)])?;
+        if self.stored.len() >= REMEMBERED {
+            self.stored.clear();
+        }
+        self.stored.insert(hash);
+        Ok(hash)
+    }
+
+    fn finish(&mut self, episode: &str, status: &str, closed: &Closed) -> Result<()> {
+        let trajectories = self.compressor.compress(&closed.trajectories)?;
+        self.connection
+            .prepare_cached("UPDATE episodes SET status = ?2, summary = ?3, trajectories = ?4 WHERE id = ?1")?
+            .execute(params![episode, status, closed.summary, trajectories])?;
+        Ok(())
+    }
+
+    fn done(&self) -> Result<HashMap<String, Closed>> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, summary, trajectories FROM episodes WHERE status = 'done'")?;
+        let mut rows = statement.query([])?;
+        let mut done = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let trajectories = unpack(true, row.get_ref(2)?.as_blob()?)?;
+            done.insert(row.get(0)?, Closed { summary: row.get(1)?, trajectories });
+        }
+        Ok(done)
+    }
+
+    fn charge(&mut self, episode: i64, target: &str, nano_usd: u64) -> Result<i64> {
+        self.connection
+            .prepare_cached("INSERT INTO charges (episode, target, nano_usd) VALUES (?1, ?2, ?3)")?
+            .execute(params![episode, target, i64::try_from(nano_usd)?])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn settle(&mut self, charge: i64, nano_usd: u64) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE charges SET nano_usd = ?2 WHERE number = ?1")?
+            .execute([charge, i64::try_from(nano_usd)?])?;
+        Ok(())
+    }
+
+    fn spent(&self) -> Result<BTreeMap<String, Spent>> {
+        let mut sums = self.connection.prepare(
+            "SELECT target, sum(calls), sum(tokens), sum(nano_usd) FROM
+                 (SELECT target, calls, tokens, 0 AS nano_usd FROM effects WHERE calls > 0
+                  UNION ALL SELECT target, calls, tokens, 0 FROM lost
+                  UNION ALL SELECT target, 0, 0, nano_usd FROM charges)
+             GROUP BY target",
+        )?;
+        let mut rows = sums.query([])?;
+        let mut spent = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let number = |column| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(column)?)?) };
+            let sum = Spent { calls: number(1)?, tokens: number(2)?, nano_usd: number(3)? };
+            spent.insert(row.get(0)?, sum);
+        }
+        Ok(spent)
+    }
+}
+
+fn unpack(packed: bool, data: &[u8]) -> Result<Vec<u8>> {
+    if packed { zstd::stream::decode_all(data).context("a blob is damaged") } else { Ok(data.to_vec()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_journal_of_version_1_learns_of_money() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(&format!("{TABLES} INSERT INTO lost VALUES (2, 30); PRAGMA user_version = 1;"))
+            .unwrap();
+        drop(old);
+        for spent in [0, 7] {
+            let store = Store::open(&path).unwrap();
+            let all = store.spent().await.unwrap();
+            assert_eq!(all[""], Spent { calls: 2, tokens: 30, nano_usd: 0 });
+            assert_eq!(all.get("actor").copied().unwrap_or_default(), Spent::money(spent));
+            let recorded = store.begin("e".into(), Resume::Replay).await.unwrap();
+            assert_eq!(recorded.nano_usd, spent);
+            let charge = store.charge(recorded.number, "actor".into(), 9).await.unwrap();
+            store.settle(charge, 7);
+            // Jobs are done in order, so this one also waits for the other.
+            assert_eq!(store.spent().await.unwrap()["actor"], Spent::money(spent + 7));
+        }
+    }
+}

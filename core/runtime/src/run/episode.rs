@@ -1,0 +1,426 @@
+//! One episode, from reset to end. All that it learns from outside comes through [`Durable::effect`], so an episode
+//! is a function of its specification and the recorded answers, and of nothing else.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use forethought_api::{
+    Error, Result,
+    environment::{Action, EnvironmentSpec, Observation, Reset, Transition, Turn},
+    error::Code,
+    planner::{Decision, DecisionContext, Exchange, Planner, Summariser, Summary},
+    trajectory::{Step, Trajectory},
+};
+use futures::FutureExt as _;
+use serde_json::Value;
+
+use crate::budget::{Budget, Limits, Spent};
+use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
+use crate::run::events::{self, Event, EventLog};
+use crate::run::models::{StepModels, Tally};
+use crate::run::summary::CallCount;
+pub use crate::run::summary::{EpisodeStatus, EpisodeSummary};
+use forethought_api::seed;
+
+/// Which episode to play, and who plays it.
+#[derive(Clone)]
+pub struct EpisodeSpec {
+    /// Identity: see [`EpisodeIdentity`](crate::run::summary::EpisodeIdentity).
+    pub id: String,
+    /// What the environment says of itself.
+    pub environment: EnvironmentSpec,
+    /// Task and seed.
+    pub reset: Reset,
+    /// Who acts, seat by seat.
+    pub seats: Vec<Seat>,
+    /// The seat whose score, decisions and calls are reported.
+    pub subject: usize,
+    /// Given when trajectories are wanted: writes down what happened.
+    pub summariser: Option<Arc<dyn Summariser>>,
+    /// The most that this episode may use.
+    pub limits: Limits,
+    /// Called after every decision with the number of decisions so far.
+    pub progress: Option<Arc<dyn Fn(u32) + Send + Sync>>,
+}
+
+/// A planner at its place.
+#[derive(Clone)]
+pub struct Seat {
+    /// The planner's configured name.
+    pub name: String,
+    /// The planner.
+    pub planner: Arc<dyn Planner>,
+}
+
+/// What came of an episode.
+#[derive(Debug)]
+pub struct EpisodeResult {
+    /// In one line.
+    pub summary: EpisodeSummary,
+    /// One a seat that acted, if there was a summariser and the episode is done.
+    pub trajectories: Vec<Trajectory>,
+    /// The event log, as JSON lines.
+    pub events: Vec<u8>,
+}
+
+/// Plays one episode.
+///
+/// A planner or a world that fails makes a failed episode, not an error.
+///
+/// # Errors
+/// A specification that cannot be played.
+pub async fn run_episode<D: Durable>(durable: Arc<D>, spec: EpisodeSpec) -> Result<EpisodeResult> {
+    let seats = spec.environment.seats.len();
+    if seats != spec.seats.len() || spec.subject >= seats {
+        return Err(Error::config(format!(
+            "environment `{}` has {seats} seats, but {} planners were given, and seat {} is to be reported",
+            spec.environment.name,
+            spec.seats.len(),
+            spec.subject
+        )));
+    }
+    let mut game = Game::new(durable, spec);
+    let end = match AssertUnwindSafe(game.play()).catch_unwind().await {
+        Ok(end) => end,
+        Err(panic) => Err(Error::other(format!("panicked: {}", panic_message(&*panic)))),
+    };
+    game.close(end)
+}
+
+struct Game<D> {
+    durable: Arc<D>,
+    spec: EpisodeSpec,
+    budget: Arc<Budget>,
+    log: EventLog,
+    step: u32,
+    players: Vec<Player>,
+    success: Option<bool>,
+    metrics: BTreeMap<String, f64>,
+    tally: Tally,
+    other_calls: CallCount,
+    timed: (u32, f64),
+    trajectories: Vec<Trajectory>,
+}
+
+/// What is known of one seat.
+#[derive(Default)]
+struct Player {
+    history: Vec<Exchange>,
+    score: f64,
+    /// Collected steps, whose `next_state` and `outcomes` are filled in by the seat's next summary.
+    collected: Vec<Step>,
+}
+
+impl<D: Durable> Game<D> {
+    fn new(durable: Arc<D>, spec: EpisodeSpec) -> Self {
+        Self {
+            durable,
+            budget: Arc::new(Budget::new("episode", spec.limits, Spent::default())),
+            log: EventLog::default(),
+            step: 0,
+            players: spec.seats.iter().map(|_| Player::default()).collect(),
+            success: None,
+            metrics: BTreeMap::new(),
+            tally: Tally::default(),
+            other_calls: CallCount::default(),
+            timed: (0, 0.0),
+            trajectories: Vec::new(),
+            spec,
+        }
+    }
+
+    async fn play(&mut self) -> Result<()> {
+        self.log.push(&Event::Episode {
+            schema: events::SCHEMA,
+            episode: self.spec.id.clone(),
+            environment: self.spec.environment.name.clone(),
+            version: self.spec.environment.version.clone(),
+            reset: self.spec.reset,
+            seats: self.planners(),
+            seat_names: self.spec.environment.seats.iter().map(|seat| seat.name.clone()).collect(),
+        })?;
+        let key = Position::new(0, 0).key::<ResetEnvironment>("", &self.spec.reset)?;
+        let mut turn = self.durable.effect::<ResetEnvironment>(key, self.spec.reset).await?;
+        loop {
+            let transition = self.turn(turn).await?;
+            turn = transition.turn;
+            if transition.terminated || transition.truncated {
+                self.success = transition.success;
+                self.log.push(&Event::Turn { step: self.step, turn: turn.clone() })?;
+                return self.collect_ends(turn, &transition.info["ends"]).await;
+            }
+        }
+    }
+
+    /// One decision and what it leads to.
+    async fn turn(&mut self, turn: Turn) -> Result<Transition> {
+        let (step, seat) = (self.step, turn.seat);
+        if seat >= self.players.len() {
+            return Err(Error::input(format!(
+                "environment `{}` asked seat {seat} to act at step {step}, but has {} seats",
+                self.spec.environment.name,
+                self.players.len()
+            )));
+        }
+        self.log.push(&Event::Turn { step, turn: turn.clone() })?;
+        let models = StepModels::new(self.durable.clone(), Position::new(step, seat), self.budget.clone());
+        let context = self.context(turn, false);
+        let decision = self.decide(&context, &models).await?;
+        let summary = self.summarise(&context, decision.summary, &models).await?;
+        self.log.push(&Event::Decision {
+            step,
+            seat,
+            thought: decision.thought.clone(),
+            action: decision.action.text.clone(),
+            summary: summary.clone(),
+            trace: decision.trace,
+        })?;
+
+        let transition = self.act(seat, &decision.action).await?;
+        self.log.push(&Event::Transition {
+            step,
+            rewards: transition.rewards.clone(),
+            terminated: transition.terminated,
+            truncated: transition.truncated,
+            success: transition.success,
+            info: transition.info.clone(),
+        })?;
+        if transition.terminated || transition.truncated {
+            self.metrics = metrics(&transition.info)
+                .map_err(|what| self.wrong(format!("`metrics` must be a flat table of numbers: {what}")))?;
+        }
+        let exchange = Exchange {
+            observation: context.turn.observation.text,
+            thought: decision.thought,
+            action: decision.action.text,
+        };
+        self.remember(seat, exchange, summary, &transition);
+        self.step += 1;
+        if let Some(progress) = &self.spec.progress {
+            progress(self.step);
+        }
+        Ok(transition)
+    }
+
+    async fn decide(&mut self, context: &DecisionContext, models: &StepModels<D>) -> Result<Decision> {
+        let seat = &self.spec.seats[context.seat];
+        let (watch, recalled) = (Instant::now(), self.durable.recalled());
+        let decision = seat.planner.decide(context.clone(), models.handle()).await;
+        let elapsed = watch.elapsed();
+        models.stopped()?;
+        let decision = decision.map_err(|error| {
+            error.context(format!("planner `{}` failed at step {}", seat.name, self.step))
+        })?;
+        let tally = models.take_tally();
+        if context.seat != self.spec.subject {
+            self.count_other(tally);
+            return Ok(decision);
+        }
+        for (purpose, count) in tally.calls {
+            *self.tally.calls.entry(purpose).or_default() += count;
+        }
+        self.tally.value_queries += tally.value_queries;
+        if self.durable.recalled() == recalled {
+            self.timed.0 += 1;
+            self.timed.1 += elapsed.as_secs_f64() * 1e3;
+        }
+        Ok(decision)
+    }
+
+    /// The planner's own summary, or the collector's, if one is wanted.
+    async fn summarise(
+        &mut self,
+        context: &DecisionContext,
+        own: Option<Summary>,
+        models: &StepModels<D>,
+    ) -> Result<Option<Summary>> {
+        let summariser = match (&self.spec.summariser, own) {
+            (Some(summariser), None) => summariser,
+            (_, own) => return Ok(own),
+        };
+        let summary = summariser.summarise(context.clone(), models.handle()).await;
+        models.stopped()?;
+        let summary =
+            summary.map_err(|error| error.context(format!("the summariser failed at step {}", self.step)))?;
+        self.count_other(models.take_tally());
+        Ok(Some(summary))
+    }
+
+    async fn act(&self, seat: usize, action: &Action) -> Result<Transition> {
+        let key = Position::new(self.step, seat).key::<StepEnvironment>("", action)?;
+        let mut transition = self.durable.effect::<StepEnvironment>(key, action.clone()).await?;
+        let wrong = |what: String| Err(self.wrong(what));
+        if transition.rewards.len() != self.players.len() {
+            return wrong(format!("{} rewards for {} seats", transition.rewards.len(), self.players.len()));
+        }
+        if transition.rewards.iter().any(|reward| !reward.is_finite()) {
+            return wrong(format!("rewards must be finite numbers, not {:?}", transition.rewards));
+        }
+        if transition.terminated && transition.truncated {
+            return wrong("an episode cannot be both terminated and truncated".into());
+        }
+        // The environment should have said so itself; nothing may go on for ever.
+        let limit = self.spec.environment.max_steps.unwrap_or(u32::MAX);
+        transition.truncated |= !transition.terminated && self.step + 1 >= limit;
+        Ok(transition)
+    }
+
+    /// An error of the environment's.
+    fn wrong(&self, what: String) -> Error {
+        Error::input(format!("environment `{}`, step {}: {what}", self.spec.environment.name, self.step))
+    }
+
+    /// Who plays, seat by seat.
+    fn planners(&self) -> Vec<String> {
+        self.spec.seats.iter().map(|seat| seat.name.clone()).collect()
+    }
+
+    fn remember(&mut self, seat: usize, exchange: Exchange, summary: Option<Summary>, led_to: &Transition) {
+        if self.spec.summariser.is_some() {
+            let summary = summary.unwrap_or_default();
+            let player = &mut self.players[seat];
+            link(&mut player.collected, &summary);
+            player.collected.push(Step {
+                observation: exchange.observation.clone(),
+                state: summary.state,
+                thought: exchange.thought.clone(),
+                action: exchange.action.clone(),
+                ..Step::default()
+            });
+        }
+        self.players[seat].history.push(exchange);
+        for (player, reward) in self.players.iter_mut().zip(&led_to.rewards) {
+            player.score += reward;
+            // What others' moves bring a seat belongs to its own last decision.
+            if let Some(step) = player.collected.last_mut() {
+                step.reward += reward;
+                step.terminated = led_to.terminated;
+                step.truncated = led_to.truncated;
+            }
+        }
+    }
+
+    /// Summaries of the end, and the finished trajectories.
+    async fn collect_ends(&mut self, last: Turn, ends: &Value) -> Result<()> {
+        let Some(summariser) = self.spec.summariser.clone() else { return Ok(()) };
+        for seat in 0..self.players.len() {
+            if self.players[seat].collected.is_empty() {
+                continue;
+            }
+            // The seat that acted last sees the end. The others are told by the list `ends` of the last `info`, seat by
+            // seat, where the environment shows it to all; without it they know what they knew.
+            let observation = Observation::text(ends[seat].as_str().unwrap_or_default());
+            let turn =
+                if seat == last.seat { last.clone() } else { Turn { seat, observation, ..Turn::default() } };
+            let models =
+                StepModels::new(self.durable.clone(), Position::new(self.step, seat), self.budget.clone());
+            let summary = summariser.summarise(self.context(turn, true), models.handle()).await;
+            models.stopped()?;
+            let summary = summary.map_err(|error| error.context("the summariser failed at the end"))?;
+            self.count_other(models.take_tally());
+            let mut steps = std::mem::take(&mut self.players[seat].collected);
+            link(&mut steps, &summary);
+            self.trajectories.push(Trajectory {
+                episode: self.spec.id.clone(),
+                environment: self.spec.environment.name.clone(),
+                task: self.spec.reset.task,
+                seed: self.spec.reset.seed,
+                seat,
+                source: self.spec.seats[seat].name.clone(),
+                steps,
+            });
+        }
+        Ok(())
+    }
+
+    fn context(&self, turn: Turn, ended: bool) -> DecisionContext {
+        DecisionContext {
+            environment: self.spec.environment.clone(),
+            seat: turn.seat,
+            step: self.step,
+            history: self.players[turn.seat].history.clone(),
+            turn,
+            ended,
+            seed: seed::derive(self.spec.reset.seed, &format!("decision/{}", self.step)),
+        }
+    }
+
+    fn count_other(&mut self, tally: Tally) {
+        for count in tally.calls.into_values() {
+            self.other_calls += count;
+        }
+    }
+
+    fn close(mut self, end: Result<()>) -> Result<EpisodeResult> {
+        let (status, error) = match end {
+            Ok(()) => (EpisodeStatus::Done, None),
+            Err(error) => {
+                let status = match error.code {
+                    Code::Budget => EpisodeStatus::Budget,
+                    Code::Cancelled => EpisodeStatus::Interrupted,
+                    _ => EpisodeStatus::Failed,
+                };
+                (status, Some(error.to_string()))
+            }
+        };
+        let scores: Vec<f64> = self.players.iter().map(|player| player.score).collect();
+        self.log.push(&Event::End { status, error: error.clone(), scores: scores.clone() })?;
+        let mut all_calls = CallCount::default();
+        for count in self.tally.calls.values() {
+            all_calls += *count;
+        }
+        let (subject, seats) = (self.spec.subject, self.planners());
+        Ok(EpisodeResult {
+            summary: EpisodeSummary {
+                episode: self.spec.id,
+                task: self.spec.reset.task,
+                seed: self.spec.reset.seed,
+                status,
+                error,
+                score: scores[subject],
+                scores,
+                seats,
+                success: self.success,
+                metrics: self.metrics,
+                steps: self.step,
+                decisions: u32::try_from(self.players[subject].history.len()).unwrap_or(u32::MAX),
+                llm_calls: all_calls.calls,
+                tokens: all_calls.tokens(),
+                calls: self.tally.calls,
+                other_calls: self.other_calls,
+                value_queries: self.tally.value_queries,
+                ms_per_decision: (self.timed.0 > 0).then(|| self.timed.1 / f64::from(self.timed.0)),
+            },
+            trajectories: if status == EpisodeStatus::Done { self.trajectories } else { Vec::new() },
+            events: self.log.into_lines(),
+        })
+    }
+}
+
+/// What the last transition measured.
+fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
+    match info.get("metrics") {
+        None => Ok(BTreeMap::new()),
+        Some(metrics) => {
+            serde_json::from_value(metrics.clone()).map_err(|error| format!("{error} in {metrics}"))
+        }
+    }
+}
+
+/// The summary after the last step is where that step led.
+fn link(steps: &mut [Step], after: &Summary) {
+    if let Some(step) = steps.last_mut() {
+        step.next_state = after.state.clone();
+        step.outcomes = vec![after.outcome.clone()];
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,247 @@
+//! A run is a folder: what lies in it, and how an unfinished one is found again. See docs/run-format.md.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use forethought_api::{Error, Result, error::Context};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::run::summary::EpisodeSummary;
+use crate::{clock, files};
+
+/// Version of a run folder's layout.
+pub const SCHEMA: u32 = 1;
+
+/// `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// [`SCHEMA`] of the program that wrote it.
+    pub schema: u32,
+    /// Version of that program.
+    pub program: String,
+    /// Environment's kind name.
+    pub environment: String,
+    /// The reported planner's name.
+    pub planner: String,
+    /// What makes two runs the same: BLAKE3 of the configuration without limits and concurrency, and of the episodes.
+    pub config_hash: String,
+    /// Number of episodes that the run is to hold.
+    pub episodes: u64,
+    /// How far it got.
+    pub status: RunStatus,
+    /// What it has cost in US dollars when it was last left, where the price of every model is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
+    /// When it was started, by the clock on the wall.
+    pub started: String,
+    /// When it was last left, by the clock on the wall.
+    pub finished: Option<String>,
+}
+
+/// How far a run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Under way, or killed.
+    Running,
+    /// Every episode is done.
+    Finished,
+    /// Every episode ended, some failed; the same command tries these again.
+    Failed,
+    /// A budget was reached.
+    Budget,
+    /// Interrupted, state saved.
+    Interrupted,
+}
+
+/// What to do about an earlier run of the same specification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Earlier {
+    /// Continue the newest unfinished one; after a finished one, begin anew.
+    #[default]
+    Continue,
+    /// As [`Earlier::Continue`], but take a finished one for what it is: its results are given back.
+    Reuse,
+    /// Begin anew.
+    Ignore,
+}
+
+/// An open run folder. The lock on it is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    info: Mutex<RunInfo>,
+    lines: Mutex<File>,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// The newest run under `parent` with the hash of `info` that `earlier` wants, or else a new one. `true` if found.
+    pub(crate) fn open(parent: &Path, info: RunInfo, config: &str, earlier: Earlier) -> Result<(Self, bool)> {
+        if let Some((path, mut found)) = find(parent, &info.config_hash, earlier)? {
+            let lock = lock(&path)?;
+            found.status = RunStatus::Running;
+            found.finished = None;
+            mend_lines(&path.join("episodes.jsonl"))?;
+            // The same run, but limits may differ.
+            files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
+            return Ok((Self::new(path, found, lock)?, true));
+        }
+        let path = parent.join(Ulid::generate().to_string());
+        fs::create_dir_all(path.join("events")).context(format!("{} could not be made", path.display()))?;
+        let lock = lock(&path)?;
+        files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
+        Ok((Self::new(path, info, lock)?, false))
+    }
+
+    fn new(path: PathBuf, info: RunInfo, lock: File) -> Result<Self> {
+        let lines_path = path.join("episodes.jsonl");
+        let lines = File::options()
+            .create(true)
+            .append(true)
+            .open(&lines_path)
+            .context(format!("{} could not be opened", lines_path.display()))?;
+        let folder = Self { path, info: Mutex::new(info), lines: Mutex::new(lines), _lock: lock };
+        folder.write_info()?;
+        Ok(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+    pub(crate) fn journal(&self) -> PathBuf {
+        journal_path(&self.path)
+    }
+    pub(crate) fn events(&self, episode: &str) -> PathBuf {
+        events_path(&self.path, episode)
+    }
+    /// Appends a line to `episodes.jsonl`.
+    pub(crate) fn append(&self, summary: &EpisodeSummary) -> Result<()> {
+        let mut line = serde_json::to_vec(summary)?;
+        line.push(b'\n');
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.write_all(&line).context(format!("{}/episodes.jsonl could not be written", self.path.display()))
+    }
+    pub(crate) fn close(&self, status: RunStatus, usd: Option<f64>) -> Result<()> {
+        {
+            let mut info = self.info.lock().unwrap_or_else(PoisonError::into_inner);
+            info.status = status;
+            info.usd = usd;
+            info.finished = Some(clock::timestamp());
+        }
+        self.write_info()
+    }
+    fn write_info(&self) -> Result<()> {
+        let info = self.info.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut text = serde_json::to_vec_pretty(&info)?;
+        text.push(b'\n');
+        files::write_whole(&self.path.join("run.json"), &text)
+    }
+}
+
+/// Where a run keeps its journal.
+pub(crate) fn journal_path(run: &Path) -> PathBuf {
+    run.join("journal.sqlite")
+}
+
+/// Where a run keeps an episode's log.
+pub fn events_path(run: &Path, episode: &str) -> PathBuf {
+    run.join("events").join(format!("{episode}.jsonl.zst"))
+}
+
+/// Reads a run's `run.json`.
+pub fn read_info(run: &Path) -> Result<RunInfo> {
+    let path = run.join("run.json");
+    let text =
+        fs::read(&path).context(format!("{} could not be read; is this a run's folder?", path.display()))?;
+    let info: RunInfo = serde_json::from_slice(&text).context(format!("{} is malformed", path.display()))?;
+    if info.schema > SCHEMA {
+        return Err(Error::input(format!(
+            "{} has schema version {}, this program knows {SCHEMA}; use a newer program",
+            path.display(),
+            info.schema
+        )));
+    }
+    Ok(info)
+}
+
+/// Reads a run's `episodes.jsonl`: for each episode its last line, in the order of first appearance.
+pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
+    let path = run.join("episodes.jsonl");
+    let text = fs::read_to_string(&path).context(format!("{} could not be read", path.display()))?;
+    let mut episodes: Vec<EpisodeSummary> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        // The run may be under way, and its last line half written.
+        if !line.ends_with('\n') {
+            break;
+        }
+        let summary: EpisodeSummary = serde_json::from_str(line).context(format!(
+            "{}, line {}: malformed",
+            path.display(),
+            number + 1
+        ))?;
+        let place = *places.entry(summary.episode.clone()).or_insert(episodes.len());
+        if place < episodes.len() {
+            episodes[place] = summary;
+        } else {
+            episodes.push(summary);
+        }
+    }
+    Ok(episodes)
+}
+
+fn find(parent: &Path, config_hash: &str, earlier: Earlier) -> Result<Option<(PathBuf, RunInfo)>> {
+    let wanted = |status| match earlier {
+        Earlier::Continue => status != RunStatus::Finished,
+        Earlier::Reuse => true,
+        Earlier::Ignore => false,
+    };
+    let Ok(entries) = fs::read_dir(parent) else { return Ok(None) };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let path = entry.context(format!("{} could not be listed", parent.display()))?.path();
+        // A folder without run.json was given up before anything was asked in it.
+        if !path.join("run.json").is_file() {
+            continue;
+        }
+        match read_info(&path) {
+            Ok(info) if info.config_hash == config_hash && wanted(info.status) => {
+                runs.push((path, info));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("not looking at {} for an earlier run: {error}", path.display()),
+        }
+    }
+    // Names are ULIDs, so the greatest is the newest.
+    Ok(runs.into_iter().max_by(|a, b| a.0.cmp(&b.0)))
+}
+
+fn lock(run: &Path) -> Result<File> {
+    let path = run.join("lock");
+    let failed = || format!("{} could not be locked", path.display());
+    let file = File::options().create(true).write(true).truncate(false).open(&path).context(failed())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::config(format!(
+            "run {} is under way in another process; wait for it, or start a fresh run",
+            run.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(Error::from(error).context(failed())),
+    }
+}
+
+/// Cuts off a last line that a killed process left half written.
+fn mend_lines(path: &Path) -> Result<()> {
+    let failed = || format!("{} could not be mended", path.display());
+    let Ok(text) = fs::read(path) else { return Ok(()) };
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    if whole < text.len() {
+        let file = File::options().write(true).open(path).context(failed())?;
+        file.set_len(whole as u64).context(failed())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! A recorded episode played again from its journal alone: no model is asked, and the log must come out the same.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use forethought_api::{
+    Error, Result,
+    environment::{Recovery, Reset},
+};
+use serde::Serialize;
+
+use crate::budget::Limits;
+use crate::journal::durable::{recall, repeat};
+use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::key::EffectKey;
+use crate::journal::store::{Recorded, Store};
+use crate::run::episode::run_episode;
+use crate::run::summary::EpisodeSummary;
+use crate::run::{Plan, RunSpec};
+use crate::{run::events, run::folder};
+
+/// What came of playing an episode again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// The episode's id.
+    pub episode: String,
+    /// Lines of its log.
+    pub events: usize,
+    /// Recorded answers that were there to play with.
+    pub answers: usize,
+    /// Where the logs part, if they do.
+    pub difference: Option<Difference>,
+}
+
+/// The first line in which two logs differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What is on record; nothing if the record is shorter.
+    pub recorded: Option<String>,
+    /// What came out now; nothing if that is shorter.
+    pub replayed: Option<String>,
+}
+
+/// Plays `episode` of the run in folder `run` again. `spec` is that run's, with the planners of that episode in its
+/// seats, and a summariser if the run had one to give.
+///
+/// # Errors
+/// An episode that is not done, or has no log. What differs is no error.
+pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Result<Replay> {
+    let log = events::read_lines(&folder::events_path(run, &episode.episode))?;
+    let journal = folder::journal_path(run);
+    if !journal.is_file() {
+        return Err(Error::not_found(format!(
+            "{} is missing: nothing is left to replay from",
+            journal.display()
+        )));
+    }
+    let (recorded, collected) = Store::open(&journal)?.recorded(episode.episode.clone()).await?.ok_or_else(|| {
+        Error::input(format!(
+            "episode {} is not done; the command that ran it takes it up again, and then it can be replayed",
+            episode.episode
+        ))
+    })?;
+    let reset = Reset { task: episode.task, seed: episode.seed };
+    let mut plan = Plan::new(&RunSpec { episodes: vec![reset], ..spec.clone() }).await?;
+    let mut again = plan.episodes.remove(0);
+    again.id = episode.episode.clone();
+    again.limits = Limits::default(); // It met none.
+    if !collected {
+        again.summariser = None;
+    }
+    let answers = recorded.effects.len();
+    let deps = Deps {
+        environment: spec.environment.component.spawn().await?,
+        llms: Arc::new(plan.llms),
+        critics: Arc::new(plan.critics),
+    };
+    let repeats = plan.environment.recovery == Recovery::Replay;
+    let played = run_episode(Arc::new(FromJournal { deps, recorded, repeats }), again).await?;
+    let played = String::from_utf8_lossy(&played.events);
+    Ok(Replay {
+        episode: episode.episode.clone(),
+        events: log.lines().count(),
+        answers,
+        difference: difference(&log, &played),
+    })
+}
+
+/// Effects that are answered from the journal, or not at all.
+struct FromJournal {
+    deps: Deps,
+    recorded: Recorded,
+    /// Whether the world is taken through its steps again; one that would not answer alike is not.
+    repeats: bool,
+}
+
+impl Durable for FromJournal {
+    async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
+        let Some(outcome) = self.recorded.effects.get(&key) else {
+            return Err(Error::other(format!(
+                "step {}: {} is asked something that is not on record; a component, its configuration or one of its \
+                 files has changed since",
+                key.step,
+                E::NAME
+            )));
+        };
+        match E::RECALL {
+            Recall::Repeat if self.repeats => repeat::<E>(&self.deps, &key, input, outcome).await,
+            Recall::Repeat | Recall::Answer => recall(outcome)?,
+        }
+    }
+    fn deps(&self) -> &Deps {
+        &self.deps
+    }
+    fn recalled(&self) -> u64 {
+        self.recorded.effects.len() as u64
+    }
+}
+
+/// The first line that is not the same, to the byte.
+fn difference(recorded: &str, replayed: &str) -> Option<Difference> {
+    let (mut then, mut now) = (recorded.split_inclusive('\n'), replayed.split_inclusive('\n'));
+    (1..).find_map(|line| match (then.next(), now.next()) {
+        (None, None) => Some(None),
+        (a, b) if a == b => None,
+        (a, b) => Some(Some(Difference { line, recorded: a.map(Into::into), replayed: b.map(Into::into) })),
+    })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_found_to_the_byte() {
+        let difference = |a, b| difference(a, b).map(|one| (one.line, one.recorded, one.replayed));
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(difference("a\nb\n", "a\nc\n"), Some((2, Some("b\n".into()), Some("c\n".into()))));
+        assert_eq!(difference("a\nb", "a\nb\n"), Some((2, Some("b".into()), Some("b\n".into()))));
+        assert_eq!(difference("a\n", ""), Some((1, Some("a\n".into()), None)));
+    }
+}
