@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! alias critic='cargo run -p forethought-examples --bin critic --'
-//! critic collect quickstart --planner react --first-task 400 --episodes 100 --out data
+//! critic collect examples/critic.toml --planner react --first-task 400 --episodes 100 --out data
 //! critic eval examples/critic.toml --planner react,pnlc
 //! ```
 //!

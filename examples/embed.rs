@@ -12,6 +12,7 @@ use forethought_runtime::{
     run::{NoopObserver, run},
     stats::planner_stats,
 };
+use forethought_sdk::prelude::Result;
 use {forethought_llm_simulated as _, forethought_planners as _, forethought_webshop as _};
 
 const CONFIG: &str = r#"
@@ -31,7 +32,7 @@ episodes = 20
 "#;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<()> {
     // Runs are kept in files; these are not needed afterwards.
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("forethought.toml"), CONFIG)?;

@@ -37,7 +37,7 @@ fn a_planner_of_other_planners() {
 #[test]
 fn a_critic_of_recorded_steps() {
     let (program, folder) = (env!("CARGO_BIN_EXE_critic"), folder());
-    let collect = "collect quickstart --planner react --first-task 400 --episodes 100 --out data";
+    let collect = "collect examples/critic.toml --planner react --first-task 400 --episodes 100 --out data";
     run(program, folder.path(), collect);
     let data = folder.path().join("data/trajectories.jsonl");
     let eval = format!(
