@@ -10,7 +10,7 @@ use syn::{Attribute, Expr, Item, ItemConst, Lit, Visibility};
 pub(crate) const PATH: &str = "core/abi/include/forethought.h";
 const SOURCE: &str = "core/abi/src/lib.rs";
 
-/// What stands around the declarations. The Rust source has only the type of the function that a library defines.
+/// The text around the declarations. The Rust source has only the type of the function that a library defines.
 const BEGIN: &str = "
 #ifndef FORETHOUGHT_H
 #define FORETHOUGHT_H
@@ -25,7 +25,7 @@ uint32_t forethought_plugin_entry_v1(const FthHost *host, FthPlugin *out);
 
 #endif";
 
-/// The header that belongs to the source as it stands.
+/// The header for the current source.
 pub(crate) fn generate() -> Result<String, Box<dyn Error>> {
     let path = crate::root().join(SOURCE);
     let source = syn::parse_file(&std::fs::read_to_string(&path)?)?;

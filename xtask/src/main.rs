@@ -11,11 +11,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The chores of this workspace.
+/// Chores of this workspace.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Chore {
-    /// Writes core/abi/include/forethought.h anew
+    /// Writes core/abi/include/forethought.h from its source
     Header,
     /// Builds the built-in plugins and environments as libraries, into one folder
     Plugins {

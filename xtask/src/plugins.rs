@@ -63,7 +63,7 @@ fn loadable(manifest: &toml::Table) -> Option<&str> {
     manifest.get("package")?.get("name")?.as_str()
 }
 
-/// Crate and file of a dynamic library, if that is what cargo's message tells of.
+/// Crate and file of a dynamic library, if cargo's message is about one.
 fn library(message: &Value) -> Option<(&str, &Path)> {
     let target = message.get("target")?;
     target["crate_types"].as_array()?.contains(&"cdylib".into()).then_some(())?;
