@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""An environment in one file, with the standard library alone: in which of the tide pools do most crabs sit?
+"""An environment in one file, with only the standard library: which tide pool has the most crabs?
 
     [plugins]
-    load = [{ command = ["python3", "docs/examples/tide_pools.py"] }]
+    load = [{ command = ["python3", "examples/tide_pools.py"] }]
 
     [environment]
     kind = "tide-pools"
@@ -15,30 +15,30 @@ OK, ERROR, PANIC, CANCELLED, UNIMPLEMENTED = range(5)
 
 
 class Failure(Exception):
-    """An answer other than OK. Codes: config, input, not_found, provider, ...; other."""
+    """An answer that is not OK. Codes: config, input, not_found, provider, ...; other."""
 
     def __init__(self, message, code="other", status=ERROR):
         self.status, self.body = status, {"code": code, "message": message, "retryable": False, "chain": []}
 
 
 class Pipe:
-    """Frames over standard input and output. A call goes to the method of that name, as a task of its own."""
+    """Frames over standard input and output. A call goes to the method of that name, as its own task."""
 
     def __init__(self, root):
-        self.output, sys.stdout = sys.stdout.buffer, sys.stderr  # What is printed must not meet the frames.
-        self.objects = {0: root}  # Those that the program may call, by handle; it starts with 0.
+        self.output, sys.stdout = sys.stdout.buffer, sys.stderr  # Printed text must not mix with the frames.
+        self.objects = {0: root}  # What the program can call, by handle; it starts with 0.
         self.handles, self.running = itertools.count(1), {}
 
     def send(self, kind, **head):
         objects = []
 
-        def attach(thing):  # An object stands in the body as its place in the list of objects.
+        def attach(thing):  # An object is written as its index in the list of objects.
             handle = next(self.handles)
             self.objects[handle] = thing
             objects.append({"handle": handle, "interface": thing.interface})
             return {"object": len(objects) - 1}
 
-        # The list comes last, for it fills while the body before it is written.
+        # The list comes last, because it fills while the body is written.
         frame = json.dumps({kind: {**head, "objects": objects}}, default=attach, allow_nan=False).encode()
         self.output.write(struct.pack("<II", len(frame), 0) + frame)
         self.output.flush()
@@ -51,7 +51,7 @@ class Pipe:
         protocol = asyncio.StreamReaderProtocol(reader)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
         self.send("hello", protocol="forethought", version="1.0", features=["cancel"])
-        while first := await reader.read(1):  # Nothing: the program has ended, and so do we.
+        while first := await reader.read(1):  # No byte: the program has ended, so end too.
             size, blobs = struct.unpack("<II", first + await reader.readexactly(7))
             [(kind, head)] = json.loads(await reader.readexactly(size)).items()
             await reader.readexactly(blobs)  # Tables of numbers; environments get none.
@@ -62,7 +62,7 @@ class Pipe:
             sys.exit(f"this plugin speaks forethought 1.0, and the program {protocol} {version}")
 
     def on_call(self, id, object, method, body=None, objects=(), **_):
-        for given in objects:  # The program's own, such as language models; this world has no use for them.
+        for given in objects:  # The program's own, such as language models; not used here.
             if not given.get("yours"):
                 self.send("release", object=given["handle"])
         task = self.running[id] = asyncio.create_task(self.work(self.objects.get(object), method, body or {}))
@@ -96,7 +96,7 @@ class Pipe:
         self.send("return", id=id, status=answer.status, body=answer.body)
 
 
-CONFIG = {  # JSON Schema of what a configuration may say beside `kind`.
+CONFIG = {  # JSON Schema of the configuration keys besides `kind`.
     "type": "object",
     "additionalProperties": False,
     "properties": {
@@ -144,7 +144,7 @@ class TidePools:
         return copy.deepcopy(self)
 
     def reset(self, reset):
-        dice = random.Random(f"{reset['task']}/{reset['seed']}")  # All that is random comes from these two.
+        dice = random.Random(f"{reset['task']}/{reset['seed']}")  # The only source of randomness.
         self.crabs = dice.sample(range(1, 10 * self.pools), self.pools)
         self.left, self.over = self.hours, False
         return self._turn(f"{self.pools} pools lie before you. In pool 1 sit {self.crabs[0]} crabs.")
@@ -155,7 +155,7 @@ class TidePools:
         self.left -= 1
         verb, _, pool = action["text"].partition(" ")
         if verb not in ("look", "take") or pool not in map(str, range(1, self.pools + 1)):
-            text = f"You cannot do that: {action['text']!r}."  # Answered, never an error.
+            text = f"You cannot do that: {action['text']!r}."  # An observation, not an error.
         elif verb == "take":
             won = self.crabs[int(pool) - 1] == max(self.crabs)
             return self._transition(f"You take pool {pool}.", terminated=True, success=won)
