@@ -11,11 +11,14 @@
 mod arguments;
 mod commands;
 mod exit;
+mod launch;
 mod person;
+mod played;
 mod progress;
 mod session;
-mod table;
+mod tables;
 mod transcript;
+mod written;
 
 use clap::Parser as _;
 use forethought_runtime::{
@@ -24,7 +27,7 @@ use forethought_runtime::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::{arguments::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
+use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
 
 /// The whole program: reads the command line, carries it out, and gives the exit code.
 pub fn main() -> std::process::ExitCode {

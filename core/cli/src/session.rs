@@ -13,7 +13,7 @@ use forethought_runtime::{
 use serde::Serialize;
 
 use crate::{
-    arguments::ConfigArguments,
+    arguments::{ConfigArguments, Values},
     person::{self, Terminal},
     progress::Reporter,
 };
@@ -36,11 +36,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The configured components. `settings` lie above everything else, as `--set` does.
-    pub(crate) async fn host(&self, arguments: &ConfigArguments, settings: &[String]) -> Result<RuntimeHost> {
-        let mut sources = self.sources(arguments)?;
-        sources.set.extend_from_slice(settings);
-        self.host_of(&sources).await
+    /// The configured components.
+    pub(crate) async fn host(&self, arguments: &ConfigArguments, values: Values) -> Result<RuntimeHost> {
+        self.host_of(&Sources { values, ..self.sources(arguments)? }).await
     }
 
     /// The components that these sources configure.

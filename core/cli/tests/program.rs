@@ -148,7 +148,7 @@ fn a_configuration_is_checked_down_to_what_its_planners_need() {
         &desk,
         "config check --set seats.agent=pnlc",
         2,
-        &["`value.critic.kind`", "there is no model folder"],
+        &["`critic.critic.kind`", "there is no model folder"],
     );
     refused(&desk, "config check --set seats.agnt=react", 2, &["has no such seat; the nearest is `agent`"]);
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_runtime::registry::{Entry, default_of};
 
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{exit::Exit, session::Session, tables::list};
 
 /// Describe a component and its configuration.
 #[derive(Debug, Args)]

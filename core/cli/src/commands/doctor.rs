@@ -11,7 +11,7 @@ use forethought_runtime::{
 };
 use serde::Serialize;
 
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::list};
+use crate::{arguments::ConfigArguments, exit::Exit, session::Session, tables::list};
 
 /// Look for what could be in the way on this machine.
 ///

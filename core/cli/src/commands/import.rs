@@ -6,8 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use forethought_api::{Error, Result, importer::Importer};
 
-use super::collect::write;
-use crate::{exit::Exit, session::Session};
+use crate::{exit::Exit, session::Session, written::write};
 
 /// Turn real data into trajectories.
 ///

@@ -4,7 +4,7 @@ use clap::Args;
 use forethought_api::{Error, Result, registry::INTERFACES};
 use forethought_runtime::registry::nearest;
 
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{exit::Exit, session::Session, tables::list};
 
 /// List the components that configurations may name.
 #[derive(Debug, Args)]

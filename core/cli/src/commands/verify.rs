@@ -10,7 +10,7 @@ use forethought_api::{
 };
 use serde::Serialize;
 
-use crate::{exit::Exit, session::Session, table::table};
+use crate::{exit::Exit, session::Session, tables::table};
 
 /// Check an environment against golden outputs of its reference implementation.
 ///

@@ -1,7 +1,7 @@
 //! Configuration: read from layers, checked against the registry's schema, every value with its origin.
 //!
 //! Lowest layer first: built-in defaults, preset, the user's file, `forethought.toml` in the current folder, the file
-//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`.
+//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`, a command's own values.
 
 mod check;
 mod document;
@@ -172,6 +172,12 @@ impl Draft {
         Ok(Self { document, plugins })
     }
 
+    /// The value at `path`.
+    pub fn get(&self, path: &[&str]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.document.values.get(*first)?, |value, key| value.get(key))
+    }
+
     /// The plugins that it names.
     pub fn plugins(&self) -> &Request {
         &self.plugins
@@ -292,7 +298,7 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     }
     // Read once more: a preset may bring names that the variables refer to.
     let variables = environment(&layers)?;
-    layers.extend([variables, set]);
+    layers.extend([variables, set, Layer::command(&sources.values, folder)?]);
     Ok(layers)
 }
 
