@@ -9,6 +9,7 @@
 //! [`progress`], [`table`] and [`transcript`] (what people see), [`person`] (how they play), [`exit`] (what callers see).
 
 mod arguments;
+pub mod builtin;
 mod commands;
 mod exit;
 mod launch;

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use forethought_api::{Error, Result, error::Code};
+use forethought_api::{Error, Result, error::Code, registry::Pluggable};
 use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
     host::RuntimeHost,
     plugin::{Plugins, Request},
-    registry::Registry,
+    registry::{Entry, Registry},
 };
 use serde::Serialize;
 
 use crate::{
     arguments::{ConfigArguments, Values},
+    builtin,
     person::{self, Terminal},
     progress::Reporter,
 };
@@ -45,6 +46,11 @@ impl Session {
     pub(crate) async fn host_of(&self, sources: &Sources) -> Result<RuntimeHost> {
         let draft = Draft::read(sources)?;
         let registry = self.components(draft.plugins()).await?;
+        for (section, kind) in draft.kinds() {
+            if registry.find(&section[0], kind).is_err() {
+                builtin::not_left_out(&section[0], kind)?;
+            }
+        }
         let config = draft.check(&registry)?;
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
@@ -54,6 +60,21 @@ impl Session {
         let registry = self.registry().await?;
         let config = Draft::read(&Sources::new("/nowhere"))?.check(&registry)?;
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
+    }
+
+    /// A component with its default settings, for the commands that need no configuration.
+    pub(crate) async fn unconfigured<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
+        let host = self.bare_host().await?;
+        host.unconfigured(kind)
+            .await
+            .map_err(|error| builtin::not_left_out(I::WORD, kind).err().unwrap_or(error))
+    }
+
+    /// A component that can be named here.
+    pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<Entry>> {
+        let registry = self.registry().await?;
+        let found = registry.find(word, kind).cloned();
+        found.map_err(|error| builtin::not_left_out(word, kind).err().unwrap_or(error))
     }
 
     /// Every component that can be named here.

@@ -94,6 +94,17 @@ fn components_are_listed_and_described() {
 }
 
 #[test]
+fn every_component_is_listed_under_the_feature_that_links_it() {
+    let linked = json(&desk(), "list");
+    for one in linked.as_array().unwrap().iter().filter(|one| one["package"] != "forethought") {
+        let name = format!("{}.{}", one["word"].as_str().unwrap(), one["kind"].as_str().unwrap());
+        let feature = one["package"].as_str().unwrap().strip_prefix("forethought-");
+        let listed = forethought::builtin::FEATURES.iter().find(|(.., names)| names.contains(&name.as_str()));
+        assert_eq!(listed.map(|(name, ..)| *name), feature, "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     let desk = desk();
     desk.write("mine.toml", "[environment]\nkind = \"webshop\"\n\n[run]\nepisode = 3\n");

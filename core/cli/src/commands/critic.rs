@@ -66,7 +66,7 @@ impl Critic {
             set(["critic", "evaluated", "model"], local(&eval.model)?),
             set(["critic", "evaluated", "encoder"], name),
         ];
-        if Draft::read(&sources)?.get(&["encoder", name, "kind"]).is_none() {
+        if !Draft::read(&sources)?.kinds().any(|(section, _)| section == ["encoder", name]) {
             sources.values.push(set(["encoder", name, "kind"], name));
         }
         let host = session.host_of(&sources).await?;

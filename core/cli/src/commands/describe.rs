@@ -24,9 +24,8 @@ impl Describe {
                 self.component
             ))
         })?;
-        let registry = session.registry().await?;
-        let component = registry.find(word, kind)?;
-        session.show(component, || words(component))?;
+        let component = session.component(word, kind).await?;
+        session.show(&component, || words(&component))?;
         Ok(Exit::Done)
     }
 }

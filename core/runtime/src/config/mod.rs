@@ -172,10 +172,12 @@ impl Draft {
         Ok(Self { document, plugins })
     }
 
-    /// The value at `path`.
-    pub fn get(&self, path: &[&str]) -> Option<&Value> {
-        let (first, rest) = path.split_first()?;
-        rest.iter().try_fold(self.document.values.get(*first)?, |value, key| value.get(key))
+    /// The component sections that name a kind, such as `["llm", "actor"]`, with that kind.
+    pub fn kinds(&self) -> impl Iterator<Item = (KeyPath, &str)> {
+        layers::sections(&self.document.values).into_iter().filter_map(|section| {
+            let kind = self.document.get(&section)?.get("kind")?.as_str()?;
+            Some((section, kind))
+        })
     }
 
     /// The plugins that it names.
