@@ -72,9 +72,17 @@ impl Session {
 
     /// A component that can be named here.
     pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<Entry>> {
+        let word = self.current(word);
         let registry = self.registry().await?;
         let found = registry.find(word, kind).cloned();
         found.map_err(|error| builtin::not_left_out(word, kind).err().unwrap_or(error))
+    }
+
+    /// An interface's word, where an earlier version's was typed.
+    pub(crate) fn current<'a>(&self, word: &'a str) -> &'a str {
+        let Some((_, now)) = RENAMED.iter().find(|(before, _)| *before == word) else { return word };
+        self.reporter.say(format!("note: `{word}` is called `{now}` now"));
+        now
     }
 
     /// Every component that can be named here.
@@ -127,6 +135,9 @@ impl Session {
         if self.json { print(&format!("{}\n", serde_json::to_string_pretty(data)?)) } else { print(&words()) }
     }
 }
+
+/// Words of interfaces in release 0.1.0, and what they are called now.
+const RENAMED: [(&str, &str); 2] = [("value", "critic"), ("skill", "behaviour")];
 
 /// Prints to standard output. A reader that has gone (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<()> {

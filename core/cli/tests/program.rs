@@ -91,6 +91,13 @@ fn components_are_listed_and_described() {
     assert!(out(&desk.forethought("describe planner.pnlc").assert()).contains("rounds"));
     refused(&desk, "describe planner.pnlx", 2, &["there is no planner.pnlx; the nearest is `pnlc`"]);
     refused(&desk, "list planers", 2, &["the nearest is `planner`"]);
+    // The words of release 0.1.0 are understood.
+    for (before, now) in [("value.goal-q", "critic.goal-q"), ("skill.avalon", "behaviour.avalon")] {
+        let described = desk.forethought(&format!("describe {before}")).assert().success();
+        assert!(out(&described).starts_with(now), "{}", out(&described));
+        assert!(err(&described).contains("note: "), "{}", err(&described));
+    }
+    assert_eq!(json(&desk, "list value"), json(&desk, "list critic"));
 }
 
 #[test]

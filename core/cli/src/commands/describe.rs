@@ -10,7 +10,7 @@ use crate::{exit::Exit, session::Session, tables::list};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought describe planner.pnlc
-  forethought describe value.goal-q --json")]
+  forethought describe critic.goal-q --json")]
 pub(crate) struct Describe {
     /// Interface and kind, as `list` shows them.
     component: String,
