@@ -11,7 +11,7 @@ use forethought_runtime::{
 };
 use serde::Serialize;
 
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::list};
+use crate::{arguments::ConfigArguments, builtin, exit::Exit, session::Session, tables::list};
 
 /// Look for what could be in the way on this machine.
 ///
@@ -44,7 +44,11 @@ impl Doctor {
             Ok(registry) => {
                 let linked = registry.list().filter(|entry| entry.origin == Origin::Linked).count();
                 let brought = registry.list().count() - linked;
-                let detail = format!("{linked} linked, {brought} of plugins; `list` shows them");
+                let mut detail = format!("{linked} linked, {brought} of plugins; `list` shows them");
+                let left_out: Vec<_> = builtin::left_out().collect();
+                if !left_out.is_empty() {
+                    detail += &format!("; built without {}", left_out.join(", "));
+                }
                 find("components", State::Good, detail);
             }
             Err(error) => find("components", State::Mend, error.to_string()),

@@ -166,6 +166,18 @@ fn a_person_may_take_any_seat_and_no_other() {
     assert!(err(&seated).contains("avalon · player 3"), "{}", err(&seated));
 }
 
+#[test]
+fn names_that_look_like_numbers_or_truths_stay_names() {
+    let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
+    desk.write(
+        "odd.toml",
+        "[environment]\nkind = \"webshop\"\nproducts = 20\n[llm.7]\nkind = \"simulated\"\n\
+         [planner.true]\nkind = \"react\"\nllm = \"7\"\n",
+    );
+    let left = desk.forethought("play odd.toml").write_stdin("").assert().code(130);
+    assert!(err(&left).contains("webshop · agent"), "{}", err(&left));
+}
+
 // ---- reading and replaying ------------------------------------------------------------------------------------
 
 #[test]
@@ -224,7 +236,7 @@ fn an_episode_with_models_and_a_critic_is_replayed_without_asking() {
     desk.write("forethought.toml", forethought_tests::SHOP);
     desk.write(
         "more.toml",
-        "[planner.pnlc]\nvalue = \"judge\"\n[critic.judge]\nkind = \"judge\"\nllm = \"actor\"\n",
+        "[planner.pnlc]\ncritic = \"judge\"\n[critic.judge]\nkind = \"judge\"\nllm = \"actor\"\n",
     );
     let run = json(&desk, "run more.toml --planner pnlc --episodes 2");
     let (folder, id) =

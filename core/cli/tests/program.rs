@@ -91,6 +91,24 @@ fn components_are_listed_and_described() {
     assert!(out(&desk.forethought("describe planner.pnlc").assert()).contains("rounds"));
     refused(&desk, "describe planner.pnlx", 2, &["there is no planner.pnlx; the nearest is `pnlc`"]);
     refused(&desk, "list planers", 2, &["the nearest is `planner`"]);
+    // The words of release 0.1.0 are understood.
+    for (before, now) in [("value.goal-q", "critic.goal-q"), ("skill.avalon", "behaviour.avalon")] {
+        let described = desk.forethought(&format!("describe {before}")).assert().success();
+        assert!(out(&described).starts_with(now), "{}", out(&described));
+        assert!(err(&described).contains("note: "), "{}", err(&described));
+    }
+    assert_eq!(json(&desk, "list value"), json(&desk, "list critic"));
+}
+
+#[test]
+fn every_component_is_listed_under_the_feature_that_links_it() {
+    let linked = json(&desk(), "list");
+    for one in linked.as_array().unwrap().iter().filter(|one| one["package"] != "forethought") {
+        let name = format!("{}.{}", one["word"].as_str().unwrap(), one["kind"].as_str().unwrap());
+        let feature = one["package"].as_str().unwrap().strip_prefix("forethought-");
+        let listed = forethought::builtin::FEATURES.iter().find(|(.., names)| names.contains(&name.as_str()));
+        assert_eq!(listed.map(|(name, ..)| *name), feature, "{name}");
+    }
 }
 
 #[test]
@@ -148,7 +166,7 @@ fn a_configuration_is_checked_down_to_what_its_planners_need() {
         &desk,
         "config check --set seats.agent=pnlc",
         2,
-        &["`value.critic.kind`", "there is no model folder"],
+        &["`critic.critic.kind`", "there is no model folder"],
     );
     refused(&desk, "config check --set seats.agnt=react", 2, &["has no such seat; the nearest is `agent`"]);
 }
