@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use forethought_runtime::{
-    assemble::RunOptions,
     config::{Config, Sources},
-    host::RuntimeHost,
+    evaluate::stats::planner_stats,
+    host::{RuntimeHost, assemble::RunOptions},
     registry::Registry,
     run::{NoopObserver, run},
-    stats::planner_stats,
 };
 use forethought_sdk::prelude::Result;
 use {forethought_llm_simulated as _, forethought_planners as _, forethought_webshop as _};

@@ -145,7 +145,7 @@ impl<M: Move, O: Outcome<View = M::View>> ScriptedBehaviour for Scripted<M, O> {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures_util::FutureExt;
 
     use super::*;
 
