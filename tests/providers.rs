@@ -95,7 +95,8 @@ impl Actor {
     /// A shopper whose share `malformed` of answers is in no form.
     fn new(malformed: f64) -> Self {
         let config = SimulatedConfig { malformed, ..SimulatedConfig::default() };
-        let simulated = Simulated::new(config, vec![("webshop".into(), Arc::new(Shopper::default()))]).expect("a model");
+        let simulated =
+            Simulated::new(config, vec![("webshop".into(), Arc::new(Shopper::default()))]).expect("a model");
         Self { simulated, together: None, patience: None }
     }
 }
