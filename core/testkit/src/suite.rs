@@ -46,12 +46,12 @@ impl Suite {
             }
         }
         let unable = (!missing.is_empty())
-            .then(|| format!("FORETHOUGHT_DATA has to name a folder with {}", missing.join(", ")));
+            .then(|| format!("set FORETHOUGHT_DATA to a folder with {}", missing.join(" and ")));
         self.unless(unable, name, move || test(&data))
     }
 
-    /// Adds a test that cannot run here if there is a reason: then it is reported as ignored, or, where the variable `CI`
-    /// is set, as failed.
+    /// Adds a test that cannot run here if there is a reason: then it is reported as ignored, or, where the variable
+    /// `CI` is set, as failed.
     #[must_use]
     pub fn unless(
         mut self,
@@ -72,7 +72,8 @@ impl Suite {
         self
     }
 
-    /// Adds a test that would prove nothing if it were shortened: it is ignored unless [`slow_tests`](crate::slow_tests).
+    /// Adds a test that would prove nothing if it were shortened: it is ignored unless
+    /// [`slow_tests`](crate::slow_tests).
     #[must_use]
     pub fn slow(mut self, name: &str, test: impl FnOnce() + Send + 'static) -> Self {
         let run = || {

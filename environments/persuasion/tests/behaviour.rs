@@ -53,7 +53,7 @@ fn what_is_said_carries_out_the_thought_and_is_not_said_twice() {
         assert!(!said.contains(&action), "{action}");
         said += &format!("Action: {action}\nDonor: I see.\n");
     }
-    // Thoughts in another's words: an act in brackets.
+    // Thoughts in other words: an act in brackets.
     let action =
         block_on(Persuader::default().action(prompt("", "[emotion appeal] Move the donor's feelings.", 1)))
             .unwrap();
