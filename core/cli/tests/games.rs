@@ -259,7 +259,7 @@ fn an_episode_with_models_and_a_critic_is_replayed_without_asking() {
 #[test]
 fn a_tournament_seats_everybody_everywhere_and_goes_on_after_a_kill() {
     let desk = table();
-    let line = "tournament avalon.toml --planners naive,watchful,random --games 600 --concurrency 2";
+    let line = "tournament avalon.toml --planners naive,watchful,random --games 150 --concurrency 2";
     let mut child =
         desk.spawn(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     let runs = desk.path().join("runs/tournaments/avalon--naive");
@@ -277,11 +277,11 @@ fn a_tournament_seats_everybody_everywhere_and_goes_on_after_a_kill() {
 
     let killed_and_continued = json(&desk, line);
     assert_eq!(std::fs::read_dir(&runs).expect("runs").count(), 1, "one run, continued");
-    assert_eq!((&killed_and_continued["games"], &killed_and_continued["failed"]), (&json!(600), &json!(0)));
+    assert_eq!((&killed_and_continued["games"], &killed_and_continued["failed"]), (&json!(150), &json!(0)));
     let [naive, _, random] = &killed_and_continued["planners"].as_array().expect("planners")[..] else {
         panic!("three planners")
     };
-    assert_eq!((&naive["games"], &random["games"]), (&json!(600), &json!(600)));
+    assert_eq!((&naive["games"], &random["games"]), (&json!(150), &json!(150)));
     let number = |planner: &Value, key: &str| planner[key].as_f64().expect("a number");
     assert!(number(naive, "rating") > number(random, "rating"), "{killed_and_continued}");
     assert!(number(&naive["wins"], "low") > number(&random["wins"], "high"), "{killed_and_continued}");

@@ -21,7 +21,7 @@ use forethought_runtime::{
     run::events::{self, Event},
     run::folder,
 };
-use forethought_tests::{Desk, workspace};
+use forethought_tests::{Desk, slow, workspace};
 use forethought_webshop::behaviour::Shopper;
 use serde_json::{Value, json};
 use tokio::{
@@ -353,8 +353,13 @@ const FAULTS: [&str; 12] = [
 ];
 
 /// Patience for what hangs, and little for pauses.
-const PATIENCE: &str = "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
-                        --set llm.actor.calls.longest_pause_s=0.1 --set llm.actor.read_timeout_s=5";
+fn patience() -> String {
+    format!(
+        "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
+         --set llm.actor.calls.longest_pause_s=0.1 --set llm.actor.read_timeout_s={}",
+        slow(2, 5)
+    )
+}
 
 fn rules(rules: &[&str]) -> Vec<Rule> {
     rules.iter().map(|rule| rule.parse().expect("a rule")).collect()
@@ -372,7 +377,7 @@ fn undisturbed(provider: Provider, further: &[&str]) -> (Desk, Server) {
 }
 
 fn every_fault(provider: Provider, further: &str) {
-    let further = [PATIENCE, further];
+    let further = [&*patience(), further];
     let (calm, expected) = undisturbed(provider, &further);
     let faults = rules(&FAULTS);
     let server = start(Options { backend: Arc::new(Actor::new(0.02)), faults, ..Options::default() });
@@ -395,14 +400,15 @@ fn every_fault(provider: Provider, further: &str) {
 
 #[test]
 fn with_every_fault_at_64_in_flight_nothing_is_lost_and_nothing_paid_twice() {
-    // At once, for most of it is waiting.
+    let all = [
+        (PROVIDERS[2], "--set llm.actor.streaming=true"),
+        (PROVIDERS[0], ""),
+        (PROVIDERS[3], ""),
+        (PROVIDERS[4], "--set llm.actor.streaming=true"),
+    ];
+    // At the same time, because most of it is waiting.
     std::thread::scope(|scope| {
-        for (provider, further) in [
-            (PROVIDERS[0], ""),
-            (PROVIDERS[2], "--set llm.actor.streaming=true"),
-            (PROVIDERS[3], ""),
-            (PROVIDERS[4], "--set llm.actor.streaming=true"),
-        ] {
+        for &(provider, further) in slow(&all[..1], &all) {
             scope.spawn(move || every_fault(provider, further));
         }
     });
@@ -410,7 +416,7 @@ fn with_every_fault_at_64_in_flight_nothing_is_lost_and_nothing_paid_twice() {
 
 #[test]
 fn what_is_refused_fails_its_episode_and_the_same_command_mends_it() {
-    let further = [PATIENCE];
+    let further = [&*patience()];
     let (calm, expected) = undisturbed(PROVIDERS[0], &further);
     let faults = rules(&["unauthorized=0.05", "status:400=0.05"]);
     let server = start(Options { backend: Arc::new(Actor::new(0.02)), faults, ..Options::default() });

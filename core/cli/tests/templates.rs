@@ -1,11 +1,21 @@
-//! `plugin new`, for each interface: what it writes builds outside this workspace, conforms, is loaded and runs.
+//! `plugin new`, for each interface: what it writes is formatted, builds outside this workspace, conforms, is loaded and
+//! runs. Building takes minutes, so it is done only where `FORETHOUGHT_SLOW_TESTS` is set.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::Path;
+use std::process::ExitCode;
 
 use forethought_api::registry::INTERFACES;
-use forethought_tests::{Desk, third_party::cargo, workspace};
+use forethought_tests::{Desk, Suite, third_party::cargo, workspace};
 use serde_json::Value;
+
+fn main() -> ExitCode {
+    Suite::default()
+        .test("every_template_is_complete_and_formatted", every_template_is_complete_and_formatted)
+        .test("nothing_is_overwritten_and_names_are_checked", nothing_is_overwritten_and_names_are_checked)
+        .slow("every_template_builds_conforms_and_runs", every_template_builds_conforms_and_runs)
+        .run()
+}
 
 fn desk() -> Desk {
     Desk::new(env!("CARGO_BIN_EXE_forethought"))
@@ -30,18 +40,36 @@ fn new(desk: &Desk, word: &str) -> Vec<String> {
     next.iter().map(|command| command.as_str().unwrap().to_owned()).collect()
 }
 
-#[test]
+fn words() -> impl Iterator<Item = &'static str> {
+    INTERFACES.iter().map(|(_, word)| *word)
+}
+
+fn every_template_is_complete_and_formatted() {
+    let desk = desk();
+    for word in words() {
+        let commands = new(&desk, word);
+        assert!(commands.len() >= 4 && commands[0] == format!("cd my-{word}"), "{commands:?}");
+        let folder = desk.path().join(format!("my-{word}"));
+        let sources = ["src/lib.rs", "tests/conformance.rs"].map(|file| folder.join(file));
+        run(assert_cmd::Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources));
+        for file in std::fs::read_dir(&folder).unwrap().flatten().map(|file| file.path()) {
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            assert!(!text.contains("{{"), "{} is not filled in:\n{text}", file.display());
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            }
+        }
+    }
+}
+
 fn every_template_builds_conforms_and_runs() {
     let desk = desk();
-    let words = || INTERFACES.iter().map(|(_, word)| *word);
     let crates: Vec<_> = words().map(|word| (word, new(&desk, word))).collect();
     // One workspace, so that what they have in common is built once.
     desk.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"my-*\"]\n");
     for word in words() {
         let folder = desk.path().join(format!("my-{word}"));
         std::os::unix::fs::symlink("../target", folder.join("target")).unwrap();
-        let sources = ["src/lib.rs", "tests/conformance.rs"].map(|file| folder.join(file));
-        run(assert_cmd::Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources));
     }
 
     let built = run(cargo(desk.path(), KEPT).args(["build", "--release"]));
@@ -69,20 +97,17 @@ fn every_template_builds_conforms_and_runs() {
 fn told_what_to_derive(desk: &Desk, folder: &Path) {
     let file = folder.join("src/lib.rs");
     let source = std::fs::read_to_string(&file).unwrap();
-    let forgetful = source.replace(", JsonSchema)]", ")]").replace("#[schemars", "// #[schemars");
+    let forgetful = source.replace("#[config]", "#[data]");
     assert_ne!(forgetful, source);
     std::fs::write(&file, forgetful).unwrap();
     let assert =
         cargo(desk.path(), KEPT).args(["build", "--release", "-p", "my-environment"]).assert().failure();
     let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-    for text in
-        ["`Config` cannot hold the configuration of a component", "#[derive(Deserialize, JsonSchema)]"]
-    {
+    for text in ["`Config` cannot hold the configuration of a component", "put `#[config]` on it"] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");
     }
 }
 
-#[test]
 fn nothing_is_overwritten_and_names_are_checked() {
     let desk = desk();
     desk.write("tide-pools/notes.txt", "mine");
@@ -104,7 +129,16 @@ fn nothing_is_overwritten_and_names_are_checked() {
     assert_eq!(std::fs::read_dir(desk.path().join("tide-pools")).unwrap().count(), 1);
 
     // Without a checkout, the published crates are asked for.
-    run(&mut desk.forethought("plugin new rocks --value --path deep/down"));
+    run(&mut desk.forethought("plugin new rocks --critic --path deep/down"));
     let manifest = std::fs::read_to_string(desk.path().join("deep/down/Cargo.toml")).unwrap();
     assert!(manifest.contains("forethought-sdk = \"0.1.0\""), "{manifest}");
+
+    // The flags of release 0.1.0 mean the same.
+    for (before, now) in [("value", "critic"), ("skill", "behaviour")] {
+        let made = |flag: &str, path: &str| {
+            run(&mut desk.forethought(&format!("plugin new rocks --{flag} --path {path}")));
+            std::fs::read_to_string(desk.path().join(path).join("src/lib.rs")).unwrap()
+        };
+        assert_eq!(made(before, &format!("{before}-rocks")), made(now, &format!("{now}-rocks")));
+    }
 }
