@@ -1,8 +1,8 @@
-//! What end-to-end tests share: a desk of their own at which the real program is run. It may depend on nothing of this
+//! Shared by the end-to-end tests: an empty desk at which the real program is run. May depend on nothing of this
 //! workspace.
 //!
-//! `tests/program.rs` beside this folder drives the program; its test target belongs to the program's package, for Cargo
-//! tells a program's place to no other. What is checked without the program lies in `tests/tests`.
+//! The tests that drive the program are in `core/cli/tests`, because Cargo builds a program only for the tests of its own
+//! package. `tests/tests` checks what crosses crates and needs no program.
 
 pub mod third_party;
 
@@ -37,7 +37,7 @@ llm = "actor"
 [planner.pnlc]
 kind = "pnlc"
 llm = "actor"
-value = "critic"
+critic = "critic"
 [seats]
 agent = "react"
 [run]

@@ -1,4 +1,4 @@
-//! The arrows of ARCHITECTURE.md: which crate may depend on which, read from the manifests.
+//! The invariants of ARCHITECTURE.md that can be read from manifests and sources, and the house style of CONTRIBUTING.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
@@ -124,7 +124,7 @@ fn every_crate_says_what_it_is() {
 }
 
 #[test]
-fn versions_stand_once_in_the_workspace() {
+fn versions_are_written_once_in_the_workspace() {
     for folder in arrows().keys() {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
         let mut section = "";
@@ -132,8 +132,10 @@ fn versions_stand_once_in_the_workspace() {
             if line.starts_with('[') {
                 section = line;
             } else if section.ends_with("dependencies]") && line.contains('=') {
+                // By path alone, without a version: a dev-dependency on a crate that depends on this one.
+                let own = line.contains("path = ") && !line.contains("version");
                 assert!(
-                    line.contains("workspace = true"),
+                    own || line.contains("workspace = true"),
                     "{folder}: {line:?} belongs into the root Cargo.toml"
                 );
             }
@@ -142,39 +144,145 @@ fn versions_stand_once_in_the_workspace() {
 }
 
 #[test]
+fn every_published_crate_has_its_metadata() {
+    for folder in arrows().into_keys().chain(["examples", "tests", "tests/plugin"].map(String::from)) {
+        let manifest = fs::read_to_string(root().join(&folder).join("Cargo.toml")).unwrap();
+        let published = !manifest.contains("publish = false");
+        for key in ["description =", "license", "authors", "keywords", "categories"] {
+            let there = manifest.lines().any(|line| line.starts_with(key));
+            assert!(there || !published, "{folder}/Cargo.toml has neither `{key}` nor `publish = false`");
+        }
+    }
+}
+
+/// Every text file of the repository, by its path from the root.
+fn texts() -> Vec<(String, String)> {
+    let endings = [".rs", ".toml", ".md", ".py", ".json", ".sh", ".yml", ".h", ".c", ".stderr"];
+    let mut folders = vec![root().to_owned()];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() && !matches!(&*name, "target" | ".git" | "runs") {
+                folders.push(path);
+            } else if kind.is_file()
+                && (folder.ends_with(".ci") || endings.iter().any(|end| name.ends_with(end)))
+            {
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                texts.push((path.strip_prefix(root()).unwrap().to_string_lossy().into_owned(), text));
+            }
+        }
+    }
+    assert!(texts.len() > 400, "only {} files were read", texts.len());
+    texts.sort();
+    texts
+}
+
+#[test]
 fn no_registry_host_is_named_in_what_is_committed() {
-    // Spelled in pieces, or this file would be the first offender.
+    // Written in two pieces, so that this file does not contain them.
     let hosts = [
         ["static.", "crates.io"],
         ["index.", "crates.io"],
         ["files.python", "hosted.org"],
         ["registry.", "npmjs.org"],
     ];
-    let endings = [".rs", ".toml", ".md", ".py", ".json", "run", "minilm"];
-    let mut folders = vec![root().to_owned()];
-    let mut read = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() && !matches!(&*name, "target" | ".git" | "runs") {
-                folders.push(entry.path());
-            } else if kind.is_file() && endings.iter().any(|end| name.ends_with(end)) {
-                let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
-                read += 1;
-                for host in &hosts {
-                    assert!(
-                        !text.contains(&host.concat()),
-                        "{} names {}",
-                        entry.path().display(),
-                        host.concat()
-                    );
-                }
+    for (path, text) in texts() {
+        for host in &hosts {
+            assert!(!text.contains(&host.concat()), "{path} names {}", host.concat());
+        }
+    }
+}
+
+/// The worst words of `CONTRIBUTING.md`, each as `left|right`, so that this file does not contain them.
+const WORDS: [&str; 16] = [
+    "an|ew",
+    "who|ever",
+    "is n|one",
+    "are n|one",
+    "me|nd",
+    "me|nds",
+    "me|nded",
+    "me|nding",
+    "in sh|ort",
+    "under w|ay",
+    "tells o|f",
+    "told o|f",
+    "speaks o|f",
+    "comes o|f",
+    "came o|f",
+    "sta|nds",
+];
+
+/// Texts that a model reads, data, and what quotes the words.
+const NOT_PROSE: [&str; 9] = [
+    "/prompts/",
+    "/golden/",
+    "/fixtures/",
+    "/families/",
+    "configs/schema.json",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "environments/persuasion/src/presets/",
+    "plugins/llm-local/tests/reference.py",
+];
+
+/// Single lines that a model reads, by their file and a part of the line.
+const READ_BY_MODELS: [(&str, &str); 6] = [
+    ("environments/avalon/src/behaviour/moves.rs", "Propose myself and"),
+    ("environments/avalon/src/behaviour/moves.rs", "accused us most openly"),
+    ("environments/avalon/src/behaviour/moves.rs", "always voted against our teams"),
+    ("environments/avalon/src/behaviour/moves.rs", "Only those who have won a quest are good"),
+    ("environments/avalon/src/observe.rs", "answers in a row"),
+    ("environments/webshop/src/behaviour/view.rs", "\"In sh"),
+];
+
+#[test]
+fn plain_words_are_used() {
+    let words: Vec<_> = WORDS.iter().map(|word| format!(" {} ", word.replace('|', ""))).collect();
+    let mut found = String::new();
+    for (path, text) in texts() {
+        if NOT_PROSE.iter().any(|part| path.contains(part)) {
+            continue;
+        }
+        for (index, line) in text.lines().enumerate() {
+            if READ_BY_MODELS.iter().any(|(file, part)| path == *file && line.contains(part)) {
+                continue;
+            }
+            let plain = line.replace("None", "").to_lowercase();
+            let plain = plain.replace(|letter: char| !letter.is_alphanumeric() && letter != '_', " ");
+            let plain = format!(" {} ", plain.split_whitespace().collect::<Vec<_>>().join(" "));
+            let plain = plain.replace(" there is none ", " ").replace(" there are none ", " ");
+            for word in words.iter().filter(|word| plain.contains(*word)) {
+                found += &format!("{path}:{}:{word}in {}\n", index + 1, line.trim());
             }
         }
     }
-    assert!(read > 20, "only {read} files were read");
+    assert!(found.is_empty(), "CONTRIBUTING.md has better words:\n{found}");
+}
+
+#[test]
+fn guides_are_wrapped_at_100_columns() {
+    let mut found = String::new();
+    for (path, text) in texts() {
+        let guide = path.ends_with(".md") && (path.starts_with("docs/") || !path.contains('/'));
+        let mut code = false;
+        for (index, line) in text.lines().enumerate().filter(|_| guide) {
+            code ^= line.trim_start().starts_with("```");
+            let exempt = code
+                || line.starts_with(['|', '#'])
+                || line.starts_with("    ")
+                || line.contains("](")
+                || line.contains("://");
+            if !exempt && line.chars().count() > 100 {
+                found += &format!("{path}:{}: {} columns\n", index + 1, line.chars().count());
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found}");
 }
 
 /// The rooms of the runtime, each with the rooms that it uses. All of these are further up: there is no circle.

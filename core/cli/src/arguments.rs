@@ -1,43 +1,8 @@
-//! The command line.
+//! Arguments that several commands share.
 
-use clap::{Args, Parser};
-
-use crate::commands::Command;
-
-/// LLM agents that plan by the outcomes of their thoughts.
-#[derive(Debug, Parser)]
-#[command(name = "forethought", version, about, long_about = LONG, after_help = AFTER)]
-pub(crate) struct Arguments {
-    /// Print data as JSON.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Show no progress.
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-    /// Log more; repeat for still more. RUST_LOG, if set, decides instead.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Load a plugin besides those of the configuration: a library, a folder of libraries, or a name. May be repeated.
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(crate) plugin: Vec<String>,
-    /// What to do.
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-const LONG: &str = "\
-LLM agents that plan by the outcomes of their thoughts (PNLC, arXiv 2505.18098).
-
-Data go to standard output, everything for people to standard error. Exit codes: 0 done; 1 some episodes or checks \
-failed; 2 bad usage or configuration; 3 budget reached; 4 provider refused or unreachable; 5 plugin refused; \
-130 interrupted, state saved.";
-
-const AFTER: &str = "\
-Configuration, lowest first: defaults, preset, ~/.config/forethought/config.toml, ./forethought.toml, the file on the \
-command line, FORETHOUGHT__SECTION__NAME__KEY, --set section.name.key=value.
-
-Plugins are named by [plugins] load = [...] or --plugin; names are looked for in the folders of [plugins] search, \
-FORETHOUGHT_PLUGIN_PATH and ~/.local/share/forethought/plugins.";
+use clap::Args;
+use forethought_runtime::config::KeyPath;
+use serde_json::Value;
 
 /// Which configuration.
 #[derive(Debug, Clone, Default, Args)]
@@ -76,13 +41,21 @@ pub(crate) struct RunArguments {
 }
 
 impl RunArguments {
-    /// The flags that are short for `--set`.
-    pub(crate) fn settings(&self) -> Vec<String> {
+    /// The flags that set a key of the configuration.
+    pub(crate) fn values(&self) -> Values {
         let counts = [
-            ("run.episodes", self.episodes),
-            ("run.first_task", self.first_task),
-            ("run.concurrency", self.concurrency.map(|n| n as u64)),
+            ("episodes", self.episodes),
+            ("first_task", self.first_task),
+            ("concurrency", self.concurrency.map(|n| n as u64)),
         ];
-        counts.iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))).collect()
+        counts.into_iter().filter_map(|(key, value)| Some(set(["run", key], value?))).collect()
     }
+}
+
+/// Keys of the configuration that a command sets; these win over everything else, `--set` included.
+pub(crate) type Values = Vec<(KeyPath, Value)>;
+
+/// One of [`Values`].
+pub(crate) fn set<const N: usize>(path: [&str; N], value: impl Into<Value>) -> (KeyPath, Value) {
+    (path.map(String::from).to_vec(), value.into())
 }

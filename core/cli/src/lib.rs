@@ -9,20 +9,24 @@
 //! [`progress`], [`table`] and [`transcript`] (what people see), [`person`] (how they play), [`exit`] (what callers see).
 
 mod arguments;
+pub mod builtin;
 mod commands;
 mod exit;
+mod launch;
 mod person;
+mod played;
 mod progress;
 mod session;
-mod table;
+mod tables;
 mod transcript;
+mod written;
 
 use clap::Parser as _;
 use forethought_plugin_host::{Launcher, Plugins};
 use forethought_runtime::cancel::Cancel;
 use tracing_subscriber::EnvFilter;
 
-use crate::{arguments::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
+use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
 
 /// The whole program: reads the command line, carries it out, and gives the exit code.
 pub fn main() -> std::process::ExitCode {

@@ -1,14 +1,32 @@
 //! The program `forethought` with all that ships with it. May depend on every plugin and environment.
 
 // Each registers its components when it is linked, and is linked only if it is named.
-#[cfg(feature = "builtin")]
-use {
-    forethought_avalon as _, forethought_critic_acts as _, forethought_critic_goal_q as _,
-    forethought_critic_judge as _, forethought_encoder_bert as _, forethought_encoder_hash as _,
-    forethought_llm_cassette as _, forethought_llm_local as _, forethought_llm_remote as _,
-    forethought_llm_simulated as _, forethought_persuasion as _, forethought_planners as _,
-    forethought_webshop as _,
-};
+#[cfg(feature = "avalon")]
+use forethought_avalon as _;
+#[cfg(feature = "critic-acts")]
+use forethought_critic_acts as _;
+#[cfg(feature = "critic-goal-q")]
+use forethought_critic_goal_q as _;
+#[cfg(feature = "critic-judge")]
+use forethought_critic_judge as _;
+#[cfg(feature = "encoder-bert")]
+use forethought_encoder_bert as _;
+#[cfg(feature = "encoder-hash")]
+use forethought_encoder_hash as _;
+#[cfg(feature = "llm-cassette")]
+use forethought_llm_cassette as _;
+#[cfg(feature = "llm-local")]
+use forethought_llm_local as _;
+#[cfg(feature = "llm-remote")]
+use forethought_llm_remote as _;
+#[cfg(feature = "llm-simulated")]
+use forethought_llm_simulated as _;
+#[cfg(feature = "persuasion")]
+use forethought_persuasion as _;
+#[cfg(feature = "planners")]
+use forethought_planners as _;
+#[cfg(feature = "webshop")]
+use forethought_webshop as _;
 
 fn main() -> std::process::ExitCode {
     forethought::main()

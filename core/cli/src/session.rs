@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use forethought_api::{Error, Result, error::Code};
+use forethought_api::{Error, Result, error::Code, registry::Pluggable};
 use forethought_plugin_host::{Plugins, Request};
 use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
     host::RuntimeHost,
-    registry::Registry,
+    registry::{Entry, Registry},
 };
 use serde::Serialize;
 
 use crate::{
-    arguments::ConfigArguments,
+    arguments::{ConfigArguments, Values},
+    builtin,
     person::{self, Terminal},
     progress::Reporter,
 };
@@ -36,17 +37,20 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The configured components. `settings` lie above everything else, as `--set` does.
-    pub(crate) async fn host(&self, arguments: &ConfigArguments, settings: &[String]) -> Result<RuntimeHost> {
-        let mut sources = self.sources(arguments)?;
-        sources.set.extend_from_slice(settings);
-        self.host_of(&sources).await
+    /// The configured components.
+    pub(crate) async fn host(&self, arguments: &ConfigArguments, values: Values) -> Result<RuntimeHost> {
+        self.host_of(&Sources { values, ..self.sources(arguments)? }).await
     }
 
     /// The components that these sources configure.
     pub(crate) async fn host_of(&self, sources: &Sources) -> Result<RuntimeHost> {
         let draft = Draft::read(sources)?;
         let registry = self.components(draft.plugins()).await?;
+        for (section, kind) in draft.kinds() {
+            if registry.find(&section[0], kind).is_err() {
+                builtin::not_left_out(&section[0], kind)?;
+            }
+        }
         let config = draft.check(&registry)?;
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
@@ -56,6 +60,29 @@ impl Session {
         let registry = self.registry().await?;
         let config = Draft::read(&Sources::new("/nowhere"))?.check(&registry)?;
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
+    }
+
+    /// A component with its default settings, for the commands that need no configuration.
+    pub(crate) async fn unconfigured<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
+        let host = self.bare_host().await?;
+        host.unconfigured(kind)
+            .await
+            .map_err(|error| builtin::not_left_out(I::WORD, kind).err().unwrap_or(error))
+    }
+
+    /// A component that can be named here.
+    pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<Entry>> {
+        let word = self.current(word);
+        let registry = self.registry().await?;
+        let found = registry.find(word, kind).cloned();
+        found.map_err(|error| builtin::not_left_out(word, kind).err().unwrap_or(error))
+    }
+
+    /// An interface's word, where an earlier version's was typed.
+    pub(crate) fn current<'a>(&self, word: &'a str) -> &'a str {
+        let Some((_, now)) = RENAMED.iter().find(|(before, _)| *before == word) else { return word };
+        self.reporter.say(format!("note: `{word}` is called `{now}` now"));
+        now
     }
 
     /// Every component that can be named here.
@@ -108,6 +135,9 @@ impl Session {
         if self.json { print(&format!("{}\n", serde_json::to_string_pretty(data)?)) } else { print(&words()) }
     }
 }
+
+/// Words of interfaces in release 0.1.0, and what they are called now.
+const RENAMED: [(&str, &str); 2] = [("value", "critic"), ("skill", "behaviour")];
 
 /// Prints to standard output. A reader that has gone (`| head`) is no error.
 pub(crate) fn print(text: &str) -> Result<()> {

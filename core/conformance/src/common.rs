@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use forethought_api::Result as Answer;
-use futures::future::BoxFuture;
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use crate::trial::{Failure, Fault, Rule, Trial, Verdict, ensure, parting, skip};
@@ -92,7 +92,7 @@ fn some(work: Option<&Work>) -> Result<&Work, Fault> {
 pub(crate) async fn abandon<T>(call: impl Future<Output = T>, polls: u32) -> Option<T> {
     let mut call = pin!(call);
     for _ in 0..polls {
-        if let Poll::Ready(done) = futures::poll!(&mut call) {
+        if let Poll::Ready(done) = futures_util::poll!(&mut call) {
             return Some(done);
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

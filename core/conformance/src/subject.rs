@@ -7,7 +7,7 @@ use forethought_api::{
     host::Host,
     registry::{Component, INTERFACES, Registration, linked},
 };
-use futures::future::BoxFuture;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 /// Builds a component from its configuration.

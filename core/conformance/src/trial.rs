@@ -8,7 +8,7 @@ use forethought_api::{
     error::{Code, Error},
     registry::{Component, Pluggable},
 };
-use futures::FutureExt;
+use futures_util::FutureExt;
 use serde_json::Value;
 
 use crate::{Checked, Finding, Options, Outcome, Report, Subject, common, stand_in::StandIns};

@@ -38,7 +38,7 @@ fn misbehaving(mode: &str) -> Process {
 }
 
 fn tide_pools() -> Process {
-    python("tide-pools", "../../docs/examples/tide_pools.py", &[])
+    python("tide-pools", "../../examples/tide_pools.py", &[])
 }
 
 /// Calls `describe` and gives the name of its package: the numbers of its processes.

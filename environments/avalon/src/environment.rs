@@ -237,7 +237,7 @@ impl Environment for Avalon {
 
     async fn reset(&self, reset: Reset) -> Result<Turn> {
         let table = self.shared.deal(reset)?;
-        let turn = table.turn();
+        let turn = observe::turn(&table);
         *self.table() = Some(table);
         Ok(turn)
     }
@@ -295,7 +295,7 @@ fn step(table: &mut Table, action: &str) -> Transition {
     let won = |role: &Role| outcome.is_some_and(|outcome| outcome.winner() == role.side());
     let reward = |role| if ends && won(role) { 1.0 } else { 0.0 };
     Transition {
-        turn: table.turn(),
+        turn: observe::turn(table),
         rewards: table.deal().iter().map(reward).collect(),
         terminated: outcome.is_some(),
         truncated: false,

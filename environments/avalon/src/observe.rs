@@ -8,12 +8,21 @@ use forethought_sdk::serde_json::{Map, Value, json};
 
 use crate::grammar::Ask;
 use crate::role::{Role, Side};
-use crate::rules::{FifthRejection, Outcome, PROPOSALS, Phase, QUESTS};
+use crate::rules::{FifthRejection, MAX_REFUSALS, Outcome, PROPOSALS, Phase, QUESTS};
 use crate::seats::Seats;
-use crate::table::{Event, PATIENCE, Setup, Table};
+use crate::table::{Event, Setup, Table};
 
 /// First line of the instructions: by it, readers of a prompt know which task it is about.
 pub const INSTRUCTIONS_OPENING: &str = "You are playing Avalon.";
+
+/// The turn of the seat that is to act; after the end, what the seat that acted last sees.
+pub fn turn(table: &Table) -> Turn {
+    Turn {
+        seat: table.seat(),
+        observation: observation(table, table.seat()),
+        legal_actions: table.legal_moves().iter().map(ToString::to_string).collect(),
+    }
+}
 
 /// What `seat` sees now. The data say what the text says.
 pub fn observation(table: &Table, seat: usize) -> Observation {
@@ -321,7 +330,7 @@ pub fn instructions(setup: &Setup) -> String {
          - quest pass, or quest fail: play your card.\n\
          - assassinate 0: name this player as Merlin.\n\
          {believe}\
-         After {PATIENCE} answers in a row that are none, the game goes on without yours.",
+         After {MAX_REFUSALS} answers in a row that are none, the game goes on without yours.",
         last = seats - 1,
         good = named(roles, Side::Good),
         evil = named(roles, Side::Evil),

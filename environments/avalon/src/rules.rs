@@ -13,6 +13,8 @@ pub const QUESTS: usize = 5;
 pub const PROPOSALS: usize = 5;
 /// Most seats at a table.
 pub const MOST_PLAYERS: usize = 10;
+/// Illegal answers in a row after which the default move is made for a seat.
+pub const MAX_REFUSALS: u8 = 3;
 
 /// What comes of the fifth proposal for a quest if the vote rejects it.
 #[config]

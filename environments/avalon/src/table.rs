@@ -9,10 +9,10 @@ use forethought_sdk::seed::{Rng, RngExt, SliceRandom};
 
 use crate::grammar::{self, Ask, Move};
 use crate::knowledge::{Knowledge, explains};
-use crate::observe;
 use crate::role::{Role, Roles, Side};
 use crate::rules::{
-    FifthRejection, Game, Illegal, MOST_PLAYERS, Outcome, PROPOSALS, Phase, QUESTS, Quest, Rules,
+    FifthRejection, Game, Illegal, MAX_REFUSALS, MOST_PLAYERS, Outcome, PROPOSALS, Phase, QUESTS, Quest,
+    Rules,
 };
 use crate::seats::Seats;
 
@@ -90,7 +90,7 @@ impl Setup {
         let cards: u32 = (0..QUESTS).map(|quest| self.rules.team_size(quest) as u32).sum();
         let talk = if self.discussion { n } else { 0 };
         let proposals = (QUESTS * PROPOSALS) as u32;
-        (proposals * (talk + 1 + n) + cards + 2) * u32::from(PATIENCE)
+        (proposals * (talk + 1 + n) + cards + 2) * u32::from(MAX_REFUSALS)
     }
 }
 
@@ -135,9 +135,6 @@ pub enum Event {
         target: usize,
     },
 }
-
-/// Illegal answers in a row that a seat may give; after the last of them [`Table::default_move`] is made for it.
-pub const PATIENCE: u8 = 3;
 
 /// A game as it is played by seats. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -264,14 +261,6 @@ impl Table {
         &self.log[if recalls { 0 } else { usize::from(self.told[seat]) }..]
     }
 
-    /// The turn of the seat that is to act; after the end, what the seat that acted last sees.
-    pub fn turn(&self) -> Turn {
-        Turn {
-            seat: self.seat(),
-            observation: observe::observation(self, self.seat()),
-            legal_actions: self.legal_moves().iter().map(Move::to_string).collect(),
-        }
-    }
     /// Every legal move of the asked seat; none where it speaks or says what it believes: that cannot well be listed.
     pub fn legal_moves(&self) -> Vec<Move> {
         match self.ask() {
@@ -287,7 +276,7 @@ impl Table {
     }
 
     /// Reads an answer of the asked seat and makes the move, or takes note of why that cannot be; after as many illegal
-    /// answers as [`PATIENCE`], the default move is made. Nothing happens after the end.
+    /// answers as [`MAX_REFUSALS`], the default move is made. Nothing happens after the end.
     pub fn answer(&mut self, text: &str) {
         let Some(ask) = self.ask() else { return };
         let Err(notice) = grammar::read(text, ask, self.setup.players()).and_then(|made| self.act(&made))
@@ -295,7 +284,7 @@ impl Table {
             return;
         };
         self.refusals += 1;
-        if self.refusals < PATIENCE {
+        if self.refusals < MAX_REFUSALS {
             self.notice = Some(notice);
         } else if let Some(made) = self.default_move() {
             self.act(&made).expect("the default move is legal");

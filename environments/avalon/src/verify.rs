@@ -14,12 +14,6 @@ use crate::role::{Role, Side};
 use crate::rules::{FifthRejection, Game, Phase, Rules};
 use crate::seats::Seats;
 
-/// Settings of the verifier: none.
-#[config]
-#[derive(Debug, Clone, Default)]
-#[serde(default)]
-pub struct VerifyConfig {}
-
 /// Compares with the folders `avalonbench_gold` and `avalonbench_presets`.
 pub struct AvalonVerifier;
 
@@ -27,8 +21,8 @@ register! {
     interface: dyn Verifier,
     kind: "avalon",
     summary: "Avalon's rules and naive bots against games played by AvalonBench's own",
-    config: VerifyConfig,
-    new: |_config: VerifyConfig, _host| async move { Ok(Arc::new(AvalonVerifier) as _) },
+    config: NoConfig,
+    new: |_config: NoConfig, _host| async move { Ok(Arc::new(AvalonVerifier) as _) },
 }
 
 /// Numbers of players of which golden games may be at hand.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{act, avalon, block_on, config, data, reset};
+use common::{act, avalon, block_on, config, reset};
 use forethought_avalon::environment::Avalon;
 use forethought_conformance::assert_conforms;
 use forethought_sdk::prelude::*;
@@ -231,16 +231,6 @@ fn the_same_seed_gives_the_same_game_and_others_give_others() {
     for counts in [leaders, merlins] {
         assert!(counts.iter().all(|count| (150..250).contains(count)), "{counts:?}");
     }
-}
-
-#[test]
-fn presets_are_dealt_task_by_task() {
-    let Some(data) = data() else { return };
-    let world = avalon(json!({ "presets": data.join("avalonbench_presets/dev.json") }));
-    assert_eq!(block_on(world.spec()).expect("a spec").tasks, Some(20));
-    let table = world.deal(Reset { task: 10, seed: 5 }).expect("a deal");
-    assert_eq!(table.game().leader(), 1);
-    assert_eq!(reset(&world, 30, 5).seat, 1, "tasks begin anew");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! PersuasionForGood as trajectories: a small set made here, and the real one where it is at hand.
+//! PersuasionForGood as trajectories, from a small set made here; `golden.rs` reads the published one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forethought_persuasion::import::{DOES_NOT, DONATES, P4g};
 use forethought_sdk::{api::critic::NoProgress, prelude::*};
@@ -89,23 +89,4 @@ fn malformed_lines_are_named_by_file_and_line() {
     refused(&DIALOG.replace("Unit", "Sentence"), INFO, "missing field `Unit`");
     let empty = tempfile::tempdir().unwrap();
     assert!(import(empty.path()).unwrap_err().to_string().contains("no file named *_dialog.csv"));
-}
-
-#[test]
-fn the_real_dialogues_are_read_whole() {
-    let data =
-        std::env::var_os("FORETHOUGHT_DATA").map_or_else(|| "../../../shared/data".into(), PathBuf::from);
-    let folder = data.join("p4g");
-    if !folder.is_dir() {
-        assert!(std::env::var_os("CI").is_none(), "{} is missing; set FORETHOUGHT_DATA", folder.display());
-        println!("skipped: no {}; set FORETHOUGHT_DATA", folder.display());
-        return;
-    }
-    let trajectories = import(&folder).unwrap();
-    let seat = |seat| trajectories.iter().filter(move |one| one.seat == seat).collect::<Vec<_>>();
-    assert_eq!((seat(0).len(), seat(1).len()), (667, 193));
-    let gave = seat(0).iter().filter(|one| one.score() > 0.0).count();
-    assert_eq!(gave, 350, "of 667 donors");
-    let thoughts = seat(0).iter().flat_map(|one| &one.steps).filter(|step| !step.thought.is_empty()).count();
-    assert!(thoughts > 1900, "{thoughts} annotated utterances of persuaders");
 }

@@ -7,18 +7,13 @@
 
 use std::path::PathBuf;
 
+use forethought_sdk::simulated::{Outcome as _, Worded};
 use forethought_sdk::{prelude::*, serde_json};
 
 use crate::behaviour::{
     view::View,
     words::{self, Outcome},
 };
-
-/// Settings of the importer: none.
-#[config]
-#[derive(Debug, Clone, Default)]
-#[serde(default)]
-pub struct ReactLogConfig {}
 
 /// Reads ReAct's WebShop log.
 pub struct ReactLog;
@@ -131,7 +126,7 @@ fn derived(action: &str) -> String {
 
 register! {
     interface: dyn Importer, kind: "react-webshop", summary: "ReAct's published WebShop log: real LLM episodes with thoughts",
-    config: ReactLogConfig,
+    config: NoConfig,
     new: |_config, _host| async move { Ok(Arc::new(ReactLog) as _) },
 }
 

@@ -22,12 +22,6 @@ use crate::shop::Shop;
 /// Seed under which the golden goals and prices were drawn.
 const SEED: u64 = 0;
 
-/// Settings of the verifier: none.
-#[config]
-#[derive(Debug, Clone, Default)]
-#[serde(default)]
-pub struct VerifyConfig {}
-
 /// Compares with the folders `webshop_products` and `webshop_gold`.
 pub struct WebShopVerifier;
 
@@ -35,8 +29,8 @@ register! {
     interface: dyn Verifier,
     kind: "webshop",
     summary: "WebShop against golden pages, searches, goals and rewards of the original code",
-    config: VerifyConfig,
-    new: |_config: VerifyConfig, _host| async move { Ok(Arc::new(WebShopVerifier) as _) },
+    config: NoConfig,
+    new: |_config: NoConfig, _host| async move { Ok(Arc::new(WebShopVerifier) as _) },
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
-//! What a call over HTTP costs on this side: processor time and memory, against a server on loopback that answers at
-//! once, with 1 and with 64 calls under way. `cargo bench -p forethought-llm-remote` prints a table.
+//! The client's cost of a call over HTTP: processor time and memory, against a server on loopback that answers
+//! immediately, with 1 and with 64 calls in flight. `cargo bench -p forethought-llm-remote` prints a table.
 //!
-//! The server is a process of its own, so that its work is not counted. It reads /proc, so it wants Linux.
+//! The server is a separate process, so that its work is not counted. Linux only, because it reads /proc.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -22,7 +22,7 @@ fn main() {
         let options = Options { backend: Arc::new(Instant), ..Options::default() };
         let server = runtime.block_on(start(options)).expect("a server");
         println!("{}", server.url());
-        // Until whoever asks is done.
+        // Until the client is done.
         std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
         return;
     }
@@ -53,7 +53,7 @@ fn main() {
         let processor = (processor_ms() - processor) / CALLS as f64;
         let grown = (memory_kb("VmHWM") - memory) / 1024.0;
         println!(
-            "{in_flight:>2} in flight: {processor:.3} ms of processor time a call, {grown:.1} MB at most beyond the start"
+            "{in_flight:>2} in flight: {processor:.3} ms of processor time per call, {grown:.1} MB at most beyond the start"
         );
     }
     drop(server.stdin.take());

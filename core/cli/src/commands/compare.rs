@@ -7,8 +7,12 @@ use forethought_api::Result;
 use forethought_runtime::evaluate::stats::{PairedDifference, PlannerStats, paired_difference};
 use serde::Serialize;
 
-use super::{eval::results, report::Played};
-use crate::{exit::Exit, session::Session, table::table};
+use crate::{
+    exit::Exit,
+    played::Played,
+    session::Session,
+    tables::{results, table},
+};
 
 /// Compare runs.
 ///

@@ -4,8 +4,8 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 use forethought_api::Result;
 
+use super::Arguments;
 use crate::{
-    arguments::Arguments,
     exit::Exit,
     session::{Session, print},
 };

@@ -5,7 +5,12 @@ use forethought_api::Result;
 use forethought_runtime::config::dotted;
 use serde_json::json;
 
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::list};
+use crate::{
+    arguments::{ConfigArguments, Values},
+    exit::Exit,
+    session::Session,
+    tables::list,
+};
 
 /// Show or check a configuration.
 #[derive(Debug, Args)]
@@ -53,7 +58,7 @@ impl Config {
 
 impl Show {
     async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, &[]).await?;
+        let host = session.host(&self.config, Values::new()).await?;
         let document = host.config().document();
         if !self.origin {
             let toml = host.config().to_toml()?;
@@ -77,7 +82,7 @@ impl Show {
 
 impl Check {
     async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, &[]).await?;
+        let host = session.host(&self.config, Values::new()).await?;
         let environment = match host.config().environment.is_some() {
             true => {
                 let spec = host.environment().await?.spec().await?;

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use forethought_api::{Error, Result, host::Host as _};
 use forethought_runtime::{
-    config::Sources,
+    config::Draft,
     evaluate::critic::{Seen, evaluate},
     trajectories,
 };
 
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session};
+use crate::{
+    arguments::{ConfigArguments, set},
+    exit::Exit,
+    session::Session,
+};
 
 /// Judge critics.
 #[derive(Debug, Args)]
@@ -56,16 +60,15 @@ impl Critic {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let Command::Eval(eval) = self.command;
         let mut sources = session.sources(&eval.config)?;
-        let name = &eval.encoder;
-        if !configures_encoder(session, &sources, name).await? {
-            // Below what was typed, for that may say more of it.
-            sources.set.insert(0, format!("encoder.{name:?}.kind={name:?}"));
+        let name = eval.encoder.as_str();
+        sources.values = vec![
+            set(["critic", "evaluated", "kind"], eval.kind),
+            set(["critic", "evaluated", "model"], local(&eval.model)?),
+            set(["critic", "evaluated", "encoder"], name),
+        ];
+        if !Draft::read(&sources)?.kinds().any(|(section, _)| section == ["encoder", name]) {
+            sources.values.push(set(["encoder", name, "kind"], name));
         }
-        sources.set.extend([
-            format!("critic.evaluated.kind={:?}", eval.kind),
-            format!("critic.evaluated.model={:?}", local(&eval.model)?),
-            format!("critic.evaluated.encoder={name:?}"),
-        ]);
         let host = session.host_of(&sources).await?;
         let data = trajectories::read_of(&eval.data, eval.seat)?;
         let critic = host.critic("evaluated".into()).await?;
@@ -76,13 +79,6 @@ impl Critic {
         session.show(&report, || report.to_string())?;
         Ok(Exit::Done)
     }
-}
-
-/// Whether the configuration, without what was typed about this encoder, knows it by name.
-async fn configures_encoder(session: &Session, sources: &Sources, name: &str) -> Result<bool> {
-    let mut without = sources.clone();
-    without.set.retain(|setting| !setting.starts_with(&format!("encoder.{name}.")));
-    Ok(session.host_of(&without).await?.config().encoder.contains_key(name))
 }
 
 fn local(model: &str) -> Result<&str> {

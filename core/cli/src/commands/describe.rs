@@ -4,13 +4,13 @@ use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_runtime::registry::{Entry, default_of};
 
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{exit::Exit, session::Session, tables::list};
 
 /// Describe a component and its configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought describe planner.pnlc
-  forethought describe value.goal-q --json")]
+  forethought describe critic.goal-q --json")]
 pub(crate) struct Describe {
     /// Interface and kind, as `list` shows them.
     component: String,
@@ -24,9 +24,8 @@ impl Describe {
                 self.component
             ))
         })?;
-        let registry = session.registry().await?;
-        let component = registry.find(word, kind)?;
-        session.show(component, || words(component))?;
+        let component = session.component(word, kind).await?;
+        session.show(&component, || words(&component))?;
         Ok(Exit::Done)
     }
 }

@@ -5,13 +5,10 @@ use std::path::Path;
 use clap::Args;
 use forethought_api::Result;
 use forethought_plugin_host::{Request, survey};
-use forethought_runtime::{
-    config::Draft,
-    registry::Origin,
-};
+use forethought_runtime::{config::Draft, registry::Origin};
 use serde::Serialize;
 
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::list};
+use crate::{arguments::ConfigArguments, builtin, exit::Exit, session::Session, tables::list};
 
 /// Look for what could be in the way on this machine.
 ///
@@ -44,7 +41,11 @@ impl Doctor {
             Ok(registry) => {
                 let linked = registry.list().filter(|entry| entry.origin == Origin::Linked).count();
                 let brought = registry.list().count() - linked;
-                let detail = format!("{linked} linked, {brought} of plugins; `list` shows them");
+                let mut detail = format!("{linked} linked, {brought} of plugins; `list` shows them");
+                let left_out: Vec<_> = builtin::left_out().collect();
+                if !left_out.is_empty() {
+                    detail += &format!("; built without {}", left_out.join(", "));
+                }
                 find("components", State::Good, detail);
             }
             Err(error) => find("components", State::Mend, error.to_string()),

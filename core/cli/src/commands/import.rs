@@ -6,8 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use forethought_api::{Error, Result, importer::Importer};
 
-use super::collect::write;
-use crate::{exit::Exit, session::Session};
+use crate::{exit::Exit, session::Session, written::write};
 
 /// Turn real data into trajectories.
 ///
@@ -28,7 +27,7 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let importer = session.bare_host().await?.unconfigured::<dyn Importer>(&self.format).await?;
+        let importer = session.unconfigured::<dyn Importer>(&self.format).await?;
         let import = importer.import(self.path.clone(), Arc::new(session.reporter.clone()));
         let trajectories = session.or_interrupted(import).await?;
         if trajectories.is_empty() {

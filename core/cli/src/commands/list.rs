@@ -4,7 +4,7 @@ use clap::Args;
 use forethought_api::{Error, Result, registry::INTERFACES};
 use forethought_runtime::registry::nearest;
 
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{exit::Exit, session::Session, tables::list};
 
 /// List the components that configurations may name.
 #[derive(Debug, Args)]
@@ -12,7 +12,7 @@ use crate::{exit::Exit, session::Session, table::list};
   forethought list
   forethought list planner --json")]
 pub(crate) struct List {
-    /// Only those of one interface: environment, llm, encoder, value, trainer, planner, ...
+    /// Only those of one interface: environment, llm, encoder, critic, trainer, planner, ...
     interface: Option<String>,
 }
 
@@ -20,7 +20,7 @@ impl List {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let registry = session.registry().await?;
         let mut components: Vec<_> = registry.list().collect();
-        if let Some(interface) = &self.interface {
+        if let Some(interface) = self.interface.as_deref().map(|word| session.current(word)) {
             let words = || INTERFACES.iter().map(|(_, word)| *word);
             if !words().any(|word| word == interface) {
                 let near = nearest(interface, words()).map(|near| format!("; the nearest is `{near}`"));

@@ -1,9 +1,7 @@
 //! `forethought mock-llm`.
 
 use clap::Args;
-use forethought_api::{Result, llm::LlmBackend};
-use forethought_mock_llm::{Options, Rule, start_at};
-use serde_json::json;
+use forethought_api::Result;
 
 use crate::{exit::Exit, session::Session};
 
@@ -19,6 +17,10 @@ use crate::{exit::Exit, session::Session};
 Examples:
   forethought mock-llm --port 4000
   forethought mock-llm --port 4000 --fault rate-limit:50=0.1 --fault status:500=0.05"
+)]
+#[cfg_attr(
+    not(feature = "mock-llm"),
+    allow(dead_code, reason = "the command is known, but cannot be executed")
 )]
 pub(crate) struct MockLlm {
     /// The port; by default any that is free.
@@ -38,14 +40,25 @@ pub(crate) struct MockLlm {
     key: Option<String>,
 }
 
+#[cfg(not(feature = "mock-llm"))]
+impl MockLlm {
+    pub(crate) async fn execute(self, _: &Session) -> Result<Exit> {
+        Err(crate::builtin::built_without("`forethought mock-llm`", "mock-llm"))
+    }
+}
+
+#[cfg(feature = "mock-llm")]
 impl MockLlm {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let backend = session.bare_host().await?.unconfigured::<dyn LlmBackend>(&self.kind).await?;
+        use forethought_api::llm::LlmBackend;
+        use forethought_mock_llm::{Options, Rule, start_at};
+
+        let backend = session.unconfigured::<dyn LlmBackend>(&self.kind).await?;
         let faults = self.fault.iter().map(|rule| rule.parse::<Rule>()).collect::<Result<_>>()?;
         let options = Options { backend, faults, seed: self.seed, key: self.key, record: false };
         let server = start_at(self.port, options).await?;
         let url = server.url();
-        session.show(&json!({ "url": url }), || format!("{url}\n"))?;
+        session.show(&serde_json::json!({ "url": url }), || format!("{url}\n"))?;
         session.cancel.cancelled().await;
         let total = server.total();
         session.reporter.say(format!("{} requests, {} answered", total.asked, total.answered));

@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The command line: what all commands share, and the commands, one file each.
 
 mod collect;
 mod compare;
@@ -23,10 +23,45 @@ mod train;
 mod verify;
 mod view;
 
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 use forethought_api::Result;
 
 use crate::{exit::Exit, session::Session};
+
+/// LLM agents that plan by the outcomes of their thoughts.
+#[derive(Debug, Parser)]
+#[command(name = "forethought", version, about, long_about = LONG, after_help = AFTER)]
+pub(crate) struct Arguments {
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show no progress.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Log more; repeat for still more. RUST_LOG, if set, decides instead.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Load a plugin besides those of the configuration: a library, a folder of libraries, or a name. May be repeated.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) plugin: Vec<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const LONG: &str = "\
+LLM agents that plan by the outcomes of their thoughts (PNLC, arXiv 2505.18098).
+
+Data go to standard output, everything for people to standard error. Exit codes: 0 done; 1 some episodes or checks \
+failed; 2 bad usage or configuration; 3 budget reached; 4 provider refused or unreachable; 5 plugin refused; \
+130 interrupted, state saved.";
+
+const AFTER: &str = "\
+Configuration, lowest first: defaults, preset, ~/.config/forethought/config.toml, ./forethought.toml, the file on the \
+command line, FORETHOUGHT__SECTION__NAME__KEY, --set section.name.key=value.
+
+Plugins are named by [plugins] load = [...] or --plugin; names are looked for in the folders of [plugins] search, \
+FORETHOUGHT_PLUGIN_PATH and ~/.local/share/forethought/plugins.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -15,14 +15,15 @@ use forethought_runtime::{
     run::{self, RunObserver},
 };
 use serde::Serialize;
+use serde_json::json;
 
-use super::collect::{Written, write};
 use crate::{
-    arguments::ConfigArguments,
+    arguments::{ConfigArguments, Values, set},
     exit::Exit,
     progress::Reporter,
     session::Session,
     transcript::{self, Page},
+    written::{Written, write},
 };
 
 /// Take a seat yourself; everybody else plays as configured.
@@ -67,10 +68,10 @@ const PERSON: &str = "person";
 
 impl Play {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let base = session.host(&self.config, &[]).await?;
+        let base = session.host(&self.config, Values::new()).await?;
         let spec = base.environment().await?.spec().await?;
         let seat = self.seat(&spec)?;
-        let host = session.host(&self.config, &self.settings(&base, &spec.seats[seat].name)).await?;
+        let host = session.host(&self.config, self.values(&base, &spec.seats[seat].name)).await?;
         let earlier = if self.fresh { Earlier::Ignore } else { Earlier::Continue };
         let options =
             RunOptions { collect: true, earlier, cancel: session.cancel.clone(), ..RunOptions::default() };
@@ -104,33 +105,32 @@ impl Play {
         })
     }
 
-    /// The configuration with a person in a seat.
-    fn settings(&self, base: &RuntimeHost, seat: &str) -> Vec<String> {
+    /// Puts a person in the seat.
+    fn values(&self, base: &RuntimeHost, seat: &str) -> Values {
         let config = base.config();
-        let mut settings = vec![
-            format!("planner.{PERSON}={{kind=\"person\",llm=\"{PERSON}\"}}"),
+        let mut values = vec![
+            set(["planner", PERSON], json!({ "kind": "person", "llm": PERSON })),
             // People take their time.
-            format!("llm.{PERSON}={{kind=\"terminal\",calls={{timeout_s=1e8,retries=0}}}}"),
-            format!("seats.{}={PERSON}", serde_json::Value::from(seat)),
-            "run.episodes=1".into(),
-            "run.repeats=1".into(),
+            set(["llm", PERSON], json!({ "kind": "terminal", "calls": { "timeout_s": 1e8, "retries": 0 } })),
+            set(["seats", seat], PERSON),
+            set(["run", "episodes"], 1),
+            set(["run", "repeats"], 1),
         ];
-        settings.extend(self.task.map(|task| format!("run.first_task={task}")));
-        settings.extend(self.seed.map(|seed| format!("seed={seed}")));
-        // What stands for itself as long as it is the only one must be said now that there is another.
+        values.extend(self.task.map(|task| set(["run", "first_task"], task)));
+        values.extend(self.seed.map(|seed| set(["seed"], seed)));
+        // What is implied while there is one model or planner must be explicit now that there is a second.
         match &config.summariser {
-            None => settings.push("summariser.kind=observation".into()),
+            None => values.push(set(["summariser", "kind"], "observation")),
             Some(summariser) => {
-                let llm = summariser.config.get("llm").and_then(serde_json::Value::as_str);
-                settings.extend(llm.map(|llm| format!("summariser.llm={llm}")));
+                values.extend(summariser.config.get("llm").map(|llm| set(["summariser", "llm"], llm.clone())))
             }
         }
         if let (1, Some(only)) = (config.planner.len(), config.planner.keys().next())
             && !config.seats.contains_key("*")
         {
-            settings.push(format!("seats.\"*\"={only}"));
+            values.push(set(["seats", "*"], only.as_str()));
         }
-        settings
+        values
     }
 }
 

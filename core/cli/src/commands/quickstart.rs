@@ -17,11 +17,14 @@ use forethought_runtime::{
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::{
-    collect::collect,
-    eval::{eval, results},
+use crate::{
+    arguments::{ConfigArguments, set},
+    exit::Exit,
+    launch::{collect, eval},
+    progress::Reporter,
+    session::Session,
+    tables::results,
 };
-use crate::{arguments::ConfigArguments, exit::Exit, progress::Reporter, session::Session};
 
 /// The planners under comparison: without a critic, with one, and with three that must not help.
 const PLANNERS: [&str; 5] = ["react", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
@@ -64,8 +67,8 @@ struct Document {
 impl Quickstart {
     pub(crate) async fn execute(mut self, session: &Session) -> Result<Exit> {
         self.config.config.get_or_insert_with(|| "quickstart".into());
-        let seed = self.seed.map(|seed| format!("seed={seed}"));
-        let base = session.host(&self.config, seed.as_slice()).await?;
+        let seed = self.seed.map(|seed| set(["seed"], seed));
+        let base = session.host(&self.config, seed.into_iter().collect()).await?;
         let seed = base.config().seed;
         // The first tasks are kept for the evaluation, and what is learned comes from the others.
         let tasks = base.environment().await?.spec().await?.tasks.unwrap_or(2 * self.episodes);
@@ -86,17 +89,17 @@ impl Quickstart {
 
         // The folder is ours alone: runs in it are continued, never mixed with others.
         let host = async |first_task: u64, episodes: u64, repeats: u64| {
-            let path = |name: &str| toml_string(&folder.join(name));
-            let settings = [
-                format!("seed={seed}"),
-                format!("run.out={}", path("runs")),
-                format!("run.first_task={first_task}"),
-                format!("run.episodes={episodes}"),
-                format!("run.repeats={repeats}"),
-                format!("critic.critic.model={}", path("critic")),
-                format!("critic.shuffled.model={}", path("critic-shuffled")),
+            let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+            let values = vec![
+                set(["seed"], seed),
+                set(["run", "out"], path("runs")),
+                set(["run", "first_task"], first_task),
+                set(["run", "episodes"], episodes),
+                set(["run", "repeats"], repeats),
+                set(["critic", "critic", "model"], path("critic")),
+                set(["critic", "shuffled", "model"], path("critic-shuffled")),
             ];
-            session.host(&self.config, &settings).await
+            session.host(&self.config, values).await
         };
         let options = |planner: &str| RunOptions {
             planner: Some(planner.into()),
@@ -204,10 +207,6 @@ impl Progress for Labelled {
         self.reporter.report_now(&format!("{} ({stage})", self.name), done, total, &note);
         Ok(())
     }
-}
-
-fn toml_string(path: &Path) -> String {
-    serde_json::Value::from(path.to_string_lossy()).to_string()
 }
 
 impl Document {

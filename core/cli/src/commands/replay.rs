@@ -12,8 +12,7 @@ use forethought_runtime::{
     run::replay::replay,
 };
 
-use super::report::Played;
-use crate::{exit::Exit, session::Session};
+use crate::{exit::Exit, played::Played, session::Session};
 
 /// Play an episode again from its journal alone, and compare.
 ///

@@ -1,18 +1,22 @@
 //! `forethought report`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use forethought_api::{Error, Result};
+use forethought_api::Result;
 use forethought_runtime::{
-    evaluate::stats::{PlannerStats, planner_stats},
+    evaluate::stats::PlannerStats,
     run::episode::{EpisodeStatus, EpisodeSummary},
-    run::folder::{self, RunInfo},
+    run::folder::RunInfo,
 };
 use serde::Serialize;
 
-use super::{eval::results, view::pick};
-use crate::{exit::Exit, session::Session, table::table};
+use crate::{
+    exit::Exit,
+    played::Played,
+    session::Session,
+    tables::{cost, results, table},
+};
 
 /// Show the results of a run.
 #[derive(Debug, Args)]
@@ -31,55 +35,6 @@ struct Document {
     info: RunInfo,
     failed: usize,
     planners: [PlannerStats; 1],
-}
-
-/// A run that was read back.
-pub(crate) struct Played {
-    /// Its folder.
-    pub(crate) folder: PathBuf,
-    /// What it says of itself.
-    pub(crate) info: RunInfo,
-    /// Its episodes.
-    pub(crate) episodes: Vec<EpisodeSummary>,
-}
-
-impl Played {
-    /// Reads a run from its folder, or the newest of a folder of runs.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let folder = if path.join("run.json").is_file() { path.to_path_buf() } else { newest(path)? };
-        let info = folder::read_info(&folder)?;
-        let mut episodes = folder::read_episodes(&folder)?;
-        // They were written as they ended; sums of floating-point numbers depend on the order.
-        episodes.sort_by_key(|episode| (episode.task, episode.seed));
-        Ok(Self { folder, info, episodes })
-    }
-
-    /// Whether there is a run, or a folder of runs.
-    pub(crate) fn is_at(path: &Path) -> bool {
-        path.join("run.json").is_file() || newest(path).is_ok()
-    }
-
-    /// The episode whose id begins with `wanted`.
-    pub(crate) fn episode(&self, wanted: &str) -> Result<&EpisodeSummary> {
-        let id = pick(self.episodes.iter().map(|one| one.episode.as_str()), wanted, &self.folder)?;
-        self.episodes.iter().find(|one| one.episode == id).ok_or_else(|| Error::not_found(id))
-    }
-
-    /// Its planner's results.
-    pub(crate) fn stats(&self) -> PlannerStats {
-        planner_stats(&self.info.planner, &self.episodes)
-    }
-}
-
-/// Folders of runs are named so that the newest sorts last.
-fn newest(path: &Path) -> Result<PathBuf> {
-    let unreadable = |error| Error::input(format!("{} cannot be listed: {error}", path.display()));
-    let entries = std::fs::read_dir(path).map_err(unreadable)?;
-    let runs =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|run| run.join("run.json").is_file());
-    runs.max().ok_or_else(|| {
-        Error::not_found(format!("{} is no run, and holds none: a run has a run.json", path.display()))
-    })
 }
 
 impl Report {
@@ -103,11 +58,6 @@ impl Report {
         })?;
         Ok(Exit::Done)
     }
-}
-
-/// A line on what a run has cost, where that is known and not nothing.
-pub(crate) fn cost(usd: Option<f64>) -> String {
-    usd.filter(|usd| *usd > 0.0).map(|usd| format!("{usd:.4} US dollars\n")).unwrap_or_default()
 }
 
 /// What the models were asked for.

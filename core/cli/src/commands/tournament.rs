@@ -14,8 +14,12 @@ use forethought_runtime::{
 };
 use serde::Serialize;
 
-use super::report::cost;
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session, table::table};
+use crate::{
+    arguments::{ConfigArguments, set},
+    exit::Exit,
+    session::Session,
+    tables::{cost, table},
+};
 
 /// Let planners play against each other, and rate them.
 ///
@@ -60,8 +64,8 @@ impl Tournament {
         if names.len() < 2 || names.iter().collect::<HashSet<_>>().len() < names.len() {
             return Err(Error::input("--planners: name at least two planners, each once"));
         }
-        let settings: Vec<_> = self.concurrency.map(|n| format!("run.concurrency={n}")).into_iter().collect();
-        let host = session.host(&self.config, &settings).await?;
+        let values = self.concurrency.map(|n| set(["run", "concurrency"], n)).into_iter().collect();
+        let host = session.host(&self.config, values).await?;
         let earlier = if self.fresh { Earlier::Ignore } else { Earlier::Continue };
         let options = RunOptions {
             planners: names.clone(),

@@ -10,7 +10,11 @@ use forethought_api::{
 };
 use forethought_runtime::{host::RuntimeHost, trajectories};
 
-use crate::{arguments::ConfigArguments, exit::Exit, session::Session};
+use crate::{
+    arguments::{ConfigArguments, Values},
+    exit::Exit,
+    session::Session,
+};
 
 /// Train a critic on trajectories.
 ///
@@ -43,7 +47,7 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, &[]).await?;
+        let host = session.host(&self.config, Values::new()).await?;
         let trainer = only_trainer(&host, self.trainer)?;
         let fit = TrainingRequest {
             trajectories: trajectories::read_of(&self.data, self.seat)?,

@@ -10,7 +10,7 @@ use forethought_api::{
 };
 use serde::Serialize;
 
-use crate::{exit::Exit, session::Session, table::table};
+use crate::{exit::Exit, session::Session, tables::table};
 
 /// Check an environment against golden outputs of its reference implementation.
 ///
@@ -33,7 +33,7 @@ struct Document {
 
 impl Verify {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let verifier = session.bare_host().await?.unconfigured::<dyn Verifier>(&self.environment).await?;
+        let verifier = session.unconfigured::<dyn Verifier>(&self.environment).await?;
         let verify = verifier.verify(self.data, Arc::new(session.reporter.clone()));
         let document = Document { checks: session.or_interrupted(verify).await? };
         let rows: Vec<_> = document

@@ -1,6 +1,6 @@
 //! `forethought view`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use console::Term;
@@ -16,11 +16,11 @@ use forethought_runtime::{
 };
 use serde_json::json;
 
-use super::report::Played;
 use crate::{
     exit::Exit,
+    played::{Played, pick},
     session::{Session, print},
-    table::table,
+    tables::table,
     transcript::{self, Page},
 };
 
@@ -166,27 +166,6 @@ fn outcome(seats: &[Trajectory]) -> &'static str {
     }
 }
 
-/// The only id that begins as `wanted` does, or is that.
-pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
-    let mut found: Vec<_> = ids.filter(|id| id.starts_with(wanted)).collect();
-    found.dedup();
-    match found.as_slice() {
-        [only] => Ok(only),
-        [] => Err(Error::not_found(format!(
-            "no episode begins with `{wanted}`; `forethought view {}` lists them",
-            place.display()
-        ))),
-        several => several.iter().copied().find(|id| *id == wanted).ok_or_else(|| {
-            let some = several.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-            let more = if several.len() > 5 { ", ..." } else { "" };
-            Error::input(format!(
-                "{} episodes begin with `{wanted}`: {some}{more}; say more of it",
-                several.len()
-            ))
-        }),
-    }
-}
-
 /// The number of a seat that is given by name or number.
 fn seat_of(wanted: &str, events: &[Event]) -> Result<usize> {
     let Some(Event::Episode { seats, seat_names, .. }) = events.first() else {
@@ -213,20 +192,5 @@ fn keep(event: &mut Event, seat: Option<usize>, thoughts: bool) -> bool {
             concerned(*other)
         }
         Event::Episode { .. } | Event::Transition { .. } | Event::End { .. } => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_episode_is_picked_by_its_beginning() {
-        let pick = |wanted| pick(["ab1", "ab1", "ab12", "c"].into_iter(), wanted, Path::new("data"));
-        assert_eq!(pick("c").unwrap(), "c");
-        assert_eq!(pick("ab1").unwrap(), "ab1", "the whole id is no beginning of another's");
-        let error = pick("a").unwrap_err().to_string();
-        assert!(error.contains("2 episodes begin with `a`: ab1, ab12; say more of it"), "{error}");
-        assert!(pick("d").unwrap_err().to_string().contains("`forethought view data` lists them"));
     }
 }

@@ -234,7 +234,7 @@ async fn a_storm_of_withdrawn_calls_leaves_nothing_behind() {
 #[tokio::test]
 async fn panics_are_answers() {
     let (bench, pair) = bench().await;
-    for (method, words) in [("panic", "panicked: on the bench"), ("panic later", "panic without words")] {
+    for (method, words) in [("panic", "panicked: on the bench"), ("panic later", "panic without a message")] {
         let error = bench.invoke(method, said(&())).await.unwrap_err();
         assert_eq!(error.code, Code::Panic);
         assert!(error.message.contains(words), "{error}");
@@ -571,7 +571,7 @@ async fn objects_of_a_refused_request_are_given_back() {
 async fn answers_that_make_no_sense_are_errors_of_their_call() {
     let (mut hand, peer, _run) = Hand::meets().await;
     for (answer, code, words) in [
-        (json!({"status": 99}), Code::Plugin, "status 99, which is none"),
+        (json!({"status": 99}), Code::Plugin, "unknown status 99"),
         (json!({"status": abi::PANIC}), Code::Plugin, "an error that cannot be read"),
         (json!({"status": abi::SHUTDOWN, "body": {"code": "new", "message": "bye"}}), Code::Shutdown, "bye"),
         (json!({"status": 0, "objects": [{"handle": 9, "yours": true}]}), Code::Plugin, "no object 9"),

@@ -96,12 +96,25 @@ impl Layer {
         Ok(layer)
     }
 
+    /// What a command sets.
+    pub(super) fn command(values: &[(KeyPath, Value)], base: &Path) -> Result<Self> {
+        let mut layer = Self::empty(base);
+        for (path, value) in values {
+            layer.insert(path.clone(), value.clone(), Origin::Command)?;
+        }
+        Ok(layer)
+    }
+
     /// Sets one key to a value in TOML, else to the text itself.
     fn put(&mut self, path: KeyPath, text: &str, origin: Origin) -> Result<()> {
         let value = match text.parse::<toml_edit::Value>() {
             Ok(value) => self.item(&Item::Value(value), &mut path.clone(), &|_| origin.clone())?,
             Err(_) => Value::String(text.into()),
         };
+        self.insert(path, value, origin)
+    }
+
+    fn insert(&mut self, path: KeyPath, value: Value, origin: Origin) -> Result<()> {
         let (last, parents) = path.split_last().expect("a split or parsed key has a segment");
         let mut table = &mut self.values;
         for (depth, key) in parents.iter().enumerate() {

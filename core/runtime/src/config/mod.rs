@@ -1,7 +1,7 @@
 //! Configuration: read from layers, checked against the registry's schema, every value with its origin.
 //!
 //! Lowest layer first: built-in defaults, preset, the user's file, `forethought.toml` in the current folder, the file
-//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`.
+//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`, a command's own values.
 
 mod check;
 mod compose;
@@ -173,6 +173,14 @@ impl Draft {
         Ok(Self { document, plugins })
     }
 
+    /// The component sections that name a kind, such as `["llm", "actor"]`, with that kind.
+    pub fn kinds(&self) -> impl Iterator<Item = (KeyPath, &str)> {
+        layers::sections(&self.document.values).into_iter().filter_map(|section| {
+            let kind = self.document.get(&section)?.get("kind")?.as_str()?;
+            Some((section, kind))
+        })
+    }
+
     /// The plugins that it names.
     pub fn plugins(&self) -> &Request {
         &self.plugins
@@ -293,7 +301,7 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     }
     // Read once more: a preset may bring names that the variables refer to.
     let variables = environment(&layers)?;
-    layers.extend([variables, set]);
+    layers.extend([variables, set, Layer::command(&sources.values, folder)?]);
     Ok(layers)
 }
 

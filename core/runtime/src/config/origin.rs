@@ -29,6 +29,8 @@ pub enum Origin {
     Environment(String),
     /// A `--set` argument, as typed.
     Set(String),
+    /// The command itself, or one of its flags.
+    Command,
 }
 
 impl fmt::Display for Origin {
@@ -39,6 +41,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(variable) => write!(f, "${variable}"),
             Self::Set(argument) => write!(f, "--set {argument}"),
+            Self::Command => f.write_str("the command line"),
         }
     }
 }

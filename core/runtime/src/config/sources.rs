@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use forethought_api::{Error, Result};
+use serde_json::Value;
 
-use super::presets::{PRESETS, Preset};
+use super::{
+    origin::KeyPath,
+    presets::{PRESETS, Preset},
+};
 use crate::registry::suggestion;
 
 /// The sources of one configuration. [`Sources::of_process`] fills them in as the program does; tests name their own.
@@ -22,6 +26,8 @@ pub struct Sources {
     pub variables: Vec<(String, String)>,
     /// `--set` arguments.
     pub set: Vec<String>,
+    /// What the command itself sets, such as the value of a flag; above `--set`.
+    pub values: Vec<(KeyPath, Value)>,
     /// `--plugin` arguments: what is loaded beside what `[plugins]` names.
     pub plugins: Vec<String>,
     /// Folders in which plugins are looked for by name, after those of `[plugins]`.
@@ -40,6 +46,7 @@ impl Sources {
             file: None,
             variables: Vec::new(),
             set: Vec::new(),
+            values: Vec::new(),
             plugins: Vec::new(),
             search: Vec::new(),
             folder: folder.into(),

@@ -13,6 +13,7 @@ pub mod pro;
 
 use std::path::{Path, PathBuf};
 
+use forethought_sdk::simulated::{Outcome as _, Worded};
 use forethought_sdk::{prelude::*, serde_json};
 
 use crate::behaviour::{
@@ -25,12 +26,6 @@ use crate::role::{Role, Side};
 use crate::rules::{FifthRejection, Rules};
 use crate::seats::Seats;
 use crate::table::{Setup, Table, evil};
-
-/// Settings of the importers: none.
-#[config]
-#[derive(Debug, Clone, Default)]
-#[serde(default)]
-pub struct ImportConfig {}
 
 /// A game as it was recorded.
 struct Recorded {
@@ -133,7 +128,7 @@ fn replay(game: &Recorded) -> Result<Vec<Trajectory>, Unfit> {
             Act::Say(seat, text) => table.speak(*seat, text),
             Act::Moves(moves) => {
                 for _ in moves {
-                    let turn = table.turn();
+                    let turn = observe::turn(&table);
                     let made = moves.iter().find(|made| made.seat == turn.seat).ok_or_else(|| {
                         format!("player {} is to move, and the record has another's move", turn.seat)
                     })?;

@@ -140,6 +140,6 @@ fn either(word: &str, yes: &str, no: &str) -> Result<bool, Unfit> {
 
 register! {
     interface: dyn Importer, kind: "avalon-multi-round", summary: "Avalon games of an LLM with its reasoning",
-    config: ImportConfig,
+    config: NoConfig,
     new: |_config, _host| async move { Ok(Arc::new(MultiRound) as _) },
 }

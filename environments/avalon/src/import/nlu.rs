@@ -223,6 +223,6 @@ impl<'a> Reader<'a> {
 
 register! {
     interface: dyn Importer, kind: "avalon-nlu", summary: "Avalon games of people with their chat (Avalon-NLU)",
-    config: ImportConfig,
+    config: NoConfig,
     new: |_config, _host| async move { Ok(Arc::new(Nlu) as _) },
 }

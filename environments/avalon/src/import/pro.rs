@@ -156,6 +156,6 @@ fn seats(game: &Game, leaders: Vec<String>) -> Result<Vec<String>, Unfit> {
 
 register! {
     interface: dyn Importer, kind: "avalon-pro", summary: "game records of the ProAvalon server",
-    config: ImportConfig,
+    config: NoConfig,
     new: |_config, _host| async move { Ok(Arc::new(Pro) as _) },
 }

@@ -126,6 +126,10 @@ pub struct View {
     pub limit: usize,
     /// The donor is asked for the sum.
     pub closing: bool,
+    /// The prompt asks for the name of an act, not for words that carry it out.
+    pub by_act: bool,
+    /// The prompt asks the donor to label its answer with a reaction.
+    pub labelled: bool,
     /// What was given at the end, once it is over.
     pub given: Option<f64>,
 }
@@ -142,6 +146,8 @@ impl Default for View {
             turn: 0,
             limit: 0,
             closing: false,
+            by_act: false,
+            labelled: false,
             given: None,
         }
     }
@@ -151,7 +157,9 @@ impl View {
     /// Reads the text of a request: observations and actions of one seat, or the dialogue line by line.
     pub fn read(text: &str) -> Self {
         let side = if text.contains("You are the donor.") { Side::Donor } else { Side::Persuader };
-        let mut view = Self { side, ..Self::default() };
+        let by_act = text.contains("<the name of the act, in brackets>");
+        let labelled = text.contains("[positive reaction]");
+        let mut view = Self { side, by_act, labelled, ..Self::default() };
         for line in text.lines().map(str::trim) {
             let after =
                 |label: &str| line.strip_prefix(label).map(str::trim).filter(|text| !text.starts_with('<'));

@@ -1,5 +1,7 @@
 //! The annotators' labels, and the acts and replies that they stand for here.
 
+use forethought_sdk::simulated::Worded;
+
 use crate::behaviour::moves::Move;
 
 /// The persuader's act: one of those that the environment declares. What asks for money or for a sum is a proposition,
@@ -35,7 +37,7 @@ pub(super) fn last(labels: &[String], read: fn(&str) -> &'static str) -> Option<
 
 /// A thought that would lead to the act.
 pub(super) fn thought(act: &str) -> String {
-    let own = Move::read(&format!("[{act}]")).map(|found| found.wordings()[0]);
+    let own = Move::bracketed(&format!("[{act}]")).map(|found| found.wordings()[0]);
     format!("Derived: [{act}] {}", own.unwrap_or("As the donor said."))
 }
 

@@ -11,17 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use forethought_sdk::prelude::*;
+use forethought_sdk::simulated::{Outcome as _, Worded};
 
 use crate::behaviour::{
     view::{Side, View},
     words::{Outcome, state},
 };
-
-/// Settings of the importer: none.
-#[config]
-#[derive(Debug, Clone, Default)]
-#[serde(default)]
-pub struct P4gConfig {}
 
 /// Reads PersuasionForGood.
 pub struct P4g;
@@ -253,6 +248,6 @@ pub const DOES_NOT: &str = "The donor does not donate.";
 
 register! {
     interface: dyn Importer, kind: "p4g", summary: "PersuasionForGood: real dialogues with acts and donations",
-    config: P4gConfig,
+    config: NoConfig,
     new: |_config, _host| async move { Ok(Arc::new(P4g) as _) },
 }

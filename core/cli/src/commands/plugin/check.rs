@@ -1,17 +1,8 @@
 //! `forethought plugin check`.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use clap::Args;
 use forethought_api::Result;
-use forethought_conformance::{Options, Report, Subject, check};
-use forethought_runtime::{
-    config::settings,
-    registry::{Entry, Registry},
-};
 
-use super::{alone, library};
 use crate::{exit::Exit, session::Session};
 
 /// Check components by the rules that all must keep: a library's, or one that can be named in configurations.
@@ -22,6 +13,10 @@ use crate::{exit::Exit, session::Session};
   forethought plugin check target/release/libtide_pools.so
   forethought plugin check environment.webshop --set products=100 --steps 2000
   forethought plugin check environment.tide-pools --plugin ./libtide_pools.so --json")]
+#[cfg_attr(
+    not(feature = "conformance"),
+    allow(dead_code, reason = "the command is known, but cannot be executed")
+)]
 pub(crate) struct Check {
     /// A library, or a component as <interface>.<kind>.
     what: String,
@@ -33,51 +28,78 @@ pub(crate) struct Check {
     steps: Option<u64>,
 }
 
+#[cfg(not(feature = "conformance"))]
 impl Check {
-    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let given = settings(&self.set)?;
-        let entries = self.entries(session).await?;
-        let takes = |entry: &Entry, key: &str| entry.schema["properties"].get(key).is_some();
-        let mut reports = Vec::new();
-        for entry in &entries {
-            let mut options = Options { config: given.clone(), ..Options::default() };
-            if let Some(steps) = self.steps {
-                options.steps = steps;
-            }
-            // A key goes to the components that have it; one that none has goes to all, whose complaint names it.
-            options
-                .config
-                .retain(|key, _| takes(entry, key) || !entries.iter().any(|other| takes(other, key)));
-            let report = session.or_interrupted(async { Ok(check(&subject(entry), &options).await) }).await?;
-            reports.push(report);
-        }
-        session.show(&reports, || reports.iter().map(Report::to_string).collect::<Vec<_>>().join("\n"))?;
-        Ok(if reports.iter().all(Report::passed) { Exit::Done } else { Exit::Failed })
-    }
-
-    /// The components to check.
-    async fn entries(&self, session: &Session) -> Result<Vec<Arc<Entry>>> {
-        let component = self.what.split_once('.').filter(|_| !Path::new(&self.what).exists());
-        if let Some((word, kind)) = component.filter(|(word, _)| !word.is_empty() && !self.what.contains('/'))
-        {
-            return Ok(vec![session.registry().await?.find(word, kind)?.clone()]);
-        }
-        let file = library(session, &self.what)?;
-        let mut entries = Vec::new();
-        for plugin in session.plugins.open(&alone(&file)).await? {
-            entries.extend(plugin.entries()?);
-        }
-        // As they would be loaded: two of one name are refused.
-        Ok(Registry::collect(entries)?.list().cloned().collect())
+    pub(crate) async fn execute(self, _: &Session) -> Result<Exit> {
+        Err(crate::builtin::built_without("`forethought plugin check`", "conformance"))
     }
 }
 
-fn subject(entry: &Entry) -> Subject {
-    Subject {
-        interface: entry.interface.into(),
-        kind: entry.kind.clone(),
-        package: entry.package.clone(),
-        schema: entry.schema.clone(),
-        create: entry.create.clone(),
+#[cfg(feature = "conformance")]
+mod kit {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use forethought_conformance::{Options, Report, Subject, check};
+    use forethought_runtime::{
+        config::settings,
+        registry::{Entry, Registry},
+    };
+
+    use super::{
+        super::{alone, library},
+        *,
+    };
+
+    impl Check {
+        pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+            let given = settings(&self.set)?;
+            let entries = self.entries(session).await?;
+            let takes = |entry: &Entry, key: &str| entry.schema["properties"].get(key).is_some();
+            let mut reports = Vec::new();
+            for entry in &entries {
+                let mut options = Options { config: given.clone(), ..Options::default() };
+                if let Some(steps) = self.steps {
+                    options.steps = steps;
+                }
+                // A key goes to the components that have it; one that none has goes to all, whose complaint names it.
+                options
+                    .config
+                    .retain(|key, _| takes(entry, key) || !entries.iter().any(|other| takes(other, key)));
+                let report =
+                    session.or_interrupted(async { Ok(check(&subject(entry), &options).await) }).await?;
+                reports.push(report);
+            }
+            session
+                .show(&reports, || reports.iter().map(Report::to_string).collect::<Vec<_>>().join("\n"))?;
+            Ok(if reports.iter().all(Report::passed) { Exit::Done } else { Exit::Failed })
+        }
+
+        /// The components to check.
+        async fn entries(&self, session: &Session) -> Result<Vec<Arc<Entry>>> {
+            let component = self.what.split_once('.').filter(|_| !Path::new(&self.what).exists());
+            if let Some((word, kind)) =
+                component.filter(|(word, _)| !word.is_empty() && !self.what.contains('/'))
+            {
+                return Ok(vec![session.component(word, kind).await?]);
+            }
+            let file = library(session, &self.what)?;
+            let mut entries = Vec::new();
+            for plugin in session.plugins.open(&alone(&file)).await? {
+                entries.extend(plugin.entries()?);
+            }
+            // As they would be loaded: two of one name are refused.
+            Ok(Registry::collect(entries)?.list().cloned().collect())
+        }
+    }
+
+    fn subject(entry: &Entry) -> Subject {
+        Subject {
+            interface: entry.interface.into(),
+            kind: entry.kind.clone(),
+            package: entry.package.clone(),
+            schema: entry.schema.clone(),
+            create: entry.create.clone(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use forethought_plugin_host::{Library, metadata::Metadata};
 use serde::Serialize;
 
 use super::{library, name};
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{exit::Exit, session::Session, tables::list};
 
 /// Show what a library says of itself, and whether it may be loaded, without running a byte of it.
 ///

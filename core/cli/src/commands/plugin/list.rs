@@ -6,7 +6,7 @@ use forethought_plugin_host::{registry::Origin, survey};
 use serde::Serialize;
 
 use super::name;
-use crate::{exit::Exit, session::Session, table::list};
+use crate::{exit::Exit, session::Session, tables::list};
 
 /// List the plugins that the configuration loads, and those that lie in the search folders.
 ///

@@ -99,6 +99,7 @@ interfaces! {
         ],
     }
     /// A critic.
+    #[arg(alias = "value")]
     critic {
         files: &[(CONFIG, text!("critic.toml"))],
         dependencies: "",
@@ -127,6 +128,7 @@ interfaces! {
         usage: &["forethought collect {{name}}.toml --out data"],
     }
     /// What the simulated LLM knows of an environment, with that environment.
+    #[arg(alias = "skill")]
     behaviour {
         files: &[(CONFIG, text!("behaviour.toml")), ("src/environment.rs", text!("environment.rs"))],
         dependencies: "",

@@ -1,0 +1,95 @@
+//! Runs that were read back from their folders.
+
+use std::path::{Path, PathBuf};
+
+use forethought_api::{Error, Result};
+use forethought_runtime::{
+    evaluate::stats::{PlannerStats, planner_stats},
+    run::episode::EpisodeSummary,
+    run::folder::{self, RunInfo},
+};
+
+/// A run that was read back.
+pub(crate) struct Played {
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// What it says of itself.
+    pub(crate) info: RunInfo,
+    /// Its episodes.
+    pub(crate) episodes: Vec<EpisodeSummary>,
+}
+
+impl Played {
+    /// Reads a run from its folder, or the newest of a folder of runs.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let folder = if path.join("run.json").is_file() { path.to_path_buf() } else { newest(path)? };
+        let info = folder::read_info(&folder)?;
+        let mut episodes = folder::read_episodes(&folder)?;
+        // They were written as they ended; sums of floating-point numbers depend on the order.
+        episodes.sort_by_key(|episode| (episode.task, episode.seed));
+        Ok(Self { folder, info, episodes })
+    }
+
+    /// Whether there is a run, or a folder of runs.
+    pub(crate) fn is_at(path: &Path) -> bool {
+        path.join("run.json").is_file() || newest(path).is_ok()
+    }
+
+    /// The episode whose id begins with `wanted`.
+    pub(crate) fn episode(&self, wanted: &str) -> Result<&EpisodeSummary> {
+        let id = pick(self.episodes.iter().map(|one| one.episode.as_str()), wanted, &self.folder)?;
+        self.episodes.iter().find(|one| one.episode == id).ok_or_else(|| Error::not_found(id))
+    }
+
+    /// Its planner's results.
+    pub(crate) fn stats(&self) -> PlannerStats {
+        planner_stats(&self.info.planner, &self.episodes)
+    }
+}
+
+/// Folders of runs are named so that the newest sorts last.
+fn newest(path: &Path) -> Result<PathBuf> {
+    let unreadable = |error| Error::input(format!("{} cannot be listed: {error}", path.display()));
+    let entries = std::fs::read_dir(path).map_err(unreadable)?;
+    let runs =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|run| run.join("run.json").is_file());
+    runs.max().ok_or_else(|| {
+        Error::not_found(format!("{} is no run, and holds none: a run has a run.json", path.display()))
+    })
+}
+
+/// The only id that begins as `wanted` does, or is that.
+pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
+    let mut found: Vec<_> = ids.filter(|id| id.starts_with(wanted)).collect();
+    found.dedup();
+    match found.as_slice() {
+        [only] => Ok(only),
+        [] => Err(Error::not_found(format!(
+            "no episode begins with `{wanted}`; `forethought view {}` lists them",
+            place.display()
+        ))),
+        several => several.iter().copied().find(|id| *id == wanted).ok_or_else(|| {
+            let some = several.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+            let more = if several.len() > 5 { ", ..." } else { "" };
+            Error::input(format!(
+                "{} episodes begin with `{wanted}`: {some}{more}; say more of it",
+                several.len()
+            ))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_episode_is_picked_by_its_beginning() {
+        let pick = |wanted| pick(["ab1", "ab1", "ab12", "c"].into_iter(), wanted, Path::new("data"));
+        assert_eq!(pick("c").unwrap(), "c");
+        assert_eq!(pick("ab1").unwrap(), "ab1", "the whole id is no beginning of another's");
+        let error = pick("a").unwrap_err().to_string();
+        assert!(error.contains("2 episodes begin with `a`: ab1, ab12; say more of it"), "{error}");
+        assert!(pick("d").unwrap_err().to_string().contains("`forethought view data` lists them"));
+    }
+}

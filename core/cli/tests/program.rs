@@ -1,0 +1,387 @@
+//! The program from outside: what can be typed, what is answered, how it ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use assert_cmd::assert::Assert;
+use forethought_tests::{Desk, SHOP, workspace};
+use serde_json::{Value, json};
+
+fn desk() -> Desk {
+    Desk::new(env!("CARGO_BIN_EXE_forethought"))
+}
+
+fn shop() -> Desk {
+    let desk = desk();
+    desk.write("forethought.toml", SHOP);
+    desk
+}
+
+fn out(assert: &Assert) -> String {
+    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+}
+
+fn err(assert: &Assert) -> String {
+    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+}
+
+/// What a command that ends well prints as JSON.
+fn json(desk: &Desk, line: &str) -> Value {
+    let assert = desk.forethought(line).arg("--json").assert().success();
+    serde_json::from_str(&out(&assert)).unwrap_or_else(|error| panic!("{line}: {error}: {}", out(&assert)))
+}
+
+/// Runs what must end with `code`, and checks what it tells people.
+fn refused(desk: &Desk, line: &str, code: i32, says: &[&str]) {
+    let assert = desk.forethought(line).assert().code(code);
+    for text in says {
+        assert!(err(&assert).contains(text), "{line}: {:?} is not in\n{}", text, err(&assert));
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    let desk = desk();
+    let help = out(&desk.forethought("--help").assert().success());
+    for command in [
+        "quickstart",
+        "run",
+        "eval",
+        "collect",
+        "play",
+        "tournament",
+        "import",
+        "train",
+        "critic",
+        "report",
+        "compare",
+        "view",
+        "replay",
+        "verify",
+        "list",
+        "describe",
+        "schema",
+        "config",
+        "plugin",
+        "doctor",
+        "completions",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is not in {help}");
+        assert!(out(&desk.forethought(command).arg("--help").assert().success()).contains("Usage:"));
+    }
+    for command in ["new", "check", "inspect", "add", "list"] {
+        let help = out(&desk.forethought(&format!("plugin {command} --help")).assert().success());
+        assert!(help.contains("Example") && help.contains("--plugin <PATH>"), "{help}");
+    }
+    refused(&desk, "evall", 2, &["similar subcommand", "eval"]);
+}
+
+#[test]
+fn components_are_listed_and_described() {
+    let desk = desk();
+    let planners = json(&desk, "list planner");
+    let kinds: Vec<_> =
+        planners.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"pnlc") && kinds.contains(&"react"), "{kinds:?}");
+    let package = |kind: &str| kinds.iter().position(|one| *one == kind).map(|at| &planners[at]["package"]);
+    assert_eq!(package("pnlc"), Some(&json!("forethought-planners")));
+    assert_eq!(package("person"), Some(&json!("forethought")));
+    let pnlc = json(&desk, "describe planner.pnlc");
+    assert_eq!(pnlc["schema"]["properties"]["rounds"]["default"], 2);
+    assert!(out(&desk.forethought("describe planner.pnlc").assert()).contains("rounds"));
+    refused(&desk, "describe planner.pnlx", 2, &["there is no planner.pnlx; the nearest is `pnlc`"]);
+    refused(&desk, "list planers", 2, &["the nearest is `planner`"]);
+    // The words of release 0.1.0 are understood.
+    for (before, now) in [("value.goal-q", "critic.goal-q"), ("skill.avalon", "behaviour.avalon")] {
+        let described = desk.forethought(&format!("describe {before}")).assert().success();
+        assert!(out(&described).starts_with(now), "{}", out(&described));
+        assert!(err(&described).contains("note: "), "{}", err(&described));
+    }
+    assert_eq!(json(&desk, "list value"), json(&desk, "list critic"));
+}
+
+#[test]
+fn every_component_is_listed_under_the_feature_that_links_it() {
+    let linked = json(&desk(), "list");
+    for one in linked.as_array().unwrap().iter().filter(|one| one["package"] != "forethought") {
+        let name = format!("{}.{}", one["word"].as_str().unwrap(), one["kind"].as_str().unwrap());
+        let feature = one["package"].as_str().unwrap().strip_prefix("forethought-");
+        let listed = forethought::builtin::FEATURES.iter().find(|(.., names)| names.contains(&name.as_str()));
+        assert_eq!(listed.map(|(name, ..)| *name), feature, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
+    let desk = desk();
+    desk.write("mine.toml", "[environment]\nkind = \"webshop\"\n\n[run]\nepisode = 3\n");
+    refused(
+        &desk,
+        "run mine.toml",
+        2,
+        &["mine.toml:5: `run.episode`: unknown key; the nearest is `episodes`"],
+    );
+    refused(&desk, "run nowhere.toml", 2, &["there is neither a file", "nor a preset `nowhere.toml`"]);
+    desk.write("mine.toml", "[run]\nepisodes = \"many\"\n");
+    refused(&desk, "config check mine.toml", 2, &["mine.toml:2: `run.episodes`: expected a whole number"]);
+    desk.write("mine.toml", "[run\n");
+    refused(&desk, "config show mine.toml", 2, &["mine.toml:1:", "not TOML"]);
+}
+
+#[test]
+fn every_value_shows_where_it_comes_from() {
+    let desk = shop();
+    desk.write("home/.config/forethought/config.toml", "[run]\nconcurrency = 2\n");
+    let assert = desk
+        .forethought("config show --origin --json --set planner.pnlc.rounds=3")
+        .env("FORETHOUGHT__LLM__ACTOR__SLIPS", "0.5")
+        .assert()
+        .success();
+    let entries: Vec<Value> = serde_json::from_str(&out(&assert)).unwrap();
+    let origin = |key: &str| {
+        let entry = entries.iter().find(|entry| entry["key"] == key).unwrap_or_else(|| panic!("no {key}"));
+        let origin = entry["origin"].as_str().unwrap().replace(&format!("{}/", desk.path().display()), "");
+        (entry["value"].clone(), origin)
+    };
+    assert_eq!(origin("seed"), (json!(5), "forethought.toml:2".into()));
+    assert_eq!(origin("run.concurrency"), (json!(2), "home/.config/forethought/config.toml:2".into()));
+    assert_eq!(origin("llm.actor.slips"), (json!(0.5), "$FORETHOUGHT__LLM__ACTOR__SLIPS".into()));
+    assert_eq!(origin("planner.pnlc.rounds"), (json!(3), "--set planner.pnlc.rounds=3".into()));
+    assert_eq!(origin("planner.pnlc.outcomes"), (json!(4), "default".into()));
+    let shown = out(&desk.forethought("config show").assert().success());
+    assert!(shown.contains("[planner.pnlc]"), "{shown}");
+}
+
+#[test]
+fn a_configuration_is_checked_down_to_what_its_planners_need() {
+    let desk = shop();
+    assert_eq!(json(&desk, "config check")["seats"], json!(["react"]));
+    refused(
+        &desk,
+        "config check --set planner.react.llm=actr",
+        2,
+        &["there is no [llm.actr]; the nearest is `actor`"],
+    );
+    refused(
+        &desk,
+        "config check --set seats.agent=pnlc",
+        2,
+        &["`critic.critic.kind`", "there is no model folder"],
+    );
+    refused(&desk, "config check --set seats.agnt=react", 2, &["has no such seat; the nearest is `agent`"]);
+}
+
+#[test]
+fn shipped_configurations_meet_the_schema() {
+    let schema = json(&desk(), "schema");
+    let configs = workspace().join("configs");
+    let kept = std::fs::read_to_string(configs.join("schema.json")).expect("configs/schema.json");
+    assert!(
+        serde_json::from_str::<Value>(&kept).unwrap() == schema,
+        "configs/schema.json is old; renew it by: cargo run -- schema > configs/schema.json"
+    );
+    let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+    assert!(!validator.is_valid(&json!({ "run": { "episode": 3 } })));
+    let mut seen = 0;
+    let presets = workspace().join("core/runtime/presets");
+    for (folder, schema) in [
+        (presets, "../../../configs/schema.json"),
+        (configs.join("paper"), "../schema.json"),
+        (configs, "./schema.json"),
+    ] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(
+                    text.starts_with(&format!("#:schema {schema}\n")),
+                    "{} names no schema",
+                    path.display()
+                );
+                let document = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
+                let errors: Vec<_> =
+                    validator.iter_errors(&document).map(|error| error.to_string()).collect();
+                assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn presets_are_played_in_any_folder() {
+    let desk = desk();
+    let mut names = Vec::new();
+    for preset in forethought_runtime::config::PRESETS {
+        let run = json(&desk, &format!("run {} --episodes 2", preset.name));
+        assert_eq!((&run["status"], run["episodes"].as_array().unwrap().len()), (&json!("finished"), 2));
+        names.push(preset.name);
+    }
+    assert_eq!(names, ["quickstart", "avalon", "persuasion", "negotiation"]);
+    refused(&desk, "run avlon", 2, &["nor a preset `avlon`; of the presets, the nearest is `avalon`"]);
+}
+
+#[test]
+fn a_run_is_reported_and_compared() {
+    let desk = shop();
+    let run = json(&desk, "run");
+    assert_eq!((&run["status"], run["episodes"].as_array().unwrap().len()), (&json!("finished"), 4));
+    let folder = run["run"].as_str().unwrap();
+    assert!(folder.starts_with(&*desk.path().join("runs/webshop--react").to_string_lossy()), "{folder}");
+    let resolved = std::fs::read_to_string(format!("{folder}/config.resolved.toml")).unwrap();
+    assert!(resolved.contains("agent = \"react\""), "{resolved}");
+
+    let report = json(&desk, "report runs/webshop--react");
+    assert_eq!(report["planners"], run["planners"]);
+    let again = json(&desk, "run --set llm.actor.slips=0.5");
+    assert_ne!(again["run"], run["run"]);
+    let compare = format!("compare {folder} {}", again["run"].as_str().unwrap());
+    assert_eq!(json(&desk, &compare)["differences"][0]["episodes"], 4);
+    assert!(out(&desk.forethought(&compare).assert().success()).contains("calls/decision"));
+    refused(&desk, "report home", 2, &["home"]);
+}
+
+#[test]
+fn eval_prints_one_line_a_planner_on_the_same_episodes() {
+    let desk = shop();
+    let line = "eval --planner react,second --episodes 3 --set planner.second={kind=\"react\",llm=\"actor\"}";
+    let report = json(&desk, line);
+    let planners = report["planners"].as_array().unwrap();
+    assert_eq!(
+        planners.iter().map(|one| one["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["react", "second"]
+    );
+    // The same planner under two names, with the same seeds: the same score.
+    assert_eq!(planners[0]["score"], planners[1]["score"]);
+    assert_eq!(planners[0]["episodes"], 3);
+    for key in ["success", "calls_per_decision", "tokens_per_decision", "ms_per_decision"] {
+        assert!(planners[0].get(key).is_some(), "{key}");
+    }
+    refused(&desk, "eval --planner react,pnlk", 2, &["there is no [planner.pnlk]; the nearest is `pnlc`"]);
+    assert_eq!(json(&desk, &format!("{line} --dry-run"))[1]["planner"], "second");
+}
+
+#[test]
+fn what_is_collected_can_be_trained_on_and_judged() {
+    let desk = shop();
+    let collected = json(&desk, "collect --episodes 40 --out data");
+    assert_eq!(collected["trajectories"], 40);
+    assert!(desk.path().join("data/trajectories.parquet").is_file());
+    let trained = json(&desk, "train --data data --out critic");
+    let count = |key: &str| trained[key].as_u64().unwrap();
+    assert_eq!(count("train_trajectories") + count("validation_trajectories"), 40);
+    assert!(desk.path().join("critic/model.safetensors").is_file());
+
+    // On episodes that the critic has not seen, beside those that it learned from.
+    json(&desk, "collect --episodes 60 --out more");
+    let judged = json(&desk, "critic eval --model critic --data more");
+    let left_out = ["left_out_train", "left_out_validation"].map(|key| judged[key].as_u64().unwrap());
+    assert_eq!(judged["evaluated"], 60 - left_out[0] - left_out[1]);
+    assert!(left_out[0] > 0, "{judged}");
+    let names: Vec<_> = judged["predictors"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["critic", "base rate", "logistic regression"]);
+    assert_eq!(json(&desk, "run --planner pnlc --episodes 1")["status"], "finished");
+    // A file names its neighbours, wherever the program is called from.
+    desk.write("deep/mine.toml", "[critic.critic]\nmodel = \"../critic\"\n");
+    assert_eq!(json(&desk, "config check deep/mine.toml --set seats.agent=pnlc")["ok"], true);
+
+    refused(&desk, "train --data nothing --out critic", 2, &["nothing"]);
+    refused(&desk, "critic eval --model data --data data", 2, &["data has no config.json"]);
+    refused(&desk, "run --planner pnlc --set encoder.hash.dimension=64", 2, &["was trained with encoder"]);
+}
+
+#[test]
+fn quickstart_goes_round_the_loop_and_goes_on_where_it_was() {
+    const LINE: &str = "quickstart --collect 1 --episodes 4 --set environment.products=24 \
+                        --set trainer.critic.hidden=[8,8] --set trainer.critic.steps=20 --set trainer.critic.evaluate_every=10";
+    let desk = desk();
+    let first = json(&desk, LINE);
+    let planners: Vec<_> = first["planners"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(planners, ["react", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"]);
+    assert!(first["planners"].as_array().unwrap().iter().all(|one| one["episodes"] == 4), "{first}");
+    assert_eq!(first["collected"], 20);
+
+    // As if it had been killed just before the end: all is found again, and nothing is asked twice.
+    let folder = std::path::PathBuf::from(first["folder"].as_str().unwrap());
+    std::fs::remove_file(folder.join("report.json")).unwrap();
+    let again = json(&desk, LINE);
+    assert_eq!(again["folder"], first["folder"]);
+    assert_eq!(again["training"], first["training"]);
+    let success = |report: &Value, index: usize| report["planners"][index]["success"].clone();
+    assert!((0..5).all(|index| success(&first, index) == success(&again, index)));
+    let runs = |planner: &str| std::fs::read_dir(folder.join("runs").join(planner)).unwrap().count();
+    assert_eq!((runs("webshop--pnlc"), runs("webshop--react")), (1, 2));
+
+    // Finished: a new one begins.
+    assert_ne!(json(&desk, LINE)["folder"], first["folder"]);
+    refused(&desk, "quickstart --episodes 1000", 2, &["--episodes 1000", "some must be left to collect on"]);
+}
+
+#[test]
+fn a_budget_ends_with_3_and_a_higher_one_continues() {
+    let desk = shop();
+    let assert = desk.forethought("run --json --set run.max_calls=5").assert().code(3);
+    let stopped: Value = serde_json::from_str(&out(&assert)).unwrap();
+    assert_eq!(stopped["status"], "budget");
+    let finished = json(&desk, "run --set run.max_calls=5000");
+    assert_eq!((&finished["status"], &finished["run"]), (&json!("finished"), &stopped["run"]));
+}
+
+#[test]
+fn an_interrupted_run_ends_with_130_and_is_continued() {
+    const LONG: &str = "run --episodes 5000 --concurrency 1 --set environment.products=5000";
+    let desk = shop();
+    let mut child = desk.spawn(LONG).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    lines
+        .find(|line| line.as_ref().is_ok_and(|line| line.starts_with("react: ")))
+        .expect("progress")
+        .unwrap();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    // Read on, or the program would wait for its reader.
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("the same command continues here")), "{rest:?}");
+    let run = json(&desk, "report runs/webshop--react");
+    assert_eq!(run["info"]["status"], "interrupted");
+
+    let stopped = desk.forethought(LONG).args(["--set", "run.max_calls=1"]).assert().code(3);
+    assert!(err(&stopped).contains("continuing"), "{}", err(&stopped));
+}
+
+#[test]
+fn a_broken_file_stops_only_what_reads_it() {
+    let desk = desk();
+    desk.write("forethought.toml", "[run\n");
+    desk.forethought("list").assert().success();
+    desk.forethought("schema").assert().success();
+    refused(&desk, "import react-webshop nowhere --out data", 2, &["nowhere"]);
+    refused(&desk, "import react-webshp nowhere --out data", 2, &["the nearest is `react-webshop`"]);
+    refused(&desk, "verify webshop nowhere", 2, &["nowhere"]);
+    let findings = desk.forethought("doctor --json").assert().code(1);
+    assert!(out(&findings).contains("not TOML"), "{}", out(&findings));
+    assert!(json(&shop(), "doctor").as_array().unwrap().iter().all(|finding| finding["state"] != "mend"));
+}
+
+#[test]
+fn completions_are_printed_for_common_shells() {
+    let desk = desk();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            out(&desk.forethought(&format!("completions {shell}")).assert().success())
+                .contains("forethought")
+        );
+    }
+}
+
+#[test]
+fn data_go_to_one_side_and_words_for_people_to_the_other() {
+    let desk = shop();
+    let assert = desk.forethought("run --json").assert().success();
+    assert!(err(&assert).contains("react: 4/4"), "{}", err(&assert));
+    serde_json::from_str::<Value>(&out(&assert)).expect("nothing but JSON");
+    let quiet = desk.forethought("run --quiet --fresh").assert().success();
+    assert_eq!(err(&quiet), "");
+}
