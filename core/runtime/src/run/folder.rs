@@ -86,6 +86,9 @@ impl RunFolder {
             found.status = RunStatus::Running;
             found.finished = None;
             mend_lines(&path.join("episodes.jsonl"))?;
+            for folder in [path.clone(), path.join("events")] {
+                files::remove_unfinished(&folder).context(format!("cleaning {}", folder.display()))?;
+            }
             // The same run, but limits may differ.
             files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
             return Ok((Self::new(path, found, lock)?, true));
