@@ -17,6 +17,7 @@
 //! know yet. A new method always has a default body. The messages themselves are checked in, under `tests/wire`.
 
 pub mod behaviour;
+pub mod checkpoint;
 pub mod critic;
 pub mod encoder;
 pub mod environment;
