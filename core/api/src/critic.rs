@@ -77,7 +77,7 @@ pub struct TrainingRequest {
     pub out: PathBuf,
     /// Seed of initial weights, batches and splits.
     pub seed: u64,
-    /// Train on outcomes shuffled between trajectories: the control that must not help (pnlc.md, section 6b).
+    /// Train on outcomes shuffled between trajectories: the control that must not help.
     pub shuffle_outcomes: bool,
 }
 
