@@ -37,6 +37,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod checkpoint;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
