@@ -1,4 +1,4 @@
-//! A tiny model made here, for everything that any model must do; and the real MiniLM against sentence-transformers.
+//! A tiny model made here, for what every model must do; and the real MiniLM against sentence-transformers.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -271,7 +271,7 @@ fn what_is_wrong_with_a_model_is_said_with_the_files_name() {
         let bytes = std::fs::read(&path).expect("reads");
         std::fs::write(path, &bytes[..bytes.len() - 100]).expect("writes");
     };
-    check(&shorten, &["model.safetensors", "not a whole safetensors file"]);
+    check(&shorten, &["model.safetensors", "is damaged"]);
     let lose = |folder: &Path| {
         let mut weights = weights();
         weights.remove("encoder.layer.1.output.dense.bias");
@@ -299,7 +299,7 @@ fn unusable_settings_are_named() {
     }
 }
 
-/// A host whose only gift is a folder.
+/// A host that only gives a folder.
 struct FolderHost(PathBuf);
 
 #[async_trait]
@@ -348,7 +348,7 @@ fn minilm() -> Option<PathBuf> {
     if folder.join("model.safetensors").exists() {
         return Some(folder);
     }
-    assert!(std::env::var_os("CI").is_none(), "{} lacks MiniLM; run .ci/minilm first", folder.display());
+    assert!(std::env::var_os("CI").is_none(), "{} has no MiniLM; run .ci/minilm first", folder.display());
     println!("skipped: no MiniLM in {}; .ci/minilm fetches it", folder.display());
     None
 }
