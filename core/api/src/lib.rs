@@ -18,6 +18,7 @@
 //! `tests/wire`.
 
 pub mod behaviour;
+pub mod checkpoint;
 pub mod critic;
 pub mod encoder;
 pub mod environment;

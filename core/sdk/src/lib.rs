@@ -38,6 +38,7 @@
 //! ```
 
 pub mod answers;
+pub mod checkpoint;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]

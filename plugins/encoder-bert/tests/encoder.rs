@@ -266,7 +266,7 @@ fn what_is_wrong_with_a_model_is_said_with_the_files_name() {
         let bytes = std::fs::read(&path).expect("reads");
         std::fs::write(path, &bytes[..bytes.len() - 100]).expect("writes");
     };
-    check(&shorten, &["model.safetensors", "not a whole safetensors file"]);
+    check(&shorten, &["model.safetensors", "is damaged"]);
     let lose = |folder: &Path| {
         let mut weights = weights();
         weights.remove("encoder.layer.1.output.dense.bias");
@@ -294,7 +294,7 @@ fn unusable_settings_are_named() {
     }
 }
 
-/// A host whose only gift is a folder.
+/// A host that only gives a folder.
 struct FolderHost(PathBuf);
 
 #[async_trait]
