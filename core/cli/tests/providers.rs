@@ -21,7 +21,8 @@ use forethought_runtime::{
     run::events::{self, Event},
     run::folder,
 };
-use forethought_tests::{Desk, slow, workspace};
+use forethought_testkit::slow;
+use forethought_tests::{Desk, workspace};
 use forethought_webshop::behaviour::Shopper;
 use serde_json::{Value, json};
 use tokio::{

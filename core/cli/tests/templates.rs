@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use forethought_api::registry::INTERFACES;
-use forethought_tests::{Desk, Suite, third_party::cargo, workspace};
+use forethought_testkit::Suite;
+use forethought_tests::{Desk, third_party::cargo, workspace};
 use serde_json::Value;
 
 fn main() -> ExitCode {

@@ -50,6 +50,12 @@ impl Suite {
         self.unless(unable, name, move || test(&data))
     }
 
+    /// Adds a test that always runs.
+    #[must_use]
+    pub fn test(self, name: &str, test: impl FnOnce() + Send + 'static) -> Self {
+        self.unless(None, name, test)
+    }
+
     /// Adds a test that cannot run here if there is a reason: then it is reported as ignored, or, where the variable
     /// `CI` is set, as failed.
     #[must_use]
@@ -76,11 +82,15 @@ impl Suite {
     /// [`slow_tests`](crate::slow_tests).
     #[must_use]
     pub fn slow(mut self, name: &str, test: impl FnOnce() + Send + 'static) -> Self {
+        let ignored = !crate::slow_tests();
+        if ignored {
+            self.reasons.insert("slow tests run with FORETHOUGHT_SLOW_TESTS=1".into());
+        }
         let run = || {
             test();
             Ok(())
         };
-        self.trials.push(Trial::test(name, run).with_ignored_flag(!crate::slow_tests()));
+        self.trials.push(Trial::test(name, run).with_ignored_flag(ignored));
         self
     }
 
