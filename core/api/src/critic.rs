@@ -77,7 +77,7 @@ pub struct TrainingRequest {
     pub out: PathBuf,
     /// Seed of initial weights, batches and splits.
     pub seed: u64,
-    /// Train on outcomes shuffled between trajectories: the control that must not help.
+    /// Train on outcomes shuffled between trajectories: the control, which must not help.
     pub shuffle_outcomes: bool,
 }
 
