@@ -1,4 +1,4 @@
-//! Notes what a library is built with, for its metadata.
+//! Records what a library is built with, for its metadata.
 
 use std::env;
 use std::process::Command;

@@ -68,7 +68,7 @@ static Text skip_value(Text text) {
     return text;
 }
 
-// The next member of an object that `*rest` stands in (begin behind its '{'); false at its end.
+// The next member of the object that `*rest` points into (start after its '{'); false at its end.
 static bool next_member(Text *rest, Text *key, Text *value) {
     Text text = skip_blanks(*rest);
     if (text.at < text.end && *text.at == ',') text.at++;

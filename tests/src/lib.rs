@@ -4,10 +4,7 @@
 //! The tests that drive the program are in `core/cli/tests`, because Cargo builds a program only for the tests of its own
 //! package. `tests/tests` checks what crosses crates and needs no program.
 
-mod suite;
 pub mod third_party;
-
-pub use suite::{Suite, slow, slow_tests};
 
 use std::path::{Path, PathBuf};
 

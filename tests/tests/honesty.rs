@@ -30,7 +30,7 @@ use forethought_runtime::{
     registry::Registry,
     run::episode::{EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode},
 };
-use forethought_sdk::{prelude::*, seed};
+use forethought_sdk::{prelude::*, seed, simulated::Worded};
 use forethought_webshop::{
     behaviour::{Shopper, moves::Move},
     environment::{End, WebShop, WebShopConfig},
@@ -49,9 +49,9 @@ const DRAWS: u64 = 2500;
 
 fn simulated(config: SimulatedConfig) -> Arc<dyn LlmBackend> {
     let behaviours: Vec<(String, Arc<dyn ScriptedBehaviour>)> = vec![
-        ("webshop".into(), Arc::new(Shopper)),
-        ("avalon".into(), Arc::new(Player)),
-        ("persuasion".into(), Arc::new(Persuader)),
+        ("webshop".into(), Arc::new(Shopper::default())),
+        ("avalon".into(), Arc::new(Player::default())),
+        ("persuasion".into(), Arc::new(Persuader::default())),
     ];
     Arc::new(Simulated::new(config, behaviours).expect("a backend"))
 }

@@ -1,4 +1,4 @@
-//! `core/abi/include/forethought.h`: the contract of `core/abi` for those who write C.
+//! Generates `core/abi/include/forethought.h`, the contract of `core/abi` for C.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -6,17 +6,17 @@ use std::fmt::Write;
 use cbindgen::{Builder, Config, DocumentationStyle, Language};
 use syn::{Attribute, Expr, Item, ItemConst, Lit, Visibility};
 
-/// Where the header lies, and what it is made of, from the root.
+/// The header and its source, relative to the root.
 pub(crate) const PATH: &str = "core/abi/include/forethought.h";
 const SOURCE: &str = "core/abi/src/lib.rs";
 
-/// What stands around the declarations. The Rust source has only the type of the function that a library defines.
+/// Text around the declarations. The Rust source has only the type of the function that a library defines.
 const BEGIN: &str = "
 #ifndef FORETHOUGHT_H
 #define FORETHOUGHT_H
 ";
 const END: &str = "
-// The one function that a library defines and exports; `FthEntry` says what it returns.
+// The only function that a library defines and exports; `FthEntry` describes what it returns.
 uint32_t forethought_plugin_entry_v1(const FthHost *host, FthPlugin *out);
 
 #ifdef __cplusplus
@@ -25,7 +25,7 @@ uint32_t forethought_plugin_entry_v1(const FthHost *host, FthPlugin *out);
 
 #endif";
 
-/// The header that belongs to the source as it stands.
+/// The header for the current source.
 pub(crate) fn generate() -> Result<String, Box<dyn Error>> {
     let path = crate::root().join(SOURCE);
     let source = syn::parse_file(&std::fs::read_to_string(&path)?)?;
@@ -34,7 +34,7 @@ pub(crate) fn generate() -> Result<String, Box<dyn Error>> {
     let about = docs(&source.attrs);
     let paragraphs: Vec<&str> = about.split("//\n").collect();
     let [title, .., contract] = paragraphs[..] else {
-        return Err(format!("{SOURCE} does not open with a title and the contract").into());
+        return Err(format!("{SOURCE} does not start with a title and the contract").into());
     };
     let generated = format!("// Generated from {SOURCE} by `cargo xtask header`.");
     let mut config = Config {
@@ -51,7 +51,7 @@ pub(crate) fn generate() -> Result<String, Box<dyn Error>> {
         usize_is_size_t: true,
         ..Config::default()
     };
-    // What nothing refers to is left out; this refers to everything.
+    // cbindgen leaves out items without references; `FthEntry` refers to all others.
     config.export.include.push("FthEntry".to_owned());
     for constant in &constants {
         let name = constant.ident.to_string();
@@ -69,7 +69,7 @@ fn public_constant(item: &Item) -> Option<&ItemConst> {
     }
 }
 
-/// The constants that are texts: cbindgen leaves those out.
+/// String constants, which cbindgen leaves out.
 fn strings(constants: &[&ItemConst]) -> String {
     let mut all = String::new();
     for constant in constants {
@@ -80,14 +80,14 @@ fn strings(constants: &[&ItemConst]) -> String {
             _ => continue,
         };
         let (docs, text) = (docs(&constant.attrs), text.escape_ascii().to_string());
-        // A literal of C ends with a NUL anyway, and knows `\x00` in other ways than Rust does.
+        // A C literal ends with a NUL anyway, and C reads `\x00` differently than Rust.
         let text = text.trim_end_matches(r"\x00");
         let _ = write!(all, "\n{docs}#define FTH_{} \"{text}\"\n", constant.ident);
     }
     all
 }
 
-/// Doc comments as comments of C.
+/// Doc comments as C comments.
 fn docs(attributes: &[Attribute]) -> String {
     let mut all = String::new();
     for attribute in attributes {
@@ -103,7 +103,7 @@ fn docs(attributes: &[Attribute]) -> String {
     all
 }
 
-/// The comments' links and pointers, as C writes them.
+/// Links and Rust syntax in comments, as C writes them.
 fn in_terms_of_c(mut header: String, constants: &[&ItemConst]) -> String {
     for constant in constants {
         header = header.replace(&format!("[`{}`]", constant.ident), &format!("`FTH_{}`", constant.ident));
@@ -127,12 +127,15 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn the_header_in_the_repository_belongs_to_the_source() {
+    fn the_header_in_the_repository_is_up_to_date() {
         let found = std::fs::read_to_string(crate::root().join(PATH)).expect(PATH);
-        assert!(found == generate().unwrap(), "{PATH} is not what {SOURCE} makes: run `cargo xtask header`");
+        assert!(
+            found == generate().unwrap(),
+            "{PATH} is not up to date with {SOURCE}: run `cargo xtask header`"
+        );
     }
 
-    /// The layouts that `core/abi` asserts of itself, as assertions of C.
+    /// The layouts that `core/abi` asserts, as C assertions.
     fn assertions() -> String {
         let source = std::fs::read_to_string(crate::root().join(SOURCE)).unwrap();
         let (_, layouts) = source.rsplit_once("layout! {").expect("the layouts of core/abi");

@@ -1,6 +1,6 @@
-//! `cargo xtask`: the chores of this workspace.
+//! `cargo xtask`: maintenance tasks of this workspace.
 //!
-//! It may depend on no crate of the workspace: it makes things out of their sources and of what cargo builds.
+//! It must not depend on a crate of the workspace: it works with their sources and with what cargo builds.
 
 mod header;
 mod plugins;
@@ -11,27 +11,27 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The chores of this workspace.
+/// Maintenance tasks of this workspace.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
-enum Chore {
-    /// Writes core/abi/include/forethought.h anew
+enum Task {
+    /// Regenerates core/abi/include/forethought.h
     Header,
     /// Builds the built-in plugins and environments as libraries, into one folder
     Plugins {
-        /// Builds them optimised
+        /// Builds them with optimisations
         #[arg(long)]
         release: bool,
-        /// The folder [default: target/plugins]
+        /// The output folder [default: target/plugins]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
-    let done = match Chore::parse() {
-        Chore::Header => write_header(),
-        Chore::Plugins { release, out } => plugins::build(release, out),
+    let done = match Task::parse() {
+        Task::Header => write_header(),
+        Task::Plugins { release, out } => plugins::build(release, out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,5 +50,5 @@ fn write_header() -> Result<(), Box<dyn Error>> {
 
 /// The workspace's folder.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace")
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Builds every member of `plugins/` and `environments/` that has a cdylib, and puts the libraries into `out`.
+/// Builds every member of `plugins/` and `environments/` with a cdylib, and copies the libraries to `out`.
 pub(crate) fn build(release: bool, out: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let packages = packages()?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -17,7 +17,7 @@ pub(crate) fn build(release: bool, out: Option<PathBuf>) -> Result<(), Box<dyn E
     }
     let output = cargo.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err("the libraries could not be built; cargo says above why".into());
+        return Err("the libraries could not be built; see cargo's output above".into());
     }
 
     let out = out.unwrap_or_else(|| crate::root().join("target/plugins"));
@@ -30,7 +30,7 @@ pub(crate) fn build(release: bool, out: Option<PathBuf>) -> Result<(), Box<dyn E
             continue;
         }
         let file = out.join(built.file_name().expect("a library has a name"));
-        // Beside it, then over it: a program that has the old one open keeps it whole.
+        // Copied next to it, then renamed: a program that has the old file open keeps it intact.
         let part = file.with_extension("part");
         let bytes = std::fs::copy(built, &part)?;
         std::fs::rename(&part, &file)?;
@@ -63,7 +63,7 @@ fn loadable(manifest: &toml::Table) -> Option<&str> {
     manifest.get("package")?.get("name")?.as_str()
 }
 
-/// Crate and file of a dynamic library, if that is what cargo's message tells of.
+/// Crate and file of a dynamic library, if cargo's message describes one.
 fn library(message: &Value) -> Option<(&str, &Path)> {
     let target = message.get("target")?;
     target["crate_types"].as_array()?.contains(&"cdylib".into()).then_some(())?;
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn a_package_without_a_cdylib_is_none() {
+    fn a_package_without_a_cdylib_cannot_be_loaded() {
         let manifest = "[package]\nname = 'a'\n[lib]\ncrate-type = ['rlib']".parse().unwrap();
         assert_eq!(loadable(&manifest), None);
     }
 
     #[test]
-    fn a_library_is_found_in_what_cargo_says() {
+    fn a_library_is_found_in_the_output_of_cargo() {
         let file = format!("/t/liba.{}", std::env::consts::DLL_EXTENSION);
         let message = serde_json::json!({
             "reason": "compiler-artifact",

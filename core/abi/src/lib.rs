@@ -1,62 +1,62 @@
 //! The frozen C contract between the program and a plugin library: layouts, numbers, names, and no code.
 //!
-//! It may depend on nothing, the standard library included. Everything here holds for major version 1 and is pinned
+//! It must depend on nothing, not even the standard library. Everything here applies to major version 1 and is pinned
 //! by the assertions at the end; `include/forethought.h` is generated from this file (`cargo xtask header`).
 //!
-//! # The contract in short
-//! - **Objects.** [`FthObj`] is one owned strong reference. All that can be done with an object is
+//! # Summary of the contract
+//! - **Objects.** [`FthObj`] is one owned strong reference. The only operation on an object is
 //!   `invoke(method, message, completion) -> call`, from any thread, concurrently. No function here may block.
-//! - **Messages.** The callee moves `*mut FthMsg` out at once, always, also on error; the caller never touches it
-//!   again. Each buffer carries its own release function, which is called exactly once and never replaced by the
-//!   receiver's own allocator; `release == None`: nothing to free.
-//! - **Completion.** `done` fires exactly once for each `invoke`, possibly before it returns, from any thread. After
-//!   it has fired, the callee no longer uses `ctx`. It stores and wakes, so call it without holding locks.
+//! - **Messages.** The callee always moves `*mut FthMsg` out immediately, also on error; the caller never touches it
+//!   again. Each buffer has its own release function, which is called exactly once and never replaced by the
+//!   receiver's own allocator; `release == None` means there is nothing to free.
+//! - **Completion.** `done` is called exactly once for each `invoke`, possibly before it returns, from any thread.
+//!   After that the callee no longer uses `ctx`. `done` stores and wakes, so call it without holding locks.
 //! - **Calls.** The caller releases [`FthCall`] once, if `data` is not null. `cancel` is idempotent and advisory;
 //!   [`CANCELLED`] means that the work has already been dropped.
-//! - **Unwinding** never crosses: each side catches its own.
+//! - **Unwinding** never crosses the boundary: each side catches its own panics.
 //! - **Growth.** Structs with a `size` grow at their tail, and a field is read only if `size` covers it. The host
 //!   table and every vtable live until the process exits: libraries are never unloaded.
 #![no_std]
 
 use core::ffi::c_void;
 
-/// Major version: a change of anything here but a tail makes a new one, with a new entry symbol.
+/// Major version: any change here except a longer tail needs a new one, with a new entry symbol.
 pub const ABI_MAJOR: u32 = 1;
-/// Minor version: counts the fields that tails have gained.
+/// Minor version: number of fields added to tails.
 pub const ABI_MINOR: u32 = 1;
 
-/// The one symbol that a library exports; its type is [`FthEntry`].
+/// The only symbol that a library exports; its type is [`FthEntry`].
 pub const ENTRY_SYMBOL: &str = "forethought_plugin_entry_v1";
-/// Section of ELF and PE files that holds metadata records.
+/// Section with metadata records, in ELF and PE files.
 pub const METADATA_SECTION: &str = ".fth_meta";
-/// Section of Mach-O files that holds metadata records, after its segment.
+/// Segment and section with metadata records, in Mach-O files.
 pub const METADATA_SECTION_MACHO: &str = "__DATA,__fth_meta";
-/// What each metadata record starts with; a little-endian `u32` length and that much JSON follow.
+/// Start of each metadata record, followed by a little-endian `u32` length and that much JSON.
 pub const METADATA_MAGIC: &[u8; 9] = b"FTHMETA1\0";
-/// Interface of the object that the entry function hands over.
+/// Interface of the object that the entry function returns.
 pub const MODULE_INTERFACE: &str = "forethought.module/1";
 
 /// Status of a completion: the reply follows.
 pub const OK: u32 = 0;
 /// Status of a completion: the component's own error.
 pub const ERROR: u32 = 1;
-/// Status of a completion: the callee panicked; the object is not to be trusted any more.
+/// Status of a completion: the callee panicked; the object must not be called again.
 pub const PANIC: u32 = 2;
-/// Status of a completion: withdrawn, and the work is already dropped.
+/// Status of a completion: cancelled, and the work is already dropped.
 pub const CANCELLED: u32 = 3;
-/// Status of a completion: the object has no such method; the caller's default applies.
+/// Status of a completion: the object has no such method; the caller's default body applies.
 pub const UNIMPLEMENTED: u32 = 4;
 /// Status of a completion: the request could not be read.
 pub const BAD_REQUEST: u32 = 5;
-/// Status of a completion: the callee's side is going down.
+/// Status of a completion: the callee's side is shutting down.
 pub const SHUTDOWN: u32 = 6;
 
 /// Body codec: JSON. Every object understands it.
 pub const CODEC_JSON: u32 = 0;
-/// Body codec: MessagePack with named fields; used where [`FthObjVTable::codecs`] offers it.
+/// Body codec: MessagePack with named fields; used if [`FthObjVTable::codecs`] includes it.
 pub const CODEC_MESSAGEPACK: u32 = 1;
 
-/// Borrowed UTF-8, valid for the call.
+/// Borrowed UTF-8 text, valid for the duration of the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FthStr {
@@ -69,7 +69,7 @@ pub struct FthStr {
 /// An owned buffer.
 #[repr(C)]
 pub struct FthBuf {
-    /// First byte; of no alignment.
+    /// First byte; need not be aligned.
     pub ptr: *const u8,
     /// Length in bytes.
     pub len: usize,
@@ -83,13 +83,13 @@ pub struct FthBuf {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FthObj {
-    /// What can be done with it.
+    /// Its functions.
     pub vtable: *const FthObjVTable,
     /// Passed to every function of the vtable.
     pub data: *const c_void,
 }
 
-/// An owned array of objects. The receiver moves the elements out, then releases the array alone.
+/// An owned array of objects. The receiver moves the elements out, then releases only the array.
 #[repr(C)]
 pub struct FthObjs {
     /// First element.
@@ -102,7 +102,7 @@ pub struct FthObjs {
     pub release: Option<unsafe extern "C" fn(owner: *mut c_void, ptr: *mut FthObj, len: usize)>,
 }
 
-/// An owned array of buffers. The receiver moves the elements out, then releases the array alone.
+/// An owned array of buffers. The receiver moves the elements out, then releases only the array.
 #[repr(C)]
 pub struct FthBufs {
     /// First element.
@@ -118,61 +118,61 @@ pub struct FthBufs {
 /// A request or a reply.
 #[repr(C)]
 pub struct FthMsg {
-    /// Size of this struct as its maker knows it.
+    /// Size of this struct in the version of its maker.
     pub size: u32,
-    /// How `body` is encoded: [`CODEC_JSON`] or [`CODEC_MESSAGEPACK`]. A reply has the codec of its request.
+    /// Encoding of `body`: [`CODEC_JSON`] or [`CODEC_MESSAGEPACK`]. A reply uses the codec of its request.
     pub codec: u32,
-    /// None are defined; 0.
+    /// Reserved; 0.
     pub flags: u64,
-    /// Request: a map of arguments by name. Reply: the value. Not [`OK`]: `{code, message, retryable, chain}`.
+    /// Request: a map of arguments by name. Reply: the value, or `{code, message, retryable, chain}` if not [`OK`].
     pub body: FthBuf,
     /// Objects, to which the body refers as `{"object": index}`.
     pub objs: FthObjs,
     /// Binary attachments, to which the body refers by index; numbers in them are little-endian.
     pub blobs: FthBufs,
-    /// JSON `{traceparent, deadline_unix_ms}`, each optional; of length 0: none.
+    /// JSON `{traceparent, deadline_unix_ms}`, both optional; empty if there are none.
     pub meta: FthBuf,
 }
 
-/// Where a reply goes.
+/// Receives the reply of a call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FthCompletion {
-    /// Passed to `done`; of meaning to the caller alone.
+    /// Passed to `done`; has a meaning only for the caller.
     pub ctx: *mut c_void,
-    /// Called exactly once, from any thread. Moves the message out.
+    /// Called exactly once, from any thread; moves the message out.
     pub done: unsafe extern "C" fn(ctx: *mut c_void, status: u32, msg: *mut FthMsg),
 }
 
-/// What can be done with a call.
+/// Functions of a call.
 #[repr(C)]
 pub struct FthCallVTable {
-    /// Size of this struct as its maker knows it.
+    /// Size of this struct in the version of its maker.
     pub size: usize,
-    /// Asks for the work to be dropped. Idempotent.
+    /// Requests that the work be dropped. Idempotent.
     pub cancel: unsafe extern "C" fn(*const c_void),
-    /// Gives the handle up; the call goes on.
+    /// Releases the handle; the call continues.
     pub release: unsafe extern "C" fn(*const c_void),
 }
 
-/// A call under way. `data` is null if it has finished already or cannot be cancelled.
+/// A call in flight. `data` is null if it has already finished or cannot be cancelled.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FthCall {
     /// Passed to every function of the vtable.
     pub data: *const c_void,
-    /// What can be done with it.
+    /// Its functions.
     pub vtable: *const FthCallVTable,
 }
 
-/// What can be done with an object.
+/// Functions of an object.
 #[repr(C)]
 pub struct FthObjVTable {
-    /// Size of this struct as its maker knows it.
+    /// Size of this struct in the version of its maker.
     pub size: usize,
-    /// One strong reference more.
+    /// Adds a strong reference.
     pub retain: unsafe extern "C" fn(*const c_void),
-    /// One strong reference less; the last one drops the object.
+    /// Releases a strong reference; the last one drops the object.
     pub release: unsafe extern "C" fn(*const c_void),
     /// Interface name and major version, such as `forethought.environment/1`; lives until the process exits.
     pub interface: unsafe extern "C" fn(*const c_void) -> FthStr,
@@ -184,14 +184,14 @@ pub struct FthObjVTable {
         done: *const FthCompletion,
         out: *mut FthCall,
     ),
-    /// Minor 1. Codecs that the object understands beside JSON: bit n stands for codec n.
+    /// Since minor version 1. Codecs that the object understands besides JSON: bit n means codec n.
     pub codecs: u64,
 }
 
-/// What the program offers to a library.
+/// The program's functions for a library.
 #[repr(C)]
 pub struct FthHost {
-    /// Size of this struct as its maker knows it.
+    /// Size of this struct in the version of its maker.
     pub size: usize,
     /// [`ABI_MAJOR`] of the program.
     pub abi_major: u32,
@@ -199,20 +199,20 @@ pub struct FthHost {
     pub abi_minor: u32,
     /// Passed to every function of this struct.
     pub ctx: *const c_void,
-    /// Worker threads that the library's async runtime should have; 0: as it sees fit.
+    /// Worker threads for the library's async runtime; 0 leaves the number to the library.
     pub worker_threads: u32,
-    /// Most detailed level that the program logs: 1 error, 2 warn, 3 info, 4 debug, 5 trace.
+    /// The most detailed level that the program logs: 1 error, 2 warn, 3 info, 4 debug, 5 trace.
     pub max_log_level: u32,
-    /// Puts an event into the program's log.
+    /// Writes an event to the program's log.
     pub log: unsafe extern "C" fn(ctx: *const c_void, level: u32, target: FthStr, msg: FthStr),
-    /// A table of further functions by name and version; null if the program does not know it.
+    /// A table of additional functions by name and version; null if the program does not have it.
     pub get_extension: unsafe extern "C" fn(ctx: *const c_void, id: FthStr) -> *const c_void,
 }
 
-/// What a library hands over.
+/// A library's answer to the entry call.
 #[repr(C)]
 pub struct FthPlugin {
-    /// Size of this struct; the program fills in what it knows, and the library writes no further.
+    /// Size of this struct in the program's version; the library must not write past it.
     pub size: usize,
     /// [`ABI_MAJOR`] of the library.
     pub abi_major: u32,
@@ -222,7 +222,7 @@ pub struct FthPlugin {
     pub module: FthObj,
 }
 
-/// Type of the entry symbol: 0, and `out` filled in; or a status other than [`OK`], and `out` untouched.
+/// Type of the entry symbol: returns [`OK`] with `out` filled in, or another status with `out` untouched.
 pub type FthEntry = unsafe extern "C" fn(host: *const FthHost, out: *mut FthPlugin) -> u32;
 
 #[cfg(target_pointer_width = "64")]

@@ -1,25 +1,57 @@
-//! Behaviours: what the simulated LLM knows of a task.
+//! Scripted behaviours: what the simulated LLM knows about a task.
 //!
-//! An environment's crate may register one. A behaviour reads the text of a request and nothing else: the signature
-//! admits neither an environment nor an observation, so it cannot know more than a language model would.
+//! An environment's crate may register one. A behaviour reads the text of a request and nothing else: its signature
+//! takes neither an environment nor an observation, so it cannot know more than a language model would.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, interface};
 
-/// The mediocre know-how of a simulated LLM about one kind of task.
+/// The mediocre knowledge that a simulated LLM has of one kind of task.
+///
+/// ```
+/// use forethought_api::{Result, behaviour::*};
+///
+/// /// Flips a switch back and forth.
+/// struct Switch;
+///
+/// #[async_trait::async_trait]
+/// impl ScriptedBehaviour for Switch {
+///     async fn recognises(&self, text: String) -> Result<bool> {
+///         Ok(text.contains("Flip the switch"))
+///     }
+///     async fn thought(&self, prompt: BehaviourPrompt) -> Result<String> {
+///         Ok(["Switch it on.", "Switch it off."][prompt.seed as usize % 2].into())
+///     }
+///     async fn action(&self, prompt: BehaviourPrompt) -> Result<String> {
+///         Ok(if prompt.thought.contains("off") { "off" } else { "on" }.into())
+///     }
+///     async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>> {
+///         let outcome = |n| if n < prompt.count / 2 { "The light changes." } else { "Nothing happens." };
+///         Ok((0..prompt.count).map(|n| outcome(n).into()).collect())
+///     }
+///     async fn summary(&self, _: BehaviourPrompt) -> Result<(String, String)> {
+///         Ok(("There is a switch.".into(), "Nothing happens.".into()))
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let thought = Switch.thought(BehaviourPrompt { seed: 7, ..Default::default() }).await?;
+/// assert_eq!(Switch.action(BehaviourPrompt { thought, ..Default::default() }).await?, "off");
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.skill/1")]
 pub trait ScriptedBehaviour: Send + Sync {
-    /// Whether the text is about this behaviour's task. Judged by the text alone.
+    /// Whether the text is about this behaviour's task, judged by the text alone.
     async fn recognises(&self, text: String) -> Result<bool>;
-    /// A draw from the prior over strategies, in words, given what the text shows.
+    /// A strategy in words, drawn from the prior given what the text shows.
     async fn thought(&self, prompt: BehaviourPrompt) -> Result<String>;
     /// The action that carries out `prompt.thought`, in the environment's grammar.
     async fn action(&self, prompt: BehaviourPrompt) -> Result<String>;
     /// `prompt.count` imagined outcomes of following `prompt.thought`, good ones first, as many good as bad.
     async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>>;
-    /// The text's history in short, and one sentence in the style of an outcome.
+    /// A summary of the text's history, and one sentence in the style of an outcome.
     async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)>;
 }
 
@@ -29,10 +61,10 @@ pub trait ScriptedBehaviour: Send + Sync {
 pub struct BehaviourPrompt {
     /// The request's messages as one text.
     pub text: String,
-    /// The thought under discussion, as it stands in the text; empty where there is none.
+    /// The thought under discussion, as written in the text; empty if there is none.
     pub thought: String,
-    /// How many outcomes are wanted.
+    /// Number of outcomes requested.
     pub count: usize,
-    /// Seed of every draw; derived from the text and the backend's seed.
+    /// Seed of every draw, derived from the text and the backend's seed.
     pub seed: u64,
 }

@@ -1,4 +1,4 @@
-//! Critics: how likely is an outcome, if a thought is followed from a state; and how critics are made.
+//! Critics: how likely an outcome is if a thought is followed from a state, and how critics are trained.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,16 +15,39 @@ use crate::{
 };
 
 /// `Q(s, thought, g)`: the likelihood of reaching outcome `g` after following `thought` in `s` (arXiv 2505.18098).
+///
+/// ```
+/// use forethought_api::{Result, critic::*};
+///
+/// /// Trusts thoughts that mention the outcome.
+/// struct Literal;
+///
+/// #[async_trait::async_trait]
+/// impl Critic for Literal {
+///     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+///         let estimate = |query: &CriticQuery| {
+///             let probability = if query.thought.contains(&query.outcome) { 0.9 } else { 0.1 };
+///             Estimate { probability, raw: probability, uncertainty: 0.0 }
+///         };
+///         Ok(queries.iter().map(estimate).collect())
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let query = CriticQuery { thought: "buy a red shirt".into(), outcome: "red shirt".into(), ..Default::default() };
+/// assert_eq!(Literal.estimate(vec![query]).await?[0].probability, 0.9);
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.value/1")]
 pub trait Critic: Send + Sync {
-    /// One estimate a query, in order. An estimate does not depend on the rest of the batch.
+    /// One estimate per query, in order. An estimate does not depend on the rest of the batch.
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>>;
-    /// What this critic asks of others: most ask nothing.
+    /// What this critic needs from others; most need nothing.
     async fn requires(&self) -> Result<Requirements> {
         Ok(Requirements::default())
     }
-    /// As [`Critic::estimate`], for critics that [require](Critic::requires) language models: within an
-    /// episode they are asked through `models`, where their calls are recorded and counted.
+    /// Like [`Critic::estimate`], for critics that [require](Critic::requires) language models: within an episode they
+    /// use `models`, where their calls are recorded and counted.
     async fn estimate_with(
         &self,
         queries: Vec<CriticQuery>,
@@ -35,31 +58,62 @@ pub trait Critic: Send + Sync {
     }
 }
 
-/// One question to a critic.
+/// A question to a critic.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CriticQuery {
     /// Summary of the history.
     pub state: String,
-    /// The strategy under judgement.
+    /// The strategy being judged.
     pub thought: String,
     /// The outcome, in words.
     pub outcome: String,
 }
 
-/// One answer of a critic.
+/// A critic's answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Estimate {
     /// Calibrated probability, within [0, 1].
     pub probability: f64,
-    /// The raw value before calibration.
+    /// The raw value, before calibration.
     pub raw: f64,
-    /// Half the distance between twin estimates, or 0 where there is but one.
+    /// Half the distance between twin estimates, or 0 if there is only one.
     pub uncertainty: f64,
 }
 
-/// Something that makes critics out of recorded episodes.
+/// Trains critics on recorded episodes.
+///
+/// ```
+/// use forethought_api::{Result, critic::*, trajectory::Trajectory};
+/// # use std::sync::Arc;
+///
+/// /// Learns how often episodes end well.
+/// struct BaseRate;
+///
+/// #[async_trait::async_trait]
+/// impl CriticTrainer for BaseRate {
+///     async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+///         let all = fit.trajectories.len();
+///         let good = fit.trajectories.iter().filter(|trajectory| trajectory.score() > 0.0).count();
+///         let rate = good as f64 / all.max(1) as f64;
+///         std::fs::create_dir_all(&fit.out)?;
+///         std::fs::write(fit.out.join("config.json"), format!("{{ \"base_rate\": {rate} }}"))?;
+///         progress.report("fit".into(), 1, 1, String::new()).await?;
+///         let metrics = [("base_rate".into(), rate)].into();
+///         Ok(TrainingReport { steps: 1, train_trajectories: all, metrics, ..Default::default() })
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// # let out = std::env::temp_dir().join(format!("forethought-base-rate-{}", std::process::id()));
+/// let fit = TrainingRequest { trajectories: vec![Trajectory::default()], out, ..Default::default() };
+/// # let out = fit.out.clone();
+/// let report = BaseRate.fit(fit, Arc::new(NoProgress)).await?;
+/// assert_eq!(report.metrics["base_rate"], 0.0);
+/// # std::fs::remove_dir_all(out)?;
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.value_trainer/1")]
 pub trait CriticTrainer: Send + Sync {
     /// Trains on `trajectories` and writes a checkpoint folder (`model.safetensors`, `config.json`, `README.md`) at
@@ -67,21 +121,21 @@ pub trait CriticTrainer: Send + Sync {
     async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport>;
 }
 
-/// What to train on and where to put it.
+/// What to train on and where to write the result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainingRequest {
     /// The data.
     pub trajectories: Vec<Trajectory>,
-    /// The checkpoint's folder; made if missing, replaced if it holds an older checkpoint.
+    /// The checkpoint's folder: created if missing, replaced if it holds an older checkpoint.
     pub out: PathBuf,
     /// Seed of initial weights, batches and splits.
     pub seed: u64,
-    /// Train on outcomes shuffled between trajectories: the control that must not help (pnlc.md, section 6b).
+    /// Train on outcomes shuffled between trajectories: the control, which must not help.
     pub shuffle_outcomes: bool,
 }
 
-/// What training came to.
+/// The result of training.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TrainingReport {
@@ -89,24 +143,24 @@ pub struct TrainingReport {
     pub steps: u64,
     /// The step whose weights were kept (early stopping).
     pub best_step: u64,
-    /// Trajectories trained on, and held out for validation and calibration.
+    /// Trajectories trained on.
     pub train_trajectories: usize,
-    /// Trajectories held out.
+    /// Trajectories held out for validation and calibration.
     pub validation_trajectories: usize,
     /// Measures on held-out (state, thought, outcome) triples, by name: `auc`, `brier`, `ece`, `base_rate`, ...
     pub metrics: std::collections::BTreeMap<String, f64>,
-    /// Anything else worth keeping.
+    /// Anything else worth recording.
     pub details: Value,
 }
 
-/// Where long work reports to.
+/// Receives reports about long work.
 #[interface("forethought.progress/1")]
 pub trait Progress: Send + Sync {
     /// `done` of `total` units of `stage`; `note` is a short text such as the current loss.
     async fn report(&self, stage: String, done: u64, total: u64, note: String) -> Result<()>;
 }
 
-/// A progress that nobody watches.
+/// Ignores all reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 

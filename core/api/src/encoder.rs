@@ -6,29 +6,52 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{Error, Result, interface, wire::message};
 
-/// A frozen map from text to unit vectors.
+/// A fixed map from text to unit vectors.
+///
+/// ```
+/// use forethought_api::{Result, encoder::*};
+///
+/// /// Points up for short texts, right for long ones.
+/// struct Length;
+///
+/// #[async_trait::async_trait]
+/// impl TextEncoder for Length {
+///     async fn spec(&self) -> Result<EncoderSpec> {
+///         Ok(EncoderSpec { id: "length".into(), dimension: 2, ..Default::default() })
+///     }
+///     async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+///         let row = |text: &String| if text.len() < 10 { [0.0, 1.0] } else { [1.0, 0.0] };
+///         Matrix::new(texts.len(), 2, texts.iter().flat_map(row).collect())
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let rows = Length.encode(vec!["short".into(), "a longer text".into()]).await?;
+/// assert_eq!((rows.row(0), rows.row(1)), (&[0.0, 1.0][..], &[1.0, 0.0][..]));
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.encoder/1")]
 pub trait TextEncoder: Send + Sync {
-    /// Identity and dimension. Two encoders of equal id give equal vectors.
+    /// Identity and dimension. Encoders with the same id give the same vectors.
     async fn spec(&self) -> Result<EncoderSpec>;
-    /// One row a text, in order; each row has unit Euclidean norm.
+    /// One row per text, in order; each row has unit Euclidean norm.
     async fn encode(&self, texts: Vec<String>) -> Result<Matrix>;
 }
 
-/// What an encoder says of itself; written into checkpoints and compared when they are loaded.
+/// Describes an encoder; written into checkpoints and compared when they are loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EncoderSpec {
-    /// Identity: kind, model and every setting that changes a vector.
+    /// Identity: kind, model and every setting that affects the vectors.
     pub id: String,
-    /// Revision of the weights, where there are any.
+    /// Revision of the weights, if there are any.
     pub revision: Option<String>,
     /// Length of a vector.
     pub dimension: usize,
 }
 
-/// Row-major f32 matrix of shape (rows, columns). Crosses boundaries as a binary attachment, which admits what text
-/// does not: NaN and infinities.
+/// Row-major f32 matrix of shape (rows, columns). Crosses boundaries as a binary attachment, which, unlike JSON, can
+/// hold NaN and infinities.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Matrix {
     rows: usize,
@@ -43,7 +66,10 @@ impl Matrix {
     /// If `data` does not hold `rows * columns` numbers.
     pub fn new(rows: usize, columns: usize, data: Vec<f32>) -> Result<Self> {
         if rows.checked_mul(columns) != Some(data.len()) {
-            return Err(Error::input(format!("{} numbers cannot fill {rows} x {columns}", data.len())));
+            return Err(Error::input(format!(
+                "{} numbers cannot fill a {rows} x {columns} matrix",
+                data.len()
+            )));
         }
         Ok(Self { rows, columns, data })
     }
@@ -55,21 +81,21 @@ impl Matrix {
     pub fn columns(&self) -> usize {
         self.columns
     }
-    /// All numbers, row by row.
+    /// All values, row by row.
     pub fn data(&self) -> &[f32] {
         &self.data
     }
-    /// Row `index`. Panics beyond the last row, as slices do.
+    /// Row `index`. Panics past the last row, as slices do.
     pub fn row(&self, index: usize) -> &[f32] {
         &self.data[index * self.columns..(index + 1) * self.columns]
     }
-    /// The numbers themselves.
+    /// All values, row by row, without a copy.
     pub fn into_data(self) -> Vec<f32> {
         self.data
     }
 }
 
-/// How a matrix stands in a body: the numbers beside it where there is a beside, else in it.
+/// A matrix in a body: its values are in a blob of the message, or in `data` outside of messages.
 #[derive(Serialize, Deserialize)]
 struct Written {
     rows: usize,
@@ -97,7 +123,7 @@ impl<'de> Deserialize<'de> for Matrix {
         let numbers = match (blob, dtype.as_deref()) {
             (None, _) => Ok(data),
             (Some(blob), None | Some("f32")) => message::blob(blob).and_then(|bytes| floats(&bytes)),
-            (Some(_), Some(other)) => Err(Error::malformed(format!("a matrix of {other}, not of f32"))),
+            (Some(_), Some(other)) => Err(Error::malformed(format!("the matrix holds {other}, not f32"))),
         };
         numbers.and_then(|numbers| Self::new(rows, columns, numbers)).map_err(de::Error::custom)
     }
@@ -111,12 +137,9 @@ fn little_endian(numbers: &[f32]) -> Bytes {
 }
 
 fn floats(bytes: &[u8]) -> Result<Vec<f32>> {
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    if !rest.is_empty() {
-        return Err(Error::malformed(format!("{} bytes are no whole number of f32", bytes.len())));
+    if bytes.len() % 4 != 0 {
+        return Err(Error::malformed(format!("{} bytes are not a whole number of f32", bytes.len())));
     }
-    if cfg!(target_endian = "little") {
-        return Ok(bytemuck::pod_collect_to_vec(bytes));
-    }
-    Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+    let bits: Vec<u32> = bytemuck::pod_collect_to_vec(bytes);
+    Ok(bits.into_iter().map(|bits| f32::from_bits(u32::from_le(bits))).collect())
 }

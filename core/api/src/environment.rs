@@ -1,4 +1,4 @@
-//! Environments: worlds of one or more seats, entered by text.
+//! Environments: worlds with one or more seats, played through text.
 
 use std::sync::Arc;
 
@@ -10,90 +10,126 @@ use crate::{Result, interface};
 
 /// A world in which episodes are played.
 ///
-/// One value is one world in one state: `reset` starts an episode in it, `step` advances it. Whatever episodes share
-/// (a catalogue, an index) is built once by [`Environment::spawn`]'s receiver and shared behind an `Arc`.
+/// One value is one world in one state: `reset` starts an episode in it, `step` advances it. What episodes share (a
+/// catalogue, an index) is built once, and [spawned](Environment::spawn) worlds share it behind an `Arc`.
+///
+/// ```
+/// use forethought_api::{Result, environment::*};
+/// # use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+///
+/// /// Say whether a number is odd or even.
+/// #[derive(Default)]
+/// struct Parity(AtomicU64);
+///
+/// #[async_trait::async_trait]
+/// impl Environment for Parity {
+///     async fn spec(&self) -> Result<EnvironmentSpec> {
+///         let seats = vec![SeatSpec { name: "agent".into(), ..Default::default() }];
+///         Ok(EnvironmentSpec { name: "parity".into(), seats, ..Default::default() })
+///     }
+///     async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+///         Ok(Arc::new(Self::default()))
+///     }
+///     async fn reset(&self, reset: Reset) -> Result<Turn> {
+///         self.0.store(reset.seed, Relaxed);
+///         let observation = Observation::text(format!("Is {} odd or even?", reset.seed));
+///         Ok(Turn { observation, ..Default::default() })
+///     }
+///     async fn step(&self, action: Action) -> Result<Transition> {
+///         let right = ["even", "odd"][self.0.load(Relaxed) as usize % 2];
+///         let rewards = vec![if action.text == right { 1.0 } else { 0.0 }];
+///         Ok(Transition { rewards, terminated: true, ..Default::default() })
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let world = Parity::default();
+/// world.reset(Reset { task: 0, seed: 7 }).await?;
+/// assert_eq!(world.step(Action::new("odd")).await?.rewards, [1.0]);
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.environment/1")]
 pub trait Environment: Send + Sync {
-    /// Seats, tasks, rules and abilities. Does not change during the component's life.
+    /// Seats, tasks, rules and capabilities. Never changes.
     async fn spec(&self) -> Result<EnvironmentSpec>;
-    /// A fresh world over the same shared data, for one episode. Must be cheap.
+    /// A new world over the same shared data, for one episode. Must be cheap.
     async fn spawn(&self) -> Result<Arc<dyn Environment>>;
     /// Starts the episode `(task, seed)`; the same pair gives the same episode for the same actions.
     async fn reset(&self, reset: Reset) -> Result<Turn>;
-    /// Applies the action of the seat whose turn it is. An illegal action is answered, never an error.
+    /// Applies the action of the seat whose turn it is. An illegal action gets an answer, not an error.
     async fn step(&self, action: Action) -> Result<Transition>;
-    /// An independent copy of this very state, for tree search; `None` where the world cannot be copied.
+    /// An independent copy of the current state, for tree search; `None` if the world cannot be copied.
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }
-    /// A copy for the mind of one seat: in this very state as far as the seat knows it, and with all that the seat may
-    /// not know (roles, cards, votes not yet revealed) drawn anew. A planner of a world with several seats gets no
-    /// other copies, so what the copy shows may be looked at from every seat. `None` where the world offers none;
-    /// then only a world of one seat is copied for planners, by [`Environment::fork`].
+    /// A determinisation for one seat (as in ISMCTS): a copy of the current state as far as the seat knows it, with
+    /// everything hidden from the seat (roles, cards, votes not yet revealed) drawn again. Planners of a world with
+    /// several seats get no other copies, so they may look at the copy from every seat. `None` if the world offers
+    /// none; then only worlds with one seat are copied for planners, by [`Environment::fork`].
     ///
     /// # Errors
-    /// [`Imagine::hidden`] that is malformed, or contradicts what the seat knows.
+    /// If [`Imagine::hidden`] is malformed, or contradicts what the seat knows.
     async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
         let _ = imagine;
         Ok(None)
     }
 }
 
-/// Which of the worlds that a seat thinks possible is wanted: see [`Environment::imagine`].
+/// Which of the worlds that a seat considers possible to return: see [`Environment::imagine`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Imagine {
-    /// Whose mind it is: index into [`EnvironmentSpec::seats`].
+    /// The seat: index into [`EnvironmentSpec::seats`].
     pub seat: usize,
-    /// Seed of all that is drawn anew, and of whatever the copy draws later.
+    /// Seed of everything that is drawn again, and of everything that the copy draws later.
     pub seed: u64,
-    /// What is hidden from the seat, as a planner believes it to be, in the environment's own terms (Avalon:
+    /// A planner's belief about what is hidden from the seat, in the environment's own format (Avalon:
     /// `{"roles": ["merlin", ...]}`); null leaves it to the seed.
     pub hidden: Value,
 }
 
-/// What an environment says of itself.
+/// Describes an environment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EnvironmentSpec {
     /// Kind name, such as `webshop`.
     pub name: String,
-    /// Version of the rules: a change means that old episodes are not comparable.
+    /// Version of the rules: episodes of different versions are not comparable.
     pub version: String,
     /// The seats, in order.
     pub seats: Vec<SeatSpec>,
-    /// Number of tasks; task ids run from 0. `None` for an endless supply.
+    /// Number of tasks; task ids start at 0. `None` if unlimited.
     pub tasks: Option<u64>,
-    /// The rules and the action grammar, as told to whoever takes a seat.
+    /// The rules and the action grammar, as given to every seat.
     pub instructions: String,
-    /// Whether [`Environment::fork`] gives copies.
+    /// Whether [`Environment::fork`] returns copies.
     pub fork: bool,
-    /// How an interrupted episode is brought back.
+    /// How an interrupted episode is resumed.
     pub recovery: Recovery,
-    /// Decisions after which the episode is truncated; `None` for no limit.
+    /// Number of decisions after which the episode is truncated; `None` for no limit.
     pub max_steps: Option<u32>,
 }
 
-/// A place at the table.
+/// A place for one player.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SeatSpec {
     /// Name, such as `agent`, `player 3`, `donor`. Config maps seat names to planners.
     pub name: String,
-    /// What this seat is told beyond the common instructions.
+    /// Instructions for this seat, in addition to the common ones.
     pub instructions: String,
 }
 
-/// How an interrupted episode is brought back.
+/// How an interrupted episode is resumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
-    /// Reset, then repeat the recorded actions: for deterministic worlds.
+    /// Reset, then repeat the recorded actions; for deterministic worlds.
     #[default]
     Replay,
-    /// Start the episode anew.
+    /// Start the episode again.
     Restart,
-    /// Anything newer than this program: treated as [`Recovery::Restart`].
+    /// A value newer than this program; treated as [`Recovery::Restart`].
     #[serde(other)]
     Unknown,
 }
@@ -104,7 +140,7 @@ pub enum Recovery {
 pub struct Reset {
     /// Task id, below [`EnvironmentSpec::tasks`].
     pub task: u64,
-    /// Seed of everything random in this episode.
+    /// Seed of all randomness in this episode.
     pub seed: u64,
 }
 
@@ -114,9 +150,9 @@ pub struct Reset {
 pub struct Turn {
     /// Index into [`EnvironmentSpec::seats`].
     pub seat: usize,
-    /// What this seat sees now, and nothing that it may not know.
+    /// What this seat sees now, and nothing that is hidden from it.
     pub observation: Observation,
-    /// Every legal action, where they can be listed; empty otherwise.
+    /// Every legal action, if they can be listed; empty otherwise.
     pub legal_actions: Vec<String>,
 }
 
@@ -126,12 +162,12 @@ pub struct Turn {
 pub struct Observation {
     /// For people and language models.
     pub text: String,
-    /// The same in structured form, if the environment offers one; never more than the text says.
+    /// The same in structured form, if the environment has one; never more than the text says.
     pub data: Value,
 }
 
 impl Observation {
-    /// An observation of text alone.
+    /// An observation with text only.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), data: Value::Null }
     }
@@ -152,20 +188,20 @@ impl Action {
     }
 }
 
-/// What an action led to.
+/// The result of an action.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Transition {
-    /// The next turn; after the end, what the acting seat sees last.
+    /// The next turn; after the end, the last view of the acting seat.
     pub turn: Turn,
-    /// Reward of each seat for this step, in seat order.
+    /// Reward of each seat for this step, in the order of the seats.
     pub rewards: Vec<f64>,
-    /// The episode ended by the world's own rules: no future beyond this state.
+    /// The episode ended by the world's own rules: there is no future after this state.
     pub terminated: bool,
-    /// The episode was cut off (a step limit): the future exists but is not played. Never both.
+    /// The episode was cut off (by a step limit): a future exists but is not played. Never both.
     pub truncated: bool,
-    /// Whether the task was solved, where the environment knows; set at the end.
+    /// Whether the task was solved, if the environment knows; set at the end.
     pub success: Option<bool>,
-    /// Diagnostics for logs and reports (reward parts). Never shown to a planner.
+    /// Diagnostics for logs and reports (parts of the reward). Never shown to a planner.
     pub info: Value,
 }

@@ -1,4 +1,4 @@
-//! The one error that crosses interfaces: a code for programs, a message for people, the causes beneath it.
+//! The one error that crosses interfaces: a code for programs, a message for people, and its causes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Error {
-    /// What kind of failure this is; programs branch on it.
+    /// The kind of failure; programs branch on it.
     #[serde(default)]
     pub code: Code,
-    /// One sentence for a person: what failed, where, and the way out if there is one.
+    /// One sentence for a person: what failed, where, and how to fix it if that is known.
     #[serde(default)]
     pub message: String,
-    /// Whether the same call may succeed if repeated.
+    /// Whether the same call may succeed when repeated.
     #[serde(default)]
     pub retryable: bool,
-    /// How long to wait before repeating it, in milliseconds, where the other side said so (`Retry-After`).
+    /// How long to wait before repeating it, in milliseconds, if the other side said so (`Retry-After`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Whether the other side surely did no work: it refused the call, or was never reached. Such a call cost nothing;
-    /// of any other failed call nobody knows.
+    /// Whether the other side certainly did no work: it refused the call, or was never reached. Such a call cost
+    /// nothing; the cost of any other failed call is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
     /// Causes, outermost first.
@@ -35,31 +35,31 @@ pub struct Error {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Code {
-    /// A configuration that cannot be used.
+    /// An invalid configuration.
     Config,
-    /// A file or a value from outside that is malformed.
+    /// A malformed file or value from outside.
     Input,
     /// A named thing that does not exist.
     NotFound,
-    /// A model answered in a form that could not be read.
+    /// A model answered in a format that could not be parsed.
     Malformed,
-    /// A budget was reached: a status, not a failure.
+    /// A budget is spent: a status, not a failure.
     Budget,
-    /// The caller withdrew.
+    /// The caller cancelled.
     Cancelled,
     /// The component does not offer this method.
     Unimplemented,
     /// A provider refused or could not be reached.
     Provider,
-    /// A request that its receiver could not read.
+    /// The receiver could not parse the request.
     BadRequest,
-    /// A component panicked, or its process died; it is not to be trusted with another call.
+    /// A component panicked, or its process died; it must not be called again.
     Panic,
     /// A component did not answer in time.
     Deadline,
-    /// The component's side is going down.
+    /// The component's side is shutting down.
     Shutdown,
-    /// A plugin was refused, or broke the contract.
+    /// A plugin was rejected, or broke the contract.
     Plugin,
     /// Anything else.
     #[default]
@@ -68,16 +68,16 @@ pub enum Code {
 }
 
 impl Error {
-    /// An error of the given kind.
+    /// An error with the given code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { code, message, retryable: false, retry_after_ms: None, refused: false, chain: Vec::new() }
     }
-    /// Unusable configuration.
+    /// An invalid configuration.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(Code::Config, message)
     }
-    /// Malformed input.
+    /// A malformed file or value from outside.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(Code::Input, message)
     }
@@ -85,7 +85,7 @@ impl Error {
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message)
     }
-    /// An answer that could not be read.
+    /// An answer that could not be parsed.
     pub fn malformed(message: impl Into<String>) -> Self {
         Self::new(Code::Malformed, message)
     }
@@ -93,13 +93,13 @@ impl Error {
     pub fn other(message: impl Into<String>) -> Self {
         Self::new(Code::Other, message)
     }
-    /// The same error with what was being done put in front; the old message joins the causes.
+    /// Replaces the message with what was being done; the old message becomes the first cause.
     pub fn context(mut self, doing: impl Into<String>) -> Self {
         let cause = std::mem::replace(&mut self.message, doing.into());
         self.chain.insert(0, cause);
         self
     }
-    /// The same error with another as its cause.
+    /// Adds another error as the cause.
     pub fn because(mut self, cause: impl Into<Self>) -> Self {
         let Self { message, chain, .. } = cause.into();
         self.chain.push(message);
@@ -111,7 +111,7 @@ impl Error {
         self.retryable = true;
         self
     }
-    /// Marks the call as one that the other side did not work on.
+    /// Marks the call as one that the other side did no work on.
     pub fn refused(mut self) -> Self {
         self.refused = true;
         self
@@ -128,8 +128,8 @@ impl std::fmt::Display for Error {
     }
 }
 
-// Deliberately not `std::error::Error`: that would forbid the blanket conversion below, which lets an author use `?`
-// on any error. `anyhow::Error` makes the same choice. `into_std` gives one where a `std::error::Error` is wanted.
+// Not `std::error::Error`: that would rule out the blanket conversion below, which lets authors use `?` on any error.
+// `anyhow::Error` makes the same choice. `into_std` converts where a `std::error::Error` is needed.
 impl<E: std::error::Error> From<E> for Error {
     fn from(error: E) -> Self {
         let mut chain = Vec::new();
@@ -148,7 +148,7 @@ impl<E: std::error::Error> From<E> for Error {
 pub struct StdError(pub Error);
 
 impl Error {
-    /// This error for a caller that wants `std::error::Error`.
+    /// This error as a `std::error::Error`.
     pub fn into_std(self) -> StdError {
         StdError(self)
     }
@@ -156,7 +156,7 @@ impl Error {
 
 /// `.context(...)` on results whose error converts into [`Error`].
 pub trait Context<T> {
-    /// Puts what was being done in front of the error.
+    /// Replaces the message with what was being done, as [`Error::context`].
     fn context(self, doing: impl Into<String>) -> Result<T>;
 }
 

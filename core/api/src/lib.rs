@@ -1,22 +1,24 @@
 //! Forethought's interfaces and the data that crosses them.
 //!
-//! This crate owns the words of the project: what an environment, a language model, an encoder, a critic and a
+//! This crate defines the vocabulary of the project: what an environment, a language model, an encoder, a critic and a
 //! planner are, and the plain data they exchange. It does no I/O, starts no runtime, and knows no implementation.
-//! It may depend on serde, schemars, async-trait, inventory and, of this workspace, on `forethought-macros` alone.
+//! Of this workspace it may depend on `forethought-macros` alone.
 //!
 //! # Reading order
 //! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`critic`] and [`planner`] (who acts on
-//! it), [`metrics`] (how good a critic is), [`behaviour`], [`importer`] and [`verifier`] (what an environment may bring
-//! along), then [`registry`] (how components are found), [`host`] (what the program offers them), [`wire`] (calls as
-//! messages) and [`module`] (a library's root object).
+//! it), [`metrics`] (how good a critic is), [`behaviour`], [`importer`] and [`verifier`] (what an environment's crate
+//! may add), then [`registry`] (how components are found), [`host`] (what the program offers them), [`seed`] (random
+//! streams), [`wire`] (calls as messages) and [`module`] (a library's root object).
 //!
 //! # Rules that hold for every interface
 //! Methods are async, take `&self` and owned arguments, and return [`Result`]: each call can then cross a plugin
-//! boundary or a pipe as one message. Data types are `#[non_exhaustive]` where outsiders construct them rarely, carry
-//! serde defaults, and ignore unknown fields, so either side may be newer; an enum has a variant for words that it does not
-//! know yet. A new method always has a default body. The messages themselves are checked in, under `tests/wire`.
+//! boundary or a pipe as one message. Data types are `#[non_exhaustive]` where outsiders rarely construct them, have
+//! serde defaults, and ignore unknown fields, so either side may be newer; an enum has a variant for values that it
+//! does not know yet. A new method always has a default body. The messages themselves are checked in, under
+//! `tests/wire`.
 
 pub mod behaviour;
+pub mod checkpoint;
 pub mod critic;
 pub mod encoder;
 pub mod environment;
@@ -37,10 +39,13 @@ pub use error::{Error, Result};
 /// Makes a plain async trait an interface: see [`wire`].
 pub use forethought_macros::interface;
 
-// What `#[interface]` writes names this crate from outside, here too.
+/// The oldest Rust release that compiles this crate and the sdk.
+pub const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+
+// The code that `#[interface]` generates refers to this crate by name, inside this crate too.
 extern crate self as forethought_api;
 
-/// For what `#[interface]` writes.
+/// For the code that `#[interface]` generates.
 #[doc(hidden)]
 pub mod __private {
     pub use {async_trait::async_trait, serde};

@@ -9,25 +9,52 @@ use serde_json::Value;
 use crate::{Error, Result, error::Code, interface};
 
 /// A language model that completes chats.
+///
+/// ```
+/// use forethought_api::{Result, llm::*};
+///
+/// /// Repeats the last message.
+/// struct Echo;
+///
+/// #[async_trait::async_trait]
+/// impl LlmBackend for Echo {
+///     async fn capabilities(&self) -> Result<LlmCapabilities> {
+///         Ok(LlmCapabilities { model: "echo".into(), free: true, ..Default::default() })
+///     }
+///     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+///         let text = request.messages.last().map(|message| message.content.clone()).unwrap_or_default();
+///         let choice = Choice { text, ..Default::default() };
+///         Ok(Completion { choices: vec![choice; request.samples as usize], ..Default::default() })
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let request = ChatRequest::new(Purpose::Other, vec![Message::user("Hello?")]);
+/// assert_eq!(Echo.complete(request).await?.text(), "Hello?");
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.llm/1")]
 pub trait LlmBackend: Send + Sync {
-    /// What this backend can do and what it is called.
+    /// What this backend can do, and the name of its model.
     async fn capabilities(&self) -> Result<LlmCapabilities>;
-    /// One completion with [`ChatRequest::samples`] choices.
+    /// A completion with [`ChatRequest::samples`] choices.
     async fn complete(&self, request: ChatRequest) -> Result<Completion>;
-    /// The completion as a stream; by default the whole answer in one piece.
+    /// The completion as a stream.
+    ///
+    /// # Errors
+    /// [`Code::Unimplemented`], by default, from backends that do not stream.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         let _ = request;
         Err(Error::new(Code::Unimplemented, "this backend does not stream; use `complete`"))
     }
 }
 
-/// A pull-based stream: back-pressure by not asking, cancellation by dropping.
+/// A pull-based stream: the caller sets the pace, and cancels by dropping it.
 #[interface("forethought.token_stream/1")]
 pub trait TokenStream: Send + Sync {
-    /// Up to `max` further pieces; empty only at the end.
+    /// Up to `max` more pieces; empty only at the end.
     async fn next(&self, max: u32) -> Result<Vec<String>>;
-    /// Everything about the answer but its text, once the stream has ended.
+    /// The whole answer, with its usage, once the stream has ended.
     async fn finish(&self) -> Result<Completion>;
 }
 
@@ -35,22 +62,22 @@ pub trait TokenStream: Send + Sync {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LlmCapabilities {
-    /// Name of the model as the provider spells it; part of episode ids and cache keys.
+    /// The provider's name of the model; part of episode ids and cache keys.
     pub model: String,
     /// Token streams.
     pub streaming: bool,
     /// Tool calls.
     pub tools: bool,
-    /// Output held to a JSON schema.
+    /// Answers that follow a JSON schema.
     pub json_schema: bool,
     /// Log-probabilities of tokens.
     pub logprobs: bool,
     /// Seeds are honoured.
     pub seed: bool,
-    /// Calls cost no money, as with a model on this machine: no price need be known where spending has a limit.
+    /// Calls cost no money, as with a model on this machine: a spending limit needs no price for it.
     pub free: bool,
-    /// Answers that one call of the provider gives at most: more samples are several calls, each with its own charge
-    /// and its own faults. 0: as many as are asked for.
+    /// Most answers per call of the provider; more samples take several calls, each with its own charge and its own
+    /// failures. 0 for no limit.
     #[serde(skip_serializing_if = "none")]
     pub samples: u32,
 }
@@ -59,7 +86,7 @@ fn none(number: &u32) -> bool {
     *number == 0
 }
 
-/// Why a request is made: routes it to a model, a budget and a line of the trace. Never sent to a provider.
+/// Why a request is made: selects a model, a budget and a line of the trace. Never sent to a provider.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -72,15 +99,15 @@ pub enum Purpose {
     Action,
     /// Imagined outcomes of a thought.
     Outcomes,
-    /// Keeping or rewriting a thought, given an evaluation.
+    /// Keep or rewrite a thought, given an evaluation.
     Refine,
-    /// A history in short.
+    /// A summary of a history.
     Summarise,
     /// What to do differently next time.
     Reflect,
-    /// A judgement in numbers.
+    /// A numeric judgement.
     Judge,
-    /// Speaking as somebody (a simulated user).
+    /// Speaking as a person (a simulated user).
     Persona,
     /// Anything else.
     #[default]
@@ -88,7 +115,7 @@ pub enum Purpose {
     Other,
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -102,7 +129,7 @@ pub enum Role {
     Assistant,
     /// A tool's result.
     Tool,
-    /// Anybody newer than this program.
+    /// A role newer than this program.
     #[serde(other)]
     Unknown,
 }
@@ -111,20 +138,20 @@ pub enum Role {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Message {
-    /// Who speaks.
+    /// The author.
     pub role: Role,
     /// The text.
     pub content: String,
-    /// Tool calls that an assistant made in this message.
+    /// Tool calls that the assistant makes in this message.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// For a tool's result: the call that it answers.
+    /// For a tool's result, the id of the call that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
 }
 
 impl Message {
-    /// A message of text alone.
+    /// A message with text only.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), ..Self::default() }
     }
@@ -136,7 +163,7 @@ impl Message {
     pub fn user(content: impl Into<String>) -> Self {
         Self::new(Role::User, content)
     }
-    /// The model's own words.
+    /// The model's answer.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self::new(Role::Assistant, content)
     }
@@ -174,27 +201,27 @@ pub struct ChatRequest {
     pub purpose: Purpose,
     /// The chat so far.
     pub messages: Vec<Message>,
-    /// Number of answers wanted.
+    /// Number of answers requested.
     pub samples: u32,
     /// Sampling temperature; `None` leaves it to the backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Longest answer, in tokens.
+    /// Maximum length of an answer, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
     /// Strings that end an answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// Seed, for backends that honour one.
+    /// Seed, for backends that honour seeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Tools on offer.
+    /// Tools that the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
-    /// JSON Schema that the answer must meet.
+    /// JSON Schema that the answer must follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json_schema: Option<Value>,
-    /// Whether log-probabilities are wanted.
+    /// Whether to return log-probabilities.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub logprobs: bool,
 }
@@ -217,7 +244,7 @@ impl Default for ChatRequest {
 }
 
 impl ChatRequest {
-    /// A request of these messages, all else at its default.
+    /// A request with these messages, and defaults for everything else.
     pub fn new(purpose: Purpose, messages: Vec<Message>) -> Self {
         Self { purpose, messages, ..Self::default() }
     }
@@ -228,12 +255,12 @@ impl ChatRequest {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// The model was done, or reached a stop string.
+    /// The model finished, or reached a stop string.
     #[default]
     Stop,
-    /// The token limit.
+    /// The token limit was reached.
     Length,
-    /// It wants tools called.
+    /// The model calls tools.
     ToolCalls,
     /// The provider withheld the answer.
     ContentFilter,
@@ -250,7 +277,7 @@ pub struct Choice {
     pub text: String,
     /// Why it ended.
     pub finish: FinishReason,
-    /// Natural logarithms of token probabilities, if asked for and offered.
+    /// Natural logarithms of token probabilities, if requested and supported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<TokenLogprob>,
     /// Tool calls.
@@ -268,18 +295,18 @@ pub struct TokenLogprob {
     pub logprob: f64,
 }
 
-/// Tokens counted by the provider, in tokens of its own tokenizer.
+/// Token counts by the provider's own tokenizer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Usage {
     /// Tokens of the request.
     pub input_tokens: u64,
-    /// Tokens of all answers.
+    /// Tokens of all answers together.
     pub output_tokens: u64,
 }
 
 impl Usage {
-    /// All tokens.
+    /// Input and output tokens together.
     pub fn total(&self) -> u64 {
         self.input_tokens + self.output_tokens
     }
@@ -292,21 +319,21 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// The answers to a request.
+/// The response to a request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Completion {
-    /// The answers, as many as samples were asked for.
+    /// The answers, as many as samples were requested.
     pub choices: Vec<Choice>,
-    /// What it cost.
+    /// Tokens used.
     pub usage: Usage,
-    /// The provider's body, where kept.
+    /// The provider's response body, if kept.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub raw: Value,
 }
 
 impl Completion {
-    /// The first answer's text; empty where there is none.
+    /// The first answer's text; empty if there is none.
     pub fn text(&self) -> &str {
         self.choices.first().map_or("", |choice| choice.text.as_str())
     }

@@ -1,24 +1,24 @@
 //! How good a stated probability is: discrimination (AUC), error (Brier) and calibration (ECE, reliability table).
 //!
-//! Here because two sides state the same measures and must mean the same by them: trainers in their checkpoints, and
-//! the program in `critic eval`. Pure functions over weighted predictions; weights make a bootstrap cheap.
+//! Trainers report these measures in their checkpoints and the program in `critic eval`; they are defined here so that
+//! both mean the same. Pure functions over weighted predictions; weights make a bootstrap cheap.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One prediction and what came of it.
+/// A prediction and its outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
-    /// The stated probability. For [`auc`] any score that ranks.
+    /// The stated probability; for [`auc`], any score that ranks.
     pub probability: f64,
     /// Whether the outcome was reached.
     pub reached: bool,
-    /// How often this prediction counts.
+    /// How many times this prediction counts.
     pub weight: f64,
 }
 
 impl Scored {
-    /// A prediction that counts once.
+    /// A prediction with weight 1.
     pub fn new(probability: f64, reached: bool) -> Self {
         Self { probability, reached, weight: 1.0 }
     }
@@ -27,7 +27,7 @@ impl Scored {
     }
 }
 
-/// One row of a reliability table: predictions of about the same probability.
+/// One row of a reliability table: predictions with about the same probability.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReliabilityBin {
@@ -35,15 +35,15 @@ pub struct ReliabilityBin {
     pub low: f64,
     /// Upper edge of the bin.
     pub high: f64,
-    /// Predictions in it.
+    /// Total weight of the predictions in it.
     pub count: f64,
     /// Their mean stated probability.
     pub predicted: f64,
-    /// The share of them that came true.
+    /// The share of them whose outcome was reached.
     pub observed: f64,
 }
 
-/// Share of predictions whose outcome was reached; 0 without predictions.
+/// Share of predictions whose outcome was reached; 0 if there are none.
 pub fn base_rate(scored: &[Scored]) -> f64 {
     mean(scored, Scored::label)
 }
@@ -53,8 +53,8 @@ pub fn brier(scored: &[Scored]) -> f64 {
     mean(scored, |one| (one.probability - one.label()).powi(2))
 }
 
-/// Area under the ROC curve: the probability that a reached outcome is ranked above one that was not, ties counting
-/// half. `None` when all outcomes are alike.
+/// Area under the ROC curve: the probability that a reached outcome is ranked above one that was not, with ties counted
+/// as one half. `None` if all outcomes are the same.
 pub fn auc(scored: &[Scored]) -> Option<f64> {
     let mut sorted: Vec<&Scored> = scored.iter().collect();
     sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
@@ -70,7 +70,7 @@ pub fn auc(scored: &[Scored]) -> Option<f64> {
     (reached > 0.0 && below > 0.0).then(|| wins / (reached * below))
 }
 
-/// Expected calibration error over `bins` equal bins: mean distance between stated and observed frequency.
+/// Expected calibration error over `bins` equal bins: the mean distance between stated and observed frequency.
 pub fn ece(scored: &[Scored], bins: usize) -> f64 {
     let table = reliability(scored, bins);
     let total: f64 = table.iter().map(|bin| bin.count).sum();
@@ -78,7 +78,7 @@ pub fn ece(scored: &[Scored], bins: usize) -> f64 {
     if total > 0.0 { gap / total } else { 0.0 }
 }
 
-/// Stated against observed frequency in `bins` equal bins of [0, 1]. Empty bins stay, with a count of 0.
+/// Stated and observed frequency in `bins` equal bins of [0, 1]. Empty bins are included, with a count of 0.
 pub fn reliability(scored: &[Scored], bins: usize) -> Vec<ReliabilityBin> {
     let width = 1.0 / bins as f64;
     let mut table: Vec<ReliabilityBin> = (0..bins)

@@ -1,4 +1,4 @@
-//! A plugin's root object: what it brings, and how to build it. The same over a library's entry point and over a pipe.
+//! A plugin's root object, which lists its components and builds them. The same for a library and over a pipe.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use serde_json::Value;
 
 use crate::{Result, host::Host, interface, registry::Component};
 
-/// What a plugin hands to the program first.
+/// The first object that a plugin hands to the program.
 #[interface("forethought.module/1")]
 pub trait Module: Send + Sync {
-    /// What it is and what it brings.
+    /// The package, its version and its components.
     async fn describe(&self) -> Result<Description>;
     /// Builds a component.
     ///
     /// # Errors
-    /// If it brings no such component, or the component cannot be built from `create.config`.
+    /// If the plugin has no such component, or the component cannot be built from `create.config`.
     async fn create(&self, create: Create, host: Arc<dyn Host>) -> Result<Component>;
-    /// Asks it to end what it has under way; nothing is called after that.
+    /// Asks the plugin to stop what is in flight; nothing is called after this.
     async fn shutdown(&self) -> Result<()> {
         Ok(())
     }
 }
 
-/// What a plugin says of itself.
+/// Describes a plugin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -37,13 +37,13 @@ pub struct Description {
 }
 
 impl Description {
-    /// A description of these components.
+    /// A description of a plugin with these components.
     pub fn new(package: impl Into<String>, version: impl Into<String>, components: Vec<Described>) -> Self {
         Self { package: package.into(), version: version.into(), components }
     }
 }
 
-/// What a plugin says of one of its components.
+/// Describes a component of a plugin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Described {
@@ -57,7 +57,7 @@ pub struct Described {
     pub schema: Value,
 }
 
-/// Which component to build, and of what.
+/// Which component to build, and its configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Create {

@@ -1,4 +1,4 @@
-//! Planners: whoever takes a seat.
+//! Planners decide for a seat; summarisers summarise its history for critics.
 
 use std::sync::Arc;
 
@@ -7,42 +7,97 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Result,
+    Error, Result,
     critic::Critic,
     environment::{Action, Environment, EnvironmentSpec, Turn},
     interface,
-    llm::LlmBackend,
+    llm::{LlmBackend, LlmCapabilities},
 };
 
-/// Decides what a seat does. A planner keeps no state between decisions: all that it may use is in its arguments.
+/// Decides what a seat does. A planner keeps no state between decisions: it may use only its arguments.
+///
+/// ```
+/// use forethought_api::{Result, environment::{Action, Turn}, planner::*};
+/// # use std::sync::Arc;
+///
+/// /// Takes the first legal action.
+/// struct First;
+///
+/// #[async_trait::async_trait]
+/// impl Planner for First {
+///     async fn requires(&self) -> Result<Requirements> {
+///         Ok(Requirements::default())
+///     }
+///     async fn decide(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Decision> {
+///         let action = Action::new(context.turn.legal_actions.first().map_or("wait", String::as_str));
+///         Ok(Decision { thought: "Take what comes first.".into(), action, ..Default::default() })
+///     }
+/// }
+///
+/// # struct NoModels;
+/// # impl Models for NoModels {}
+/// # futures::executor::block_on(async {
+/// let turn = Turn { legal_actions: vec!["north".into(), "south".into()], ..Default::default() };
+/// let context = DecisionContext { turn, ..Default::default() };
+/// assert_eq!(First.decide(context, Arc::new(NoModels)).await?.action.text, "north");
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.planner/1")]
 pub trait Planner: Send + Sync {
-    /// What this planner needs; checked when the configuration is read, not at step 7.
+    /// What this planner needs; checked before the first episode, not at step 7.
     async fn requires(&self) -> Result<Requirements>;
-    /// One decision. What the models answer arrives only through `models`, so that it can be recorded and replayed.
+    /// One decision. Answers of models come only through `models`, so that they can be recorded and replayed.
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision>;
 }
 
-/// Writes a history down in short, for critics: the same words when data are collected and when they are used.
+/// Summarises a history for critics, in the same words when data are collected and when a critic is used.
+///
+/// ```
+/// use forethought_api::{Result, environment::{Observation, Turn}, planner::*};
+/// # use std::sync::Arc;
+///
+/// /// Repeats the last observation.
+/// struct Last;
+///
+/// #[async_trait::async_trait]
+/// impl Summariser for Last {
+///     async fn requires(&self) -> Result<Requirements> {
+///         Ok(Requirements::default())
+///     }
+///     async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {
+///         let state = context.turn.observation.text;
+///         let outcome = if context.ended { "The episode is over." } else { "The episode goes on." };
+///         Ok(Summary { state, outcome: outcome.into() })
+///     }
+/// }
+///
+/// # struct NoModels;
+/// # impl Models for NoModels {}
+/// # futures::executor::block_on(async {
+/// let turn = Turn { observation: Observation::text("The door is open."), ..Default::default() };
+/// let context = DecisionContext { turn, ..Default::default() };
+/// assert_eq!(Last.summarise(context, Arc::new(NoModels)).await?.state, "The door is open.");
+/// # Result::<()>::Ok(()) }).unwrap();
+/// ```
 #[interface("forethought.summariser/1")]
 pub trait Summariser: Send + Sync {
     /// What this summariser needs.
     async fn requires(&self) -> Result<Requirements>;
-    /// The history that ends with `context.turn` in short. After the end of an episode, `context.ended` is set.
+    /// Summarises the history up to and including `context.turn`; at the end of an episode, `context.ended` is set.
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary>;
 }
 
-/// A history in short.
+/// A summary of a history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Summary {
     /// A compact, decision-relevant description.
     pub state: String,
-    /// One sentence on where things stand, in the style of an imagined outcome.
+    /// One sentence on the current situation, in the style of an imagined outcome.
     pub outcome: String,
 }
 
-/// What a planner needs, by the names it was configured with.
+/// What a planner needs, by configured names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Requirements {
@@ -57,12 +112,12 @@ pub struct Requirements {
     pub logprobs: bool,
     /// Tool calls by its models.
     pub tools: bool,
-    /// Answers of its models held to a JSON schema.
+    /// Answers of its models that follow a JSON schema.
     pub json_schema: bool,
 }
 
 impl Requirements {
-    /// Both needs together, each name once.
+    /// Both requirements together, each name once.
     pub fn and(mut self, other: Self) -> Self {
         for (mine, theirs) in [(&mut self.llms, other.llms), (&mut self.critics, other.critics)] {
             mine.extend(theirs);
@@ -75,24 +130,39 @@ impl Requirements {
         self.json_schema |= other.json_schema;
         self
     }
+
+    /// The first of the abilities needed from every model that `model` does not have, in words for an error.
+    pub fn unmet(&self, model: &LlmCapabilities) -> Option<&'static str> {
+        let unmet = |needed: bool, has: bool, what| (needed && !has).then_some(what);
+        unmet(self.logprobs, model.logprobs, "log-probabilities")
+            .or(unmet(self.tools, model.tools, "tool calls"))
+            .or(unmet(self.json_schema, model.json_schema, "answers held to a JSON schema"))
+    }
 }
 
-/// The world's and the models' handles for one decision. The runtime stands behind it and records what passes.
+/// The models and the world, for one decision. Implemented by the runtime, which records every call. Each method has a
+/// default body for the case that it is not offered.
 #[interface("forethought.models/1")]
 pub trait Models: Send + Sync {
     /// The language model configured as `[llm.<name>]`.
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>>;
+    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
+        Err(Error::not_found(format!("there is no language model `{name}` here")))
+    }
     /// The critic configured as `[critic.<name>]`.
     #[wire("value")]
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>>;
-    /// A copy of the environment in its present state, if it can be copied. Never the environment itself. In a world of
-    /// several seats it is an imagined one, the same at each call: see [`Models::imagine`].
-    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>>;
-    /// A copy in which all that this seat may not know is drawn anew, from `seed`, or is as `hidden` says:
-    /// [`Environment::imagine`] for the seat that decides.
+    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
+        Err(Error::not_found(format!("there is no critic `{name}` here")))
+    }
+    /// A copy of the environment in its current state, if it can be copied; never the environment itself. In a world
+    /// with several seats it is an imagined one, the same at each call: see [`Models::imagine`].
+    async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        Ok(None)
+    }
+    /// A copy in which everything hidden from this seat is drawn again from `seed`, or is as `hidden` says:
+    /// [`Environment::imagine`] for the deciding seat.
     ///
     /// # Errors
-    /// `hidden` that is malformed, or contradicts what the seat knows.
+    /// If `hidden` is malformed, or contradicts what the seat knows.
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
         let _ = (hidden, seed);
         Ok(None)
@@ -103,19 +173,19 @@ pub trait Models: Send + Sync {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DecisionContext {
-    /// The environment's description, its instructions among it.
+    /// The environment's description, including its instructions.
     pub environment: EnvironmentSpec,
     /// The seat that acts.
     pub seat: usize,
-    /// Decisions made in this episode before this one, by any seat.
+    /// Number of earlier decisions in this episode, by any seat.
     pub step: u32,
-    /// What this seat saw, thought and did so far, oldest first.
+    /// What this seat has seen, thought and done so far, oldest first.
     pub history: Vec<Exchange>,
     /// What it sees now.
     pub turn: Turn,
     /// Whether the episode is over (for summarisers).
     pub ended: bool,
-    /// Seed of this decision: every draw of the planner derives from it.
+    /// Seed of this decision, from which every draw of the planner derives.
     pub seed: u64,
 }
 
@@ -139,10 +209,10 @@ pub struct Decision {
     pub thought: String,
     /// The action.
     pub action: Action,
-    /// The summary it worked from, if it made one; spares a collector the same call.
+    /// The summary that the planner used, if it made one; saves a collector the same call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
-    /// How it came to this: see [`Trace`].
+    /// How the decision was reached: see [`Trace`].
     pub trace: Trace,
 }
 
@@ -150,13 +220,13 @@ pub struct Decision {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Trace {
-    /// Evaluated thoughts in order.
+    /// Evaluated thoughts, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<Round>,
-    /// Answers that could not be read, and what was done about it.
+    /// Answers that could not be parsed, and how the planner recovered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recoveries: Vec<String>,
-    /// Whatever else a planner wants to show (a search tree, beliefs).
+    /// Anything else that a planner wants to show (a search tree, beliefs).
     #[serde(skip_serializing_if = "Value::is_null")]
     pub details: Value,
 }
@@ -165,15 +235,15 @@ pub struct Trace {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Round {
-    /// The thought under judgement.
+    /// The thought being judged.
     pub thought: String,
-    /// Its imagined outcomes and their values.
+    /// Its imagined outcomes with their values.
     pub outcomes: Vec<ValuedOutcome>,
     /// Whether the thought was kept.
     pub kept: bool,
 }
 
-/// An imagined outcome and what the critic says of it.
+/// An imagined outcome and the critic's estimate of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ValuedOutcome {
@@ -185,6 +255,22 @@ pub struct ValuedOutcome {
     pub probability: f64,
     /// Raw value.
     pub raw: f64,
-    /// The critic's own doubt.
+    /// The critic's own uncertainty.
     pub uncertainty: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unmet_requirement_is_named() {
+        let able = LlmCapabilities { tools: true, ..LlmCapabilities::default() };
+        assert_eq!(Requirements { tools: true, fork: true, ..Default::default() }.unmet(&able), None);
+        let needs = Requirements { logprobs: true, tools: true, json_schema: true, ..Default::default() };
+        assert_eq!(needs.unmet(&able), Some("log-probabilities"));
+        let able = LlmCapabilities { logprobs: true, ..able };
+        assert_eq!(needs.unmet(&able), Some("answers held to a JSON schema"));
+        assert_eq!(needs.unmet(&LlmCapabilities { json_schema: true, ..able }), None);
+    }
 }

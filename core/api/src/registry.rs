@@ -1,8 +1,8 @@
-//! How components are found: one registration a component, collected by `inventory` in every linked image.
+//! How components are found: one registration per component, collected by `inventory` in every linked image.
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures_core::future::BoxFuture;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ use crate::{
     wire::{Interface, Object},
 };
 
-/// A registered component: what `register!` of the sdk submits.
+/// A registered component, as submitted by `register!` of the sdk.
 pub struct Registration {
     /// Interface name, such as `forethought.environment/1`.
     pub interface: &'static str,
@@ -28,11 +28,11 @@ pub struct Registration {
     pub kind: &'static str,
     /// One line for `list`.
     pub summary: &'static str,
-    /// Package that brings it.
+    /// The package that provides it.
     pub package: &'static str,
     /// That package's version.
     pub version: &'static str,
-    /// Whether its calls are so short that they may run on the caller's thread.
+    /// Whether its calls are short enough to run on the caller's thread.
     pub inline: bool,
     /// JSON Schema of its configuration.
     pub schema: fn() -> Schema,
@@ -47,47 +47,47 @@ pub fn linked() -> impl Iterator<Item = &'static Registration> {
     inventory::iter::<Registration>()
 }
 
-/// An interface that components are registered under.
+/// An interface that components can be registered under.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no interface of components",
+    message = "components cannot be registered under `{Self}`",
     note = "`register!` takes one of the prelude's traits after `interface:`, such as `dyn Environment`"
 )]
 pub trait Pluggable: Interface {
-    /// The word for it in configs and on the command line.
+    /// Its name in configs and on the command line.
     const WORD: &'static str;
-    /// Into the common form.
+    /// Wraps a component.
     fn wrap(object: Arc<Self>) -> Component;
-    /// Out of the common form; `None` if it is another interface.
+    /// Unwraps a component; `None` if it has another interface.
     fn unwrap(component: Component) -> Option<Arc<Self>>;
 }
 
 macro_rules! interfaces {
     ($($variant:ident, $interface:ident, $word:literal;)*) => {
-        /// A component of any interface.
+        /// A component with any interface.
         #[derive(Clone)]
         #[non_exhaustive]
         pub enum Component {
-            $(#[doc = concat!("Of interface [`", stringify!($interface), "`].")] $variant(Arc<dyn $interface>),)*
+            $(#[doc = concat!("With interface [`", stringify!($interface), "`].")] $variant(Arc<dyn $interface>),)*
         }
 
-        /// Name and word of every interface.
+        /// Name and config word of every interface.
         pub const INTERFACES: &[(&str, &str)] = &[$((<dyn $interface as Interface>::NAME, $word)),*];
 
         impl Component {
-            /// The object that answers for this component.
+            /// The object that answers calls for this component.
             pub fn serve(self) -> Arc<dyn Object> {
                 match self {
                     $(Self::$variant(component) => Interface::serve(component),)*
                 }
             }
-            /// The component that calls this object.
+            /// A component that calls this object.
             ///
             /// # Errors
-            /// If components of its interface are unknown here.
+            /// If this version knows no components with its interface.
             pub fn connect(object: Arc<dyn Object>) -> Result<Self> {
                 match object.interface() {
                     $(<dyn $interface as Interface>::NAME => Ok(Self::$variant(Interface::connect(object))),)*
-                    other => Err(Error::malformed(format!("`{other}` is no interface of components"))),
+                    other => Err(Error::malformed(format!("`{other}` is not an interface of components"))),
                 }
             }
         }
@@ -121,8 +121,8 @@ interfaces! {
     Verifier, Verifier, "verifier";
 }
 
-/// A path in a configuration. Its schema carries `"format": "path"`, by which the runtime knows to resolve relative
-/// paths against the file that names them.
+/// A path in a configuration. Its schema has `"format": "path"`, which tells the runtime to resolve relative paths
+/// against the file that names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct ConfigPath(pub std::path::PathBuf);

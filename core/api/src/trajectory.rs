@@ -1,13 +1,13 @@
-//! Trajectories: recorded episodes as critics learn from them.
+//! Trajectories: recorded episodes, from which critics learn.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One seat's way through one episode.
+/// One seat's steps through one episode.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Trajectory {
-    /// Identifies the episode; train and validation are split by it.
+    /// Identifies the episode; training and validation data are split by it.
     pub episode: String,
     /// Environment's kind name.
     pub environment: String,
@@ -15,29 +15,29 @@ pub struct Trajectory {
     pub task: u64,
     /// Seed of the episode.
     pub seed: u64,
-    /// Seat that acted.
+    /// The seat that acted.
     pub seat: usize,
-    /// Who made it: a planner's name, or the data set it was imported from.
+    /// Where it comes from: a planner's name, or the data set it was imported from.
     pub source: String,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
-/// One decision and what it led to.
+/// A decision and its result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Step {
     /// What the seat saw.
     pub observation: String,
-    /// The history up to here in short: the critic's state.
+    /// Summary of the history up to here: the critic's state.
     pub state: String,
     /// The private strategy.
     pub thought: String,
     /// The action taken.
     pub action: String,
-    /// The history after the action in short: the critic's next state.
+    /// Summary of the history after the action: the critic's next state.
     pub next_state: String,
-    /// One-sentence descriptions of the state reached, in the style of imagined outcomes: further goals.
+    /// One-sentence descriptions of the state reached, in the style of imagined outcomes: additional goals.
     pub outcomes: Vec<String>,
     /// Reward of this step.
     pub reward: f64,

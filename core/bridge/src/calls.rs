@@ -1,7 +1,7 @@
 //! Calls that wait for their completion, by number.
 //!
-//! A completion's `ctx` is the number of its call, dressed as a pointer. A number is never used twice, so a completion
-//! that comes a second time, or out of nowhere, finds nothing.
+//! A completion's `ctx` is the number of its call, cast to a pointer. A number is never used twice, so a completion
+//! that comes a second time, or without a call, finds nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_void;
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use forethought_api::{Result, wire::Message};
-use futures::channel::oneshot::{self, Receiver, Sender};
+use futures_channel::oneshot::{self, Receiver, Sender};
 
 use crate::Side;
 
-/// Locks are held for a look-up each; several of them keep busy threads apart.
+/// Each lock is held for one look-up; several shards reduce contention.
 const SHARDS: usize = 16;
-/// How many completed calls each shard remembers, to name the call that was completed twice.
+/// How many completed calls each shard remembers, to name a call that is completed twice.
 const REMEMBERED: usize = 32;
 
 static NEXT: AtomicUsize = AtomicUsize::new(1);
@@ -27,7 +27,7 @@ struct Shard {
     recent: VecDeque<(usize, Label)>,
 }
 
-/// Who waits for an outcome; `None` once the caller has withdrawn: then the completion is awaited, but for nothing.
+/// Where to send the outcome; `None` once the caller has cancelled: the completion is then expected but discarded.
 type Caller = Option<Sender<Result<Message>>>;
 
 struct Open {
@@ -35,19 +35,19 @@ struct Open {
     label: Label,
 }
 
-/// Which call it is, for people.
+/// Which call it is, for messages.
 #[derive(Clone)]
 pub(crate) struct Label {
     pub(crate) side: Arc<Side>,
     pub(crate) method: Arc<str>,
 }
 
-/// Calls whose completion has not come yet, withdrawn ones among them.
+/// Number of calls without a completion so far, including cancelled ones.
 pub fn pending() -> usize {
     CALLS.iter().map(|shard| lock(shard).as_ref().map_or(0, |shard| shard.open.len())).sum()
 }
 
-/// Opens a call: its number, and where its outcome will be.
+/// Opens a call: its number, and the receiver of its outcome.
 pub(crate) fn open(label: Label) -> (usize, Receiver<Result<Message>>) {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let (sender, receiver) = oneshot::channel();
@@ -56,14 +56,14 @@ pub(crate) fn open(label: Label) -> (usize, Receiver<Result<Message>>) {
     (number, receiver)
 }
 
-/// The caller does not wait any more.
+/// The caller no longer waits.
 pub(crate) fn withdraw(number: usize) {
     let caller = lock(shard(number)).as_mut().and_then(|shard| shard.open.get_mut(&number)?.caller.take());
-    // Dropped outside of the lock: an outcome may lie in it already, with objects whose release runs anything.
+    // Dropped outside of the lock: it may already hold an outcome, with objects whose release may run any code.
     drop(caller);
 }
 
-/// The call that a completion is for, closed by that; `Err` names it if it was closed before.
+/// Closes the call that a completion is for; `Err` names it if it was closed before.
 pub(crate) fn close(number: usize) -> Result<(Label, Caller), Option<Label>> {
     let mut shard = lock(shard(number));
     let shard = shard.get_or_insert_default();
@@ -81,7 +81,7 @@ pub(crate) fn close(number: usize) -> Result<(Label, Caller), Option<Label>> {
     Ok((label, caller))
 }
 
-/// A number, dressed as a pointer that nobody can follow.
+/// A number as a pointer without provenance, which cannot be dereferenced.
 pub(crate) fn as_pointer(number: usize) -> *mut c_void {
     std::ptr::without_provenance_mut(number)
 }

@@ -1,4 +1,4 @@
-//! This side's objects, as the other side calls them.
+//! This side's objects, called by the other side.
 
 use std::collections::BTreeSet;
 use std::ffi::c_void;
@@ -20,13 +20,13 @@ use crate::{Side, imported, message, panics, status};
 
 static EXPORTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Objects of this image that other images hold.
+/// Number of objects of this image that other images hold.
 pub fn exported() -> usize {
     EXPORTED.load(Ordering::Relaxed)
 }
 
 /// One strong reference to `object` for the other side. An object that came from another image is passed through.
-/// `inline`: its calls may run on the caller's thread, until they first wait.
+/// With `inline`, its calls may run on the caller's thread until they first wait.
 pub fn export(object: Arc<dyn Object>, side: &Arc<Side>, inline: bool) -> abi::FthObj {
     if let Some(foreign) = imported::raw(&*object) {
         return foreign;
@@ -38,7 +38,7 @@ pub fn export(object: Arc<dyn Object>, side: &Arc<Side>, inline: bool) -> abi::F
     abi::FthObj { vtable, data: Arc::into_raw(exported).cast() }
 }
 
-/// The object that a reference stands for, if it is one of this image's own; gives the reference up then.
+/// The object behind a reference if it is one of this image's own; this consumes the reference.
 ///
 /// # Safety
 /// `raw` is an owned reference.
@@ -46,7 +46,7 @@ pub(crate) unsafe fn unwrap(raw: abi::FthObj) -> Option<Arc<dyn Object>> {
     if !std::ptr::eq(raw.vtable, &MESSAGEPACK) && !std::ptr::eq(raw.vtable, &JSON) {
         return None;
     }
-    // SAFETY: our vtables stand for data that `export` made.
+    // SAFETY: objects with our vtables have data made by `export`.
     let exported = unsafe { Arc::from_raw(raw.data.cast::<Exported>()) };
     Some(exported.object.clone())
 }
@@ -76,10 +76,10 @@ unsafe extern "C" fn retain(data: *const c_void) {
 }
 
 unsafe extern "C" fn release(data: *const c_void) {
-    // SAFETY: the caller gives one reference up.
+    // SAFETY: the caller gives up one reference.
     let exported = unsafe { Arc::from_raw(data.cast::<Exported>()) };
     let Some(last) = Arc::into_inner(exported) else { return };
-    // A component's destructor is the author's code: it may panic, and expects the runtime that it was built in.
+    // A component's destructor is the author's code: it may panic, and expects the runtime in which it was built.
     let side = last.side.clone();
     let mut last = Some(last);
     let _ = panics::catch(|| side.spawn.enter(&mut || drop(last.take())));
@@ -91,7 +91,7 @@ unsafe extern "C" fn interface(data: *const c_void) -> abi::FthStr {
     message::borrowed(eternal(exported.object.interface()))
 }
 
-/// The contract wants names that live until the process exits. There are few interfaces, so they are kept.
+/// The contract needs names that live until the process exits. There are few interfaces, so they are leaked once each.
 fn eternal(name: &str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,9 +112,9 @@ unsafe extern "C" fn invoke(
     done: *const abi::FthCompletion,
     out: *mut abi::FthCall,
 ) {
-    // SAFETY: the caller holds a reference for as long as this call lasts.
+    // SAFETY: the caller holds a reference for the duration of this call.
     let exported = unsafe { &*data.cast::<Exported>() };
-    // SAFETY: `out` can be written, `done` can be read; nobody uses the request after us.
+    // SAFETY: `out` can be written, `done` can be read; the caller does not use the request again.
     let (request, method) = unsafe {
         out.write(abi::FthCall { data: null(), vtable: null() });
         (message::take(request, &exported.side), message::text(method))
@@ -154,7 +154,7 @@ unsafe extern "C" fn invoke(
     unsafe { out.write(abi::FthCall { data: running.cast(), vtable: &CALL }) }
 }
 
-/// A call under way, as its caller sees it.
+/// A call in flight, as its caller sees it.
 struct Running {
     withdrawn: Arc<AtomicBool>,
     abort: Arc<dyn Fn() + Send + Sync>,
@@ -176,8 +176,7 @@ unsafe extern "C" fn release_call(data: *const c_void) {
     let _ = panics::catch(|| drop(running));
 }
 
-/// A call's work, and the duty to complete it. However it ends, the work is dropped first: who hears CANCELLED may rely
-/// on that.
+/// A call's work and its completion. However the call ends, the work is dropped first, as CANCELLED promises.
 struct Task {
     work: Option<Reply>,
     completion: Option<Completion>,
@@ -214,7 +213,7 @@ impl Drop for Task {
     }
 }
 
-/// The duty to call `done`, exactly once, whatever happens.
+/// Calls `done` exactly once, at the latest when it is dropped.
 struct Completion {
     raw: abi::FthCompletion,
     codec: Codec,
@@ -237,7 +236,7 @@ impl Completion {
             Ok(reply) => (abi::OK, reply),
             Err(error) => (status::of(&error), Message::encode(self.codec, &error).unwrap_or_default()),
         };
-        // The receiver moves it out, always.
+        // The receiver always moves it out.
         let mut reply = ManuallyDrop::new(message::give(reply, &self.side, self.inline));
         // SAFETY: called once, and `ctx` is not used afterwards.
         unsafe { (self.raw.done)(self.raw.ctx, status, &mut *reply) }
@@ -249,8 +248,8 @@ impl Drop for Completion {
     fn drop(&mut self) {
         if !self.fired {
             let error = match self.withdrawn.load(Ordering::Acquire) {
-                true => Error::new(Code::Cancelled, "the call was withdrawn"),
-                false => Error::new(Code::Shutdown, "this side is going down"),
+                true => Error::new(Code::Cancelled, "the call was cancelled"),
+                false => Error::new(Code::Shutdown, "this side is shutting down"),
             };
             self.complete(Err(error));
         }

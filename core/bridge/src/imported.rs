@@ -1,4 +1,4 @@
-//! The other side's objects, as this side calls them.
+//! The other side's objects, called by this side.
 
 use std::any::Any;
 use std::ffi::c_void;
@@ -12,7 +12,7 @@ use forethought_api::{
     error::Code,
     wire::{Codec, Message, Object, Reply},
 };
-use futures::channel::oneshot::Receiver;
+use futures_channel::oneshot::Receiver;
 
 use crate::{
     Side,
@@ -22,15 +22,15 @@ use crate::{
     status,
 };
 
-/// The object that a reference of the other side stands for; one of this image's own is unwrapped.
+/// The object behind a reference from the other side; an object of this image is unwrapped.
 ///
 /// # Errors
-/// If it is no object of this contract: then the reference is lost, for nobody could know how to release it.
+/// If it is not an object of this contract. The reference then leaks, because nobody knows how to release it.
 ///
 /// # Safety
 /// `raw` is an owned reference, made as the contract says.
 pub unsafe fn import(raw: abi::FthObj, side: &Arc<Side>) -> Result<Arc<dyn Object>> {
-    // SAFETY: by the caller's word.
+    // SAFETY: guaranteed by the caller.
     if let Some(own) = unsafe { exported::unwrap(raw) } {
         return Ok(own);
     }
@@ -42,7 +42,7 @@ pub unsafe fn import(raw: abi::FthObj, side: &Arc<Side>) -> Result<Arc<dyn Objec
     if size < offset_of!(abi::FthObjVTable, codecs) {
         return Err(broken(format!("an object whose vtable has {size} bytes")));
     }
-    // A field of the tail is there only if the vtable's maker knew it.
+    // A field of the tail exists only if the maker of the vtable knew it.
     let codecs = match size >= offset_of!(abi::FthObjVTable, codecs) + size_of::<u64>() {
         // SAFETY: the vtable is long enough.
         true => unsafe { (*raw.vtable).codecs },
@@ -54,7 +54,7 @@ pub unsafe fn import(raw: abi::FthObj, side: &Arc<Side>) -> Result<Arc<dyn Objec
     Ok(Arc::new(Imported(Arc::new(remote))))
 }
 
-/// One more reference to an object that came from another image, for whoever it is passed on to.
+/// One more reference to an object that came from another image, to pass it on.
 pub(crate) fn raw(object: &dyn Object) -> Option<abi::FthObj> {
     let Imported(remote) = object.as_any().downcast_ref()?;
     // SAFETY: this side holds a reference.
@@ -65,7 +65,7 @@ pub(crate) fn raw(object: &dyn Object) -> Option<abi::FthObj> {
 /// An object of another image.
 struct Imported(Arc<Remote>);
 
-/// The reference itself. Calls under way share it.
+/// The reference itself, shared by calls in flight.
 struct Remote {
     raw: abi::FthObj,
     interface: String,
@@ -95,7 +95,8 @@ impl Object for Imported {
             let mut call = Call::start(remote, method, request);
             let outcome = (&mut call.outcome).await;
             call.number = None;
-            outcome.unwrap_or_else(|_| Err(Error::new(Code::Plugin, "the call was lost")))
+            outcome
+                .unwrap_or_else(|_| Err(Error::new(Code::Plugin, "the call was dropped without an answer")))
         })
     }
     fn understands(&self, codec: Codec) -> bool {
@@ -112,13 +113,13 @@ impl Object for Imported {
     }
 }
 
-/// A call under way; dropped before its outcome is there, it is withdrawn.
+/// A call in flight; dropping it before its outcome has arrived cancels it.
 struct Call {
-    /// `None` once the outcome is there.
+    /// `None` once the outcome has arrived.
     number: Option<usize>,
     outcome: Receiver<Result<Message>>,
     raw: abi::FthCall,
-    /// Keeps the object alive for as long as it is called.
+    /// Keeps the object alive during the call.
     _remote: Arc<Remote>,
 }
 
@@ -135,7 +136,7 @@ impl Call {
             _remote: remote,
         };
         let remote = &call._remote;
-        // The callee moves it out, always.
+        // The callee always moves it out.
         let mut request = ManuallyDrop::new(message::give(request, &remote.side, false));
         let completion = abi::FthCompletion { ctx: calls::as_pointer(number), done };
         // SAFETY: this side holds a reference; all pointers are valid for the call.
@@ -161,7 +162,7 @@ impl Drop for Call {
         if data.is_null() || vtable.is_null() {
             return;
         }
-        // SAFETY: released once, here, and cancelled before that if at all.
+        // SAFETY: released once, here, and cancelled only before that.
         unsafe {
             if self.number.is_some() {
                 ((*vtable).cancel)(data);
@@ -171,7 +172,7 @@ impl Drop for Call {
     }
 }
 
-/// Takes an outcome. On a thread of the other side: it stores and wakes, and never unwinds.
+/// Receives an outcome, on a thread of the other side: stores it, wakes the caller, and never unwinds.
 unsafe extern "C" fn done(ctx: *mut c_void, code: u32, reply: *mut abi::FthMsg) {
     let _ = crate::panics::catch(|| {
         let (label, caller) = match calls::close(ctx.addr()) {
@@ -180,15 +181,17 @@ unsafe extern "C" fn done(ctx: *mut c_void, code: u32, reply: *mut abi::FthMsg) 
                 tracing::warn!(plugin = side.peer, method = &*method, "a call was completed twice; ignored");
                 return;
             }
-            Err(None) => return tracing::warn!("a call was completed that is not under way; ignored"),
+            Err(None) => {
+                return tracing::warn!("a completion came for a call that is not in flight; ignored");
+            }
         };
-        // Taken even if nobody waits: what is in it must be released.
-        // SAFETY: a completion's message is as the contract says, and given up by the caller.
+        // Taken even if nobody waits: its contents must be released.
+        // SAFETY: a completion's message follows the contract, and the caller gives it up.
         let reply = unsafe { message::take(reply, &label.side) };
         let Some(caller) = caller else { return };
         let _ = caller.send(reply.and_then(|reply| status::outcome(code, reply)).map_err(|mut error| {
             if error.code == Code::BadRequest && code != abi::BAD_REQUEST {
-                error.code = Code::Plugin; // Here it is the answer that cannot be read.
+                error.code = Code::Plugin; // It is the answer that cannot be read.
             }
             error
         }));

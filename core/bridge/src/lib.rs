@@ -1,19 +1,19 @@
-//! Objects and messages across the C contract: the glue that both sides of a library's boundary are made of, and
-//! nearly all of the project's unsafe code.
+//! Objects and messages across the C contract: the code shared by both sides of a library's boundary, with nearly all
+//! of the project's unsafe code.
 //!
-//! It may depend on `forethought-abi` and `forethought-api`, and needs no async runtime: how work is run, each side says
-//! by [`Spawn`], which the feature `tokio` implements for tokio's handles.
+//! It may depend on `forethought-abi` and `forethought-api`, and needs no async runtime: each side implements
+//! [`Spawn`], which the feature `tokio` does for tokio's handles.
 //!
 //! # Layout
-//! [`export`] makes an ABI object of a Rust one, [`import`] a Rust object of an ABI one; objects that come back are
-//! recognised and unwrapped, objects of a third party are passed through. `message` carries messages over, `calls`
-//! keeps the calls that wait for their completion, [`panics`] catches what must not unwind across the boundary, and
-//! [`status`] tells outcomes, over a pipe too.
+//! [`export`] turns a Rust object into an ABI object, [`import`] the reverse; objects that come back are recognised
+//! and unwrapped, objects of a third party are passed through. `message` converts messages, `calls` holds the calls
+//! that wait for their completion, [`panics`] catches what must not unwind across the boundary, and [`status`]
+//! converts outcomes, also over a pipe.
 //!
 //! # What is not trusted
-//! A completion may come twice, late, from any thread, or with rubbish in it. It finds its call by a number that is
-//! never used again, not by a pointer, so the worst that it can do is to be ignored, with a warning that names it. What
-//! no check can hold (a wild pointer, a buffer shorter than its length) is what process isolation is for.
+//! A completion may come twice, late, from any thread, or with garbage in it. It finds its call by a number that is
+//! never used again, not by a pointer, so an invalid one is ignored, with a warning that names it. What no check can
+//! catch (a wild pointer, a buffer shorter than its length) is what process isolation is for.
 
 mod calls;
 mod exported;
@@ -24,7 +24,7 @@ pub mod status;
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures_core::future::BoxFuture;
 
 pub use self::{
     calls::pending,
@@ -32,20 +32,20 @@ pub use self::{
     imported::import,
 };
 
-/// One side's dealings with one other image.
+/// One side's connection to one other image.
 pub struct Side {
-    /// Who is on the other side, for errors and logs: a plugin's name.
+    /// Name of the other side, such as a plugin's, for errors and logs.
     pub peer: String,
-    /// How this side runs what the other asks of it.
+    /// How this side runs the calls of the other side.
     pub spawn: Box<dyn Spawn>,
 }
 
-/// How an image runs work.
+/// Runs work of an image.
 pub trait Spawn: Send + Sync + 'static {
-    /// Runs a task beside the caller. The function aborts it: the task is then dropped, soon and without fail. A
-    /// runtime that is gone drops the task at once.
+    /// Runs a task concurrently. The returned function aborts it, which drops the task soon and reliably. A runtime
+    /// that has shut down drops the task immediately.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync>;
-    /// Calls `work` where the image's timers and sockets can be used.
+    /// Calls `work` in a context where the image's timers and sockets work.
     fn enter(&self, work: &mut dyn FnMut());
 }
 

@@ -1,4 +1,4 @@
-//! Messages over the boundary: Rust's own on one side, the contract's on the other.
+//! Messages over the boundary: conversion between Rust's messages and the contract's.
 
 use std::ffi::c_void;
 use std::mem::{ManuallyDrop, size_of};
@@ -15,10 +15,10 @@ use forethought_api::{
 
 use crate::{Side, export, import};
 
-/// Smallest size that a message of this major version has.
+/// Smallest size of a message of this major version.
 const LEAST: u32 = 144;
 
-/// A message as the contract has it. `inline` holds for the objects in it too.
+/// Converts to the contract's message. `inline` applies to its objects too.
 pub(crate) fn give(message: Message, side: &Arc<Side>, inline: bool) -> abi::FthMsg {
     let Message { codec, body, objects, blobs, meta } = message;
     let meta = match meta.is_empty() {
@@ -42,10 +42,10 @@ pub(crate) fn give(message: Message, side: &Arc<Side>, inline: bool) -> abi::Fth
     }
 }
 
-/// Moves a message out of the other side's hands.
+/// Takes a message from the other side.
 ///
 /// # Safety
-/// `message` is null, or points to a message made as the contract says; nobody uses it afterwards.
+/// `message` is null, or points to a message that follows the contract and is not used afterwards.
 pub(crate) unsafe fn take(message: *mut abi::FthMsg, side: &Arc<Side>) -> Result<Message> {
     if message.is_null() {
         return Err(broken("a null pointer for a message"));
@@ -53,18 +53,18 @@ pub(crate) unsafe fn take(message: *mut abi::FthMsg, side: &Arc<Side>) -> Result
     // SAFETY: every message of major 1 starts with its size.
     let size = unsafe { (*message).size };
     if size < LEAST {
-        return Err(broken(format!("a message of {size} bytes; the least is {LEAST}")));
+        return Err(broken(format!("a message of {size} bytes; the minimum is {LEAST}")));
     }
-    // SAFETY: it is as large as ours, or larger; the caller gives it up.
+    // SAFETY: it is at least as large as ours; the caller gives it up.
     let raw = unsafe { message.read() };
-    // Everything is owned before anything is looked at, so that nothing leaks from a message that is refused.
+    // Everything is owned before anything is checked, so that nothing leaks from a message that is refused.
     let (body, meta) = (Buffer(raw.body), Buffer(raw.meta));
-    // SAFETY: arrays of a message are as the contract says.
+    // SAFETY: arrays of a message follow the contract.
     let objects = unsafe { take_array(raw.objs.ptr, raw.objs.len, raw.objs.owner, raw.objs.release) };
     // SAFETY: as above.
     let blobs = unsafe { take_array(raw.blobs.ptr, raw.blobs.len, raw.blobs.owner, raw.blobs.release) };
     let blobs = blobs.map(|blobs| blobs.into_iter().map(Buffer).collect::<Vec<_>>());
-    // SAFETY: each element is one strong reference, given up by the other side. All are taken before one is refused.
+    // SAFETY: each element is a strong reference that the other side gives up. All are taken before any is refused.
     let objects =
         objects.map(|all| all.into_iter().map(|raw| unsafe { import(raw, side) }).collect::<Vec<_>>());
     let meta = meta.bytes("meta")?;
@@ -72,7 +72,7 @@ pub(crate) unsafe fn take(message: *mut abi::FthMsg, side: &Arc<Side>) -> Result
         codec: match raw.codec {
             abi::CODEC_JSON => Codec::Json,
             abi::CODEC_MESSAGEPACK => Codec::MessagePack,
-            other => return Err(broken(format!("a message in codec {other}, which is none"))),
+            other => return Err(broken(format!("a message in the unknown codec {other}"))),
         },
         body: body.bytes("body")?,
         objects: objects?.into_iter().collect::<Result<Vec<Arc<dyn Object>>>>()?,
@@ -85,15 +85,15 @@ pub(crate) unsafe fn take(message: *mut abi::FthMsg, side: &Arc<Side>) -> Result
     })
 }
 
-/// What the other side may not do.
+/// The error for a breach of the contract by the other side.
 pub(crate) fn broken(what: impl std::fmt::Display) -> Error {
     Error::new(Code::BadRequest, format!("the contract was broken: {what}"))
 }
 
-/// A buffer of the other side, released when it is dropped.
+/// A buffer of the other side, released when dropped.
 struct Buffer(abi::FthBuf);
 
-// SAFETY: the contract lets any thread read a buffer, and call its release function.
+// SAFETY: the contract lets any thread read a buffer and call its release function.
 unsafe impl Send for Buffer {}
 
 impl Buffer {
@@ -106,7 +106,7 @@ impl Buffer {
             return Err(broken(format!("a {what} of {len} bytes at a null pointer")));
         }
         if len > isize::MAX as usize {
-            return Err(broken(format!("a {what} of {len} bytes, more than there can be")));
+            return Err(broken(format!("a {what} of {len} bytes, which is impossible")));
         }
         Ok(Bytes::from_owner(self))
     }
@@ -114,7 +114,7 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: only a buffer that `bytes` has looked at is asked; it is readable until it is released.
+        // SAFETY: `bytes` has checked the buffer; it is readable until it is released.
         unsafe { std::slice::from_raw_parts(self.0.ptr, self.0.len) }
     }
 }
@@ -122,7 +122,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(release) = self.0.release {
-            // SAFETY: called once, with what it was given for.
+            // SAFETY: called once, with the arguments that belong to it.
             unsafe { release(self.0.owner, self.0.ptr, self.0.len) }
         }
     }
@@ -132,7 +132,7 @@ fn give_bytes(bytes: Bytes) -> abi::FthBuf {
     unsafe extern "C" fn release(owner: *mut c_void, _: *const u8, _: usize) {
         // SAFETY: `owner` is the box made below, and this is called once.
         let owner = unsafe { Box::from_raw(owner.cast::<Bytes>()) };
-        // It may hold what another image owns, or a value whose drop panics.
+        // It may hold a buffer of another image, or a value whose drop panics.
         let _ = crate::panics::catch(|| drop(owner));
     }
     if bytes.is_empty() {
@@ -163,7 +163,7 @@ fn give_array<T, A>(all: Vec<T>, array: impl FnOnce(*mut T, usize, *mut c_void, 
 /// Moves the elements out, and releases the array.
 ///
 /// # Safety
-/// `ptr`, `len`, `owner` and `release` come from one array of a message, which is used no more.
+/// `ptr`, `len`, `owner` and `release` come from one array of a message that is not used again.
 unsafe fn take_array<T>(
     ptr: *mut T,
     len: usize,
@@ -175,12 +175,12 @@ unsafe fn take_array<T>(
             && ptr.is_aligned()
             && len.checked_mul(size_of::<T>()).is_some_and(|size| size <= isize::MAX as usize));
     let all = match sound {
-        // SAFETY: an array of the contract holds `len` elements, each to be moved out once.
+        // SAFETY: an array of the contract holds `len` elements, each moved out once.
         true => Ok((0..len).map(|index| unsafe { ptr.add(index).read() }).collect()),
         false => Err(broken(format!("an array of {len} elements at {ptr:?}"))),
     };
     if let Some(release) = release {
-        // SAFETY: called once, with what it was given for.
+        // SAFETY: called once, with the arguments that belong to it.
         unsafe { release(owner, ptr, len) }
     }
     all
@@ -197,7 +197,7 @@ pub(crate) unsafe fn text(text: abi::FthStr) -> Result<String> {
     if text.ptr.is_null() || text.len > isize::MAX as usize {
         return Err(broken(format!("a string of {} bytes at {:?}", text.len, text.ptr)));
     }
-    // SAFETY: not null, of a possible length, and valid by the caller's word.
+    // SAFETY: not null, of a possible length, and valid as guaranteed by the caller.
     let bytes = unsafe { std::slice::from_raw_parts(text.ptr, text.len) };
     String::from_utf8(bytes.to_vec()).map_err(|error| broken("a string that is not UTF-8").because(error))
 }

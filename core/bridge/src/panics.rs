@@ -1,4 +1,4 @@
-//! Panics: caught on the side where they happen, and made errors that say what and where.
+//! Panics: caught on the side where they happen, and turned into errors that name message and place.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -7,12 +7,12 @@ use std::panic::{self, AssertUnwindSafe};
 use forethought_api::{Error, error::Code};
 
 thread_local! {
-    /// What the hook saw last on this thread: unlike the payload, it knows the place.
+    /// What the hook saw last on this thread; unlike the payload, it includes the place.
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Makes every panic of this image known to `report`, with its place, instead of printing it. For plugin images: their
-/// standard error may belong to somebody else.
+/// Passes every panic of this image, with its place, to `report` instead of printing it. For plugin images, whose
+/// standard error belongs to the program.
 pub fn hook(report: fn(&str)) {
     panic::set_hook(Box::new(move |info| {
         let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
@@ -36,7 +36,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     })
 }
 
-/// Drops a panic's payload, which may panic in turn; then there is nothing left to be done about it.
+/// Drops a panic's payload, which may panic in turn; that second payload is leaked.
 fn forget(payload: Box<dyn Any + Send>) {
     if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
@@ -46,6 +46,6 @@ fn forget(payload: Box<dyn Any + Send>) {
 fn words(payload: &(dyn Any + Send)) -> &str {
     match payload.downcast_ref::<String>() {
         Some(text) => text,
-        None => payload.downcast_ref::<&str>().copied().unwrap_or("a panic without words"),
+        None => payload.downcast_ref::<&str>().copied().unwrap_or("a panic without a message"),
     }
 }

@@ -1,9 +1,9 @@
-//! Statuses: how an outcome is told across, by whichever transport.
+//! Statuses: how an outcome crosses, over any transport.
 
 use forethought_abi as abi;
 use forethought_api::{Error, Result, error::Code, wire::Message};
 
-/// The contract's number for an error.
+/// The contract's status for an error.
 pub fn of(error: &Error) -> u32 {
     match error.code {
         Code::Panic => abi::PANIC,
@@ -15,10 +15,10 @@ pub fn of(error: &Error) -> u32 {
     }
 }
 
-/// What a status and its message come to.
+/// The outcome of a call, from its status and message.
 ///
 /// # Errors
-/// The error that was told; [`Code::Plugin`] if it cannot be read, or the status is none.
+/// The error in the message; [`Code::Plugin`] if it cannot be read, or the status is unknown.
 pub fn outcome(status: u32, reply: Message) -> Result<Message> {
     let code = match status {
         abi::OK => return Ok(reply),
@@ -28,10 +28,10 @@ pub fn outcome(status: u32, reply: Message) -> Result<Message> {
         abi::UNIMPLEMENTED => Some(Code::Unimplemented),
         abi::BAD_REQUEST => Some(Code::BadRequest),
         abi::SHUTDOWN => Some(Code::Shutdown),
-        other => return Err(Error::new(Code::Plugin, format!("an answer of status {other}, which is none"))),
+        other => return Err(Error::new(Code::Plugin, format!("an answer with the unknown status {other}"))),
     };
     let mut error = reply.decode::<Error>().map_err(|unreadable| {
-        let what = format!("an answer of status {status} with an error that cannot be read");
+        let what = format!("an answer with status {status} and an error that cannot be read");
         Error::new(Code::Plugin, what).because(unreadable)
     })?;
     error.code = code.unwrap_or(error.code);

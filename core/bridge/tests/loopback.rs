@@ -1,4 +1,4 @@
-//! Both sides of the boundary in one image: what each may do, and what neither may do to the other.
+//! Both sides of the boundary in one image: correct use, and breaches of the contract.
 //!
 //! No async runtime and no I/O, so that Miri can run all of it (`.ci/miri`).
 
@@ -37,10 +37,10 @@ impl Spawn for Threads {
     }
 }
 
-/// A runtime that is gone.
-struct Gone;
+/// A runtime that has shut down.
+struct ShutDown;
 
-impl Spawn for Gone {
+impl Spawn for ShutDown {
     fn spawn(&self, task: BoxFuture<'static, ()>) -> Arc<dyn Fn() + Send + Sync> {
         drop(task);
         Arc::new(|| {})
@@ -54,13 +54,13 @@ fn side(spawn: impl Spawn) -> Arc<Side> {
     Arc::new(Side { peer: "loopback".into(), spawn: Box::new(spawn) })
 }
 
-/// Counts of living things are the process's, so tests that look at them go one at a time.
+/// Live objects and calls are counted per process, so the tests run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until nothing is left of what a test did.
+/// Waits until a test has left nothing behind.
 fn nothing_is_left(living: &AtomicUsize) {
     for _ in 0..2000 {
         if living.load(Ordering::SeqCst) == 0 && pending() == 0 && exported() == 0 {
@@ -68,10 +68,15 @@ fn nothing_is_left(living: &AtomicUsize) {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    panic!("{} works, {} calls, {} objects are left", living.load(Ordering::SeqCst), pending(), exported());
+    panic!(
+        "{} tasks, {} calls and {} objects are left",
+        living.load(Ordering::SeqCst),
+        pending(),
+        exported()
+    );
 }
 
-/// Something whose end is noticed.
+/// Counts while it is alive.
 struct Living(Arc<AtomicUsize>);
 
 impl Living {
@@ -87,13 +92,13 @@ impl Drop for Living {
     }
 }
 
-/// An object of many moods, chosen by the method.
+/// An object that behaves differently for each method.
 #[derive(Default)]
 struct Moody {
     living: Arc<AtomicUsize>,
     inline: bool,
     /// Makes the destructor panic.
-    #[expect(dead_code, reason = "it is there to be dropped")]
+    #[expect(dead_code, reason = "its drop matters")]
     bomb: Option<PanicsInDrop>,
 }
 
@@ -125,10 +130,10 @@ impl Object for Moody {
                     let object = request.objects[0].clone();
                     object.invoke("echo", Message { objects: vec![], ..request }).await
                 }
-                "panic" => panic!("before it waited"),
+                "panic" => panic!("before waiting"),
                 "panic_later" => {
                     yield_once().await;
-                    panic!("after it waited")
+                    panic!("after waiting")
                 }
                 "panic_payload" => std::panic::panic_any(PanicsInDrop),
                 "panic_in_drop_of_work" => {
@@ -160,10 +165,10 @@ async fn yield_once() {
     .await;
 }
 
-/// The object as another image would have it: its vtable lies elsewhere, so it is not recognised as this image's own.
+/// The object as if from another image: its vtable is elsewhere, so it is not recognised as this image's own.
 fn foreign(object: impl Object, side: &Arc<Side>) -> Arc<dyn Object> {
     let raw = export(Arc::new(object), side, false);
-    // SAFETY: a plain copy of a table that lives for ever.
+    // SAFETY: a plain copy of a static table.
     let vtable = Box::leak(Box::new(unsafe { raw.vtable.read() }));
     // SAFETY: the reference is ours.
     unsafe { import(abi::FthObj { vtable, data: raw.data }, side) }.unwrap()
@@ -178,7 +183,7 @@ fn words(text: &str) -> Message {
 }
 
 #[test]
-fn a_message_goes_over_and_comes_back() {
+fn a_message_crosses_both_ways() {
     let _alone = alone();
     for inline in [false, true] {
         let moody = Moody { inline, ..Moody::default() };
@@ -202,17 +207,17 @@ fn a_message_goes_over_and_comes_back() {
 }
 
 #[test]
-fn objects_come_home_as_themselves_and_are_called_from_the_other_side() {
+fn objects_come_back_as_themselves_and_can_be_called_by_the_other_side() {
     let _alone = alone();
     let side = side(Threads);
     let object = foreign(Moody::default(), &side);
     let mine: Arc<dyn Object> = Arc::new(Moody::default());
     let reply = call(&object, "echo", Message { objects: vec![mine.clone()], ..words("") }).unwrap();
-    assert!(Arc::ptr_eq(&reply.objects[0], &mine), "an own object is unwrapped");
+    assert!(Arc::ptr_eq(&reply.objects[0], &mine), "an object of this image is unwrapped");
     let reply =
         call(&object, "call_back", Message { objects: vec![mine.clone()], ..words("hello") }).unwrap();
     assert_eq!(reply.decode::<String>().unwrap(), "hello");
-    // A third party's object is passed through, not wrapped again: one reference more, and no new object.
+    // A third party's object is passed through, not wrapped again: one more reference, and no new object.
     let third = foreign(Moody::default(), &side);
     let before = exported();
     let reply = call(&object, "echo", Message { objects: vec![third.clone()], ..words("") }).unwrap();
@@ -223,15 +228,15 @@ fn objects_come_home_as_themselves_and_are_called_from_the_other_side() {
 }
 
 #[test]
-fn a_panic_is_an_error_wherever_it_happens() {
+fn a_panic_anywhere_is_an_error() {
     let _alone = alone();
     for inline in [false, true] {
         let object = foreign(Moody { inline, ..Moody::default() }, &side(Threads));
         for (method, text) in [
             ("panic_at_once", "at once"),
-            ("panic", "before it waited"),
-            ("panic_later", "after it waited"),
-            ("panic_payload", "a panic without words"),
+            ("panic", "before waiting"),
+            ("panic_later", "after waiting"),
+            ("panic_payload", "a panic without a message"),
             ("panic_in_drop_of_work", "in a drop"),
         ] {
             let error = call(&object, method, words("")).unwrap_err();
@@ -245,7 +250,7 @@ fn a_panic_is_an_error_wherever_it_happens() {
 }
 
 #[test]
-fn an_error_keeps_its_code_its_causes_and_whether_to_try_again() {
+fn an_error_keeps_its_code_its_causes_and_whether_to_retry() {
     let _alone = alone();
     let object = foreign(Moody::default(), &side(Threads));
     for codec in [Codec::Json, Codec::MessagePack] {
@@ -257,7 +262,7 @@ fn an_error_keeps_its_code_its_causes_and_whether_to_try_again() {
 }
 
 #[test]
-fn a_dropped_call_drops_its_work_and_a_runtime_that_is_gone_says_so() {
+fn a_dropped_call_drops_its_work_and_a_runtime_that_has_shut_down_is_an_error() {
     let _alone = alone();
     let moody = Moody::default();
     let living = moody.living.clone();
@@ -272,21 +277,21 @@ fn a_dropped_call_drops_its_work_and_a_runtime_that_is_gone_says_so() {
         }
         drop(call);
     }
-    drop(object.invoke("hang", words(""))); // Never polled: never begun.
+    drop(object.invoke("hang", words(""))); // Never polled, so never started.
     drop(object);
     nothing_is_left(&living);
 
-    let object = foreign(Moody::default(), &side(Gone));
+    let object = foreign(Moody::default(), &side(ShutDown));
     assert_eq!(call(&object, "echo", words("")).unwrap_err().code, Code::Shutdown);
     drop(object);
     nothing_is_left(&AtomicUsize::new(0));
 }
 
-// ---- a side that breaks the contract -------------------------------------------------------------------------------
+// ---- A side that breaks the contract -------------------------------------------------------------------------------
 
 type Misdeed = unsafe fn(abi::FthCompletion, abi::FthMsg);
 
-/// An object of the other side, made by hand; its `data` is what it does when it is called.
+/// An object of the other side, made by hand; its `data` is the misdeed that it commits when called.
 fn hostile(misdeed: Misdeed, size: usize) -> abi::FthObj {
     unsafe extern "C" fn nothing(_: *const c_void) {}
     unsafe extern "C" fn interface(_: *const c_void) -> abi::FthStr {
@@ -300,7 +305,7 @@ fn hostile(misdeed: Misdeed, size: usize) -> abi::FthObj {
         done: *const abi::FthCompletion,
         out: *mut abi::FthCall,
     ) {
-        // SAFETY: `data` is the misdeed below; the pointers are as the contract says.
+        // SAFETY: `data` is the misdeed below; the pointers follow the contract.
         unsafe {
             out.write(abi::FthCall { data: null(), vtable: null() });
             (*data.cast::<Misdeed>())(done.read(), request.read());
@@ -328,17 +333,17 @@ fn text(text: &'static str) -> abi::FthBuf {
     abi::FthBuf { ptr: text.as_ptr(), len: text.len(), owner: null_mut(), release: None }
 }
 
-/// Completes with `change` made to a blank message, and gives the request up without looking at it.
+/// Completes the call with a blank message after `change`.
 unsafe fn complete(done: abi::FthCompletion, status: u32, change: impl FnOnce(&mut abi::FthMsg)) {
     let mut reply = ManuallyDrop::new(blank());
     change(&mut reply);
-    // SAFETY: as the contract says, but for what `change` did.
+    // SAFETY: follows the contract, except for what `change` did.
     unsafe { (done.done)(done.ctx, status, &mut *reply) }
 }
 
 unsafe fn release(request: abi::FthMsg) {
     if let Some(release) = request.body.release {
-        // SAFETY: once.
+        // SAFETY: called once.
         unsafe { release(request.body.owner, request.body.ptr, request.body.len) }
     }
 }
@@ -346,7 +351,7 @@ unsafe fn release(request: abi::FthMsg) {
 macro_rules! misdeed {
     ($status:expr, $change:expr) => {{
         unsafe fn misdeed(done: abi::FthCompletion, request: abi::FthMsg) {
-            // SAFETY: as the contract says, but for what is done on purpose.
+            // SAFETY: follows the contract, except for the deliberate breach.
             unsafe {
                 release(request);
                 complete(done, $status, $change);
@@ -357,7 +362,7 @@ macro_rules! misdeed {
 }
 
 #[test]
-fn what_breaks_the_contract_is_refused_and_says_how() {
+fn breaches_of_the_contract_are_refused_and_named() {
     let _alone = alone();
     let side = side(Threads);
     let whole = size_of::<abi::FthObjVTable>();
@@ -367,7 +372,7 @@ fn what_breaks_the_contract_is_refused_and_says_how() {
         (misdeed!(abi::OK, |reply| reply.body.len = 9), "a body of 9 bytes at a null pointer"),
         (
             misdeed!(abi::OK, |reply| reply.body = abi::FthBuf { len: usize::MAX, ..text("x") }),
-            "more than there can be",
+            "which is impossible",
         ),
         (misdeed!(abi::OK, |reply| reply.objs.len = 3), "an array of 3 elements"),
         (
@@ -378,7 +383,7 @@ fn what_breaks_the_contract_is_refused_and_says_how() {
             "an array of",
         ),
         (misdeed!(abi::OK, |reply| reply.meta = text("{")), "meta is not readable"),
-        (misdeed!(99, |_| ()), "an answer of status 99, which is none"),
+        (misdeed!(99, |_| ()), "unknown status 99"),
         (misdeed!(abi::ERROR, |reply| reply.body = text("\u{1}")), "an error that cannot be read"),
     ];
     for (misdeed, says) in deeds {
@@ -388,19 +393,19 @@ fn what_breaks_the_contract_is_refused_and_says_how() {
         assert!(error.code == Code::Plugin && error.to_string().contains(says), "{says}: {error:?}");
     }
     let nowhere = abi::FthObj { vtable: null(), data: null() };
-    // SAFETY: there is nothing behind it, and that is what is looked at.
+    // SAFETY: null pointers are checked before use.
     assert!(unsafe { import(nowhere, &side) }.is_err());
     let short = hostile(misdeed!(abi::OK, |_| ()), 16);
     // SAFETY: as above.
-    let error = unsafe { import(short, &side) }.err().expect("too short");
+    let error = unsafe { import(short, &side) }.err().expect("the vtable is too short");
     assert!(error.message.contains("vtable has 16 bytes"), "{error}");
 }
 
 #[test]
-fn a_second_completion_and_one_out_of_nowhere_are_ignored() {
+fn a_second_completion_and_one_without_a_call_are_ignored() {
     let _alone = alone();
     unsafe fn twice(done: abi::FthCompletion, request: abi::FthMsg) {
-        // SAFETY: the second one is on purpose.
+        // SAFETY: follows the contract, except for the deliberate repetition.
         unsafe {
             release(request);
             complete(done, abi::OK, |reply| reply.body = text("1"));
@@ -417,7 +422,7 @@ fn a_second_completion_and_one_out_of_nowhere_are_ignored() {
 }
 
 #[test]
-fn a_field_of_the_tail_is_read_only_if_it_is_there() {
+fn a_field_of_the_tail_is_read_only_if_it_exists() {
     let _alone = alone();
     let side = side(Threads);
     let older = offset_of!(abi::FthObjVTable, codecs);

@@ -23,10 +23,8 @@ mod transcript;
 mod written;
 
 use clap::Parser as _;
-use forethought_runtime::{
-    cancel::Cancel,
-    plugin::{Launcher, Plugins},
-};
+use forethought_plugin_host::{Launcher, Plugins};
+use forethought_runtime::cancel::Cancel;
 use tracing_subscriber::EnvFilter;
 
 use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
@@ -72,7 +70,7 @@ fn launcher(verbose: u8) -> Launcher {
 /// Logs go to standard error, between progress bars.
 fn log(verbose: u8, reporter: &Reporter) {
     // A download of gigabytes should be visible.
-    let level = ["warn,forethought_runtime::hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let level = ["warn,forethought_hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
     let reporter = reporter.clone();
     tracing_subscriber::fmt()

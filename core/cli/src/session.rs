@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use forethought_api::{Error, Result, error::Code, registry::Pluggable};
+use forethought_plugin_host::{Plugins, Request};
 use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
     host::RuntimeHost,
-    plugin::{Plugins, Request},
     registry::{Entry, Registry},
 };
 use serde::Serialize;
@@ -104,7 +104,7 @@ impl Session {
                 self.reporter.say(format!(
                     "ignoring the plugins of the configuration here, because it cannot be read: {error}"
                 ));
-                Request::typed(&sources, sources.search.clone())
+                sources.typed_plugins(sources.search.clone())
             }
         })
     }

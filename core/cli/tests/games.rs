@@ -258,55 +258,6 @@ fn an_episode_with_models_and_a_critic_is_replayed_without_asking() {
     assert!(err(&refused).contains("journal.sqlite is missing"), "{}", err(&refused));
 }
 
-/// A folder of the shared data; without it, tests of real data are skipped, and on CI they fail.
-fn data(name: &str) -> Option<PathBuf> {
-    let default = forethought_tests::workspace().join("../shared/data");
-    let folder = std::env::var_os("FORETHOUGHT_DATA").map_or(default, PathBuf::from).join(name);
-    if folder.is_dir() {
-        return Some(folder.canonicalize().expect("a path"));
-    }
-    assert!(std::env::var_os("CI").is_none(), "no data folder at {}", folder.display());
-    println!("skipped: no data folder at {}; set FORETHOUGHT_DATA", folder.display());
-    None
-}
-
-/// Imported games are read from start to end: every step is there, and how it ended.
-fn read_to_the_end(format: &str, folder: &str, games: usize) {
-    let Some(path) = data(folder) else { return };
-    let desk = table();
-    desk.forethought(&format!("import {format}")).arg(path).args(["--out", "data"]).assert().success();
-    let list = json(&desk, "view data");
-    for game in list.as_array().expect("episodes").iter().take(games) {
-        let id = game["episode"].as_str().expect("an id");
-        let seats = game["seats"].as_array().expect("seats");
-        let longest = seats.iter().filter_map(|seat| seat["steps"].as_u64()).max().expect("a seat");
-        let text = out(&desk.forethought("view data").arg(id).assert().success());
-        assert_eq!(text.matches("\nstep ").count() as u64, longest, "{text}");
-        assert!(
-            text.contains("[Discussion]") && text.contains("\nend\n") && text.contains("\nscore "),
-            "{text}"
-        );
-        for seat in seats {
-            let way = out(&desk
-                .forethought(&format!("view data --seat {}", seat["seat"]))
-                .arg(id)
-                .assert()
-                .success());
-            assert!(way.contains(&format!("seat     {} (", seat["seat"])), "{way}");
-        }
-    }
-}
-
-#[test]
-fn games_of_people_are_read_to_the_end() {
-    read_to_the_end("avalon-nlu", "avalon_nlu", 2);
-}
-
-#[test]
-fn a_game_of_an_llm_is_read_to_the_end() {
-    read_to_the_end("avalon-multi-round", "avalon_multi_round", 1);
-}
-
 // ---- tournaments ----------------------------------------------------------------------------------------------
 
 #[test]

@@ -190,7 +190,7 @@ fn components_of_any_origin_are_checked() {
     let broken = json(&desk, "plugin check ./libhostile.so --steps 0", 1);
     assert_eq!(broken[0]["component"], "environment.hostile");
     let finding = &broken[0]["findings"][0];
-    assert!(finding["rule"].is_string() && finding["mend"].is_string(), "{broken}");
+    assert!(finding["rule"].is_string() && finding["fix"].is_string(), "{broken}");
     // The same in words, for a component that is named, of a plugin that the command line names.
     let words = desk
         .forethought("plugin check environment.hostile --plugin ./libhostile.so --steps 0")

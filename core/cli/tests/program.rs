@@ -183,7 +183,12 @@ fn shipped_configurations_meet_the_schema() {
     let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
     assert!(!validator.is_valid(&json!({ "run": { "episode": 3 } })));
     let mut seen = 0;
-    for (folder, schema) in [(configs.join("paper"), "../schema.json"), (configs, "./schema.json")] {
+    let presets = workspace().join("core/runtime/presets");
+    for (folder, schema) in [
+        (presets, "../../../configs/schema.json"),
+        (configs.join("paper"), "../schema.json"),
+        (configs, "./schema.json"),
+    ] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {

@@ -21,7 +21,8 @@ use forethought_runtime::{
     run::events::{self, Event},
     run::folder,
 };
-use forethought_tests::{Desk, slow, workspace};
+use forethought_testkit::slow;
+use forethought_tests::{Desk, workspace};
 use forethought_webshop::behaviour::Shopper;
 use serde_json::{Value, json};
 use tokio::{
@@ -95,7 +96,8 @@ impl Actor {
     /// A shopper whose share `malformed` of answers is in no form.
     fn new(malformed: f64) -> Self {
         let config = SimulatedConfig { malformed, ..SimulatedConfig::default() };
-        let simulated = Simulated::new(config, vec![("webshop".into(), Arc::new(Shopper))]).expect("a model");
+        let simulated =
+            Simulated::new(config, vec![("webshop".into(), Arc::new(Shopper::default()))]).expect("a model");
         Self { simulated, together: None, patience: None }
     }
 }

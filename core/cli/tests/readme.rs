@@ -1,55 +1,72 @@
-//! README's transcripts, run as they stand there: what it shows is what happens.
+//! The transcripts of README and the guides, run as they are written: what they show is what happens.
 //!
-//! In a ```` ```console ```` block a line after `$ ` is a command, and what follows it is what it prints; `...` stands
-//! for anything. A block of another kind under `<!-- PATH -->` is the file that lies there by then.
+//! In a ```` ```console ```` block a line after `$ ` is a command, and what follows it is what it prints; `...` matches
+//! anything. A block of another kind under `<!-- PATH -->` is the file that is there by then; under `<!-- write PATH -->`
+//! it is a file that the reader saves.
 
 use std::path::Path;
 
 use forethought_tests::{Desk, third_party::shell, workspace};
 
-/// A part of README that can be held to the truth.
+/// A part of a guide that can be checked.
 #[derive(Debug, PartialEq)]
 enum Block {
     /// A command, and what it prints.
     Command(String, String),
     /// A file, and what it holds.
     File(String, String),
+    /// A file that the reader saves.
+    Write(String, String),
 }
 
 #[test]
-fn what_the_readme_shows_happens() {
-    let blocks = blocks(&std::fs::read_to_string(workspace().join("README.md")).unwrap());
+fn the_first_plugin_is_made_as_shown() {
+    follow("docs/first-plugin.md", &[]);
+}
+
+#[test]
+fn the_first_experiment_runs_as_shown() {
+    // Fewer episodes and training steps: what is checked are commands and their outputs, not figures.
+    let small = [("FORETHOUGHT__RUN__EPISODES", "12"), ("FORETHOUGHT__TRAINER__CRITIC__STEPS", "20")];
+    follow("docs/first-experiment.md", &small);
+}
+
+/// Does what a guide says, with these variables set, and compares what comes out.
+fn follow(guide: &str, variables: &[(&str, &str)]) {
+    let blocks = blocks(&std::fs::read_to_string(workspace().join(guide)).unwrap());
     let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
     let mut folder = desk.path().to_owned();
     for block in &blocks {
         match block {
+            Block::Write(name, text) => std::fs::write(folder.join(name), text).unwrap(),
             Block::File(name, text) => {
                 let found =
                     std::fs::read_to_string(folder.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-                assert_eq!(&found, text, "{name} is not what README shows");
+                assert_eq!(&found, text, "{name} is not what {guide} shows");
             }
             Block::Command(command, expected) => match command.strip_prefix("cd ") {
                 Some(place) => folder = folder.join(place),
                 None => {
-                    let printed = run(&desk, &folder, command);
-                    assert!(fits(expected, &printed), "$ {command}\n{printed}\nREADME shows\n{expected}");
+                    let printed = run(&desk, &folder, command, variables);
+                    assert!(fits(expected, &printed), "$ {command}\n{printed}\n{guide} shows\n{expected}");
                 }
             },
         }
     }
     let commands = blocks.iter().filter(|block| matches!(block, Block::Command(..))).count();
-    assert!(commands >= 5 && commands < blocks.len(), "README has lost its transcript: {blocks:?}");
+    assert!(commands >= 5 && commands < blocks.len(), "{guide} has lost its transcript: {blocks:?}");
 }
 
 /// What a command prints. It must end well.
-fn run(desk: &Desk, folder: &Path, command: &str) -> String {
-    let output = shell(desk, folder, command, env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+fn run(desk: &Desk, folder: &Path, command: &str, variables: &[(&str, &str)]) -> String {
+    let mut shell = shell(desk, folder, command, env!("CARGO_TARGET_TMPDIR"));
+    let output = shell.envs(variables.iter().copied()).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "$ {command}\n{printed}");
     printed
 }
 
-/// Whether `text` is `pattern`, in which `...` stands for anything.
+/// Whether `text` is `pattern`, in which `...` matches anything.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.trim_end().split("...");
     let Some(mut rest) = text.trim_end().strip_prefix(parts.next().unwrap_or_default()) else { return false };
@@ -79,7 +96,11 @@ fn blocks(text: &str) -> Vec<Block> {
         } else if line.starts_with("```") {
             let inside: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
             if let Some(name) = before.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
-                blocks.push(Block::File(name.into(), inside.join("\n") + "\n"));
+                let text = inside.join("\n") + "\n";
+                blocks.push(match name.strip_prefix("write ") {
+                    Some(name) => Block::Write(name.into(), text),
+                    None => Block::File(name.into(), text),
+                });
             }
         }
         before = line;
@@ -89,11 +110,17 @@ fn blocks(text: &str) -> Vec<Block> {
 
 #[test]
 fn blocks_are_read_and_outputs_compared() {
-    let text = "```sh\nnot run\n```\n```console\n$ a\n1\n2\n$ b\n```\n<!-- x/y -->\n```rust\nuse z;\n```\n";
+    let text = "```sh\nnot run\n```\n```console\n$ a\n1\n2\n$ b\n```\n<!-- x/y -->\n```rust\nuse z;\n```\n\
+                <!-- write v -->\n```\nw\n```\n";
     let command = |line: &str, prints: &str| Block::Command(line.into(), prints.into());
     assert_eq!(
         blocks(text),
-        [command("a", "1\n2\n"), command("b", ""), Block::File("x/y".into(), "use z;\n".into())]
+        [
+            command("a", "1\n2\n"),
+            command("b", ""),
+            Block::File("x/y".into(), "use z;\n".into()),
+            Block::Write("v".into(), "w\n".into()),
+        ]
     );
 
     for (pattern, text) in

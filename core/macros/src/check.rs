@@ -1,4 +1,4 @@
-//! What an interface may not hold, and what to write instead.
+//! What an interface must not contain, and what to write instead.
 
 use quote::ToTokens;
 use syn::{
@@ -8,29 +8,29 @@ use syn::{
 
 use crate::types::{holds_objects, is_handle, ok_type};
 
-/// Everything that is wrong with an interface, in one error.
+/// All problems of an interface, in one error.
 pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
     let mut found = Found(None);
     if !is_name(&name.value()) {
-        let fine = "an interface is called `<family>.<name>/<major>`, as in \"forethought.environment/1\": lowercase \
-                    words, and a major version from 1 on";
+        let fine = "an interface name is `<family>.<name>/<major>`, as in \"forethought.environment/1\": lowercase \
+                    words, and a major version from 1";
         found.add(name, fine);
     }
     if let Some(unsafety) = &item.unsafety {
         found.add(
             unsafety,
-            "an interface is safe, for the other side cannot be held to a promise; write `trait`",
+            "an interface cannot be `unsafe`, because the other side cannot be held to a promise; write `trait`",
         );
     }
     if has_parameters(&item.generics) {
         found.add(
             &item.ident,
-            "an interface has no parameters, for the other side could not know them; write one for each type",
+            "an interface cannot have parameters, because the other side does not know them; write one per type",
         );
     }
     if !is_send_and_sync(item) {
         let fine = format!(
-            "an interface is `Send + Sync` and nothing else, for calls come from any thread; write `trait {}: Send + Sync`",
+            "an interface is `Send + Sync` alone, because calls come from any thread; write `trait {}: Send + Sync`",
             item.ident
         );
         found.add(&item.ident, &fine);
@@ -41,8 +41,10 @@ pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
                 wire_names(&method.attrs, &mut found);
                 self::method(&method.sig, &mut found);
             }
-            other => found
-                .add(other, "an interface has methods only, for nothing else can be asked for by a message; make it a method"),
+            other => found.add(
+                other,
+                "an interface has only methods, because a message can request nothing else; make it a method",
+            ),
         }
     }
     found.0
@@ -63,7 +65,7 @@ impl Found {
 fn wire_names(attributes: &[Attribute], found: &mut Found) {
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("wire")) {
         if attribute.parse_args::<LitStr>().is_err() {
-            found.add(attribute, "write `#[wire(\"name\")]`, the method's name in messages");
+            found.add(attribute, "write `#[wire(\"name\")]` with the method's name in messages");
         }
     }
 }
@@ -71,7 +73,7 @@ fn wire_names(attributes: &[Attribute], found: &mut Found) {
 fn method(signature: &Signature, found: &mut Found) {
     if signature.asyncness.is_none() {
         let fine =
-            "a method of an interface is async: its answer may come from another process; write `async fn`";
+            "a method of an interface is async, because its answer may cross processes; write `async fn`";
         found.add(&signature.fn_token, fine);
     }
     if !matches!(signature.safety, syn::Safety::Default) || signature.abi.is_some() {
@@ -81,8 +83,8 @@ fn method(signature: &Signature, found: &mut Found) {
         );
     }
     if has_parameters(&signature.generics) {
-        let fine = "a method of an interface has no parameters and no `where`: a message has one form; take one \
-                    concrete type";
+        let fine = "a method of an interface has no type parameters and no `where`, because a message has one form; \
+                    take one concrete type";
         found.add(&signature.ident, fine);
     }
     match signature.inputs.first() {
@@ -90,20 +92,21 @@ fn method(signature: &Signature, found: &mut Found) {
             if !matches!(receiver.kind, ReceiverKind::Reference(_, None, None))
                 || receiver.mutability.is_some()
             {
-                let fine = "a method of an interface takes `&self`, for others may call at the same time; keep what \
-                            changes in a `Mutex`";
+                let fine = "a method of an interface takes `&self`, because calls may overlap; keep mutable state in a \
+                            `Mutex`";
                 found.add(receiver, fine);
             }
         }
-        _ => {
-            found.add(&signature.ident, "a method of an interface takes `&self`: a call is made to an object")
-        }
+        _ => found.add(
+            &signature.ident,
+            "a method of an interface takes `&self`, because a call is made to an object",
+        ),
     }
     for input in &signature.inputs {
         let FnArg::Typed(input) = input else { continue };
         if !is_plain(&input.pat) {
-            let fine = "an argument of an interface has a plain name, for that is its key in the message; take it \
-                        apart, rename it or make it `mut` in the body";
+            let fine = "an argument of an interface has a plain name, which is its key in the message; destructure it, \
+                        rename it or make it `mut` in the body";
             found.add(&input.pat, fine);
         }
         if let Some(attribute) = input.attrs.first() {
@@ -112,12 +115,12 @@ fn method(signature: &Signature, found: &mut Found) {
         if matches!(*input.ty, Type::ImplTrait(_)) {
             found.add(
                 &input.ty,
-                "an argument of an interface is of one concrete type: a message has one form",
+                "an argument of an interface has one concrete type, because a message has one form",
             );
         }
         if borrows(&input.ty) {
-            let fine = "an argument of an interface is owned, for it may leave the process; write `String` for `&str`, \
-                        `Vec<T>` for `&[T]`, `T` for `&T`";
+            let fine = "an argument of an interface is owned, because it may leave the process; write `String` for \
+                        `&str`, `Vec<T>` for `&[T]`, `T` for `&T`";
             found.add(&input.ty, fine);
         }
         objects(&input.ty, found);
@@ -125,8 +128,8 @@ fn method(signature: &Signature, found: &mut Found) {
     match (ok_type(&signature.output), &signature.output) {
         (Some(value), _) => {
             if borrows(value) {
-                let fine = "what an interface returns is owned, for it may come from another process; write `String` \
-                            for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`";
+                let fine = "a result of an interface is owned, because it may cross processes; write `String` for `&str`, \
+                            `Vec<T>` for `&[T]`, `T` for `&T`";
                 found.add(value, fine);
             }
             objects(value, found);
@@ -136,12 +139,12 @@ fn method(signature: &Signature, found: &mut Found) {
     }
 }
 
-const RESULT: &str = "a method of an interface returns `Result<T>` of forethought_api, with its `Error`, for every call \
-                      can fail on the way; write `Result<()>` where there is nothing to return";
+const RESULT: &str = "a method of an interface returns `Result<T>` of forethought_api, with its `Error`, because every \
+                      call can fail in transit; write `Result<()>` if there is nothing to return";
 
 fn objects(ty: &Type, found: &mut Found) {
     if holds_objects(ty) && !is_handle(ty) {
-        let fine = "objects stand in a message as `Arc<dyn Interface>`, an `Option` of one, or a \
+        let fine = "objects cross in a message as `Arc<dyn Interface>`, an `Option` of one, or a \
                     `Vec<(String, Arc<dyn Interface>)>`; write one of these";
         found.add(ty, fine);
     }
@@ -176,7 +179,7 @@ fn is_name(name: &str) -> bool {
         .is_some_and(|(path, version)| path.contains('.') && path.split('.').all(plain) && major(version))
 }
 
-/// Whether a pattern is a name and nothing more; a leading underscore would be part of the key.
+/// Whether a pattern is only a name, without a leading underscore, which would be part of the key.
 fn is_plain(pattern: &Pat) -> bool {
     let Pat::Ident(pattern) = pattern else { return false };
     let bare = pattern.by_ref.is_none() && pattern.mutability.is_none() && pattern.subpat.is_none();

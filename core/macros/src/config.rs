@@ -1,4 +1,4 @@
-//! `#[config]` and `#[data]`: serde's and schemars' derives, by the paths of the crate that re-exports them.
+//! `#[config]` and `#[data]`: serde's and schemars' derives, with the paths of the crate that re-exports them.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -8,7 +8,7 @@ use syn::{
     parse_quote,
 };
 
-/// What stands in the attribute's parentheses: `open`, `crate = path`, both, or nothing.
+/// The attribute's arguments: `open`, `crate = path`, both, or neither.
 pub(crate) struct Options {
     /// Whether unknown keys are accepted.
     open: bool,
@@ -41,13 +41,13 @@ impl Parse for Options {
 
 impl Options {
     fn path(&self, module: &str) -> String {
-        // serde and schemars parse this text again; `quote` puts spaces around `::`, which they accept.
+        // serde and schemars parse this text again; they accept the spaces that `quote` puts around `::`.
         let (sdk, module) = (&self.sdk, quote::format_ident!("{module}"));
         quote!(#sdk::#module).to_token_stream().to_string()
     }
 }
 
-/// `Deserialize` and `JsonSchema`; unknown keys of a struct are refused unless it is `open`.
+/// Derives `Deserialize` and `JsonSchema`; unknown keys of a struct are refused unless it is `open`.
 pub(crate) fn config(options: &Options, item: &DeriveInput) -> TokenStream {
     let Options { open, sdk } = options;
     let (serde, schemars) = (options.path("serde"), options.path("schemars"));
@@ -62,7 +62,7 @@ pub(crate) fn config(options: &Options, item: &DeriveInput) -> TokenStream {
     }
 }
 
-/// `Deserialize` alone.
+/// Derives `Deserialize`.
 pub(crate) fn data(options: &Options, item: &DeriveInput) -> TokenStream {
     let (sdk, serde) = (&options.sdk, options.path("serde"));
     quote! {

@@ -1,7 +1,7 @@
-//! What an interface expands to.
+//! The expansion of an interface.
 //!
-//! Default bodies are repeated in the proxy, so what stands around them may not catch their names: every path is
-//! absolute, every item of ours is called after the interface, and our locals are of the macro's own hygiene.
+//! Default bodies are repeated in the proxy, so generated code must not shadow their names: every path is absolute,
+//! every generated item is named after the interface, and generated locals have the macro's own hygiene.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -12,7 +12,7 @@ use syn::{
 
 use crate::types::{holds_objects, is_option, ok_type};
 
-/// The trait, and beside it its proxy, its dispatcher and its table of methods. `api` is the path of forethought_api.
+/// The trait, its proxy, its dispatcher and its table of methods. `api` is the path of forethought_api.
 pub(crate) fn expand(name: &LitStr, api: &Path, mut item: ItemTrait) -> TokenStream {
     let interface = item.ident.clone();
     let (proxy, served) = (format_ident!("__{interface}Proxy"), format_ident!("__{interface}Served"));
@@ -95,7 +95,7 @@ pub(crate) fn expand(name: &LitStr, api: &Path, mut item: ItemTrait) -> TokenStr
     }
 }
 
-/// A method, taken apart.
+/// The parts of a method.
 struct Method<'a> {
     api: &'a Path,
     interface: &'a Ident,
@@ -104,10 +104,10 @@ struct Method<'a> {
     arguments: Vec<(&'a Ident, &'a Type)>,
     /// The `T` of the `Result<T>` that it returns.
     output: &'a Type,
-    /// Names of the structs that its messages are made of.
+    /// Names of the structs for its messages.
     request: Ident,
     reply: Ident,
-    /// Conditions under which there is such a method.
+    /// Conditions under which the method exists.
     cfg: Vec<&'a Attribute>,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Method<'a> {
         })
     }
 
-    /// Its name in messages: the method's own, or that of `#[wire("name")]`.
+    /// Its name in messages: the name in `#[wire("name")]`, or the method's own.
     fn name(&self) -> String {
         let wire = self.source.attrs.iter().find(|attribute| attribute.path().is_ident("wire"));
         match wire.and_then(|attribute| attribute.parse_args::<LitStr>().ok()) {
@@ -158,7 +158,7 @@ impl<'a> Method<'a> {
         let Self { api, request, reply, output, cfg, .. } = self;
         let fields = self.arguments.iter().map(|(name, ty)| {
             let with = self.with(ty);
-            // With `with`, serde takes an absent option for an error.
+            // With `with`, serde treats an absent option as an error.
             let default = (with.is_some() && is_option(ty)).then(|| quote! { #[serde(default)] });
             quote! { #with #default #name: #ty }
         });
@@ -177,7 +177,7 @@ impl<'a> Method<'a> {
         }
     }
 
-    /// How a type stands in a message: objects beside the body, data in it.
+    /// How serde writes a type into a message: objects are attached to the body.
     fn with(&self, ty: &Type) -> Option<TokenStream> {
         let handle = format!("{}::wire::handle", self.api.to_token_stream());
         holds_objects(ty).then(|| quote! { #[serde(with = #handle)] })
@@ -189,7 +189,7 @@ impl<'a> Method<'a> {
         let (signature, name, allowed) = (&source.sig, self.name(), allowed(&source.attrs));
         let names: Vec<_> = self.names().collect();
         let [sent, answer] = ["sent", "answer"].map(|local| Ident::new(local, Span::mixed_site()));
-        // Where the other side does not know the method, the body that the trait gives it here.
+        // If the other side does not know the method, the trait's default body runs here.
         let end = match &source.default {
             None => quote! { #answer },
             Some(default) => quote! {
@@ -227,13 +227,13 @@ impl<'a> Method<'a> {
     }
 }
 
-/// The conditions among attributes: what is made of a method or trait is there when it is.
+/// The `cfg` attributes: code generated for a method or trait exists only if the method or trait does.
 fn cfg(attributes: &[Attribute]) -> Vec<&Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
 }
 
-/// What a default body is allowed, its repetition is allowed too. `expect` becomes `allow`, for without a body there is
-/// nothing here to expect it of.
+/// Lints allowed for a default body, which its repetition needs too. `expect` becomes `allow`, because a method
+/// without a body has nothing that would fulfil it.
 fn allowed(attributes: &[Attribute]) -> impl Iterator<Item = TokenStream> {
     attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => {

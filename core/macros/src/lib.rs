@@ -1,7 +1,7 @@
-//! `#[interface]`: from one plain async trait, all that lets its calls cross a plugin boundary. `#[config]` and `#[data]`:
-//! derives for a component's configuration and data.
+//! `#[interface]`: lets the calls of a plain async trait cross a plugin boundary. `#[config]` and `#[data]`: derives
+//! for a component's configuration and data.
 //!
-//! It may depend on syn and quote. What it writes names `forethought_api` and nothing else.
+//! It may depend on syn and quote. The code that it generates refers to `forethought_api` or `forethought_sdk` alone.
 
 mod check;
 mod config;
@@ -17,28 +17,28 @@ use syn::{
 
 /// Makes a trait an interface: `#[interface("forethought.environment/1")]`.
 ///
-/// The trait stays what it is, an object-safe async trait (`#[async_trait]` is applied to it). Beside it come, through
-/// an implementation of `forethought_api::wire::Interface` for `dyn Trait`: a proxy that turns calls into messages, a
-/// dispatcher that turns messages into calls, and the table of methods. A method with a default body is one that the
-/// other side need not offer: where it answers `Code::Unimplemented`, the default body runs on this side.
+/// The trait remains an object-safe async trait (`#[async_trait]` is applied to it). The macro adds an implementation
+/// of `forethought_api::wire::Interface` for `dyn Trait`: a proxy that turns calls into messages, a dispatcher that
+/// turns messages into calls, and the table of methods. The other side need not offer a method with a default body:
+/// if it answers `Code::Unimplemented`, the default body runs on this side.
 ///
 /// So that every call can be a message, methods are async, take `&self` and owned arguments, and return `Result`.
-/// Data in arguments and results are `Serialize + DeserializeOwned`; objects stand as `Arc<dyn Interface>`, an option of
-/// one, or a `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured. `#[wire("name")]` on a method keeps the
-/// name that it has in messages when the Rust method is renamed.
+/// Data in arguments and results are `Serialize + DeserializeOwned`; objects are `Arc<dyn Interface>`, an option of
+/// one, or a `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured. `#[wire("name")]` sets a method's
+/// name in messages, which keeps it compatible when the Rust method is renamed.
 ///
-/// Interfaces of others are as good as those of `forethought_api`:
+/// Any crate can define interfaces:
 ///
 /// ```
 /// use std::sync::Arc;
 /// use forethought_api::{Result, interface, wire::{Interface, Message}};
 ///
-/// /// A gauge of the tide.
+/// /// A tide gauge.
 /// #[interface("acme.gauge/1")]
 /// pub trait Gauge: Send + Sync {
 ///     /// Water level at `hour`, in metres.
 ///     async fn level(&self, hour: u32) -> Result<f64>;
-///     /// The highest level of a day; by default every hour is asked for.
+///     /// The highest level of a day; by default the highest of all hours.
 ///     async fn highest(&self) -> Result<f64> {
 ///         let mut highest = f64::MIN;
 ///         for hour in 0..24 {
@@ -67,7 +67,7 @@ use syn::{
 /// # Result::<(), forethought_api::Error>::Ok(()) }).unwrap();
 /// ```
 ///
-/// Where `forethought_api` goes by another path, as in a crate that knows the sdk alone, name it:
+/// If `forethought_api` has another path, as in a crate that depends on the sdk alone, name it:
 /// `#[interface("acme.gauge/1", crate = forethought_sdk::api)]`.
 #[proc_macro_attribute]
 pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
@@ -81,9 +81,9 @@ pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct or enum the configuration of a component, or a part of one.
 ///
-/// It derives `Deserialize` and `JsonSchema` by the paths of `forethought_sdk`, so an author needs neither crate, and
-/// refuses unknown keys of a struct. The doc comment of each field is its help text. Further `#[derive(...)]`,
-/// `#[serde(...)]` and `#[schemars(...)]` attributes go below it:
+/// It derives `Deserialize` and `JsonSchema` with the paths of `forethought_sdk`, so an author depends on neither
+/// crate, and refuses unknown keys of a struct. The doc comment of each field is its help text. Further
+/// `#[derive(...)]`, `#[serde(...)]` and `#[schemars(...)]` attributes go below it:
 ///
 /// ```ignore
 /// /// How the tide moves.
@@ -104,15 +104,15 @@ pub fn config(attribute: TokenStream, item: TokenStream) -> TokenStream {
     config::config(&options, &parse_macro_input!(item as DeriveInput)).into()
 }
 
-/// Derives `Deserialize` by the paths of `forethought_sdk`: for data that a component reads. Add
-/// `#[derive(Serialize)]` below it where it is also written.
+/// Derives `Deserialize` with the path of `forethought_sdk`, for data that a component reads. Add
+/// `#[derive(Serialize)]` and `#[serde(...)]` below it as needed.
 #[proc_macro_attribute]
 pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(attribute as config::Options);
     config::data(&options, &parse_macro_input!(item as DeriveInput)).into()
 }
 
-/// What stands in the attribute's parentheses.
+/// The attribute's arguments.
 struct Attribute {
     name: LitStr,
     /// Path of `forethought_api`.
@@ -121,7 +121,7 @@ struct Attribute {
 
 impl Parse for Attribute {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let fine = "an interface has a name: write `#[interface(\"family.name/1\")]`";
+        let fine = "an interface needs a name: write `#[interface(\"family.name/1\")]`";
         let name = input.parse().map_err(|error| Error::new(error.span(), fine))?;
         if input.is_empty() {
             return Ok(Self { name, api: parse_quote!(::forethought_api) });

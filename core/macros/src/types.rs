@@ -1,4 +1,4 @@
-//! What can be read off a type as it is written.
+//! What the tokens of a type tell about it.
 
 use syn::{GenericArgument, PathArguments, ReturnType, Type};
 
@@ -11,12 +11,12 @@ pub(crate) fn ok_type(output: &ReturnType) -> Option<&Type> {
     }
 }
 
-/// Whether an absent value is one, as serde has it.
+/// Whether serde accepts an absent value.
 pub(crate) fn is_option(ty: &Type) -> bool {
     arguments(ty, "Option").is_some()
 }
 
-/// Whether objects are in it, which stand beside a message.
+/// Whether it contains objects, which are attached to a message.
 pub(crate) fn holds_objects(ty: &Type) -> bool {
     match ty {
         Type::TraitObject(_) => true,
@@ -31,7 +31,7 @@ pub(crate) fn holds_objects(ty: &Type) -> bool {
     }
 }
 
-/// Whether it is one of the forms in which objects stand beside a message.
+/// Whether it is one of the supported forms of objects in a message.
 pub(crate) fn is_handle(ty: &Type) -> bool {
     let inner = |name| arguments(ty, name).and_then(|types| types.first().copied());
     match (inner("Arc"), inner("Option"), inner("Vec")) {

@@ -1,4 +1,4 @@
-//! What `#[interface]` refuses, word for word, and what it makes of the rest.
+//! What `#[interface]` generates.
 
 use std::sync::Arc;
 
@@ -11,13 +11,7 @@ use forethought_api::{
 };
 use futures::executor::block_on;
 
-#[test]
-fn refusals_say_what_to_write_instead() {
-    let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/ui/*.rs");
-}
-
-/// Names that the macro might use itself: none of them may get in the way.
+/// A name that generated code must not shadow.
 const NAME: &str = "the caller's own";
 
 fn error(sent: &str) -> String {
@@ -26,7 +20,7 @@ fn error(sent: &str) -> String {
 
 #[interface("acme.tide/1")]
 trait Tide: Send + Sync {
-    /// Arguments may be called as they like.
+    /// Arguments may have any names.
     async fn echo(&self, method: String, component: u8, request: bool, codec: i8, sent: u8)
     -> Result<String>;
     async fn r#move(&self, r#type: String) -> Result<String>;
@@ -37,13 +31,18 @@ trait Tide: Send + Sync {
         }
         self.r#move(error).await
     }
-    /// There is no such method here, so nobody need write one.
+    /// This method does not exist here, so no implementation is needed.
     #[cfg(any())]
     async fn never(&self, of: NoSuchType) -> Result<NoSuchType>;
     #[cfg(not(any()))]
     #[expect(unused_variables, reason = "this default needs none")]
     async fn sometimes(&self, unused: u8) -> Result<()> {
         Err(Error::not_found("not today"))
+    }
+    /// Renamed: its name in messages stays.
+    #[wire("ebb")]
+    async fn fall(&self, metres: u8) -> Result<u8> {
+        Ok(metres)
     }
     #[deprecated = "for the test"]
     async fn partner(&self, other: Option<Arc<dyn Tide>>) -> Result<Vec<(String, Arc<dyn Tide>)>> {
@@ -68,9 +67,12 @@ impl Tide for Here {
     async fn r#move(&self, r#type: String) -> Result<String> {
         Ok(format!("moved {type}"))
     }
+    async fn fall(&self, metres: u8) -> Result<u8> {
+        Ok(metres * 2)
+    }
 }
 
-/// An object that passes calls on, so that a proxy has to be made; methods in `unknown` it answers as an older one would.
+/// Passes calls on, which needs a proxy; answers methods in `unknown` as an older version would.
 struct Elsewhere {
     object: Arc<dyn Object>,
     unknown: &'static [&'static str],
@@ -82,7 +84,7 @@ impl Object for Elsewhere {
     }
     fn invoke(&self, method: &str, request: Message) -> Reply {
         if self.unknown.contains(&method) {
-            let error = Error::new(Code::Unimplemented, "an older one");
+            let error = Error::new(Code::Unimplemented, "an older version");
             return Box::pin(async move { Err(error) });
         }
         self.object.invoke(method, request)
@@ -121,14 +123,26 @@ fn a_default_body_runs_where_the_other_side_has_no_such_method() {
 }
 
 #[test]
+fn a_renamed_method_keeps_its_name_in_messages() {
+    block_on(async {
+        let object = Interface::serve(Arc::new(Here) as Arc<dyn Tide>);
+        let request = || Message { body: r#"{"metres": 3}"#.into(), ..Default::default() };
+        assert_eq!(object.invoke("ebb", request()).await.unwrap().body, "6");
+        assert_eq!(object.invoke("fall", request()).await.unwrap_err().code, Code::Unimplemented);
+        assert_eq!(elsewhere(&["fall"]).fall(3).await.unwrap(), 6);
+        assert_eq!(elsewhere(&["ebb"]).fall(3).await.unwrap(), 3, "the default body");
+    });
+}
+
+#[test]
 #[allow(deprecated)]
-fn an_object_that_comes_home_is_the_very_component() {
+fn an_object_that_comes_back_is_the_same_component() {
     block_on(async {
         let here: Arc<dyn Tide> = Arc::new(Here);
         let back = elsewhere(&[]).partner(Some(here.clone())).await.unwrap();
         assert!(back.len() == 1 && back[0].0 == "other" && Arc::ptr_eq(&back[0].1, &here));
         assert_eq!(elsewhere(&[]).partner(None).await.unwrap().len(), 0);
-        // Who speaks to us from elsewhere may leave an absent option out.
+        // An absent option may be left out of the message.
         let object = Interface::serve(here);
         let reply =
             object.invoke("partner", Message { body: "{}".into(), ..Default::default() }).await.unwrap();
@@ -137,15 +151,21 @@ fn an_object_that_comes_home_is_the_very_component() {
 }
 
 #[test]
-fn the_table_lists_the_methods_that_there_are() {
+fn the_table_lists_the_existing_methods() {
     let method = |name, default| Method { name, default };
-    let expected =
-        [("echo", false), ("move", false), ("greet", true), ("sometimes", true), ("partner", true)];
+    let expected = [
+        ("echo", false),
+        ("move", false),
+        ("greet", true),
+        ("sometimes", true),
+        ("ebb", true),
+        ("partner", true),
+    ];
     assert_eq!(<dyn Tide>::METHODS, expected.map(|(name, default)| method(name, default)));
     assert_eq!(<dyn Tide>::NAME, "acme.tide/1");
 }
 
-/// As in a crate that knows the sdk alone.
+/// As in a crate that depends on the sdk alone.
 mod elsewhere_in_the_tree {
     pub(super) mod api {
         pub(crate) use forethought_api::*;
@@ -157,7 +177,7 @@ mod elsewhere_in_the_tree {
 }
 
 #[test]
-fn the_api_may_go_by_another_path() {
+fn the_api_may_have_another_path() {
     assert_eq!(<dyn elsewhere_in_the_tree::Moon>::NAME, "acme.moon/1");
     assert_eq!(<dyn elsewhere_in_the_tree::Moon>::METHODS.len(), 1);
 }

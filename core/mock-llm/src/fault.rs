@@ -1,39 +1,39 @@
-//! What a provider can do wrong, and when this one does.
+//! The faults of a provider, and when they happen.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use forethought_api::{Error, Result};
 
-/// A fault of a provider, or of the way to it.
+/// A fault of a provider or of the network.
 ///
-/// A request asks for one by the header `x-mock-fault: cut`, or by a model name that ends in `!cut`. The forms:
+/// A request triggers one with the header `x-mock-fault: cut`, or with a model name that ends in `!cut`. The forms:
 /// `rate-limit[:MS]`, `status:CODE`, `unauthorized`, `slow:MS`, `hang`, `stall`, `cut`, `truncate`, `malformed`,
 /// `wrong-usage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// 429; `Retry-After` (whole seconds) and `retry-after-ms` say when to come again.
+    /// 429; `Retry-After` (whole seconds) and `retry-after-ms` say when to retry.
     RateLimit(Duration),
-    /// Any other status, with the provider's kind of error.
+    /// Any other status, with an error in the provider's form.
     Status(u16),
     /// 401.
     Unauthorized,
     /// The right answer, late.
     Slow(Duration),
-    /// No answer, for ever.
+    /// No answer, forever.
     Hang,
-    /// Half an answer, then nothing, for ever.
+    /// Half an answer, then nothing, forever.
     Stall,
     /// Half an answer, then the connection is closed.
     Cut,
-    /// Half an answer that ends as if it were whole.
+    /// Half an answer that ends as if it were complete.
     Truncate,
-    /// A status of 200 and no JSON.
+    /// A status of 200 and a body that is not JSON.
     Malformed,
-    /// The right answer, with token counts that cannot be.
+    /// The right answer, with impossible token counts.
     WrongUsage,
 }
 
-/// As it is asked for.
+/// In the form that [`FromStr`] reads.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,7 +59,7 @@ impl FromStr for Fault {
             Some((name, number)) => {
                 let number: u64 = number
                     .parse()
-                    .map_err(|_| Error::input(format!("fault {text:?}: a number after `:`")))?;
+                    .map_err(|_| Error::input(format!("fault {text:?}: expected a number after `:`")))?;
                 (name, Some(number))
             }
             None => (text, None),
@@ -77,7 +77,7 @@ impl FromStr for Fault {
             ("wrong-usage", None) => Self::WrongUsage,
             _ => {
                 return Err(Error::input(format!(
-                    "no fault {text:?}: there are rate-limit[:MS], status:CODE (400 to 599), unauthorized, slow:MS, \
+                    "{text:?} is not a fault; known are rate-limit[:MS], status:CODE (400 to 599), unauthorized, slow:MS, \
                      hang, stall, cut, truncate, malformed, wrong-usage"
                 )));
             }
@@ -85,26 +85,27 @@ impl FromStr for Fault {
     }
 }
 
-/// A fault by chance. Which requests it strikes follows from the seed and their content, never from the order in which
-/// they come.
+/// A random fault. The requests that it affects depend on the seed and their content, never on the order in which they
+/// arrive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
     /// What happens.
     pub fault: Fault,
-    /// Share of contents that it happens to, within [0, 1].
+    /// Share of contents that are affected, within [0, 1].
     pub share: f64,
-    /// How many requests of such a content it happens to, before answers come.
+    /// Number of requests of such a content that fail before one is answered.
     pub times: u64,
 }
 
-/// `FAULT[=SHARE[xTIMES]]`: `rate-limit:50=0.1x2` strikes the first two requests of a tenth of all contents.
+/// `FAULT[=SHARE[xTIMES]]`: `rate-limit:50=0.1x2` affects the first two requests of a tenth of all contents.
 impl FromStr for Rule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let (fault, chance) = text.split_once('=').unwrap_or((text, "1"));
         let (share, times) = chance.split_once('x').unwrap_or((chance, "1"));
-        let number = |_| Error::input(format!("fault {text:?}: write FAULT=SHARExTIMES, as in `cut=0.1x2`"));
+        let number =
+            |_| Error::input(format!("fault {text:?}: expected FAULT=SHARExTIMES, as in `cut=0.1x2`"));
         Ok(Self {
             fault: fault.parse()?,
             share: share.parse().map_err(|_| number(()))?,
@@ -113,11 +114,11 @@ impl FromStr for Rule {
     }
 }
 
-/// The fault that strikes the request of this content that `earlier` others preceded.
+/// The fault of a request with this content after `earlier` others with the same content.
 pub(crate) fn strike(rules: &[Rule], seed: u64, content: &str, earlier: u64) -> Option<Fault> {
     let hash = blake3::Hasher::new().update(&seed.to_le_bytes()).update(content.as_bytes()).finalize();
     let bytes = hash.as_bytes().first_chunk().expect("a hash is longer");
-    // 53 bits: every one of them fits a double.
+    // 53 bits fit a double exactly.
     let mut draw = (u64::from_le_bytes(*bytes) >> 11) as f64 / (1_u64 << 53) as f64;
     for rule in rules {
         if draw < rule.share {
@@ -141,12 +142,12 @@ mod tests {
             assert_eq!(fault.parse::<Fault>().unwrap().to_string(), fault);
         }
         for wrong in ["", "cut:1", "status", "status:200", "slow", "cut=x", "cut=0.5x-1", "nothing"] {
-            assert!(wrong.parse::<Rule>().is_err(), "{wrong:?} was taken");
+            assert!(wrong.parse::<Rule>().is_err(), "{wrong:?} was accepted");
         }
     }
 
     #[test]
-    fn a_share_of_contents_is_struck_and_only_as_often_as_said() {
+    fn a_share_of_contents_is_affected_as_often_as_configured() {
         let rules = ["cut=0.2x2".parse().unwrap(), "hang=0.3".parse().unwrap()];
         let struck = |fault, earlier| {
             (0..2000).filter(|n| strike(&rules, 7, &n.to_string(), earlier) == Some(fault)).count()

@@ -1,14 +1,14 @@
-//! A server on loopback that imitates the providers of language models: their wire formats, and their faults.
+//! A server on loopback that imitates the providers of language models: their wire formats and their faults.
 //!
 //! It speaks OpenAI's chat completions, Anthropic's messages, Gemini's `generateContent` and Ollama's `/api/chat`, all
-//! on one port: the end of the path says which. Any [`LlmBackend`] gives the answers ([`Parrot`] unless told
-//! otherwise), so that the same backend can be met directly and through every format. It counts what it was asked, by
-//! content: a test can show that no answered request came twice. It may depend on `forethought-api` alone, so what it
-//! says of a format is said independently of the backend that is tested against it.
+//! on one port; the end of the path selects the format. Any [`LlmBackend`] gives the answers (by default [`Parrot`]), so
+//! the same backend can be used directly and through every format. The server counts requests by content, so a test can
+//! show that no answered request came twice. It may depend on `forethought-api` alone: its formats are written
+//! independently of the backend that is tested against it.
 //!
 //! # Reading order
-//! [`Options`] and [`serve`] here, [`fault`] (what can go wrong, and when), `format` (how each provider writes),
-//! [`parrot`] (the answers), `reply` (one request, from arrival to the last byte).
+//! [`Options`] and [`serve`] here, [`fault`] (what can go wrong, and when), `format` (the wire formats), [`parrot`] (the
+//! answers), `reply` (one request, from arrival to the last byte).
 
 pub mod fault;
 mod format;
@@ -31,14 +31,14 @@ pub use parrot::Parrot;
 
 /// How the server answers.
 pub struct Options {
-    /// Where answers come from. Requests reach it without their seed: an answer follows from the text alone, and so is
-    /// the same in every format, of which not all have seeds.
+    /// Gives the answers. It gets requests without their seed, so that an answer depends on the text alone and is the
+    /// same in every format; not all formats have seeds.
     pub backend: Arc<dyn LlmBackend>,
-    /// Faults by chance; a request may also [ask for one](Fault).
+    /// Random faults; a request can also [trigger one](Fault).
     pub faults: Vec<Rule>,
-    /// Seed of that chance.
+    /// Seed of the random faults.
     pub seed: u64,
-    /// The key that callers must show, where one is wanted.
+    /// The key that callers must send, if any.
     pub key: Option<String>,
     /// Whether [`Server::received`] keeps every request.
     pub record: bool,
@@ -50,12 +50,12 @@ impl Default for Options {
     }
 }
 
-/// How often something was asked, and how often the answer was handed over whole.
+/// Counts of one content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Requests, those met with a fault included.
+    /// Requests, including those with a fault.
     pub asked: u64,
-    /// Answers whose last byte was handed to the connection, those with a wrong usage included.
+    /// Answers whose last byte was handed to the connection, including those with a wrong usage.
     pub answered: u64,
 }
 
@@ -70,7 +70,7 @@ pub struct Received {
     pub body: String,
 }
 
-/// A running server. Dropping it ends its listening; connections that are open by then live on for their answers.
+/// A running server. Dropping it stops listening; open connections still get their answers.
 pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -84,7 +84,7 @@ struct State {
     received: Mutex<Vec<Received>>,
 }
 
-/// The data under a lock; that a panic elsewhere interrupted its owner does not spoil counts.
+/// The data under a lock; a panic of another holder does not corrupt it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -92,31 +92,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Serves on a free port of loopback.
 ///
 /// # Errors
-/// If no port can be had.
+/// If no port is available.
 pub async fn start(options: Options) -> Result<Server> {
     start_at(0, options).await
 }
 
-/// Serves on a port of loopback; 0 is any that is free.
+/// Serves on a port of loopback; 0 means any free port.
 ///
 /// # Errors
-/// If the port cannot be had.
+/// If the port is not available.
 pub async fn start_at(port: u16, options: Options) -> Result<Server> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    serve(listener.await.context(format!("port {port} cannot be had"))?, options)
+    serve(listener.await.context(format!("cannot listen on port {port}"))?, options)
 }
 
 /// Serves on `listener`, in the background of the current tokio runtime.
 ///
-/// `GET /counts` answers with all [counts](Server::counts), for tests that drive other processes.
+/// `GET /counts` returns all [counts](Server::counts), for tests that drive other processes.
 ///
 /// # Errors
-/// If the rules are no chances, or the listener has no address.
+/// If the shares of the faults are not probabilities, or the listener has no address.
 pub fn serve(listener: TcpListener, options: Options) -> Result<Server> {
     let total: f64 = options.faults.iter().map(|rule| rule.share).sum();
     if !(options.faults.iter().all(|rule| rule.share >= 0.0) && total <= 1.0 + 1e-9) {
         return Err(Error::config(format!(
-            "the shares of faults come to {total}; they must be 0 to 1 in all"
+            "the shares of faults add up to {total}; each must be at least 0, and the sum at most 1"
         )));
     }
     let address = listener.local_addr()?;
@@ -132,30 +132,30 @@ pub fn serve(listener: TcpListener, options: Options) -> Result<Server> {
         .fallback(reply::reply)
         .with_state(state.clone());
     let task = tokio::spawn(async move {
-        // Never returns: axum waits out the errors of single connections.
+        // Never returns: axum tolerates errors of single connections.
         let _ = axum::serve(listener, router).await;
     });
     Ok(Server { address, state, task })
 }
 
 impl Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address in front of every path, such as `http://127.0.0.1:4000`. Base URLs add what providers have there:
+    /// The address in front of every path, such as `http://127.0.0.1:4000`. Base URLs append the provider's prefix:
     /// `/v1` (OpenAI, Anthropic), `/v1beta` (Gemini), `/api` (Ollama).
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Counts by content: a hash over model, messages, tools and settings (not whether it was to be streamed).
+    /// Counts by content: a hash over model, messages, tools and settings, but not over whether to stream.
     pub fn counts(&self) -> BTreeMap<String, Count> {
         lock(&self.state.counts).clone()
     }
 
-    /// All counts in one.
+    /// The sum of all counts.
     pub fn total(&self) -> Count {
         lock(&self.state.counts).values().fold(Count::default(), |sum, count| Count {
             asked: sum.asked + count.asked,
@@ -173,7 +173,7 @@ impl Server {
         lock(&self.state.received).clone()
     }
 
-    /// Serves until the task is stopped from outside.
+    /// Serves until the task is aborted.
     pub async fn wait(mut self) {
         let _ = (&mut self.task).await;
     }
@@ -193,7 +193,7 @@ impl State {
         lock(&self.counts).iter().map(row).collect::<serde_json::Map<_, _>>().into()
     }
 
-    /// Notes one more request of this content; says how many came before.
+    /// Counts a request with this content; returns how many came before.
     fn asked(&self, key: &str) -> u64 {
         let mut counts = lock(&self.counts);
         let count = counts.entry(key.to_owned()).or_default();

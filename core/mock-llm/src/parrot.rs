@@ -1,4 +1,4 @@
-//! The built-in answers: none of them clever, all of them following from the request alone.
+//! The built-in answers, which depend on the request alone.
 
 use async_trait::async_trait;
 use forethought_api::{
@@ -10,8 +10,8 @@ use forethought_api::{
 };
 use serde_json::{Value, json};
 
-/// Repeats what was said last. With tools on offer it calls the first one, until it is shown a result; held to a JSON
-/// schema it gives the plainest value that meets it.
+/// Repeats the last message. Given tools, it calls the first one until it gets a result; given a JSON schema, it returns
+/// the simplest value that is valid.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Parrot;
 
@@ -30,17 +30,14 @@ impl LlmBackend for Parrot {
 
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let choices: Vec<_> = (0..request.samples.max(1)).map(|sample| answer(&request, sample)).collect();
-        let said = request.messages.iter().map(|message| words(&message.content).count() as u64).sum();
-        let told = choices.iter().map(|choice| words(&choice.text).count().max(1) as u64).sum();
-        Ok(Completion {
-            choices,
-            usage: Usage { input_tokens: said, output_tokens: told },
-            ..Completion::default()
-        })
+        let input_tokens =
+            request.messages.iter().map(|message| words(&message.content).count() as u64).sum();
+        let output_tokens = choices.iter().map(|choice| words(&choice.text).count().max(1) as u64).sum();
+        Ok(Completion { choices, usage: Usage { input_tokens, output_tokens }, ..Completion::default() })
     }
 }
 
-/// Words with the space after them: what counts as a token here.
+/// Words with the space after them, which count as tokens here.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
 }
@@ -50,15 +47,15 @@ fn answer(request: &ChatRequest, sample: u32) -> Choice {
     if let (Some(tool), false) =
         (request.tools.first(), last.is_some_and(|message| message.role == Role::Tool))
     {
-        let arguments = plainest(&tool.parameters, &tool.parameters, 0);
-        // Numbered through the chat, as providers' identifiers never repeat within one.
+        let arguments = simplest(&tool.parameters, &tool.parameters, 0);
+        // Numbered through the chat, because providers' identifiers are unique within one.
         let made: usize = request.messages.iter().map(|message| message.tool_calls.len()).sum();
         let call = ToolCall { id: format!("call_{made}_{sample}"), name: tool.name.clone(), arguments };
         return Choice { finish: FinishReason::ToolCalls, tool_calls: vec![call], ..Choice::default() };
     }
     let said = last.map_or("", |message| message.content.as_str());
     let mut text = match &request.json_schema {
-        Some(schema) => plainest(schema, schema, 0).to_string(),
+        Some(schema) => simplest(schema, schema, 0).to_string(),
         None if sample == 0 => format!("You said: {said}"),
         None => format!("You said ({sample}): {said}"),
     };
@@ -82,9 +79,9 @@ fn answer(request: &ChatRequest, sample: u32) -> Choice {
     Choice { text, finish, logprobs, ..Choice::default() }
 }
 
-/// The plainest value that meets `schema`, a part of `root`.
-fn plainest(schema: &Value, root: &Value, depth: u32) -> Value {
-    let part = |schema: &Value| plainest(schema, root, depth + 1);
+/// The simplest value that is valid under `schema`, a part of `root`.
+fn simplest(schema: &Value, root: &Value, depth: u32) -> Value {
+    let part = |schema: &Value| simplest(schema, root, depth + 1);
     if let Some(value) = schema.get("const").or_else(|| schema["enum"].get(0)) {
         return value.clone();
     }

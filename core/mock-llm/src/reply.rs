@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use crate::{
     Received, State,
     fault::{self, Fault},
-    format::{Asked, Format, Told},
+    format::{Format, Parsed, Reported},
     lock,
 };
 
-/// Chats are text; nobody sends more of it.
-const LONGEST: usize = 64 << 20;
+/// Chats are text, and never longer.
+const MAX_BODY: usize = 64 << 20;
 
 /// An answer about to be sent.
 struct Reply {
@@ -37,11 +37,11 @@ pub(crate) async fn reply(
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let Some(format) = Format::of(&path) else {
-        let text = format!("the mock server knows no {path}");
+        let text = format!("the mock server has no {path}");
         return Ok(send(plain(404, json!({ "error": text })), &HeaderMap::new()));
     };
-    let Ok(body) = to_bytes(body, LONGEST).await else {
-        return Ok(send(refusal(format, 413, "the request did not arrive whole"), &HeaderMap::new()));
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return Ok(send(refusal(format, 413, "the request is too long or incomplete"), &HeaderMap::new()));
     };
     if state.options.record {
         let headers = head.headers.iter().map(|(name, value)| {
@@ -59,34 +59,35 @@ pub(crate) async fn reply(
         Ok(body) => format.read(&path, &head.headers, &body),
         Err(error) => Err(error.to_string()),
     };
-    let mut asked = match read {
-        Ok(asked) => asked,
+    let mut parsed = match read {
+        Ok(parsed) => parsed,
         Err(reason) => return Ok(send(refusal(format, 400, &reason), &HeaderMap::new())),
     };
-    let wish = match wish(&head.headers, &mut asked) {
-        Ok(wish) => wish,
+    let requested = match requested(&head.headers, &mut parsed) {
+        Ok(requested) => requested,
         Err(error) => return Ok(send(refusal(format, 400, &error.message), &HeaderMap::new())),
     };
-    let content = json!([asked.model, asked.request]).to_string();
+    let content = json!([parsed.model, parsed.request]).to_string();
     let content = blake3::hash(content.as_bytes()).to_hex().to_string();
     let earlier = state.asked(&content);
-    let fault = wish.or_else(|| fault::strike(&state.options.faults, state.options.seed, &content, earlier));
+    let fault =
+        requested.or_else(|| fault::strike(&state.options.faults, state.options.seed, &content, earlier));
     if let Some(fault) = fault {
         *lock(&state.struck).entry(fault.to_string()).or_default() += 1;
     }
-    Ok(answer(state, format, asked, content, fault).await)
+    Ok(answer(state, format, parsed, content, fault).await)
 }
 
-/// The fault that a request asks for; a wish in the model's name is taken out of it.
-fn wish(headers: &HeaderMap, asked: &mut Asked) -> forethought_api::Result<Option<Fault>> {
-    if let Some(wish) = headers.get("x-mock-fault") {
-        return wish.to_str().unwrap_or_default().parse().map(Some);
+/// The fault that a request triggers; removes it from the model's name.
+fn requested(headers: &HeaderMap, parsed: &mut Parsed) -> forethought_api::Result<Option<Fault>> {
+    if let Some(requested) = headers.get("x-mock-fault") {
+        return requested.to_str().unwrap_or_default().parse().map(Some);
     }
-    match asked.model.split_once('!') {
-        Some((model, wish)) => {
-            let wish = wish.parse()?;
-            asked.model = model.to_owned();
-            Ok(Some(wish))
+    match parsed.model.split_once('!') {
+        Some((model, requested)) => {
+            let requested = requested.parse()?;
+            parsed.model = model.to_owned();
+            Ok(Some(requested))
         }
         None => Ok(None),
     }
@@ -95,7 +96,7 @@ fn wish(headers: &HeaderMap, asked: &mut Asked) -> forethought_api::Result<Optio
 async fn answer(
     state: Arc<State>,
     format: Format,
-    asked: Asked,
+    parsed: Parsed,
     content: String,
     fault: Option<Fault>,
 ) -> Response {
@@ -107,13 +108,13 @@ async fn answer(
                 .insert(header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string().parse().expect("digits"));
             return send(refusal(format, 429, "too many requests"), &headers);
         }
-        Some(Fault::Status(status)) => return send(refusal(format, status, "a fault on demand"), &headers),
+        Some(Fault::Status(status)) => return send(refusal(format, status, "a requested fault"), &headers),
         Some(Fault::Unauthorized) => return send(refusal(format, 401, "invalid x-api-key"), &headers),
         Some(Fault::Slow(wait)) => tokio::time::sleep(wait).await,
         Some(Fault::Hang) => futures::future::pending().await,
         _ => {}
     }
-    let Asked { model, mut request, streaming } = asked;
+    let Parsed { model, mut request, streaming } = parsed;
     request.seed = None;
     let completion = match state.options.backend.complete(request).await {
         Ok(completion) => completion,
@@ -122,17 +123,17 @@ async fn answer(
             return send(refusal(format, status, &error.to_string()), &headers);
         }
     };
-    let told = match fault {
-        Some(Fault::WrongUsage) => Told { input: (-1).into(), output: Value::Null },
-        _ => Told {
+    let usage = match fault {
+        Some(Fault::WrongUsage) => Reported { input: (-1).into(), output: Value::Null },
+        _ => Reported {
             input: completion.usage.input_tokens.into(),
             output: completion.usage.output_tokens.into(),
         },
     };
     let mut reply = if streaming {
-        Reply { status: 200, kind: format.stream_kind(), pieces: format.stream(&model, &completion, &told) }
+        Reply { status: 200, kind: format.stream_kind(), pieces: format.stream(&model, &completion, &usage) }
     } else {
-        plain(200, format.whole(&model, &completion, &told))
+        plain(200, format.whole(&model, &completion, &usage))
     };
     match fault {
         Some(Fault::Malformed) if streaming => reply.pieces[0] = reply.pieces[0].replacen('{', "{{", 1),
@@ -143,7 +144,7 @@ async fn answer(
     }
     let pieces = stream::iter(reply.pieces).map(|piece| Ok::<_, io::Error>(Bytes::from(piece)));
     let whole = !matches!(fault, Some(Fault::Malformed | Fault::Truncate));
-    // Asked for once every piece before it was taken by the connection.
+    // Polled after the connection has taken every piece before it.
     let end = stream::once(async move {
         if whole {
             state.answered(&content);
@@ -153,7 +154,7 @@ async fn answer(
     respond(reply.status, reply.kind, &headers, Body::from_stream(pieces.chain(end)))
 }
 
-/// Half of an answer, then the end of the connection, or silence.
+/// Half of an answer, then the connection is closed or goes silent.
 fn torn(reply: Reply, cut: bool) -> Response {
     let length: usize = reply.pieces.iter().map(String::len).sum();
     let pieces = stream::iter(half(reply.pieces)).map(|piece| Ok(Bytes::from(piece)));
@@ -161,9 +162,9 @@ fn torn(reply: Reply, cut: bool) -> Response {
         if !cut {
             return futures::future::pending().await;
         }
-        // What came before is on its way by then; an error at once would take it back.
+        // Let the first half be sent: an immediate error would discard it.
         tokio::time::sleep(Duration::from_millis(20)).await;
-        Err(io::Error::other("cut on demand"))
+        Err(io::Error::other("a requested cut"))
     });
     let mut headers = HeaderMap::new();
     if reply.kind == JSON {
@@ -172,7 +173,7 @@ fn torn(reply: Reply, cut: bool) -> Response {
     respond(reply.status, reply.kind, &headers, Body::from_stream(pieces.chain(end)))
 }
 
-/// The first half of the pieces, or of the one piece.
+/// The first half of the pieces, or of a single piece.
 fn half(mut pieces: Vec<String>) -> Vec<String> {
     if pieces.len() == 1 {
         let middle = pieces[0].floor_char_boundary(pieces[0].len() / 2);

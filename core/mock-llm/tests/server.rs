@@ -1,4 +1,4 @@
-//! The server as its callers see it: by HTTP alone.
+//! The server as its callers see it: only over HTTP.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -13,7 +13,7 @@ fn start(options: Options) -> forethought_api::Result<Server> {
     RUNTIME.block_on(forethought_mock_llm::start(options))
 }
 
-/// A caller who takes every status, and waits for a second.
+/// A client that accepts every status and waits for one second.
 fn agent() -> Agent {
     let second = Some(Duration::from_secs(1));
     Agent::config_builder().http_status_as_error(false).timeout_global(second).proxy(None).build().into()
@@ -49,7 +49,7 @@ const CHAT: &str = "/v1/chat/completions";
 const VERSION: [(&str, &str); 1] = [("anthropic-version", "2023-06-01")];
 
 #[test]
-fn answers_are_counted_by_content_and_told_to_other_processes() {
+fn answers_are_counted_by_content_for_other_processes_too() {
     let server = start(Options::default()).unwrap();
     for seed in [1, 1, 2] {
         let mut body = chat();
@@ -69,14 +69,14 @@ fn answers_are_counted_by_content_and_told_to_other_processes() {
         (Some(Count { asked: 2, answered: 2 }), 0),
         "text in parts is the same text"
     );
-    let (_, told) = read(agent().get(server.url() + "/counts").call().unwrap());
+    let (_, counts) = read(agent().get(server.url() + "/counts").call().unwrap());
     let answered: u64 =
-        told.as_object().unwrap().values().map(|count| count["answered"].as_u64().unwrap()).sum();
+        counts.as_object().unwrap().values().map(|count| count["answered"].as_u64().unwrap()).sum();
     assert_eq!(answered, server.total().answered);
 }
 
 #[test]
-fn what_a_provider_would_refuse_is_refused_in_its_own_words() {
+fn invalid_requests_are_refused_with_the_errors_of_the_provider() {
     let server = start(Options::default()).unwrap();
     let anthropic = json!({ "model": "m", "max_tokens": 9, "messages": chat()["messages"] });
     let cases = [
@@ -85,17 +85,17 @@ fn what_a_provider_would_refuse_is_refused_in_its_own_words() {
         ("/v1/messages", &VERSION, chat(), 400, "/error/message", "max_tokens: field required"),
         ("/v1beta/models/m:generateContent", &[], chat(), 400, "/error/status", "INVALID_ARGUMENT"),
         ("/api/chat", &[], json!({ "messages": [] }), 400, "/error", "`model` must be a string"),
-        ("/v1/embeddings", &[], chat(), 404, "/error", "the mock server knows no /v1/embeddings"),
+        ("/v1/embeddings", &[], chat(), 404, "/error", "the mock server has no /v1/embeddings"),
     ];
     for (path, headers, body, expected, place, words) in cases {
         let (status, answer) = read(post(&server, path, headers, body));
         assert_eq!((status, answer.pointer(place)), (expected, Some(&json!(words))), "{path}");
     }
-    assert_eq!(server.total(), Count::default(), "what is refused was not asked");
+    assert_eq!(server.total(), Count::default(), "refused requests are not counted");
 }
 
 #[test]
-fn a_key_is_wanted_where_each_provider_wants_it() {
+fn a_key_is_required_where_each_provider_has_it() {
     let server = start(Options { key: Some("sesame".into()), ..Options::default() }).unwrap();
     let gemini = json!({ "contents": [{ "parts": [{ "text": "Hello" }] }] });
     let anthropic = json!({ "model": "m", "max_tokens": 9, "messages": chat()["messages"] });
@@ -113,7 +113,7 @@ fn a_key_is_wanted_where_each_provider_wants_it() {
 }
 
 #[test]
-fn faults_come_by_wish_and_by_rule_and_then_the_answer() {
+fn faults_happen_on_request_and_by_rule_and_then_the_answer_comes() {
     let faults = vec!["rate-limit:1500=1x2".parse().unwrap()];
     let server = start(Options { faults, ..Options::default() }).unwrap();
     for expected in [429, 429, 200, 200] {
@@ -139,7 +139,7 @@ fn faults_come_by_wish_and_by_rule_and_then_the_answer() {
 }
 
 #[test]
-fn shares_that_are_no_chances_are_refused() {
+fn shares_that_are_not_probabilities_are_refused() {
     for rules in [&["cut=0.6", "hang=0.6"][..], &["cut=-1"], &["cut=NaN"]] {
         let faults = rules.iter().map(|rule| rule.parse().unwrap()).collect();
         assert!(start(Options { faults, ..Options::default() }).is_err(), "{rules:?}");

@@ -1,24 +1,25 @@
-//! Everything between the interfaces and the program: which components there are, how they are configured and built,
-//! how episodes are run and kept, and how models are fetched.
+//! Everything between the interfaces and the program: how components are configured and built, and how episodes are
+//! run, recorded, replayed and evaluated.
 //!
-//! It may depend on `forethought-api` and on no plugin, environment or program: components are found through the
-//! registry, by kind.
+//! It may depend on `forethought-api`, `forethought-plugin-host` and `forethought-hub`, and on no plugin, environment or
+//! program: components are found through the registry, by kind.
 //!
 //! # Reading order
-//! [`registry`] (what there is), [`config`] (what is wanted), [`host`] (what is built of it).
+//! [`config`] (what the user asks for), [`host`] (the components built from it), [`run`] (how they play episodes),
+//! [`journal`] and [`layers`] (what happens between a planner's call and a model's answer).
 
 pub mod budget;
 pub mod cancel;
 mod clock;
 pub mod config;
 pub mod evaluate;
+mod files;
 pub mod host;
-pub mod hub;
 pub mod journal;
 pub mod layers;
-pub mod plugin;
-pub mod registry;
 pub mod run;
 #[cfg(test)]
 mod testing;
 pub mod trajectories;
+
+pub use forethought_plugin_host::registry;

@@ -1,21 +1,26 @@
-//! What `register!` asks of a configuration's type, said in words where the type does not have it.
+//! What `register!` requires of a configuration's type, with a clear compiler error for types that do not have it.
 
 use forethought_api::{Error, Result};
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// A type that a component's configuration is read into. Derive what it takes; this trait then comes by itself.
+/// A type that a component's configuration is read into. Implemented for every type with `#[config]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot hold the configuration of a component",
     label = "`Deserialize` or `JsonSchema` is missing",
-    note = "put `#[config]` on it: it derives both by the crates that the sdk re-exports"
+    note = "put `#[config]` on it, which derives both"
 )]
 pub trait Config: DeserializeOwned + JsonSchema {}
 
-// Or the compiler would name one of the two, and list the hundreds of types that have it.
+// Otherwise the compiler names one of the two traits and lists hundreds of types that implement it.
 #[diagnostic::do_not_recommend]
 impl<C: DeserializeOwned + JsonSchema> Config for C {}
+
+/// The configuration of a component without settings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoConfig {}
 
 /// Its JSON Schema.
 pub fn schema<C: Config>() -> Schema {

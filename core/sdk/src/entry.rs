@@ -1,7 +1,8 @@
-//! A library's entry point, and what it sets up: a runtime of its own, logs and panics that reach the program.
+//! A library's entry point, and what it sets up: the library's own runtime, and logs and panics that reach the program.
 //!
-//! The symbol is defined here and not in the author's crate, so two plugins linked into one program do not collide, and
-//! it is exported from every library that the sdk is part of. Linked in statically, nothing here ever runs.
+//! The symbol is defined here and not in the author's crate, so two plugins linked into one program do not collide,
+//! and it is exported from every library that contains the sdk. In a plugin that is linked in statically, nothing
+//! here runs.
 
 use std::mem::{offset_of, size_of};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -20,15 +21,15 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::logs;
 
-/// This library's runtime; taken out when the program asks for a shutdown.
+/// This library's runtime; taken when the program asks for a shutdown.
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 
-// What the structs held at first, which is all that is used here: a program that is older than this library knows tails
-// that are shorter than ours.
+// Sizes of the structs in minor version 0, which is all that is used here: a program older than this library has
+// shorter tails than this version.
 const LEAST_HOST: usize = offset_of!(abi::FthHost, get_extension) + size_of::<usize>();
 const LEAST_PLUGIN: usize = offset_of!(abi::FthPlugin, module) + size_of::<abi::FthObj>();
 
-/// What the program offers. The table lives until the process exits.
+/// The program's function table, which lives until the process exits.
 pub(crate) struct HostTable(&'static abi::FthHost);
 
 // SAFETY: the contract lets the table's functions be called from any thread.
@@ -39,11 +40,11 @@ unsafe impl Sync for HostTable {}
 pub(crate) static HOST: OnceLock<HostTable> = OnceLock::new();
 
 impl HostTable {
-    /// Most detailed level that the program logs.
+    /// The most detailed level that the program logs.
     pub(crate) fn max_level(&self) -> u32 {
         self.0.max_log_level
     }
-    /// Puts an event into the program's log.
+    /// Writes an event to the program's log.
     pub(crate) fn log(&self, level: u32, target: &str, text: &str) {
         let borrowed = |text: &str| abi::FthStr { ptr: text.as_ptr(), len: text.len() };
         // SAFETY: the table is the program's; the strings are valid for the call.
@@ -63,14 +64,14 @@ pub unsafe extern "C" fn forethought_plugin_entry_v1(
     if host.is_null() || out.is_null() {
         return abi::BAD_REQUEST;
     }
-    // SAFETY: not null, and of this major version by the symbol's name.
+    // SAFETY: not null, and of this major version, as the symbol's name says.
     let (host, room) = unsafe { (&*host, (*out).size) };
     if host.size < LEAST_HOST || host.abi_major != abi::ABI_MAJOR || room < LEAST_PLUGIN {
         return abi::BAD_REQUEST;
     }
     match panics::catch(|| start(host)) {
         Ok(Ok(module)) => {
-            // SAFETY: there is room for all of it.
+            // SAFETY: `out` is large enough.
             unsafe {
                 (*out).abi_major = abi::ABI_MAJOR;
                 (*out).abi_minor = abi::ABI_MINOR;
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn forethought_plugin_entry_v1(
 }
 
 fn start(host: &'static abi::FthHost) -> Result<abi::FthObj> {
-    // A second entry into the same image (a program may ask twice) shares what the first one set up.
+    // A second entry into the same image (a program may enter twice) shares what the first one set up.
     if HOST.set(HostTable(host)).is_ok() {
         panics::hook(|text| {
             if let Some(host) = HOST.get() {
@@ -120,14 +121,14 @@ fn start(host: &'static abi::FthHost) -> Result<abi::FthObj> {
 /// This library: every component registered in it.
 struct Image;
 
-/// Registrations in the order in which they are told.
+/// Registrations in a fixed order.
 fn registrations() -> Vec<&'static Registration> {
     let mut all: Vec<_> = linked().collect();
     all.sort_by_key(|one| (one.interface, one.kind));
     all
 }
 
-/// Name and version of the package that this library is.
+/// Name and version of this library's package.
 fn package() -> (&'static str, &'static str) {
     registrations().first().map_or(("plugin", "0.0.0"), |first| (first.package, first.version))
 }
@@ -160,7 +161,7 @@ impl Module for Image {
     async fn shutdown(&self) -> Result<()> {
         let runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtime) = runtime {
-            // Not waited for: this very call runs on it.
+            // Not waited for: this call runs on it.
             runtime.shutdown_background();
         }
         Ok(())
@@ -181,9 +182,9 @@ impl Object for Inline {
         true
     }
     fn as_any(&self) -> &dyn std::any::Any {
-        self // Not what it wraps: that would be taken for the component itself, which is not inline.
+        self // Not what it wraps: a transport would take that for the component itself, which is not inline.
     }
 }
 
-// The symbol has the type and the name that the contract gives it.
+// The symbol has the type that the contract gives it.
 const _: abi::FthEntry = forethought_plugin_entry_v1;

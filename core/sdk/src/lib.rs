@@ -1,8 +1,8 @@
 //! The one crate that a plugin author depends on: the interfaces, `register!`, and seeds.
 //!
-//! It may depend on `forethought-api`, `forethought-abi` and `forethought-bridge`, and on the async runtime that a
-//! library brings along. A plugin or environment depends on this crate and never on the runtime,
-//! the program, or another plugin.
+//! Of this workspace it may depend on `forethought-api`, `forethought-abi`, `forethought-bridge` and
+//! `forethought-macros`. A plugin or environment depends on this crate and never on the runtime, the program, or
+//! another plugin.
 //!
 //! ```
 //! use forethought_sdk::prelude::*;
@@ -37,6 +37,8 @@
 //! # fn main() {}
 //! ```
 
+pub mod answers;
+pub mod checkpoint;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
@@ -45,12 +47,14 @@ mod logs;
 #[doc(hidden)]
 pub mod metadata;
 pub mod seed;
+pub mod simulated;
 
 pub use forethought_api as api;
 pub use forethought_macros::{config, data};
-pub use {async_trait, futures, inventory, schemars, serde, serde_json};
+pub use futures_util as futures;
+pub use {async_trait, inventory, schemars, serde, serde_json};
 
-/// All that most plugins need.
+/// Everything that most plugins need.
 pub mod prelude {
     pub use std::sync::Arc;
 
@@ -82,16 +86,16 @@ pub mod prelude {
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 
-    pub use crate::{config, data, register, seed};
+    pub use crate::{config, config::NoConfig, data, register, seed};
 }
 
 /// Registers a component under its interface and kind.
 ///
-/// `inline: true` says that calls are so short, and never block, that they may run on the caller's thread.
+/// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. Put
+/// [`#[config]`](macro@config) on the config type and a doc comment on each of its fields: help texts, the schema and error
+/// messages are made from them.
 ///
-/// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. The config type
-/// implements `JsonSchema` and `DeserializeOwned`; give it `deny_unknown_fields` and a doc line on each field, for
-/// that is where help texts, the schema and error messages come from.
+/// `inline: true` promises that calls are short and never block, so that they may run on the caller's thread.
 #[macro_export]
 macro_rules! register {
     (
@@ -123,7 +127,7 @@ macro_rules! register {
                 "\",\"id\":\"",
                 $kind,
             ];
-            // Read from the file, without running a byte of it; `used` keeps it through optimisation and stripping.
+            // Read from the file without running any of it; `used` keeps it through optimisation and stripping.
             #[used]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__fth_meta"))]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".fth_meta"))]
@@ -144,7 +148,7 @@ macro_rules! register {
     };
 }
 
-/// Calls a factory. It exists to give the closure in [`register!`] its argument types.
+/// Calls a factory. Gives the closure in [`register!`] its argument types.
 #[doc(hidden)]
 pub async fn build<C, I: ?Sized, F>(
     new: impl FnOnce(C, std::sync::Arc<dyn api::host::Host>) -> F,

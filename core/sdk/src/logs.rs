@@ -1,7 +1,7 @@
-//! The author's `tracing` events, carried into the program's log.
+//! Forwards the author's `tracing` events to the program's log.
 //!
-//! A library has a `tracing` of its own, whose dispatcher nobody listens to; this is the listener. Spans are not
-//! carried: an event stands for itself.
+//! A library has its own copy of `tracing`, whose events nobody would receive without this subscriber. Spans are not
+//! forwarded, only events.
 
 use std::fmt::{self, Write as _};
 
@@ -13,7 +13,7 @@ use tracing::{
 
 use crate::entry::HOST;
 
-/// Installs the bridge, unless the author has installed a subscriber already.
+/// Installs the bridge, unless the author has already installed a subscriber.
 pub(crate) fn bridge() {
     let _ = tracing::subscriber::set_global_default(Bridge);
 }
@@ -42,7 +42,7 @@ impl Subscriber for Bridge {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// The contract's number of a level.
+/// The contract's number for a level.
 fn number(level: Level) -> u32 {
     match level {
         Level::ERROR => 1,
@@ -53,7 +53,7 @@ fn number(level: Level) -> u32 {
     }
 }
 
-/// An event in words: its message, then `name=value` for each field.
+/// An event as text: its message, then `name=value` for each field.
 #[derive(Default)]
 struct Text {
     message: String,

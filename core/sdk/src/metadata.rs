@@ -1,11 +1,11 @@
-//! What can be known of a library without running a byte of it: records in a section of the file, built by
+//! What can be known about a library without running it: records in a section of the file, written by
 //! [`register!`](crate::register) when the library is compiled.
 //!
 //! A record is `FTHMETA1\0`, a little-endian `u32` length, and that much JSON.
 
 use forethought_abi::METADATA_MAGIC;
 
-/// What every record starts with: how this library was built.
+/// The start of every record: how this library was built.
 pub const HEAD: &[&str] = &[
     "{\"abi_major\":1,\"abi_minor\":",
     MINOR,
@@ -21,20 +21,22 @@ pub const HEAD: &[&str] = &[
 
 const MINOR: &str = {
     assert!(forethought_abi::ABI_MAJOR == 1 && forethought_abi::ABI_MINOR < 10);
-    const DIGITS: &str = "0123456789";
-    let (_, from) = DIGITS.split_at(forethought_abi::ABI_MINOR as usize);
-    from.split_at(1).0
+    const DIGIT: &[u8] = &[b'0' + forethought_abi::ABI_MINOR as u8];
+    match std::str::from_utf8(DIGIT) {
+        Ok(digit) => digit,
+        Err(_) => panic!("a digit is UTF-8"),
+    }
 };
 
-/// Length of the record that [`record`] makes of `fields`.
+/// Length of the record that [`record`] makes from `fields`.
 pub const fn length(fields: &[&str]) -> usize {
     METADATA_MAGIC.len() + 4 + json_length(HEAD) + json_length(fields) + 2
 }
 
-/// A record of [`HEAD`] and `fields`, which continue the JSON text from within its last string.
+/// A record of [`HEAD`] and `fields`; the fields continue the JSON text inside its last string.
 ///
 /// # Panics
-/// At compile time, if a field of the caller's needs escaping in JSON.
+/// At compile time, if one of the caller's values needs escaping in JSON.
 pub const fn record<const N: usize>(fields: &[&str]) -> [u8; N] {
     let mut record = Writer { bytes: [0; N], at: 0 };
     record.write(METADATA_MAGIC);
@@ -46,7 +48,7 @@ pub const fn record<const N: usize>(fields: &[&str]) -> [u8; N] {
     }
     index = 0;
     while index < fields.len() {
-        // Odd fields are values; the even ones between them are this crate's own.
+        // Fields with odd indices are the caller's values; the even ones are written by `register!`.
         if index % 2 == 1 {
             plain(fields[index].as_bytes());
         }
@@ -89,7 +91,7 @@ const fn plain(bytes: &[u8]) {
         let byte = bytes[index];
         assert!(
             byte >= b' ' && byte != b'"' && byte != b'\\',
-            "kinds and versions hold no quotes or backslashes"
+            "kinds and versions must not contain control characters, quotes or backslashes"
         );
         index += 1;
     }

@@ -1,106 +1,13 @@
-//! Recorded games: what the three data sets give, and what is said of malformed files.
+//! Recorded games, from small files made here; `golden.rs` reads the published data sets.
 
 mod common;
-
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
 use forethought_avalon::behaviour::words::Outcome;
 use forethought_avalon::import::{multi_round::MultiRound, nlu::Nlu, pro::Pro};
 use forethought_sdk::prelude::*;
+use forethought_sdk::simulated::Worded;
 
-use common::{block_on, data};
-
-/// Keeps the last note.
-#[derive(Default)]
-struct Notes(Mutex<String>);
-
-#[async_trait]
-impl Progress for Notes {
-    async fn report(&self, _: String, _: u64, _: u64, note: String) -> Result<()> {
-        *self.0.lock().expect("notes") = note;
-        Ok(())
-    }
-}
-
-fn import(importer: &dyn Importer, path: impl Into<PathBuf>) -> Result<(Vec<Trajectory>, String)> {
-    let notes = Arc::new(Notes::default());
-    let trajectories = block_on(importer.import(path.into(), notes.clone()))?;
-    let note = notes.0.lock().expect("notes").clone();
-    Ok((trajectories, note))
-}
-
-/// Games, trajectories, steps, steps with a thought of the player's own, and who won how often.
-fn count(trajectories: &[Trajectory]) -> (usize, usize, usize, usize, usize) {
-    let games: BTreeSet<&str> = trajectories.iter().map(|one| one.episode.as_str()).collect();
-    let steps = || trajectories.iter().flat_map(|one| &one.steps);
-    let own = steps().filter(|step| !step.thought.starts_with("Derived: ")).count();
-    let won = trajectories.iter().filter(|one| one.score() == 1.0).count();
-    (games.len(), trajectories.len(), steps().count(), own, won)
-}
-
-/// What holds of every trajectory, wherever it comes from.
-fn check(trajectories: &[Trajectory]) {
-    for one in trajectories {
-        let last = one.steps.last().expect("a step");
-        assert!(last.terminated && one.environment == "avalon", "{} {}", one.episode, one.seat);
-        for step in &one.steps {
-            assert!(
-                step.observation.starts_with(&format!("[You] Player {}, ", one.seat)),
-                "{}",
-                step.observation
-            );
-            assert!(!step.thought.is_empty() && !step.outcomes.is_empty() && !step.next_state.is_empty());
-        }
-        let role = last.observation.split(", ").nth(1).expect("a role");
-        let good = ["Merlin", "Percival", "Servant"].contains(&role);
-        let ending = if (last.reward == 1.0) == good { "Good has won." } else { "Evil has won." };
-        assert!(last.next_state.ends_with(ending), "{}: {}", one.episode, last.next_state);
-        let quests: Vec<&str> = one
-            .steps
-            .iter()
-            .flat_map(|step| &step.outcomes)
-            .filter_map(|outcome| {
-                outcome
-                    .strip_prefix("Quest ")
-                    .and_then(|quest| quest.split_once(' '))
-                    .map(|(_, result)| result)
-            })
-            .collect();
-        let count = |result| quests.iter().filter(|one| **one == result).count();
-        let number = |count: usize| ["none", "one", "two", "three"][count];
-        let results =
-            format!("Quests: {} succeeded, {} failed.", number(count("succeeds.")), number(count("fails.")));
-        assert!(last.next_state.contains(&results), "{}: {quests:?}: {}", one.episode, last.next_state);
-    }
-}
-
-#[test]
-fn games_of_an_llm() {
-    let Some(data) = data() else { return };
-    let (games, note) = import(&MultiRound, data.join("avalon_multi_round")).unwrap();
-    check(&games);
-    assert_eq!((count(&games), note.as_str()), ((81, 494, 4190, 3246, 219), "48 games left out"));
-}
-
-#[test]
-fn games_of_people() {
-    let Some(data) = data() else { return };
-    let (games, note) = import(&Nlu, data.join("avalon_nlu")).unwrap();
-    check(&games);
-    assert_eq!((count(&games), note.as_str()), ((13, 78, 710, 0, 34), "1 games left out"));
-}
-
-#[test]
-fn records_without_talk() {
-    let Some(data) = data() else { return };
-    let (games, note) = import(&Pro, data.join("proavalon_records")).unwrap();
-    check(&games);
-    assert_eq!((count(&games), note.as_str()), ((59, 405, 3995, 0, 186), "22 games left out"));
-}
-
-// ---- made-up files -------------------------------------------------------------------------------------------------
+use common::{check, import};
 
 /// A folder with one file.
 fn folder(name: &str, text: &str) -> tempfile::TempDir {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The critic on held-out real dialogues, for docs/persuasion-real-data.md: after a quarter, half, three quarters and all of a
 # dialogue, will something be given, and, by those who give, half a dollar or more? Needs jq.
-#   environments/persuasion/scripts/real.sh target/release/forethought ../shared/data/p4g runs/real
+#   environments/persuasion/scripts/real.sh target/release/forethought $FORETHOUGHT_DATA/p4g runs/real
 set -euo pipefail
 program=$1 data=$2 out=$3
-config=configs/persuasion.toml
+config=persuasion
 mkdir -p "$out"
 "$program" import p4g "$data" --out "$out/p4g" --quiet
 for question in whether much; do

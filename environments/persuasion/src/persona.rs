@@ -11,10 +11,11 @@ use crate::donor::elsewhere;
 pub struct PersonaConfig {
     /// The language model that plays it: a name under `[llm]`.
     pub llm: String,
-    /// Who it may be; one is drawn for each episode, and is that person throughout.
+    /// Who it may be; one is drawn for each whole episode.
     #[serde(default = "people")]
     pub personas: Vec<String>,
-    /// A file in place of the shipped template. Variables: `environment`, `seat`, `persona`, `history`, `observation`.
+    /// A file to use instead of the shipped template. Variables: `environment`, `seat`, `persona`, `history`,
+    /// `observation`.
     #[serde(default)]
     pub template: Option<ConfigPath>,
     /// Sampling temperature.
@@ -63,13 +64,13 @@ pub struct Persona {
 }
 
 impl Persona {
-    /// A persona of these settings.
+    /// A persona with these settings.
     ///
     /// # Errors
     /// A template that cannot be read or does not parse; no personas.
     pub fn new(config: PersonaConfig) -> Result<Self> {
         if config.personas.is_empty() {
-            return Err(Error::config("personas is empty; name at least one, or leave the key out"));
+            return Err(Error::config("personas is empty; add at least one, or remove the key"));
         }
         let source = match &config.template {
             None => include_str!("prompts/persona.md").to_owned(),
@@ -120,7 +121,7 @@ impl Planner for Persona {
             ..ChatRequest::new(Purpose::Persona, vec![Message::user(prompt.trim())])
         };
         let completion = models.llm(self.config.llm.clone()).await?.complete(request).await?;
-        // Models leave the label out, or go on to speak for the other side: then the first line is what is said.
+        // Models leave out the label, or go on to speak for the other side: only the first line counts.
         let mut lines = completion.text().lines().map(str::trim).filter(|line| !line.is_empty());
         let labelled = lines.clone().find_map(|line| line.strip_prefix("Action:"));
         let said = labelled.or(lines.next()).unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! Dialogues from outside: golden ones, what each seat may know, how each preset ends, copies, and the kit's rules.
+//! Dialogues from outside: golden ones, what each seat can know, how each preset ends, copies, and conformance.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn say(world: &dyn Environment, words: &str) -> Transition {
     block_on(world.step(Action::new(words))).expect("an answer")
 }
 
-/// Says the same until it is over; gives the last transition and how many steps it took.
+/// Says the same until it is over; returns the last transition and the number of steps.
 fn until_the_end(world: &dyn Environment, words: &str) -> (Transition, u32) {
     for steps in 1..1000 {
         let transition = say(world, words);
@@ -66,7 +66,7 @@ fn played(name: &str) -> (String, String) {
     (text, golden)
 }
 
-/// After a change that is meant: `UPDATE_EXPECT=1 cargo test`, and read the difference.
+/// After an intended change: `UPDATE_EXPECT=1 cargo test`, and read the difference.
 #[test]
 fn dialogues_are_as_they_are_written_down() {
     for name in ["agreement.txt", "closing.txt", "gdp-zero.txt", "negotiation.txt", "own.txt"] {

@@ -1,9 +1,8 @@
-//! Who sits in the second seat: the fitted donor against real dialogues, the haggler, and a language model as a person.
+//! Who sits in the second seat: the fitted donor, the haggler, and a language model as a person.
 
-use std::path::PathBuf;
 use std::sync::Mutex;
 
-use forethought_persuasion::donor::{Donor, DonorConfig, corpus::Corpus, fit, model::Parameters};
+use forethought_persuasion::donor::{Donor, DonorConfig, model::Parameters};
 use forethought_persuasion::environment::Persuasion;
 use forethought_persuasion::haggler::{Haggler, HagglerConfig};
 use forethought_persuasion::persona::{Persona, PersonaConfig};
@@ -12,55 +11,7 @@ use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, from_value, json};
 
-/// The dialogues; `None`, with a line that says so, where they are not at hand.
-fn data() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let folder = PathBuf::from(std::env::var("FORETHOUGHT_DATA").unwrap_or_else(|_| default.into()));
-    if folder.is_dir() {
-        return Some(folder.join("p4g"));
-    }
-    assert!(std::env::var_os("CI").is_none(), "no data folder at {}", folder.display());
-    println!("skipped: no data folder at {}; set FORETHOUGHT_DATA", folder.display());
-    None
-}
-
-#[test]
-fn driven_by_real_persuaders_the_donor_acts_and_gives_as_real_donors_do() {
-    let Some(data) = data() else { return };
-    let (held, fitted) = Corpus::read(&data).expect("the dialogues").split();
-    let report = fit::report(&fit::fit(&fitted), &fitted, &held);
-    println!("{report}");
-    assert!(report.likelihood > report.baseline + 0.2, "the context tells something");
-    assert!(report.gift.0 > report.gift.1, "and so does the path, of the gift");
-    assert!(report.reader.0 > report.reader.1 + 0.2);
-    for one in report.gifts.iter().chain(&report.replies) {
-        assert_eq!(one.within(), [true, true], "{one:?}");
-    }
-    // Of 23 intervals at 95 % some leave out the truth itself: more than three do so once in forty times.
-    for driven in [0, 1] {
-        let outside: Vec<_> = report.acts.iter().filter(|one| !one.within()[driven]).collect();
-        assert!(outside.len() <= 3, "{outside:?}");
-    }
-}
-
-#[test]
-fn the_numbers_that_ship_are_those_of_the_fit() {
-    let Some(data) = data() else { return };
-    let fitted = fit::fit(&Corpus::read(&data).expect("the dialogues"));
-    let shipped = Parameters::shipped();
-    assert_eq!((&fitted.reader, &fitted.amounts), (&shipped.reader, &shipped.amounts));
-    // Another machine's exponential function may differ in the last digit.
-    for (fitted, shipped) in fitted.acts.iter().flatten().zip(shipped.acts.iter().flatten()) {
-        assert!((fitted - shipped).abs() < 2e-3);
-    }
-    for (fitted, shipped) in fitted.gift.iter().zip(&shipped.gift) {
-        assert!((fitted - shipped).abs() < 0.02);
-    }
-}
-
-// ---- whole dialogues ----------------------------------------------------------------------------------------------
-
-/// Models that answer always the same, and remember what they were asked.
+/// A model that always gives the same answer, and remembers what it was asked.
 #[derive(Default)]
 struct Parrot {
     says: &'static str,
@@ -98,8 +49,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("no waiting")
 }
 
-/// Plays an episode: the first seat says `lines` over and over, or is played by a planner. Gives the end, and what the
-/// second seat said.
+/// Plays an episode: the first seat repeats `lines`, or is played by a planner. Returns the end, and what the second
+/// seat said.
 fn play(
     config: Value,
     seed: u64,
@@ -254,7 +205,7 @@ fn mean_donation(first: Result<&[&str], &dyn Planner>) -> f64 {
 }
 
 #[test]
-fn who_listens_is_given_more_than_who_goes_by_a_plan() {
+fn a_persuader_who_listens_is_given_more_than_one_with_a_plan() {
     let plans: [(&str, &[&str]); 6] = [
         ("chat", &["Hello! How are you today?", "Thank you."]),
         ("ask", &[ASK]),

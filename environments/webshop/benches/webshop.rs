@@ -1,6 +1,6 @@
 //! How fast the shop is: search in a thousand and in a million products, and random walks.
 //!
-//! `cargo bench -p forethought-webshop`; the first lines also tell what building the large index cost.
+//! `cargo bench -p forethought-webshop`; the first lines also give the cost of building the large index.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{IndexedRandom, stream};
+use forethought_testkit::memory_kb;
 use forethought_webshop::environment::{WebShop, WebShopConfig};
 use forethought_webshop::generated::GeneratedCatalogue;
 use forethought_webshop::product::{Catalogue, GoalOptions};
@@ -40,9 +41,9 @@ fn search(criterion: &mut Criterion) {
         let started = Instant::now();
         let index = Index::build(&shop);
         println!(
-            "{products} products: index built in {:.2?}, peak memory {}",
+            "{products} products: index built in {:.2?}, peak memory {:.0} MiB",
             started.elapsed(),
-            peak_memory()
+            memory_kb("VmHWM") / 1024.0
         );
         for kind in ["attributes", "options", "instruction"] {
             let queries = queries(&shop, kind);
@@ -67,13 +68,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let started = Instant::now();
     black_box(work());
     started.elapsed()
-}
-
-/// The process's largest resident size so far, where the system tells.
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.map_or("unknown".into(), |peak| peak.trim().into())
 }
 
 fn walk(criterion: &mut Criterion) {

@@ -1,4 +1,4 @@
-//! The language model's own probabilities: what a plan looks like to the one who made it.
+//! The language model's own probabilities: how a plan looks to the model that made it.
 
 use forethought_sdk::{prelude::*, serde_json::json};
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
@@ -7,9 +7,9 @@ use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfi
 #[config]
 #[derive(Debug, Clone)]
 pub struct JudgeConfig {
-    /// Name of the language model under `[llm]`.
+    /// Name of the language model, as in `[llm.<name>]`.
     pub llm: String,
-    /// Sampling temperature.
+    /// Sampling temperature; by default the model's own.
     #[serde(default)]
     pub temperature: Option<f64>,
     /// File that replaces the shipped prompt template. Variables: `state`, `thought`, `outcomes`.
@@ -25,7 +25,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of these settings. `host` gives the model outside of episodes.
+    /// A judge with these settings. `host` gives the model outside of episodes.
     ///
     /// # Errors
     /// A template that cannot be read or does not parse.
@@ -51,7 +51,7 @@ impl Judge {
 
     async fn ask(&self, queries: &[CriticQuery], llm: Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
         let mut estimates = Vec::with_capacity(queries.len());
-        // Queries about one thought stand side by side and share a call.
+        // Queries about one thought are next to each other and share a call.
         for group in queries.chunk_by(|a, b| a.state == b.state && a.thought == b.thought) {
             estimates.extend(self.ask_group(group, &llm).await?);
         }

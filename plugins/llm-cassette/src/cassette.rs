@@ -1,7 +1,7 @@
-//! The file: one JSON object a line, first a header, then one line for each answered request.
+//! The file: one JSON object per line, first a header, then one line per answered request.
 //!
-//! A line is written by one call and only ever appended, so whatever kills the program leaves at most one torn line,
-//! the last. It is ignored when the cassette is read, and cut off before the next line is written.
+//! Each line is appended by a single write, so a killed program leaves at most one torn line, the last. It is ignored
+//! when the cassette is read, and cut off before the next line is written.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,11 +30,11 @@ pub struct Header {
 #[data]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recorded {
-    /// How many equal requests had been made before this one. Lines stand in the order in which the answers came.
+    /// Number of equal requests made before this one. Lines are in the order in which the answers arrived.
     pub nth: u32,
-    /// What was asked.
+    /// The request.
     pub request: ChatRequest,
-    /// What was answered.
+    /// The answer.
     pub completion: Completion,
 }
 
@@ -50,10 +50,10 @@ pub struct Cassette {
 }
 
 impl Cassette {
-    /// The cassette in the file at `path`; `None` where there is no file, or not even a header in it.
+    /// The cassette at `path`; `None` if there is no file, or not even a header in it.
     ///
     /// # Errors
-    /// A file that cannot be read or is no cassette.
+    /// A file that cannot be read or is not a cassette.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         match std::fs::read(path) {
             Ok(bytes) => Self::parse(&bytes, path),
@@ -62,10 +62,10 @@ impl Cassette {
         }
     }
 
-    /// The cassette that `bytes` are; `path` is for messages.
+    /// The cassette in `bytes`; `path` is for messages.
     ///
     /// # Errors
-    /// A line that is none of a cassette, unless it is the last and has no end; a version that is not known.
+    /// A line that is not part of a cassette, unless it is the last and has no end; an unknown version.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Option<Self>> {
         let mut cassette: Option<Self> = None;
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -82,9 +82,7 @@ impl Cassette {
             match parsed {
                 Ok(()) => {}
                 Err(error) if line.ends_with(b"\n") => {
-                    return Err(
-                        Error::input(format!("{}: this is no line of a cassette", place())).because(error)
-                    );
+                    return Err(Error::input(format!("{}: not a line of a cassette", place())).because(error));
                 }
                 Err(_) => tracing::warn!(place = place(), "the last line is torn and is ignored"),
             }
@@ -92,7 +90,7 @@ impl Cassette {
                 cassette.as_ref().map(|it| it.version).filter(|version| *version != VERSION)
             {
                 return Err(Error::input(format!(
-                    "{}: the cassette is of version {version}; this program knows version {VERSION}",
+                    "{}: the cassette has format version {version}; this program supports version {VERSION}",
                     path.display()
                 )));
             }
@@ -101,12 +99,12 @@ impl Cassette {
     }
 }
 
-/// What makes two requests the same: all that a backend is told, however its JSON is ordered, and not why it is asked.
+/// Equal for equal requests: all that a backend is given, regardless of the purpose and of the order of JSON keys.
 pub fn key(request: &ChatRequest) -> String {
     comparable(request).to_string()
 }
 
-/// The same as a value.
+/// The key as a value.
 pub(crate) fn comparable(request: &ChatRequest) -> Value {
     let mut value = serde_json::to_value(request).unwrap_or_default();
     if let Some(request) = value.as_object_mut() {
@@ -126,7 +124,7 @@ fn sorted(value: Value) -> Value {
     }
 }
 
-/// Appends a line to the cassette at `path`, which becomes one if it is none yet. Several may do so at once.
+/// Appends a line to the cassette at `path`, which is created if it does not exist. Safe to call concurrently.
 pub(crate) fn append(path: &Path, header: &Header, recorded: &Recorded) -> Result<()> {
     let write = || -> Result<()> {
         if let Some(folder) = path.parent() {
@@ -134,7 +132,7 @@ pub(crate) fn append(path: &Path, header: &Header, recorded: &Recorded) -> Resul
         }
         let mut file = File::options().create(true).read(true).append(true).open(path)?;
         file.lock()?;
-        mend(&mut file, path)?;
+        repair(&mut file, path)?;
         let mut lines = Vec::new();
         if file.metadata()?.len() == 0 {
             serde_json::to_writer(&mut lines, header)?;
@@ -148,7 +146,7 @@ pub(crate) fn append(path: &Path, header: &Header, recorded: &Recorded) -> Resul
 }
 
 /// Ends the last line, or cuts it off if it is torn.
-fn mend(file: &mut File, path: &Path) -> Result<()> {
+fn repair(file: &mut File, path: &Path) -> Result<()> {
     let length = file.metadata()?.len();
     let mut last = [b'\n'];
     if length > 0 {
@@ -163,7 +161,7 @@ fn mend(file: &mut File, path: &Path) -> Result<()> {
     file.read_to_end(&mut bytes)?;
     let start = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     if serde_json::from_slice::<Value>(&bytes[start..]).is_ok() {
-        // Whole, as an editor may leave it that ends no last line.
+        // Complete; some editors do not end the last line.
         return Ok(file.write_all(b"\n")?);
     }
     tracing::warn!(path = %path.display(), "the last line is torn and is cut off");

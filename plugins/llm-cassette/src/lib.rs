@@ -1,15 +1,16 @@
-//! Backends around a cassette of recorded answers, and one that answers by a script.
+//! Backends that record answers to a cassette, replay it, or answer from a script.
 //!
-//! `record` writes down what another backend answers, `replay` serves it again, `script` serves answers that somebody
-//! wrote: three ways to have an experiment or a test give the same thing tomorrow without a model. `docs/cassettes.md`
-//! is the user's guide.
+//! `record` stores what another backend answers, `replay` gives these answers again, and `script` gives answers written
+//! by hand: an experiment or a test can be repeated without a model. `docs/cassettes.md` is the user's guide.
 //!
 //! May depend on `forethought-sdk` alone.
 //!
 //! # Reading order
 //! [`cassette`] (the file), [`Record`], [`Replay`], [`Script`].
 
+mod about;
 pub mod cassette;
+mod config;
 mod record;
 mod replay;
 mod script;
@@ -17,13 +18,14 @@ mod script;
 use forethought_sdk::prelude::*;
 
 pub use self::{
-    record::{Record, RecordConfig},
-    replay::{After, Replay, ReplayConfig},
-    script::{Answers, Line, Script, ScriptConfig},
+    config::{After, Answers, Line, RecordConfig, ReplayConfig, ScriptConfig},
+    record::Record,
+    replay::Replay,
+    script::Script,
 };
 
 register! {
-    interface: dyn LlmBackend, kind: "record", summary: "another backend, whose answers are written to a cassette",
+    interface: dyn LlmBackend, kind: "record", summary: "records the answers of another backend to a cassette",
     config: RecordConfig,
     new: |config: RecordConfig, host: Arc<dyn Host>| async move {
         let inner = host.llm(config.llm).await?;
@@ -32,33 +34,13 @@ register! {
 }
 
 register! {
-    interface: dyn LlmBackend, kind: "replay", summary: "the answers of a cassette, served again",
+    interface: dyn LlmBackend, kind: "replay", summary: "replays the answers of a cassette",
     config: ReplayConfig,
     new: |config, _host| async move { Ok(Arc::new(Replay::new(config)?) as _) },
 }
 
 register! {
-    interface: dyn LlmBackend, kind: "script", summary: "answers that are listed, served in order",
+    interface: dyn LlmBackend, kind: "script", summary: "gives listed answers in order",
     config: ScriptConfig,
     new: |config, _host| async move { Ok(Arc::new(Script::new(config)?) as _) },
-}
-
-/// A request in a few words, for messages.
-fn about(request: &ChatRequest) -> String {
-    let last = request.messages.last().map_or("", |message| &message.content);
-    format!("purpose {}, last message {:?}", word(request.purpose), head(last))
-}
-
-fn word(purpose: Purpose) -> String {
-    let value = forethought_sdk::serde_json::to_value(purpose).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// The beginning of a text.
-fn head(text: &str) -> String {
-    const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

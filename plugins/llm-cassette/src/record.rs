@@ -1,4 +1,4 @@
-//! A backend around another that writes down what it answers.
+//! A backend that records the answers of another one.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,20 +8,10 @@ use forethought_sdk::prelude::*;
 
 use crate::cassette::{Cassette, Header, Recorded, VERSION, append, key};
 
-/// Settings of a backend that is recorded.
-#[config]
-#[derive(Debug, Clone)]
-pub struct RecordConfig {
-    /// The language model that answers: `[llm.<name>]`.
-    pub llm: String,
-    /// The file that the answers are appended to.
-    pub cassette: ConfigPath,
-}
-
-/// A backend whose answers are written to a cassette, each before it is given.
+/// A backend whose answers are written to a cassette, each before it is returned.
 ///
-/// Errors are not written: they mostly tell of an account or of a network, and a call that was repeated until it
-/// succeeded replays as the answer that it ended with.
+/// Errors are not written: they mostly concern an account or a network, and a call that was retried until it succeeded
+/// replays as its final answer.
 pub struct Record {
     inner: Arc<dyn LlmBackend>,
     tape: Arc<Tape>,
@@ -35,10 +25,10 @@ struct Tape {
 }
 
 impl Record {
-    /// Records `inner` into the cassette at `path`, after what is in it already.
+    /// Records `inner` to the cassette at `path`, after the answers that it already contains.
     ///
     /// # Errors
-    /// A file that is no cassette, or one of another model.
+    /// A file that is not a cassette, or one of another model.
     pub async fn new(inner: Arc<dyn LlmBackend>, path: PathBuf) -> Result<Self> {
         let header = Header { cassette: VERSION, capabilities: inner.capabilities().await? };
         let mut asked = HashMap::new();
@@ -46,7 +36,7 @@ impl Record {
             let (old, new) = (&cassette.capabilities.model, &header.capabilities.model);
             if old != new {
                 return Err(Error::config(format!(
-                    "the cassette {} holds answers of {old:?}, and {new:?} is to be recorded: name another file",
+                    "the cassette {} contains answers of {old:?} and cannot record {new:?}; name another file",
                     path.display()
                 )));
             }
@@ -60,7 +50,7 @@ impl Record {
 }
 
 impl Tape {
-    /// Equal requests before this one.
+    /// The number of equal requests before this one.
     fn ask(&self, request: &ChatRequest) -> u32 {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let next = asked.entry(key(request)).or_default();
@@ -93,11 +83,11 @@ impl LlmBackend for Record {
     }
 }
 
-/// A stream whose answer is written down when it is finished. One that is given up leaves nothing.
+/// A stream whose answer is recorded when it is finished. An abandoned one records nothing.
 struct Recording {
     inner: Arc<dyn TokenStream>,
     tape: Arc<Tape>,
-    /// Taken when the answer is written, for `finish` may be called again.
+    /// Taken when the answer is written, because `finish` may be called again.
     asked: Mutex<Option<(u32, ChatRequest)>>,
 }
 

@@ -1,4 +1,4 @@
-//! A backend that serves the answers of a cassette.
+//! A backend that replays the answers of a cassette.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,36 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use forethought_sdk::{prelude::*, serde_json::Value};
 
 use crate::{
-    about,
+    about::{about, head},
     cassette::{Cassette, Recorded, comparable, key},
-    head,
+    config::{After, ReplayConfig},
 };
 
-/// Settings of a cassette that is replayed.
-#[config]
-#[derive(Debug, Clone)]
-pub struct ReplayConfig {
-    /// The file that holds the answers.
-    pub cassette: ConfigPath,
-    /// What a request gets that was made oftener than it was recorded.
-    #[serde(default)]
-    pub after: After,
-}
-
-/// What a request gets that was made oftener than it was recorded.
-#[config]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum After {
-    /// An error.
-    #[default]
-    Error,
-    /// Its answers again, from the first.
-    Cycle,
-}
-
-/// A cassette that answers. Equal requests get their answers in the order in which they were recorded, and no request
-/// has a part in what another one gets.
+/// A cassette that answers. Equal requests get their answers in the order in which they were recorded; different
+/// requests do not affect each other.
 pub struct Replay {
     path: PathBuf,
     after: After,
@@ -52,16 +29,16 @@ impl Replay {
     /// The cassette that the settings name.
     ///
     /// # Errors
-    /// A file that is not there or is no cassette.
+    /// A file that does not exist or is not a cassette.
     pub fn new(config: ReplayConfig) -> Result<Self> {
         let path = config.cassette.0;
         let Some(Cassette { mut capabilities, recorded, .. }) = Cassette::read(&path)? else {
             return Err(Error::not_found(format!(
-                "cassette: there is no cassette {}; one is recorded by `kind = \"record\"`",
+                "there is no cassette {}; record one with `kind = \"record\"`",
                 path.display()
             )));
         };
-        // Nobody is paid for an answer of long ago.
+        // Replayed answers cost nothing.
         capabilities.free = true;
         let mut answers: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, (_, recorded)) in recorded.iter().enumerate() {
@@ -73,7 +50,7 @@ impl Replay {
         Ok(Self { path, after: config.after, capabilities, recorded, answers, asked: Mutex::default() })
     }
 
-    /// The numbers of the lines whose answers nobody has asked for.
+    /// The numbers of the lines whose answers were not requested.
     pub fn unused(&self) -> Vec<usize> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let unused = self.answers.iter().flat_map(|(key, answers)| {
@@ -84,7 +61,7 @@ impl Replay {
         unused
     }
 
-    /// Whether all that was recorded was asked for.
+    /// Checks that every recorded answer was requested.
     ///
     /// # Errors
     /// With the number of answers that were not, and the first of them.
@@ -94,7 +71,7 @@ impl Replay {
         let request =
             self.recorded.iter().find(|(line, _)| line == first).map(|(_, recorded)| &recorded.request);
         Err(Error::other(format!(
-            "{} of {} answers of the cassette {} were not asked for; the first, in line {first}: {}",
+            "{} of {} answers of the cassette {} were not requested; the first, in line {first}: {}",
             unused.len(),
             self.recorded.len(),
             self.path.display(),
@@ -109,11 +86,11 @@ impl Replay {
         let asked = asked.entry(key).or_default();
         if *asked >= answers.len() && self.after == After::Error {
             return Err(Error::not_found(format!(
-                "the cassette {} holds {} of the answers to this request, and all were given: {}. With `after = \
-                 \"cycle\"` they are given again",
-                self.path.display(),
+                "all {} recorded answers to this request were given: {}. Set `after = \"cycle\"` to give them again \
+                 (cassette {})",
                 answers.len(),
-                about(request)
+                about(request),
+                self.path.display()
             )));
         }
         let index = answers[*asked % answers.len()];
@@ -121,13 +98,10 @@ impl Replay {
         Ok(self.recorded[index].1.completion.clone())
     }
 
-    /// What is new about a request that was not recorded.
+    /// How a request that was not recorded differs from the nearest one.
     fn unknown(&self, request: &ChatRequest, key: &str) -> Error {
-        let mut message = format!(
-            "the cassette {} holds no answer to this request: {}",
-            self.path.display(),
-            about(request)
-        );
+        let mut message =
+            format!("the cassette {} has no answer to this request: {}", self.path.display(), about(request));
         let nearest = self
             .answers
             .iter()
@@ -136,13 +110,13 @@ impl Replay {
             let (line, recorded) = &self.recorded[answers[0]];
             let difference = difference(&comparable(&recorded.request), &comparable(request), "");
             message +=
-                &format!(". The nearest request is that of line {line}; {}", difference.unwrap_or_default());
+                &format!(". The nearest request is in line {line}; {}", difference.unwrap_or_default());
         }
         Error::not_found(message)
     }
 }
 
-/// Bytes that two texts have in common at their beginnings and ends.
+/// Number of bytes that two texts have in common at their beginnings and ends.
 fn alike(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
@@ -183,7 +157,7 @@ fn difference(recorded: &Value, now: &Value, path: &str) -> Option<String> {
 }
 
 impl Drop for Replay {
-    /// Only once something was asked: a program may build a backend to look at it.
+    /// Warns about unused answers, but only after a request: a program may create a backend just to inspect it.
     fn drop(&mut self) {
         let asked = !self.asked.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         if let (true, Err(error)) = (asked, self.finish()) {
@@ -209,7 +183,7 @@ impl LlmBackend for Replay {
     }
 }
 
-/// An answer as a stream of one piece: how a provider cut it is not recorded.
+/// An answer as a stream of one piece, because the provider's pieces are not recorded.
 struct OnePiece {
     text: Mutex<Option<String>>,
     completion: Completion,

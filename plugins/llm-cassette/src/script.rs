@@ -1,58 +1,25 @@
-//! A backend that answers by a list.
+//! A backend that answers from a list.
 
 use std::sync::{Mutex, PoisonError};
 
 use forethought_sdk::{prelude::*, serde_json};
 
-use crate::{about, head};
+use crate::{
+    about::{about, head},
+    config::{Answers, Line, ScriptConfig},
+};
 
-/// Settings of a script.
-#[config]
-#[derive(Debug, Clone)]
-pub struct ScriptConfig {
-    /// The answers in the order in which they are given, or a file with one of them a line, as JSON.
-    pub answers: Answers,
-}
-
-/// Where the answers are.
-#[config]
-#[derive(Debug, Clone)]
-#[serde(untagged)]
-pub enum Answers {
-    /// Here.
-    Listed(Vec<Line>),
-    /// In a file, one a line.
-    File(ConfigPath),
-}
-
-/// One answer.
-#[config]
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum Line {
-    /// To whatever is asked.
-    Text(String),
-    /// To a request that says something.
-    Expecting {
-        /// A text that one of the request's messages must contain.
-        #[serde(default)]
-        expect: String,
-        /// The answer.
-        text: String,
-    },
-}
-
-/// A list of answers, given in the order in which requests arrive: one for each sample that a request asks for.
+/// A list of answers, given in the order in which requests arrive: one for each requested sample.
 pub struct Script {
     lines: Vec<Line>,
     next: Mutex<usize>,
 }
 
 impl Script {
-    /// The script that the settings list or name.
+    /// The script from the settings.
     ///
     /// # Errors
-    /// A file that cannot be read, or a line of it that is neither a text nor a table of `expect` and `text`.
+    /// A file that cannot be read, or a line that is neither a string nor an object of `expect` and `text`.
     pub fn new(config: ScriptConfig) -> Result<Self> {
         let lines = match config.answers {
             Answers::Listed(lines) => lines,
@@ -63,7 +30,7 @@ impl Script {
                 let line = |(index, line)| {
                     serde_json::from_str(line).map_err(|error| {
                         Error::input(format!(
-                            "{}:{}: an answer is a JSON string, or {{\"expect\": \"...\", \"text\": \"...\"}}",
+                            "{}:{}: expected a JSON string or {{\"expect\": \"...\", \"text\": \"...\"}}",
                             path.display(),
                             index + 1
                         ))
@@ -76,13 +43,13 @@ impl Script {
         Ok(Self { lines, next: Mutex::new(0) })
     }
 
-    /// A script of these answers to whatever is asked.
+    /// A script of these answers, to any requests.
     pub fn of<T: Into<String>>(answers: impl IntoIterator<Item = T>) -> Self {
         let lines = answers.into_iter().map(|text| Line::Text(text.into())).collect();
         Self { lines, next: Mutex::new(0) }
     }
 
-    /// Whether every answer was given.
+    /// Checks that every answer was given.
     ///
     /// # Errors
     /// With the number of answers that were not, and the first of them.
@@ -93,14 +60,14 @@ impl Script {
         };
         let (left, all) = (self.lines.len() - given, self.lines.len());
         Err(Error::other(format!(
-            "{left} of {all} answers of the script were left over; the first: {:?}",
+            "{left} of {all} answers of the script were not used; the first: {:?}",
             head(text)
         )))
     }
 }
 
 impl Drop for Script {
-    /// Only once something was asked: a program may build a backend to look at it.
+    /// Reports unused answers, but only after a request: a program may create a backend just to inspect it.
     fn drop(&mut self) {
         let asked = *self.next.lock().unwrap_or_else(PoisonError::into_inner) > 0;
         if let (true, Err(error)) = (asked, self.finish()) {
@@ -120,7 +87,7 @@ impl LlmBackend for Script {
         let samples = request.samples.max(1) as usize;
         let Some(lines) = self.lines.get(*next..next.saturating_add(samples)) else {
             return Err(Error::not_found(format!(
-                "the script has {} answers left of {}, and {samples} more were asked for: {}",
+                "the script has {} of {} answers left, but {samples} were requested: {}",
                 self.lines.len() - *next,
                 self.lines.len(),
                 about(&request)
@@ -133,7 +100,7 @@ impl LlmBackend for Script {
                 Line::Expecting { expect, text } => {
                     if !request.messages.iter().any(|message| message.content.contains(expect)) {
                         return Err(Error::input(format!(
-                            "answer {} of the script is for a request that says {expect:?}, and this one does not: {}",
+                            "answer {} of the script expects {expect:?}, which the request does not contain: {}",
                             *next + index + 1,
                             about(&request)
                         )));

@@ -1,4 +1,4 @@
-//! Recording, replaying and scripting, by example.
+//! Recording, replaying and scripting.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-/// Answers "reply 0", "reply 1", ... to whatever it is asked; "fail" fails, and "slow" waits for another call.
+/// Answers "reply 0", "reply 1", ... to any request; "fail" fails, and "slow" waits for another call.
 #[derive(Default)]
 struct Counter {
     calls: AtomicUsize,
@@ -84,17 +84,17 @@ fn lines(path: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn what_was_recorded_is_replayed_to_the_letter() {
+async fn recorded_answers_are_replayed_exactly() {
     let folder = folder();
     let path = folder.path().join("new/tape.jsonl");
     let recorder = record(&path).await;
-    // Five samples of one prompt, asked for one by one, stay five.
+    // Five samples of one prompt, requested one by one, stay five.
     let requests: Vec<_> = ["a", "b", "a", "a", "c", "a", "a"].map(ask).into();
     let requests = [requests, vec![ChatRequest { samples: 3, temperature: Some(0.7), ..ask("a") }]].concat();
     let mut recorded = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         recorded.push(recorder.complete(request.clone()).await.expect("answers"));
-        assert_eq!(lines(&path), index + 2, "an answer is in the file before it is given");
+        assert_eq!(lines(&path), index + 2, "an answer is in the file before it is returned");
     }
     assert_eq!(recorded.last().unwrap().choices.len(), 3);
 
@@ -103,7 +103,7 @@ async fn what_was_recorded_is_replayed_to_the_letter() {
     assert_eq!(player.capabilities().await.unwrap(), LlmCapabilities { free: true, ..capabilities });
     let replayed = join_all(requests.iter().cloned().map(|request| player.complete(request))).await;
     assert_eq!(replayed.into_iter().collect::<Result<Vec<_>>>().unwrap(), recorded);
-    player.finish().expect("all was asked for");
+    player.finish().expect("everything was requested");
 
     // In another order of the prompts, each still gets its own answers.
     let player = replay(&path, After::Error);
@@ -125,7 +125,7 @@ async fn equal_requests_keep_the_order_in_which_they_were_made() {
 }
 
 #[tokio::test]
-async fn streams_and_whole_answers_are_one_to_a_cassette() {
+async fn streams_and_whole_answers_are_the_same_to_a_cassette() {
     let folder = folder();
     let path = folder.path().join("tape.jsonl");
     let read = async |stream: Arc<dyn TokenStream>| {
@@ -145,7 +145,7 @@ async fn streams_and_whole_answers_are_one_to_a_cassette() {
     assert_eq!(player.complete(ask("a")).await.unwrap(), finished);
     let (pieces, replayed) = read(player.stream(ask("a")).await.expect("streams")).await;
     assert_eq!((pieces, replayed), (vec!["reply 1.0".to_owned()], finished));
-    player.complete(ask("given up")).await.expect_err("nobody waited for that answer");
+    player.complete(ask("given up")).await.expect_err("that answer was abandoned");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn errors_are_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_new_is_told_from_the_nearest() {
+async fn a_new_request_is_compared_with_the_nearest() {
     let folder = folder();
     let path = folder.path().join("tape.jsonl");
     let recorder = record(&path).await;
@@ -189,7 +189,7 @@ async fn a_request_that_is_new_is_told_from_the_nearest() {
     let longer = [recorded.messages.clone(), vec![Message::assistant("ok")]].concat();
     check(ChatRequest { messages: longer, ..recorded }, &["`messages` had 1 elements then and has 2 now"])
         .await;
-    // An empty cassette has nothing that is near.
+    // An empty cassette has no nearest request.
     let header = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().to_owned() + "\n";
     std::fs::write(&path, header).unwrap();
     let error = replay(&path, After::Error).complete(lamp).await.expect_err("nothing was recorded");
@@ -197,7 +197,7 @@ async fn a_request_that_is_new_is_told_from_the_nearest() {
 }
 
 #[tokio::test]
-async fn more_than_was_recorded_is_an_error_or_begins_again_and_less_is_told() {
+async fn more_than_was_recorded_is_an_error_or_begins_again_and_less_is_reported() {
     let folder = folder();
     let path = folder.path().join("tape.jsonl");
     let recorder = record(&path).await;
@@ -209,9 +209,9 @@ async fn more_than_was_recorded_is_an_error_or_begins_again_and_less_is_told() {
     let first = player.complete(ask("a")).await.unwrap();
     player.complete(ask("a")).await.unwrap();
     let error = player.complete(ask("a")).await.expect_err("only two were recorded").to_string();
-    assert!(error.contains("holds 2 of the answers") && error.contains("cycle"), "{error}");
+    assert!(error.contains("all 2 recorded answers") && error.contains("cycle"), "{error}");
     assert_eq!(player.unused(), [4]);
-    let error = player.finish().expect_err("b was not asked for").to_string();
+    let error = player.finish().expect_err("b was not requested").to_string();
     assert!(error.contains("1 of 3") && error.contains("line 4") && error.contains("\"b\""), "{error}");
 
     let player = replay(&path, After::Cycle);
@@ -230,7 +230,7 @@ async fn a_torn_line_is_ignored_and_then_cut_off() {
     let whole = std::fs::read(&path).unwrap();
     recorder.complete(ask("b")).await.expect("answers");
     let both = std::fs::read(&path).unwrap();
-    // As a kill in the midst of any write leaves it: of the header, of the second answer.
+    // As a kill during a write leaves it: of the header, or of the second answer.
     for end in (0..20).chain(whole.len() + 1..both.len() - 1) {
         std::fs::write(&path, &both[..end]).unwrap();
         let before =
@@ -242,7 +242,7 @@ async fn a_torn_line_is_ignored_and_then_cut_off() {
         assert_eq!(cassette.recorded.len(), before + 1);
         assert_eq!(asked(before), "c");
     }
-    // As an editor leaves it that ends no last line.
+    // Some editors do not end the last line.
     std::fs::write(&path, &both[..both.len() - 1]).unwrap();
     record(&path).await.complete(ask("b")).await.expect("answers");
     let cassette = Cassette::read(&path).unwrap().unwrap();
@@ -253,7 +253,7 @@ async fn a_torn_line_is_ignored_and_then_cut_off() {
 }
 
 #[tokio::test]
-async fn what_is_no_cassette_is_refused() {
+async fn files_that_are_not_cassettes_are_refused() {
     let folder = folder();
     let path = folder.path().join("tape.jsonl");
     let check = |content: &str, expect: &str| {
@@ -264,16 +264,16 @@ async fn what_is_no_cassette_is_refused() {
     };
     let header = "{\"cassette\":1,\"capabilities\":{\"model\":\"counter\"}}\n";
     check("", "there is no cassette");
-    check("hello\n", "tape.jsonl:1: this is no line of a cassette");
+    check("hello\n", "tape.jsonl:1: not a line of a cassette");
     check(&format!("{header}\n{{}}\n{header}"), "tape.jsonl:3: ");
-    check("{\"cassette\":2,\"capabilities\":{}}\n", "of version 2; this program knows version 1");
+    check("{\"cassette\":2,\"capabilities\":{}}\n", "format version 2; this program supports version 1");
     std::fs::write(&path, header.replace("counter", "another")).unwrap();
     let error = Record::new(Arc::new(Counter::default()), path.clone()).await.err().expect("another model");
-    assert!(error.to_string().contains("holds answers of \"another\""), "{error}");
+    assert!(error.to_string().contains("answers of \"another\""), "{error}");
 }
 
 #[test]
-fn requests_are_the_same_whatever_their_purpose_and_the_order_of_their_json() {
+fn requests_are_equal_regardless_of_purpose_and_order_of_json() {
     let with = |schema| {
         let tool = Tool { name: "walk".into(), parameters: schema, ..Default::default() };
         ChatRequest { tools: vec![tool], ..ask("a") }
@@ -287,12 +287,12 @@ fn requests_are_the_same_whatever_their_purpose_and_the_order_of_their_json() {
 }
 
 #[tokio::test]
-async fn a_script_answers_in_order_and_says_what_was_left_over() {
+async fn a_script_answers_in_order_and_says_what_was_not_used() {
     let expecting = |expect: &str, text: &str| Line::Expecting { expect: expect.into(), text: text.into() };
     let lines = vec![Line::Text("one".into()), expecting("Outcomes", "two"), expecting("", "three")];
     let script = Script::new(ScriptConfig { answers: Answers::Listed(lines) }).unwrap();
     assert_eq!(script.complete(ask("hello")).await.unwrap().text(), "one");
-    let error = script.complete(ask("hello again")).await.expect_err("says nothing of outcomes").to_string();
+    let error = script.complete(ask("hello again")).await.expect_err("does not mention outcomes").to_string();
     assert!(
         error.contains("answer 2") && error.contains("\"Outcomes\"") && error.contains("hello again"),
         "{error}"
@@ -303,12 +303,12 @@ async fn a_script_answers_in_order_and_says_what_was_left_over() {
     assert_eq!(both.choices.iter().map(|choice| &*choice.text).collect::<Vec<_>>(), ["two", "three"]);
     script.finish().expect("all was given");
     let error = script.complete(ask("more")).await.expect_err("it is over").to_string();
-    assert!(error.contains("0 answers left of 3") && error.contains("\"more\""), "{error}");
+    assert!(error.contains("0 of 3 answers left") && error.contains("\"more\""), "{error}");
     Script::of(["one"]).finish().expect_err("one is left");
 }
 
 #[tokio::test]
-async fn a_script_may_stand_in_a_file() {
+async fn a_script_can_be_a_file() {
     let folder = folder();
     let path = folder.path().join("script.jsonl");
     let open = || Script::new(serde_json::from_value(json!({ "answers": path })).unwrap());
@@ -325,7 +325,7 @@ async fn a_script_may_stand_in_a_file() {
 
 proptest! {
     #[test]
-    fn no_bytes_are_too_odd_to_be_read(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0..400_usize) {
+    fn any_bytes_can_be_parsed(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0..400_usize) {
         let whole = "{\"cassette\":1,\"capabilities\":{}}\n{\"nth\":0,\"request\":{},\"completion\":{}}\n";
         let mut file = whole.as_bytes()[..cut.min(whole.len())].to_vec();
         file.extend(&bytes);

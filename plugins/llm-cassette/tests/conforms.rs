@@ -1,4 +1,4 @@
-//! The rules that every language model must keep.
+//! The rules for language models.
 
 use forethought_conformance::assert_conforms;
 use forethought_llm_cassette as _; // Linked, so that it is found.

@@ -1,7 +1,7 @@
-//! What a call over HTTP costs on this side: processor time and memory, against a server on loopback that answers at
-//! once, with 1 and with 64 calls under way. `cargo bench -p forethought-llm-remote` prints a table.
+//! The client's cost of a call over HTTP: processor time and memory, against a server on loopback that answers
+//! immediately, with 1 and with 64 calls in flight. `cargo bench -p forethought-llm-remote` prints a table.
 //!
-//! The server is a process of its own, so that its work is not counted. It reads /proc, so it wants Linux.
+//! The server is a separate process, so that its work is not counted. Linux only, because it reads /proc.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -12,6 +12,7 @@ use forethought_sdk::{
     futures::{StreamExt, stream},
     prelude::*,
 };
+use forethought_testkit::{memory_kb, processor_ms};
 use tokio::runtime::Runtime;
 
 const CALLS: usize = 10_000;
@@ -22,7 +23,7 @@ fn main() {
         let options = Options { backend: Arc::new(Instant), ..Options::default() };
         let server = runtime.block_on(start(options)).expect("a server");
         println!("{}", server.url());
-        // Until whoever asks is done.
+        // Until the client is done.
         std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
         return;
     }
@@ -53,7 +54,7 @@ fn main() {
         let processor = (processor_ms() - processor) / CALLS as f64;
         let grown = (memory_kb("VmHWM") - memory) / 1024.0;
         println!(
-            "{in_flight:>2} in flight: {processor:.3} ms of processor time a call, {grown:.1} MB at most beyond the start"
+            "{in_flight:>2} in flight: {processor:.3} ms of processor time per call, {grown:.1} MB at most beyond the start"
         );
     }
     drop(server.stdin.take());
@@ -74,21 +75,4 @@ impl LlmBackend for Instant {
         let choice = Choice { text: ANSWER.into(), ..Choice::default() };
         Ok(Completion { choices: vec![choice], ..Completion::default() })
     }
-}
-
-/// Milliseconds that all threads of this process have been at work.
-fn processor_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
-    let after_name = stat.rsplit(')').next().expect("a name in brackets");
-    // Fields 14 and 15 of the whole line, in hundredths of a second (proc(5)).
-    let ticks =
-        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
-    ticks.sum::<f64>() * 10.0
-}
-
-/// `VmRSS`, memory at present, or `VmHWM`, the most so far.
-fn memory_kb(what: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }

@@ -7,48 +7,48 @@ use forethought_sdk::{
     serde_json::{Map, Value},
 };
 
-use crate::Provider;
+use crate::provider::Provider;
 
 /// Settings of a remote model.
 #[config]
 #[derive(Debug, Clone)]
 pub struct RemoteConfig {
-    /// Who serves the model: openai, anthropic, gemini, ollama, openrouter, vllm, llama-cpp, openai-compatible.
+    /// The API to use: openai, anthropic, gemini, ollama, openrouter, vllm, llama-cpp, openai-compatible.
     pub provider: Provider,
     /// The model's name, as the provider spells it.
     pub model: String,
-    /// Where the provider is, up to and with the API's version, such as `http://127.0.0.1:8000/v1`; by default the
+    /// The provider's address, including the API's version, such as `http://127.0.0.1:8000/v1`; by default the
     /// address in its documentation.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// Name of the environment variable that holds the key. The key itself is never written in a config.
+    /// Name of the environment variable that holds the key. The key itself is never written to disk.
     #[serde(default)]
     pub api_key_env: Option<String>,
-    /// File that holds the key, and nothing else.
+    /// File that holds only the key.
     #[serde(default)]
     pub api_key_file: Option<ConfigPath>,
-    /// Further headers, the same in every request. Not for keys: they are written into the run's folder.
+    /// Additional headers for every request. Not for keys: headers are written to the run's folder.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Further fields of the request's body, as in the provider's documentation; they are merged over what is sent.
+    /// Additional fields of the request's body, as in the provider's documentation; merged over what is sent.
     #[serde(default)]
     pub extra: Map<String, Value>,
-    /// Longest answer in tokens, for requests that name none. Anthropic always wants one: 4096 there by default.
+    /// Longest answer in tokens, for requests that set no limit. Anthropic requires one: 4096 by default.
     #[serde(default)]
     pub max_tokens: Option<u32>,
-    /// Whether answers are asked for in pieces. They are the same, but a connection that died is noticed after
-    /// `read_timeout_s` of silence, however long a whole answer may take; and a call gives one sample.
+    /// Whether answers are streamed. They are the same, but a dead connection is noticed after `read_timeout_s` of
+    /// silence, however long a whole answer takes, and a call returns one sample.
     #[serde(default)]
     pub streaming: bool,
     /// Seconds to wait for a connection.
     #[serde(default = "connect_timeout")]
     #[schemars(range(min = 0.001))]
     pub connect_timeout_s: f64,
-    /// Seconds to wait for the next byte of an answer, the first one included.
+    /// Seconds to wait for the next byte of an answer, including the first.
     #[serde(default = "read_timeout")]
     #[schemars(range(min = 0.001))]
     pub read_timeout_s: f64,
-    /// Seconds to wait for a whole answer, from the request to its last byte.
+    /// Seconds to wait for a whole answer, from the request to the last byte.
     #[serde(default = "timeout")]
     #[schemars(range(min = 0.001))]
     pub timeout_s: f64,
@@ -58,7 +58,7 @@ fn connect_timeout() -> f64 {
     10.0
 }
 
-/// Answers that are not streamed stay silent until all of it has been thought.
+/// An answer that is not streamed sends nothing until it is complete.
 fn read_timeout() -> f64 {
     300.0
 }
@@ -68,7 +68,7 @@ fn timeout() -> f64 {
 }
 
 impl RemoteConfig {
-    /// A model, with all else at its default.
+    /// A model with default settings.
     pub fn new(provider: Provider, model: impl Into<String>) -> Self {
         Self {
             provider,
@@ -87,9 +87,9 @@ impl RemoteConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        // It stands in a path with some providers.
+        // With some providers it is part of a path.
         if self.model.trim().is_empty() || self.model.contains(['?', '#', '%']) || self.model.contains("..") {
-            return Err(Error::config(format!("model = {:?} is no model's name", self.model)));
+            return Err(Error::config(format!("model = {:?} is not a valid model name", self.model)));
         }
         let seconds = [
             ("connect_timeout_s", self.connect_timeout_s),
@@ -98,7 +98,7 @@ impl RemoteConfig {
         ];
         for (key, seconds) in seconds {
             if !(0.001..=1e7).contains(&seconds) {
-                return Err(Error::config(format!("{key} = {seconds}: seconds, from 0.001 to 1e7")));
+                return Err(Error::config(format!("{key} = {seconds}: must be from 0.001 to 1e7 seconds")));
             }
         }
         Ok(())

@@ -1,23 +1,23 @@
-//! A stream of bytes cut into events: server-sent events, or a JSON document a line.
+//! Splits a stream of bytes into events: server-sent events, or one JSON document per line.
 
 use bytes::{Buf, BytesMut};
 
-/// How a stream is divided.
+/// How a stream is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// Server-sent events (the WHATWG's HTML standard, section 9.2), of which providers use data fields alone. Lines end
-    /// as everybody ends them, with LF or CR LF, not with CR alone.
+    /// Server-sent events (WHATWG HTML standard, section 9.2). Providers use only data fields. Lines end with LF or
+    /// CR LF; CR alone is not supported.
     Sse,
     /// Newline-delimited JSON.
     Lines,
 }
 
-/// Bytes in, events' data out; bytes may be divided anywhere, within a character too.
+/// Bytes in, the data of events out; bytes may be split anywhere, even within a character.
 #[derive(Debug)]
 pub(crate) struct Events {
     framing: Framing,
     buffer: BytesMut,
-    /// Bytes of the buffer that are known to hold no line's end.
+    /// Bytes of the buffer that are known to contain no line end.
     searched: usize,
     data: Vec<u8>,
 }
@@ -31,7 +31,7 @@ impl Events {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next event that has arrived whole.
+    /// The next complete event.
     pub(crate) fn next(&mut self) -> Option<String> {
         while let Some(length) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
             let line = self.buffer.split_to(self.searched + length);
@@ -45,7 +45,7 @@ impl Events {
         None
     }
 
-    /// What is left once the bytes have ended: an event without the end that it should have had.
+    /// The rest at the end of the bytes: an event whose end is missing.
     pub(crate) fn rest(&mut self) -> Option<String> {
         let line = self.buffer.split();
         self.searched = 0;
@@ -109,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn where_bytes_are_divided_does_not_matter(
+        fn where_bytes_are_split_does_not_matter(
             events in prop::collection::vec("[a-zé✓ ]{1,12}", 0..8),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
             crlf: bool,

@@ -1,4 +1,4 @@
-//! Requests sent and answered: one client a model, and one reading of everything that can go wrong on the way.
+//! Sends requests and reads answers: one client per model, and one classification of everything that can go wrong.
 
 use std::{fmt, time::Duration};
 
@@ -14,13 +14,13 @@ use reqwest::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::{Provider, RemoteConfig, key::Key};
+use crate::{config::RemoteConfig, key::Key, provider::Provider};
 
-/// An answer's longest body in bytes: far above any answer, far below what hurts.
-const LONGEST: usize = 64 << 20;
+/// An answer's longest body in bytes: far above any answer, and small enough to hold in memory.
+const MAX_BODY: usize = 64 << 20;
 
-/// Characters of a provider's own words that an error repeats.
-const QUOTED: usize = 500;
+/// Characters of a provider's message that an error repeats.
+const MAX_QUOTED: usize = 500;
 
 /// A provider's API at its address.
 pub(crate) struct Http {
@@ -42,8 +42,8 @@ impl Http {
             (None, Some(base)) => match traits.usual_key {
                 Some(usual) if key.is_none() => {
                     return Err(Error::config(format!(
-                        "provider = {:?} needs a key: set the environment variable {usual} and write api_key_env = \
-                         {usual:?}, or name a file by api_key_file",
+                        "provider = {:?} needs a key: set the environment variable {usual} and api_key_env = \
+                         {usual:?}, or name a file with api_key_file",
                         traits.name
                     )));
                 }
@@ -69,11 +69,11 @@ impl Http {
         let mut client = Client::builder()
             .default_headers(headers)
             .tls_backend_preconfigured(tls(&url)?)
-            // Elsewhere may be anywhere, and would be shown the key.
+            // The redirect may lead anywhere, and the key would be sent along.
             .redirect(redirect::Policy::none())
-            // One request is one attempt; whoever counts calls and money decides on another.
+            // One request is one attempt; the layers that count calls and money decide on retries.
             .retry(retry::never())
-            // As many idle connections as there were calls at once: each would otherwise be made anew.
+            // Keep as many idle connections as there were calls in flight, to reuse them.
             .pool_max_idle_per_host(usize::MAX)
             .connect_timeout(Duration::from_secs_f64(config.connect_timeout_s))
             .read_timeout(Duration::from_secs_f64(config.read_timeout_s))
@@ -83,11 +83,11 @@ impl Http {
         } else if key.is_some() && url.scheme() == "http" {
             tracing::warn!(base = %url, "the key is sent unencrypted");
         }
-        let client = client.build().context("no HTTP client")?;
+        let client = client.build().context("cannot create an HTTP client")?;
         Ok(Self { client, provider: config.provider, base: base.trim_end_matches('/').into(), key })
     }
 
-    /// Sends `body` and waits for the head of an answer that is no refusal.
+    /// Sends `body` and waits for the head of a successful answer.
     pub(crate) async fn send(&self, path: &str, body: &Value) -> Result<Response> {
         let request = self.client.post(format!("{}{path}", self.base)).body(body.to_string());
         let response = request.send().await.map_err(|error| self.lost(error))?;
@@ -97,7 +97,7 @@ impl Http {
             return Ok(response);
         }
         let headers = response.headers().clone();
-        // A refusal without its words is a refusal still.
+        // The status alone is enough for an error.
         let text = self.text(response).await.unwrap_or_default();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Err(self.refused(status, &headers, &body))
@@ -113,10 +113,10 @@ impl Http {
     pub(crate) fn json(&self, text: &str) -> Result<Value> {
         let answer: Value = serde_json::from_str(text).map_err(|error| {
             let quoted = quote(text);
-            self.fault(format_args!("the answer is no JSON ({error}): {quoted:?}")).retryable()
+            self.fault(format_args!("the answer is not JSON ({error}): {quoted:?}")).retryable()
         })?;
-        // Some refuse in the body of a success, and any may in the middle of a stream.
-        if answer["error"].is_null() { Ok(answer) } else { Err(self.withdrew(&answer)) }
+        // Some report errors with a success status, and any may in the middle of a stream.
+        if answer["error"].is_null() { Ok(answer) } else { Err(self.error_in_body(&answer)) }
     }
 
     async fn text(&self, mut response: Response) -> Result<String> {
@@ -128,7 +128,7 @@ impl Http {
         Ok(self.redact(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Text that came from outside, without the key.
+    /// Text from the provider, without the key.
     pub(crate) fn redact(&self, text: String) -> String {
         match &self.key {
             Some(key) => key.redact(text),
@@ -136,15 +136,15 @@ impl Http {
         }
     }
 
-    /// Refuses an answer that goes on and on.
+    /// Refuses an answer that is too long.
     pub(crate) fn limit(&self, length: usize) -> Result<()> {
         match length {
-            0..=LONGEST => Ok(()),
-            _ => Err(self.fault(format_args!("the answer is longer than {LONGEST} bytes"))),
+            0..=MAX_BODY => Ok(()),
+            _ => Err(self.fault(format_args!("the answer is longer than {MAX_BODY} bytes"))),
         }
     }
 
-    /// `error` of this provider's answer.
+    /// `error` with the provider and its address in front.
     pub(crate) fn place(&self, mut error: Error) -> Error {
         error.message = format!("{} at {}: {}", self.provider, self.base, error.message);
         error
@@ -154,15 +154,15 @@ impl Http {
         self.place(Error::new(Code::Provider, self.redact(what.to_string())))
     }
 
-    /// No answer, or not all of it.
+    /// A missing or incomplete answer.
     pub(crate) fn lost(&self, error: reqwest::Error) -> Error {
         let what = if error.is_connect() {
             "no connection"
         } else if error.is_timeout() {
             "no answer in time (timeout_s, read_timeout_s)"
         } else if error.is_builder() {
-            // The address itself; another attempt finds the same one.
-            return self.fault(format_args!("no request can be made of this: {error}"));
+            // The address itself is wrong; a retry would not help.
+            return self.fault(format_args!("cannot build a request: {error}"));
         } else {
             "the connection broke"
         };
@@ -171,34 +171,34 @@ impl Http {
         if unreached { error.refused() } else { error }
     }
 
-    /// A stream that ended before its end.
+    /// A stream that ended early.
     pub(crate) fn truncated(&self) -> Error {
-        self.fault(format_args!("the stream ended without its end; the answer is not whole")).retryable()
+        self.fault(format_args!("the stream ended early; the answer is incomplete")).retryable()
     }
 
-    /// A status that is no success.
+    /// A status other than success.
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &Value) -> Error {
         let hint = match status.as_u16() {
             401 | 403 => match &self.key {
                 Some(_) => " (the key was refused: check api_key_env or api_key_file)",
                 None => " (no key was sent: set api_key_env or api_key_file)",
             },
-            404 => " (check model, and base_url: all of the address up to and with the API's version)",
-            300..=399 => " (write the address that it leads to as base_url)",
+            404 => " (check model and base_url, which must include the API's version)",
+            300..=399 => " (set base_url to the address that it redirects to)",
             _ => "",
         };
         let mut error = self.fault(format_args!("status {status}: {}{hint}", words(body)));
         error.retryable = repeatable(status.as_u16()) && !exhausted(body);
-        // Overload is told before work begins; other failures of a server may come after it.
+        // Overload is reported before work begins; other server errors may come after it.
         error.refused = !status.is_server_error() || matches!(status.as_u16(), 503 | 529);
         if error.retryable {
-            error.retry_after_ms = wait(headers).or_else(|| told(body));
+            error.retry_after_ms = wait(headers).or_else(|| wait_in_body(body));
         }
         error
     }
 
-    /// An error in the place of an answer, or of a piece of one.
-    fn withdrew(&self, body: &Value) -> Error {
+    /// An error in place of an answer or a piece of one.
+    fn error_in_body(&self, body: &Value) -> Error {
         let mut error = self.fault(format_args!("{}", words(body)));
         let kind = &body["error"]["type"];
         error.retryable = !exhausted(body)
@@ -208,42 +208,42 @@ impl Http {
                     .iter()
                     .any(|refusal| kind.as_str().is_some_and(|kind| kind.contains(refusal))),
             };
-        error.retry_after_ms = told(body).filter(|_| error.retryable);
+        error.retry_after_ms = wait_in_body(body).filter(|_| error.retryable);
         error
     }
 }
 
-/// Whether the same request may be answered later: time-outs, conflicts, limits, and the server's own failures.
+/// Whether a retry may succeed: after time-outs, conflicts, rate limits and server errors.
 fn repeatable(status: u16) -> bool {
     matches!(status, 408 | 409 | 429 | 500..)
 }
 
-/// A limit that waiting does not lift: the account is empty. OpenAI says so with the status of a rate limit.
+/// Whether the account is empty, which waiting does not change. OpenAI uses the status of a rate limit for it.
 fn exhausted(body: &Value) -> bool {
     let error = &body["error"];
     error["code"] == "insufficient_quota" || error["type"] == "insufficient_quota"
 }
 
-/// The provider's own words, wherever it puts them.
+/// The provider's message, from any of the usual places.
 fn words(body: &Value) -> String {
     let error = &body["error"];
     let text = [&error["message"], error, &body["message"], body].into_iter().find_map(Value::as_str);
     match text.map(str::trim) {
-        Some("") => "(no words)".into(),
+        Some("") => "(no message)".into(),
         Some(text) => quote(text),
         None => quote(&body.to_string()),
     }
 }
 
 fn quote(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
+    match text.char_indices().nth(MAX_QUOTED) {
         Some((end, _)) => format!("{} ...", &text[..end]),
         None => text.into(),
     }
 }
 
-/// Milliseconds to wait, as the headers say: `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110,
-/// section 10.2.3), which is taken relative to the server's own clock.
+/// Milliseconds to wait, from the headers: `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110,
+/// section 10.2.3), taken relative to the server's clock.
 fn wait(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let milliseconds = |number: f64| (number >= 0.0).then_some(number.ceil() as u64);
@@ -257,34 +257,36 @@ fn wait(headers: &HeaderMap) -> Option<u64> {
     exact().or_else(seconds).or_else(date)
 }
 
-/// Milliseconds to wait, as Gemini says it: `google.rpc.RetryInfo` among the error's details, in seconds (`"34.5s"`).
-fn told(body: &Value) -> Option<u64> {
+/// Milliseconds to wait, from the body, as Gemini says it: `google.rpc.RetryInfo` among the error's details, in seconds
+/// (`"34.5s"`).
+fn wait_in_body(body: &Value) -> Option<u64> {
     let delay =
         body["error"]["details"].as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
     let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
     (seconds >= 0.0).then_some((seconds * 1000.0).ceil() as u64)
 }
 
-/// The base URL, which must be nothing but an address.
+/// The base URL, which must be a plain address.
 fn address(base: &str) -> Result<Url> {
-    let url = Url::parse(base).map_err(|error| Error::config(format!("base_url is no address: {error}")))?;
+    let url = Url::parse(base)
+        .map_err(|error| Error::config(format!("base_url is not a valid address: {error}")))?;
     let plain = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
     if !plain {
-        // Not repeated: what should not be there may be a secret.
+        // Not repeated in the error: it may be a secret.
         return Err(Error::config(
-            "base_url holds a user, a password, a query or a fragment; keys go by api_key_env",
+            "base_url contains a user, a password, a query or a fragment; use api_key_env for keys",
         ));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(Error::config(format!("base_url = {base:?}: http:// or https:// and a host are wanted")));
+        return Err(Error::config(format!("base_url = {base:?}: must be http:// or https:// and a host")));
     }
     Ok(url)
 }
 
-/// A header that a configuration may hold: none that keys go by.
+/// A header from the config; those that carry keys are refused.
 fn allowed(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let secret = ["authorization", "proxy-authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie"];
     if secret.contains(&name.to_ascii_lowercase().as_str()) {
@@ -294,20 +296,20 @@ fn allowed(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     }
     match (HeaderName::try_from(name), HeaderValue::from_str(value)) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(Error::config(format!("headers.{name}: this is no header"))),
+        _ => Err(Error::config(format!("headers.{name}: not a valid header name or value"))),
     }
 }
 
-/// Trust in whom the machine trusts. Over plain HTTP nobody is asked, and a machine without certificates will do.
+/// Trusts the machine's certificates. Plain HTTP needs none, so it works on a machine without certificates.
 fn tls(url: &Url) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
-        .context("no TLS")?;
+        .context("cannot set up TLS")?;
     if url.scheme() == "http" {
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
     let builder = builder.with_platform_verifier();
-    Ok(builder.context("the machine's certificates cannot be read")?.with_no_client_auth())
+    Ok(builder.context("cannot read the machine's certificates")?.with_no_client_auth())
 }
 
 #[cfg(test)]
@@ -338,7 +340,7 @@ mod tests {
             assert_eq!(wait(&headers(pairs)), expected, "{pairs:?}");
         }
         let delay = |delay: &str| {
-            told(
+            wait_in_body(
                 &json!({ "error": { "details": [{ "@type": "google.rpc.Help" }, { "retryDelay": delay }] } }),
             )
         };

@@ -1,4 +1,4 @@
-//! A provider's key: read from where the configuration says, shown to the provider and to nobody else.
+//! A provider's key: read from where the config says, and shown only to the provider.
 
 use std::{env, fs};
 
@@ -6,22 +6,22 @@ use forethought_sdk::prelude::*;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::RemoteConfig;
+use crate::config::RemoteConfig;
 
-/// A key. Its `Debug` shows nothing of it, nor does that of the header made from it.
+/// A key. Neither its `Debug` nor that of its header shows any of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Key(SecretString);
 
-/// What stands where a key stood.
+/// Replaces the key in texts.
 const REDACTED: &str = "[redacted]";
 
 impl Key {
-    /// The key that the configuration points to, if it points to one.
+    /// The key that the config names, if any.
     pub(crate) fn load(config: &RemoteConfig) -> Result<Option<Self>> {
         let (text, place) = match (&config.api_key_env, &config.api_key_file) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                return Err(Error::config("api_key_env and api_key_file are both set; one key is enough"));
+                return Err(Error::config("api_key_env and api_key_file are both set; remove one"));
             }
             (Some(name), None) => {
                 // A key written here by mistake must not come back in an error.
@@ -31,8 +31,8 @@ impl Key {
                     || name.starts_with(|c: char| c.is_ascii_digit())
                 {
                     return Err(Error::config(
-                        "api_key_env wants the name of an environment variable (capital letters, digits, `_`), such as \
-                         OPENAI_API_KEY. If a key stands there, take it out and consider it disclosed",
+                        "api_key_env must be the name of an environment variable (capital letters, digits, `_`), such \
+                         as OPENAI_API_KEY. If it contains a key, remove it and consider it disclosed",
                     ));
                 }
                 let text = env::var(name).map_err(|_| {
@@ -50,12 +50,12 @@ impl Key {
         };
         let text = text.trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::config(format!("{place} holds no key: one word of visible ASCII is wanted")));
+            return Err(Error::config(format!("{place} holds no key: expected one word of visible ASCII")));
         }
         Ok(Some(Self(text.into())))
     }
 
-    /// The value of the header that shows it.
+    /// The value of the header that carries it.
     pub(crate) fn header(&self, prefix: &str) -> Result<HeaderValue> {
         let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0.expose_secret()))?;
         value.set_sensitive(true);
@@ -65,7 +65,7 @@ impl Key {
     /// `text` without the key: servers and proxies are known to repeat what they were sent.
     pub(crate) fn redact(&self, text: String) -> String {
         let key = self.0.expose_secret();
-        // Placeholders for servers that want none (`EMPTY`, `x`) are no secrets, and may well be words of an answer.
+        // Placeholders for servers without keys (`EMPTY`, `x`) are not secrets, and may be words of an answer.
         if key.len() >= 8 && text.contains(key) { text.replace(key, REDACTED) } else { text }
     }
 }

@@ -1,18 +1,17 @@
 //! Language models behind an HTTP API: OpenAI and servers compatible with it, Anthropic, Gemini, Ollama.
 //!
-//! A provider is named in the configuration, never guessed from a model's name. Each of the four wire formats is
-//! written here after the provider's documentation, over one HTTP client: what the crates for many providers make of
-//! an answer leaves out samples beyond the first and log-probabilities, so their parsing would have to be done again.
+//! The config names the provider; it is never guessed from a model's name. The four wire formats are written here from
+//! the providers' documentation, over one HTTP client: crates for many providers drop samples beyond the first and
+//! log-probabilities, so their parsing would have to be redone.
 //!
-//! One request is one attempt: repeating failed ones, budgets and rate limits are layers around any backend. What they
-//! need to know is in the [`Error`]: whether to repeat, and when.
+//! One request is one attempt: retries, budgets and rate limits are layers around any backend. The [`Error`] tells them
+//! whether to retry, and when.
 //!
 //! May depend on `forethought-sdk` alone, and opens sockets.
 //!
 //! # Reading order
-//! [`config`] and [`provider`] (what there is, and what each one can do), this file (one request), `http` (sent and
-//! answered, with every fault on the way), `format` (the four ways to write it), `stream` and `events` (answers in
-//! pieces), `key` (secrets).
+//! [`mod@config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
+//! every fault), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` (secrets).
 
 pub mod config;
 mod events;
@@ -47,12 +46,12 @@ impl Remote {
         Ok(Self { format: config.provider.traits().format, http: Arc::new(Http::new(&config)?), config })
     }
 
-    /// What the request asks for and this provider has not, told before anything is sent.
+    /// Refuses a request that this provider cannot answer, before anything is sent.
     fn check(&self, request: &ChatRequest) -> Result<()> {
         let provider = self.config.provider;
         if request.logprobs && !provider.traits().logprobs {
             return Err(Error::config(format!(
-                "{provider} gives no log-probabilities; use a provider that does, or a planner that needs none"
+                "{provider} returns no log-probabilities; use a provider that does, or a planner that needs none"
             )));
         }
         let mut calls = Vec::new();
@@ -64,23 +63,25 @@ impl Remote {
                 (Role::Tool, id) => {
                     let id = id.unwrap_or_default();
                     return Err(Error::input(format!(
-                        "a tool's result answers call {id:?}, which nobody made"
+                        "a tool result is for call {id:?}, which does not exist"
                     )));
                 }
-                (other, _) => return Err(Error::input(format!("no provider knows the role {other:?}"))),
+                (other, _) => {
+                    return Err(Error::input(format!("the role {other:?} is not supported by any provider")));
+                }
             }
         }
         Ok(())
     }
 
-    /// The body for `samples` answers, of which `earlier` were had before.
+    /// The body for `samples` answers, after `earlier` ones from other calls.
     fn body(&self, request: &ChatRequest, samples: u32, earlier: u64, streaming: bool) -> Value {
         let mut body = self.format.body(&Ask {
             model: &self.config.model,
             request,
             samples,
             max_tokens: request.max_tokens.or(self.config.max_tokens),
-            // 31 bits are all that every provider takes. Calls for one request differ in it, or their answers would not.
+            // Every provider accepts 31 bits. Calls of one request need different seeds to get different answers.
             seed: request.seed.map(|seed| seed.wrapping_add(earlier) & 0x7fff_ffff),
             streaming,
         });
@@ -101,7 +102,10 @@ impl Remote {
         if request.logprobs && completion.choices.iter().any(withheld) {
             return Err(self.http.place(Error::new(
                 Code::Provider,
-                format!("model {:?} gave no log-probabilities, though asked to", self.config.model),
+                format!(
+                    "model {:?} returned no log-probabilities, though they were requested",
+                    self.config.model
+                ),
             )));
         }
         Ok(completion)
@@ -113,7 +117,7 @@ impl Remote {
         Ok(Stream::new(self.http.clone(), self.format, response))
     }
 
-    /// Answers that one call gives at most.
+    /// Most answers that one call returns.
     fn samples(&self) -> u32 {
         if self.config.streaming { 1 } else { self.config.provider.traits().samples }
     }
@@ -142,13 +146,13 @@ impl LlmBackend for Remote {
             json_schema: true,
             logprobs: traits.logprobs,
             seed: traits.seed,
-            // Servers that people run themselves: an address is known and no key is usual.
+            // Servers that people run themselves: those with a known address and without a key.
             free: traits.base_url.is_some() && traits.usual_key.is_none(),
             samples: self.samples(),
         })
     }
 
-    /// Where a provider gives fewer answers a call than are wanted, it is called again for the rest.
+    /// If a provider returns fewer answers per call than requested, it is called again for the rest.
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         self.check(&request)?;
         let wanted = request.samples.max(1) as usize;
@@ -174,7 +178,7 @@ impl LlmBackend for Remote {
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.check(&request)?;
         if request.samples > 1 {
-            return Err(Error::input("a stream carries one answer; ask `complete` for several samples"));
+            return Err(Error::input("a stream carries one answer; use `complete` for several samples"));
         }
         Ok(Arc::new(self.begin(&request, 0).await?))
     }

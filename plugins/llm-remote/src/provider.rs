@@ -1,4 +1,4 @@
-//! The providers: where each is found, which format it speaks, and what it has.
+//! The providers: address, wire format and capabilities of each.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum Provider {
     Anthropic,
     /// Google's Gemini API.
     Gemini,
-    /// Ollama, by its own API.
+    /// Ollama, with its own API.
     Ollama,
     /// OpenRouter.
     Openrouter,
@@ -30,23 +30,23 @@ pub enum Provider {
     OpenaiCompatible,
 }
 
-/// What is known of a provider.
+/// What is known about a provider.
 pub(crate) struct Traits {
     /// As written in a config.
     pub(crate) name: &'static str,
     pub(crate) format: &'static dyn Format,
-    /// The documented base URL: all of an address up to where methods' paths begin, the API's version included.
+    /// The documented base URL: the address before the paths of methods, including the API's version.
     pub(crate) base_url: Option<&'static str>,
-    /// The variable that the provider's own tools read a key from; `None` where none is needed.
+    /// The variable from which the provider's own tools read a key; `None` if none is needed.
     pub(crate) usual_key: Option<&'static str>,
-    /// Most answers that one call can give.
+    /// Most answers that one call returns.
     pub(crate) samples: u32,
     pub(crate) logprobs: bool,
     pub(crate) seed: bool,
 }
 
 static OPENAI: OpenAi = OpenAi { max_tokens: "max_completion_tokens" };
-/// Compatible servers all know the name that OpenAI has deprecated, not all the new one.
+/// All compatible servers know the name that OpenAI has deprecated, but not all know the new one.
 static COMPATIBLE: OpenAi = OpenAi { max_tokens: "max_tokens" };
 
 impl Provider {

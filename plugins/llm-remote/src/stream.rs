@@ -1,4 +1,4 @@
-//! An answer in pieces, as they arrive.
+//! A streamed answer.
 
 use forethought_sdk::{
     futures::{FutureExt, lock::Mutex},
@@ -13,8 +13,8 @@ use crate::{
     http::Http,
 };
 
-/// A stream under way. Nothing is read from the connection but on demand; dropping it closes the connection, by which
-/// the provider knows to stop.
+/// A stream in progress. It reads from the connection only on demand; dropping it closes the connection, which tells
+/// the provider to stop.
 pub(crate) struct Stream {
     http: Arc<Http>,
     format: &'static dyn Format,
@@ -24,11 +24,11 @@ pub(crate) struct Stream {
 struct State {
     response: Response,
     events: Events,
-    /// Bytes that came so far.
+    /// Bytes received so far.
     length: usize,
     answer: Answer,
     raw: Vec<Value>,
-    /// What went wrong; it stays wrong.
+    /// The error; it is returned again on every later call.
     failed: Option<Error>,
 }
 
@@ -45,9 +45,9 @@ impl Stream {
         Self { http, format, state: Mutex::new(state) }
     }
 
-    /// Takes in one event; gives the text that it adds.
+    /// Processes one event; returns the text that it adds.
     fn take(&self, state: &mut State, event: String) -> Result<String> {
-        // How OpenAI's format ends; the one event that is no JSON.
+        // The end in OpenAI's format; the one event that is not JSON.
         if event.trim() == "[DONE]" {
             state.answer.ended = true;
             return Ok(String::new());
@@ -59,7 +59,7 @@ impl Stream {
         Ok(state.answer.choice.text[before..].to_owned())
     }
 
-    /// Reads until there is at least one piece, and on to `max` while nothing has to be waited for.
+    /// Reads until there is at least one piece, and up to `max` as long as it does not have to wait.
     async fn read(&self, state: &mut State, pieces: &mut Vec<String>, max: usize) -> Result<()> {
         loop {
             while pieces.len() < max {
@@ -73,7 +73,7 @@ impl Stream {
                 return Ok(());
             }
             if state.answer.ended {
-                // Seeing that the body is over, which by now it is as a rule, frees the connection for the next request.
+                // Reading the end of the body, which has usually arrived, frees the connection for the next request.
                 let _ = state.response.chunk().now_or_never();
                 return Ok(());
             }
@@ -103,19 +103,19 @@ impl TokenStream for Stream {
             state.failed = self.read(&mut state, &mut pieces, max.max(1) as usize).await.err();
         }
         match &state.failed {
-            // What came before is told first.
+            // Pieces from before the error come first.
             Some(error) if pieces.is_empty() => Err(error.clone()),
             _ => Ok(pieces),
         }
     }
 
-    /// The whole answer, its text included; what has not been asked for yet is waited for.
+    /// The whole answer with all of its text; waits for the pieces that were not requested yet.
     async fn finish(&self) -> Result<Completion> {
         while !self.next(u32::MAX).await?.is_empty() {}
         let mut state = self.state.lock().await;
         let (choice, usage) = std::mem::take(&mut state.answer).finish();
-        // Asked again, it would have nothing left to tell.
-        state.failed = Some(Error::input("the stream was finished before"));
+        // The answer was moved out.
+        state.failed = Some(Error::input("the stream is already finished"));
         Ok(Completion { choices: vec![choice], usage, raw: std::mem::take(&mut state.raw).into() })
     }
 }

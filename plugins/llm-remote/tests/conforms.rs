@@ -1,18 +1,24 @@
-//! The rules that every language model must keep, kept in every format.
+//! The rules for language models, checked in every format.
 
-use forethought_conformance::assert_conforms;
+use forethought_conformance::{Options, Outcome, Subject, check};
 use forethought_llm_remote as _; // Linked, so that it is found.
-use forethought_mock_llm::{Options, start};
-use forethought_sdk::serde_json::json;
+use forethought_mock_llm::start;
+use forethought_sdk::serde_json::{from_value, json};
 
 #[test]
 fn it_conforms_in_every_format() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(start(Options::default())).unwrap();
+    let server = runtime.block_on(start(Default::default())).unwrap();
+    let subject = Subject::linked("llm", "remote").unwrap();
+    let steps = if std::env::var_os("FORETHOUGHT_SLOW_TESTS").is_some() { 10_000 } else { 1_000 };
     for (provider, version) in
         [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta"), ("ollama", "/api")]
     {
         let base_url = server.url() + version;
-        assert_conforms("llm", "remote", json!({ "provider": provider, "model": "m", "base_url": base_url }));
+        let config = json!({ "provider": provider, "model": "m", "base_url": base_url });
+        let options = Options { config: from_value(config).unwrap(), steps, ..Options::default() };
+        let report = runtime.block_on(check(&subject, &options));
+        let answered = report.checked.iter().find(|checked| checked.rule == "common/answered").unwrap();
+        assert!(report.passed() && answered.outcome == Outcome::Passed, "{provider}: {report}");
     }
 }

@@ -1,5 +1,5 @@
-//! What goes over the wire, held against the providers' documentation. The JSON here was written from the pages named
-//! above each test, not from what this crate sends.
+//! What goes over the wire, compared with the providers' documentation. The JSON was written from the pages named above
+//! each test, not from what this crate sends.
 
 mod canned;
 
@@ -42,7 +42,7 @@ fn weather() -> Tool {
     }
 }
 
-/// Two calls in one message, both answered, and a word of thanks.
+/// Two calls in one message, both answered, and a follow-up question.
 fn tools(id: [&str; 2]) -> ChatRequest {
     let call = |index: usize, city: &str| ToolCall {
         id: id[index].into(),
@@ -69,7 +69,7 @@ fn tools(id: [&str; 2]) -> ChatRequest {
     }
 }
 
-/// What reaches the server; the mock server reads it strictly, so it must also be answered.
+/// What reaches the mock server, which reads it strictly.
 async fn sent(
     provider: Provider,
     model: &str,
@@ -144,7 +144,7 @@ async fn openai_is_asked_as_documented() {
 
 // vLLM, "OpenAI-Compatible Server"; llama.cpp, "HTTP Server"; OpenRouter, "API Reference: Parameters".
 #[tokio::test]
-async fn compatible_servers_are_asked_by_the_older_name_of_the_limit() {
+async fn compatible_servers_get_the_older_name_of_the_limit() {
     for provider in [Provider::Vllm, Provider::LlamaCpp, Provider::Openrouter, Provider::OpenaiCompatible] {
         let request = ChatRequest {
             max_tokens: Some(9),
@@ -221,7 +221,7 @@ async fn gemini_is_asked_as_documented() {
         })
     );
 
-    // One call with an identifier and a signature, one with neither: what came is what goes back.
+    // One call with an identifier and a signature, one with neither: both are sent back as they came.
     let request = tools(["f1:c2ln", "unnamed-1"]);
     let received = sent(Provider::Gemini, "gemini-3-flash", "/v1beta", request, true).await;
     assert_eq!(received.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
@@ -643,7 +643,7 @@ async fn documented_errors_say_whether_and_when_to_ask_again() {
             r#"{"error":"out of memory"}"#,
             (true, None, "out of memory"),
         ),
-        // A gateway that refuses in the body of a success (OpenRouter, "Errors").
+        // A gateway that reports errors with a success status (OpenRouter, "Errors").
         (
             Provider::Openrouter,
             "200 OK",
@@ -661,7 +661,7 @@ async fn documented_errors_say_whether_and_when_to_ask_again() {
             Provider::Vllm,
             "307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/",
             "",
-            (false, None, "as base_url"),
+            (false, None, "set base_url"),
         ),
     ];
     for (provider, head, body, (retryable, wait, words)) in cases {

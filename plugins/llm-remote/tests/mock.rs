@@ -1,4 +1,4 @@
-//! The same things done with every provider over loopback, and every fault met.
+//! The same requests to every provider over loopback, and every fault.
 
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,7 @@ async fn every_provider_gives_the_same_answer_whole_and_in_pieces() {
         assert!(pieces.len() > 1 && pieces.concat() == whole.text(), "{provider:?}: {pieces:?}");
         assert_eq!((&streamed.choices, streamed.usage), (&whole.choices, whole.usage), "{provider:?}");
         assert!(streamed.raw.as_array().is_some_and(|events| events.len() >= pieces.len()));
-        // A setting has every answer come that way.
+        // A setting streams every answer.
         let config = RemoteConfig { streaming: true, ..config(&server, provider) };
         let remote = Remote::new(config).unwrap();
         assert_eq!(remote.complete(hello()).await.unwrap(), streamed, "{provider:?}");
@@ -80,7 +80,7 @@ async fn every_provider_gives_the_same_answer_whole_and_in_pieces() {
 }
 
 #[tokio::test]
-async fn every_provider_gives_as_many_samples_as_are_wanted() {
+async fn every_provider_gives_as_many_samples_as_requested() {
     let server = start(Options { record: true, ..Options::default() }).await.unwrap();
     for (provider, calls) in PROVIDERS.into_iter().zip([1, 20, 3, 20, 20, 1, 20, 1]) {
         let before = server.received().len();
@@ -93,7 +93,7 @@ async fn every_provider_gives_as_many_samples_as_are_wanted() {
         );
         let received = server.received().split_off(before);
         assert_eq!(received.len(), calls, "{provider:?}");
-        // Calls of one request differ, where there is a seed to differ in, and none is too large for anybody.
+        // Calls of one request have different seeds, and none is too large for any provider.
         let mut seeds: Vec<_> = received
             .iter()
             .map(|received| {
@@ -164,7 +164,7 @@ async fn an_answer_meets_the_schema_with_every_provider() {
 }
 
 #[tokio::test]
-async fn log_probabilities_come_from_those_that_have_them() {
+async fn log_probabilities_come_from_providers_that_have_them() {
     let server = start(Options::default()).await.unwrap();
     let request = ChatRequest { logprobs: true, ..hello() };
     for provider in PROVIDERS {
@@ -174,7 +174,7 @@ async fn log_probabilities_come_from_those_that_have_them() {
             for error in
                 [remote.complete(request.clone()).await.err(), remote.stream(request.clone()).await.err()]
             {
-                let error = error.expect("an answer without what was asked for");
+                let error = error.expect("an answer without log-probabilities");
                 assert!(error.code == Code::Config && error.message.contains("anthropic"), "{error}");
             }
             continue;
@@ -224,8 +224,8 @@ async fn limits_stops_and_further_fields_reach_every_provider() {
     }
 }
 
-/// What a fault comes to: `None` for an answer, else whether another attempt is worth it, when, and whether this one was
-/// refused without work.
+/// The result of a fault: `None` for an answer; otherwise whether to retry, when, and whether the request was refused
+/// without work.
 type Outcome = Option<(bool, Option<u64>, bool)>;
 
 const FAULTS: [(&str, Outcome); 16] = [
@@ -248,7 +248,7 @@ const FAULTS: [(&str, Outcome); 16] = [
 ];
 
 #[tokio::test]
-async fn every_fault_ends_in_time_and_says_whether_to_ask_again() {
+async fn every_fault_ends_in_time_and_says_whether_to_retry() {
     let server = start(Options::default()).await.unwrap();
     let began = Instant::now();
     let trials = FORMATS.into_iter().flat_map(|provider| FAULTS.map(|fault| (provider, fault)));
@@ -282,7 +282,7 @@ async fn every_fault_ends_in_time_and_says_whether_to_ask_again() {
 }
 
 #[tokio::test]
-async fn pieces_that_came_before_a_fault_are_told_and_the_answer_is_not_passed_for_whole() {
+async fn pieces_from_before_a_fault_are_returned_but_the_answer_is_an_error() {
     let server = start(Options::default()).await.unwrap();
     for provider in FORMATS {
         for fault in ["cut", "truncate", "stall"] {
@@ -299,7 +299,7 @@ async fn pieces_that_came_before_a_fault_are_told_and_the_answer_is_not_passed_f
 }
 
 #[tokio::test]
-async fn counts_that_cannot_be_are_reported_as_none() {
+async fn invalid_counts_are_reported_as_zero() {
     let server = start(Options::default()).await.unwrap();
     for provider in FORMATS {
         let config = RemoteConfig { model: "mock-1!wrong-usage".into(), ..config(&server, provider) };
@@ -314,9 +314,9 @@ async fn counts_that_cannot_be_are_reported_as_none() {
 }
 
 #[tokio::test]
-async fn with_nobody_there_the_error_says_so() {
+async fn without_a_server_the_error_says_so() {
     let remote = remote(&{ start(Options::default()).await.unwrap() }, PROVIDERS[0]);
-    // The server was dropped by now, its port with it.
+    // The server was dropped by now, and its port closed.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let error = remote.complete(hello()).await.unwrap_err();
     assert!(error.retryable && error.refused && error.message.contains("no connection"), "{error}");
@@ -353,7 +353,7 @@ async fn with_faults_at_64_in_flight_every_request_is_answered_once() {
     let server = start(Options { faults, seed: 3, ..Options::default() }).await.unwrap();
     for provider in FORMATS {
         let remote = remote(&server, provider);
-        // Every provider is told another story, or their questions would count as the same ones.
+        // Each provider gets other questions, because equal ones would be counted together.
         let ask = |index: usize| {
             let remote = &remote;
             let said = format!("{} question {index}", provider.0);
@@ -373,10 +373,10 @@ async fn with_faults_at_64_in_flight_every_request_is_answered_once() {
     }
     let counts = server.counts();
     assert_eq!(counts.len(), 4 * 300);
-    assert!(counts.values().all(|count| count.answered == 1), "an answered request was asked again");
+    assert!(counts.values().all(|count| count.answered == 1), "an answered request was repeated");
     let Count { asked, answered } = server.total();
     assert!(
         answered == 1200 && asked > 1800,
-        "{asked} asked, {answered} answered: the faults did not happen"
+        "{asked} requests, {answered} answers: the faults did not happen"
     );
 }

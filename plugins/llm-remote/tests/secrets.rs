@@ -1,4 +1,4 @@
-//! A key is shown to the provider, and to nobody else: not in logs, errors, `Debug`, or what is kept of an answer.
+//! A key is shown only to the provider: it is not in logs, errors, `Debug`, or stored answers.
 
 mod canned;
 
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 const KEY: &str = "sk-sesame-0123456789";
 
-/// Everything that anything in this process logs.
+/// Everything that this process logs.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct Log;
@@ -83,7 +83,7 @@ async fn the_key_is_seen_by_the_provider_alone() {
         assert!(error.message.contains("no key was sent") && !error.retryable, "{error}");
     }
 
-    // Servers that repeat what they were shown: in a refusal, in an answer, in a stream.
+    // Servers that repeat the key: in an error, in an answer, in a stream.
     let refusing = Canned::status("403 Forbidden", &format!("{{\"error\":\"no: {KEY}\"}}")).await;
     let answer =
         format!("{{\"choices\":[{{\"message\":{{\"content\":\"{KEY}\"}}}}],\"debug\":\"Bearer {KEY}\"}}");
@@ -102,7 +102,7 @@ async fn the_key_is_seen_by_the_provider_alone() {
     assert_eq!(stream.next(9).await.unwrap(), ["[redacted]"]);
     clean(&format!("{:?}", stream.finish().await.unwrap()));
     clean(&format!("{:?}", remote(&babbling).complete(hello()).await.unwrap_err()));
-    // A redirect is not followed: the key would go along.
+    // A redirect is not followed: the key would be sent along.
     let away = Canned::status("302 Found\r\nlocation: http://127.0.0.1:9/", "").await;
     assert!(!remote(&away).complete(hello()).await.unwrap_err().retryable);
 
@@ -117,7 +117,7 @@ async fn the_key_is_seen_by_the_provider_alone() {
 #[test]
 fn keys_come_from_an_environment_variable_or_a_file() {
     let refusal = |config: RemoteConfig| {
-        let error = Remote::new(config).err().expect("a key that cannot be had");
+        let error = Remote::new(config).err().expect("a key that cannot be read");
         clean(&error.to_string());
         error.to_string()
     };
@@ -126,7 +126,10 @@ fn keys_come_from_an_environment_variable_or_a_file() {
     // Set by cargo for every test.
     assert!(Remote::new(from("CARGO_PKG_NAME")).is_ok());
     assert!(refusal(from("FORETHOUGHT_NO_SUCH_KEY")).contains("FORETHOUGHT_NO_SUCH_KEY"));
-    assert!(refusal(from(KEY)).contains("wants the name"), "a key in a name's place is not repeated");
+    assert!(
+        refusal(from(KEY)).contains("the name of an environment variable"),
+        "a key in place of a name is not repeated"
+    );
     assert!(refusal(openai()).contains("api_key_env = \"OPENAI_API_KEY\""));
     assert!(Remote::new(RemoteConfig::new(Provider::Ollama, "m")).is_ok(), "needs none");
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -149,7 +152,7 @@ fn keys_come_from_an_environment_variable_or_a_file() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_when_the_config_is_read() {
+fn invalid_settings_are_refused_when_the_config_is_read() {
     let base = || RemoteConfig {
         base_url: Some("http://127.0.0.1:1".into()),
         ..RemoteConfig::new(Provider::Vllm, "m")

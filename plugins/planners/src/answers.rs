@@ -1,9 +1,9 @@
-//! Reading what a model wrote: labelled lines, forgiving of decoration, strict about what is missing.
+//! Reads what a model wrote: labelled lines, lenient about decoration, strict about what is missing.
 
-/// The text after `label:` on the last line that carries it; case, list marks and Markdown emphasis do not matter.
+/// The text after `label:` on the last line that has it; case, list marks and Markdown emphasis are ignored.
 ///
 /// # Errors
-/// What is missing, said so that a model can mend it.
+/// What is missing. The text is sent to the model, which has to correct its answer.
 pub fn labelled(answer: &str, label: &str) -> Result<String, String> {
     let found = answer.lines().filter_map(|line| after_label(line, label)).next_back();
     match found {

@@ -1,5 +1,5 @@
-//! Asking a model, in words or in a form that its provider holds it to, and once more with the error when its answer
-//! cannot be read.
+//! Asks a model for an answer, as text or in a form that its provider enforces, and asks once more with the error if
+//! the answer cannot be read.
 
 use forethought_sdk::{
     api::llm::Tool,
@@ -9,7 +9,7 @@ use forethought_sdk::{
 
 use crate::prompts::{PromptFiles, Prompts};
 
-/// How a planner asks its language model.
+/// How a language model is asked: part of the config of every planner that reads labelled answers.
 #[config]
 #[derive(Debug, Clone)]
 pub struct AskConfig {
@@ -18,24 +18,21 @@ pub struct AskConfig {
     /// Sampling temperature.
     #[serde(default)]
     pub temperature: Option<f64>,
-    /// The form of its answers.
+    /// The form in which it answers.
     #[serde(default)]
     pub answers: Answers,
     /// Longest history shown to the model, in characters.
     #[serde(default = "default_history_chars")]
     pub history_chars: usize,
-    /// Files that replace the shipped prompt templates.
-    #[serde(default)]
-    pub prompts: PromptFiles,
 }
 
-/// LATS and ReAct cut WebShop prompts to 6,400 characters of about this order; current models take more.
+/// LATS and ReAct cut WebShop prompts to 6,400 characters; current models take more.
 pub(crate) fn default_history_chars() -> usize {
     16_000
 }
 
 impl AskConfig {
-    /// What asking like this needs of models.
+    /// What these settings require of models.
     pub(crate) fn requires(&self) -> Requirements {
         Requirements {
             llms: vec![self.llm.clone()],
@@ -45,8 +42,8 @@ impl AskConfig {
         }
     }
 
-    pub(crate) fn prompts(&self) -> Result<Prompts> {
-        Prompts::new(&self.prompts, self.history_chars)
+    pub(crate) fn prompts(&self, files: &impl PromptFiles) -> Result<Prompts> {
+        Prompts::new(files, self.history_chars)
     }
 
     /// A decision's conversation with `llm`; see [`Asker::new`].
@@ -63,13 +60,13 @@ pub enum Answers {
     /// Labelled lines, which every model can write.
     #[default]
     Text,
-    /// JSON that the provider holds to a schema.
+    /// JSON; the provider enforces a schema.
     Json,
     /// The arguments of a tool that the model calls.
     Tool,
 }
 
-/// A label that an answer carries.
+/// A label in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
     /// On one line.
@@ -99,17 +96,17 @@ pub struct Asker {
     temperature: Option<f64>,
     answers: Answers,
     asked: u32,
-    /// Answers that could not be read, and what was done about it: goes into the trace.
+    /// Answers that could not be read, and what was done about them; for the trace.
     pub recoveries: Vec<String>,
 }
 
 impl Asker {
-    /// Asks `llm` for answers in words; every request gets a seed of its own under `seed`.
+    /// Asks `llm` for answers as text; each request gets its own seed, derived from `seed`.
     pub fn new(llm: Arc<dyn LlmBackend>, seed: u64, temperature: Option<f64>) -> Self {
         Self { llm, seed, temperature, answers: Answers::Text, asked: 0, recoveries: Vec::new() }
     }
 
-    /// [`Asker::ask_for`] lines that are not labelled, or not only: in words, whatever the form of other answers.
+    /// Like [`Asker::ask_for`], but the answer is always text, which need not be labelled lines.
     ///
     /// # Errors
     /// Only those of the backend itself.
@@ -122,9 +119,9 @@ impl Asker {
         self.ask_for(&[], purpose, messages, read).await
     }
 
-    /// Asks for lines with these labels, reads, and asks once more with the reader's complaint. Whatever the form of
-    /// the answer, `read` gets it as lines. `Ok(Err(answer))` when the second answer could not be read either: the
-    /// caller goes on with what it has, and the trace says so.
+    /// Asks for lines with these labels and reads them; if `read` refuses the answer, asks once more with its
+    /// complaint. `read` gets lines in every form of answer. `Ok(Err(answer))` if the second answer cannot be read
+    /// either: the caller continues with what it has, and the trace records it.
     ///
     /// # Errors
     /// Only those of the backend itself.
@@ -138,7 +135,7 @@ impl Asker {
         let answers = if labels.is_empty() { Answers::Text } else { self.answers };
         let mut request = ChatRequest::new(purpose, messages);
         request.temperature = self.temperature;
-        hold(&mut request, answers, labels);
+        set_form(&mut request, answers, labels);
         for attempt in 1..=2 {
             request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
             self.asked += 1;
@@ -159,8 +156,8 @@ impl Asker {
     }
 }
 
-/// Has the answer given in this form. Prompts ask for lines; that and what stands in their place is said after it.
-fn hold(request: &mut ChatRequest, answers: Answers, labels: &[Label]) {
+/// Requests the answer in this form. Prompts ask for lines, so the model is told after the prompt what to give instead.
+fn set_form(request: &mut ChatRequest, answers: Answers, labels: &[Label]) {
     let keys: Vec<_> = labels.iter().map(|label| format!("`{}`", label.key())).collect();
     let keys = keys.join(" and ");
     let said = match answers {
@@ -180,7 +177,7 @@ fn hold(request: &mut ChatRequest, answers: Answers, labels: &[Label]) {
     }
 }
 
-/// JSON Schema of an answer with these labels, in the words that all providers know.
+/// JSON Schema of an answer with these labels, in keywords that all providers support.
 fn schema(labels: &[Label]) -> Value {
     let text = json!({ "type": "string" });
     let property = |label: &Label| match label {
@@ -197,7 +194,7 @@ fn schema(labels: &[Label]) -> Value {
 /// An answer of any form as labelled lines.
 ///
 /// # Errors
-/// What is missing, said so that a model can mend it.
+/// What is missing. The text is sent to the model, which has to correct its answer.
 fn lines(choice: &Choice, answers: Answers, labels: &[Label]) -> Result<String, String> {
     let object = match answers {
         Answers::Text => return Ok(choice.text.clone()),
@@ -226,13 +223,13 @@ fn lines(choice: &Choice, answers: Answers, labels: &[Label]) -> Result<String, 
     Ok(lines)
 }
 
-/// The answer, and what is wrong with it.
+/// Appends the answer and what is wrong with it.
 fn complain(messages: &mut Vec<Message>, choice: Choice, complaint: &str) {
     let complaint =
         format!("That could not be read: {complaint}. Answer again, exactly in the form asked for.");
     let result =
         |id: String| Message { tool_call_id: Some(id), ..Message::new(Role::Tool, complaint.clone()) };
-    // Providers want every call answered, and where there was one, the complaint is the answer.
+    // Providers require a result for every call, so the complaint is the result.
     let mut then: Vec<_> = choice.tool_calls.iter().map(|call| result(call.id.clone())).collect();
     if then.is_empty() {
         then.push(Message::user(complaint));

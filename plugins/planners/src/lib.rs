@@ -1,12 +1,12 @@
-//! Planners, one file each: whoever takes a seat by asking language models.
+//! Planners, one file each: they choose the actions of a seat by asking language models.
 //!
 //! May depend on `forethought-sdk` and a template engine; knows no environment, no backend and no critic by name.
 //!
 //! # Reading order
-//! [`react`] (the simplest whole planner), [`pnlc`] (the method this project exists for), [`summarise`] (what critics
-//! see of a history), [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts),
-//! [`ppdpp`] (a trained policy over them), [`random`] (the baseline); beneath them [`prompts`] (templates), [`answers`] (reading what a
-//! model wrote) and [`ask`] (asking once more when it could not be read).
+//! [`react`] (the simplest whole planner), [`pnlc`] (the method that this project exists for), [`summarise`] (what
+//! critics see of a history), [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts),
+//! [`ppdpp`] (a trained policy over them), [`random`] (the baseline); below them [`prompts`] (templates), [`answers`]
+//! (reading what a model wrote) and [`ask`] (asking once more if it could not be read).
 
 pub mod answers;
 pub mod ask;

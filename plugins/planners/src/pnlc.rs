@@ -17,7 +17,7 @@ use forethought_sdk::{prelude::*, serde_json::json};
 use crate::{
     answers::{either, labelled},
     ask::{AskConfig, Asker, Label},
-    prompts::Prompts,
+    prompts::{Prompts, prompt_files},
     react::last_line,
     summarise::summarise,
 };
@@ -26,21 +26,29 @@ use crate::{
 #[config]
 #[derive(Debug, Clone)]
 pub struct PnlcConfig {
-    /// How the acting language model is asked, and the summarising one.
+    /// How the acting and the summarising language model are asked.
     #[serde(flatten)]
     pub ask: AskConfig,
-    /// Name of the summarising model under `[llm]`; the acting one if not given.
+    /// Name of the language model under `[llm]` that summarises; by default the acting one.
     #[serde(default)]
     pub summariser: Option<String>,
     /// Name of the critic under `[critic]`.
     pub critic: String,
-    /// Imagined outcomes a round (n): half good, half bad.
+    /// Imagined outcomes per round (n): half good, half bad.
     #[serde(default = "four")]
     #[schemars(range(min = 2))]
     pub outcomes: usize,
-    /// Rounds of refinement at most (m).
+    /// Maximum number of refinement rounds (m).
     #[serde(default = "two")]
     pub rounds: usize,
+    /// Files that replace the shipped prompt templates.
+    #[serde(default)]
+    pub prompts: PnlcPrompts,
+}
+
+prompt_files! {
+    /// Files that replace PNLC's prompt templates.
+    PnlcPrompts: agent, history, summarise, thought, outcomes, refine, action
 }
 
 fn four() -> usize {
@@ -61,25 +69,25 @@ pub struct Pnlc {
 }
 
 impl Pnlc {
-    /// A planner of these settings.
+    /// A planner with these settings.
     ///
     /// # Errors
     /// Fewer than two outcomes, or a template that cannot be used.
     pub fn new(config: PnlcConfig) -> Result<Self> {
         if config.outcomes < 2 {
             return Err(Error::config(format!(
-                "outcomes = {}: PNLC weighs good against bad outcomes and needs at least 2",
+                "outcomes = {}: must be at least 2, because PNLC weighs good outcomes against bad ones",
                 config.outcomes
             )));
         }
-        Ok(Self { prompts: config.ask.prompts()?, config })
+        Ok(Self { prompts: config.ask.prompts(&config.prompts)?, config })
     }
 
     fn summariser(&self) -> &String {
         self.config.summariser.as_ref().unwrap_or(&self.config.ask.llm)
     }
 
-    /// The critic's view of `thought`: imagined outcomes with their values; `None` if no outcomes could be read.
+    /// Imagined outcomes of `thought` with the critic's values; `None` if no outcomes could be read.
     async fn evaluate(
         &self,
         asker: &mut Asker,
@@ -144,7 +152,7 @@ impl Planner for Pnlc {
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let critic = models.critic(self.config.critic.clone()).await?;
         let cheap = models.llm(self.summariser().clone()).await?;
-        // The seed's name is the summariser's own, so that a collector's summary of this history is this one.
+        // The same seed as the summariser's, so that a collector's summary of this history is identical.
         let mut cheap = self.config.ask.asker(cheap, seed::derive(context.seed, "summarise"));
         let summary = summarise(&self.prompts, &mut cheap, &context).await?;
         let state = summary.state.as_str();
@@ -171,11 +179,11 @@ impl Planner for Pnlc {
                 let kept = labelled(answer, "Decision")?.to_lowercase().starts_with("keep");
                 if kept { Ok(None) } else { labelled(answer, "Thought").map(Some) }
             };
-            // An answer that cannot be read keeps the thought: the last good one.
+            // An answer that cannot be read keeps the current thought.
             let revised = actor.ask_for(&REFINED, Purpose::Refine, messages, read).await?.unwrap_or(None);
             match revised {
-                // Even in the same words: were that taken for keeping, a thought that often comes to mind would be
-                // confirmed by coming to mind once more, whatever its values.
+                // Even in the same words. If that counted as keeping, a thought that often comes to mind would be
+                // confirmed by coming to mind again, whatever its values.
                 Some(revised) => thought = revised,
                 None => {
                     rounds.last_mut().expect("a round was pushed").kept = true;
@@ -201,7 +209,7 @@ impl Planner for Pnlc {
 }
 
 register! {
-    interface: dyn Planner, kind: "pnlc", summary: "refines its thoughts by a critic's word on their outcomes (PNLC)",
+    interface: dyn Planner, kind: "pnlc", summary: "refines each thought using a critic's outcome probabilities (PNLC)",
     config: PnlcConfig,
     new: |config, _host| async move { Ok(Arc::new(Pnlc::new(config)?) as _) },
 }

@@ -1,17 +1,17 @@
 //! PPDPP (Deng et al., 2024): a small policy network chooses the dialogue act, the language model carries it out.
 //!
-//! The policy is a critic under `[critic]` (kind `acts`, trained with `input = "state"`): asked with the dialogue so far and
-//! the name of an act, it says how likely a person would choose it next. Trained on data alone: the paper's second stage,
-//! reinforcement learning against a simulated user, is not part of it.
+//! The policy is a critic under `[critic]` (kind `acts`, trained with `input = "state"`). Given the dialogue so far and
+//! the name of an act, it estimates how likely a person would choose that act next. It is trained on data alone: the
+//! paper's second stage, reinforcement learning against a simulated user, is not implemented.
 
-use forethought_sdk::{prelude::*, seed::RngExt, serde_json::json};
+use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
     gdp_zero::{
         dialogue::{Dialogue, name},
         talk::Talk,
     },
-    prompts::{PromptFiles, Prompts},
+    prompts::{Prompts, prompt_files},
 };
 
 /// Settings of PPDPP.
@@ -22,7 +22,7 @@ pub struct PpdppConfig {
     pub llm: String,
     /// Name of the policy under `[critic]`.
     pub critic: String,
-    /// Draws the act by its probability; the likeliest is taken otherwise.
+    /// Whether the act is drawn by its probability; otherwise the most likely one is taken.
     #[serde(default)]
     pub sample: bool,
     /// Temperature of utterances.
@@ -30,7 +30,12 @@ pub struct PpdppConfig {
     pub temperature: Option<f64>,
     /// Files that replace the shipped prompt templates.
     #[serde(default)]
-    pub prompts: PromptFiles,
+    pub prompts: PpdppPrompts,
+}
+
+prompt_files! {
+    /// Files that replace PPDPP's prompt templates.
+    PpdppPrompts: agent, dialogue, utter
 }
 
 /// The PPDPP planner.
@@ -40,7 +45,7 @@ pub struct Ppdpp {
 }
 
 impl Ppdpp {
-    /// A planner of these settings.
+    /// A planner with these settings.
     ///
     /// # Errors
     /// A template that cannot be used.
@@ -74,18 +79,14 @@ impl Planner for Ppdpp {
         let sum: f64 = likely.iter().sum();
         if likely.len() != allowed.len() || sum.is_nan() || sum <= 0.0 {
             return Err(Error::config(format!(
-                "the policy {:?} gives none of the dialogue's acts a probability: train it on acts of these names, with \
-                 input = \"state\"",
+                "the policy {:?} gives no probability to any of the dialogue's acts; train it on acts with these names \
+                 and input = \"state\"",
                 self.config.critic
             )));
         }
         let mut rng = seed::stream(context.seed, "ppdpp");
-        let mut left = rng.random::<f64>() * sum;
-        let drawn = likely.iter().position(|probability| {
-            left -= probability;
-            left < 0.0
-        });
-        // The first of the likeliest; a draw that rounding carries past the end is one too.
+        let drawn = seed::weighted(likely.iter().copied(), &mut rng);
+        // The first of the likeliest, and where rounding carries the draw past the last act.
         let best = (0..likely.len()).rev().max_by(|&a, &b| likely[a].total_cmp(&likely[b])).unwrap_or(0);
         let chosen = if self.config.sample { drawn.unwrap_or(best) } else { best };
 

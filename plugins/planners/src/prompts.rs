@@ -1,4 +1,4 @@
-//! Prompt templates: shipped in `prompts/*.md`, rendered by minijinja, each replaceable by a file in config.
+//! Prompt templates: shipped in `prompts/*.md`, rendered by minijinja; the config can replace each one by a file.
 
 use forethought_sdk::{
     prelude::*,
@@ -6,42 +6,65 @@ use forethought_sdk::{
 };
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
-/// Files that replace shipped templates. Variables: `environment`, `seat`, `history`, `observation`, `omitted`,
-/// `ended`, and what the template's own step adds (`state`, `thought`, `outcomes`, `rounds`, `statements`; in dialogues
-/// `turns`, `speaker`, `acts`, `act`, `replies`).
-#[config]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(default)]
-pub struct PromptFiles {
-    /// The system prompt of every request.
-    pub agent: Option<ConfigPath>,
-    /// The history, included by the other templates.
-    pub history: Option<ConfigPath>,
-    /// Thought and action in one answer.
-    pub react: Option<ConfigPath>,
-    /// A thought.
-    pub thought: Option<ConfigPath>,
-    /// Imagined outcomes of a thought.
-    pub outcomes: Option<ConfigPath>,
-    /// Keeping or rewriting a thought.
-    pub refine: Option<ConfigPath>,
-    /// The action that carries out a thought.
-    pub action: Option<ConfigPath>,
-    /// The history in short.
-    pub summarise: Option<ConfigPath>,
-    /// How likely statements about the others are.
-    pub believe: Option<ConfigPath>,
-    /// Words that serve a plan.
-    pub speak: Option<ConfigPath>,
-    /// What was said so far, included by the templates of dialogues.
-    pub dialogue: Option<ConfigPath>,
-    /// The choice of a dialogue act.
-    pub act: Option<ConfigPath>,
-    /// An utterance that carries out an act.
-    pub utter: Option<ConfigPath>,
-    /// The other side's answer.
-    pub respond: Option<ConfigPath>,
+/// The `prompts` table of a planner's config: files that replace shipped templates.
+/// It has a key for each template that the planner uses, and refuses others.
+pub trait PromptFiles {
+    /// Each template's name, its shipped text, and the file in place of it.
+    fn templates(&self) -> Vec<(&'static str, &'static str, &Option<ConfigPath>)>;
 }
+
+/// Defines the [`PromptFiles`] of one planner, with a key for each template that it renders or includes.
+macro_rules! prompt_files {
+    ($(#[$doc:meta])* $table:ident: $($name:ident),+) => {
+        $(#[$doc])*
+        ///
+        /// Every template is given `environment`, `seat`, `history`, `observation`, `omitted` and `ended`.
+        #[config]
+        #[derive(Debug, Clone, Default, Serialize)]
+        #[serde(default)]
+        pub struct $table {
+            $(
+                #[doc = $crate::prompts::about!($name)]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<ConfigPath>,
+            )+
+        }
+
+        impl $crate::prompts::PromptFiles for $table {
+            fn templates(&self) -> Vec<(&'static str, &'static str, &Option<ConfigPath>)> {
+                vec![$((stringify!($name), $crate::prompts::shipped!($name), &self.$name)),+]
+            }
+        }
+    };
+}
+
+/// What a template is for: the help of its key.
+#[rustfmt::skip]
+macro_rules! about {
+    (agent) => { "The system prompt of every request." };
+    (history) => { "The history, included by the other templates." };
+    (react) => { "Asks for thought and action in one answer." };
+    (thought) => { "Asks for a thought, given `state`, the summary of the history." };
+    (outcomes) => { "Asks for a number (`outcomes`) of imagined outcomes of `thought`." };
+    (refine) => { "Shows the evaluated thoughts (`rounds`) and asks to keep or rewrite the last one." };
+    (action) => { "Asks for the action that carries out `thought`." };
+    (summarise) => { "Asks for a summary of the history." };
+    (believe) => { "Asks how likely `statements` about the other seats are." };
+    (speak) => { "Asks for words that serve `thought`, a plan." };
+    (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
+    (act) => { "Asks for one of the dialogue `acts`." };
+    (utter) => { "Asks for an utterance that carries out `act`." };
+    (respond) => { "Asks for the other side's answer, one of `replies`." };
+}
+
+/// The shipped text of a template.
+macro_rules! shipped {
+    ($name:ident) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/prompts/", stringify!($name), ".md"))
+    };
+}
+
+pub(crate) use {about, prompt_files, shipped};
 
 /// The templates of one planner, ready to render.
 #[derive(Debug)]
@@ -51,32 +74,17 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// The shipped templates with `files` in place of those that they name. Histories are cut to about
-    /// `history_chars` characters: the first observation, which carries the task, always stays.
+    /// The planner's templates, with its `files` in place of the shipped ones. Histories are cut to about
+    /// `history_chars` characters; the first observation always stays, because it carries the task.
     ///
     /// # Errors
-    /// A template file that cannot be read or does not parse, naming it.
-    pub fn new(files: &PromptFiles, history_chars: usize) -> Result<Self> {
+    /// A template file that cannot be read or does not parse; the error names it.
+    pub fn new(files: &impl PromptFiles, history_chars: usize) -> Result<Self> {
         let mut templates = Templates::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         templates.set_syntax(syntax.expect("the default delimiters are valid"));
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, shipped, file) in [
-            ("agent", include_str!("prompts/agent.md"), &files.agent),
-            ("history", include_str!("prompts/history.md"), &files.history),
-            ("react", include_str!("prompts/react.md"), &files.react),
-            ("thought", include_str!("prompts/thought.md"), &files.thought),
-            ("outcomes", include_str!("prompts/outcomes.md"), &files.outcomes),
-            ("refine", include_str!("prompts/refine.md"), &files.refine),
-            ("action", include_str!("prompts/action.md"), &files.action),
-            ("summarise", include_str!("prompts/summarise.md"), &files.summarise),
-            ("believe", include_str!("prompts/believe.md"), &files.believe),
-            ("speak", include_str!("prompts/speak.md"), &files.speak),
-            ("dialogue", include_str!("prompts/dialogue.md"), &files.dialogue),
-            ("act", include_str!("prompts/act.md"), &files.act),
-            ("utter", include_str!("prompts/utter.md"), &files.utter),
-            ("respond", include_str!("prompts/respond.md"), &files.respond),
-        ] {
+        for (name, shipped, file) in files.templates() {
             let (source, origin) = match file {
                 None => (shipped.to_owned(), format!("the shipped template {name:?}")),
                 Some(path) => {
@@ -93,8 +101,11 @@ impl Prompts {
         Ok(Self { templates, history_chars })
     }
 
-    /// The messages of a request: the agent's system prompt, then template `name` over the decision's context and
-    /// the step's own variables.
+    /// The messages of a request: the system prompt (`agent`), then template `name`. Both see the decision's context
+    /// and `step`, the variables of this request.
+    ///
+    /// # Errors
+    /// A template that cannot be rendered, such as one with an unknown variable.
     pub fn messages(&self, name: &str, context: &DecisionContext, step: Value) -> Result<Vec<Message>> {
         let (history, omitted) = self.recent(context);
         let seat = context.environment.seats.get(context.seat).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Random actions: what a planner must beat, and enough to play an environment that no model knows yet.
+//! Random actions: a baseline for planners, and enough to try out a new environment.
 
 use forethought_sdk::{prelude::*, seed::IndexedRandom};
 
@@ -21,7 +21,7 @@ impl Planner for Random {
         let drawn = context.turn.legal_actions.choose(&mut seed::stream(context.seed, "random"));
         let action = drawn.ok_or_else(|| {
             Error::config(format!(
-                "`{}` does not list its legal actions, and planner.random knows no others; use a planner that asks a model",
+                "`{}` does not list its legal actions, which planner.random needs; use a planner that asks a model",
                 context.environment.name
             ))
         })?;

@@ -1,38 +1,55 @@
-//! ReAct (Yao et al., 2023): a thought and an action in one answer, over the running log.
+//! ReAct (Yao et al., 2023): a thought and an action in one answer, given the history so far.
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
     answers::labelled,
     ask::{AskConfig, Label::One},
-    prompts::Prompts,
+    prompts::{Prompts, prompt_files},
 };
 
-/// The ReAct planner: one call a decision.
+/// Settings of ReAct.
+#[config]
+#[derive(Debug, Clone)]
+pub struct ReactConfig {
+    /// How the language model is asked.
+    #[serde(flatten)]
+    pub ask: AskConfig,
+    /// Files that replace the shipped prompt templates.
+    #[serde(default)]
+    pub prompts: ReactPrompts,
+}
+
+prompt_files! {
+    /// Files that replace ReAct's prompt templates.
+    ReactPrompts: agent, history, react
+}
+
+/// The ReAct planner: one call per decision.
 pub struct React {
-    config: AskConfig,
+    config: ReactConfig,
     prompts: Prompts,
 }
 
 impl React {
-    /// A planner of these settings.
+    /// A planner with these settings.
     ///
     /// # Errors
     /// A template that cannot be used.
-    pub fn new(config: AskConfig) -> Result<Self> {
-        Ok(Self { prompts: config.prompts()?, config })
+    pub fn new(config: ReactConfig) -> Result<Self> {
+        Ok(Self { prompts: config.ask.prompts(&config.prompts)?, config })
     }
 }
 
 #[async_trait]
 impl Planner for React {
     async fn requires(&self) -> Result<Requirements> {
-        Ok(self.config.requires())
+        Ok(self.config.ask.requires())
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let llm = models.llm(self.config.llm.clone()).await?;
-        let mut asker = self.config.asker(llm, seed::derive(context.seed, "react"));
+        let llm = models.llm(self.config.ask.llm.clone()).await?;
+        let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "react"));
         let messages = self.prompts.messages("react", &context, json!({}))?;
         let read =
             |answer: &str| Ok((labelled(answer, "Thought").unwrap_or_default(), labelled(answer, "Action")?));
@@ -46,13 +63,13 @@ impl Planner for React {
     }
 }
 
-/// What is acted on when no action could be read: the environment answers what it cannot understand.
+/// The action when none could be read. If the environment cannot understand it either, it says so.
 pub(crate) fn last_line(answer: &str) -> String {
     answer.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 register! {
     interface: dyn Planner, kind: "react", summary: "thought and action in one answer (ReAct)",
-    config: AskConfig,
+    config: ReactConfig,
     new: |config, _host| async move { Ok(Arc::new(React::new(config)?) as _) },
 }

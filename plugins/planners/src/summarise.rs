@@ -1,43 +1,60 @@
-//! Summaries: a history as the critic sees it, the same when data are collected and when they are used.
+//! Summaries: a history as the critic sees it, the same in data collection and in use.
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
     answers::labelled,
     ask::{AskConfig, Asker, Label::One},
-    prompts::Prompts,
+    prompts::{Prompts, prompt_files},
 };
 
-/// A summariser that asks a language model; a cheap one will do.
+/// Settings of the summariser.
+#[config]
+#[derive(Debug, Clone)]
+pub struct SummariserConfig {
+    /// How the language model is asked.
+    #[serde(flatten)]
+    pub ask: AskConfig,
+    /// Files that replace the shipped prompt templates.
+    #[serde(default)]
+    pub prompts: SummariserPrompts,
+}
+
+prompt_files! {
+    /// Files that replace the summariser's prompt templates.
+    SummariserPrompts: agent, history, summarise
+}
+
+/// A summariser that asks a language model; a cheap one is enough.
 pub struct LlmSummariser {
-    config: AskConfig,
+    config: SummariserConfig,
     prompts: Prompts,
 }
 
 impl LlmSummariser {
-    /// A summariser of these settings.
+    /// A summariser with these settings.
     ///
     /// # Errors
     /// A template that cannot be used.
-    pub fn new(config: AskConfig) -> Result<Self> {
-        Ok(Self { prompts: config.prompts()?, config })
+    pub fn new(config: SummariserConfig) -> Result<Self> {
+        Ok(Self { prompts: config.ask.prompts(&config.prompts)?, config })
     }
 }
 
 #[async_trait]
 impl Summariser for LlmSummariser {
     async fn requires(&self) -> Result<Requirements> {
-        Ok(self.config.requires())
+        Ok(self.config.ask.requires())
     }
 
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
-        let llm = models.llm(self.config.llm.clone()).await?;
-        let mut asker = self.config.asker(llm, seed::derive(context.seed, "summarise"));
+        let llm = models.llm(self.config.ask.llm.clone()).await?;
+        let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "summarise"));
         summarise(&self.prompts, &mut asker, &context).await
     }
 }
 
-/// Asks for a summary; if no answer can be read, the last observation stands in for it.
+/// Asks for a summary; if no answer can be read, the last observation is used instead.
 pub(crate) async fn summarise(
     prompts: &Prompts,
     asker: &mut Asker,
@@ -58,7 +75,7 @@ pub(crate) async fn summarise(
 }
 
 register! {
-    interface: dyn Summariser, kind: "llm", summary: "a language model writes the history down in short",
-    config: AskConfig,
+    interface: dyn Summariser, kind: "llm", summary: "a language model summarises the history",
+    config: SummariserConfig,
     new: |config, _host| async move { Ok(Arc::new(LlmSummariser::new(config)?) as _) },
 }

@@ -1,4 +1,4 @@
-//! GDP-Zero with language models that answer at once.
+//! GDP-Zero with stand-ins for language models.
 
 mod dialogue;
 
@@ -21,7 +21,7 @@ fn one_of(choices: &[&str], rng: &mut seed::ChaCha8Rng) -> String {
     choices[seed::RngExt::random_range(rng, 0..choices.len())].to_owned()
 }
 
-/// As a seller likes appeals; as a buyer is won by an offer made at once, and in the right words.
+/// A seller that prefers appeals, and a buyer that accepts an immediate offer in the right words.
 fn eager() -> Arc<Mind> {
     Mind::new(|text, rng| {
         if text.contains("can choose from") {
@@ -65,7 +65,7 @@ fn priors_are_smoothed_shares_of_what_the_model_would_choose() {
     let read = 1.0 / priors[0] - 3.0;
     assert!(priors[0] > 0.0 && (read - read.round()).abs() < 1e-9 && read <= 15.0, "{priors:?}");
     assert!(priors[1] > priors[2]);
-    // The likeliest act, for one simulation visits none.
+    // The most likely act, because one simulation visits none.
     assert!(decision.action.text.starts_with("words of appeal"), "{}", decision.action.text);
     let samples: Vec<u32> = mind.asked.lock().unwrap().iter().map(|request| request.samples).collect();
     assert_eq!(samples, [15, 10, 1], "prior, value, and an utterance");
@@ -82,9 +82,9 @@ fn the_other_side_is_asked_as_what_this_seat_knows_of_it() {
         (Purpose::Persona, Some(1.1), Some(128))
     );
     assert!(value.messages[0].content.ends_with("You are the buyer. Somebody who likes bridges."));
-    let told = &value.messages[1].content;
-    assert!(told.contains("Seller: Hello!\nBuyer: Good day.\nSeller: Will you buy it?\n"), "{told}");
-    assert!(told.contains("[walks away]\n[doubts]\n[listens]\n[buys]"), "{told}");
+    let prompt = &value.messages[1].content;
+    assert!(prompt.contains("Seller: Hello!\nBuyer: Good day.\nSeller: Will you buy it?\n"), "{prompt}");
+    assert!(prompt.contains("[walks away]\n[doubts]\n[listens]\n[buys]"), "{prompt}");
     assert!(
         !asked
             .iter()
@@ -101,9 +101,9 @@ fn only_the_acts_for_openings_are_tried_at_the_beginning() {
     assert!(mind.asked.lock().unwrap()[0].messages[1].content.starts_with("Nothing has been said yet."));
 }
 
-/// The reference implementation makes 41.6 calls a turn at 10 simulations, and 232 at 50, with a model that answers at once.
+/// With such a model the reference implementation makes 41.6 calls per turn at 10 simulations, and 232 at 50.
 #[test]
-fn requests_a_turn_are_about_as_many_as_the_reference_makes() {
+fn requests_per_turn_are_about_as_many_as_the_reference_makes() {
     for (simulations, low, high) in [(10, 38, 45), (20, 80, 98), (50, 200, 260)] {
         let mind = Mind::new(|text, rng| {
             if text.contains("can choose from") {
@@ -123,7 +123,7 @@ fn requests_a_turn_are_about_as_many_as_the_reference_makes() {
         }
         assert_eq!(requests, mind.asked.lock().unwrap().len() as u64);
         let mean = requests as f64 / 20.0;
-        println!("{simulations} simulations: {mean} requests a turn");
+        println!("{simulations} simulations: {mean} requests per turn");
         assert!((f64::from(low)..f64::from(high)).contains(&mean), "{simulations}: {mean}");
     }
 }
@@ -165,7 +165,7 @@ fn environments_without_acts_are_refused_by_name() {
     assert!(refused(valueless).contains("planner.ppdpp"));
     let mut broken = underway();
     broken.turn.observation.data["dialogue"]["acts"] = json!("many");
-    assert!(refused(broken).contains("declares its dialogue wrongly"));
+    assert!(refused(broken).contains("declares a malformed dialogue"));
     let error = decide(json!({ "llm": "actor", "simulations": 0 }), underway(), &mind).unwrap_err();
     assert!(error.message.contains("simulations = 0"));
     assert!(mind.asked.lock().unwrap().is_empty());

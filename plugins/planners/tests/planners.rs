@@ -1,4 +1,4 @@
-//! Planners against scripted models: what they ask, what they make of the answers, and what they do with broken ones.
+//! Planners against scripted models: what they ask, how they read the answers, and what they do with broken ones.
 
 use std::{
     collections::VecDeque,
@@ -6,20 +6,24 @@ use std::{
 };
 
 use forethought_planners::{
-    ask::AskConfig,
-    pnlc::{Pnlc, PnlcConfig},
-    prompts::PromptFiles,
+    gdp_zero::{GdpZeroConfig, GdpZeroPrompts},
+    pnlc::{Pnlc, PnlcConfig, PnlcPrompts},
+    ppdpp::{PpdppConfig, PpdppPrompts},
+    prompts::{PromptFiles, Prompts},
     random::Random,
-    react::React,
+    react::{React, ReactConfig, ReactPrompts},
+    strategist::{StrategistConfig, StrategistPrompts},
+    summarise::{SummariserConfig, SummariserPrompts},
 };
 use forethought_sdk::{
     api::llm::ToolCall,
     prelude::*,
-    serde_json::{Value, json},
+    serde::de::DeserializeOwned,
+    serde_json::{Map, Value, from_value, json},
 };
 use futures::executor::block_on;
 
-/// A model that gives listed answers in order, in whatever form is asked for, and keeps what it was asked.
+/// A model that gives listed answers in order, in the requested form, and keeps the requests.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<String>>,
@@ -48,7 +52,7 @@ impl LlmBackend for Script {
     }
 }
 
-/// Labelled lines as the object that `schema` describes; what is missing in them is missing in it.
+/// Labelled lines as the object that `schema` describes; a missing line is a missing key.
 fn object(lines: &str, schema: &Value) -> Value {
     let texts = |key: &str| -> Vec<Value> {
         let of = |line: &str| {
@@ -66,7 +70,7 @@ fn object(lines: &str, schema: &Value) -> Value {
     properties.filter_map(value).collect()
 }
 
-/// A model that heeds no form.
+/// A model that ignores the requested form.
 struct Wordy;
 
 #[async_trait]
@@ -80,7 +84,7 @@ impl LlmBackend for Wordy {
     }
 }
 
-/// A critic that believes in whatever mentions treasure.
+/// A critic that believes in every outcome that mentions treasure.
 struct Treasure;
 
 #[async_trait]
@@ -122,10 +126,10 @@ fn context() -> DecisionContext {
     }
 }
 
-fn pnlc(config: forethought_sdk::serde_json::Value) -> Result<Pnlc> {
+fn pnlc(config: Value) -> Result<Pnlc> {
     let mut settings = json!({ "llm": "actor", "critic": "critic" });
     settings.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
-    Pnlc::new(forethought_sdk::serde_json::from_value::<PnlcConfig>(settings)?)
+    Pnlc::new(from_value::<PnlcConfig>(settings)?)
 }
 
 fn decide(planner: &dyn Planner, answers: &[&str]) -> (Result<Decision>, Arc<Script>) {
@@ -140,8 +144,7 @@ const OUTCOMES: &str = "Good: treasure\nGood: a torch\nBad: a bear\nBad: a pit";
 
 #[test]
 fn react_thinks_and_acts_in_one_answer() {
-    let config = json!({ "llm": "actor" });
-    let planner = React::new(forethought_sdk::serde_json::from_value::<AskConfig>(config).unwrap()).unwrap();
+    let planner = React::new(from_value(json!({ "llm": "actor" })).unwrap()).unwrap();
     let (decision, script) = decide(&planner, &["Thought: go in\nAction: enter"]);
     let decision = decision.unwrap();
     assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("go in", "enter"));
@@ -183,7 +186,7 @@ fn pnlc_refines_until_the_thought_is_kept() {
     let purposes: Vec<_> = asked.iter().map(|request| request.purpose).collect();
     use Purpose::*;
     assert_eq!(purposes, [Summarise, Thought, Outcomes, Refine, Outcomes, Refine, Action]);
-    // The critic's word reaches the model, number and text, and the second refinement sees both thoughts.
+    // The critic's probabilities reach the model, number and text, and the second refinement sees both thoughts.
     let refine = &asked[5].messages[1].content;
     assert!(refine.contains("Earlier thought: rush in") && refine.contains("Current thought: light a torch"));
     assert!(
@@ -231,7 +234,7 @@ fn the_form_of_answers_is_a_setting_and_changes_nothing_else() {
             _ => {
                 assert_eq!(end, "In place of these lines, call the tool `answer` with `good` and `bad`.");
                 assert_eq!(outcomes.tools[0].parameters, schema);
-                // The call is answered, by what is wrong with it.
+                // The call gets a result: what is wrong with it.
                 assert_eq!((retry[0].tool_calls[0].id.as_str(), retry[1].role), ("call_1", Role::Tool));
                 assert_eq!(retry[1].tool_call_id.as_deref(), Some("call_1"));
             }
@@ -249,7 +252,7 @@ fn the_form_of_answers_is_a_setting_and_changes_nothing_else() {
 fn an_answer_outside_of_its_form_is_asked_for_once_more() {
     let react = |answers: &str| {
         let config = json!({ "llm": "actor", "answers": answers });
-        React::new(forethought_sdk::serde_json::from_value(config).unwrap()).unwrap()
+        React::new(from_value(config).unwrap()).unwrap()
     };
     for (answers, complaint) in
         [("json", "this is no JSON object"), ("tool", "the tool `answer` was not called")]
@@ -313,7 +316,7 @@ fn an_answer_in_the_wrong_form_is_asked_for_once_more() {
 
 #[test]
 fn broken_answers_never_end_an_episode() {
-    // Outcomes twice unreadable: the thought stands, and the trace says so.
+    // Outcomes twice unreadable: the thought is kept, and the trace says so.
     let planner = pnlc(json!({})).unwrap();
     let (decision, _) = decide(&planner, &[SUMMARY, "Thought: a", "Good: only good", "", "Action: act"]);
     let decision = decision.unwrap();
@@ -325,7 +328,7 @@ fn broken_answers_never_end_an_episode() {
     let decision = decision.unwrap();
     assert_eq!((decision.thought.as_str(), decision.trace.rounds[0].kept), ("a", true));
 
-    // Everything unreadable: something is still done, and the environment will answer it.
+    // Everything unreadable: there is still an action, which the environment answers.
     let (decision, _) = decide(&planner, &["?"; 8]);
     assert_eq!(decision.unwrap().action.text, "?");
 }
@@ -337,12 +340,14 @@ fn a_backend_that_fails_is_an_error() {
     assert_eq!(decision.unwrap_err().message, "the script is over");
 }
 
+fn files(thought: std::path::PathBuf) -> PnlcPrompts {
+    PnlcPrompts { thought: Some(ConfigPath(thought)), ..PnlcPrompts::default() }
+}
+
 #[test]
 fn settings_are_checked() {
     assert!(pnlc(json!({ "outcomes": 1 })).err().unwrap().message.contains("at least 2"));
-    let files =
-        PromptFiles { thought: Some(ConfigPath("/no/such/template.md".into())), ..PromptFiles::default() };
-    let error = forethought_planners::prompts::Prompts::new(&files, 1000).unwrap_err();
+    let error = Prompts::new(&files("/no/such/template.md".into()), 1000).unwrap_err();
     assert!(error.message.contains("thought template /no/such/template.md"), "{error}");
 }
 
@@ -352,8 +357,7 @@ fn a_template_can_be_replaced_and_says_where_it_fails() {
     let path = folder.path().join("thought.md");
     let prompts = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        let files = PromptFiles { thought: Some(ConfigPath(path.clone())), ..PromptFiles::default() };
-        forethought_planners::prompts::Prompts::new(&files, 1000)
+        Prompts::new(&files(path.clone()), 1000)
     };
     let messages =
         prompts("You see: {{ observation }}").unwrap().messages("thought", &context(), json!({})).unwrap();
@@ -364,12 +368,41 @@ fn a_template_can_be_replaced_and_says_where_it_fails() {
 }
 
 #[test]
+fn a_planner_has_the_templates_that_it_uses_and_refuses_others() {
+    fn check<C: DeserializeOwned, P: PromptFiles + Default>(required: &[&str], foreign: &str) {
+        let with = |template: &str, key: &str| {
+            let mut config: Map<_, _> = required.iter().map(|key| ((*key).into(), "name".into())).collect();
+            config.insert(key.into(), json!({ template: "file.md" }));
+            from_value::<C>(config.into()).err().map(|error| error.to_string())
+        };
+        assert_eq!(with("agent", "prompts"), None);
+        assert!(with(foreign, "prompts").unwrap().contains(&format!("unknown field `{foreign}`")));
+        assert!(with("agent", "promts").unwrap().contains("unknown field `promts`"));
+
+        let files = P::default();
+        let templates = files.templates();
+        for (name, text, _) in &templates {
+            let included: Vec<_> = text.split("{% include \"").skip(1).collect();
+            let known =
+                |rest: &&str| templates.iter().any(|(name, ..)| rest.starts_with(&format!("{name}\"")));
+            assert!(included.iter().all(known), "{name} includes a template that is missing");
+        }
+    }
+    check::<ReactConfig, ReactPrompts>(&["llm"], "utter");
+    check::<SummariserConfig, SummariserPrompts>(&["llm"], "react");
+    check::<PnlcConfig, PnlcPrompts>(&["llm", "critic"], "react");
+    check::<StrategistConfig, StrategistPrompts>(&["llm"], "refine");
+    check::<GdpZeroConfig, GdpZeroPrompts>(&["llm"], "history");
+    check::<PpdppConfig, PpdppPrompts>(&["llm", "critic"], "respond");
+}
+
+#[test]
 fn long_histories_keep_the_task_and_the_latest() {
     let mut context = context();
     let exchange =
         |index| Exchange { observation: format!("page {index} {}", "x".repeat(100)), ..Exchange::default() };
     context.history = (0..50).map(exchange).collect();
-    let prompts = forethought_planners::prompts::Prompts::new(&PromptFiles::default(), 1000).unwrap();
+    let prompts = Prompts::new(&PnlcPrompts::default(), 1000).unwrap();
     let prompt = &prompts.messages("thought", &context, json!({})).unwrap()[1].content;
     assert!(prompt.len() < 2000, "{}", prompt.len());
     assert!(prompt.contains("page 0 ") && prompt.contains("page 49 ") && !prompt.contains("page 10 "));

@@ -1,4 +1,4 @@
-//! PPDPP with a policy that is known.
+//! PPDPP with a known policy.
 
 mod dialogue;
 
@@ -11,7 +11,7 @@ use forethought_sdk::{
 use futures::executor::block_on;
 
 fn decide(sample: bool, context: DecisionContext, mind: &Arc<Mind>) -> Result<Decision> {
-    let config = json!({ "llm": "actor", "value": "policy", "sample": sample });
+    let config = json!({ "llm": "actor", "critic": "policy", "sample": sample });
     let config: PpdppConfig = serde_json::from_value(config).expect("a configuration");
     block_on(Ppdpp::new(config)?.decide(context, Arc::new(World(mind.clone()))))
 }
@@ -35,7 +35,7 @@ fn the_policy_chooses_and_the_model_speaks() {
 }
 
 #[test]
-fn acts_are_drawn_by_their_probability_where_that_is_wanted() {
+fn acts_are_drawn_by_their_probability_if_configured() {
     let mind = speaker();
     let mut counts = [0; 3];
     for seed in 0..300 {

@@ -1,4 +1,4 @@
-//! Strategist in a game small enough to check by hand: whom to trust, when one of two others is a spy.
+//! Strategist in a game small enough to check by hand: whom to trust if one of two others is a spy.
 
 use std::{
     collections::VecDeque,
@@ -66,7 +66,7 @@ impl Environment for Spies {
     }
 }
 
-/// One model, scripted; worlds as they are asked for.
+/// A scripted model, and the worlds that were requested.
 #[derive(Default)]
 struct Mind {
     answers: Mutex<VecDeque<&'static str>>,
@@ -113,7 +113,7 @@ impl Environment for Road {
     }
 }
 
-/// A critic who has been down the right road.
+/// A critic that knows the right road.
 struct Wanderer;
 
 #[async_trait]
@@ -154,7 +154,7 @@ impl Models for Models0 {
         Err(Error::not_found(name))
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
-        panic!("a plain copy holds what the seat may not know")
+        panic!("a plain copy holds what the seat must not know")
     }
     async fn imagine(&self, hidden: Value, world: u64) -> Result<Option<Arc<dyn Environment>>> {
         if self.0.ruled_out.as_ref().is_some_and(|roles| hidden["roles"] == json!(roles)) {
@@ -190,7 +190,7 @@ fn decide(mind: &Arc<Mind>, settings: Value, turn: Turn) -> Decision {
 }
 
 #[test]
-fn the_judges_word_on_the_talk_decides_whom_to_trust() {
+fn the_judges_reading_of_the_talk_decides_whom_to_trust() {
     for (judged, action) in [("1: 0.9\n2: 0.1", "trust 1"), ("1: 0.1\n2: 0.9", "trust 2")] {
         let mind = Arc::new(Mind { answers: Mutex::new([judged].into()), ..Mind::default() });
         let decision = decide(&mind, json!({}), trusting());
@@ -222,7 +222,7 @@ fn seatings_that_the_world_refuses_are_drawn_again() {
 }
 
 #[test]
-fn where_the_turn_is_for_talk_the_model_speaks_in_the_plans_service() {
+fn on_a_turn_to_talk_the_model_speaks_for_the_plan() {
     let mind = Arc::new(Mind { answers: Mutex::new(["Action: say Trust me."].into()), ..Mind::default() });
     let decision = decide(&mind, json!({ "trust": 0.0 }), Turn { legal_actions: vec![], ..trusting() });
     assert_eq!(decision.action.text, "say Trust me.");
@@ -249,7 +249,7 @@ fn a_critic_may_value_the_leaves_and_each_costs_a_summary() {
 }
 
 #[test]
-fn settings_that_mean_nothing_are_refused() {
+fn counts_and_weights_out_of_range_are_refused() {
     for settings in [json!({ "simulations": 0 }), json!({ "exploration": -1.0 }), json!({ "trust": -0.5 })] {
         let mut config = json!({ "llm": "actor" });
         config.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());

@@ -1,5 +1,5 @@
-//! How objects stand in a body: `#[serde(with = "forethought_api::wire::handle")]` on an `Arc<dyn Interface>`, an
-//! option of one, or a list of named ones. A [`Component`] is written and read as the object that it is, by itself.
+//! Objects in a body: `#[serde(with = "forethought_api::wire::handle")]` on an `Arc<dyn Interface>`, an option of one,
+//! or a list of named ones. A [`Component`] is written and read as an object without that attribute.
 
 use std::sync::Arc;
 
@@ -8,23 +8,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use super::{Interface, Object, connect, message};
 use crate::registry::Component;
 
-/// The note in the body.
+/// What the body holds instead of the object: its index in the message.
 #[derive(Serialize, Deserialize)]
 struct Reference {
     object: usize,
 }
 
-/// What can stand for objects.
+/// A value that is passed as objects.
 pub trait Handle: Sized {
-    /// Puts the objects beside the body, and notes in it.
+    /// Attaches the objects to the message, and writes references to them into the body.
     ///
     /// # Errors
-    /// Outside of a message.
+    /// If no message is being written.
     fn give<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
-    /// Takes the objects that the notes refer to.
+    /// Takes the objects that the body refers to.
     ///
     /// # Errors
-    /// If there is no such object, or it is of another interface.
+    /// If there is no such object, or it has another interface.
     fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
@@ -86,7 +86,7 @@ pub fn deserialize<'de, H: Handle, D: Deserializer<'de>>(deserializer: D) -> Res
 
 fn give<S: Serializer>(object: Arc<dyn Object>, serializer: S) -> Result<S::Ok, S::Error> {
     let index = message::attach_object(object);
-    let object = index.ok_or_else(|| ser::Error::custom("an object can be written into a message only"))?;
+    let object = index.ok_or_else(|| ser::Error::custom("an object can only be written into a message"))?;
     Reference { object }.serialize(serializer)
 }
 

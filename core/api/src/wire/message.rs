@@ -1,8 +1,8 @@
-//! Messages: an encoded body, and beside it what has no place in text: objects, and numbers by the thousand.
+//! Messages: an encoded body, with attachments for what does not fit into text: objects and large numeric data.
 //!
-//! While a body is written or read, the attachments lie in a thread-local; `Serialize` and `Deserialize`
-//! implementations put a small note into the body, `{"object": 0}` or `{"blob": 0}`, and the thing itself beside it.
-//! Outside of a message the same implementations write plain data, or say that they cannot.
+//! While a body is written or read, its attachments are in a thread-local: `Serialize` and `Deserialize` put a
+//! reference into the body, `{"object": 0}` or `{"blob": 0}`, and attach the object or blob itself. Outside of a
+//! message the same implementations write plain data, or return an error.
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::Object;
 use crate::{Error, Result, error::Code};
 
-/// Bodies longer than this are refused, unread.
+/// Longer bodies are refused without being read.
 pub const MAX_BODY: usize = 1 << 30;
 
 /// How a body is encoded.
@@ -27,8 +27,9 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Whether this image can write it. With serde_json's feature `arbitrary_precision`, which anything in a library's tree
-    /// may ask for, numbers in a `Value` are written as maps that only serde_json itself reads: then there is JSON.
+    /// Whether this image can write it. With serde_json's feature `arbitrary_precision`, which any dependency of a
+    /// library may enable, numbers in a `Value` are written as maps that only serde_json itself reads; then JSON is
+    /// used.
     pub fn is_written(self) -> bool {
         static PLAIN_NUMBERS: LazyLock<bool> =
             LazyLock::new(|| rmp_serde::to_vec(&serde_json::Value::from(1)).is_ok_and(|bytes| bytes == [1]));
@@ -41,30 +42,30 @@ impl Codec {
 pub struct Message {
     /// How `body` is encoded.
     pub codec: Codec,
-    /// The encoded arguments, by name, or the encoded answer.
+    /// The encoded arguments, by name, or the encoded result.
     pub body: Bytes,
     /// Objects that the body refers to.
     pub objects: Vec<Arc<dyn Object>>,
     /// Binary attachments that the body refers to.
     pub blobs: Vec<Bytes>,
-    /// What travels beside a request.
+    /// Information about the request.
     pub meta: Meta,
 }
 
-/// What travels beside a request, for whoever is between caller and callee.
+/// Information about a request, for everything between caller and callee.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Meta {
     /// W3C trace context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// When the caller will have given up, in milliseconds since 1970.
+    /// When the caller gives up, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_unix_ms: Option<u64>,
 }
 
 impl Meta {
-    /// Whether there is nothing in it.
+    /// Whether every field is empty.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -78,10 +79,10 @@ impl std::fmt::Debug for Message {
 }
 
 impl Message {
-    /// `value` as a message, with all that it refers to.
+    /// Encodes `value` with everything that it refers to.
     ///
     /// # Errors
-    /// If it holds what the codec has no form for, such as a map whose keys are no strings.
+    /// If the codec cannot represent it, such as a map whose keys are not strings.
     pub fn encode<T: Serialize>(codec: Codec, value: &T) -> Result<Self> {
         let scope = Scope::open(Attachments::default());
         let body = match codec {
@@ -92,14 +93,16 @@ impl Message {
         Ok(Self { codec, body: body.into(), objects, blobs, meta: Meta::default() })
     }
 
-    /// The value of this message.
+    /// Decodes the value.
     ///
     /// # Errors
-    /// If it is no such value.
+    /// If the body is not such a value.
     pub fn decode<T: DeserializeOwned>(self) -> Result<T> {
         if self.body.len() > MAX_BODY {
             let size = self.body.len();
-            return Err(Error::input(format!("{size} bytes are more than a message may hold ({MAX_BODY})")));
+            return Err(Error::input(format!(
+                "{size} bytes are more than the maximum size of a message ({MAX_BODY})"
+            )));
         }
         let scope = Scope::open(Attachments { objects: self.objects, blobs: self.blobs });
         let value = match self.codec {
@@ -111,14 +114,14 @@ impl Message {
     }
 }
 
-/// As strict as JSON's reader: the body is the value and nothing after it, and nests so deep that no stack overflows.
+/// As strict as the JSON reader: nothing may follow the value, and nesting is limited so the stack cannot overflow.
 fn from_message_pack<T: DeserializeOwned>(mut body: &[u8]) -> Result<T> {
     let mut reader = rmp_serde::Deserializer::new(&mut body);
     reader.set_max_depth(128);
     let value = T::deserialize(&mut reader)?;
     match body.len() {
         0 => Ok(value),
-        rest => Err(Error::malformed(format!("{rest} bytes after the value"))),
+        rest => Err(Error::malformed(format!("{rest} bytes follow the value"))),
     }
 }
 
@@ -132,7 +135,7 @@ thread_local! {
     static OPEN: RefCell<Vec<Attachments>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The attachments of the message being written or read on this thread. A stack, for an implementation of
+/// The attachments of the message being written or read on this thread. A stack, because an implementation of
 /// `Serialize` may itself write a message.
 struct Scope(());
 
@@ -149,13 +152,13 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        // Taken out before it is dropped: to drop an object may run anything, another message included.
+        // Taken out before it is dropped: dropping an object may run any code, including another message.
         let attachments = OPEN.with_borrow_mut(Vec::pop);
         drop(attachments);
     }
 }
 
-/// Puts an object beside the body; `None` outside of a message.
+/// Attaches an object; `None` outside of a message.
 pub(super) fn attach_object(object: Arc<dyn Object>) -> Option<usize> {
     if OPEN.with_borrow(Vec::is_empty) {
         return None;
@@ -167,13 +170,13 @@ pub(super) fn attach_object(object: Arc<dyn Object>) -> Option<usize> {
     })
 }
 
-/// The object at `index` beside the body that is being read.
+/// The object at `index` of the message being read.
 pub(super) fn object(index: usize) -> Result<Arc<dyn Object>> {
     let found = OPEN.with_borrow(|open| open.last()?.objects.get(index).cloned());
-    found.ok_or_else(|| Error::new(Code::Malformed, format!("there is no object {index} with this message")))
+    found.ok_or_else(|| Error::new(Code::Malformed, format!("this message has no object {index}")))
 }
 
-/// Puts binary data beside the body; `None` outside of a message.
+/// Attaches binary data; `None` outside of a message.
 pub(crate) fn attach_blob(blob: impl FnOnce() -> Bytes) -> Option<usize> {
     if OPEN.with_borrow(Vec::is_empty) {
         return None;
@@ -186,8 +189,8 @@ pub(crate) fn attach_blob(blob: impl FnOnce() -> Bytes) -> Option<usize> {
     })
 }
 
-/// The binary data at `index` beside the body that is being read.
+/// The binary data at `index` of the message being read.
 pub(crate) fn blob(index: usize) -> Result<Bytes> {
     let found = OPEN.with_borrow(|open| open.last()?.blobs.get(index).cloned());
-    found.ok_or_else(|| Error::new(Code::Malformed, format!("there is no blob {index} with this message")))
+    found.ok_or_else(|| Error::new(Code::Malformed, format!("this message has no blob {index}")))
 }

@@ -1,11 +1,11 @@
 //! Calls as messages: what an interface method looks like to a plugin boundary or a pipe.
 //!
-//! An [`Object`] is anything that answers `invoke(method, message)`. [`interface`](crate::interface) makes one of every
-//! component ([`Interface::serve`]) and a component of every object ([`Interface::connect`]); how a message gets from
-//! one side to the other is the business of a transport, which knows objects and messages and no interface.
+//! An [`Object`] is anything that answers `invoke(method, message)`. [`interface`](crate::interface) turns every
+//! component into an object ([`Interface::serve`]) and every object into a component ([`Interface::connect`]). How a
+//! message gets from one side to the other is up to a transport, which knows objects and messages but no interfaces.
 //!
 //! # Reading order
-//! [`message`] (bytes, objects and attachments), [`handle`] (how objects stand in a body).
+//! [`message`] (bytes, objects and attachments), [`handle`] (objects in a body).
 
 pub mod handle;
 pub mod message;
@@ -13,7 +13,7 @@ pub mod message;
 use std::any::Any;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures_core::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::message::{Codec, Message, Meta};
@@ -22,32 +22,32 @@ use crate::{
     error::{Code, Context},
 };
 
-/// What a call comes to.
+/// The future result of a call.
 pub type Reply = BoxFuture<'static, Result<Message>>;
 
-/// Something that answers calls: a component of this image, or one behind a transport.
+/// Answers calls: a component of this image, or one behind a transport.
 ///
-/// An error's [`Code`] is what crosses as the status: [`Code::Panic`], [`Code::Cancelled`], [`Code::Unimplemented`],
-/// [`Code::BadRequest`], [`Code::Shutdown`], and everything else as the component's own error.
+/// An error's [`Code`] crosses as the status: [`Code::Panic`], [`Code::Cancelled`], [`Code::Unimplemented`],
+/// [`Code::BadRequest`] and [`Code::Shutdown`] have their own, all others are the component's own error.
 pub trait Object: Send + Sync + 'static {
     /// Interface name and major version, such as `forethought.environment/1`.
     fn interface(&self) -> &str;
-    /// Calls a method. The future owns all that it needs; dropping it cancels the call.
+    /// Calls a method. The future owns everything that it needs; dropping it cancels the call.
     fn invoke(&self, method: &str, request: Message) -> Reply;
-    /// Whether requests may be in `codec`. JSON is always understood.
+    /// Whether requests may use `codec`. JSON is always understood.
     fn understands(&self, codec: Codec) -> bool {
-        codec.is_written() // An answer has the codec of its request.
+        codec.is_written() // A reply uses the codec of its request.
     }
-    /// Whether calls are so short that they may run on the caller's thread.
+    /// Whether calls are short enough to run on the caller's thread.
     fn inline(&self) -> bool {
         false
     }
-    /// Who answers, if it is not this image: a plugin's name, for errors.
+    /// The name of the plugin that answers, if it is not this image; for errors.
     fn origin(&self) -> Option<&str> {
         None
     }
-    /// This object as itself, for transports that recognise their own. A wrapper that adds nothing for them may answer
-    /// with what it wraps.
+    /// Lets a transport recognise its own objects. A wrapper that is transparent to transports may return what it
+    /// wraps.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -56,41 +56,44 @@ pub trait Object: Send + Sync + 'static {
 pub struct Method {
     /// Its name, as in [`Object::invoke`].
     pub name: &'static str,
-    /// Whether it has a default body, which runs where the other side does not know the method.
+    /// Whether it has a default body, which runs if the other side does not know the method.
     pub default: bool,
 }
 
-/// An interface: a trait whose calls can cross as messages. Implemented by [`interface`](crate::interface).
+/// A trait whose calls can cross as messages. Implemented by [`interface`](crate::interface).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no interface",
-    note = "an interface is `dyn Trait` of a trait under `#[interface(\"family.name/1\")]`"
+    message = "`{Self}` is not an interface",
+    note = "an interface is `dyn Trait` where the trait has `#[interface(\"family.name/1\")]`"
 )]
 pub trait Interface: Send + Sync + 'static {
     /// Name and major version.
     const NAME: &'static str;
     /// Its methods, in the order of the trait.
     const METHODS: &'static [Method];
-    /// The object that answers for this component; behind a transport already, the very object that it stands for.
+    /// The object that answers for this component. For a proxy, the object that it calls.
     fn serve(component: Arc<Self>) -> Arc<dyn Object>;
-    /// The component that calls this object; of this image already, the very component.
+    /// A component that calls this object. For a component of this image, that component.
     fn connect(object: Arc<dyn Object>) -> Arc<Self>;
 }
 
-/// As [`Interface::connect`], after a look at the object's interface.
+/// Like [`Interface::connect`], but checks the object's interface first.
 ///
 /// # Errors
-/// If the object is of another interface.
+/// If the object has another interface.
 pub fn connect<I: Interface + ?Sized>(object: Arc<dyn Object>) -> Result<Arc<I>> {
     if object.interface() == I::NAME {
         return Ok(I::connect(object));
     }
-    Err(Error::new(Code::BadRequest, format!("expected a {}, found a {}", I::NAME, object.interface())))
+    Err(Error::new(
+        Code::BadRequest,
+        format!("expected an object of {}, got one of {}", I::NAME, object.interface()),
+    ))
 }
 
-/// One call of a proxy: arguments out, reply in.
+/// A call by a proxy: sends the arguments and reads the reply.
 ///
 /// # Errors
-/// What the other side answers; [`Code::Malformed`] if it answers what cannot be read.
+/// The error that the other side answers; [`Code::Malformed`] if the answer cannot be read.
 pub async fn call<R: DeserializeOwned>(
     object: &Arc<dyn Object>,
     method: &'static str,
@@ -107,17 +110,17 @@ pub async fn call<R: DeserializeOwned>(
     })
 }
 
-/// The answer to a method that an object does not have.
+/// The error for a method that an object does not have.
 pub fn unknown_method(interface: &str, method: &str) -> Error {
     Error::new(Code::Unimplemented, format!("{interface} has no method `{method}`"))
 }
 
-/// Whether the other side does not offer the method: the caller's default body applies.
+/// Whether the other side does not have the method, so that the caller's default body applies.
 pub fn is_unimplemented<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(error) if error.code == Code::Unimplemented)
 }
 
-/// Arguments as a dispatcher reads them.
+/// Reads the arguments, for a dispatcher.
 ///
 /// # Errors
 /// [`Code::BadRequest`] if they cannot be read.
@@ -128,7 +131,7 @@ pub fn arguments<A: DeserializeOwned>(interface: &str, method: &str, request: Me
     })
 }
 
-/// An answer as a dispatcher writes it.
+/// Writes the answer, for a dispatcher.
 ///
 /// # Errors
 /// If it cannot be written.

@@ -1,4 +1,4 @@
-//! A transport without a way: what it passes on has been a message, and nothing recognises itself on the other side.
+//! A transport within one image: everything crosses as a message, and no object recognises itself on the other side.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -9,10 +9,10 @@ use forethought_api::{
     wire::{Codec, Interface, Message, Object, Reply},
 };
 
-/// What one call was: method, request, reply.
+/// One call: method, request, reply.
 pub(crate) type Call = (String, Message, Message);
 
-/// An object that stands for another.
+/// Passes calls on to another object.
 #[derive(Clone)]
 pub(crate) struct Far {
     object: Arc<dyn Object>,
@@ -30,7 +30,7 @@ impl Far {
         self.unknown = unknown;
         self
     }
-    /// Its objects seen from the other side.
+    /// The message with its objects as seen from the other side.
     fn crossing(&self, mut message: Message) -> Message {
         let far = |object| Arc::new(Self::new(object, self.codec)) as _;
         message.objects = message.objects.into_iter().map(far).collect();
@@ -48,15 +48,15 @@ impl Object for Far {
     fn invoke(&self, method: &str, request: Message) -> Reply {
         assert_eq!(request.codec, self.codec);
         if self.unknown.contains(&method) {
-            let error = Error::new(Code::Unimplemented, "an older one");
+            let error = Error::new(Code::Unimplemented, "an older version");
             return Box::pin(async move { Err(error) });
         }
         let (this, method, seen) = (self.clone(), method.to_owned(), request.clone());
         let reply = self.object.invoke(&method, self.crossing(request));
         Box::pin(async move {
             let reply = reply.await.map_err(|error| {
-                let text = serde_json::to_string(&error).expect("an error can be written");
-                serde_json::from_str::<Error>(&text).expect("and read")
+                let text = serde_json::to_string(&error).expect("errors can be written");
+                serde_json::from_str::<Error>(&text).expect("errors can be read")
             })?;
             assert_eq!(reply.codec, this.codec);
             this.calls.lock().unwrap().push((method, seen, reply.clone()));
@@ -68,7 +68,7 @@ impl Object for Far {
     }
 }
 
-/// A component as it looks from the other side.
+/// A component as seen from the other side.
 pub(crate) fn far<I: Interface + ?Sized>(component: Arc<I>, codec: Codec) -> Arc<I> {
     I::connect(Arc::new(Far::new(I::serve(component), codec)))
 }

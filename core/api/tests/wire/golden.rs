@@ -1,8 +1,8 @@
-//! The messages that are checked in, `<name>.<major>.json`, one file an interface: what older and newer plugins rely on.
+//! The checked-in messages, `<name>.<major>.json`, one file per interface: older and newer plugins rely on them.
 //!
-//! What the code writes must be what the files hold. After a deliberate change, `UPDATE=1 cargo test -p forethought-api`
-//! writes them anew; it lets messages grow (a field with a default, a method with a default body), and refuses the rest:
-//! that is a new major version of the interface, and a new file.
+//! The code must write what the files hold. After a deliberate change, `UPDATE=1 cargo test -p forethought-api`
+//! updates them. It lets messages grow (a field with a default, a method with a default body) and refuses everything
+//! else, which needs a new major version of the interface, and a new file.
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ fn checked_in<I: Tried + ?Sized>() -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file::<I>().display())))
 }
 
-/// A message for people: the body, names of interfaces for objects, hexadecimal for blobs.
+/// A readable message: the body, interface names for objects, hexadecimal for blobs.
 fn shown(message: &Message) -> Value {
     let mut shown = json!({ "body": serde_json::from_slice::<Value>(&message.body).unwrap() });
     if !message.objects.is_empty() {
@@ -37,7 +37,7 @@ fn shown(message: &Message) -> Value {
     shown
 }
 
-/// The first call of each method, as it is written now.
+/// The first call of each method, as written now.
 fn written<I: Tried + ?Sized>() -> Value {
     let far = Far::new(I::serve(I::sample()), Codec::Json);
     let calls = far.calls.clone();
@@ -51,12 +51,12 @@ fn written<I: Tried + ?Sized>() -> Value {
     assert_eq!(
         methods.keys().collect::<Vec<_>>(),
         all,
-        "the sample calls every method, in the trait's order"
+        "the sample must call every method, in the trait's order"
     );
     methods.into()
 }
 
-/// Where `new` no longer holds what `old` held.
+/// The first place where `new` no longer holds what `old` holds.
 fn lost(old: &Value, new: &Value, at: &str) -> Option<String> {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => old.iter().find_map(|(key, value)| {
@@ -72,20 +72,20 @@ fn lost(old: &Value, new: &Value, at: &str) -> Option<String> {
 }
 
 #[test]
-fn messages_are_those_checked_in() {
+fn messages_match_the_files() {
     fn check<I: Tried + ?Sized>() {
         let (old, new) = (checked_in::<I>(), written::<I>());
         if std::env::var_os("UPDATE").is_some() {
             if let Some(place) = old.and_then(|old| lost(&old, &new, "")) {
-                panic!("{}: {place} is gone or another: that needs a new major version", I::NAME);
+                panic!("{}: {place} was removed or changed, which needs a new major version", I::NAME);
             }
             std::fs::write(file::<I>(), serde_json::to_string_pretty(&new).unwrap() + "\n").unwrap();
         } else {
             let file = file::<I>();
             assert!(
                 old.as_ref() == Some(&new),
-                "messages of {} are no longer those of {}. If they were meant to grow: UPDATE=1 cargo test -p \
-                 forethought-api, and look at the difference. Now: {new:#}",
+                "the messages of {} differ from {}. If they were meant to grow, run UPDATE=1 cargo test -p \
+                 forethought-api and check the difference. Now: {new:#}",
                 I::NAME,
                 file.display()
             );
@@ -95,7 +95,7 @@ fn messages_are_those_checked_in() {
 }
 
 #[test]
-fn what_a_message_may_lose_is_nothing() {
+fn a_message_must_not_lose_anything() {
     let old = json!({ "a": { "b": [1, { "c": null }] } });
     assert_eq!(lost(&old, &json!({ "new": 1, "a": { "b": [1, { "c": null, "d": 2 }] } }), ""), None);
     assert_eq!(lost(&old, &json!({ "a": { "b": [1, {}] } }), "").unwrap(), "/a/b/1/c");
@@ -103,7 +103,7 @@ fn what_a_message_may_lose_is_nothing() {
     assert_eq!(lost(&old, &json!({ "a": { "b": [] } }), "").unwrap(), "/a/b");
 }
 
-/// An object whose messages are of another age: every map of data in them is changed on the way.
+/// An object of another version: every map of data in its messages is changed on the way.
 struct Aged(Arc<dyn Object>, fn(&mut Map<String, Value>));
 
 fn edited(mut message: Message, edit: impl FnOnce(&mut Value)) -> Message {
@@ -122,7 +122,7 @@ impl Object for Aged {
     }
     fn invoke(&self, method: &str, request: Message) -> Reply {
         let change = self.1;
-        // Not the map of arguments itself: no method gains or loses one.
+        // Not the map of arguments itself: methods neither gain nor lose arguments.
         let arguments = |body: &mut Value| {
             body.as_object_mut().unwrap().values_mut().for_each(|argument| each_map(argument, change));
         };
@@ -134,7 +134,7 @@ impl Object for Aged {
     }
 }
 
-/// Changes every map in `value` but those that are a note of what lies beside the body.
+/// Changes every map in `value` except references to attachments.
 fn each_map(value: &mut Value, change: fn(&mut Map<String, Value>)) {
     match value {
         Value::Object(map) if map.contains_key("object") || map.contains_key("blob") => {}
@@ -154,7 +154,7 @@ fn is_read<I: Tried + ?Sized>(change: fn(&mut Map<String, Value>)) {
 }
 
 #[test]
-fn fields_of_newer_programs_are_passed_over() {
+fn unknown_fields_are_ignored() {
     fn check<I: Tried + ?Sized>() {
         is_read::<I>(|map| drop(map.insert("of_the_future".into(), json!(1))));
     }
@@ -162,7 +162,7 @@ fn fields_of_newer_programs_are_passed_over() {
 }
 
 #[test]
-fn fields_that_older_programs_do_not_know_have_defaults() {
+fn missing_fields_have_defaults() {
     fn check<I: Tried + ?Sized>() {
         is_read::<I>(Map::clear);
     }

@@ -1,4 +1,4 @@
-//! Every interface over the wire: the same answers as in one image, the messages that are checked in, and what is neither.
+//! Every interface over the wire: the same answers as in one image, the checked-in messages, and malformed ones.
 
 mod far;
 mod golden;
@@ -49,7 +49,7 @@ fn every_interface_of_components_is_tried() {
     }
 }
 
-/// Offers what has no default and nothing more.
+/// Implements only the methods without a default body.
 struct Least;
 
 #[async_trait]
@@ -72,7 +72,7 @@ impl Critic for Least {
 }
 
 #[test]
-fn errors_keep_code_message_causes_and_whether_to_try_again() {
+fn errors_keep_code_message_causes_and_whether_to_retry() {
     let least: Arc<dyn LlmBackend> = Arc::new(Least);
     let directly = block_on(least.complete(ChatRequest::default())).unwrap_err();
     for codec in CODECS {
@@ -98,11 +98,11 @@ fn default_bodies_run_here_where_the_other_side_is_older() {
         let older = Far::new(sample.clone(), codec).without(&["requires", "estimate_with"]);
         let older = <dyn Critic>::connect(Arc::new(older));
         assert_eq!(block_on(older.requires()).unwrap(), Requirements::default());
-        // The default asks `estimate` of the other side, which it does know.
+        // The default body calls `estimate`, which the other side does know.
         let queries = vec![CriticQuery::default(); 3];
         let answer = block_on(older.estimate_with(queries.clone(), Arc::new(Sample))).unwrap();
         assert_eq!(answer, block_on(older.estimate(queries)).unwrap());
-        // And the same where the component itself leaves it to the default.
+        // The same if the component itself leaves it to the default body.
         let least = far(Arc::new(Least) as Arc<dyn Critic>, codec);
         let answer = block_on(least.estimate_with(vec![CriticQuery::default()], Arc::new(Sample))).unwrap();
         assert_eq!(answer[0].raw, 7.0);
@@ -110,18 +110,18 @@ fn default_bodies_run_here_where_the_other_side_is_older() {
 }
 
 #[test]
-fn a_component_that_comes_home_is_itself_again() {
+fn a_component_that_comes_back_is_the_same_component() {
     let here: Arc<dyn LlmBackend> = Arc::new(Sample);
     let object = Interface::serve(here.clone());
     assert!(Arc::ptr_eq(&<dyn LlmBackend>::connect(object), &here));
-    // A proxy given away is the object that it stands for, not a proxy of a proxy.
+    // A proxy is served as the object that it calls, not as a proxy of a proxy.
     let object: Arc<dyn Object> = Arc::new(Far::new(Interface::serve(here), Codec::Json));
     let proxy = <dyn LlmBackend>::connect(object.clone());
     assert!(Arc::ptr_eq(&Interface::serve(proxy), &object));
 }
 
 #[test]
-fn a_method_that_nobody_knows_is_unimplemented() {
+fn an_unknown_method_is_unimplemented() {
     fn ask<I: Tried + ?Sized>() {
         let error = block_on(I::serve(I::sample()).invoke("dance", Message::default())).unwrap_err();
         assert_eq!(error.code, Code::Unimplemented);
@@ -132,7 +132,7 @@ fn a_method_that_nobody_knows_is_unimplemented() {
 
 #[test]
 #[cfg(unix)]
-fn arguments_that_have_no_form_in_a_message_are_named() {
+fn arguments_that_cannot_be_encoded_are_named() {
     use std::os::unix::ffi::OsStringExt;
     let importer = far(Arc::new(Sample) as Arc<dyn Importer>, Codec::Json);
     let path = std::ffi::OsString::from_vec(vec![b'/', 0xff]);
@@ -142,7 +142,7 @@ fn arguments_that_have_no_form_in_a_message_are_named() {
 }
 
 #[test]
-fn a_body_that_cannot_be_read_is_a_bad_request_and_says_of_what() {
+fn a_body_that_cannot_be_read_is_a_bad_request_that_names_the_method() {
     fn ask<I: Tried + ?Sized>() {
         for codec in CODECS {
             for (method, body) in

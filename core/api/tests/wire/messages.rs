@@ -1,4 +1,4 @@
-//! What a message carries exactly, and what it refuses.
+//! What a message carries without loss, and what it refuses.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ fn text<T: DeserializeOwned>(body: impl Into<String>) -> forethought_api::Result
     Message { body: body.into().into(), ..Message::default() }.decode()
 }
 
-/// Values as deep and wide as a message may meet.
+/// Values as deep and wide as they come in messages.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -80,7 +80,7 @@ proptest! {
     fn no_body_makes_a_reader_panic(body in prop::collection::vec(any::<u8>(), 0..256), pack in any::<bool>()) {
         let codec = if pack { Codec::MessagePack } else { Codec::Json };
         let message = Message { codec, body: body.into(), ..Message::default() };
-        // Whether it is a value at all is chance; what is read can be written again.
+        // It may or may not be a value; what can be read can be written again.
         if let Ok(value) = message.clone().decode::<Value>() {
             prop_assert_eq!(crossed(codec, &value), value);
         }
@@ -97,8 +97,8 @@ fn the_ends_of_the_integers_cross() {
 }
 
 #[test]
-fn a_float_that_json_cannot_hold_is_refused_where_it_is_read() {
-    // JSON has no NaN: serde_json writes null, and a null where a number belongs is an error with words, no number of sorts.
+fn a_float_that_json_cannot_represent_is_refused_by_the_reader() {
+    // JSON has no NaN: serde_json writes null, and reading null as a number is an error.
     let estimate = Estimate { probability: f64::NAN, ..Estimate::default() };
     let error = Message::encode(Codec::Json, &estimate).unwrap().decode::<Estimate>().unwrap_err();
     assert!(error.message.contains("invalid type: null, expected f64"), "{error}");
@@ -125,7 +125,7 @@ fn a_body_is_one_value_and_nothing_after_it() {
         assert!(message.decode::<bool>().is_err(), "{codec:?}");
         assert!(
             Message { codec, ..Message::default() }.decode::<bool>().is_err(),
-            "an empty one in {codec:?}"
+            "an empty body in {codec:?}"
         );
     }
 }
@@ -139,7 +139,7 @@ fn a_body_that_nests_without_end_is_refused() {
 }
 
 #[test]
-fn words_of_newer_programs_are_read_as_unknown() {
+fn values_of_newer_programs_are_read_as_unknown() {
     assert_eq!(text::<Role>("\"narrator\"").unwrap(), Role::Unknown);
     assert_eq!(text::<Purpose>("\"dream\"").unwrap(), Purpose::Other);
     assert_eq!(text::<FinishReason>("\"bored\"").unwrap(), FinishReason::Other);
@@ -165,18 +165,18 @@ fn a_matrix_that_does_not_fit_its_numbers_is_refused() {
         (
             json!({ "rows": 1, "columns": 1, "blob": 0, "dtype": "f32" }),
             &four[..3],
-            "3 bytes are no whole number of f32",
+            "3 bytes are not a whole number of f32",
         ),
-        (json!({ "rows": 1, "columns": 2, "blob": 0 }), &four[..], "1 numbers cannot fill 1 x 2"),
+        (json!({ "rows": 1, "columns": 2, "blob": 0 }), &four[..], "1 numbers cannot fill a 1 x 2 matrix"),
         (json!({ "rows": u64::MAX, "columns": 2, "blob": 0 }), &four[..], "cannot fill"),
         (json!({ "rows": 1u64 << 33, "columns": 1u64 << 33, "blob": 0 }), &four[..], "cannot fill"),
-        (json!({ "rows": 1, "columns": 1, "blob": 1 }), &four[..], "there is no blob 1 with this message"),
+        (json!({ "rows": 1, "columns": 1, "blob": 1 }), &four[..], "this message has no blob 1"),
         (
             json!({ "rows": 1, "columns": 1, "blob": 0, "dtype": "f16" }),
             &four[..],
-            "a matrix of f16, not of f32",
+            "the matrix holds f16, not f32",
         ),
-        (json!({ "rows": 1, "columns": 1 }), &four[..], "0 numbers cannot fill 1 x 1"),
+        (json!({ "rows": 1, "columns": 1 }), &four[..], "0 numbers cannot fill a 1 x 1 matrix"),
         (json!({ "rows": -1, "columns": 1, "blob": 0 }), &four[..], "invalid value: integer `-1`"),
     ];
     for (body, blob, expected) in refused {
@@ -193,10 +193,10 @@ fn outside_of_a_message_a_matrix_is_plain_data_and_an_object_is_an_error() {
     assert_eq!(serde_json::from_str::<Matrix>(&text).unwrap(), matrix);
     let component = Component::Encoder(Arc::new(Sample));
     let error = serde_json::to_string(&component).unwrap_err().to_string();
-    assert_eq!(error, "an object can be written into a message only");
+    assert_eq!(error, "an object can only be written into a message");
 }
 
-/// As the macro writes arguments.
+/// Arguments as the macro writes them.
 #[derive(Serialize, Deserialize)]
 struct Arguments {
     #[serde(with = "handle")]
@@ -212,9 +212,12 @@ fn an_object_that_is_not_there_or_of_another_interface_is_refused() {
         message.decode::<Arguments>().err().unwrap().message
     };
     let error = ask(r#"{"llm": {"object": 0}}"#);
-    assert!(error.contains("expected a forethought.llm/1, found a forethought.encoder/1"), "{error}");
+    assert!(
+        error.contains("expected an object of forethought.llm/1, got one of forethought.encoder/1"),
+        "{error}"
+    );
     let error = ask(r#"{"llm": {"object": 7}}"#);
-    assert!(error.contains("there is no object 7 with this message"), "{error}");
+    assert!(error.contains("this message has no object 7"), "{error}");
     let error = ask(r#"{"llm": {"object": -1}}"#);
     assert!(error.contains("invalid value"), "{error}");
     let error = ask(r#"{"llm": null}"#);
@@ -222,10 +225,10 @@ fn an_object_that_is_not_there_or_of_another_interface_is_refused() {
     let message = Message { body: r#"{"object": 0}"#.into(), ..Message::default() };
     let models = Message { objects: vec![<dyn Models>::serve(Arc::new(Sample))], ..message };
     let error = models.decode::<Component>().err().unwrap().message;
-    assert!(error.contains("`forethought.models/1` is no interface of components"), "{error}");
+    assert!(error.contains("`forethought.models/1` is not an interface of components"), "{error}");
 }
 
-/// Runs something while it is written.
+/// Runs code while it is written.
 struct While<F>(F);
 
 impl<F: Fn()> Serialize for While<F> {
@@ -259,12 +262,12 @@ fn a_panic_or_an_error_while_writing_leaves_nothing_behind() {
     let no_key = std::collections::BTreeMap::from([((1, 2), &matrix)]);
     assert!(Message::encode(Codec::Json, &(&matrix, no_key)).is_err());
     assert!(text::<Arguments>("{").is_err());
-    // Were a message still open, the numbers would have gone beside it.
+    // If a message were still open, the numbers would be attached to it.
     assert!(serde_json::to_string(&matrix).unwrap().contains("data"));
     assert_eq!(Message::encode(Codec::Json, &matrix).unwrap().blobs.len(), 1);
 }
 
-/// An object whose end reads and writes messages.
+/// An object whose destructor reads and writes messages.
 struct Last(Arc<Mutex<u32>>);
 
 impl Object for Last {
@@ -272,7 +275,7 @@ impl Object for Last {
         "acme.last/1"
     }
     fn invoke(&self, _: &str, _: Message) -> Reply {
-        unreachable!("it is only dropped")
+        unreachable!("it is never called")
     }
     fn as_any(&self) -> &dyn std::any::Any {
         self
@@ -288,7 +291,7 @@ impl Drop for Last {
 }
 
 #[test]
-fn objects_that_nobody_took_are_dropped_and_may_run_what_they_like() {
+fn objects_that_nobody_takes_are_dropped_and_may_run_any_code() {
     let dropped = Arc::new(Mutex::new(0));
     let objects = || vec![Arc::new(Last(dropped.clone())) as Arc<dyn Object>; 1];
     let unread = Message { body: "true".into(), objects: objects(), ..Message::default() };

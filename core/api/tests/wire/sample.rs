@@ -1,6 +1,6 @@
 //! One component of every interface, and calls of every method.
 //!
-//! Every field of every type is written out and is not its default, so that the checked-in messages show them all.
+//! Every field of every type is set to something other than its default, so that the checked-in messages show them all.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,15 +37,15 @@ use serde_json::{Value, json};
 /// A component of every interface.
 pub(crate) struct Sample;
 
-/// An interface with a component to try it with.
+/// An interface with a component to test it with.
 pub(crate) trait Tried: Interface {
     fn sample() -> Arc<Self>;
-    /// Calls every method, and says what came of it.
+    /// Calls every method, and returns the results as text.
     #[allow(async_fn_in_trait)]
     async fn calls(it: Arc<Self>) -> Vec<String>;
 }
 
-/// Runs a generic function for every interface there is.
+/// Runs a generic function for every interface.
 #[macro_export]
 macro_rules! for_every_interface {
     ($run:ident) => {{
@@ -270,7 +270,7 @@ tried!(LlmBackend, |it| [it.capabilities().await, it.complete(request()).await, 
     (stream.next(2).await, stream.next(2).await, stream.finish().await)
 },]);
 
-/// Gives out what it holds.
+/// Returns what it holds.
 struct Pieces(Mutex<Vec<String>>);
 
 #[async_trait]
@@ -434,7 +434,9 @@ impl ScriptedBehaviour for Sample {
         Ok(text.contains("tide"))
     }
     async fn thought(&self, prompt: BehaviourPrompt) -> Result<String> {
-        Ok(format!("{prompt:?}"))
+        let BehaviourPrompt { text, thought, count, seed } = prompt;
+        // By the type's name in release 0.1.0, from which the checked-in messages are.
+        Ok(format!("SkillPrompt {{ text: {text:?}, thought: {thought:?}, count: {count}, seed: {seed} }}"))
     }
     async fn action(&self, prompt: BehaviourPrompt) -> Result<String> {
         Ok(prompt.thought)

@@ -4,11 +4,8 @@ use std::path::Path;
 
 use clap::Args;
 use forethought_api::Result;
-use forethought_runtime::{
-    config::Draft,
-    plugin::{Request, survey},
-    registry::Origin,
-};
+use forethought_plugin_host::{Request, survey};
+use forethought_runtime::{config::Draft, registry::Origin};
 use serde::Serialize;
 
 use crate::{arguments::ConfigArguments, builtin, exit::Exit, session::Session, tables::list};

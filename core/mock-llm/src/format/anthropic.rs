@@ -6,10 +6,10 @@ use forethought_api::llm::{
 };
 use serde_json::{Value, json};
 
-use super::{Asked, Reason, Told, items, list, said, schema, stops, string, tokens};
+use super::{Parsed, Reason, Reported, items, list, said, schema, stops, string, tokens};
 use crate::parrot::words;
 
-pub(super) fn read(headers: &HeaderMap, body: &Value) -> Result<Asked, Reason> {
+pub(super) fn read(headers: &HeaderMap, body: &Value) -> Result<Parsed, Reason> {
     if !headers.contains_key("anthropic-version") {
         return Err("anthropic-version: header is required".into());
     }
@@ -73,7 +73,7 @@ pub(super) fn read(headers: &HeaderMap, body: &Value) -> Result<Asked, Reason> {
         });
     }
     request.json_schema = schema(&body["output_config"]["format"]["schema"]);
-    Ok(Asked { model: string(body, "model")?, request, streaming: body["stream"] == true })
+    Ok(Parsed { model: string(body, "model")?, request, streaming: body["stream"] == true })
 }
 
 fn finish(choice: &Choice) -> &'static str {
@@ -85,10 +85,10 @@ fn finish(choice: &Choice) -> &'static str {
     }
 }
 
-fn usage(told: &Told) -> Value {
+fn usage(reported: &Reported) -> Value {
     json!({
-        "input_tokens": told.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-        "output_tokens": told.output
+        "input_tokens": reported.input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+        "output_tokens": reported.output
     })
 }
 
@@ -99,7 +99,7 @@ fn message(model: &str, content: Value, reason: Value, usage: Value) -> Value {
     })
 }
 
-pub(super) fn whole(model: &str, completion: &Completion, told: &Told) -> Value {
+pub(super) fn whole(model: &str, completion: &Completion, reported: &Reported) -> Value {
     let Some(choice) = completion.choices.first() else { return Value::Null };
     let mut content = Vec::new();
     if !choice.text.is_empty() {
@@ -108,14 +108,14 @@ pub(super) fn whole(model: &str, completion: &Completion, told: &Told) -> Value 
     content.extend(choice.tool_calls.iter().map(
         |call| json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments }),
     ));
-    message(model, content.into(), finish(choice).into(), usage(told))
+    message(model, content.into(), finish(choice).into(), usage(reported))
 }
 
-pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<String> {
+pub(super) fn stream(model: &str, completion: &Completion, reported: &Reported) -> Vec<String> {
     let Some(choice) = completion.choices.first() else { return Vec::new() };
     let event =
         |body: Value| format!("event: {}\ndata: {body}\n\n", body["type"].as_str().unwrap_or_default());
-    let begun = Told { input: told.input.clone(), output: 1.into() };
+    let begun = Reported { input: reported.input.clone(), output: 1.into() };
     let start = message(model, json!([]), Value::Null, usage(&begun));
     let mut events =
         vec![event(json!({ "type": "message_start", "message": start })), event(json!({ "type": "ping" }))];
@@ -141,7 +141,7 @@ pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<S
         index += 1;
     }
     let delta = json!({ "stop_reason": finish(choice), "stop_sequence": null });
-    let usage = json!({ "output_tokens": told.output });
+    let usage = json!({ "output_tokens": reported.output });
     events.push(event(json!({ "type": "message_delta", "delta": delta, "usage": usage })));
     events.push(event(json!({ "type": "message_stop" })));
     events

@@ -5,10 +5,10 @@ use forethought_api::llm::{
 };
 use serde_json::{Value, json};
 
-use super::{Asked, Reason, Told, items, list, said, schema, stops, string, tokens};
+use super::{Parsed, Reason, Reported, items, list, said, schema, stops, string, tokens};
 use crate::parrot::words;
 
-pub(super) fn read(path: &str, body: &Value) -> Result<Asked, Reason> {
+pub(super) fn read(path: &str, body: &Value) -> Result<Parsed, Reason> {
     let (path, _) = path.split_once('?').unwrap_or((path, ""));
     let (model, method) = path
         .rsplit_once("/models/")
@@ -73,7 +73,7 @@ pub(super) fn read(path: &str, body: &Value) -> Result<Asked, Reason> {
             parameters: schema(&entry["parametersJsonSchema"]).unwrap_or_else(|| entry["parameters"].clone()),
         });
     }
-    Ok(Asked { model: model.into(), request, streaming: method == "streamGenerateContent" })
+    Ok(Parsed { model: model.into(), request, streaming: method == "streamGenerateContent" })
 }
 
 fn finish(choice: &Choice) -> Value {
@@ -85,12 +85,12 @@ fn finish(choice: &Choice) -> Value {
     reason.into()
 }
 
-fn answer(model: &str, candidates: Vec<Value>, told: &Told) -> Value {
-    let total = told.input.as_u64().unwrap_or(0) + told.output.as_u64().unwrap_or(0);
+fn answer(model: &str, candidates: Vec<Value>, reported: &Reported) -> Value {
+    let total = reported.input.as_u64().unwrap_or(0) + reported.output.as_u64().unwrap_or(0);
     json!({
         "candidates": candidates,
         "usageMetadata": {
-            "promptTokenCount": told.input, "candidatesTokenCount": told.output, "totalTokenCount": total
+            "promptTokenCount": reported.input, "candidatesTokenCount": reported.output, "totalTokenCount": total
         },
         "modelVersion": model, "responseId": "mock"
     })
@@ -123,19 +123,19 @@ fn calls(choice: &Choice) -> impl Iterator<Item = Value> {
     })
 }
 
-pub(super) fn whole(model: &str, completion: &Completion, told: &Told) -> Value {
+pub(super) fn whole(model: &str, completion: &Completion, reported: &Reported) -> Value {
     let candidates = completion.choices.iter().enumerate().map(|(index, choice)| {
         let text = (!choice.text.is_empty()).then(|| json!({ "text": choice.text }));
         candidate(index, text.into_iter().chain(calls(choice)).collect(), choice, &choice.logprobs)
     });
-    answer(model, candidates.collect(), told)
+    answer(model, candidates.collect(), reported)
 }
 
-pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<String> {
+pub(super) fn stream(model: &str, completion: &Completion, reported: &Reported) -> Vec<String> {
     let Some(choice) = completion.choices.first() else { return Vec::new() };
     // Only the last piece says why it is the last.
     let going = Choice { finish: FinishReason::Other, ..Choice::default() };
-    let event = |candidate: Value| format!("data: {}\r\n\r\n", answer(model, vec![candidate], told));
+    let event = |candidate: Value| format!("data: {}\r\n\r\n", answer(model, vec![candidate], reported));
     let mut events = Vec::new();
     for (place, word) in words(&choice.text).enumerate() {
         let token = choice.logprobs.get(place).map(std::slice::from_ref).unwrap_or_default();

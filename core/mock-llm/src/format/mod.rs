@@ -1,4 +1,4 @@
-//! How each provider writes: a request read, an answer written whole or in pieces, an error.
+//! The wire format of each provider: reads requests, and writes answers (whole or streamed) and errors.
 
 mod anthropic;
 mod gemini;
@@ -9,15 +9,15 @@ use axum::http::HeaderMap;
 use forethought_api::llm::{ChatRequest, Completion, Message, Role};
 use serde_json::Value;
 
-/// A request, whatever its format.
-pub(crate) struct Asked {
+/// A request, read from any format.
+pub(crate) struct Parsed {
     pub(crate) model: String,
     pub(crate) request: ChatRequest,
     pub(crate) streaming: bool,
 }
 
-/// Token counts as they are told: JSON, for wrong ones can be anything.
-pub(crate) struct Told {
+/// The token counts to report; JSON, because wrong ones can be anything.
+pub(crate) struct Reported {
     pub(crate) input: Value,
     pub(crate) output: Value,
 }
@@ -34,7 +34,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Told by the end of the path, so that every base URL works.
+    /// The format, from the end of the path, so that every base URL works.
     pub(crate) fn of(path: &str) -> Option<Self> {
         let path = path.split('?').next().unwrap_or(path);
         if path.ends_with("/chat/completions") {
@@ -48,7 +48,7 @@ impl Format {
         }
     }
 
-    /// The key that a caller shows.
+    /// The key that the caller sent.
     pub(crate) fn key(self, headers: &HeaderMap) -> Option<&str> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         match self {
@@ -58,7 +58,7 @@ impl Format {
         }
     }
 
-    pub(crate) fn read(self, path: &str, headers: &HeaderMap, body: &Value) -> Result<Asked, Reason> {
+    pub(crate) fn read(self, path: &str, headers: &HeaderMap, body: &Value) -> Result<Parsed, Reason> {
         let asked = match self {
             Self::OpenAi => openai::read(body),
             Self::Anthropic => anthropic::read(headers, body),
@@ -71,21 +71,21 @@ impl Format {
         Ok(asked)
     }
 
-    pub(crate) fn whole(self, model: &str, completion: &Completion, told: &Told) -> Value {
+    pub(crate) fn whole(self, model: &str, completion: &Completion, reported: &Reported) -> Value {
         match self {
-            Self::OpenAi => openai::whole(model, completion, told),
-            Self::Anthropic => anthropic::whole(model, completion, told),
-            Self::Gemini => gemini::whole(model, completion, told),
-            Self::Ollama => ollama::whole(model, completion, told),
+            Self::OpenAi => openai::whole(model, completion, reported),
+            Self::Anthropic => anthropic::whole(model, completion, reported),
+            Self::Gemini => gemini::whole(model, completion, reported),
+            Self::Ollama => ollama::whole(model, completion, reported),
         }
     }
 
-    pub(crate) fn stream(self, model: &str, completion: &Completion, told: &Told) -> Vec<String> {
+    pub(crate) fn stream(self, model: &str, completion: &Completion, reported: &Reported) -> Vec<String> {
         match self {
-            Self::OpenAi => openai::stream(model, completion, told),
-            Self::Anthropic => anthropic::stream(model, completion, told),
-            Self::Gemini => gemini::stream(model, completion, told),
-            Self::Ollama => ollama::stream(model, completion, told),
+            Self::OpenAi => openai::stream(model, completion, reported),
+            Self::Anthropic => anthropic::stream(model, completion, reported),
+            Self::Gemini => gemini::stream(model, completion, reported),
+            Self::Ollama => ollama::stream(model, completion, reported),
         }
     }
 
@@ -133,7 +133,7 @@ fn tokens(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|count| count.try_into().ok())
 }
 
-/// Schemas are kept as they are, unless there is none.
+/// The schema, if there is one.
 fn schema(value: &Value) -> Option<Value> {
     (!value.is_null()).then(|| value.clone())
 }

@@ -5,12 +5,12 @@ use forethought_api::llm::{
 };
 use serde_json::{Value, json};
 
-use super::{Asked, Reason, Told, items, list, said, schema, stops, string, tokens};
+use super::{Parsed, Reason, Reported, items, list, said, schema, stops, string, tokens};
 use crate::parrot::words;
 
 const CREATED: &str = "2025-10-17T23:14:07.414671Z";
 
-pub(super) fn read(body: &Value) -> Result<Asked, Reason> {
+pub(super) fn read(body: &Value) -> Result<Parsed, Reason> {
     let mut request = ChatRequest::new(Purpose::Other, Vec::new());
     for entry in list(body, "messages")? {
         let role = match string(entry, "role")?.as_str() {
@@ -48,7 +48,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Reason> {
         });
     }
     // Streaming is what happens unless it is declined.
-    Ok(Asked { model: string(body, "model")?, request, streaming: body["stream"] != false })
+    Ok(Parsed { model: string(body, "model")?, request, streaming: body["stream"] != false })
 }
 
 fn piece(model: &str, text: &str, choice: &Choice, tokens: &[forethought_api::llm::TokenLogprob]) -> Value {
@@ -68,25 +68,25 @@ fn piece(model: &str, text: &str, choice: &Choice, tokens: &[forethought_api::ll
     piece
 }
 
-fn end(mut piece: Value, choice: &Choice, told: &Told) -> Value {
+fn end(mut piece: Value, choice: &Choice, reported: &Reported) -> Value {
     piece["done"] = true.into();
     piece["done_reason"] = if choice.finish == FinishReason::Length { "length" } else { "stop" }.into();
     for (key, value) in [("total_duration", 174_560_334), ("load_duration", 101_397_084)] {
         piece[key] = value.into();
     }
-    piece["prompt_eval_count"] = told.input.clone();
+    piece["prompt_eval_count"] = reported.input.clone();
     piece["prompt_eval_duration"] = 13_074_791.into();
-    piece["eval_count"] = told.output.clone();
+    piece["eval_count"] = reported.output.clone();
     piece["eval_duration"] = 52_479_709.into();
     piece
 }
 
-pub(super) fn whole(model: &str, completion: &Completion, told: &Told) -> Value {
+pub(super) fn whole(model: &str, completion: &Completion, reported: &Reported) -> Value {
     let Some(choice) = completion.choices.first() else { return Value::Null };
-    end(piece(model, &choice.text, choice, &choice.logprobs), choice, told)
+    end(piece(model, &choice.text, choice, &choice.logprobs), choice, reported)
 }
 
-pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<String> {
+pub(super) fn stream(model: &str, completion: &Completion, reported: &Reported) -> Vec<String> {
     let Some(choice) = completion.choices.first() else { return Vec::new() };
     let plain = Choice::default();
     let mut pieces = Vec::new();
@@ -97,7 +97,7 @@ pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<S
     if !choice.tool_calls.is_empty() {
         pieces.push(piece(model, "", choice, &[]));
     }
-    pieces.push(end(piece(model, "", &plain, &[]), choice, told));
+    pieces.push(end(piece(model, "", &plain, &[]), choice, reported));
     pieces.into_iter().map(|piece| format!("{piece}\n")).collect()
 }
 

@@ -5,13 +5,13 @@ use forethought_api::llm::{
 };
 use serde_json::{Value, json};
 
-use super::{Asked, Reason, Told, items, list, said, schema, stops, string, tokens};
+use super::{Parsed, Reason, Reported, items, list, said, schema, stops, string, tokens};
 use crate::parrot::words;
 
 const ID: &str = "chatcmpl-mock";
 const CREATED: u64 = 1_741_569_952;
 
-pub(super) fn read(body: &Value) -> Result<Asked, Reason> {
+pub(super) fn read(body: &Value) -> Result<Parsed, Reason> {
     let mut request = ChatRequest::new(Purpose::Other, Vec::new());
     for entry in list(body, "messages")? {
         let role = match string(entry, "role")?.as_str() {
@@ -48,7 +48,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Reason> {
         Some("text" | "json_object") | None => {}
         Some(other) => return Err(format!("there is no response format {other:?}")),
     }
-    Ok(Asked { model: string(body, "model")?, request, streaming: body["stream"] == true })
+    Ok(Parsed { model: string(body, "model")?, request, streaming: body["stream"] == true })
 }
 
 fn call(entry: &Value) -> Result<ToolCall, Reason> {
@@ -69,9 +69,9 @@ fn finish(reason: FinishReason) -> &'static str {
     }
 }
 
-fn usage(told: &Told) -> Value {
-    let total = told.input.as_u64().unwrap_or(0) + told.output.as_u64().unwrap_or(0);
-    json!({ "prompt_tokens": told.input, "completion_tokens": told.output, "total_tokens": total })
+fn usage(reported: &Reported) -> Value {
+    let total = reported.input.as_u64().unwrap_or(0) + reported.output.as_u64().unwrap_or(0);
+    json!({ "prompt_tokens": reported.input, "completion_tokens": reported.output, "total_tokens": total })
 }
 
 fn logprobs(choice: &Choice) -> Value {
@@ -86,7 +86,7 @@ fn logprobs(choice: &Choice) -> Value {
     json!({ "content": choice.logprobs.iter().map(token).collect::<Vec<_>>(), "refusal": null })
 }
 
-pub(super) fn whole(model: &str, completion: &Completion, told: &Told) -> Value {
+pub(super) fn whole(model: &str, completion: &Completion, reported: &Reported) -> Value {
     let choices = completion.choices.iter().enumerate().map(|(index, choice)| {
         let content = if choice.text.is_empty() { Value::Null } else { choice.text.as_str().into() };
         let mut message = json!({ "role": "assistant", "content": content, "refusal": null, "annotations": [] });
@@ -104,11 +104,11 @@ pub(super) fn whole(model: &str, completion: &Completion, told: &Told) -> Value 
     });
     json!({
         "id": ID, "object": "chat.completion", "created": CREATED, "model": model,
-        "choices": choices.collect::<Vec<_>>(), "usage": usage(told), "service_tier": "default"
+        "choices": choices.collect::<Vec<_>>(), "usage": usage(reported), "service_tier": "default"
     })
 }
 
-pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<String> {
+pub(super) fn stream(model: &str, completion: &Completion, reported: &Reported) -> Vec<String> {
     let chunk = |choices: Value, usage: Value| {
         let chunk = json!({
             "id": ID, "object": "chat.completion.chunk", "created": CREATED, "model": model,
@@ -143,7 +143,7 @@ pub(super) fn stream(model: &str, completion: &Completion, told: &Told) -> Vec<S
         }
         push(json!({}), Value::Null, finish(choice.finish).into());
     }
-    chunks.push(chunk(json!([]), usage(told)));
+    chunks.push(chunk(json!([]), usage(reported)));
     chunks.push("data: [DONE]\n\n".into());
     chunks
 }

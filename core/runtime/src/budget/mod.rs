@@ -4,16 +4,15 @@
 //! ([`journaled`](crate::journal::durable)), money around each attempt at one (`meter`).
 
 pub mod prices;
+pub(crate) mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forethought_api::{Error, Result, error::Code, llm::Usage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-
-use crate::clock::Stopwatch;
 
 /// The most that a run, an episode or a role may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,7 +94,7 @@ impl std::ops::Sub for Spent {
 pub struct Budget {
     whose: String,
     limits: Limits,
-    started: Stopwatch,
+    started: Instant,
     state: Mutex<State>,
     settled: Notify,
 }
@@ -113,7 +112,7 @@ impl Budget {
         Self {
             whose: whose.into(),
             limits,
-            started: Stopwatch::start(),
+            started: Instant::now(),
             state: Mutex::new(State { used, ..State::default() }),
             settled: Notify::new(),
         }

@@ -5,9 +5,10 @@
 
 use std::cell::Cell;
 
+use forethought_plugin_host::settings::is_name;
 use serde_json::{Map, Value};
 
-use super::{origin::KeyPath, plugins::is_name};
+use super::origin::KeyPath;
 use crate::registry::suggestion;
 
 /// Something wrong with a document.

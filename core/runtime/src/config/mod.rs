@@ -4,6 +4,7 @@
 //! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`, a command's own values.
 
 mod check;
+mod compose;
 mod document;
 mod layers;
 mod origin;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use forethought_api::{Error, Result, registry::ConfigPath};
+use forethought_plugin_host::Request;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -28,7 +30,7 @@ pub use self::{
     check::{Findings, Problem, check},
     document::{Document, Entry},
     origin::{KeyPath, Origin, dotted},
-    plugins::{Isolation, Load, PluginPath, PluginSettings, PluginsConfig},
+    plugins::{Load, PluginsConfig},
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
@@ -36,7 +38,6 @@ pub use self::{
 };
 use crate::budget::Limits;
 use crate::budget::prices::Prices;
-use crate::plugin::Request;
 use crate::registry::{Registry, suggestion};
 
 /// A configuration that has been read and checked.

@@ -5,18 +5,21 @@
 use std::path::{Path, PathBuf};
 
 use forethought_api::{Error, Result, registry::ConfigPath};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
     check::check,
+    compose::inlined,
     document::{Document, resolve},
     origin::KeyPath,
-    schema::inlined,
     sources::Sources,
 };
-use crate::plugin::{Request, Wanted, find};
+use forethought_plugin_host::{
+    Request, Wanted, find,
+    settings::{PluginPath, PluginSettings},
+};
 
 /// `[plugins]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,94 +41,6 @@ pub enum Load {
     Path(PluginPath),
     /// The same with more to say, or a command.
     Settings(PluginSettings),
-}
-
-/// A plugin, and how far it is trusted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PluginSettings {
-    /// A library, a folder of libraries, or a name that is looked for in the search folders.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PluginPath>,
-    /// Instead of a path: a program and its arguments, which speaks the messages over its standard input and output.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
-    /// Folder in which the command runs; by default that of the file that names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<ConfigPath>,
-    /// The SHA-256 that the library must have, in hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-    /// Where a library runs: in this program, or in a process of its own.
-    pub isolation: Isolation,
-    /// Seconds that a call may take.
-    #[schemars(range(min = 0.001))]
-    pub deadline_s: f64,
-    /// Times that a process that ended is started again.
-    pub restarts: u32,
-    /// Memory that a process may use, in MiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub memory_mb: Option<u64>,
-}
-
-impl Default for PluginSettings {
-    fn default() -> Self {
-        Self {
-            path: None,
-            command: Vec::new(),
-            folder: None,
-            sha256: None,
-            isolation: Isolation::Library,
-            deadline_s: 600.0,
-            restarts: 3,
-            memory_mb: None,
-        }
-    }
-}
-
-/// Where a library runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// In this program: fast, and what ends it ends the program.
-    #[default]
-    Library,
-    /// In a process of its own, which may crash.
-    Process,
-}
-
-/// A path to a library or a folder of libraries; or a bare name such as `tide-pools`, which is looked for in the
-/// search folders. Relative paths resolve against the file that names them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PluginPath(pub String);
-
-impl PluginPath {
-    /// Whether this is a name, not a path.
-    pub fn is_name(&self) -> bool {
-        is_name(&self.0)
-    }
-}
-
-/// Whether `text` is a plugin's name, not the path of a library.
-pub(super) fn is_name(text: &str) -> bool {
-    let library = Path::new(text)
-        .extension()
-        .is_some_and(|ending| ["so", "dylib", "dll"].contains(&&*ending.to_string_lossy()));
-    !library && !text.contains(['/', '\\']) && !text.starts_with('.')
-}
-
-impl JsonSchema for PluginPath {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "PluginPath".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "plugin", "minLength": 1 })
-    }
 }
 
 /// The schema of the section.
@@ -161,7 +76,7 @@ pub(super) fn settle(document: &mut Document, sources: &Sources) -> Result<Reque
         }
         wanted.push(Wanted { place: document.at(&path, ""), settings: load.clone().into() });
     }
-    let request = Request::typed(sources, search);
+    let request = sources.typed_plugins(search);
     config
         .load
         .extend(request.wanted.iter().filter_map(|wanted| wanted.settings.path.clone().map(Load::Path)));
@@ -179,21 +94,21 @@ fn settle_name(path: &mut PluginPath, base: &Path, search: &[PathBuf]) {
     }
 }
 
-impl Request {
-    /// What the command line names, whatever the files say; names are looked for in `search`.
-    pub fn typed(sources: &Sources, search: Vec<PathBuf>) -> Self {
-        let wanted = sources.plugins.iter().map(|typed| {
+impl Sources {
+    /// The plugins that the command line names, regardless of the files; names are looked for in `search`.
+    pub fn typed_plugins(&self, search: Vec<PathBuf>) -> Request {
+        let wanted = self.plugins.iter().map(|typed| {
             let mut path = PluginPath(typed.clone());
-            settle_name(&mut path, &sources.folder, &search);
+            settle_name(&mut path, &self.folder, &search);
             if !path.is_name() {
-                path.0 = resolve(&sources.folder, &path.0);
+                path.0 = resolve(&self.folder, &path.0);
             }
             let settings = PluginSettings { path: Some(path), ..PluginSettings::default() };
             Wanted { place: format!("--plugin {typed}: "), settings }
         });
-        let beside = sources.file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-        let locks = beside.into_iter().chain([sources.folder.clone()]).collect();
-        Self { wanted: wanted.collect(), search, locks }
+        let beside = self.file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+        let locks = beside.into_iter().chain([self.folder.clone()]).collect();
+        Request { wanted: wanted.collect(), search, locks }
     }
 }
 

@@ -13,10 +13,10 @@ macro_rules! presets {
     ($($name:literal),* $(,)?) => {
         &[$(Preset {
             name: $name,
-            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/", $name, ".toml")),
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/presets/", $name, ".toml")),
         }),*]
     };
 }
 
-/// Every preset: the files of `configs/` that need no key and nothing else of one's own.
+/// Every preset: configurations that need no key, no data and no trained model.
 pub const PRESETS: &[Preset] = presets!["quickstart", "avalon", "persuasion", "negotiation"];

@@ -7,7 +7,7 @@ use schemars::schema_for;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Problem, schema::inlined};
+use super::{Problem, compose::inlined};
 use crate::{budget::Limits, registry::suggestion};
 
 /// A role: its model, the purposes that go elsewhere, and what its calls may use.

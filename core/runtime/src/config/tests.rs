@@ -1,5 +1,7 @@
 //! What a configuration may say, and what is answered if it may not.
 
+use forethought_plugin_host::settings::{Isolation, PluginSettings};
+
 use super::*;
 use crate::testing::registry;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use forethought_api::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::run::episode::{EpisodeStatus, EpisodeSummary};
+use crate::run::summary::{EpisodeStatus, EpisodeSummary};
 
 /// A mean and its 95 % interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -193,7 +193,7 @@ fn student_97_5(freedom: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::models::CallCount;
+    use crate::run::summary::CallCount;
 
     fn check(value: f64, expected: f64) {
         assert!((value - expected).abs() < 5e-4, "{value} should be {expected}");

@@ -11,7 +11,7 @@ use skillratings::{
 };
 
 use crate::evaluate::stats::{Mean, mean, share_or_mean};
-use crate::run::episode::{EpisodeStatus, EpisodeSummary};
+use crate::run::summary::{EpisodeStatus, EpisodeSummary};
 use forethought_api::seed;
 
 /// The games of a tournament, in order.

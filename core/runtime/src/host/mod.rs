@@ -485,7 +485,7 @@ impl Host for RuntimeHost {
         let host = self.clone();
         // Hashing the weights of a model, let alone fetching them, takes longer than an async task may.
         tokio::task::spawn_blocking(move || {
-            let folder = crate::hub::fetch(&request)?;
+            let folder = forethought_hub::fetch(&request)?;
             host.note_files(&folder, &request)?;
             Ok(folder)
         })

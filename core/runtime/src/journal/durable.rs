@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use crate::budget::prices::Price;
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
-use crate::journal::effects::{Deps, Durable, Effect, EffectKey, Recall};
+use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::key::{Blob, EffectKey};
 use crate::journal::meter::Meter;
-use crate::journal::store::{Blob, Entry, Outcome, Recorded, Store};
+use crate::journal::store::{Entry, Outcome, Recorded, Store};
 
 /// Who pays for the calls of a run, and what they cost.
 #[derive(Debug)]

@@ -5,7 +5,6 @@
 //! implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
 //! This module knows effects, not journals.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +17,8 @@ use forethought_api::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::journal::store::Blob;
-use crate::layers;
+use crate::budget::tokens;
+use crate::journal::key::{Blob, EffectKey};
 
 /// Something that an episode asks of the world.
 pub trait Effect: Send + Sync + 'static {
@@ -70,23 +69,6 @@ pub trait Durable: Send + Sync + 'static {
     fn recalled(&self) -> u64 {
         0
     }
-}
-
-/// Where in an episode an effect stands. Independent of time: calls made at once get the same keys in any order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EffectKey {
-    /// Decisions made before, by any seat.
-    pub step: u32,
-    /// The seat that acts.
-    pub seat: u32,
-    /// [`Effect::NAME`].
-    pub effect: Cow<'static, str>,
-    /// The role, or the model's configured name; empty for the environment.
-    pub target: String,
-    /// BLAKE3 of the input's JSON.
-    pub input: [u8; 32],
-    /// How many equal inputs came before within this step.
-    pub occurrence: u32,
 }
 
 /// An effect's name, its target, and the hash of its input.
@@ -241,7 +223,7 @@ impl Effect for Complete {
         Ok((Blob::new(serde_json::to_vec(&json!({ "llm": llm, "request": request }))?), messages))
     }
     fn estimate(input: &CompleteInput) -> Option<Usage> {
-        Some(layers::estimate(&input.request))
+        Some(tokens::estimate(&input.request))
     }
     fn usage(output: &Completion) -> Usage {
         output.usage

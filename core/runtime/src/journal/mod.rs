@@ -3,5 +3,6 @@
 
 pub mod durable;
 pub mod effects;
+pub mod key;
 pub(crate) mod meter;
 pub mod store;

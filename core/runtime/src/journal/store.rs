@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
-use crate::journal::effects::EffectKey;
+use crate::journal::key::{Blob, EffectKey, Hash};
 
 /// Version of the tables.
 const SCHEMA: i64 = 2;
@@ -72,7 +72,6 @@ const BATCH: usize = 512;
 /// Hashes of blobs remembered as stored: a few megabytes of them.
 const REMEMBERED: usize = 1 << 16;
 
-type Hash = [u8; 32];
 type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
 type Job = Box<dyn FnOnce(&mut Tables) -> Answer + Send>;
 
@@ -111,24 +110,6 @@ pub enum Resume {
     Replay,
     /// Anew.
     Restart,
-}
-
-/// What is kept once, and known by its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blob {
-    hash: Hash,
-    data: Vec<u8>,
-}
-
-impl Blob {
-    /// Hashes `data`: once, and on the caller's thread, for the journal has only one.
-    pub(crate) fn new(data: Vec<u8>) -> Self {
-        Self { hash: *blake3::hash(&data).as_bytes(), data }
-    }
-    /// The hash in hexadecimal digits.
-    pub(crate) fn hex(&self) -> String {
-        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
-    }
 }
 
 /// An effect to be recorded.

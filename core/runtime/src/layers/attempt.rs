@@ -1,7 +1,7 @@
 //! One attempt: its money, its limit in time, and its line in the log.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use forethought_api::{
@@ -10,7 +10,7 @@ use forethought_api::{
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
 
-use crate::{clock::Stopwatch, journal::meter};
+use crate::journal::meter;
 
 /// A backend whose every attempt ends in time.
 pub struct Attempt {
@@ -44,7 +44,7 @@ impl LlmBackend for Attempt {
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let charge = meter::set_aside(&self.name, &request).await?;
-        let (purpose, watch) = (request.purpose, Stopwatch::start());
+        let (purpose, watch) = (request.purpose, Instant::now());
         let outcome = self.within(self.inner.complete(request)).await;
         let (llm, ms) = (&*self.name, watch.elapsed().as_millis() as u64);
         match &outcome {

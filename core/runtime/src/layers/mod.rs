@@ -28,11 +28,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forethought_api::{
-    Error, Result,
-    llm::{ChatRequest, LlmBackend, Usage},
-    registry::ConfigPath,
-};
+use forethought_api::{Error, Result, llm::LlmBackend, registry::ConfigPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,17 +104,3 @@ impl CallConfig {
         })
     }
 }
-
-/// The most that a request is expected to use.
-pub(crate) fn estimate(request: &ChatRequest) -> Usage {
-    let characters: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let answer = request.max_tokens.map_or(UNLIMITED_ANSWER, u64::from);
-    Usage {
-        // A token is about four characters of English; three errs on the safe side.
-        input_tokens: characters as u64 / 3,
-        output_tokens: answer * u64::from(request.samples.max(1)),
-    }
-}
-
-/// Output tokens to expect of a request that sets no limit.
-const UNLIMITED_ANSWER: u64 = 1024;

@@ -12,7 +12,7 @@ use forethought_api::{
 };
 use tokio::time::{Duration, Instant};
 
-use super::estimate;
+use crate::budget::tokens;
 
 /// A backend that is not asked more than it allows.
 pub struct Limited {
@@ -36,7 +36,7 @@ impl Limited {
     }
 
     async fn wait(&self, request: &ChatRequest) -> f64 {
-        let tokens = estimate(request).total() as f64;
+        let tokens = tokens::estimate(request).total() as f64;
         if let Some(requests) = &self.requests {
             requests.take(1.0).await;
         }

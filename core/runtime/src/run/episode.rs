@@ -4,30 +4,30 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use forethought_api::{
     Error, Result,
     environment::{Action, EnvironmentSpec, Observation, Reset, Transition, Turn},
     error::Code,
-    llm::Purpose,
     planner::{Decision, DecisionContext, Exchange, Planner, Summariser, Summary},
     trajectory::{Step, Trajectory},
 };
 use futures::FutureExt as _;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::{Budget, Limits, Spent};
-use crate::clock::Stopwatch;
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::run::events::{self, Event, EventLog};
-use crate::run::models::{CallCount, StepModels, Tally};
+use crate::run::models::{StepModels, Tally};
+use crate::run::summary::CallCount;
+pub use crate::run::summary::{EpisodeStatus, EpisodeSummary};
 use forethought_api::seed;
 
 /// Which episode to play, and who plays it.
 #[derive(Clone)]
 pub struct EpisodeSpec {
-    /// Identity: see [`episode_id`].
+    /// Identity: see [`EpisodeIdentity`](crate::run::summary::EpisodeIdentity).
     pub id: String,
     /// What the environment says of itself.
     pub environment: EnvironmentSpec,
@@ -52,89 +52,6 @@ pub struct Seat {
     pub name: String,
     /// The planner.
     pub planner: Arc<dyn Planner>,
-}
-
-/// All that makes two episodes the same episode.
-#[derive(Debug, Clone, Serialize)]
-pub struct EpisodeIdentity<'a> {
-    /// Environment's kind name.
-    pub environment: &'a str,
-    /// Environment's version.
-    pub version: &'a str,
-    /// Environment's configuration.
-    pub environment_config: &'a Value,
-    /// Task and seed.
-    pub reset: Reset,
-    /// Configurations of the planners, seat by seat.
-    pub planners: Vec<&'a Value>,
-    /// Configurations of the models that they use, by name, along with what the models said of themselves.
-    pub models: &'a BTreeMap<String, Value>,
-    /// Configuration of the summariser, if the episode is collected.
-    pub summariser: Option<&'a Value>,
-}
-
-/// The id of an episode: 32 hexadecimal digits.
-pub fn episode_id(identity: &EpisodeIdentity<'_>) -> Result<String> {
-    let digest = blake3::hash(&serde_json::to_vec(identity)?);
-    Ok(digest.to_hex()[..32].to_owned())
-}
-
-/// How an episode ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EpisodeStatus {
-    /// The environment ended it, or its step limit.
-    Done,
-    /// Something in it failed; the error says what.
-    Failed,
-    /// A budget was reached.
-    Budget,
-    /// The run was interrupted; the episode will be taken up again.
-    Interrupted,
-}
-
-/// An episode in one line: what `episodes.jsonl` holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpisodeSummary {
-    /// The episode's id.
-    pub episode: String,
-    /// Task id.
-    pub task: u64,
-    /// Seed.
-    pub seed: u64,
-    /// How it ended.
-    pub status: EpisodeStatus,
-    /// Why, unless it ended well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Sum of the subject's rewards.
-    pub score: f64,
-    /// Sum of rewards of each seat.
-    pub scores: Vec<f64>,
-    /// Names of the planners, seat by seat.
-    #[serde(default)]
-    pub seats: Vec<String>,
-    /// Whether the task was solved, where the environment knows.
-    pub success: Option<bool>,
-    /// What else the environment measured: the table `metrics` of the last transition's `info`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metrics: BTreeMap<String, f64>,
-    /// Decisions of all seats.
-    pub steps: u32,
-    /// Decisions of the subject.
-    pub decisions: u32,
-    /// Calls of language models in the subject's decisions.
-    pub llm_calls: u64,
-    /// Their tokens, in and out.
-    pub tokens: u64,
-    /// The same by purpose.
-    pub calls: BTreeMap<Purpose, CallCount>,
-    /// Calls for the other seats and for collecting.
-    pub other_calls: CallCount,
-    /// Questions to critics in the subject's decisions.
-    pub value_queries: u64,
-    /// Mean time of the subject's decisions in milliseconds, those with recorded answers left out.
-    pub ms_per_decision: Option<f64>,
 }
 
 /// What came of an episode.
@@ -289,7 +206,7 @@ impl<D: Durable> Game<D> {
 
     async fn decide(&mut self, context: &DecisionContext, models: &StepModels<D>) -> Result<Decision> {
         let seat = &self.spec.seats[context.seat];
-        let (watch, recalled) = (Stopwatch::start(), self.durable.recalled());
+        let (watch, recalled) = (Instant::now(), self.durable.recalled());
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
         models.stopped()?;

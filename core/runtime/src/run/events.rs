@@ -1,7 +1,6 @@
 //! The log of an episode: one JSON object a line, without a single time, so that equal episodes have equal bytes.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use forethought_api::{
@@ -13,7 +12,7 @@ use forethought_api::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::run::episode::EpisodeStatus;
+use crate::{files, run::summary::EpisodeStatus};
 
 /// Version of the log's lines. A reader ignores fields that it does not know.
 pub const SCHEMA: u32 = 1;
@@ -111,7 +110,7 @@ impl EventLog {
 pub(crate) fn write(path: &Path, lines: &[u8]) -> Result<()> {
     // In one piece: a stream, which cannot know how much comes, would take 7 MB for its tables.
     let packed = zstd::bulk::compress(lines, 3).context("an event log could not be compressed")?;
-    write_whole(path, &packed)
+    files::write_whole(path, &packed)
 }
 
 /// Reads the log of one episode.
@@ -135,19 +134,4 @@ pub fn read_lines(path: &Path) -> Result<String> {
     let lines =
         zstd::stream::decode_all(file).context(format!("{} is not readable as zstd", path.display()))?;
     String::from_utf8(lines).context(format!("{} is not UTF-8", path.display()))
-}
-
-/// Writes beside `path`, then renames: a reader never sees half a file.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_through(path, |file| Ok(file.write_all(bytes)?))
-}
-
-/// The same for what is written piece by piece.
-pub(crate) fn write_through(path: &Path, write: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<()> {
-    let failed = || format!("{} could not be written", path.display());
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let mut file = fs::File::create(&part).context(failed())?;
-    write(&mut file).map_err(|error| error.context(failed()))?;
-    fs::rename(&part, path).context(failed())
 }

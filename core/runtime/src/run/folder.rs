@@ -9,9 +9,8 @@ use forethought_api::{Error, Result, error::Context};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::clock;
-use crate::run::episode::EpisodeSummary;
-use crate::run::events;
+use crate::run::summary::EpisodeSummary;
+use crate::{clock, files};
 
 /// Version of a run folder's layout.
 pub const SCHEMA: u32 = 1;
@@ -87,14 +86,17 @@ impl RunFolder {
             found.status = RunStatus::Running;
             found.finished = None;
             mend_lines(&path.join("episodes.jsonl"))?;
+            for folder in [path.clone(), path.join("events")] {
+                files::remove_unfinished(&folder).context(format!("cleaning {}", folder.display()))?;
+            }
             // The same run, but limits may differ.
-            events::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
+            files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
             return Ok((Self::new(path, found, lock)?, true));
         }
         let path = parent.join(Ulid::generate().to_string());
         fs::create_dir_all(path.join("events")).context(format!("{} could not be made", path.display()))?;
         let lock = lock(&path)?;
-        events::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
+        files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
         Ok((Self::new(path, info, lock)?, false))
     }
 
@@ -139,7 +141,7 @@ impl RunFolder {
         let info = self.info.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut text = serde_json::to_vec_pretty(&info)?;
         text.push(b'\n');
-        events::write_whole(&self.path.join("run.json"), &text)
+        files::write_whole(&self.path.join("run.json"), &text)
     }
 }
 

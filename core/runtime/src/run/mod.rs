@@ -5,6 +5,7 @@ pub mod events;
 pub mod folder;
 pub mod models;
 pub mod replay;
+pub mod summary;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -29,10 +30,9 @@ use crate::clock;
 use crate::journal::durable::{Accounts, Journaled};
 use crate::journal::effects::{CriticHandle, Deps, Llm};
 use crate::journal::store::{Closed, Resume, Store};
-use crate::run::episode::{
-    EpisodeIdentity, EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, episode_id, run_episode,
-};
+use crate::run::episode::{EpisodeResult, EpisodeSpec, Seat, run_episode};
 use crate::run::folder::{Earlier, RunFolder, RunInfo, RunStatus};
+use crate::run::summary::{EpisodeIdentity, EpisodeStatus, EpisodeSummary, episode_id};
 
 /// A component and the configuration that it was built from.
 pub struct Configured<T: ?Sized> {

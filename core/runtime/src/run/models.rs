@@ -13,41 +13,14 @@ use forethought_api::{
     planner::Models,
 };
 use futures::future::join_all;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::{Budget, Spent};
 use crate::journal::effects::{
-    Complete, CompleteInput, Durable, Effect, EffectKey, EstimateInput, EstimateValues, Position,
-    complete_answer,
+    Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
 };
-
-/// Calls of language models and what they used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct CallCount {
-    /// Calls.
-    pub calls: u64,
-    /// Tokens of the requests.
-    pub input_tokens: u64,
-    /// Tokens of the answers.
-    pub output_tokens: u64,
-}
-
-impl CallCount {
-    /// Tokens in and out.
-    pub fn tokens(&self) -> u64 {
-        self.input_tokens + self.output_tokens
-    }
-}
-
-impl std::ops::AddAssign for CallCount {
-    fn add_assign(&mut self, other: Self) {
-        self.calls += other.calls;
-        self.input_tokens += other.input_tokens;
-        self.output_tokens += other.output_tokens;
-    }
-}
+use crate::journal::key::EffectKey;
+use crate::run::summary::CallCount;
 
 /// What one step asked of its models.
 #[derive(Debug, Clone, Default)]

@@ -11,9 +11,11 @@ use serde::Serialize;
 
 use crate::budget::Limits;
 use crate::journal::durable::{recall, repeat};
-use crate::journal::effects::{Deps, Durable, Effect, EffectKey, Recall};
+use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::key::EffectKey;
 use crate::journal::store::{Recorded, Store};
-use crate::run::episode::{EpisodeSummary, run_episode};
+use crate::run::episode::run_episode;
+use crate::run::summary::EpisodeSummary;
 use crate::run::{Plan, RunSpec};
 use crate::{run::events, run::folder};
 

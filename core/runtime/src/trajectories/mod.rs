@@ -155,7 +155,7 @@ fn write_json_lines(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
         serde_json::to_writer(&mut lines, trajectory)?;
         lines.push(b'\n');
     }
-    crate::run::events::write_whole(path, &lines)
+    crate::files::write_whole(path, &lines)
 }
 
 /// A step with its trajectory: a row.
@@ -175,7 +175,7 @@ fn write_parquet(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
         .set_created_by(concat!("forethought ", env!("CARGO_PKG_VERSION")).into())
         .build();
     let schema = Arc::new(parse_message_type(SCHEMA)?);
-    crate::run::events::write_through(path, |file| {
+    crate::files::write_through(path, |file| {
         let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
         for rows in rows.chunks(ROW_GROUP) {
             let mut group = writer.next_row_group()?;

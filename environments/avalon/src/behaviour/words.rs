@@ -1,6 +1,7 @@
-//! The player's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+//! The player's sentences: summaries of states, outcomes reached and outcomes imagined, in one style.
 
-use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom};
+use forethought_sdk::seed::ChaCha8Rng;
+use forethought_sdk::simulated::{self, worded};
 
 use super::view::{News, View};
 use crate::grammar::Ask;
@@ -8,32 +9,60 @@ use crate::role::{Role, Side};
 use crate::rules::{self, PROPOSALS};
 use crate::seats::Seats;
 
-/// An outcome, as a player tells outcomes apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Good wins.
-    GoodWins,
-    /// Evil wins by naming Merlin.
-    MerlinFound,
-    /// Evil wins by three failed quests.
-    MissionsLost,
-    /// Evil wins by five rejections.
-    Deadlock,
-    /// A quest succeeded.
-    Succeeded,
-    /// A quest failed.
-    Failed,
-    /// A team was rejected.
-    Rejected,
-    /// A team goes on its quest.
-    Approved,
-    /// Talk goes on.
-    Talk,
+worded! {
+    /// An outcome, as a player tells outcomes apart.
+    pub enum Outcome {
+        /// Good wins.
+        GoodWins: [
+            "Three quests succeed, Merlin stays hidden, and Good wins.",
+            "Good wins, for the Assassin names the wrong player.",
+            "The Assassin misses Merlin after three quests, so Good wins.",
+        ],
+        /// Evil wins by naming Merlin.
+        MerlinFound: [
+            "Merlin is killed by the Assassin, and Evil wins.",
+            "The Assassin knows who Merlin is, and Good loses.",
+            "Merlin is found out and killed, so all is lost.",
+        ],
+        /// Evil wins by three failed quests.
+        MissionsLost: [
+            "Three quests fail, and Evil wins.",
+            "Evil wins by a third failed quest.",
+            "The third quest fails, so Good loses.",
+        ],
+        /// Evil wins by five rejections.
+        Deadlock: [
+            "Five teams in a row fail in the vote, and Evil wins.",
+            "No team finds a majority five times, so Good loses.",
+        ],
+        /// A quest succeeded.
+        Succeeded: ["The quest succeeds."],
+        /// A quest failed.
+        Failed: ["The quest fails."],
+        /// A team was rejected.
+        Rejected: ["The team is rejected."],
+        /// A team goes on its quest.
+        Approved: ["The team is approved and goes on its quest.", "A majority sends the team on its quest."],
+        /// Talk goes on.
+        Talk: [
+            "The talk goes on.",
+            "Nothing is decided yet.",
+            "The players are still talking.",
+        ],
+    }
 }
 
-impl Outcome {
-    /// The outcome that the text shows.
-    pub fn reached(view: &View) -> Self {
+/// Members of the proposed team that the player knows or believes to be evil, except itself.
+fn doubted(view: &View) -> Seats {
+    let known = view.known_evil();
+    let suspects = if known.is_empty() && view.role != Role::Merlin { view.tainted() } else { known };
+    (view.team & suspects) - Seats::one(view.me)
+}
+
+impl simulated::Outcome for Outcome {
+    type View = View;
+
+    fn reached(view: &View) -> Self {
         match view.outcome {
             Some(rules::Outcome::Good) => Self::GoodWins,
             Some(rules::Outcome::Assassination) => Self::MerlinFound,
@@ -49,77 +78,25 @@ impl Outcome {
         }
     }
 
-    /// The ways to say it.
-    pub fn wordings(self) -> &'static [&'static str] {
-        match self {
-            Self::GoodWins => &[
-                "Three quests succeed, Merlin stays hidden, and Good wins.",
-                "Good wins, for the Assassin names the wrong player.",
-                "The Assassin misses Merlin after three quests, so Good wins.",
-            ],
-            Self::MerlinFound => &[
-                "Merlin is killed by the Assassin, and Evil wins.",
-                "The Assassin knows who Merlin is, and Good loses.",
-                "Merlin is found out and killed, so all is lost.",
-            ],
-            Self::MissionsLost => &[
-                "Three quests fail, and Evil wins.",
-                "Evil wins by a third failed quest.",
-                "The third quest fails, so Good loses.",
-            ],
-            Self::Deadlock => &[
-                "Five teams in a row fail in the vote, and Evil wins.",
-                "No team finds a majority five times, so Good loses.",
-            ],
-            Self::Succeeded => &["The quest succeeds."],
-            Self::Failed => &["The quest fails."],
-            Self::Rejected => &["The team is rejected."],
-            Self::Approved => {
-                &["The team is approved and goes on its quest.", "A majority sends the team on its quest."]
+    /// What the player's side may hope for and fear from here, the nearest first.
+    fn imagine(view: &View, _: &mut ChaCha8Rng) -> [Vec<Self>; 2] {
+        let (light, dark) = match view.ask {
+            // Words betray the speaker long before they win a quest.
+            Some(Ask::Say) => {
+                (vec![Self::GoodWins, Self::Succeeded], vec![Self::MerlinFound, Self::MissionsLost])
             }
-            Self::Talk => &["The talk goes on.", "Nothing is decided yet.", "The players are still talking."],
-        }
+            Some(Ask::Assassinate) => (vec![Self::GoodWins], vec![Self::MerlinFound]),
+            // A doubtful team had better not go.
+            Some(Ask::Vote) if !doubted(view).is_empty() => {
+                (vec![Self::Rejected, Self::GoodWins], vec![Self::Failed, Self::MissionsLost])
+            }
+            _ => (vec![Self::Succeeded, Self::GoodWins], vec![Self::Failed, Self::MissionsLost]),
+        };
+        if view.side() == Side::Good { [light, dark] } else { [dark, light] }
     }
-
-    /// One way to say it.
-    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
-        self.wordings().choose(rng).expect("every outcome has words")
-    }
 }
 
-/// `count` imagined outcomes, the good ones first: what the player's side may hope for and fear from here, the nearest
-/// at hand first.
-pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let (light, dark): (&[Outcome], &[Outcome]) = match view.ask {
-        // Words betray the speaker long before they win a quest.
-        Some(Ask::Say) => {
-            (&[Outcome::GoodWins, Outcome::Succeeded], &[Outcome::MerlinFound, Outcome::MissionsLost])
-        }
-        Some(Ask::Assassinate) => (&[Outcome::GoodWins], &[Outcome::MerlinFound]),
-        // A doubtful team had better not go.
-        Some(Ask::Vote) if !doubted(view).is_empty() => {
-            (&[Outcome::Rejected, Outcome::GoodWins], &[Outcome::Failed, Outcome::MissionsLost])
-        }
-        _ => (&[Outcome::Succeeded, Outcome::GoodWins], &[Outcome::Failed, Outcome::MissionsLost]),
-    };
-    let (good, bad) = if view.side() == Side::Good { (light, dark) } else { (dark, light) };
-    let mut side = |outcomes: &[Outcome], wanted: usize| {
-        let outcomes = outcomes.iter().cycle().take(wanted);
-        outcomes.map(|outcome| outcome.wording(rng).to_owned()).collect::<Vec<_>>()
-    };
-    let mut imagined = side(good, count / 2);
-    imagined.extend(side(bad, count - count / 2));
-    imagined
-}
-
-/// Members of the team on the table that the player knows or takes to be evil, itself left out.
-fn doubted(view: &View) -> Seats {
-    let known = view.known_evil();
-    let suspects = if known.is_empty() && view.role != Role::Merlin { view.tainted() } else { known };
-    (view.team & suspects) - Seats::one(view.me)
-}
-
-/// Where things stand, in short.
+/// A summary of the state.
 pub fn state(view: &View) -> String {
     let mut parts = vec![format!("I am {}.", view.role.title())];
     parts.push(format!("Quests: {} succeeded, {} failed.", number(view.succeeded()), number(view.failed())));

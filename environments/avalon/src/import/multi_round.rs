@@ -1,9 +1,9 @@
 //! Games of one LLM at every seat, with its reasoning: the data set of `SuveenE/multi-round-avalon-agents`.
 //!
-//! One game a line: `{"file", "game": {"players", "missions", "winner", "assassin_phase"}}`. Reasons for teams, votes and
-//! the assassination are the thoughts. What evil players say among themselves before the assassination is left out. There a
-//! fifth team goes without a vote; and, unlike here, one fail always fails a quest, and the Assassin need not be in
-//! play.
+//! One game a line: `{"file", "game": {"players", "missions", "winner", "assassin_phase"}}`. Reasons for teams, votes
+//! and the assassination are the thoughts. What evil players say among themselves before the assassination is left out.
+//! In those games a fifth team goes without a vote; unlike here, one fail always fails a quest, and the Assassin may be
+//! missing.
 
 use super::*;
 
@@ -140,6 +140,6 @@ fn either(word: &str, yes: &str, no: &str) -> Result<bool, Unfit> {
 
 register! {
     interface: dyn Importer, kind: "avalon-multi-round", summary: "Avalon games of an LLM with its reasoning",
-    config: ImportConfig,
+    config: NoConfig,
     new: |_config, _host| async move { Ok(Arc::new(MultiRound) as _) },
 }

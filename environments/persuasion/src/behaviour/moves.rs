@@ -1,50 +1,114 @@
-//! The persuader's strategies: how likely each is to come to mind, how it is put into words, what is said to carry it out.
+//! The persuader's strategies: how likely each is to come to mind, its wordings, and what is said to carry it out.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
+use forethought_sdk::simulated::{self, Worded, worded};
 
-use super::view::{Doubt, Stance, View, says};
+use super::view::{Doubt, Side, Stance, View, says};
 
-/// A strategy for the next utterance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
-    /// Be friendly first.
-    Greet,
-    /// Ask about charities and giving.
-    Inquire,
-    /// Show that the charity can be trusted.
-    Credibility,
-    /// Speak of what children suffer.
-    Emotion,
-    /// Reason about what a donation does.
-    Logic,
-    /// Tell of oneself.
-    Story,
-    /// Say that very little is enough.
-    Small,
-    /// Ask for a donation.
-    Propose,
-    /// Insist.
-    Press,
-    /// Thank, acknowledge, chat.
-    Thank,
+worded! {
+    /// A strategy for the next utterance.
+    pub enum Move {
+        /// Be friendly first.
+        Greet: ["Open with a friendly greeting.", "I will begin with a greeting and be friendly."],
+        /// Ask about charities and giving.
+        Inquire: [
+            "Ask a question about the donor's own giving.",
+            "I should question the donor about charities and giving.",
+        ],
+        /// Show that the charity can be trusted.
+        Credibility: [
+            "Show by its record that the charity can be trusted.",
+            "I will point to the charity's record, so that it is trusted.",
+        ],
+        /// Speak of what children suffer.
+        Emotion: [
+            "Move the donor's feelings with what children suffer.",
+            "I will appeal to feelings for suffering children.",
+        ],
+        /// Reason about what a donation does.
+        Logic: [
+            "Give reasons: how much a donation does.",
+            "I will argue with reasons for what a donation does.",
+        ],
+        /// Tell of oneself.
+        Story: ["Tell a personal story about giving.", "I will share a personal story of why I give."],
+        /// Say that very little is enough.
+        Small: ["Say that even a few cents help.", "I will lower the bar: even a few cents are welcome."],
+        /// Ask for a donation.
+        Propose: ["Ask for money right now.", "I will simply ask for money."],
+        /// Insist.
+        Press: ["Insist that the donor must pay.", "I will insist and put pressure on the donor."],
+        /// Thank, acknowledge, chat.
+        Thank: ["Thank the donor and chat.", "I will thank the donor and just chat a little."],
+        /// In the donor's seat: answer.
+        Listen: ["I will see what they have to say."],
+    }
+}
+
+impl simulated::Move for Move {
+    type View = View;
+
+    /// Weights of the strategies that come to mind here. The biases are those of an eager agent.
+    fn prior(view: &View) -> Vec<(Self, f64)> {
+        if view.side == Side::Donor {
+            return vec![(Move::Listen, 1.0)];
+        }
+        if view.moves.is_empty() {
+            return vec![
+                (Move::Greet, 0.55),
+                (Move::Propose, 0.2),
+                (Move::Inquire, 0.15),
+                (Move::Emotion, 0.1),
+            ];
+        }
+        let mut prior = vec![
+            (Move::Inquire, 0.12),
+            (Move::Credibility, 0.08),
+            (Move::Emotion, 0.12),
+            (Move::Logic, 0.06),
+            (Move::Story, 0.06),
+            (Move::Small, 0.06),
+            (Move::Propose, 0.28),
+            (Move::Press, 0.1),
+            (Move::Thank, 0.12),
+        ];
+        let mut more = |wanted: Move, weight: f64| {
+            prior.iter_mut().filter(|(one, _)| *one == wanted).for_each(|(_, w)| *w += weight);
+        };
+        match view.stance() {
+            Some(Stance::Doubts) => more(Move::Credibility, 0.05),
+            Some(Stance::Asks) => more(Move::Credibility, 0.1),
+            Some(Stance::Declines) => more(Move::Press, 0.2),
+            Some(Stance::Agrees) => more(Move::Thank, 0.3),
+            _ => {}
+        }
+        if view.late() {
+            more(Move::Propose, 0.2);
+        }
+        prior
+    }
+
+    /// A thought of the persuader's own, or one that names an act in brackets.
+    fn follow(thought: &str, view: &View) -> Option<Self> {
+        match view.side {
+            Side::Donor => Some(Self::Listen),
+            Side::Persuader => {
+                Self::read(thought).filter(|own| *own != Self::Listen).or_else(|| Self::bracketed(thought))
+            }
+        }
+    }
+
+    fn action(self, view: &View, rng: &mut ChaCha8Rng) -> String {
+        match self {
+            Self::Listen => answer(view, rng),
+            _ if view.by_act => format!("[{}]", self.act()),
+            _ => self.utterance(view, rng),
+        }
+    }
 }
 
 impl Move {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Greet,
-        Self::Inquire,
-        Self::Credibility,
-        Self::Emotion,
-        Self::Logic,
-        Self::Story,
-        Self::Small,
-        Self::Propose,
-        Self::Press,
-        Self::Thank,
-    ];
-
-    /// The dialogue act that it is: one of the environment's.
+    /// Its dialogue act, one of the environment's.
     pub fn act(self) -> &'static str {
         match self {
             Self::Greet => "greeting",
@@ -53,7 +117,7 @@ impl Move {
             Self::Emotion => "emotion appeal",
             Self::Logic => "logical appeal",
             Self::Propose | Self::Press => "proposition of donation",
-            Self::Story | Self::Small | Self::Thank => "other",
+            Self::Story | Self::Small | Self::Thank | Self::Listen => "other",
         }
     }
 
@@ -64,42 +128,6 @@ impl Move {
             Self::Emotion | Self::Story => Some(Doubt::Care),
             Self::Logic | Self::Small => Some(Doubt::Use),
             _ => None,
-        }
-    }
-
-    /// The ways to think it.
-    pub fn wordings(self) -> &'static [&'static str] {
-        match self {
-            Self::Greet => {
-                &["Open with a friendly greeting.", "I will begin with a greeting and be friendly."]
-            }
-            Self::Inquire => &[
-                "Ask a question about the donor's own giving.",
-                "I should question the donor about charities and giving.",
-            ],
-            Self::Credibility => &[
-                "Show by its record that the charity can be trusted.",
-                "I will point to the charity's record, so that it is trusted.",
-            ],
-            Self::Emotion => &[
-                "Move the donor's feelings with what children suffer.",
-                "I will appeal to feelings for suffering children.",
-            ],
-            Self::Logic => &[
-                "Give reasons: how much a donation does.",
-                "I will argue with reasons for what a donation does.",
-            ],
-            Self::Story => {
-                &["Tell a personal story about giving.", "I will share a personal story of why I give."]
-            }
-            Self::Small => {
-                &["Say that even a few cents help.", "I will lower the bar: even a few cents are welcome."]
-            }
-            Self::Propose => &["Ask for money right now.", "I will simply ask for money."],
-            Self::Press => {
-                &["Insist that the donor must pay.", "I will insist and put pressure on the donor."]
-            }
-            Self::Thank => &["Thank the donor and chat.", "I will thank the donor and just chat a little."],
         }
     }
 
@@ -166,25 +194,17 @@ impl Move {
                 "That is nice of you to say.",
                 "Thanks for listening to me.",
             ],
+            Self::Listen => &[],
         }
     }
 
-    /// One way to think it.
-    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
-        self.wordings().choose(rng).expect("every strategy has words")
-    }
-
-    /// The strategy that a thought speaks of: one of the persuader's own, or the name of an act in brackets.
-    pub fn read(thought: &str) -> Option<Self> {
-        let thought = thought.trim();
-        let own = Self::ALL.into_iter().find(|one| one.wordings().contains(&thought));
-        own.or_else(|| {
-            let act = thought.split_once('[')?.1.split_once(']')?.0.trim();
-            if act.eq_ignore_ascii_case("other") {
-                return Some(Self::Thank);
-            }
-            Self::ALL.into_iter().find(|one| one.act().eq_ignore_ascii_case(act))
-        })
+    /// The strategy whose act a thought names in brackets.
+    pub fn bracketed(thought: &str) -> Option<Self> {
+        let act = thought.split_once('[')?.1.split_once(']')?.0.trim();
+        if act.eq_ignore_ascii_case("other") {
+            return Some(Self::Thank);
+        }
+        Self::ALL.iter().copied().find(|one| one.act().eq_ignore_ascii_case(act))
     }
 
     /// The strategy behind an utterance: a reader's guess, by its words.
@@ -250,7 +270,7 @@ impl Move {
         }
     }
 
-    /// Words that carry it out, others than before as far as there are any.
+    /// Words that carry it out; words that were not said before, if there are any.
     pub fn utterance(self, view: &View, rng: &mut ChaCha8Rng) -> String {
         let all = self.utterances();
         let fresh: Vec<&str> =
@@ -260,50 +280,65 @@ impl Move {
     }
 }
 
-/// Draws a strategy: the prior that first thoughts and refined thoughts alike come from.
-pub fn draw(view: &View, rng: &mut ChaCha8Rng) -> Move {
-    let prior = prior(view);
-    let mut left = rng.random::<f64>() * prior.iter().map(|(_, weight)| weight).sum::<f64>();
-    for (candidate, weight) in &prior {
-        left -= weight;
-        if left < 0.0 {
-            return *candidate;
-        }
+/// A mediocre reader's idea of a donor's answer: a sum for the closing question, else words, with a label if the prompt
+/// asks for one.
+fn answer(view: &View, rng: &mut ChaCha8Rng) -> String {
+    let (reaction, words) = react(view, rng);
+    if view.closing {
+        let sum = match reaction {
+            "donate" | "positive reaction" => rng.random_range(1..=8) as f64 * 0.25,
+            "neutral" if rng.random::<f64>() < 0.5 => 0.25,
+            _ => 0.0,
+        };
+        return format!("[DONATE ${sum:.2}]");
     }
-    prior[prior.len() - 1].0
+    if view.labelled { format!("[{reaction}] {words}") } else { words.to_owned() }
 }
 
-/// Weights of the strategies that come to mind here. The biases are those of an eager agent: it asks for money too soon
-/// and too often, insists when it should listen, and prefers feelings to reasons.
-pub fn prior(view: &View) -> Vec<(Move, f64)> {
-    if view.moves.is_empty() {
-        return vec![(Move::Greet, 0.55), (Move::Propose, 0.2), (Move::Inquire, 0.15), (Move::Emotion, 0.1)];
-    }
-    let mut prior = vec![
-        (Move::Inquire, 0.12),
-        (Move::Credibility, 0.08),
-        (Move::Emotion, 0.12),
-        (Move::Logic, 0.06),
-        (Move::Story, 0.06),
-        (Move::Small, 0.06),
-        (Move::Propose, 0.28),
-        (Move::Press, 0.1),
-        (Move::Thank, 0.12),
-    ];
-    let mut more = |wanted: Move, weight: f64| {
-        prior.iter_mut().filter(|(one, _)| *one == wanted).for_each(|(_, w)| *w += weight);
+/// A reaction, and words for it: warmer after reasons to give, colder when asked too soon or pressed.
+fn react(view: &View, rng: &mut ChaCha8Rng) -> (&'static str, &'static str) {
+    let appeals = [Move::Credibility, Move::Emotion, Move::Logic, Move::Story];
+    let heard = appeals.into_iter().filter(|made| view.tried(*made) > 0).count() as f64;
+    let asked = (view.tried(Move::Propose) + view.tried(Move::Press)) as f64;
+    let mood = 0.35 * heard - 0.25 * asked - 0.6 * view.tried(Move::Press) as f64 - 0.3
+        + rng.random_range(-1.0..1.0);
+    let proposed = matches!(view.moves.last(), Some(Move::Propose | Move::Press | Move::Small));
+    let (reply, words): (_, &[&str]) = match mood {
+        mood if proposed && mood > 0.4 => (
+            "donate",
+            &[
+                "Yes, I will donate some of it.",
+                "Sure, I would be happy to give a little.",
+                "All right, I'll give something.",
+            ],
+        ),
+        mood if proposed && mood < -0.9 => (
+            "no donation",
+            &[
+                "No, I'd rather not donate.",
+                "Sorry, no. I want to keep my payment.",
+                "I am not going to give.",
+            ],
+        ),
+        mood if mood > 0.25 => (
+            "positive reaction",
+            &[
+                "That sounds like a good cause.",
+                "It is great that they do that.",
+                "I agree, that is important.",
+            ],
+        ),
+        mood if mood < -0.45 => (
+            "negative reaction",
+            &[
+                "I am not sure that the money gets there.",
+                "I do not trust such charities.",
+                "I need my money myself.",
+            ],
+        ),
+        _ => ("neutral", &["I see.", "What exactly do they do?", "Tell me more about it.", "Hm, okay."]),
     };
-    match view.stance() {
-        Some(Stance::Doubts) => more(Move::Credibility, 0.05),
-        Some(Stance::Asks) => more(Move::Credibility, 0.1),
-        Some(Stance::Declines) => more(Move::Press, 0.2),
-        Some(Stance::Agrees) => more(Move::Thank, 0.3),
-        _ => {}
-    }
-    if view.late() {
-        more(Move::Propose, 0.2);
-    }
-    prior
+    (reply, words.choose(rng).expect("every answer has words"))
 }
 
 #[cfg(test)]
@@ -312,10 +347,8 @@ mod tests {
 
     #[test]
     fn every_wording_names_one_strategy_and_every_utterance_sounds_like_its_own() {
-        for candidate in Move::ALL {
-            for wording in candidate.wordings() {
-                assert_eq!(Move::read(wording), Some(candidate), "{wording}");
-            }
+        forethought_testkit::wordings_are_read_back::<Move>();
+        for &candidate in Move::ALL {
             for utterance in candidate.utterances() {
                 assert_eq!(Move::of(utterance), candidate, "{utterance}");
             }
@@ -324,8 +357,8 @@ mod tests {
 
     #[test]
     fn acts_are_read_in_brackets() {
-        assert_eq!(Move::read("[emotion appeal] Move the donor's feelings."), Some(Move::Emotion));
-        assert_eq!(Move::read("Derived: [other] Thank."), Some(Move::Thank));
-        assert_eq!(Move::read("Sing a song."), None);
+        assert_eq!(Move::bracketed("[emotion appeal] Move the donor's feelings."), Some(Move::Emotion));
+        assert_eq!(Move::bracketed("Derived: [other] Thank."), Some(Move::Thank));
+        assert_eq!(Move::bracketed("Sing a song."), None);
     }
 }

@@ -1,123 +1,106 @@
-//! The shopper's strategies: how likely each is to come to mind, how it is put into words, what is done about it.
+//! The shopper's strategies: how likely each is to come to mind, its wordings, and the action that carries it out.
 
-use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
+use forethought_sdk::seed::ChaCha8Rng;
+use forethought_sdk::simulated::{self, worded};
 
 use super::view::{Page, View, words};
 
-/// A strategy for the next step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
-    /// Search with everything that was asked for.
-    SearchAll,
-    /// Search for the kind of product alone.
-    SearchKind,
-    /// Type the instruction as it stands.
-    SearchWhole,
-    /// Open the first product not yet opened.
-    OpenFirst,
-    /// Open the product whose title and price fit best.
-    OpenBest,
-    /// Search anew.
-    SearchAgain,
-    /// Buy the product at hand.
-    Buy,
-    /// Choose a wanted option.
-    Choose,
-    /// Read the product's features.
-    Read,
-    /// Go back to the list for another product.
-    Leave,
-    /// Go back from a detail page to the product.
-    Return,
+worded! {
+    /// A strategy for the next step.
+    pub enum Move {
+        /// Search with everything that was asked for.
+        SearchAll: [
+            "Search for the product together with all the qualities asked for.",
+            "I will put every wanted quality into the search.",
+            "A detailed search with all wanted qualities should find it.",
+        ],
+        /// Search for the kind of product alone.
+        SearchKind: [
+            "Search for the kind of product only and sort it out later.",
+            "A short search for the kind of product will do.",
+            "I will just search for the type of product.",
+        ],
+        /// Type the whole instruction.
+        SearchWhole: [
+            "Copy the whole instruction into the search box.",
+            "I will search with the instruction exactly as it is written.",
+        ],
+        /// Open the first product not yet opened.
+        OpenFirst: [
+            "The first result is probably right, so open it.",
+            "I will open the first product that I have not seen yet.",
+            "Take the top result.",
+            "The next one in the list will do; open it.",
+        ],
+        /// Open the product whose title and price fit best.
+        OpenBest: [
+            "Compare the titles and prices and open the product that fits best.",
+            "I will open the product whose title has most of the wanted words within the price.",
+            "Look for the best fitting title in the list and open that one.",
+        ],
+        /// Search again.
+        SearchAgain: [
+            "These results do not convince me, so search again.",
+            "I will go back and try another search.",
+        ],
+        /// Buy the current product.
+        Buy: [
+            "This looks good enough, so buy it now.",
+            "I am confident that this is the product; time to buy.",
+            "Buy this product right away.",
+            "No need to look further, purchase it.",
+        ],
+        /// Choose a wanted option.
+        Choose: [
+            "Choose a wanted option before going on.",
+            "I should select the option that was asked for.",
+            "The wanted option still has to be picked, so select it.",
+        ],
+        /// Read the product's features.
+        Read: [
+            "Read the features to see whether it has what is wanted.",
+            "I will check the details of this product first.",
+            "Let me look at the features before deciding.",
+        ],
+        /// Go back to the list for another product.
+        Leave: [
+            "This is not the right product; go back and try another one.",
+            "Leave this product and look at a different one from the list.",
+            "I would rather return to the results for another product.",
+        ],
+        /// Go back from a detail page to the product.
+        Return: ["Go back to the product page.", "I have read enough here; back to the product."],
+    }
 }
 
-impl Move {
-    const ALL: [Self; 11] = [
-        Self::SearchAll,
-        Self::SearchKind,
-        Self::SearchWhole,
-        Self::OpenFirst,
-        Self::OpenBest,
-        Self::SearchAgain,
-        Self::Buy,
-        Self::Choose,
-        Self::Read,
-        Self::Leave,
-        Self::Return,
-    ];
+impl simulated::Move for Move {
+    type View = View;
 
-    /// The ways to say it.
-    pub fn wordings(self) -> &'static [&'static str] {
-        match self {
-            Self::SearchAll => &[
-                "Search for the product together with all the qualities asked for.",
-                "I will put every wanted quality into the search.",
-                "A detailed search with all wanted qualities should find it.",
-            ],
-            Self::SearchKind => &[
-                "Search for the kind of product only and sort it out later.",
-                "A short search for the kind of product will do.",
-                "I will just search for the type of product.",
-            ],
-            Self::SearchWhole => &[
-                "Copy the whole instruction into the search box.",
-                "I will search with the instruction exactly as it is written.",
-            ],
-            Self::OpenFirst => &[
-                "The first result is probably right, so open it.",
-                "I will open the first product that I have not seen yet.",
-                "Take the top result.",
-                "The next one in the list will do; open it.",
-            ],
-            Self::OpenBest => &[
-                "Compare the titles and prices and open the product that fits best.",
-                "I will open the product whose title has most of the wanted words within the price.",
-                "Look for the best fitting title in the list and open that one.",
-            ],
-            Self::SearchAgain => &[
-                "These results do not convince me, so search again.",
-                "I will go back and try another search.",
-            ],
-            Self::Buy => &[
-                "This looks good enough, so buy it now.",
-                "I am confident that this is the product; time to buy.",
-                "Buy this product right away.",
-                "No need to look further, purchase it.",
-            ],
-            Self::Choose => &[
-                "Choose a wanted option before going on.",
-                "I should select the option that was asked for.",
-                "The wanted option still has to be picked, so select it.",
-            ],
-            Self::Read => &[
-                "Read the features to see whether it has what is wanted.",
-                "I will check the details of this product first.",
-                "Let me look at the features before deciding.",
-            ],
-            Self::Leave => &[
-                "This is not the right product; go back and try another one.",
-                "Leave this product and look at a different one from the list.",
-                "I would rather return to the results for another product.",
-            ],
-            Self::Return => {
-                &["Go back to the product page.", "I have read enough here; back to the product."]
+    /// Weights of the strategies that come to mind here.
+    fn prior(view: &View) -> Vec<(Self, f64)> {
+        match view.page {
+            Page::Search => vec![(Move::SearchAll, 0.6), (Move::SearchKind, 0.25), (Move::SearchWhole, 0.15)],
+            Page::Results => vec![(Move::OpenFirst, 0.45), (Move::OpenBest, 0.45), (Move::SearchAgain, 0.1)],
+            Page::Item => {
+                // A missing quality makes leaving likelier and buying less likely, but not by enough.
+                let (buy, leave) = if view.lacking() { (0.15, 0.4) } else { (0.25, 0.05) };
+                let hurry = if view.hurried() { 1.0 } else { 0.0 };
+                let mut prior = vec![(Move::Buy, buy + hurry), (Move::Leave, leave)];
+                if view.open_option().is_some() {
+                    prior.push((Move::Choose, 0.7));
+                }
+                if view.item.as_ref().is_some_and(|item| item.read.is_empty()) {
+                    prior.push((Move::Read, 0.2));
+                }
+                prior
             }
+            Page::Detail => vec![(Move::Return, 0.8), (Move::Leave, if view.lacking() { 0.4 } else { 0.05 })],
+            // The episode is over; this is not acted on.
+            Page::Done => vec![(Move::Return, 1.0)],
         }
     }
 
-    /// One way to say it.
-    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
-        self.wordings().choose(rng).expect("every strategy has words")
-    }
-
-    /// The strategy that a thought speaks of, if it is one of the shopper's own.
-    pub fn read(thought: &str) -> Option<Self> {
-        let thought = thought.trim();
-        Self::ALL.into_iter().find(|candidate| candidate.wordings().contains(&thought))
-    }
-
-    /// The next action that carries it out, from where the shopper stands.
-    pub fn action(self, view: &View) -> String {
+    fn action(self, view: &View, _: &mut ChaCha8Rng) -> String {
         let click = |target: &str| format!("click[{target}]");
         let unopened = || view.listings.iter().filter(|listing| !view.opened.contains(&listing.asin));
         match (self, view.page) {
@@ -154,47 +137,10 @@ impl Move {
                 let read = view.item.as_ref().is_some_and(|item| item.read.contains("features"));
                 click(if read { "Description" } else { "Features" })
             }
-            // Everything else begins by stepping back.
+            // All else begins with a step back.
             (_, Page::Search) => format!("search[{}]", view.wish.words.join(" ")),
             _ => click("< Prev"),
         }
-    }
-}
-
-/// Draws a strategy: the prior that first thoughts and refined thoughts alike come from.
-pub fn draw(view: &View, rng: &mut ChaCha8Rng) -> Move {
-    let prior = prior(view);
-    let mut left = rng.random::<f64>() * prior.iter().map(|(_, weight)| weight).sum::<f64>();
-    for (candidate, weight) in &prior {
-        left -= weight;
-        if left < 0.0 {
-            return *candidate;
-        }
-    }
-    prior[prior.len() - 1].0
-}
-
-/// Weights of the strategies that come to mind here.
-pub fn prior(view: &View) -> Vec<(Move, f64)> {
-    match view.page {
-        Page::Search => vec![(Move::SearchAll, 0.6), (Move::SearchKind, 0.25), (Move::SearchWhole, 0.15)],
-        Page::Results => vec![(Move::OpenFirst, 0.45), (Move::OpenBest, 0.45), (Move::SearchAgain, 0.1)],
-        Page::Item => {
-            // What is plainly lacking makes leaving likelier, and buying less so, but not by enough.
-            let (buy, leave) = if view.lacking() { (0.15, 0.4) } else { (0.25, 0.05) };
-            let hurry = if view.hurried() { 1.0 } else { 0.0 };
-            let mut prior = vec![(Move::Buy, buy + hurry), (Move::Leave, leave)];
-            if view.open_option().is_some() {
-                prior.push((Move::Choose, 0.7));
-            }
-            if view.item.as_ref().is_some_and(|item| item.read.is_empty()) {
-                prior.push((Move::Read, 0.2));
-            }
-            prior
-        }
-        Page::Detail => vec![(Move::Return, 0.8), (Move::Leave, if view.lacking() { 0.4 } else { 0.05 })],
-        // Nothing is left to do; whatever is said here is not acted on.
-        Page::Done => vec![(Move::Return, 1.0)],
     }
 }
 
@@ -212,11 +158,7 @@ mod tests {
 
     #[test]
     fn every_wording_names_one_strategy() {
-        for candidate in Move::ALL {
-            for wording in candidate.wordings() {
-                assert_eq!(Move::read(wording), Some(candidate), "{wording}");
-            }
-        }
+        forethought_testkit::wordings_are_read_back::<Move>();
     }
 
     #[test]

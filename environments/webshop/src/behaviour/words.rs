@@ -1,39 +1,86 @@
-//! The shopper's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+//! The shopper's sentences: summaries of states, outcomes reached and outcomes imagined, in one style.
 
-use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
+use forethought_sdk::seed::{ChaCha8Rng, SliceRandom};
+use forethought_sdk::simulated::{self, worded};
 
 use super::view::{Choice, Page, View};
 
-/// An outcome, as a shopper tells outcomes apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Bought, full score.
-    Perfect,
-    /// Bought without a wanted option.
-    OptionMissed,
-    /// Bought, but the product lacks something.
-    Lacking,
-    /// Bought, and quite wrong.
-    Wrong,
-    /// The time ran out.
-    OutOfTime,
-    /// All wanted options are chosen.
-    OptionsChosen,
-    /// The details show all that is wanted.
-    DetailsFit,
-    /// The details lack something wanted.
-    DetailsLack,
-    /// A product is open.
-    ProductOpen,
-    /// A list of products is at hand.
-    ListOpen,
-    /// At the search page.
-    Searching,
+worded! {
+    /// An outcome, as a shopper tells outcomes apart.
+    pub enum Outcome {
+        /// Bought, full score.
+        Perfect: [
+            "The order is placed with everything as wanted and earns the full score.",
+            "The purchase fits every wish and gets full marks.",
+            "Everything wanted was bought, with the full score.",
+        ],
+        /// Bought without a wanted option.
+        OptionMissed: [
+            "The order is placed without a wanted option and earns only part of the score.",
+            "A wanted option was never chosen, so the purchase scores only partly.",
+            "The purchase misses a requested option and loses points.",
+        ],
+        /// Bought, but the product lacks something.
+        Lacking: [
+            "The product bought lacks something that was wanted and earns only part of the score.",
+            "The purchase does not have all the wanted qualities and scores only partly.",
+            "The product turns out to lack a wanted quality, so points are lost.",
+        ],
+        /// Bought, and quite wrong.
+        Wrong: [
+            "The wrong product is bought and the score is low.",
+            "The purchase is the wrong thing and earns next to nothing.",
+            "What was bought is not what was asked for, and the score is low.",
+        ],
+        /// The time ran out.
+        OutOfTime: [
+            "Time runs out before anything is bought.",
+            "The steps are used up without a purchase.",
+            "No purchase is made before the time is over.",
+        ],
+        /// All wanted options are chosen.
+        OptionsChosen: [
+            "All wanted options are chosen and the product is ready to buy.",
+            "Every requested option is selected.",
+            "The requested options are all set.",
+        ],
+        /// The details show all that is wanted.
+        DetailsFit: [
+            "The details show everything that was wanted.",
+            "The features confirm all wanted qualities.",
+            "Reading on shows that the product has all that is wanted.",
+        ],
+        /// The details lack something wanted.
+        DetailsLack: [
+            "The details lack something that was wanted.",
+            "The features do not mention a wanted quality.",
+            "Reading on shows that a wanted quality is not there.",
+        ],
+        /// A product is open.
+        ProductOpen: [
+            "A product page is open and nothing is decided yet.",
+            "A product is being looked at.",
+            "The page of a product is open.",
+        ],
+        /// A list of products is shown.
+        ListOpen: [
+            "A list of products is there to choose from.",
+            "The search shows a list of products.",
+            "There is a list of products to look through.",
+        ],
+        /// At the search page.
+        Searching: [
+            "The search page is open.",
+            "A search has to be made.",
+            "It is time for a search.",
+        ],
+    }
 }
 
-impl Outcome {
-    /// The outcome that the text shows.
-    pub fn reached(view: &View) -> Self {
+impl simulated::Outcome for Outcome {
+    type View = View;
+
+    fn reached(view: &View) -> Self {
         if view.page == Page::Done {
             let missed = view.open_option().is_some();
             return match view.score.unwrap_or(0.0) {
@@ -60,106 +107,32 @@ impl Outcome {
         }
     }
 
-    /// The ways to say it.
-    pub fn wordings(self) -> &'static [&'static str] {
-        match self {
-            Self::Perfect => &[
-                "The order is placed with everything as wanted and earns the full score.",
-                "The purchase fits every wish and gets full marks.",
-                "Everything wanted was bought, with the full score.",
-            ],
-            Self::OptionMissed => &[
-                "The order is placed without a wanted option and earns only part of the score.",
-                "A wanted option was never chosen, so the purchase scores only partly.",
-                "The purchase misses a requested option and loses points.",
-            ],
-            Self::Lacking => &[
-                "The product bought lacks something that was wanted and earns only part of the score.",
-                "The purchase does not have all the wanted qualities and scores only partly.",
-                "The product turns out to lack a wanted quality, so points are lost.",
-            ],
-            Self::Wrong => &[
-                "The wrong product is bought and the score is low.",
-                "The purchase is the wrong thing and earns next to nothing.",
-                "What was bought is not what was asked for, and the score is low.",
-            ],
-            Self::OutOfTime => &[
-                "Time runs out before anything is bought.",
-                "The steps are used up without a purchase.",
-                "No purchase is made before the time is over.",
-            ],
-            Self::OptionsChosen => &[
-                "All wanted options are chosen and the product is ready to buy.",
-                "Every requested option is selected.",
-                "The requested options are all set.",
-            ],
-            Self::DetailsFit => &[
-                "The details show everything that was wanted.",
-                "The features confirm all wanted qualities.",
-                "Reading on shows that the product has all that is wanted.",
-            ],
-            Self::DetailsLack => &[
-                "The details lack something that was wanted.",
-                "The features do not mention a wanted quality.",
-                "Reading on shows that a wanted quality is not there.",
-            ],
-            Self::ProductOpen => &[
-                "A product page is open and nothing is decided yet.",
-                "A product is being looked at.",
-                "The page of a product is open.",
-            ],
-            Self::ListOpen => &[
-                "A list of products is there to choose from.",
-                "The search shows a list of products.",
-                "There is a list of products to look through.",
-            ],
-            Self::Searching => {
-                &["The search page is open.", "A search has to be made.", "It is time for a search."]
-            }
+    /// What a shopper may still hope for and fear. The most pressing outcome of each side is first; the others are in
+    /// random order.
+    fn imagine(view: &View, rng: &mut ChaCha8Rng) -> [Vec<Self>; 2] {
+        let unread = view.item.as_ref().is_none_or(|item| item.read.is_empty());
+        let unchosen = view.item.is_none() || view.open_option().is_some();
+        let mut good = vec![Self::Perfect];
+        let mut bad = vec![Self::Lacking, Self::Wrong, Self::OutOfTime];
+        if unread {
+            good.push(Self::DetailsFit);
+            bad.push(Self::DetailsLack);
         }
-    }
-
-    /// One way to say it.
-    pub fn wording(self, rng: &mut ChaCha8Rng) -> &'static str {
-        self.wordings().choose(rng).expect("every outcome has words")
+        if unchosen {
+            good.push(Self::OptionsChosen);
+            bad.insert(0, Self::OptionMissed);
+        }
+        good[1..].shuffle(rng);
+        bad[1..].shuffle(rng);
+        if view.hurried() {
+            bad.retain(|outcome| *outcome != Self::OutOfTime);
+            bad.insert(0, Self::OutOfTime);
+        }
+        [good, bad]
     }
 }
 
-/// `count` imagined outcomes, the good ones first: what a shopper may still hope for and fear from here. What is most
-/// on a shopper's mind stands first on either side; the rest is whatever else comes up.
-pub fn imagine(view: &View, count: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
-    let unread = view.item.as_ref().is_none_or(|item| item.read.is_empty());
-    let unchosen = view.item.is_none() || view.open_option().is_some();
-    let mut good = vec![Outcome::Perfect];
-    let mut bad = vec![Outcome::Lacking, Outcome::Wrong, Outcome::OutOfTime];
-    if unread {
-        good.push(Outcome::DetailsFit);
-        bad.push(Outcome::DetailsLack);
-    }
-    if unchosen {
-        good.push(Outcome::OptionsChosen);
-        bad.insert(0, Outcome::OptionMissed);
-    }
-    good[1..].shuffle(rng);
-    bad[1..].shuffle(rng);
-    if view.hurried() {
-        bad.retain(|outcome| *outcome != Outcome::OutOfTime);
-        bad.insert(0, Outcome::OutOfTime);
-    }
-    let side = |outcomes: &[Outcome], wanted: usize, rng: &mut ChaCha8Rng| {
-        outcomes
-            .iter()
-            .cycle()
-            .take(wanted)
-            .map(|outcome| outcome.wording(rng).to_owned())
-            .collect::<Vec<_>>()
-    };
-    let mut imagined = side(&good, count / 2, rng);
-    imagined.extend(side(&bad, count - count / 2, rng));
-    imagined
-}
-
-/// Where things stand, in short.
+/// A summary of the state.
 pub fn state(view: &View) -> String {
     let mut parts = vec![match view.page {
         Page::Search if view.searches == 0 => "At the start, nothing searched yet.".to_owned(),

@@ -3,8 +3,6 @@
 //! Knows products and text; knows nothing of pages, goals or episodes.
 
 mod analyzer;
-#[cfg(test)]
-mod gold;
 mod index;
 mod norms;
 mod porter;

@@ -11,7 +11,7 @@ use crate::events::Framing;
 
 pub(crate) struct Anthropic;
 
-/// Anthropic wants a limit with every request; its models' answers are rarely longer.
+/// Anthropic requires a limit in every request; answers of its models are rarely longer.
 const MAX_TOKENS: u32 = 4096;
 
 impl Format for Anthropic {
@@ -57,7 +57,7 @@ impl Format for Anthropic {
                     name: text(block, "name")?.into(),
                     arguments: block["input"].clone(),
                 }),
-                Some(_) => {} // Thinking, say: kept in the raw body.
+                Some(_) => {} // Such as thinking: kept in the raw body.
                 None => return Err(unreadable("a block of content has no type")),
             }
         }
@@ -98,18 +98,18 @@ impl Format for Anthropic {
                 usage(&event["usage"], &mut answer.usage);
             }
             Some("message_stop") => answer.ended = true,
-            _ => {} // "New event types may be added": passed over, as documented.
+            _ => {} // "New event types may be added": ignored, as documented.
         }
         Ok(())
     }
 }
 
-/// A block of text; an empty one is refused there.
+/// A block of text; Anthropic refuses empty ones.
 fn said(text: &str) -> Option<Value> {
     (!text.is_empty()).then(|| json!({ "type": "text", "text": text }))
 }
 
-/// One block of text in its short form: the text.
+/// A single block of text in its short form: the text.
 fn plain(content: Value) -> Value {
     match content.as_array().map(Vec::as_slice) {
         Some([block]) if block["type"] == "text" => block["text"].clone(),
@@ -152,12 +152,12 @@ fn finish(reason: &Value) -> FinishReason {
 
 /// Counts are cumulative: later ones replace earlier ones. Tokens written to a cache or read from it are not among
 /// `input_tokens`.
-fn usage(told: &Value, usage: &mut Usage) {
-    if told.get("input_tokens").is_some() {
+fn usage(reported: &Value, usage: &mut Usage) {
+    if reported.get("input_tokens").is_some() {
         let kinds = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
-        usage.input_tokens = tokens(told, &kinds);
+        usage.input_tokens = tokens(reported, &kinds);
     }
-    if told.get("output_tokens").is_some() {
-        usage.output_tokens = tokens(told, &["output_tokens"]);
+    if reported.get("output_tokens").is_some() {
+        usage.output_tokens = tokens(reported, &["output_tokens"]);
     }
 }

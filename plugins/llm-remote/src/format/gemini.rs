@@ -16,7 +16,7 @@ pub(crate) struct Gemini;
 
 impl Format for Gemini {
     fn path(&self, model: &str, streaming: bool) -> String {
-        // Tuned models have a folder of their own in front.
+        // Names of tuned models include a folder.
         let folder = if model.contains('/') { "" } else { "models/" };
         let method = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
         format!("/{folder}{model}:{method}")
@@ -61,7 +61,7 @@ impl Format for Gemini {
             choices.push(answer.finish().0);
         }
         if choices.is_empty() {
-            choices.push(blocked(body).ok_or_else(|| unreadable("it holds no candidate"))?);
+            choices.push(blocked(body).ok_or_else(|| unreadable("there is no candidate"))?);
         }
         Ok(Completion { choices, usage: usage(&body["usageMetadata"]), ..Completion::default() })
     }
@@ -70,7 +70,7 @@ impl Format for Gemini {
         Framing::Sse
     }
 
-    /// A stream has no last event of its own: the piece that says why the candidate ended is the last.
+    /// A stream has no closing event: the piece with the finish reason is the last.
     fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
         if event["usageMetadata"].is_object() {
             answer.usage = usage(&event["usageMetadata"]);
@@ -83,11 +83,11 @@ impl Format for Gemini {
     }
 }
 
-/// Of calls that came without an identifier, for which this format has no place; the number makes it unique in an answer.
+/// Prefix of the identifier of calls without one; a number makes it unique within an answer.
 const UNNAMED: &str = "unnamed-";
 
-/// A thought signature must come back with its call, and a [`ToolCall`] has no other place for it than the identifier,
-/// which is opaque to everybody else.
+/// A thought signature must be sent back with its call. The identifier, which is opaque to all others, is the only
+/// place for it in a [`ToolCall`].
 fn identifier(part: &Value, index: usize) -> String {
     let id = part["functionCall"]["id"].as_str().map_or_else(|| format!("{UNNAMED}{index}"), str::to_owned);
     match part["thoughtSignature"].as_str() {
@@ -96,13 +96,13 @@ fn identifier(part: &Value, index: usize) -> String {
     }
 }
 
-/// Back into the provider's identifier and the signature.
+/// Splits it into the provider's identifier and the signature.
 fn divided(id: &str) -> (Option<&str>, Option<&str>) {
     let (id, signature) = id.split_once(':').map_or((id, None), |(id, signature)| (id, Some(signature)));
     ((!id.starts_with(UNNAMED)).then_some(id), signature)
 }
 
-/// Takes in a candidate, or a piece of one.
+/// Adds a candidate, or a piece of one, to the answer.
 fn take(candidate: &Value, answer: &mut Answer) -> Result<()> {
     for part in items(&candidate["content"], "parts") {
         if part["functionCall"].is_object() {
@@ -128,7 +128,7 @@ fn take(candidate: &Value, answer: &mut Answer) -> Result<()> {
     Ok(())
 }
 
-/// A prompt that was refused has no candidates at all.
+/// A refused prompt has no candidates.
 fn blocked(body: &Value) -> Option<Choice> {
     body["promptFeedback"]["blockReason"].as_str()?;
     Some(Choice { finish: FinishReason::ContentFilter, ..Choice::default() })
@@ -139,7 +139,7 @@ fn turn(earlier: &[Message], message: &Message) -> (&'static str, Vec<Value>) {
     match message.role {
         Role::Assistant => ("model", said().into_iter().chain(message.tool_calls.iter().map(made)).collect()),
         Role::Tool => {
-            // An object is wanted there.
+            // It must be an object.
             let response = serde_json::from_str::<Map<_, _>>(&message.content)
                 .map_or_else(|_| json!({ "result": message.content }), Value::Object);
             let mut result = json!({ "name": called(earlier, message), "response": response });
@@ -173,7 +173,7 @@ fn finish(reason: &str) -> FinishReason {
     }
 }
 
-/// Thinking is paid for as output.
+/// Thinking is billed as output.
 fn usage(usage: &Value) -> Usage {
     Usage {
         input_tokens: tokens(usage, &["promptTokenCount", "toolUsePromptTokenCount"]),

@@ -1,4 +1,4 @@
-//! What the four wire formats have in common: what is asked of each, and how their answers are gathered.
+//! What the four wire formats have in common: their trait, and how an answer is put together.
 
 mod anthropic;
 mod gemini;
@@ -14,7 +14,7 @@ use forethought_sdk::{
 pub(crate) use self::{anthropic::Anthropic, gemini::Gemini, ollama::Ollama, openai::OpenAi};
 use crate::events::Framing;
 
-/// A request, with what the configuration adds to it.
+/// A request with the settings from the config.
 pub(crate) struct Ask<'a> {
     pub(crate) model: &'a str,
     pub(crate) request: &'a ChatRequest,
@@ -24,13 +24,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) streaming: bool,
 }
 
-/// A wire format: JSON to send, JSON to read. Errors of reading say what is wrong; whose answer it was is added later.
+/// A wire format: writes and reads JSON. Its errors say what is wrong; the provider is added to them later.
 pub(crate) trait Format: Send + Sync {
-    /// The method's path after the base URL.
+    /// The path of the method after the base URL.
     fn path(&self, model: &str, streaming: bool) -> String;
-    /// Name of the header that shows the key, and what stands before the key in it.
+    /// Name of the header that carries the key, and the prefix of its value.
     fn key_header(&self) -> (&'static str, &'static str);
-    /// Further headers that every request has.
+    /// Additional headers of every request.
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
@@ -38,20 +38,20 @@ pub(crate) trait Format: Send + Sync {
     fn body(&self, ask: &Ask<'_>) -> Value;
     /// A whole answer, its `raw` left empty.
     fn read(&self, body: &Value) -> Result<Completion>;
-    /// How a stream is divided.
+    /// How a stream is split.
     fn framing(&self) -> Framing;
-    /// Takes in one event of a stream.
+    /// Adds one event of a stream to the answer.
     fn event(&self, event: &Value, answer: &mut Answer) -> Result<()>;
 }
 
-/// An answer as far as it has come.
+/// An answer as far as it has arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) choice: Choice,
     pub(crate) usage: Usage,
-    /// The event that says that nothing is missing has come.
+    /// Whether the event that ends the stream has arrived.
     pub(crate) ended: bool,
-    /// Arguments of the choice's tool calls, where they come in pieces of text.
+    /// Arguments of the choice's tool calls that arrive in pieces of text.
     arguments: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Answer {
     fn arguments(&mut self, index: usize, piece: &str) -> Result<()> {
         self.arguments
             .get_mut(index)
-            .ok_or_else(|| unreadable("arguments of a tool call that was never begun"))?
+            .ok_or_else(|| unreadable("there are arguments for a tool call that was never begun"))?
             .push_str(piece);
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Answer {
                 call.arguments = arguments(text);
             }
         }
-        // Not every format has a reason of its own for it.
+        // Not every format has its own reason for tool calls.
         if !self.choice.tool_calls.is_empty() && self.choice.finish == FinishReason::Stop {
             self.choice.finish = FinishReason::ToolCalls;
         }
@@ -91,13 +91,13 @@ impl Answer {
     }
 }
 
-/// An answer that is not in its documented form. Another attempt may bring one that is.
+/// An answer that is not in its documented form. A retry may bring one that is.
 pub(crate) fn unreadable(what: impl std::fmt::Display) -> Error {
     Error::new(Code::Provider, format!("the answer cannot be read: {what}")).retryable()
 }
 
-/// Arguments written as text; none at all are an empty object. What is no JSON is the model's mistake, not the
-/// provider's: it is kept as it is, a string, for the tool to refuse.
+/// Arguments from text; empty text means an empty object. Text that is not JSON is the model's mistake, not the
+/// provider's: it is kept as a string, for the tool to refuse.
 fn arguments(text: &str) -> Value {
     match text.trim() {
         "" => json!({}),
@@ -110,7 +110,7 @@ fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
     match &value[key] {
         Value::Null => Ok(""),
         Value::String(text) => Ok(text),
-        other => Err(unreadable(format!("`{key}` is no text but {other}"))),
+        other => Err(unreadable(format!("`{key}` must be text, got {other}"))),
     }
 }
 
@@ -124,13 +124,13 @@ fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
 }
 
-/// The token counts under these keys of `usage`, added up. What is no count (negative, missing, text) counts as 0: an
-/// answer is not thrown away over it, and whoever keeps accounts sees that nothing was reported.
+/// The sum of the token counts under these keys of `usage`. Invalid counts (negative, missing, text) are 0: they are no
+/// reason to discard the answer, and 0 tells the budget that nothing was reported.
 fn tokens(usage: &Value, keys: &[&str]) -> u64 {
     keys.iter().filter_map(|key| usage[*key].as_u64()).fold(0, u64::saturating_add)
 }
 
-/// Log-probabilities of the tokens in `list`, under a format's names for token and logarithm.
+/// Log-probabilities of the tokens in `list`; `token` and `logprob` are the format's keys.
 fn logprobs<'a>(
     list: impl Iterator<Item = &'a Value>,
     token: &str,
@@ -141,7 +141,7 @@ fn logprobs<'a>(
     })
 }
 
-/// The JSON Schema of a tool's arguments; a tool without one takes none.
+/// The JSON Schema of a tool's arguments; a tool without a schema takes no arguments.
 fn parameters(tool: &Tool) -> Value {
     if tool.parameters.is_null() {
         json!({ "type": "object", "properties": {} })
@@ -150,14 +150,15 @@ fn parameters(tool: &Tool) -> Value {
     }
 }
 
-/// Name of the tool whose call the message answers: the last of that identifier, for not every format has its own.
+/// Name of the tool whose call the message answers: the last call with that identifier, since not every format has
+/// unique ones.
 fn called<'a>(earlier: &'a [Message], answer: &Message) -> &'a str {
     let mut calls = earlier.iter().rev().flat_map(|message| &message.tool_calls);
     // Every result was checked to answer a call.
     calls.find(|call| Some(&call.id) == answer.tool_call_id.as_ref()).map_or("", |call| &call.name)
 }
 
-/// Sets `key` where there is a value for it.
+/// Sets `key` if there is a value for it.
 fn set(body: &mut Value, key: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         body[key] = value.into();
@@ -169,8 +170,8 @@ fn some(list: Vec<Value>) -> Option<Value> {
     (!list.is_empty()).then(|| list.into())
 }
 
-/// Consecutive messages of one speaker as one: the formats that divide a message into parts want speakers to take
-/// turns, and all results of one message's calls together.
+/// Merges consecutive messages of one speaker: formats that divide a message into parts require alternating speakers,
+/// and the results of all calls of a message together.
 fn turns(role: &str, content: &str, turns: impl Iterator<Item = (&'static str, Vec<Value>)>) -> Vec<Value> {
     let mut merged: Vec<(&str, Vec<Value>)> = Vec::new();
     for (speaker, parts) in turns {

@@ -16,7 +16,7 @@ impl Format for Ollama {
         "/chat".into()
     }
 
-    /// Of no use on one's own machine; ollama.com wants it.
+    /// A local server needs none; ollama.com does.
     fn key_header(&self) -> (&'static str, &'static str) {
         ("authorization", "Bearer ")
     }
@@ -43,7 +43,7 @@ impl Format for Ollama {
         let mut answer = Answer::default();
         self.event(body, &mut answer)?;
         if !answer.ended {
-            return Err(unreadable("it is not done"));
+            return Err(unreadable("`done` is not set"));
         }
         let (choice, usage) = answer.finish();
         Ok(Completion { choices: vec![choice], usage, ..Completion::default() })
@@ -53,7 +53,7 @@ impl Format for Ollama {
         Framing::Lines
     }
 
-    /// A whole answer is a stream of one event.
+    /// A whole answer is a stream with one event.
     fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
         let message = &event["message"];
         answer.choice.text.push_str(text(message, "content")?);

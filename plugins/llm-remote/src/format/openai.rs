@@ -13,7 +13,7 @@ use super::{
 use crate::events::Framing;
 
 pub(crate) struct OpenAi {
-    /// What the longest answer is called: OpenAI's name for it, or its older name.
+    /// Name of the token limit: OpenAI's current or older one.
     pub(crate) max_tokens: &'static str,
 }
 
@@ -49,7 +49,7 @@ impl Format for OpenAi {
     fn read(&self, body: &Value) -> Result<Completion> {
         let choices: Vec<_> = list(body, "choices")?.iter().map(choice).collect::<Result<_>>()?;
         if choices.is_empty() {
-            return Err(unreadable("it holds no choice"));
+            return Err(unreadable("there is no choice"));
         }
         Ok(Completion { choices, usage: usage(&body["usage"]), ..Completion::default() })
     }
@@ -58,7 +58,7 @@ impl Format for OpenAi {
         Framing::Sse
     }
 
-    /// The end of the stream, `[DONE]`, is no JSON and never comes here.
+    /// The end of the stream, `[DONE]`, is not JSON and is handled by the caller.
     fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
         if event["usage"].is_object() {
             answer.usage = usage(&event["usage"]);
@@ -113,7 +113,7 @@ fn made(call: &ToolCall) -> Value {
     json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments } })
 }
 
-/// A tool on offer, written as Ollama does as well.
+/// A tool that the model can call; Ollama uses the same form.
 pub(super) fn tool(tool: &Tool) -> Value {
     let function =
         json!({ "name": tool.name, "description": tool.description, "parameters": parameters(tool) });
@@ -138,7 +138,7 @@ fn choice(choice: &Value) -> Result<Choice> {
         // Some compatible servers say `stop` when tools are called.
         text if finish == FinishReason::Stop && !tool_calls.is_empty() => (text, FinishReason::ToolCalls),
         text if message.is_object() => (text, finish),
-        _ => return Err(unreadable("a choice holds no message")),
+        _ => return Err(unreadable("a choice has no message")),
     };
     Ok(Choice { text: text.into(), finish, logprobs: tokens_of(choice).collect(), tool_calls })
 }

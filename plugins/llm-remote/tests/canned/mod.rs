@@ -1,4 +1,4 @@
-//! A server with one answer, byte for byte, to every request.
+//! A server that gives every request the same answer, byte for byte.
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -22,7 +22,7 @@ impl Canned {
         Self::status("200 OK\r\ncontent-type: application/json", body).await
     }
 
-    /// `head` is a status, and headers after it if any.
+    /// `head` is a status, optionally followed by headers.
     pub(crate) async fn status(head: &str, body: &str) -> Self {
         let length = body.len();
         let answer =

@@ -1,5 +1,5 @@
-//! What an environment says of its dialogue in `observation.data["dialogue"]`: the acts to choose from, how the other
-//! side may take them, and what was said.
+//! What an environment declares in `observation.data["dialogue"]`: the acts to choose from, how the other side may
+//! reply, and what was said.
 
 use forethought_sdk::{
     prelude::*,
@@ -10,21 +10,21 @@ use forethought_sdk::{
 #[data]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Dialogue {
-    /// What the seat may be up to in an utterance.
+    /// What the seat can do in an utterance.
     pub(crate) acts: Vec<Act>,
-    /// Names of the acts to choose from before anything was said; all, if empty.
+    /// Names of the acts to choose from before anything is said; empty means all.
     #[serde(default)]
     first_acts: Vec<String>,
-    /// How the other side may take it.
+    /// How the other side may reply.
     #[serde(default)]
     pub(crate) replies: Vec<Reply>,
     /// What was said, oldest first.
     #[serde(default)]
     pub(crate) turns: Vec<Said>,
-    /// What to ask to learn where the other side stands.
+    /// The question whose answers value the dialogue.
     #[serde(default)]
     pub(crate) question: String,
-    /// Who the other side is, as far as this seat may know.
+    /// What this seat may know about the other side.
     #[serde(default)]
     pub(crate) partner: String,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Act {
     pub(crate) instruction: String,
 }
 
-/// A way to take what was said, and what it is worth.
+/// A kind of reply, and its value.
 #[data]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Reply {
@@ -55,16 +55,16 @@ pub(crate) struct Said {
 }
 
 impl Dialogue {
-    /// The dialogue that the seat which decides is in; `planner` is the kind that asks.
+    /// The dialogue of the deciding seat; `planner` is the planner's kind, for errors.
     ///
     /// # Errors
-    /// An environment that declares no acts.
+    /// An environment that declares no acts, or a malformed dialogue.
     pub(crate) fn of(context: &DecisionContext, planner: &str) -> Result<Self> {
         let name = &context.environment.name;
         let declared = context.turn.observation.data.get("dialogue").filter(|data| !data.is_null());
         let dialogue: Self = match declared {
             Some(data) => from_value(data.clone()).map_err(|error| {
-                Error::malformed(format!("`{name}` declares its dialogue wrongly: {error}"))
+                Error::malformed(format!("`{name}` declares a malformed dialogue: {error}"))
             })?,
             None => {
                 return Err(Error::config(format!(
@@ -80,7 +80,7 @@ impl Dialogue {
         Ok(dialogue)
     }
 
-    /// The acts that may be chosen after `said` utterances: indices.
+    /// Indices of the acts that can be chosen after `said` utterances.
     pub(crate) fn allowed(&self, said: usize) -> Vec<usize> {
         let first = |act: &Act| said > 0 || self.first_acts.is_empty() || self.first_acts.contains(&act.name);
         let allowed: Vec<_> = (0..self.acts.len()).filter(|act| first(&self.acts[*act])).collect();
@@ -88,8 +88,8 @@ impl Dialogue {
     }
 }
 
-/// The utterances as templates show them, with the seats' names in front.
-pub(crate) fn told(turns: &[Said], environment: &EnvironmentSpec) -> Value {
+/// The utterances as templates show them, with the names of the seats.
+pub(crate) fn transcript(turns: &[Said], environment: &EnvironmentSpec) -> Value {
     turns.iter().map(|said| json!({ "speaker": name(environment, said.seat), "text": said.text })).collect()
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn name(environment: &EnvironmentSpec, seat: usize) -> String {
     name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect()
 }
 
-/// What stands in the first pair of brackets.
+/// The text in the first pair of brackets.
 pub(crate) fn bracketed(answer: &str) -> Option<&str> {
     let (inside, _) = answer.split_once('[')?.1.split_once(']')?;
     Some(inside.trim())

@@ -1,97 +1,28 @@
-//! GDP-Zero (Yu et al., 2023): open-loop tree search over dialogue acts, with the language model as prior, as speaker and
-//! as the other side.
+//! GDP-Zero (Yu et al., 2023): open-loop tree search over dialogue acts, with the language model as prior, speaker and
+//! other side.
 //!
 //! ```text
 //! repeat n times:
-//!     walk down the sequences of acts by PUCT; where an act has fewer than 3 realisations yet, the model speaks
-//!     for it and answers as the other side
+//!     walk down the sequences of acts by PUCT; if an act has fewer than 3 realisations, the model writes an
+//!     utterance for it and the other side's answer
 //!     a new sequence: prior    <- 15 acts that the model would choose, add-one smoothing        one request
-//!                     value    <- 10 answers to the closing question, mean worth                 one request
-//! say the best realisation of the act most often visited
+//!                     value    <- 10 answers to the closing question, mean value                one request
+//! say the best realisation of the most visited act
 //! ```
 //!
-//! It serves any environment whose observations declare acts (`data["dialogue"]`, see `dialogue`). What the environment
-//! would answer is never looked at: the other side is the model's own idea of it.
+//! It works in any environment whose observations declare acts (`data["dialogue"]`, see `dialogue`). It never asks the
+//! environment for an answer: the model plays the other side.
 
+mod config;
 pub(crate) mod dialogue;
 mod search;
 pub(crate) mod talk;
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
+pub use self::config::{GdpZeroConfig, GdpZeroPrompts};
 use self::{dialogue::Dialogue, search::Search, talk::Talk};
-use crate::prompts::{PromptFiles, Prompts};
-
-/// Settings of GDP-Zero.
-#[config]
-#[derive(Debug, Clone)]
-pub struct GdpZeroConfig {
-    /// Name of the language model under `[llm]`: chooses acts and speaks.
-    pub llm: String,
-    /// Name of the model that answers as the other side; the same if not given.
-    #[serde(default)]
-    pub partner: Option<String>,
-    /// Simulations a decision (n); the first one looks at the present state alone.
-    #[serde(default = "ten")]
-    #[schemars(range(min = 1))]
-    pub simulations: u32,
-    /// Weight of the prior against what was found (c of PUCT).
-    #[serde(default = "one")]
-    pub exploration: f64,
-    /// What an act is worth before it was tried (Q0).
-    #[serde(default)]
-    pub initial_value: f64,
-    /// Exchanges kept for a sequence of acts at most.
-    #[serde(default = "three")]
-    #[schemars(range(min = 1))]
-    pub realisations: usize,
-    /// Acts sampled for a prior, in one request.
-    #[serde(default = "fifteen")]
-    pub prior_samples: u32,
-    /// Answers sampled for a value, in one request.
-    #[serde(default = "ten")]
-    pub value_samples: u32,
-    /// Temperature of utterances.
-    #[serde(default = "speaking")]
-    pub temperature: Option<f64>,
-    /// Temperature of acts.
-    #[serde(default = "choosing")]
-    pub prior_temperature: Option<f64>,
-    /// Temperature of the other side's answers.
-    #[serde(default = "answering")]
-    pub partner_temperature: Option<f64>,
-    /// Files that replace the shipped prompt templates.
-    #[serde(default)]
-    pub prompts: PromptFiles,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn three() -> usize {
-    3
-}
-
-fn ten() -> u32 {
-    10
-}
-
-fn fifteen() -> u32 {
-    15
-}
-
-fn speaking() -> Option<f64> {
-    Some(0.7)
-}
-
-fn choosing() -> Option<f64> {
-    Some(1.0)
-}
-
-fn answering() -> Option<f64> {
-    Some(1.1)
-}
+use crate::prompts::Prompts;
 
 /// The GDP-Zero planner.
 pub struct GdpZero {
@@ -100,10 +31,10 @@ pub struct GdpZero {
 }
 
 impl GdpZero {
-    /// A planner of these settings.
+    /// A planner with these settings.
     ///
     /// # Errors
-    /// A number that cannot work, or a template that cannot be used.
+    /// A number out of range, or a template that cannot be used.
     pub fn new(config: GdpZeroConfig) -> Result<Self> {
         let counts = [
             ("simulations", u64::from(config.simulations)),
@@ -112,15 +43,15 @@ impl GdpZero {
             ("value_samples", u64::from(config.value_samples)),
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(Error::config(format!("{key} = 0: the search needs at least one")));
+            return Err(Error::config(format!("{key} = 0: must be at least 1")));
         }
         if !config.exploration.is_finite() || config.exploration < 0.0 {
             return Err(Error::config(format!(
-                "exploration = {}: a weight is a number from 0 on",
+                "exploration = {}: must be a finite number from 0 up",
                 config.exploration
             )));
         }
-        // Its templates show the dialogue, not the history of observations: nothing is cut.
+        // 0: its templates show the dialogue, not the history of observations.
         Ok(Self { prompts: Prompts::new(&config.prompts, 0)?, config })
     }
 
@@ -140,8 +71,8 @@ impl Planner for GdpZero {
         let dialogue = Dialogue::of(&context, "gdp-zero")?;
         if dialogue.replies.is_empty() || dialogue.question.is_empty() {
             return Err(Error::config(format!(
-                "the dialogue of `{}` has no replies with values or no question, by which planner.gdp-zero values it; \
-                 use planner.ppdpp, which needs neither",
+                "the dialogue of `{}` has no replies with values or no question, and planner.gdp-zero needs both; use \
+                 planner.ppdpp, which needs neither",
                 context.environment.name
             )));
         }

@@ -1,4 +1,5 @@
-//! Open-loop Monte-Carlo tree search: a node is a sequence of acts, whatever was said to carry them out.
+//! Open-loop Monte-Carlo tree search: a node is a sequence of acts, regardless of the words that
+//! carried them out.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,7 @@ use forethought_sdk::{
 };
 
 use super::{
-    GdpZeroConfig,
+    config::GdpZeroConfig,
     dialogue::Said,
     talk::{Sampling, Talk},
 };
@@ -18,15 +19,15 @@ pub(super) struct Search<'a> {
     config: &'a GdpZeroConfig,
     talk: Talk<'a>,
     rng: ChaCha8Rng,
-    /// By the acts from the root on.
+    /// By the acts from the root.
     nodes: HashMap<Vec<usize>, Node>,
 }
 
-/// A dialogue as it may have gone, up to an answer of the other side.
+/// A possible dialogue, up to an answer of the other side.
 #[derive(Debug, Clone, PartialEq)]
 struct State {
     turns: Vec<Said>,
-    /// What the last answer is worth; 0 at the root.
+    /// Value of the last answer; 0 at the root.
     reply: f64,
 }
 
@@ -43,11 +44,11 @@ pub(super) struct Edge {
     pub(super) prior: f64,
     pub(super) visits: u32,
     pub(super) value: f64,
-    /// Utterances that carried it out, with their mean value and how often each was tried.
+    /// Utterances that carried it out, each with its mean value and number of tries.
     said: Vec<(String, f64, u32)>,
 }
 
-/// What an answer is worth that ends the search below it: that the other side is won.
+/// Value of an answer that ends the search below it: the other side is persuaded.
 const WON: f64 = 1.0;
 
 impl<'a> Search<'a> {
@@ -55,14 +56,14 @@ impl<'a> Search<'a> {
         Self { config, talk, rng: seed::stream(seed, "gdp-zero/search"), nodes: HashMap::new() }
     }
 
-    /// The act to carry out, an utterance for it, every act tried, and the requests that it took.
+    /// The act to carry out, an utterance for it, every act tried, and the number of requests made.
     pub(super) async fn run(mut self) -> Result<(usize, String, Vec<Edge>, u32)> {
         let root = State { turns: self.talk.dialogue.turns.clone(), reply: 0.0 };
         for _ in 0..self.config.simulations {
             self.simulate(&root).await?;
         }
         let edges = self.nodes.remove(&Vec::new()).map(|node| node.edges).unwrap_or_default();
-        // The first of the most visited; where none was, as after a single simulation, the likeliest.
+        // The first of the most visited acts; if none was visited, as after one simulation, the most likely one.
         let best = edges.iter().rev().max_by(|a, b| {
             a.visits.cmp(&b.visits).then_with(|| {
                 if a.visits == 0 { a.prior.total_cmp(&b.prior) } else { std::cmp::Ordering::Equal }
@@ -80,7 +81,7 @@ impl<'a> Search<'a> {
         Ok((best.act, said, edges, self.talk.requests))
     }
 
-    /// Down to a sequence of acts that is new, or to where the other side is won; its value goes back up.
+    /// Goes down to a new sequence of acts, or until the other side is persuaded, and passes the value back up.
     async fn simulate(&mut self, root: &State) -> Result<()> {
         let (mut acts, mut state) = (Vec::new(), root.clone());
         let mut path: Vec<(Vec<usize>, usize, String)> = Vec::new();
@@ -92,7 +93,7 @@ impl<'a> Search<'a> {
                 break self.expand(&acts, state).await?;
             }
             let exploration = self.config.exploration;
-            let node = self.nodes.get_mut(&acts).expect("it is there");
+            let node = self.nodes.get_mut(&acts).expect("checked above");
             if !node.realisations.contains(&state) {
                 node.realisations.push(state);
             }
@@ -109,7 +110,7 @@ impl<'a> Search<'a> {
             };
             let own = self.talk.context.seat;
             let said = state.turns.iter().rfind(|said| said.seat == own).map(|said| said.text.clone());
-            path.last_mut().expect("it was pushed").2 = said.unwrap_or_default();
+            path.last_mut().expect("pushed above").2 = said.unwrap_or_default();
         };
         for (acts, chosen, text) in path {
             let node = self.nodes.get_mut(&acts).expect("the path is in the tree");
@@ -166,7 +167,7 @@ impl<'a> Search<'a> {
         let answers = self.talk.answers(&state.turns, self.partner(1)).await?;
         let (reply, text) = answers.into_iter().next().unwrap_or_default();
         state.turns.push(Said { seat: 1 - seat.min(1), text });
-        // An answer that does not say how it takes things is neutral.
+        // An answer that names no reply is neutral.
         state.reply = reply.map_or(0.0, |reply| self.talk.dialogue.replies[reply].value);
         Ok(state)
     }

@@ -1,5 +1,4 @@
-//! The three things that the language model is asked for: an act, an utterance that carries it out, and the other side's
-//! answer.
+//! The requests to the language model: for an act, an utterance that carries it out, and the other side's answer.
 
 use forethought_sdk::{
     prelude::*,
@@ -7,7 +6,7 @@ use forethought_sdk::{
     serde_json::{Value, json},
 };
 
-use super::dialogue::{Act, Dialogue, Said, bracketed, name, told};
+use super::dialogue::{Act, Dialogue, Said, bracketed, name, transcript};
 use crate::{answers::labelled, prompts::Prompts, react::last_line};
 
 /// How a request is sampled.
@@ -31,7 +30,7 @@ pub(crate) struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    /// Acts that come to mind next: indices, without answers that name none.
+    /// Indices of the acts that the model would choose next; answers that name no act are dropped.
     pub(crate) async fn acts(
         &mut self,
         turns: &[Said],
@@ -61,12 +60,12 @@ impl Talk<'_> {
         let sampling = Sampling { samples: 1, temperature, max_tokens: None };
         let answers = self.ask(Purpose::Action, messages, sampling, false).await?;
         let answer = answers.into_iter().next().unwrap_or_default();
-        // Models like to repeat the name of who speaks.
+        // Models often repeat the speaker's name.
         let speaker = format!("{}: ", self.speaker());
         Ok(answer.strip_prefix(&speaker).map(str::to_owned).unwrap_or(answer))
     }
 
-    /// Answers of the other side: how it takes what was said (an index, where it says so), and its words.
+    /// Answers of the other side: the index of the reply, if the answer names one, and its words.
     pub(crate) async fn answers(
         &mut self,
         turns: &[Said],
@@ -75,12 +74,12 @@ impl Talk<'_> {
         let mut context = self.context.clone();
         context.seat = 1 - self.context.seat.min(1);
         if let Some(seat) = context.environment.seats.get_mut(context.seat) {
-            // What this seat knows of the other, not what the environment tells that one.
+            // What this seat knows about the other one, not what the environment tells the other one.
             seat.instructions = format!("You are the {}. {}", seat.name, self.dialogue.partner);
         }
         let speaker = name(&context.environment, context.seat);
         let variables = json!({
-            "turns": told(turns, &context.environment), "speaker": speaker, "replies": self.dialogue.replies,
+            "turns": transcript(turns, &context.environment), "speaker": speaker, "replies": self.dialogue.replies,
         });
         let messages = self.prompts.messages("respond", &context, variables)?;
         let answers = self.ask(Purpose::Persona, messages, sampling, true).await?;
@@ -101,7 +100,7 @@ impl Talk<'_> {
 
     fn variables(&self, turns: &[Said], more: Value) -> Value {
         let mut variables =
-            json!({ "turns": told(turns, &self.context.environment), "speaker": self.speaker() });
+            json!({ "turns": transcript(turns, &self.context.environment), "speaker": self.speaker() });
         if let (Value::Object(variables), Value::Object(more)) = (&mut variables, more) {
             variables.extend(more);
         }

@@ -1,4 +1,4 @@
-//! Beliefs over hidden roles: what a seat knows for certain, log-odds for the rest, and worlds drawn from both.
+//! Beliefs over hidden roles: what a seat knows for certain, log-odds for the rest, and seatings drawn from both.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ struct RoleOf {
     count: usize,
 }
 
-/// What one seat believes of the others' roles.
+/// What one seat believes about the roles of the others.
 #[derive(Debug, Clone)]
 pub(super) struct Beliefs {
     hidden: Hidden,
@@ -33,22 +33,22 @@ pub(super) struct Beliefs {
     odds: Vec<f64>,
 }
 
-/// Swaps between two independent draws, for each pair of seats.
+/// Proposed swaps per draw, for each pair of seats.
 const SWEEPS: usize = 4;
-/// The most certain that a judge's word is taken for.
-const CERTAIN: f64 = 0.99;
+/// A judge's probability is clamped to at most this, and at least 1 minus this.
+const MAX_CERTAINTY: f64 = 0.99;
 
 impl Beliefs {
-    /// What the seat that decides knows; `None` where nothing is hidden.
+    /// What the deciding seat knows; `None` if nothing is hidden.
     ///
     /// # Errors
-    /// Hidden roles that cannot be read, or that no seating fits.
+    /// Hidden roles that cannot be read, or whose number is not that of the seats.
     pub(super) fn of(context: &DecisionContext) -> Result<Option<Self>> {
         let Some(hidden) = context.turn.observation.data.get("hidden") else { return Ok(None) };
         let hidden = Hidden::deserialize(hidden).map_err(|error| {
             Error::malformed(format!(
-                "`{}` describes its hidden roles in a way that cannot be read ({error}); expected are `roles` with \
-                 `side` and `count`, and `possible`, a list of roles for each seat",
+                "`{}` describes its hidden roles in a malformed way ({error}); expected `roles` with `side` and \
+                 `count`, and `possible`, a list of roles per seat",
                 context.environment.name
             ))
         })?;
@@ -82,14 +82,13 @@ impl Beliefs {
         (0..self.odds.len()).filter(|seat| open(&self.hidden.possible[*seat])).collect()
     }
 
-    /// Moves the belief that `seat` is a friend by a judge's probability, `trust` times.
+    /// Moves the belief that `seat` is a friend by the log-odds of a judge's probability, times `trust`.
     pub(super) fn moved(&mut self, seat: usize, probability: f64, trust: f64) {
-        let p = probability.clamp(1.0 - CERTAIN, CERTAIN);
+        let p = probability.clamp(1.0 - MAX_CERTAINTY, MAX_CERTAINTY);
         self.odds[seat] += trust * (p / (1.0 - p)).ln();
     }
 
-    /// Probability that each seat is a friend, taken by itself: from the number of friends among the open seats, moved
-    /// by the odds.
+    /// Marginal probability that each seat is a friend: the share of friends among the open seats, moved by the odds.
     pub(super) fn same_side(&self) -> Vec<f64> {
         let open = self.open();
         let sure =
@@ -105,14 +104,14 @@ impl Beliefs {
         (0..self.odds.len()).map(belief).collect()
     }
 
-    /// Roles in seat order, drawn in proportion to the odds among all seatings that the seat thinks possible.
+    /// Roles in seat order, drawn in proportion to the odds among all possible seatings.
     ///
     /// # Errors
     /// If no seating is possible.
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Result<Vec<String>> {
         let mut roles = self.any_seating(rng)?;
         let seats = roles.len();
-        // Metropolis: a swap of two seats' roles is taken with the ratio of the two seatings' weights.
+        // Metropolis: a swap of two seats' roles is accepted with the ratio of the two seatings' weights.
         for _ in 0..SWEEPS * seats * seats {
             let (a, b) = (rng.random_range(0..seats), rng.random_range(0..seats));
             if !self.may(a, &roles[b]) || !self.may(b, &roles[a]) {
@@ -141,7 +140,7 @@ impl Beliefs {
         self.hidden.possible[seat].iter().any(|possible| possible == role)
     }
 
-    /// Some seating that is possible: those with the fewest choices sit down first, and get up again where they must.
+    /// A possible seating, by backtracking; seats with the fewest choices come first.
     fn any_seating(&self, rng: &mut ChaCha8Rng) -> Result<Vec<String>> {
         let mut order: Vec<usize> = (0..self.odds.len()).collect();
         order.shuffle(rng);

@@ -1,80 +1,34 @@
-//! Strategist (after Light et al., 2024): beliefs over hidden roles, moved by a judge's reading of the talk; worlds drawn
-//! from them; a tree search with PUCT over the moves; speech that serves the move chosen.
+//! Strategist (after Light et al., 2024): beliefs over hidden roles, updated by a judge's reading of the talk; worlds
+//! drawn from them (determinisation); a PUCT tree search over the moves; speech that serves the chosen move.
 //!
 //! ```text
-//! beliefs <- what this seat knows, moved by the LLM's reading of what was said            one call, if anything is open
+//! beliefs <- what this seat knows, updated by the LLM's reading of what was said     one call, if any role is open
 //! repeat n times:
 //!     world <- imagine roles drawn from the beliefs
 //!     walk down the tree by PUCT, add one move, value it (by playing on, or by a critic), back up each seat's reward
-//! act on the move most often tried; where the turn is to talk, let the LLM say what serves the best next move
+//! make the move most often tried; on a turn to talk, let the LLM say what serves the best next move
 //! ```
 //!
 //! It knows no game by name: hidden roles are read from `observation.data["hidden"]`, moves from the legal actions, and
-//! imagined worlds come from [`Models::imagine`], so what a seat may not know never reaches the search.
+//! imagined worlds come from [`Models::imagine`], so the search never sees what the seat must not know.
 
 mod beliefs;
+mod config;
 mod search;
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
+pub use self::config::{StrategistConfig, StrategistPrompts};
 use self::{
     beliefs::Beliefs,
     search::{Leaf, Search},
 };
 use crate::{
     answers::labelled,
-    ask::{AskConfig, Asker, Label},
+    ask::{Asker, Label},
     prompts::Prompts,
     react::last_line,
 };
-
-/// Settings of Strategist.
-#[config]
-#[derive(Debug, Clone)]
-pub struct StrategistConfig {
-    /// How the language model is asked that judges the talk, and talks.
-    #[serde(flatten)]
-    pub ask: AskConfig,
-    /// Imagined games a decision (n).
-    #[serde(default = "thirty")]
-    #[schemars(range(min = 1))]
-    pub simulations: u32,
-    /// Weight of the unexplored against the proven (c of PUCT), with rewards within [0, 1].
-    #[serde(default = "one")]
-    pub exploration: f64,
-    /// How far the judge's reading of the talk moves beliefs: its log-odds count this often.
-    #[serde(default = "one")]
-    pub trust: f64,
-    /// Name of a planner under `[planner]` that stands for the other seats in imagined games, and for all seats when
-    /// a game is played on to its end. Without it the others search as this seat does, and games are played on at random.
-    #[serde(default)]
-    pub others: Option<String>,
-    /// Name of a critic under `[critic]` that values leaves. Without it imagined games are played to their ends.
-    #[serde(default)]
-    pub critic: Option<String>,
-    /// The outcome whose probability, by the critic, is the value of a leaf.
-    #[serde(default = "victory")]
-    pub goal: String,
-    /// What is done in imagined games where moves cannot be listed, as when it is time to talk.
-    #[serde(default = "filler")]
-    pub filler: String,
-}
-
-fn thirty() -> u32 {
-    30
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn victory() -> String {
-    "This player's side wins the game.".into()
-}
-
-fn filler() -> String {
-    "say I have nothing to add.".into()
-}
 
 /// The Strategist planner.
 pub struct Strategist {
@@ -84,23 +38,23 @@ pub struct Strategist {
 }
 
 impl Strategist {
-    /// A planner of these settings; `others` is the planner that they name.
+    /// A planner with these settings; `others` is the planner that they name.
     ///
     /// # Errors
-    /// No simulations, a weight that is no weight, or a template that cannot be used.
+    /// No simulations, a negative weight, or a template that cannot be used.
     pub fn new(config: StrategistConfig, others: Option<Arc<dyn Planner>>) -> Result<Self> {
         if config.simulations == 0 {
-            return Err(Error::config("simulations = 0: the search needs at least one"));
+            return Err(Error::config("simulations = 0: must be at least 1"));
         }
         for (key, weight) in [("exploration", config.exploration), ("trust", config.trust)] {
             if !weight.is_finite() || weight < 0.0 {
-                return Err(Error::config(format!("{key} = {weight}: a weight is a number from 0 on")));
+                return Err(Error::config(format!("{key} = {weight}: must be a finite number from 0 up")));
             }
         }
-        Ok(Self { prompts: config.ask.prompts()?, config, others })
+        Ok(Self { prompts: config.ask.prompts(&config.prompts)?, config, others })
     }
 
-    /// Beliefs of the seat that decides: what it knows, moved by what the model makes of the talk.
+    /// Beliefs of the deciding seat: what it knows, updated by the model's reading of the talk.
     async fn beliefs(&self, asker: &mut Asker, context: &DecisionContext) -> Result<Option<Beliefs>> {
         let Some(mut beliefs) = Beliefs::of(context)? else { return Ok(None) };
         let open = beliefs.open();
@@ -112,7 +66,7 @@ impl Strategist {
             open.iter().map(|seat| format!("{} is on the side of {}.", name(seat), beliefs.side())).collect();
         let messages = self.prompts.messages("believe", context, json!({ "statements": statements }))?;
         let read = |answer: &str| probabilities(answer, open.len());
-        // Unreadable twice over, the talk moves nothing.
+        // If both answers are unreadable, the talk changes nothing.
         if let Ok(read) = asker.ask(Purpose::Judge, messages, read).await? {
             for (seat, probability) in open.into_iter().zip(read) {
                 beliefs.moved(seat, probability, self.config.trust);
@@ -122,12 +76,12 @@ impl Strategist {
     }
 }
 
-/// As many lines `2: 0.35` as there are statements, in any order.
-fn probabilities(answer: &str, wanted: usize) -> Result<Vec<f64>, String> {
-    let mut found = vec![None; wanted];
+/// One line like `2: 0.35` per statement, in any order.
+fn probabilities(answer: &str, count: usize) -> Result<Vec<f64>, String> {
+    let mut found = vec![None; count];
     for line in answer.lines() {
         let Some((number, probability)) = line.trim().split_once([':', '.', ')']) else { continue };
-        let number = number.trim().parse::<usize>().ok().filter(|number| (1..=wanted).contains(number));
+        let number = number.trim().parse::<usize>().ok().filter(|number| (1..=count).contains(number));
         let probability = probability.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
         if let (Some(number), Some(probability)) = (number, probability.filter(|p| (0.0..=1.0).contains(p))) {
             found[number - 1] = Some(probability);

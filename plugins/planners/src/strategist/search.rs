@@ -1,4 +1,4 @@
-//! Tree search over imagined worlds: one tree for all of them, walked by PUCT, each seat after its own reward.
+//! Tree search over imagined worlds: one tree for all of them, walked by PUCT; each seat maximises its own reward.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use forethought_sdk::{
     serde_json::{Value, json},
 };
 
-use super::{StrategistConfig, beliefs::Beliefs};
+use super::{beliefs::Beliefs, config::StrategistConfig};
 use crate::{ask::Asker, prompts::Prompts, summarise::summarise};
 
 /// How a leaf is valued.
 pub(super) enum Leaf<'a> {
-    /// The game is played on to its end.
+    /// The game is played to its end.
     PlayOn,
-    /// The critic's probability of the goal, once the seat is to move again.
+    /// The critic's probability of the goal, at the seat's next turn.
     Critic { critic: Arc<dyn Critic>, goal: &'a str, prompts: &'a Prompts },
 }
 
-/// Moves in one imagined game after which it counts as a draw at nothing: worlds end before, or are broken.
-const LONGEST: u32 = 1000;
-/// Draws of a world before what this seat believes is given up for what the world itself draws.
-const DRAWS: u32 = 20;
+/// An imagined game stops after this many moves, with the rewards so far: a world that does not end is broken.
+const MAX_MOVES: u32 = 1000;
+/// After this many draws that the world rules out, the world draws the roles itself.
+const MAX_DRAWS: u32 = 20;
 
 /// One decision's search.
 pub(super) struct Search<'a> {
@@ -34,7 +34,7 @@ pub(super) struct Search<'a> {
     leaf: Leaf<'a>,
     rng: ChaCha8Rng,
     root: Node,
-    /// This seat's first listed move in each imagined game, and what came of it.
+    /// This seat's first listed move in each imagined game, and its result.
     first: BTreeMap<String, Tried>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Search<'a> {
 pub(super) struct Found {
     /// The move to make: the most tried.
     pub(super) best: String,
-    /// Tries and mean reward of the seat's next moves that could be listed.
+    /// The seat's next listed moves, with visits and mean reward.
     pub(super) moves: Vec<Tried>,
     simulations: u32,
 }
@@ -53,7 +53,7 @@ pub(super) struct Found {
 pub(super) struct Tried {
     /// The move.
     pub(super) action: String,
-    /// Imagined games with it.
+    /// Imagined games that begin with it.
     pub(super) visits: u32,
     /// Mean reward of the seat in these games.
     pub(super) value: f64,
@@ -73,12 +73,12 @@ struct Child {
     node: Node,
 }
 
-/// An imagined game under way.
+/// An imagined game in progress.
 struct Game {
     world: Arc<dyn Environment>,
     turn: Turn,
     returns: Vec<f64>,
-    /// Who holds what in this world, where roles are hidden.
+    /// Roles in seat order; empty if no roles are hidden.
     roles: Vec<String>,
     over: bool,
     moves: u32,
@@ -113,10 +113,10 @@ impl<'a> Search<'a> {
         Ok(Found { best, moves, simulations: self.config.simulations })
     }
 
-    /// A world as this seat believes it to be.
+    /// A world drawn from the beliefs of this seat.
     async fn imagine(&mut self, simulation: u32) -> Result<Game> {
-        for draw in 0..=DRAWS {
-            let roles = match self.beliefs.filter(|_| draw < DRAWS) {
+        for draw in 0..=MAX_DRAWS {
+            let roles = match self.beliefs.filter(|_| draw < MAX_DRAWS) {
                 Some(beliefs) => beliefs.draw(&mut self.rng)?,
                 None => Vec::new(),
             };
@@ -128,19 +128,19 @@ impl<'a> Search<'a> {
                     let turn = self.context.turn.clone();
                     return Ok(Game { world, turn, returns, roles, over: false, moves: 0 });
                 }
-                // What has happened rules this seating out.
+                // What has happened so far rules this seating out.
                 Err(error) if !hidden.is_null() && error.code == Code::Input => {}
                 Err(error) => return Err(error),
                 Ok(None) => break,
             }
         }
         Err(Error::config(format!(
-            "`{}` cannot be imagined from one seat; planner.strategist needs an environment that offers `imagine`",
+            "`{}` cannot be imagined from one seat; planner.strategist needs an environment that implements `imagine`",
             self.context.environment.name
         )))
     }
 
-    /// Down the tree to a move that was never made in this place, its value, and back up.
+    /// Goes down the tree to a move that is new there, values it, and passes the rewards back up.
     async fn simulate(&mut self, mut game: Game, asker: &mut Asker) -> Result<()> {
         let mut path: Vec<(usize, usize)> = Vec::new();
         let mut first: Option<String> = None;
@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
             if seat != self.context.seat
                 && let Some(planner) = self.others
             {
-                // Their moves are the world's, not the tree's.
+                // Their moves belong to the world, not to the tree.
                 let action = self.played_by(planner, &game.turn).await?;
                 game.step(action).await?;
                 continue;
@@ -190,7 +190,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// What each seat gets from here on, by playing on or by the critic's word.
+    /// Adds what each seat gets from here on, by playing to the end or by the critic's estimate.
     async fn value(&mut self, game: &mut Game, first: &mut Option<String>, asker: &mut Asker) -> Result<()> {
         let own = self.context.seat;
         while !game.over && (matches!(self.leaf, Leaf::PlayOn) || game.turn.seat != own) {
@@ -245,7 +245,7 @@ impl Node {
     /// The child to try next among the legal moves: `Q + c * P * sqrt(N) / (1 + n)`, P uniform, Q one half at first.
     fn choose(&mut self, legal: &[String], exploration: f64) -> usize {
         for action in legal {
-            // One tree stands for many worlds: what is legal in this one may be new here.
+            // One tree serves many worlds: a move that is legal in this one may be new here.
             if !self.children.iter().any(|child| child.action == *action) {
                 self.children.push(Child {
                     action: action.clone(),
@@ -261,7 +261,7 @@ impl Node {
             mean + exploration * prior * f64::from(self.visits.max(1)).sqrt() / f64::from(1 + child.visits)
         };
         let allowed = self.children.iter().enumerate().filter(|(_, child)| legal.contains(&child.action));
-        // The first of equals: order of legal moves, so that a search is repeatable.
+        // The first of equals, in the order of legal moves, so that a search is repeatable.
         let best = allowed.rev().max_by(|(_, a), (_, b)| score(a).total_cmp(&score(b)));
         best.map_or(0, |(index, _)| index)
     }
@@ -275,13 +275,13 @@ impl Game {
         }
         self.turn = transition.turn;
         self.moves += 1;
-        self.over = transition.terminated || transition.truncated || self.moves >= LONGEST;
+        self.over = transition.terminated || transition.truncated || self.moves >= MAX_MOVES;
         Ok(())
     }
 }
 
 impl Found {
-    /// The plan as a thought; of the next listed move where this turn is for talk.
+    /// The plan as a thought; on a turn to talk, about the next listed move.
     pub(super) fn in_words(&self, speaks: bool) -> String {
         let best = match speaks {
             true => self.moves.first(),

@@ -1,4 +1,4 @@
-//! A dialogue about a bridge, and a language model that answers at once, for the planners that choose dialogue acts.
+//! A dialogue about a bridge and a stand-in for a language model, for the planners that choose dialogue acts.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use forethought_sdk::{
     serde_json::{Value, json},
 };
 
-/// What a seller of bridges may be up to, and how a buyer may take it.
+/// What a seller of bridges can do, and how a buyer may reply.
 pub(crate) fn context(turns: Value) -> DecisionContext {
     let data = json!({ "dialogue": {
         "acts": [
@@ -78,7 +78,7 @@ impl LlmBackend for Mind {
     }
 }
 
-/// A policy that has learned what its answers say.
+/// A policy with fixed probabilities.
 #[async_trait]
 impl Critic for Mind {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
@@ -86,7 +86,7 @@ impl Critic for Mind {
             "greeting" => 0.2,
             "appeal" => 0.5,
             "offer" => 0.3,
-            other => panic!("{other} is no act"),
+            other => panic!("there is no act {other}"),
         };
         let estimates =
             queries.iter().map(|query| Estimate { probability: probability(query), ..Estimate::default() });

@@ -5,7 +5,7 @@ use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
-use forethought_runtime::plugin::{library, metadata, policy};
+use forethought_plugin_host::{library, metadata, policy};
 use forethought_sdk::{api::registry::linked, prelude::*, serde_json::json};
 use libtest_mimic::Trial;
 use tokio::runtime::Handle;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use forethought_runtime::plugin::guard::{self, Policy, Recipe};
+use forethought_plugin_host::guard::{self, Policy, Recipe};
 use forethought_sdk::{
     api::{
         module::{Create, Module},

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use forethought_runtime::plugin::{library, process::Process, serve::Stdio};
+use forethought_plugin_host::{library, process::Process, serve::Stdio};
 use forethought_sdk::{
     api::{
         module::{Create, Module},

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use forethought_runtime::plugin::{metadata, policy};
+use forethought_plugin_host::{metadata, policy};
 use forethought_sdk::{prelude::*, serde_json::json};
 use libtest_mimic::{Arguments, Trial};
 use way::{Way, say, trial};

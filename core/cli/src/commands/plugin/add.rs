@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_runtime::plugin::lock::{Lock, Locked};
+use forethought_plugin_host::lock::{Lock, Locked};
 
 use super::{alone, library, name};
 use crate::{exit::Exit, session::Session};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_runtime::plugin::{Library, metadata::Metadata};
+use forethought_plugin_host::{Library, metadata::Metadata};
 use serde::Serialize;
 
 use super::{library, name};

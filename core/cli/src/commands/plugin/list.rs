@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_runtime::{plugin::survey, registry::Origin};
+use forethought_plugin_host::{registry::Origin, survey};
 use serde::Serialize;
 
 use super::name;

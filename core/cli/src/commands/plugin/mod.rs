@@ -11,10 +11,11 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use forethought_api::{Error, Result};
-use forethought_runtime::{
-    config::{PluginPath, PluginSettings},
-    plugin::{Request, Wanted, find, metadata::Metadata},
+use forethought_plugin_host::{
+    Request, Wanted, find,
+    metadata::Metadata,
     registry::known,
+    settings::{PluginPath, PluginSettings},
 };
 
 use crate::{exit::Exit, session::Session};

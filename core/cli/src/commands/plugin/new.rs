@@ -214,7 +214,7 @@ impl New {
             ("sdk", self.dependency("sdk")?),
             ("conformance", self.dependency("conformance")?),
             ("dependencies", template.dependencies.into()),
-            ("rust", env!("CARGO_PKG_RUST_VERSION").into()),
+            ("rust", forethought_api::RUST_VERSION.into()),
         ]);
         let library = [("src/lib.rs", template.library)];
         let files = library.iter().chain(template.files).chain(COMMON).map(|(name, text)| {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use forethought_api::Result;
-use forethought_runtime::plugin::{Library, policy, serve::Stdio};
+use forethought_plugin_host::{Library, policy, serve::Stdio};
 
 use crate::exit::Exit;
 

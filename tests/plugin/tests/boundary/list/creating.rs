@@ -1,6 +1,6 @@
 //! From a file to a component: 1 and 2.
 
-use forethought_runtime::plugin::{metadata, policy};
+use forethought_plugin_host::{metadata, policy};
 use forethought_sdk::{prelude::*, serde_json::json};
 
 use super::items;

@@ -1,0 +1,412 @@
+//! Files of a model from a folder or from the Hugging Face Hub: fetched once, and verified before every use.
+//!
+//! It owns everything about `hf:` sources and knows nothing of what the files mean. Together with language model
+//! backends it is the only part of the program that opens sockets.
+//!
+//! The cache is that of the hub's own libraries, laid out by `hf-hub`: a model that one of them fetched is found here,
+//! and the other way round, and while one fetches a file the others wait. The transfer is ours, for a file counts as
+//! fetched only when its bytes are those announced: a large file's etag is its SHA-256, a small one's its git blob hash.
+//!
+//! Everything here blocks. It may depend on `forethought-api` alone.
+//!
+//! # Reading order
+//! This file (what is asked for, and where it lies), [`transfer`] (how it gets here), [`verify`] (whether it is sound).
+
+mod transfer;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, TryLockError};
+use std::path::{Component, Path, PathBuf};
+
+use forethought_api::{Error, Result, error::Context, host::ModelFiles};
+use hf_hub::{Cache, Repo, RepoType};
+use serde::Deserialize;
+use transfer::{Announced, Client, Failure, Patience, provider};
+use verify::{Digest, Record};
+
+/// The folder that holds the files of `request`, each of them verified. Blocks: call it where blocking is allowed.
+///
+/// # Errors
+/// A malformed source or file name, a required file that does not exist, a hub that cannot be reached or refuses, a
+/// file that arrived damaged twice.
+pub fn fetch(request: &ModelFiles) -> Result<PathBuf> {
+    let names = || request.required.iter().chain(&request.optional);
+    if let Some(name) = names().find(|name| !is_plain(name)) {
+        return Err(Error::input(format!("the file name {name:?} leads out of the model's folder")));
+    }
+    match request.source.strip_prefix("hf:") {
+        Some(source) => {
+            Hub::from_env(|name| std::env::var(name).ok())?.fetch(&Source::parse(source)?, request)
+        }
+        None => local(request),
+    }
+}
+
+/// A relative path of ordinary names.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+fn local(request: &ModelFiles) -> Result<PathBuf> {
+    let folder = Path::new(&request.source);
+    if !folder.is_dir() {
+        return Err(Error::not_found(format!(
+            "there is no model folder {}; a model on the hub is written hf:owner/name@revision",
+            request.source
+        )));
+    }
+    let missing: Vec<&str> =
+        request.required.iter().map(String::as_str).filter(|name| !folder.join(name).is_file()).collect();
+    match missing[..] {
+        [] => Ok(folder.to_owned()),
+        _ => Err(Error::not_found(format!(
+            "the model folder {} has no {}",
+            request.source,
+            missing.join(", no ")
+        ))),
+    }
+}
+
+/// `owner/name@revision` of a model on the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Source {
+    name: String,
+    revision: String,
+}
+
+impl Source {
+    fn parse(text: &str) -> Result<Self> {
+        let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
+        let word = |text: &str| {
+            is_plain(text) && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        };
+        // Old models have no owner.
+        let parts: Vec<&str> = name.split('/').collect();
+        if parts.len() > 2 || !parts.into_iter().all(word) || !revision.split('/').all(word) {
+            return Err(Error::config(format!(
+                "{:?} is not of the form hf:owner/name@revision",
+                format!("hf:{text}")
+            )));
+        }
+        Ok(Self { name: name.to_owned(), revision: revision.to_owned() })
+    }
+
+    fn repo(&self, revision: &str) -> Repo {
+        Repo::with_revision(self.name.clone(), RepoType::Model, revision.to_owned())
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "hf:{}@{}", self.name, self.revision)
+    }
+}
+
+/// The hub and the cache of its files.
+struct Hub {
+    client: Client,
+    cache: Cache,
+    offline: bool,
+}
+
+/// One snapshot of a model while its files are brought together.
+struct Snapshot<'a> {
+    hub: &'a Hub,
+    source: &'a Source,
+    commit: String,
+    folder: PathBuf,
+    record: Record,
+}
+
+/// What the hub says of a model at a revision.
+#[derive(Deserialize)]
+struct Listing {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    #[serde(rename = "rfilename")]
+    name: String,
+}
+
+impl Listing {
+    fn has(&self, name: &str) -> bool {
+        self.siblings.iter().any(|file| file.name == name)
+    }
+}
+
+impl Hub {
+    /// As the variables say that the hub's own libraries read.
+    fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let read =
+            |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let folder = |name| read(name).map(PathBuf::from);
+        let home = folder("HF_HOME")
+            .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
+            .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")))
+            .ok_or_else(|| Error::config("there is no home folder for the models' cache; set HF_HOME"))?;
+        let token_file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
+        let token = || Some(std::fs::read_to_string(token_file).ok()?.trim().to_owned());
+        let token = read("HF_TOKEN").or_else(token).filter(|token| !token.is_empty());
+        let endpoint = read("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let yes = |value: String| ["1", "true", "yes", "on"].contains(&value.to_ascii_lowercase().as_str());
+        Ok(Self {
+            client: Client::new(&endpoint, token, Patience::default())?,
+            cache: Cache::new(folder("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub"))),
+            offline: read("HF_HUB_OFFLINE").is_some_and(yes),
+        })
+    }
+
+    fn fetch(&self, source: &Source, request: &ModelFiles) -> Result<PathBuf> {
+        let pinned = is_commit(&source.revision).then(|| source.revision.clone());
+        if let Some(commit) = pinned.or_else(|| self.offline.then(|| self.known_commit(source)).flatten()) {
+            // A commit never changes: nothing to ask of the hub if everything is here.
+            let mut snapshot = self.snapshot(source, commit);
+            if snapshot.is_complete(request)? {
+                return Ok(snapshot.folder);
+            }
+        }
+        if self.offline {
+            return Err(Error::not_found(format!(
+                "{source} is not (or not wholly) in the cache {}, and HF_HUB_OFFLINE is set; unset it once to fetch \
+                 the model",
+                self.cache.path().display()
+            )));
+        }
+        let listing = self.listing(source)?;
+        let mut snapshot = self.snapshot(source, listing.sha.clone());
+        for name in &request.required {
+            if !listing.has(name) {
+                return Err(Error::not_found(format!("{source} has no file {name}")));
+            }
+            snapshot.bring(name)?;
+        }
+        for name in &request.optional {
+            match listing.has(name) {
+                true => snapshot.bring(name)?,
+                false => snapshot.record.note_absent(name),
+            }
+        }
+        self.note_commit(source, &listing.sha)?;
+        Ok(snapshot.folder)
+    }
+
+    /// The commit that the revision stands for, and the names of its files.
+    fn listing(&self, source: &Source) -> Result<Listing> {
+        let segments = source.name.split('/').chain(["revision", &source.revision]);
+        let url = self.client.url(["api", "models"].into_iter().chain(segments));
+        let doing = format!("fetching the list of files of {source}");
+        let listing: Listing =
+            self.client.persist(|| self.client.json(url.clone(), &doing)).map_err(|error| {
+                match error.retryable {
+                    true => {
+                        error.context("the hub cannot be used; with HF_HUB_OFFLINE=1 a copy in the cache is")
+                    }
+                    false => error,
+                }
+            })?;
+        match is_commit(&listing.sha) {
+            true => Ok(listing),
+            false => {
+                Err(provider(format!("the hub names {source} by {:?}, which is no commit", listing.sha)))
+            }
+        }
+    }
+
+    fn snapshot<'a>(&'a self, source: &'a Source, commit: String) -> Snapshot<'a> {
+        let folder = self.cache.repo(source.repo(&commit)).pointer_path(&commit);
+        let record =
+            Record::open(self.model_folder(source).join("forethought").join(format!("{commit}.json")));
+        Snapshot { hub: self, source, commit, folder, record }
+    }
+
+    fn model_folder(&self, source: &Source) -> PathBuf {
+        self.cache.path().join(source.repo(&source.revision).folder_name())
+    }
+
+    fn ref_path(&self, source: &Source) -> PathBuf {
+        self.model_folder(source).join("refs").join(&source.revision)
+    }
+
+    /// The commit that the revision pointed to when the hub was last asked.
+    fn known_commit(&self, source: &Source) -> Option<String> {
+        let commit = std::fs::read_to_string(self.ref_path(source)).ok()?.trim().to_owned();
+        is_commit(&commit).then_some(commit)
+    }
+
+    /// Whole or not at all, for another process may be reading it.
+    fn note_commit(&self, source: &Source, commit: &str) -> Result<()> {
+        if is_commit(&source.revision) || self.known_commit(source).as_deref() == Some(commit) {
+            return Ok(());
+        }
+        let path = self.ref_path(source);
+        verify::write_whole(&path, commit.as_bytes()).context(format!("writing {}", path.display()))
+    }
+
+    /// Waits until nobody else fetches the file with this digest into this cache, and keeps others waiting until the
+    /// lock is dropped (or this process ends, however). The hub's own libraries wait for the same file.
+    fn lock(&self, source: &Source, digest: &Digest) -> Result<File> {
+        let folder = self.cache.path().join(".locks").join(source.repo(&source.revision).folder_name());
+        let path = folder.join(format!("{}.lock", digest.hex()));
+        let lock = || -> Result<File> {
+            std::fs::create_dir_all(&folder)?;
+            let file = File::options().create(true).append(true).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    tracing::info!(lock = %path.display(), "waiting for whoever is fetching the same file");
+                    file.lock()?;
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            Ok(file)
+        };
+        lock().context(format!("locking {}", path.display()))
+    }
+}
+
+impl Snapshot<'_> {
+    /// Whether every file is in the cache and sound, and every optional one besides is known not to exist.
+    fn is_complete(&mut self, request: &ModelFiles) -> Result<bool> {
+        for name in &request.required {
+            if !self.is_sound(name)? {
+                return Ok(false);
+            }
+        }
+        for name in &request.optional {
+            // Offline, an optional file that nobody fetched is taken for absent.
+            if !self.is_sound(name)? && !self.record.is_absent(name) && !self.hub.offline {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the file is in the cache and is what the hub announced. If it is damaged, deletes it and says so.
+    fn is_sound(&mut self, name: &str) -> Result<bool> {
+        let path = self.folder.join(name);
+        if !path.is_file() {
+            return Ok(false);
+        }
+        // Files are links to blobs named by their digests, also where another of the hub's libraries fetched them.
+        let target = path.canonicalize()?;
+        let by_name = || target.file_name().and_then(|name| name.to_str()).and_then(Digest::parse);
+        let Some(digest) = self.record.digest(name).or_else(by_name) else {
+            return Ok(false);
+        };
+        if self.record.holds(name, &path)? {
+            return Ok(true);
+        }
+        let mut sound = digest.of_file(&path)? == digest;
+        if !sound {
+            // Looked at once more with the lock in hand: somebody may just have mended it.
+            let _lock = self.hub.lock(self.source, &digest)?;
+            sound = path.is_file() && digest.of_file(&path)? == digest;
+            if !sound {
+                tracing::warn!(file = %path.display(), "a cached file is damaged and was deleted");
+                remove(&path)?;
+                remove(&target)?;
+                self.record.forget(name);
+            }
+        }
+        if sound {
+            self.record.note_sound(name, &path, digest)?;
+        }
+        Ok(sound)
+    }
+
+    /// Makes sure that the file is in the cache and sound, fetching it if need be.
+    fn bring(&mut self, name: &str) -> Result<()> {
+        match self.is_sound(name)? {
+            true => Ok(()),
+            false => self.hub.client.persist(|| self.download(name)),
+        }
+    }
+
+    fn download(&mut self, name: &str) -> Result<(), Failure> {
+        let Self { hub, source, commit, .. } = &*self;
+        let doing = format!("fetching {name} of {source}");
+        let segments = source.name.split('/').chain(["resolve", commit]).chain(name.split('/'));
+        let url = hub.client.url(segments);
+        let Announced { etag, commit: of, size } = hub.client.announced(url.clone(), &doing)?;
+        if of.as_ref() != Some(commit) {
+            let of = of.as_deref().unwrap_or("none");
+            return Err(
+                provider(format!("{doing}: asked for commit {commit}, the hub answers for {of}")).into()
+            );
+        }
+        let Some(digest) = etag.as_deref().and_then(Digest::parse) else {
+            return Err(provider(format!(
+                "{doing}: the hub gives the etag {:?}, which is no digest, so the file cannot be verified",
+                etag.unwrap_or_default()
+            ))
+            .into());
+        };
+        let _lock = hub.lock(source, &digest)?;
+        let blobs = hub.model_folder(source).join("blobs");
+        std::fs::create_dir_all(&blobs).context(format!("making the folder {}", blobs.display()))?;
+        let blob = blobs.join(digest.hex());
+        // Also a file that another snapshot has, or that another process fetched while this one waited.
+        if blob.is_file() && digest.of_file(&blob)? == digest {
+            return Ok(self.link(name, &blob, digest)?);
+        }
+        // Named as the hub's libraries name it. A part that is whole already only has to be looked at.
+        let part = blobs.join(format!("{}.incomplete", digest.hex()));
+        let have = std::fs::metadata(&part).map_or(0, |part| part.len());
+        if have == 0 || size != Some(have) {
+            tracing::info!(model = %source, file = name, size, have, "fetching");
+            if size.is_some_and(|size| have > size) {
+                remove(&part)?;
+            }
+            hub.client.download(url, digest.hex(), size, &part, &doing)?;
+        }
+        if digest.of_file(&part)? != digest {
+            remove(&part)?;
+            return Err(Failure::Damaged(provider(format!(
+                "{doing}: what arrived does not match its digest and was deleted"
+            ))));
+        }
+        std::fs::rename(&part, &blob).context(format!("naming {}", blob.display()))?;
+        Ok(self.link(name, &blob, digest)?)
+    }
+
+    /// Makes `name` in the snapshot stand for the blob. Called with the blob's lock in hand.
+    fn link(&mut self, name: &str, blob: &Path, digest: Digest) -> Result<()> {
+        let path = self.folder.join(name);
+        let link = || -> Result<()> {
+            std::fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            // Made beside it and then renamed: at no moment is a file missing that somebody else was given.
+            let new = self.folder.join(format!("{name}.new"));
+            remove(&new)?;
+            #[cfg(unix)]
+            {
+                // Relative, so that the cache can be moved: out of the file's folders, the commit and `snapshots`.
+                let out = PathBuf::from("../".repeat(Path::new(name).components().count() + 1));
+                std::os::unix::fs::symlink(out.join("blobs").join(digest.hex()), &new)?;
+            }
+            #[cfg(not(unix))]
+            std::fs::hard_link(blob, &new)?;
+            Ok(std::fs::rename(&new, &path)?)
+        };
+        link().context(format!("linking {} to {}", path.display(), blob.display()))?;
+        self.record.note_sound(name, &path, digest)
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(format!("deleting {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

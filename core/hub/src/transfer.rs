@@ -1,0 +1,418 @@
+//! Requests to the hub: who is asked, with which credentials, for how long, and how often.
+//!
+//! Redirects are followed here and not by the HTTP library, for two reasons: the token is for the endpoint alone, and
+//! what the endpoint itself says of a file (its digest, its commit) counts, not what another host says that sends the
+//! bytes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use forethought_api::{
+    Error, Result,
+    error::{Code, Context},
+};
+use serde::de::DeserializeOwned;
+use ureq::{
+    Agent, Body,
+    http::{HeaderMap, Method, Request, Response, header},
+    tls::{RootCerts, TlsConfig},
+};
+use url::Url;
+
+/// Redirects followed for one request.
+const REDIRECTS: usize = 10;
+
+/// A longer pause than this is not waited for, whoever asks for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// Bytes after which an attempt that broke off was worth it: the next failure counts as the first again.
+const PROGRESS: u64 = 1 << 20;
+
+/// Time between two lines about a long transfer.
+const REPORT: Duration = Duration::from_secs(10);
+
+/// How long to wait for the hub, and how often to ask it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a connection, TLS included.
+    pub(super) connect: Duration,
+    /// For the next bytes of an answer.
+    pub(super) read: Duration,
+    /// Further attempts after a failure that may pass.
+    pub(super) retries: usize,
+    /// The pause before the first of them; it doubles.
+    pub(super) pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(30),
+            retries: 4,
+            pause: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What became of one attempt.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Another attempt would end the same way.
+    Final(Error),
+    /// Another attempt may go better.
+    Passing {
+        error: Error,
+        /// What the server asked for by `Retry-After`.
+        wait: Option<Duration>,
+        /// Bytes of the file that are here now and were not before.
+        gained: u64,
+    },
+    /// The file arrived, and is not the one announced. Fetching it whole is dear, so it is done once more only.
+    Damaged(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn passing(message: String) -> Self {
+        Self::Passing { error: provider(message), wait: None, gained: 0 }
+    }
+}
+
+pub(super) fn provider(message: String) -> Error {
+    Error::new(Code::Provider, message)
+}
+
+/// What the endpoint says of a file.
+pub(super) struct Announced {
+    pub(super) etag: Option<String>,
+    pub(super) commit: Option<String>,
+    pub(super) size: Option<u64>,
+}
+
+/// The hub, as one that asks sees it.
+pub(super) struct Client {
+    agent: Agent,
+    endpoint: Url,
+    token: Option<String>,
+    patience: Patience,
+}
+
+impl Client {
+    /// # Errors
+    /// If `endpoint` is no address of a hub.
+    pub(super) fn new(endpoint: &str, token: Option<String>, patience: Patience) -> Result<Self> {
+        // Neither the address nor the reason is repeated: either may quote a password.
+        let wrong = || Error::config("HF_ENDPOINT is no http:// or https:// address of a hub");
+        let mut url = Url::parse(endpoint).map_err(|_| wrong())?;
+        if !matches!(url.scheme(), "http" | "https") || url.set_username("").is_err() {
+            return Err(wrong());
+        }
+        let _ = url.set_password(None);
+        let config = Agent::config_builder()
+            .timeout_resolve(Some(patience.connect))
+            .timeout_connect(Some(patience.connect))
+            .timeout_per_read(Some(patience.read))
+            .timeout_per_write(Some(patience.read))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // What is hashed is the file, not a compressed form of it.
+            .accept_encoding("identity")
+            .user_agent(concat!("forethought/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
+        Ok(Self { agent: config.build().new_agent(), endpoint: url, token, patience })
+    }
+
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The endpoint's address followed by these segments, each of them escaped.
+    pub(super) fn url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Repeats an attempt for as long as its failures may pass and patience lasts.
+    pub(super) fn persist<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(self.patience.pause)
+            .with_max_times(self.patience.retries)
+            .with_jitter();
+        let (mut left, mut damaged) = (pauses.build(), false);
+        loop {
+            let (error, wait) = match attempt() {
+                Ok(value) => return Ok(value),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing { error, wait, gained }) => {
+                    if gained >= PROGRESS {
+                        left = pauses.build();
+                    }
+                    (error, wait)
+                }
+                Err(Failure::Damaged(error)) if damaged => return Err(error.retryable()),
+                Err(Failure::Damaged(error)) => {
+                    damaged = true;
+                    (error, None)
+                }
+            };
+            let wait = wait.unwrap_or_default();
+            let Some(pause) = left.next().filter(|_| wait <= LONGEST_PAUSE) else {
+                return Err(error.retryable());
+            };
+            let pause = pause.max(wait);
+            tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "trying again");
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// The JSON at `url`.
+    pub(super) fn json<T: DeserializeOwned>(&self, url: Url, doing: &str) -> Result<T, Failure> {
+        const LONGEST: u64 = 64 << 20;
+        let mut answer = self.follow(&Method::GET, url, None, doing)?.good(self, doing)?;
+        let body = answer.response.body_mut().with_config().limit(LONGEST).read_to_vec();
+        let body = body.map_err(|error| broken(doing, &answer.url, &error))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            provider(format!("{doing}: what {} answers is unreadable", host(&answer.url)))
+                .because(error)
+                .into()
+        })
+    }
+
+    /// What the endpoint says of the file at `url`. A host that it redirects to is not asked.
+    pub(super) fn announced(&self, url: Url, doing: &str) -> Result<Announced, Failure> {
+        let answer = self.follow(&Method::HEAD, url, None, doing)?;
+        let elsewhere = answer.response.status().is_redirection();
+        let answer = if elsewhere { answer } else { answer.good(self, doing)? };
+        let text = |name: &str| Some(answer.said.get(name)?.to_str().ok()?.to_owned());
+        // A redirect's own length is that of its few words.
+        let length = || text("content-length").filter(|_| !elsewhere);
+        let etag = text("x-linked-etag").or_else(|| text("etag"));
+        Ok(Announced {
+            etag: etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned()),
+            commit: text("x-repo-commit"),
+            size: text("x-linked-size").or_else(length).and_then(|size| size.parse().ok()),
+        })
+    }
+
+    /// Adds to the file at `part` what it lacks of the file at `url`, which has the given etag and size. Whoever calls
+    /// verifies the result.
+    pub(super) fn download(
+        &self,
+        url: Url,
+        etag: &str,
+        size: Option<u64>,
+        part: &Path,
+        doing: &str,
+    ) -> Result<(), Failure> {
+        let writing = || format!("writing {}", part.display());
+        let mut file = std::fs::File::options().create(true).append(true).open(part).context(writing())?;
+        let mut have = file.metadata().context(writing())?.len();
+        let range = (have > 0).then_some((have, etag));
+        let mut answer = self.follow(&Method::GET, url, range, doing)?;
+        let restart = match answer.response.status().as_u16() {
+            // What is here does not end within the file, so it is none of it.
+            416 => {
+                file.set_len(0).context(writing())?;
+                return Err(Failure::passing(format!(
+                    "{doing}: nothing follows the {have} bytes that are here"
+                )));
+            }
+            206 => match answer.content_range() {
+                Some((start, total))
+                    if start == have && (size.is_none() || total.is_none() || total == size) =>
+                {
+                    false
+                }
+                _ => {
+                    file.set_len(0).context(writing())?;
+                    return Err(Failure::Damaged(provider(format!(
+                        "{doing}: asked for what follows the first {have} bytes, the server sent the range {:?}",
+                        answer.header("content-range").unwrap_or_default()
+                    ))));
+                }
+            },
+            // The server ignores ranges, or has another file by now: what comes is whole.
+            _ => true,
+        };
+        answer = answer.good(self, doing)?;
+        if restart {
+            file.set_len(0).context(writing())?;
+            have = 0;
+        }
+        let mut body = answer.response.body_mut().as_reader();
+        let mut buffer = vec![0; 1 << 18];
+        let (mut gained, mut watch) = (0, Instant::now());
+        let cut = |gained, reason: &dyn std::fmt::Display| {
+            let host = host(&answer.url);
+            Err(Failure::Passing {
+                error: provider(format!("{doing} from {host}: {reason}")),
+                wait: None,
+                gained,
+            })
+        };
+        loop {
+            let count = match body.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return cut(gained, &error),
+            };
+            if count == 0 {
+                break;
+            }
+            file.write_all(&buffer[..count]).context(writing())?;
+            (have, gained) = (have + count as u64, gained + count as u64);
+            if let Some(size) = size.filter(|size| have > *size) {
+                file.set_len(0).context(writing())?;
+                return Err(Failure::Damaged(provider(format!(
+                    "{doing}: more than the announced {size} bytes came"
+                ))));
+            }
+            if watch.elapsed() >= REPORT {
+                watch = Instant::now();
+                tracing::info!(bytes = have, of = size, "{doing}");
+            }
+        }
+        match size {
+            Some(size) if have < size => cut(gained, &format_args!("{have} bytes arrived of {size}")),
+            // The bytes are on the disk before a name says that they are.
+            _ => Ok(file.sync_all().context(writing())?),
+        }
+    }
+
+    /// Asks for `url` and follows redirects: `HEAD` within the endpoint, `GET` anywhere.
+    fn follow(
+        &self,
+        method: &Method,
+        mut url: Url,
+        range: Option<(u64, &str)>,
+        doing: &str,
+    ) -> Result<Answer, Failure> {
+        let mut said = HeaderMap::new();
+        for _ in 0..=REDIRECTS {
+            let own = url.origin() == self.endpoint.origin();
+            let mut request = Request::builder().method(method).uri(url.as_str());
+            if let Some((start, etag)) = range {
+                request = request.header(header::RANGE, format!("bytes={start}-"));
+                if own {
+                    // Of another host's etags nothing is known. There the whole file's digest alone tells.
+                    request = request.header(header::IF_RANGE, format!("\"{etag}\""));
+                }
+            }
+            if let Some(token) = self.token.as_ref().filter(|_| own) {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            // The reason would quote the token.
+            let request = request.body(()).map_err(|_| {
+                Error::config(format!("{doing}: the token or the address cannot be written into a request"))
+            })?;
+            let response = self.agent.run(request).map_err(|error| broken(doing, &url, &error))?;
+            if own {
+                said.extend(response.headers().clone());
+            }
+            let next =
+                response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
+            let Some(next) = next else { return Ok(Answer { url, own, response, said }) };
+            let next = next.to_str().ok().and_then(|next| url.join(next).ok());
+            let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) else {
+                return Err(provider(format!("{doing}: {} redirects to no address", host(&url))).into());
+            };
+            if method == Method::HEAD && next.origin() != self.endpoint.origin() {
+                return Ok(Answer { url, own, response, said });
+            }
+            url = next;
+        }
+        Err(provider(format!("{doing}: more than {REDIRECTS} redirects, the last by {}", host(&url))).into())
+    }
+}
+
+/// The last answer to a request.
+struct Answer {
+    url: Url,
+    /// Whether the endpoint itself gave it.
+    own: bool,
+    response: Response<Body>,
+    /// The headers of all answers that the endpoint gave on the way, the latest where several say the same.
+    said: HeaderMap,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// Start and total of the range that this answer holds.
+    fn content_range(&self) -> Option<(u64, Option<u64>)> {
+        let (range, total) = self.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+    }
+
+    /// This answer if it is one, and otherwise what its status means for the user.
+    fn good(self, client: &Client, doing: &str) -> Result<Self, Failure> {
+        let status = self.response.status().as_u16();
+        if self.response.status().is_success() {
+            return Ok(self);
+        }
+        let from = host(&self.url);
+        // The hub's own word for it; without a token it answers 401 for whatever an anonymous user cannot see.
+        let gated = self.header("x-error-code") == Some("GatedRepo");
+        let error = match status {
+            401 | 403 if self.own => {
+                let way_out = match (gated, client.has_token()) {
+                    (true, true) => {
+                        "the model is gated, and whose token is in use has not been given access: accept \
+                                     the model's terms on its page"
+                    }
+                    (true, false) => "the model is gated: accept its terms on its page",
+                    (false, true) => "the token in use may not read it, or it does not exist",
+                    (false, false) => "it does not exist, is private, or is gated",
+                };
+                return Err(provider(format!(
+                    "{doing}: {from} refused with status {status}; {way_out}. A token is read from HF_TOKEN, or else \
+                     from the file `token` in HF_HOME"
+                ))
+                .into());
+            }
+            404 if self.own => {
+                let what = match self.header("x-error-code") {
+                    Some("RepoNotFound") => "model",
+                    Some("RevisionNotFound") => "revision",
+                    Some("EntryNotFound") => "file",
+                    _ => "model, revision or file",
+                };
+                return Err(
+                    Error::not_found(format!("{doing}: {from} has no such {what} (status 404)")).into()
+                );
+            }
+            _ => provider(format!("{doing}: {from} answered with status {status}")),
+        };
+        // A host that the hub sent us to refuses when its address has expired; the hub gives a new one.
+        if !self.own || matches!(status, 408 | 425 | 429) || status >= 500 {
+            // A date, the other form of the header, counts as none: our own pauses will do.
+            let wait = self.header("retry-after").and_then(|wait| wait.trim().parse().ok());
+            return Err(Failure::Passing { error, wait: wait.map(Duration::from_secs), gained: 0 });
+        }
+        Err(error.into())
+    }
+}
+
+/// A request that got no answer.
+fn broken(doing: &str, url: &Url, error: &ureq::Error) -> Failure {
+    Failure::passing(format!("{doing}: asking {}: {error}", host(url)))
+}
+
+/// Scheme, host and port alone: what follows may be signed, and is good for whoever reads it.
+fn host(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

@@ -1,0 +1,72 @@
+//! What a configuration asks for, and the files and commands that this means.
+
+use std::path::{Path, PathBuf};
+
+use forethought_api::{Error, Result};
+
+use crate::{
+    find,
+    lock::Lock,
+    registry::Origin,
+    settings::{Isolation, PluginSettings},
+};
+
+/// The plugins that a configuration names.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// What is to be loaded.
+    pub wanted: Vec<Wanted>,
+    /// Folders in which names are looked for.
+    pub search: Vec<PathBuf>,
+    /// Folders whose `plugins.lock` counts.
+    pub locks: Vec<PathBuf>,
+}
+
+/// A plugin that is to be loaded.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Who wants it, as the beginning of a message: ``forethought.toml:3: `plugins.load.0`: ``.
+    pub place: String,
+    /// What is said of it.
+    pub settings: PluginSettings,
+}
+
+impl Request {
+    /// The locks, in order.
+    pub(crate) fn locks(&self) -> Result<Vec<Lock>> {
+        self.locks.iter().map(|folder| Lock::read(folder)).collect()
+    }
+}
+
+/// Where a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A file, by its one true path.
+    Library(PathBuf),
+    Command(Vec<String>),
+}
+
+impl Source {
+    pub(crate) fn of(settings: &PluginSettings, search: &[PathBuf]) -> Result<Vec<Self>> {
+        match &settings.path {
+            Some(path) => Ok(find::libraries(path, search)?.iter().map(|file| Self::library(file)).collect()),
+            None => Ok(vec![Self::Command(settings.command.clone())]),
+        }
+    }
+    pub(crate) fn library(file: &Path) -> Self {
+        Self::Library(file.canonicalize().unwrap_or_else(|_| file.into()))
+    }
+    pub(crate) fn origin(&self, isolation: Isolation) -> Origin {
+        match (self, isolation) {
+            (Self::Library(file), Isolation::Library) => Origin::Library(file.clone()),
+            (Self::Library(file), Isolation::Process) => Origin::Process(file.display().to_string()),
+            (Self::Command(command), _) => Origin::Process(command.join(" ")),
+        }
+    }
+}
+
+/// `error`, with the place that it is about before its message.
+pub(crate) fn at(place: &str, mut error: Error) -> Error {
+    error.message.insert_str(0, place);
+    error
+}

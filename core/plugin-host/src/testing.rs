@@ -1,0 +1,111 @@
+//! For this crate's tests: libraries made without a compiler (an ELF file with nothing but a metadata section), a linked
+//! component, and a host that has nothing.
+
+use std::path::PathBuf;
+
+use forethought_abi::METADATA_MAGIC;
+use forethought_sdk::prelude::*;
+use object::{Architecture, BinaryFormat, Endianness, SectionKind, write::Object};
+
+use crate::{metadata::Metadata, policy::TARGET};
+
+/// A record that nothing is wrong with.
+pub(crate) fn metadata(word: &str, kind: &str) -> Metadata {
+    Metadata {
+        abi_major: 1,
+        abi_minor: 1,
+        package: "tide-pools".into(),
+        version: "0.1.0".into(),
+        interface: format!("forethought.{word}/1"),
+        kind: kind.into(),
+        target: TARGET.into(),
+        panic: "unwind".into(),
+        ..Metadata::default()
+    }
+}
+
+/// That record as it lies in a file.
+pub(crate) fn record(word: &str, kind: &str) -> Vec<u8> {
+    record_of(&metadata(word, kind))
+}
+
+/// A record as it lies in a file.
+pub(crate) fn record_of(metadata: &Metadata) -> Vec<u8> {
+    let json = serde_json::to_vec(metadata).expect("metadata have a form in JSON");
+    [METADATA_MAGIC.as_slice(), &(json.len() as u32).to_le_bytes(), &json].concat()
+}
+
+/// An ELF file whose metadata section holds this; without the section, if it would be empty.
+pub(crate) fn library(section: &[u8]) -> Vec<u8> {
+    library_as(BinaryFormat::Elf, section)
+}
+
+/// The same in another format.
+pub(crate) fn library_as(format: BinaryFormat, section: &[u8]) -> Vec<u8> {
+    let mut file = Object::new(format, Architecture::X86_64, Endianness::Little);
+    if !section.is_empty() {
+        let (segment, name) = match format {
+            BinaryFormat::MachO => ("__DATA", "__fth_meta"),
+            _ => ("", ".fth_meta"),
+        };
+        let id = file.add_section(segment.into(), name.into(), SectionKind::ReadOnlyData);
+        file.append_section_data(id, section, 1);
+    }
+    file.write().expect("an object file can be written")
+}
+
+/// A host that has nothing.
+pub(crate) struct Nothing;
+
+#[async_trait]
+impl Host for Nothing {
+    async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
+        Err(Error::not_found("nothing here"))
+    }
+    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
+        Err(Error::not_found("nothing here"))
+    }
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
+        Err(Error::not_found("nothing here"))
+    }
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Err(Error::not_found("nothing here"))
+    }
+    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
+        Ok(Vec::new())
+    }
+    async fn model_files(&self, _: ModelFiles) -> Result<PathBuf> {
+        Err(Error::not_found("nothing here"))
+    }
+}
+
+/// Letters of an alphabet.
+#[config]
+struct LettersConfig {
+    /// Which alphabet.
+    #[serde(rename = "alphabet")]
+    _alphabet: String,
+    /// Length of a vector.
+    #[serde(default)]
+    dimension: usize,
+}
+
+struct Letters(usize);
+
+#[async_trait]
+impl TextEncoder for Letters {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(EncoderSpec { id: "letters".into(), dimension: self.0, ..EncoderSpec::default() })
+    }
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        Matrix::new(texts.len(), self.0, vec![1.0; texts.len() * self.0])
+    }
+}
+
+register! {
+    interface: dyn TextEncoder,
+    kind: "letters",
+    summary: "tells no text from another",
+    config: LettersConfig,
+    new: |config: LettersConfig, _host| async move { Ok(Arc::new(Letters(config.dimension)) as _) },
+}

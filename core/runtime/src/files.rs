@@ -1,0 +1,43 @@
+//! Files that are written whole or not at all, so that a reader never sees half of one.
+
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use forethought_api::{Error, Result};
+
+/// How the names of unfinished files end.
+const PART: &str = ".part";
+
+/// Writes `bytes` beside `path` under a fresh name, then renames: two writers do not disturb each other.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_through(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// The same for what is written piece by piece.
+pub(crate) fn write_through(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let whole = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(path.file_name().unwrap_or_default())
+            .suffix(PART)
+            // As any other new file, and not for its owner alone.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        write(file.as_file_mut())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    whole().map_err(|error: Error| error.context(format!("{} could not be written", path.display())))
+}
+
+/// Removes what a killed process left unfinished in `folder`. No other process may be writing there.
+pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(PART) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}

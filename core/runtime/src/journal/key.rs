@@ -1,0 +1,43 @@
+//! What effects and the journal have in common: the key of an answer, and the bytes that are kept under a hash.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// A BLAKE3 hash.
+pub(crate) type Hash = [u8; 32];
+
+/// Where in an episode an effect stands. Independent of time: calls made at once get the same keys in any order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EffectKey {
+    /// Decisions made before, by any seat.
+    pub step: u32,
+    /// The seat that acts.
+    pub seat: u32,
+    /// [`Effect::NAME`](crate::journal::effects::Effect::NAME).
+    pub effect: Cow<'static, str>,
+    /// The role, or the model's configured name; empty for the environment.
+    pub target: String,
+    /// BLAKE3 of the input's JSON.
+    pub input: [u8; 32],
+    /// How many equal inputs came before within this step.
+    pub occurrence: u32,
+}
+
+/// What is kept once, and known by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    pub(crate) hash: Hash,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Blob {
+    /// Hashes `data`: once, and on the caller's thread, for the journal has only one.
+    pub(crate) fn new(data: Vec<u8>) -> Self {
+        Self { hash: *blake3::hash(&data).as_bytes(), data }
+    }
+    /// The hash in hexadecimal digits.
+    pub(crate) fn hex(&self) -> String {
+        blake3::Hash::from_bytes(self.hash).to_hex().to_string()
+    }
+}
