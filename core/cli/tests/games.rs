@@ -1,4 +1,4 @@
-//! Worlds of several seats from outside: a person plays, planners compete, and what happened is read and replayed.
+//! Environments with several seats, through the program: a person plays, planners compete, episodes are read and replayed.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn json(desk: &Desk, line: &str) -> Value {
 
 // ---- a person -------------------------------------------------------------------------------------------------
 
-/// Somebody before the program: reads until it asks, and answers.
+/// A person at the program: reads until it asks, and answers.
 struct Player {
     child: Child,
     read: String,
@@ -63,7 +63,7 @@ impl Player {
         Self { child: command.spawn().expect("the program starts"), read: String::new() }
     }
 
-    /// Whether the program asks for something; else it has said its last.
+    /// Whether the program asks for something; otherwise its output has ended.
     fn asked(&mut self) -> bool {
         let start = self.read.len();
         let stderr = self.child.stderr.as_mut().expect("piped");
@@ -91,7 +91,7 @@ impl Player {
         self.types(&first);
     }
 
-    /// The end: the exit code, and what was printed for programs.
+    /// The end: the exit code, and the data that was printed.
     fn leaves(mut self) -> (Option<i32>, String) {
         drop(self.child.stdin.take());
         while self.asked() {}
@@ -115,7 +115,7 @@ fn a_person_plays_leaves_comes_back_and_finishes() {
     player.types("?");
     assert!(player.asked() && player.read.contains("You are playing Avalon."), "{}", player.read);
     player.types(":what");
-    assert!(player.asked() && player.read.contains("`:what` is no command"), "{}", player.read);
+    assert!(player.asked() && player.read.contains("`:what` is not a command"), "{}", player.read);
     player.types(":thought I shall trust nobody");
     assert!(player.asked());
     player.obeys();
@@ -124,7 +124,7 @@ fn a_person_plays_leaves_comes_back_and_finishes() {
     let (code, _) = player.leaves();
     assert_eq!(code, Some(130));
 
-    // The first answer is on record; the table is shown again, and the game goes on. The end of input saves too.
+    // The first answer is recorded; the table is shown again, and the game continues. The end of input saves too.
     let mut player = Player::sit_down(&desk, LINE);
     assert!(player.asked() && player.read.contains("you did"), "{}", player.read);
     let (code, _) = player.leaves();
@@ -206,7 +206,11 @@ fn a_run_of_several_seats_is_reported_read_and_replayed() {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
-    assert_eq!(text.matches("[You] Player 0, ").count(), 1, "told once, for it does not change:\n{text}");
+    assert_eq!(
+        text.matches("[You] Player 0, ").count(),
+        1,
+        "shown once, because it does not change:\n{text}"
+    );
     let one = shown(&desk, &format!("view runs/avalon--naive {id} --seat 1 --no-thoughts"));
     assert!(one.contains("· player 1") && !one.contains("· player 2 (naive)\nsees"), "{one}");
 
@@ -305,5 +309,5 @@ fn a_tournament_seats_everybody_everywhere_and_goes_on_after_a_kill() {
     let twin = desk.forethought(
         "tournament avalon.toml --planners naive,twin --set planner.twin={kind=\"avalon-naive\"}",
     );
-    assert!(err(&{ twin }.assert().code(2)).contains("are the same in all but name"));
+    assert!(err(&{ twin }.assert().code(2)).contains("differ only in name"));
 }
