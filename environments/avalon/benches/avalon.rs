@@ -13,10 +13,9 @@ use forethought_avalon::naive::play::Bots;
 use forethought_avalon::role::Role;
 use forethought_avalon::rules::{FifthRejection, Rules};
 use forethought_avalon::table::{Setup, Table};
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{IndexedRandom, RngExt, SliceRandom, stream};
-use forethought_testkit::{memory_kb, processor_ms};
+use forethought_testkit::{block_on, memory_kb, processor_ms};
 
 /// Naive games per second of AvalonBench's engine and bots, by number of players (one core; 5 players: the better one).
 const UPSTREAM: [(usize, f64); 6] = [(5, 1770.0), (6, 648.0), (7, 286.0), (8, 68.0), (9, 17.0), (10, 4.7)];
@@ -99,33 +98,28 @@ fn table(criterion: &mut Criterion) {
     let world = Avalon::new(AvalonConfig::default()).expect("a table");
     let mut group = criterion.benchmark_group("table of text");
     let mut random = stream(0, "walk");
-    let mut turn = ready(world.reset(Reset::default()));
+    let mut turn = block_on(world.reset(Reset::default())).expect("no error");
     let mut episode = 0;
     group.throughput(Throughput::Elements(1));
     group.bench_function("random step", |bencher| {
         bencher.iter(|| {
             let action = turn.legal_actions.choose(&mut random).expect("a legal action").clone();
-            let transition = ready(world.step(Action::new(action)));
+            let transition = block_on(world.step(Action::new(action))).expect("no error");
             turn = transition.turn;
             if transition.terminated {
                 episode += 1;
-                turn = ready(world.reset(Reset { task: episode, seed: 0 }));
+                turn = block_on(world.reset(Reset { task: episode, seed: 0 })).expect("no error");
             }
         });
     });
-    group.bench_function("fork", |bencher| bencher.iter(|| ready(world.fork())));
+    group.bench_function("fork", |bencher| bencher.iter(|| block_on(world.fork())));
     let mut seed = 0;
     group.bench_function("imagine", |bencher| {
         bencher.iter(|| {
             seed += 1;
-            ready(world.imagine(Imagine { seat: turn.seat, seed, ..Imagine::default() }))
+            block_on(world.imagine(Imagine { seat: turn.seat, seed, ..Imagine::default() }))
         });
     });
-}
-
-/// The game never waits.
-fn ready<T>(future: impl Future<Output = Result<T>>) -> T {
-    future.now_or_never().expect("ready at once").expect("no error")
 }
 
 criterion_group! {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forethought_persuasion::behaviour::{Persuader, moves::Move, words::Outcome};
 use forethought_sdk::prelude::*;
 use forethought_sdk::simulated::Worded;
-use futures::executor::block_on;
+use forethought_testkit::block_on;
 
 const OPENING: &str = "You are in a dialogue: persuasion for Save the Children.\nYou are the persuader.\n\n";
 

@@ -5,14 +5,9 @@ use std::path::Path;
 
 use forethought_persuasion::environment::Persuasion;
 use forethought_persuasion::script::ScriptConfig;
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, from_value, json};
-
-/// The outcome of a future that has nothing to wait for.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
-}
+use forethought_testkit::block_on;
 
 fn world(config: Value) -> Persuasion {
     Persuasion::new(from_value::<ScriptConfig>(config).expect("a valid configuration").0)

@@ -7,9 +7,9 @@ use forethought_persuasion::environment::Persuasion;
 use forethought_persuasion::haggler::{Haggler, HagglerConfig};
 use forethought_persuasion::persona::{Persona, PersonaConfig};
 use forethought_persuasion::script::ScriptConfig;
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, from_value, json};
+use forethought_testkit::block_on;
 
 /// A model that always gives the same answer, and remembers what it was asked.
 #[derive(Default)]
@@ -43,10 +43,6 @@ impl Models for Only {
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
 }
 
 /// Plays an episode: the first seat repeats `lines`, or is played by a planner. Returns the end, and what the second

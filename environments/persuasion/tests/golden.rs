@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use forethought_persuasion::donor::{corpus::Corpus, fit, model::Parameters};
 use forethought_persuasion::import::P4g;
 use forethought_sdk::{api::critic::NoProgress, prelude::*};
-use forethought_testkit::Suite;
-use futures::executor::block_on;
+use forethought_testkit::{Suite, block_on};
 
 fn main() -> ExitCode {
     let set = ["p4g"];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use forethought_persuasion::import::{DOES_NOT, DONATES, P4g};
 use forethought_sdk::{api::critic::NoProgress, prelude::*};
-use futures::executor::block_on;
+use forethought_testkit::block_on;
 
 const DIALOG: &str = "B2,B4,Turn,Unit,er_label_1,ee_label_1\n\
     d1,0,0,Hello!,greeting,\n\

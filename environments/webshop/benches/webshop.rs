@@ -6,10 +6,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{IndexedRandom, stream};
-use forethought_testkit::memory_kb;
+use forethought_testkit::{block_on, memory_kb};
 use forethought_webshop::environment::{WebShop, WebShopConfig};
 use forethought_webshop::generated::GeneratedCatalogue;
 use forethought_webshop::product::{Catalogue, GoalOptions};
@@ -82,22 +81,17 @@ fn walk(criterion: &mut Criterion) {
             for _ in 0..WALK {
                 let now = turn.take().unwrap_or_else(|| {
                     task += 1;
-                    ready(world.reset(Reset { task, seed: 0 }))
+                    block_on(world.reset(Reset { task, seed: 0 })).expect("no error")
                 });
                 let action = match now.legal_actions.choose(&mut random) {
                     Some(action) => action.clone(),
                     None => format!("search[{}]", shop.goal(task).query),
                 };
-                let transition = ready(world.step(Action::new(action)));
+                let transition = block_on(world.step(Action::new(action))).expect("no error");
                 turn = (!transition.terminated && !transition.truncated).then_some(transition.turn);
             }
         });
     });
-}
-
-/// The shop never waits.
-fn ready<T>(future: impl Future<Output = Result<T>>) -> T {
-    future.now_or_never().expect("ready at once").expect("no error")
 }
 
 criterion_group! {

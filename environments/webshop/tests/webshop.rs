@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, json};
+use forethought_testkit::block_on;
 use forethought_webshop::environment::{WebShop, WebShopConfig};
 use forethought_webshop::verify::WebShopVerifier;
 use proptest::prelude::*;
-
-/// The outcome of a future that has nothing to wait for: the shop does no I/O between its calls.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
-}
 
 /// A shop of the given configuration.
 fn shop(config: Value) -> WebShop {

@@ -1,7 +1,7 @@
 //! The classifier from the outside: trained through the registry on small dialogues whose truth is known.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forethought_critic_acts as _;
 use forethought_sdk::{
@@ -14,6 +14,7 @@ use forethought_sdk::{
     seed::IndexedRandom,
     serde_json::{self, Value, json},
 };
+use forethought_testkit::StubHost;
 
 /// Counts known words: a frozen encoder that is easy to follow.
 struct Words;
@@ -50,35 +51,11 @@ impl TextEncoder for Others {
     }
 }
 
-struct Stub(Arc<dyn TextEncoder>);
-
-#[async_trait]
-impl Host for Stub {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found(name))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Ok(self.0.clone())
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
-        Ok(request.source.into())
-    }
-}
-
 /// The component of kind `acts`, as a program would build it.
 async fn build<I: Pluggable + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
     let registration =
         linked().find(|one| one.interface == I::NAME && one.kind == "acts").expect("the crate registers it");
-    let component = (registration.create)(config, Arc::new(Stub(encoder))).await?;
+    let component = (registration.create)(config, Arc::new(StubHost { encoder: Some(encoder) })).await?;
     Ok(I::unwrap(component).expect("it is of the interface it was registered under"))
 }
 

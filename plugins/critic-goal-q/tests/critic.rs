@@ -1,6 +1,6 @@
 //! The critic from the outside: trained through the registry on small worlds whose truth is known.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forethought_critic_goal_q::TrainerConfig;
 use forethought_sdk::api::critic::NoProgress;
@@ -10,6 +10,7 @@ use forethought_sdk::checkpoint::Manifest;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::RngExt;
 use forethought_sdk::serde_json::{self, Value, json};
+use forethought_testkit::StubHost;
 
 /// Each known text has its own direction.
 struct OneHot(Vec<String>);
@@ -40,37 +41,12 @@ impl TextEncoder for OneHot {
     }
 }
 
-/// A host with one encoder, and models in local folders.
-struct Stub(Arc<dyn TextEncoder>);
-
-#[async_trait]
-impl Host for Stub {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found(name))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Ok(self.0.clone())
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
-        Ok(request.source.into())
-    }
-}
-
 /// The component of kind `goal-q`, as a program would build it.
 async fn build<I: Pluggable + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
     let registration = linked()
         .find(|one| one.interface == I::NAME && one.kind == "goal-q")
         .expect("the crate registers it");
-    let component = (registration.create)(config, Arc::new(Stub(encoder))).await?;
+    let component = (registration.create)(config, Arc::new(StubHost { encoder: Some(encoder) })).await?;
     Ok(I::unwrap(component).expect("it is of the interface it was registered under"))
 }
 

@@ -89,60 +89,9 @@ pub struct Item {
 }
 
 /// Words that say nothing about a product.
-const FILLER: &[&str] = &[
-    "a",
-    "an",
-    "and",
-    "am",
-    "are",
-    "as",
-    "at",
-    "be",
-    "buy",
-    "can",
-    "find",
-    "for",
-    "from",
-    "get",
-    "has",
-    "have",
-    "help",
-    "i",
-    "id",
-    "im",
-    "i'd",
-    "i'm",
-    "in",
-    "is",
-    "it",
-    "its",
-    "like",
-    "looking",
-    "me",
-    "my",
-    "need",
-    "of",
-    "on",
-    "one",
-    "or",
-    "please",
-    "show",
-    "some",
-    "something",
-    "that",
-    "the",
-    "this",
-    "to",
-    "want",
-    "which",
-    "with",
-    "would",
-    "you",
-    "looks",
-    "searching",
-    "shopping",
-    "interested",
-];
+const FILLER: &str = "a an and am are as at be buy can find for from get has have help i id im i'd i'm in is it \
+    its like looking me my need of on one or please show some something that the this to want \
+    which with would you looks searching shopping interested";
 
 impl View {
     /// Reads a prompt.
@@ -464,7 +413,7 @@ fn dollars(text: &str) -> Option<f64> {
 pub(super) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'')
         .map(|word| word.trim_matches('\'').to_lowercase())
-        .filter(|word| !word.is_empty() && !FILLER.contains(&word.as_str()))
+        .filter(|word| !word.is_empty() && FILLER.split(' ').all(|filler| filler != word))
         .collect()
 }
 
