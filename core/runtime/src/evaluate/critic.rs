@@ -18,6 +18,8 @@ use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::{draw::Draw, logistic::Logistic};
+
 /// Outcomes asked about at each step.
 const OUTCOMES_A_STEP: usize = 8;
 /// Resamples of the bootstrap.
@@ -160,7 +162,9 @@ pub async fn evaluate(
     let lessons = triples(&learned, &marginal, &mut Draw::new(seed, "critic eval lessons"));
     let base = lessons.iter().filter(|one| one.reached).count() as f64 / lessons.len().max(1) as f64;
     let features = Features::new(encoder, lessons.iter().chain(&questions)).await?;
-    let regression = Logistic::fit(&features, &lessons, &mut Draw::new(seed, "critic eval regression"));
+    let lesson = |index: usize| (features.of(&lessons[index].query), lessons[index].reached);
+    let mut order = Draw::new(seed, "critic eval regression");
+    let regression = Logistic::fit(features.size(), lessons.len(), lesson, &mut order);
     let logistic: Vec<f64> =
         questions.iter().map(|one| regression.probability(&features.of(&one.query))).collect();
 
@@ -292,6 +296,10 @@ impl Features {
         let rows = texts.into_iter().enumerate().map(|(row, text)| (text, row)).collect();
         Ok(Self { rows, embeddings })
     }
+    /// Numbers in what the regression reads.
+    fn size(&self) -> usize {
+        5 * self.embeddings.columns()
+    }
     fn of(&self, query: &CriticQuery) -> Vec<f32> {
         let row = |text: &String| self.embeddings.row(self.rows[text]);
         let (state, thought, outcome) = (row(&query.state), row(&query.thought), row(&query.outcome));
@@ -300,66 +308,6 @@ impl Features {
         let products =
             |other: &[f32]| -> Vec<f32> { other.iter().zip(outcome).map(|(a, b)| scale * a * b).collect() };
         [state, thought, outcome, &products(state), &products(thought)].concat()
-    }
-}
-
-/// Logistic regression with a ridge, by stochastic gradient descent with averaged weights.
-struct Logistic {
-    weights: Vec<f32>,
-    bias: f32,
-}
-
-impl Logistic {
-    fn fit(features: &Features, lessons: &[Triple], draw: &mut Draw) -> Self {
-        const EPOCHS: usize = 20;
-        const RIDGE: f32 = 1e-4;
-        let size = 5 * features.embeddings.columns();
-        let (mut now, mut mean) =
-            (Self { weights: vec![0.0; size], bias: 0.0 }, Self { weights: vec![0.0; size], bias: 0.0 });
-        let mut order: Vec<usize> = (0..lessons.len()).collect();
-        for epoch in 0..EPOCHS {
-            for last in (1..order.len()).rev() {
-                order.swap(last, draw.below(last + 1));
-            }
-            let rate = 1.0 / (1.0 + epoch as f32);
-            for &index in &order {
-                let inputs = features.of(&lessons[index].query);
-                let label = if lessons[index].reached { 1.0 } else { 0.0 };
-                let error = now.probability(&inputs) as f32 - label;
-                for (weight, input) in now.weights.iter_mut().zip(&inputs) {
-                    *weight -= rate * (error * input + RIDGE * *weight);
-                }
-                now.bias -= rate * error;
-            }
-            // The second half of the epochs is averaged: it wanders around the optimum.
-            if epoch >= EPOCHS / 2 {
-                let share = 1.0 / (EPOCHS - EPOCHS / 2) as f32;
-                mean.weights.iter_mut().zip(&now.weights).for_each(|(mean, now)| *mean += share * now);
-                mean.bias += share * now.bias;
-            }
-        }
-        mean
-    }
-    fn probability(&self, inputs: &[f32]) -> f64 {
-        let sum: f32 = self.weights.iter().zip(inputs).map(|(weight, input)| weight * input).sum();
-        1.0 / (1.0 + f64::from(-(sum + self.bias)).exp())
-    }
-}
-
-/// Random whole numbers, a stream for each name under a seed.
-struct Draw(blake3::OutputReader);
-
-impl Draw {
-    fn new(seed: u64, name: &str) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("forethought critic evaluation v1");
-        hasher.update(&seed.to_le_bytes()).update(name.as_bytes());
-        Self(hasher.finalize_xof())
-    }
-    /// A number below `bound`, which must not be 0. The bias of the remainder is below 2^-40 for any data here.
-    fn below(&mut self, bound: usize) -> usize {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        (u64::from_le_bytes(bytes) % bound as u64) as usize
     }
 }
 

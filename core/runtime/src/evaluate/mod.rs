@@ -1,5 +1,7 @@
 //! How good a critic, a planner or a set of planners is.
 
 pub mod critic;
+mod draw;
+mod logistic;
 pub mod stats;
 pub mod tournament;

@@ -1,0 +1,450 @@
+//! One row a step.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use forethought_api::{
+    Error, Result,
+    error::Context,
+    trajectory::{Step, Trajectory},
+};
+use parquet::basic::{Compression, Type as Physical, ZstdLevel};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::Type;
+
+/// The columns, in order.
+const SCHEMA: &str = "
+    message trajectories {
+        required binary episode_id (STRING);
+        required binary environment (STRING);
+        required int64 task (INTEGER(64, false));
+        required int64 seed (INTEGER(64, false));
+        required int64 seat (INTEGER(64, false));
+        required binary source (STRING);
+        required int64 step (INTEGER(64, false));
+        required binary observation (STRING);
+        required binary state (STRING);
+        required binary thought (STRING);
+        required binary action (STRING);
+        required binary next_state (STRING);
+        required group outcomes (LIST) {
+            repeated group list {
+                required binary element (STRING);
+            }
+        }
+        required double reward;
+        required boolean terminated;
+        required boolean truncated;
+    }";
+
+/// Rows in one row group at most: readers hold one at a time.
+const ROW_GROUP: usize = 16_384;
+
+/// A step with its trajectory: a row.
+struct Row<'a> {
+    of: &'a Trajectory,
+    index: usize,
+    step: &'a Step,
+}
+
+pub(super) fn write(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
+    let rows: Vec<_> = trajectories
+        .iter()
+        .flat_map(|of| of.steps.iter().enumerate().map(move |(index, step)| Row { of, index, step }))
+        .collect();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_created_by(concat!("forethought ", env!("CARGO_PKG_VERSION")).into())
+        .build();
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    crate::files::write_through(path, |file| {
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
+        for rows in rows.chunks(ROW_GROUP) {
+            let mut group = writer.next_row_group()?;
+            write_rows(&mut group, rows)?;
+            group.close()?;
+        }
+        writer.close()?;
+        Ok(())
+    })
+}
+
+/// Writes the columns in the order of [`SCHEMA`].
+fn write_rows<W: std::io::Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    rows: &[Row<'_>],
+) -> Result<()> {
+    let text = |of: &dyn Fn(&Row<'_>) -> String| -> Vec<ByteArray> {
+        rows.iter().map(|row| ByteArray::from(of(row).into_bytes())).collect()
+    };
+    // Unsigned numbers are stored in signed ones bit by bit, as Parquet has it.
+    let number =
+        |of: &dyn Fn(&Row<'_>) -> u64| -> Vec<i64> { rows.iter().map(|row| of(row).cast_signed()).collect() };
+    let flag = |of: &dyn Fn(&Row<'_>) -> bool| -> Vec<bool> { rows.iter().map(of).collect() };
+
+    column::<ByteArrayType, _>(group, &text(&|row| row.of.episode.clone()), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.of.environment.clone()), None)?;
+    column::<Int64Type, _>(group, &number(&|row| row.of.task), None)?;
+    column::<Int64Type, _>(group, &number(&|row| row.of.seed), None)?;
+    column::<Int64Type, _>(group, &number(&|row| row.of.seat as u64), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.of.source.clone()), None)?;
+    column::<Int64Type, _>(group, &number(&|row| row.index as u64), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.step.observation.clone()), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.step.state.clone()), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.step.thought.clone()), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.step.action.clone()), None)?;
+    column::<ByteArrayType, _>(group, &text(&|row| row.step.next_state.clone()), None)?;
+    let (outcomes, levels) = flatten(rows);
+    column::<ByteArrayType, _>(group, &outcomes, Some(&levels))?;
+    column::<DoubleType, _>(group, &rows.iter().map(|row| row.step.reward).collect::<Vec<_>>(), None)?;
+    column::<BoolType, _>(group, &flag(&|row| row.step.terminated), None)?;
+    column::<BoolType, _>(group, &flag(&|row| row.step.truncated), None)?;
+    Ok(())
+}
+
+fn column<T: DataType, W: std::io::Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    values: &[T::T],
+    levels: Option<&Levels>,
+) -> Result<()> {
+    let mut column = group.next_column()?.ok_or_else(|| Error::other("more columns than the schema has"))?;
+    let (definition, repetition) = levels.map(|levels| (&*levels.definition, &*levels.repetition)).unzip();
+    column.typed::<T>().write_batch(values, definition, repetition)?;
+    column.close()?;
+    Ok(())
+}
+
+/// How Parquet writes lists down: an entry for every element and for every empty list; repetition 0 begins a row,
+/// definition 0 is an empty list.
+#[derive(Default)]
+struct Levels {
+    definition: Vec<i16>,
+    repetition: Vec<i16>,
+}
+
+fn flatten(rows: &[Row<'_>]) -> (Vec<ByteArray>, Levels) {
+    let (mut values, mut levels) = (Vec::new(), Levels::default());
+    for row in rows {
+        if row.step.outcomes.is_empty() {
+            levels.definition.push(0);
+            levels.repetition.push(0);
+        }
+        for (index, outcome) in row.step.outcomes.iter().enumerate() {
+            values.push(ByteArray::from(outcome.as_str()));
+            levels.definition.push(1);
+            levels.repetition.push(i16::from(index > 0));
+        }
+    }
+    (values, levels)
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
+    let malformed = || format!("{} is malformed", path.display());
+    let file = File::open(path).context(format!("{} could not be opened", path.display()))?;
+    let reader = SerializedFileReader::new(file).context(malformed())?;
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let mut trajectories: Vec<Trajectory> = Vec::new();
+    let mut first_row = 0;
+    for index in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(index).context(malformed())?;
+        let (schema, rows) = (schema.root_schema(), rows_of(&*group)?);
+        let columns = Columns { group: &*group, schema, rows, first_row };
+        let rows = columns.read().map_err(|error| error.context(malformed()))?;
+        for (offset, (trajectory, step)) in rows.into_iter().enumerate() {
+            let row = first_row + offset + 1;
+            join(&mut trajectories, trajectory, step)
+                .map_err(|error| error.context(format!("{}, row {row}", path.display())))?;
+        }
+        first_row += columns.rows;
+    }
+    Ok(trajectories)
+}
+
+fn rows_of(group: &dyn RowGroupReader) -> Result<usize> {
+    Ok(usize::try_from(group.metadata().num_rows())?)
+}
+
+/// Adds a row to the trajectory that it continues, or begins a new one.
+fn join(trajectories: &mut Vec<Trajectory>, mut row: Trajectory, index: u64) -> Result<()> {
+    let same = |last: &&mut Trajectory| {
+        let id = |t: &Trajectory| (t.task, t.seed, t.seat);
+        id(last) == id(&row)
+            && (&last.episode, &last.environment, &last.source)
+                == (&row.episode, &row.environment, &row.source)
+    };
+    match trajectories.last_mut().filter(same) {
+        Some(last) if index == last.steps.len() as u64 => last.steps.append(&mut row.steps),
+        _ if index == 0 => trajectories.push(row),
+        Some(last) => {
+            return Err(Error::input(format!(
+                "step {index} of episode `{}` where step {} was expected; rows must be sorted by trajectory and step",
+                row.episode,
+                last.steps.len()
+            )));
+        }
+        None => {
+            return Err(Error::input(format!(
+                "episode `{}` begins at step {index} instead of 0",
+                row.episode
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The columns of one row group, found by name: other columns may stand between them.
+struct Columns<'a> {
+    group: &'a dyn RowGroupReader,
+    schema: &'a Type,
+    rows: usize,
+    /// Rows of the file before this group.
+    first_row: usize,
+}
+
+impl Columns<'_> {
+    fn read(&self) -> Result<Vec<(Trajectory, u64)>> {
+        let (mut episode, mut environment) = (self.text("episode_id")?, self.text("environment")?);
+        let (task, seed, seat) = (self.number("task")?, self.number("seed")?, self.number("seat")?);
+        let (mut source, step) = (self.text("source")?, self.number("step")?);
+        let (mut observation, mut state) = (self.text("observation")?, self.text("state")?);
+        let (mut thought, mut action) = (self.text("thought")?, self.text("action")?);
+        let (mut next_state, mut outcomes) = (self.text("next_state")?, self.outcomes()?);
+        let reward = self.values::<DoubleType>("reward", Physical::DOUBLE)?;
+        let terminated = self.values::<BoolType>("terminated", Physical::BOOLEAN)?;
+        let truncated = self.values::<BoolType>("truncated", Physical::BOOLEAN)?;
+        let row = |i: usize| {
+            let steps = vec![Step {
+                observation: std::mem::take(&mut observation[i]),
+                state: std::mem::take(&mut state[i]),
+                thought: std::mem::take(&mut thought[i]),
+                action: std::mem::take(&mut action[i]),
+                next_state: std::mem::take(&mut next_state[i]),
+                outcomes: std::mem::take(&mut outcomes[i]),
+                reward: reward[i],
+                terminated: terminated[i],
+                truncated: truncated[i],
+            }];
+            let trajectory = Trajectory {
+                episode: std::mem::take(&mut episode[i]),
+                environment: std::mem::take(&mut environment[i]),
+                task: task[i],
+                seed: seed[i],
+                seat: usize::try_from(seat[i])?,
+                source: std::mem::take(&mut source[i]),
+                steps,
+            };
+            Ok((trajectory, step[i]))
+        };
+        (0..self.rows).map(row).collect()
+    }
+
+    fn text(&self, name: &str) -> Result<Vec<String>> {
+        let values = self.values::<ByteArrayType>(name, Physical::BYTE_ARRAY)?;
+        values.into_iter().enumerate().map(|(row, value)| self.utf8(row, value, name)).collect()
+    }
+    fn number(&self, name: &str) -> Result<Vec<u64>> {
+        Ok(self.values::<Int64Type>(name, Physical::INT64)?.into_iter().map(i64::cast_unsigned).collect())
+    }
+    /// A column that has a value in each row.
+    fn values<T: DataType>(&self, name: &str, physical: Physical) -> Result<Vec<T::T>>
+    where
+        ColumnReaderImpl<T>: Take,
+    {
+        let (values, levels) = self.column::<T>(name, physical)?;
+        if values.len() != self.rows {
+            let row = levels.definition.iter().position(|level| *level < levels.full).unwrap_or(values.len());
+            return Err(self.wrong(row, &format!("column `{name}` has no value")));
+        }
+        Ok(values)
+    }
+    fn utf8(&self, row: usize, value: ByteArray, column: &str) -> Result<String> {
+        String::from_utf8(value.data().to_vec())
+            .map_err(|_| self.wrong(row, &format!("column `{column}` holds text that is not UTF-8")))
+    }
+    /// An error in a row of this group.
+    fn wrong(&self, row: usize, what: &str) -> Error {
+        Error::input(format!("row {}: {what}", self.first_row + row + 1))
+    }
+    fn outcomes(&self) -> Result<Vec<Vec<String>>> {
+        let (values, levels) = self.column::<ByteArrayType>("outcomes", Physical::BYTE_ARRAY)?;
+        let mut values = values.into_iter();
+        let mut rows: Vec<Vec<ByteArray>> = Vec::with_capacity(self.rows);
+        let full = levels.full;
+        for (definition, repetition) in levels.definition.iter().zip(&levels.repetition) {
+            if *repetition == 0 {
+                rows.push(Vec::new());
+            }
+            if *definition == full
+                && let (Some(value), Some(row)) = (values.next(), rows.last_mut())
+            {
+                row.push(value);
+            }
+        }
+        if rows.len() != self.rows {
+            return Err(Error::input(format!("column `outcomes` has {} rows of {}", rows.len(), self.rows)));
+        }
+        let texts = |(row, values): (usize, Vec<ByteArray>)| {
+            values.into_iter().map(|value| self.utf8(row, value, "outcomes")).collect()
+        };
+        rows.into_iter().enumerate().map(texts).collect()
+    }
+    fn column<T: DataType>(&self, name: &str, physical: Physical) -> Result<(Vec<T::T>, FoundLevels)>
+    where
+        ColumnReaderImpl<T>: Take,
+    {
+        let metadata = self.group.metadata();
+        let found = metadata
+            .columns()
+            .iter()
+            .position(|column| column.column_path().parts().first().is_some_and(|part| part == name));
+        let Some(index) = found else {
+            let known: Vec<_> = self.schema.get_fields().iter().map(|field| field.name()).collect();
+            return Err(Error::input(format!("there is no column `{name}`; there are {}", known.join(", "))));
+        };
+        let descriptor = metadata.column(index).column_descr();
+        let list = name == "outcomes";
+        if descriptor.physical_type() != physical || (descriptor.max_rep_level() == 1) != list {
+            return Err(Error::input(format!(
+                "column `{name}` should be {}{physical}, and is of another type",
+                if list { "a list of " } else { "" }
+            )));
+        }
+        let compression = metadata.column(index).compression();
+        if !matches!(compression, Compression::UNCOMPRESSED | Compression::ZSTD(_)) {
+            return Err(Error::input(format!(
+                "column `{name}` is compressed by {compression}, which is not read here; write the file with zstd, or \
+                 uncompressed"
+            )));
+        }
+        let full = descriptor.max_def_level();
+        let Some(mut reader) = ColumnReaderImpl::<T>::take(self.group.get_column_reader(index)?) else {
+            return Err(Error::input(format!("column `{name}` is not of type {physical}")));
+        };
+        let (mut values, mut levels) = (Vec::with_capacity(self.rows), Levels::default());
+        // Once is enough for a whole file; a page at a time is what the reader may give.
+        while reader
+            .read_records(
+                self.rows,
+                (full > 0).then_some(&mut levels.definition),
+                list.then_some(&mut levels.repetition),
+                &mut values,
+            )?
+            .0
+            > 0
+        {}
+        Ok((values, FoundLevels { definition: levels.definition, repetition: levels.repetition, full }))
+    }
+}
+
+struct FoundLevels {
+    definition: Vec<i16>,
+    repetition: Vec<i16>,
+    /// The definition level of a value that is there.
+    full: i16,
+}
+
+/// A column reader of a known type out of one of any type.
+trait Take: Sized {
+    fn take(reader: ColumnReader) -> Option<Self>;
+}
+
+macro_rules! take {
+    ($($data_type:ident, $variant:ident;)*) => {
+        $(impl Take for ColumnReaderImpl<$data_type> {
+            fn take(reader: ColumnReader) -> Option<Self> {
+                match reader {
+                    ColumnReader::$variant(reader) => Some(reader),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+take! {
+    BoolType, BoolColumnReader;
+    Int64Type, Int64ColumnReader;
+    DoubleType, DoubleColumnReader;
+    ByteArrayType, ByteArrayColumnReader;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trajectories::tests::simple;
+
+    #[test]
+    fn more_rows_than_a_group_holds_are_no_trouble() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("data.parquet");
+        let long = [simple("long", ROW_GROUP + 10), simple("short", 1)];
+        write(&path, &long).expect("written");
+        assert_eq!(read(&path).expect("read"), long);
+    }
+
+    /// A file of one row by another program's hand: values may be missing there.
+    fn foreign(path: &Path, thought: Option<&[u8]>) {
+        let schema = SCHEMA.replace("required binary thought", "optional binary thought");
+        let schema = Arc::new(parse_message_type(&schema).expect("a schema"));
+        let file = File::create(path).expect("a file");
+        let mut writer = SerializedFileWriter::new(file, schema.clone(), Arc::default()).expect("a writer");
+        let mut group = writer.next_row_group().expect("a group");
+        for field in schema.get_fields() {
+            let mut column = group.next_column().expect("next").expect("a column");
+            let (present, value) =
+                if field.name() == "thought" { (thought.is_some(), thought) } else { (true, None) };
+            let text: &[ByteArray] =
+                if present { &[ByteArray::from(value.unwrap_or(b"x").to_vec())] } else { &[] };
+            let levels = (field.name() == "outcomes" || field.is_optional()).then_some([i16::from(present)]);
+            let levels = levels.as_ref().map(|levels| &levels[..]);
+            let begins = (field.name() == "outcomes").then_some(&[0i16][..]);
+            match field.name() {
+                "task" | "seed" | "seat" | "step" => {
+                    column.typed::<Int64Type>().write_batch(&[0], None, None)
+                }
+                "reward" => column.typed::<DoubleType>().write_batch(&[0.0], None, None),
+                "terminated" | "truncated" => column.typed::<BoolType>().write_batch(&[true], None, None),
+                _ => column.typed::<ByteArrayType>().write_batch(text, levels, begins),
+            }
+            .expect("a value");
+            column.close().expect("a column");
+        }
+        group.close().expect("a group");
+        writer.close().expect("a file");
+    }
+
+    #[test]
+    fn files_of_other_programs_are_read_or_refused_by_row() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("foreign.parquet");
+        foreign(&path, Some(b"why not"));
+        assert_eq!(read(&path).expect("read")[0].steps[0].thought, "why not");
+
+        foreign(&path, None);
+        let error = read(&path).expect_err("a missing value").to_string();
+        assert!(
+            error.contains("foreign.parquet") && error.contains("row 1: column `thought` has no value"),
+            "{error}"
+        );
+
+        foreign(&path, Some(b"\xff"));
+        let error = read(&path).expect_err("not UTF-8").to_string();
+        assert!(error.contains("row 1: column `thought` holds text that is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn rows_out_of_order_are_named() {
+        let mut trajectories = vec![simple("a", 2)];
+        let error = join(&mut trajectories, simple("a", 1), 3).expect_err("a gap").message;
+        assert!(error.contains("step 3 of episode `a` where step 2 was expected"), "{error}");
+        assert!(join(&mut Vec::new(), simple("a", 1), 1).is_err());
+        join(&mut trajectories, simple("a", 1), 0).expect("the same ids again begin a new trajectory");
+        assert_eq!(trajectories.len(), 2);
+    }
+}
