@@ -25,7 +25,7 @@ pub(super) fn probabilities(text: &str, count: usize) -> Result<Vec<f64>, String
         found = bare.into_iter().map(|number| Some(Ok(number))).collect();
     }
     let missing =
-        |index: usize| format!("there is no probability for statement {index}, as in \"{index}: 0.4\"");
+        |index: usize| format!("there is no line \"{index}: <probability between 0 and 1>\"");
     found
         .into_iter()
         .enumerate()
