@@ -168,6 +168,8 @@ pub struct Asker {
     temperature: Option<f64>,
     answers: Answers,
     asked: u32,
+    /// Names whose lines end a text, because another seat is imagined to speak there.
+    speakers: Vec<String>,
     /// Answers that could not be read, and what was done about them; for the trace.
     pub unread: Unread,
 }
@@ -175,7 +177,8 @@ pub struct Asker {
 impl Asker {
     /// Asks `llm` for answers as text; each request gets its own seed, derived from `seed`.
     pub fn new(llm: Arc<dyn LlmBackend>, seed: u64, temperature: Option<f64>) -> Self {
-        Self { llm, seed, temperature, answers: Answers::Text, asked: 0, unread: Unread::default() }
+        let (answers, speakers, unread) = Default::default();
+        Self { llm, seed, temperature, answers, asked: 0, speakers, unread }
     }
 
     /// Asks for an answer in words of any form; if `read` refuses it, asks once more with its complaint.
@@ -206,12 +209,13 @@ impl Asker {
         read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
     ) -> Result<Result<T, Unreadable>> {
         let mut request = ChatRequest::new(purpose, messages);
-        let form = self.answers;
+        let (form, speakers) = (self.answers, std::mem::take(&mut self.speakers));
         set_form(&mut request, form, labels);
-        self.converse(request, |choice, answer| understand(choice, answer, form, labels, &read)).await
+        self.converse(request, |choice, answer| understand(choice, answer, form, labels, &speakers, &read))
+            .await
     }
 
-    /// Asks for an action, alone or next to other labels. If it cannot be read twice, the last line that says something
+    /// Asks for an action, alone or next to a thought; gives both. If it cannot be read twice, the last line that says something
     /// is taken, or the first of several different actions; the environment refuses what it does not understand. Nothing
     /// is taken from an answer that was cut, refused, or holds only syntax: then the action is empty.
     ///
@@ -221,8 +225,12 @@ impl Asker {
         &mut self,
         labels: &[Label],
         messages: Vec<Message>,
-        legal: &[String],
+        context: &DecisionContext,
     ) -> Result<(String, String)> {
+        let legal = &context.turn.legal_actions;
+        if context.turn.observation.data["dialogue"].is_object() {
+            self.speakers = context.environment.seats.iter().map(|seat| seat.name.clone()).collect();
+        }
         let read = |said: &Said<'_>| {
             let action = said.action(legal)?;
             Ok((said.text("Thought").unwrap_or_default(), action))
@@ -296,12 +304,14 @@ fn understand<T>(
     answer: &Answer,
     form: Answers,
     labels: &[Label],
+    speakers: &[String],
     read: &impl Fn(&Said<'_>) -> Result<T, Complaint>,
 ) -> Result<T, Complaint> {
     if answer.refused() {
         return Err(answer.complaint("there is no answer"));
     }
-    let names: Vec<_> = labels.iter().map(|label| label.name()).collect();
+    let names = labels.iter().map(|label| label.name()).chain(speakers.iter().map(String::as_str));
+    let names: Vec<_> = names.collect();
     let keys: Vec<_> = labels.iter().map(|label| label.key()).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let called = choice.tool_calls.iter().filter_map(|call| Fields::of(&call.arguments));

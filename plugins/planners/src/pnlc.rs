@@ -103,11 +103,8 @@ impl Pnlc {
         let step = json!({ "state": state, "thought": thought, "outcomes": n });
         let messages = self.prompts.messages("outcomes", context, step)?;
         let read = |said: &Said<'_>| {
-            let mut outcomes: Vec<_> = said
-                .texts(&["Good", "Bad"])?
-                .into_iter()
-                .map(|(label, text)| (label == 0, text))
-                .collect();
+            let mut outcomes: Vec<_> =
+                said.texts(&["Good", "Bad"])?.into_iter().map(|(label, text)| (label == 0, text)).collect();
             outcomes.truncate(n);
             let good = outcomes.iter().filter(|(good, _)| *good).count();
             if good == 0 || good == outcomes.len() {
@@ -133,12 +130,9 @@ impl Pnlc {
             estimates => estimates?,
         };
         if estimates.len() != outcomes.len() {
-            return Err(Error::malformed(format!(
-                "the critic {:?} answered {} of {} queries",
-                self.config.critic,
-                estimates.len(),
-                outcomes.len()
-            )));
+            let (given, wanted) = (estimates.len(), outcomes.len());
+            let what = format!("the critic {:?} answered {given} of {wanted} queries", self.config.critic);
+            return Err(Error::new(Code::Plugin, what));
         }
         let outcomes = outcomes.into_iter().zip(estimates).map(|((good, text), estimate)| ValuedOutcome {
             text,
@@ -191,11 +185,7 @@ impl Planner for Pnlc {
             let read = |said: &Said<'_>| {
                 let decision = said.text("Decision")?;
                 let neither = || Complaint::unreadable("the decision is neither \"keep\" nor \"revise\"");
-                if keeps(&decision).ok_or_else(neither)? {
-                    Ok(None)
-                } else {
-                    said.text("Thought").map(Some)
-                }
+                if keeps(&decision).ok_or_else(neither)? { Ok(None) } else { said.text("Thought").map(Some) }
             };
             // An answer that cannot be read keeps the current thought.
             let revised = actor.ask_for(&REFINED, Purpose::Refine, messages, read).await?.unwrap_or(None);
@@ -215,8 +205,7 @@ impl Planner for Pnlc {
 
         let messages =
             self.prompts.messages("action", &context, json!({ "state": state, "thought": thought }))?;
-        let legal = &context.turn.legal_actions;
-        let (_, action) = actor.ask_for_action(&[Label::One("Action")], messages, legal).await?;
+        let (_, action) = actor.ask_for_action(&[Label::One("Action")], messages, &context).await?;
         let mut unread = cheap.unread;
         unread.append(actor.unread);
         if !weighed {

@@ -51,8 +51,7 @@ impl Planner for React {
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "react"));
         let messages = self.prompts.messages("react", &context, json!({}))?;
         let labels = [One("Thought"), One("Action")];
-        let (thought, action) =
-            asker.ask_for_action(&labels, messages, &context.turn.legal_actions).await?;
+        let (thought, action) = asker.ask_for_action(&labels, messages, &context).await?;
         let trace = asker.unread.trace();
         Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
     }

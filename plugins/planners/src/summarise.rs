@@ -61,8 +61,7 @@ pub(crate) async fn summarise(
     context: &DecisionContext,
 ) -> Result<Summary> {
     let messages = prompts.messages("summarise", context, json!({}))?;
-    let read =
-        |said: &Said<'_>| Ok(Summary { state: said.text("State")?, outcome: said.text("Outcome")? });
+    let read = |said: &Said<'_>| Ok(Summary { state: said.text("State")?, outcome: said.text("Outcome")? });
     let labels = [One("State"), One("Outcome")];
     Ok(asker.ask_for(&labels, Purpose::Summarise, messages, read).await?.unwrap_or_else(|_| Summary {
         state: context.turn.observation.text.chars().take(500).collect(),

@@ -18,7 +18,8 @@ const SHOWN: usize = 200;
 /// the complaint stands alone, after the last message of the user.
 pub fn ask_again(messages: &mut Vec<Message>, choice: Choice, complaint: &Complaint) {
     let answer = Answer::of(&choice);
-    let complaint = format!("That could not be read: {complaint}. Answer again, exactly in the form asked for.");
+    let complaint =
+        format!("That could not be read: {complaint}. Answer again, exactly in the form asked for.");
     // Without its reasoning; otherwise as it was written.
     let text = if answer.text() == choice.text.trim() { choice.text } else { answer.text().to_owned() };
     if !choice.tool_calls.is_empty() && choice.tool_calls.iter().all(|call| !call.id.is_empty()) {

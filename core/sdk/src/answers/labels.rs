@@ -63,7 +63,10 @@ impl<'a> Sections<'a> {
     /// # Errors
     /// As for [`Sections::text`].
     pub fn first(&self, label: &str) -> Result<String, Complaint> {
-        self.whole(self.found.iter().find(|section| section.label == label && !section.value().is_empty()), label)
+        self.whole(
+            self.found.iter().find(|section| section.label == label && !section.value().is_empty()),
+            label,
+        )
     }
 
     /// The first of several different actions, for when they were given a second time; otherwise as [`Sections::action`].

@@ -142,7 +142,11 @@ impl Answer {
     /// If a number is missing or is not a probability; the complaint names the statement.
     pub fn probabilities(&self, count: usize) -> Result<Vec<f64>, Complaint> {
         // The limit may have cut the number on the last line.
-        let whole = if self.cut { self.given().rsplit_once('\n').map_or("", |(lines, _)| lines) } else { self.given() };
+        let whole = if self.cut {
+            self.given().rsplit_once('\n').map_or("", |(lines, _)| lines)
+        } else {
+            self.given()
+        };
         numbers::probabilities(whole, count).map_err(|why| self.complaint(why))
     }
 

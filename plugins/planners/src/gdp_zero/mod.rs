@@ -92,7 +92,8 @@ impl Planner for GdpZero {
                 "act": dialogue.acts[edge.act].name, "prior": edge.prior, "visits": edge.visits, "value": edge.value,
             })
         };
-        let details = json!({ "acts": edges.iter().map(tried).collect::<Vec<_>>(), "requests": talk.requests });
+        let details =
+            json!({ "acts": edges.iter().map(tried).collect::<Vec<_>>(), "requests": talk.requests });
         let act = &dialogue.acts[act];
         Ok(Decision {
             thought: format!("[{}] {}", act.name, act.instruction),

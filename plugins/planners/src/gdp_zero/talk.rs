@@ -128,13 +128,15 @@ impl Talk<'_> {
         read: impl Fn(&Answer) -> Result<T, Complaint>,
     ) -> Result<Vec<T>> {
         let Sampling { samples, temperature, max_tokens } = sampling;
-        let mut request = ChatRequest { samples, temperature, max_tokens, ..ChatRequest::new(purpose, messages) };
+        let mut request =
+            ChatRequest { samples, temperature, max_tokens, ..ChatRequest::new(purpose, messages) };
         let what = format!("{purpose:?}");
         let mut first = true;
         loop {
             request.seed = Some(self.rng.random());
             self.requests += 1;
-            let completion = if partner { &self.partner } else { &self.llm }.complete(request.clone()).await?;
+            let completion =
+                if partner { &self.partner } else { &self.llm }.complete(request.clone()).await?;
             let (mut all, mut unread) = (Vec::new(), Vec::new());
             for choice in completion.choices {
                 let answer = Answer::of(&choice);

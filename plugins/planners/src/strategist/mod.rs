@@ -107,7 +107,7 @@ impl Planner for Strategist {
         let thought = found.in_words(speaks);
         let action = if speaks {
             let messages = self.prompts.messages("speak", &context, json!({ "thought": thought }))?;
-            asker.ask_for_action(&[Label::One("Action")], messages, &[]).await?.1
+            asker.ask_for_action(&[Label::One("Action")], messages, &context).await?.1
         } else {
             found.best.clone()
         };
