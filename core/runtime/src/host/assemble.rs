@@ -9,7 +9,7 @@ use crate::{
     cancel::Cancel,
     host::{ROLES, RuntimeHost},
     run::folder::Earlier,
-    run::{self, Configured, RunSpec},
+    run::plan::{self, Configured, RunSpec},
 };
 
 /// What a command says about a run beyond the configuration.
@@ -127,7 +127,7 @@ impl RuntimeHost {
         let mut identity = self.identity(&[ROLES.into(), name.into()]);
         let mut says = Vec::new();
         for (llm, capabilities) in self.targets(name).await? {
-            says.push(json!([llm, run::identity(&capabilities)?]));
+            says.push(json!([llm, plan::identity(&capabilities)?]));
         }
         identity["says"] = says.into();
         Ok(identity)

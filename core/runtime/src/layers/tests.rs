@@ -236,3 +236,23 @@ async fn the_whole_stack_gives_an_answer_or_says_why_not() {
     let error = never.around(provider, "actor", &json!(null)).err().expect("refused");
     assert!(error.message.contains("`llm.actor.calls.timeout_s`: -1 is no number of seconds"), "{error}");
 }
+
+#[tokio::test]
+async fn a_role_asks_the_model_of_the_purpose() {
+    struct Named(&'static str);
+    #[async_trait]
+    impl LlmBackend for Named {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            Ok(Completion { raw: self.0.into(), ..Completion::default() })
+        }
+    }
+    let routes = [(Purpose::Judge, Arc::new(Named("small")) as _)].into();
+    let role = route::Routed::over(Arc::new(Named("big")), routes);
+    for (purpose, expected) in [(Purpose::Judge, "small"), (Purpose::Action, "big")] {
+        let answer = role.complete(ChatRequest::new(purpose, Vec::new())).await.unwrap();
+        assert_eq!(answer.raw, expected);
+    }
+}
