@@ -108,6 +108,7 @@ impl RuntimeHost {
             summariser,
             llms,
             prices,
+            metering: self.shared.metering.clone(),
             critics,
             episodes: episodes.collect(),
             concurrency: run.concurrency,

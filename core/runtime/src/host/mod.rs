@@ -28,6 +28,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::{ComponentConfig, Config, KeyPath, dotted, roles};
 use crate::host::encoder_cache::CachedEncoder;
+use crate::journal::meter::Metering;
 use crate::layers::{CallConfig, route::Routed};
 use crate::registry::Registry;
 
@@ -48,6 +49,7 @@ struct Shared {
     dependencies: Mutex<BTreeMap<KeyPath, BTreeSet<KeyPath>>>,
     caches: Mutex<BTreeMap<KeyPath, Arc<CachedEncoder>>>,
     files: Mutex<BTreeMap<KeyPath, BTreeMap<String, String>>>,
+    metering: Metering,
 }
 
 impl RuntimeHost {
@@ -60,6 +62,7 @@ impl RuntimeHost {
             dependencies: Mutex::default(),
             caches: Mutex::default(),
             files: Mutex::default(),
+            metering: Metering::default(),
         };
         Self { shared: Arc::new(shared), owner: None }
     }
@@ -154,7 +157,7 @@ impl RuntimeHost {
         calls: Option<Value>,
     ) -> Result<Arc<dyn LlmBackend>> {
         let calls: CallConfig = calls.map(serde_json::from_value).transpose()?.unwrap_or_default();
-        calls.around(inner, &section[1], &self.identity(section))
+        calls.around(inner, &section[1], &self.identity(section), &self.shared.metering)
     }
 
     /// The configuration of a section, or an error at the very key that names a section which is not there.

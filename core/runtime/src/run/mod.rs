@@ -23,8 +23,9 @@ use tokio::task::JoinSet;
 
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
-use crate::journal::durable::{Accounts, Journaled};
+use crate::journal::durable::Journaled;
 use crate::journal::effects::{CriticHandle, Deps, Llm};
+use crate::journal::meter::Accounts;
 use crate::journal::store::{Closed, Resume, Store};
 use crate::run::episode::{EpisodeResult, EpisodeSpec, run_episode};
 use crate::run::folder::{RunFolder, RunStatus};
@@ -96,13 +97,15 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
         (name.clone(), Arc::new(Budget::new(format!("role {name}"), limits, used)))
     };
     let total = spent.values().fold(Spent::default(), |sum, spent| sum + *spent);
+    let accounts = Arc::new(Accounts {
+        run: Arc::new(Budget::new("run", spec.limits, total)),
+        roles: spec.role_limits.into_iter().map(role).collect(),
+        episode_usd: spec.episode_limits.max_usd,
+        prices: spec.prices,
+    });
+    spec.metering.begin(&accounts);
     let pool = Arc::new(Pool {
-        accounts: Arc::new(Accounts {
-            run: Arc::new(Budget::new("run", spec.limits, total)),
-            roles: spec.role_limits.into_iter().map(role).collect(),
-            prices: Arc::new(spec.prices),
-        }),
-        max_usd: spec.episode_limits.max_usd,
+        accounts,
         store,
         folder,
         observer,
@@ -184,8 +187,6 @@ struct Pool {
     store: Store,
     folder: RunFolder,
     accounts: Arc<Accounts>,
-    /// The most that an episode may cost.
-    max_usd: Option<f64>,
     observer: Arc<dyn RunObserver>,
     environment: Arc<dyn Environment>,
     resume: Resume,
@@ -210,14 +211,8 @@ impl Pool {
             critics: self.critics.clone(),
         };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
-        let durable = Journaled::new(
-            deps,
-            self.store.clone(),
-            recorded,
-            self.accounts.clone(),
-            self.max_usd,
-            self.cancel.clone(),
-        );
+        let durable =
+            Journaled::new(deps, self.store.clone(), recorded, self.accounts.clone(), self.cancel.clone());
         let EpisodeResult { summary, trajectories, events } = run_episode(Arc::new(durable), episode).await?;
         self.observer.ended(&summary);
         if summary.status != EpisodeStatus::Interrupted {

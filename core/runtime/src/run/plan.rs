@@ -18,6 +18,7 @@ use crate::budget::{Limits, prices::Price};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::journal::effects::{CriticHandle, Llm};
+use crate::journal::meter::Metering;
 use crate::run::episode::{EpisodeSpec, Seat};
 use crate::run::folder::{self, Earlier, RunInfo, RunStatus};
 use crate::run::needs::{self, Lookup};
@@ -67,6 +68,8 @@ pub struct RunSpec {
     /// The price of every `[llm.<name>]` at work; `None` where it is not known. Money is counted by the layers around a
     /// model ([`CallConfig::around`](crate::layers::CallConfig::around)), which know it by this name.
     pub prices: BTreeMap<String, Option<Price>>,
+    /// What the layers around the models were given: then no paid call of this run goes uncounted.
+    pub metering: Metering,
     /// Critics by configured name; those that nobody requires are left alone.
     pub critics: BTreeMap<String, Configured<dyn Critic>>,
     /// The episodes, each once.
