@@ -6,7 +6,7 @@
 //! critic eval examples/critic.toml --planner react,pnlc
 //! ```
 //!
-//! A critic that is trained has a trainer beside it, which writes a checkpoint: `forethought plugin new x --trainer`.
+//! A critic that is trained also has a trainer, which writes a checkpoint: `forethought plugin new x --trainer`.
 
 use std::path::Path;
 

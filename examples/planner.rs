@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p forethought-examples --bin planner -- eval examples/planner.toml --planner react,best-of-3`
 //!
-//! The program is `forethought` with this component linked in. As a plugin, the same code is a crate of its own:
+//! The program is `forethought` with this component linked in. As a plugin, the same code is its own crate:
 //! `forethought plugin new my-planner --planner`.
 
 use forethought_sdk::prelude::*;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-/// A small shop: a run of a planner that needs no critic, and all that it takes to train one for a planner that does.
+/// A small shop: a run of a planner without a critic, and what is needed to train one for a planner with one.
 pub const SHOP: &str = r#"
 seed = 5
 [environment]
@@ -86,7 +86,7 @@ impl Desk {
         command
     }
 
-    /// The same for tests that talk to the program while it runs.
+    /// The same, for tests that talk to the program while it runs.
     pub fn spawn(&self, line: &str) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         command.args(line.split_whitespace()).current_dir(self.path());
@@ -106,13 +106,13 @@ impl Desk {
         }
     }
 
-    /// A home of its own, so that nobody's files count.
+    /// An empty home, so that the files of a user have no effect.
     fn environment(&self) -> [(&'static str, PathBuf); 2] {
         [("HOME", self.path().join("home")), ("XDG_CONFIG_HOME", self.path().join("home/.config"))]
     }
 }
 
-/// Variables of whoever runs the tests that would change what the program does.
+/// Variables of this process that would change what the program does.
 fn strangers() -> impl Iterator<Item = String> {
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())

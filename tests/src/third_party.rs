@@ -1,5 +1,5 @@
-//! What third parties do: commands of their own shell, and builds outside this workspace. Builds are quick and need no
-//! network: dependencies have the versions that this workspace locks, and what was built is `kept` for the next time.
+//! What third parties do: commands in their shell, and builds outside this workspace. Builds are quick and need no network:
+//! dependencies have the versions that this workspace locks, and builds are `kept` for the next time.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub fn cargo(folder: &Path, kept: &str) -> Command {
     command
 }
 
-/// A line of the shell, in `folder`, with the program at hand. Both outputs are one, as people see them.
+/// A shell command in `folder`, with the program in PATH. Standard output and error are joined, as people see them.
 pub fn shell(desk: &Desk, folder: &Path, line: &str, kept: &str) -> Command {
     if line.starts_with("cargo ") {
         lock(folder);
@@ -49,6 +49,6 @@ fn settle(command: &mut Command, kept: &str) {
         .env_remove("CARGO_TARGET_DIR")
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_BUILD_BUILD_DIR", Path::new(kept).join("third-party"))
-        // To compile takes longer than all that is run here.
+        // Compiling takes longer than everything that is run here.
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
 }

@@ -537,7 +537,8 @@ async fn the_judge_is_blind_to_the_thought() {
                 thought: thought.into(),
                 outcome: outcome.into(),
             };
-            let llm = simulated(SimulatedConfig { seed, ..SimulatedConfig::default() });
+            // An answer that cannot be read twice is no estimate.
+            let llm = simulated(SimulatedConfig { seed, malformed: 0.0, ..SimulatedConfig::default() });
             let models = Arc::new(Cast(llm, random(0)));
             let queries = outcomes.iter().map(|outcome| query(outcome)).collect();
             let estimates = judge.estimate_with(queries, models).await.expect("estimates");

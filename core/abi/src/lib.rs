@@ -9,8 +9,8 @@
 //! - **Messages.** The callee always moves `*mut FthMsg` out immediately, also on error; the caller never touches it
 //!   again. Each buffer has its own release function, which is called exactly once and never replaced by the
 //!   receiver's own allocator; `release == None` means there is nothing to free.
-//! - **Completion.** `done` is called exactly once for each `invoke`, possibly before it returns, from any thread. After
-//!   that the callee no longer uses `ctx`. `done` stores and wakes, so call it without holding locks.
+//! - **Completion.** `done` is called exactly once for each `invoke`, possibly before it returns, from any thread.
+//!   After that the callee no longer uses `ctx`. `done` stores and wakes, so call it without holding locks.
 //! - **Calls.** The caller releases [`FthCall`] once, if `data` is not null. `cancel` is idempotent and advisory;
 //!   [`CANCELLED`] means that the work has already been dropped.
 //! - **Unwinding** never crosses the boundary: each side catches its own panics.

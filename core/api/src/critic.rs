@@ -41,6 +41,10 @@ use crate::{
 #[interface("forethought.value/1")]
 pub trait Critic: Send + Sync {
     /// One estimate per query, in order. An estimate does not depend on the rest of the batch.
+    ///
+    /// # Errors
+    /// [`Code::Malformed`](crate::error::Code::Malformed) if the critic asks a model and cannot read its answer: the
+    /// planner then decides without it, and its trace says so.
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>>;
     /// What this critic needs from others; most need nothing.
     async fn requires(&self) -> Result<Requirements> {

@@ -5,18 +5,20 @@
 //! Of this workspace it may depend on `forethought-macros` alone.
 //!
 //! # Reading order
-//! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`critic`] and [`planner`] (who acts on it),
-//! [`metrics`] (how good a critic is), [`behaviour`], [`importer`] and [`verifier`] (what an environment's crate may
-//! add), then [`registry`] (how components are found), [`host`] (what the program offers them), [`seed`] (random
+//! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`critic`] and [`planner`] (who acts on
+//! it), [`metrics`] (how good a critic is), [`behaviour`], [`importer`] and [`verifier`] (what an environment's crate
+//! may add), then [`registry`] (how components are found), [`host`] (what the program offers them), [`seed`] (random
 //! streams), [`wire`] (calls as messages) and [`module`] (a library's root object).
 //!
 //! # Rules that hold for every interface
 //! Methods are async, take `&self` and owned arguments, and return [`Result`]: each call can then cross a plugin
-//! boundary or a pipe as one message. Data types are `#[non_exhaustive]` where outsiders rarely construct them, have serde
-//! defaults, and ignore unknown fields, so either side may be newer; an enum has a variant for values that it does not
-//! know yet. A new method always has a default body. The messages themselves are checked in, under `tests/wire`.
+//! boundary or a pipe as one message. Data types are `#[non_exhaustive]` where outsiders rarely construct them, have
+//! serde defaults, and ignore unknown fields, so either side may be newer; an enum has a variant for values that it
+//! does not know yet. A new method always has a default body. The messages themselves are checked in, under
+//! `tests/wire`.
 
 pub mod behaviour;
+pub mod checkpoint;
 pub mod critic;
 pub mod encoder;
 pub mod environment;

@@ -1,5 +1,6 @@
 //! Planners decide for a seat; summarisers summarise its history for critics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -226,6 +227,11 @@ pub struct Trace {
     /// Answers that could not be parsed, and how the planner recovered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recoveries: Vec<String>,
+    /// Counts of answers that were `unreadable`, `cut`, `several` (different actions), `refused` or `empty`; of second
+    /// requests (`repeated`); `unread`: 1 if the decision went on without something that it asked for twice;
+    /// `unevaluated`: 1 if it follows a thought that no critic weighed, though one should have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<String, u32>,
     /// Anything else that a planner wants to show (a search tree, beliefs).
     #[serde(skip_serializing_if = "Value::is_null")]
     pub details: Value,

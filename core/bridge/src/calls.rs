@@ -1,7 +1,7 @@
 //! Calls that wait for their completion, by number.
 //!
-//! A completion's `ctx` is the number of its call, cast to a pointer. A number is never used twice, so a completion that
-//! comes a second time, or without a call, finds nothing.
+//! A completion's `ctx` is the number of its call, cast to a pointer. A number is never used twice, so a completion
+//! that comes a second time, or without a call, finds nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_void;

@@ -4,38 +4,38 @@ use clap::Args;
 use forethought_runtime::config::KeyPath;
 use serde_json::Value;
 
-/// Which configuration.
+/// The configuration to use.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ConfigArguments {
-    /// A TOML file, or the name of a preset. Without it, ./forethought.toml.
+    /// A TOML file or the name of a preset; ./forethought.toml by default.
     pub(crate) config: Option<String>,
-    /// The preset to start from, if the configuration names another or none.
+    /// The preset to start from, overriding the one that the configuration names.
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
-    /// Set one key, as in --set planner.pnlc.rounds=3. May be repeated.
+    /// Set one key, such as --set planner.pnlc.rounds=3. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }
 
-/// Which episodes, and how.
+/// The episodes to run, and how.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArguments {
     /// The configuration.
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Episodes (of each planner).
+    /// Number of episodes per planner.
     #[arg(long, value_name = "N")]
     pub(crate) episodes: Option<u64>,
     /// Task of the first episode.
     #[arg(long, value_name = "N")]
     pub(crate) first_task: Option<u64>,
-    /// Episodes under way at once.
+    /// Episodes in flight at once.
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
-    /// Start anew even if there is an unfinished run to continue.
+    /// Start a new run even if an unfinished one could be continued.
     #[arg(long)]
     pub(crate) fresh: bool,
-    /// Build and check everything, and run nothing.
+    /// Build and check everything without running anything.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

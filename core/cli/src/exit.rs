@@ -1,4 +1,4 @@
-//! How the program ends, for whoever called it.
+//! Exit codes.
 
 use forethought_api::{Error, error::Code};
 use forethought_runtime::run::folder::RunStatus;
@@ -6,11 +6,11 @@ use forethought_runtime::run::folder::RunStatus;
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// All that was asked for is done.
+    /// Everything is done.
     Done = 0,
-    /// It was done, and some of it failed: episodes, or checks.
+    /// Done, but some episodes or checks failed.
     Failed = 1,
-    /// It cannot be done as asked: usage, configuration, input.
+    /// Bad usage, configuration or input.
     Usage = 2,
     /// A budget was reached; the state is saved.
     Budget = 3,
@@ -39,7 +39,7 @@ impl From<RunStatus> for Exit {
     }
 }
 
-/// Tells people what went wrong, causes below it, and programs what kind of thing it was.
+/// Prints the error with its causes, and returns the exit code for it.
 pub(crate) fn explain(error: &Error) -> Exit {
     eprintln!("error: {}", error.message.replace('\n', "\n       "));
     for cause in &error.chain {

@@ -1,4 +1,4 @@
-//! How commands run planners: one, several in turn, or one whose episodes are kept to train on.
+//! Runs of planners: one, several in turn, or one whose episodes are kept to train on.
 
 use std::path::Path;
 
@@ -19,13 +19,13 @@ use crate::{
     written::{Written, write},
 };
 
-/// What the flags say about a run of `planner`.
+/// The options of a run of `planner`, by the flags.
 pub(crate) fn options(session: &Session, arguments: &RunArguments, planner: Option<String>) -> RunOptions {
     let earlier = if arguments.fresh { Earlier::Ignore } else { Earlier::Continue };
     RunOptions { planner, earlier, cancel: session.cancel.clone(), ..RunOptions::default() }
 }
 
-/// Runs one planner, shown as `label` or else by its name, which is given back with the outcome.
+/// Runs one planner, shown as `label` or by its name. Returns its name and the outcome.
 pub(crate) async fn play(
     session: &Session,
     host: &RuntimeHost,
@@ -37,15 +37,17 @@ pub(crate) async fn play(
     let observer = session.reporter.watch(label.unwrap_or(&name));
     let outcome = run::run(spec, observer).await?;
     match outcome.status {
-        RunStatus::Budget => session.reporter.say("a budget was reached; a higher one continues here"),
-        RunStatus::Interrupted => session.reporter.say("interrupted; the same command continues here"),
-        RunStatus::Failed => session.reporter.say("some episodes failed; the same command tries them again"),
+        RunStatus::Budget => {
+            session.reporter.say("budget reached; the same command with a higher one continues this run")
+        }
+        RunStatus::Interrupted => session.reporter.say("interrupted; the same command continues this run"),
+        RunStatus::Failed => session.reporter.say("some episodes failed; the same command retries them"),
         RunStatus::Running | RunStatus::Finished => {}
     }
     Ok((name, outcome))
 }
 
-/// Builds and checks what would be run, and says what that is.
+/// Builds and checks what would be run, and prints what that is.
 pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOptions]) -> Result<Exit> {
     #[derive(Serialize)]
     struct Planned {
@@ -79,7 +81,7 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
     Ok(Exit::Done)
 }
 
-/// Runs one after another, all of them checked before the first starts, until one is interrupted.
+/// Runs one after another until one is interrupted. All are checked before the first starts.
 pub(crate) async fn eval(
     session: &Session,
     host: &RuntimeHost,

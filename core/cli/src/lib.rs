@@ -1,12 +1,13 @@
-//! The program `forethought`, but for the components that it is linked with: `main.rs` names these.
+//! The program `forethought`, without the components that are linked into it: `main.rs` names these.
 //!
-//! It may depend on the runtime and the conformance kit, and on no plugin or environment; nothing depends on it but
-//! programs. What it does itself is reading the command line and showing results: standard output is for data, standard
-//! error for people.
+//! It may depend on the runtime, the conformance kit and the mock server, but not on plugins and environments; only
+//! programs depend on it. It reads the command line and shows results: data on standard output, messages on standard
+//! error.
 //!
 //! # Reading order
-//! [`arguments`] (what can be typed), [`commands`] (one file a command), [`session`] (what commands share),
-//! [`progress`], [`table`] and [`transcript`] (what people see), [`person`] (how they play), [`exit`] (what callers see).
+//! [`commands`] (one file per command), [`arguments`], [`session`], [`launch`], [`played`] and [`written`] (shared by
+//! commands), [`progress`], [`tables`] and [`transcript`] (what people see), [`person`] (how they play), [`builtin`]
+//! (what a build may leave out), [`exit`] (exit codes).
 
 mod arguments;
 pub mod builtin;
@@ -28,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
 
-/// The whole program: reads the command line, carries it out, and gives the exit code.
+/// The whole program: reads the command line, executes it, and returns the exit code.
 pub fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let reporter = Reporter::new(arguments.quiet);
@@ -52,13 +53,13 @@ pub fn main() -> std::process::ExitCode {
         session.plugins.shutdown().await;
         exit
     });
-    // Work that nobody waits for any more (a download, say) must not keep the program.
+    // Work that nothing waits for any more, such as a download, must not keep the program running.
     runtime.shutdown_background();
     session.reporter.clear();
     exit.unwrap_or_else(|error| exit::explain(&error)).into()
 }
 
-/// A process that serves a library is this program again, and logs as much.
+/// A process that serves a library is this program again, with the same verbosity.
 fn launcher(verbose: u8) -> Launcher {
     let program = std::env::current_exe().unwrap_or_else(|_| "forethought".into());
     let verbose = (0..verbose).map(|_| "-v".to_string());
@@ -68,7 +69,7 @@ fn launcher(verbose: u8) -> Launcher {
 
 /// Logs go to standard error, between progress bars.
 fn log(verbose: u8, reporter: &Reporter) {
-    // Who waits for a model of gigabytes is told why.
+    // A download of gigabytes should be visible.
     let level = ["warn,forethought_hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
     let reporter = reporter.clone();
@@ -79,10 +80,10 @@ fn log(verbose: u8, reporter: &Reporter) {
         .init();
 }
 
-/// The first interruption lets what is under way be finished and saved; the second does not.
+/// The first interruption saves unfinished work; the second stops at once.
 async fn listen(session: Session) {
     interruption().await;
-    session.reporter.say("interrupted; saving what is under way (once more to stop at once)");
+    session.reporter.say("interrupted; saving unfinished work (interrupt again to stop immediately)");
     session.cancel.cancel();
     interruption().await;
     std::process::exit(Exit::Interrupted as i32);

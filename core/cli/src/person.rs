@@ -1,8 +1,8 @@
 //! A person as a component: the planner `person`, and the model `terminal` that it asks.
 //!
-//! A model, because what models answer is journaled: a person's words are kept as those of any model are, an interrupted
-//! game goes on where it was left without asking twice, and a finished one can be replayed. What is shown and typed goes
-//! through standard error and standard input; standard output is for data.
+//! A model, because answers of models are journaled: a person's words are kept like those of any model, an interrupted
+//! game continues where it stopped without asking twice, and a finished one can be replayed. The dialogue uses standard
+//! error and standard input; standard output is for data.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -28,27 +28,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::transcript::{Page, news};
+use crate::transcript::{Page, new_since};
 
 /// The components of this file.
 pub(crate) fn entries(terminal: &Terminal) -> Result<Vec<Entry>> {
     let llm = json!({ "type": "string", "default": "person", "description":
-        "Its model, by name: what answers for the person, of kind `terminal`." });
+        "Name of the model that answers for the person, of kind `terminal`." });
     let terminal = terminal.clone();
     Ok(vec![
         entry(
             "person",
-            "a person: asks the model that it is given",
+            "a person: asks the model of kind `terminal`",
             json!({ "llm": llm }),
             |config: Value| {
                 let llm = config["llm"].as_str().unwrap_or("person").to_string();
                 Arc::new(Person { llm }) as Arc<dyn Planner>
             },
         )?,
-        entry("terminal", "whoever sits at this terminal, asked as a model is", json!({}), move |_| {
+        entry("terminal", "the person at this terminal, asked like a model", json!({}), move |_| {
             Arc::new(terminal.clone()) as Arc<dyn LlmBackend>
         })?,
-        entry("observation", "keeps what is seen as it is", json!({}), |_| {
+        entry("observation", "the observation itself, unchanged", json!({}), |_| {
             Arc::new(AsSeen) as Arc<dyn Summariser>
         })?,
     ])
@@ -79,7 +79,7 @@ struct Person {
     llm: String,
 }
 
-/// What a person answers, as it lies in the journal.
+/// The answer of a person, as the journal holds it.
 #[derive(Serialize, Deserialize)]
 struct Answer {
     thought: String,
@@ -100,7 +100,7 @@ impl Planner for Person {
     }
 }
 
-/// The instructions, and the episode so far as this seat saw it: only what was new each time.
+/// The instructions, and the episode so far as this seat saw it: each time only what was new.
 fn conversation(context: &DecisionContext) -> Vec<Message> {
     let (environment, mut seen) = (&context.environment, "");
     let seat = &environment.seats[context.seat];
@@ -108,11 +108,11 @@ fn conversation(context: &DecisionContext) -> Vec<Message> {
     let mut messages =
         vec![Message::system(format!("{} · {}\n{}", environment.name, seat.name, told.trim()))];
     for past in &context.history {
-        messages.push(Message::user(news(seen, &past.observation)));
+        messages.push(Message::user(new_since(seen, &past.observation)));
         messages.push(Message::assistant(past.action.clone()));
         seen = &past.observation;
     }
-    let mut now = news(seen, &context.turn.observation.text).trim_end().to_string();
+    let mut now = new_since(seen, &context.turn.observation.text).trim_end().to_string();
     if !context.turn.legal_actions.is_empty() {
         now += &format!("\nActions: {}", context.turn.legal_actions.join(" | "));
     }
@@ -120,27 +120,27 @@ fn conversation(context: &DecisionContext) -> Vec<Message> {
     messages
 }
 
-/// Whoever sits at the terminal of this process.
+/// The person at the terminal of this process.
 #[derive(Clone)]
 pub(crate) struct Terminal(Arc<Desk>);
 
 struct Desk {
     cancel: Cancel,
-    /// Lines typed; begun when the first is wanted. One question at a time holds it.
+    /// Typed lines, read from when the first is needed. Locked by one question at a time.
     typed: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
-    /// Messages of each conversation that were shown already, by its first.
+    /// How many messages of each conversation were shown, by its first message.
     shown: Shared<HashMap<String, usize>>,
 }
 
 const HELP: &str = "`?` shows the rules, `:thought ...` notes what you think, `:quit` saves and leaves.";
 
 impl Terminal {
-    /// `cancel` is raised when the person leaves, and makes a question that is open end.
+    /// `cancel` is raised when the person leaves, and ends an open question.
     pub(crate) fn new(cancel: Cancel) -> Self {
         Self(Arc::new(Desk { cancel, typed: Mutex::default(), shown: Shared::default() }))
     }
 
-    /// Shows what of this conversation was not shown yet.
+    /// Shows the part of this conversation that was not shown yet.
     fn show(&self, messages: &[Message]) {
         let mut shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let before = shown.insert(messages[0].content.clone(), messages.len() + 1).unwrap_or_default();
@@ -168,7 +168,7 @@ impl Terminal {
     async fn line(&self, typed: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<String> {
         let lines = typed.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            // A thread of its own, for a read of standard input cannot be withdrawn, and nothing must wait for it.
+            // In its own thread, because a read of standard input cannot be cancelled, and nothing must wait for it.
             std::thread::spawn(move || {
                 std::io::stdin()
                     .lines()
@@ -190,7 +190,9 @@ impl LlmBackend for Terminal {
         Ok(LlmCapabilities { model: "person".into(), free: true, ..LlmCapabilities::default() })
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        let Some(rules) = request.messages.first() else { return Err(Error::input("nothing is asked")) };
+        let Some(rules) = request.messages.first() else {
+            return Err(Error::input("the request has no messages"));
+        };
         let mut typed = self.0.typed.lock().await;
         self.show(&request.messages);
         let mut thoughts: Vec<String> = Vec::new();
@@ -211,7 +213,7 @@ impl LlmBackend for Terminal {
                 }
                 Some(line) => match line.strip_prefix(":thought") {
                     Some(thought) => thoughts.push(thought.trim().into()),
-                    None if line.starts_with(':') => eprintln!("`{line}` is no command. {HELP}"),
+                    None if line.starts_with(':') => eprintln!("`{line}` is not a command. {HELP}"),
                     None => {
                         let answer = Answer { thought: thoughts.join("\n"), action: line.into() };
                         let text = serde_json::to_string(&answer)?;
@@ -224,7 +226,7 @@ impl LlmBackend for Terminal {
     }
 }
 
-/// A summariser for transcripts, where no critic will learn from them: the state is what was seen.
+/// A summariser for transcripts that no critic learns from: the state is the observation.
 struct AsSeen;
 
 #[async_trait]

@@ -13,7 +13,7 @@ use forethought_runtime::{
 pub(crate) struct Played {
     /// Its folder.
     pub(crate) folder: PathBuf,
-    /// What it says of itself.
+    /// Its description.
     pub(crate) info: RunInfo,
     /// Its episodes.
     pub(crate) episodes: Vec<EpisodeSummary>,
@@ -25,7 +25,7 @@ impl Played {
         let folder = if path.join("run.json").is_file() { path.to_path_buf() } else { newest(path)? };
         let info = folder::read_info(&folder)?;
         let mut episodes = folder::read_episodes(&folder)?;
-        // They were written as they ended; sums of floating-point numbers depend on the order.
+        // They were written in the order in which they ended; sums of floating-point numbers depend on the order.
         episodes.sort_by_key(|episode| (episode.task, episode.seed));
         Ok(Self { folder, info, episodes })
     }
@@ -54,11 +54,11 @@ fn newest(path: &Path) -> Result<PathBuf> {
     let runs =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|run| run.join("run.json").is_file());
     runs.max().ok_or_else(|| {
-        Error::not_found(format!("{} is no run, and holds none: a run has a run.json", path.display()))
+        Error::not_found(format!("{} is not a run and contains none: there is no run.json", path.display()))
     })
 }
 
-/// The only id that begins as `wanted` does, or is that.
+/// The only id that begins with `wanted`, or that equals it.
 pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
     let mut found: Vec<_> = ids.filter(|id| id.starts_with(wanted)).collect();
     found.dedup();
@@ -72,7 +72,7 @@ pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: 
             let some = several.iter().take(5).copied().collect::<Vec<_>>().join(", ");
             let more = if several.len() > 5 { ", ..." } else { "" };
             Error::input(format!(
-                "{} episodes begin with `{wanted}`: {some}{more}; say more of it",
+                "{} episodes begin with `{wanted}`: {some}{more}; give more of the id",
                 several.len()
             ))
         }),
@@ -87,9 +87,9 @@ mod tests {
     fn an_episode_is_picked_by_its_beginning() {
         let pick = |wanted| pick(["ab1", "ab1", "ab12", "c"].into_iter(), wanted, Path::new("data"));
         assert_eq!(pick("c").unwrap(), "c");
-        assert_eq!(pick("ab1").unwrap(), "ab1", "the whole id is no beginning of another's");
+        assert_eq!(pick("ab1").unwrap(), "ab1", "a whole id wins over the beginning of another");
         let error = pick("a").unwrap_err().to_string();
-        assert!(error.contains("2 episodes begin with `a`: ab1, ab12; say more of it"), "{error}");
+        assert!(error.contains("2 episodes begin with `a`: ab1, ab12; give more of the id"), "{error}");
         assert!(pick("d").unwrap_err().to_string().contains("`forethought view data` lists them"));
     }
 }

@@ -1,4 +1,4 @@
-//! What people see while they wait: bars on a terminal, plain lines elsewhere, nothing if they ask for quiet.
+//! Progress: bars on a terminal, plain lines elsewhere, nothing with `--quiet`.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
@@ -13,7 +13,7 @@ use forethought_runtime::{
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Tells people how far things are. Clones share one screen.
+/// Shows messages and progress. Clones share one screen.
 #[derive(Clone)]
 pub(crate) struct Reporter(Arc<Screen>);
 
@@ -22,9 +22,9 @@ enum Screen {
         all: MultiProgress,
         stages: Mutex<BTreeMap<String, ProgressBar>>,
     },
-    /// Tenths of each stage that were told.
+    /// Tenths of each stage that were printed.
     Lines {
-        told: Mutex<BTreeMap<String, u64>>,
+        printed: Mutex<BTreeMap<String, u64>>,
     },
     Quiet,
 }
@@ -38,11 +38,11 @@ impl Reporter {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
             Screen::Bars { all, stages: Mutex::default() }
         } else {
-            Screen::Lines { told: Mutex::default() }
+            Screen::Lines { printed: Mutex::default() }
         }))
     }
 
-    /// A line for people.
+    /// Prints a message.
     pub(crate) fn say(&self, line: impl AsRef<str>) {
         match &*self.0 {
             Screen::Bars { all, .. } => all.suspend(|| eprintln!("{}", line.as_ref())),
@@ -69,10 +69,10 @@ impl Reporter {
                     bar.finish();
                 }
             }
-            Screen::Lines { told } => {
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            Screen::Lines { printed } => {
+                let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
                 let tenth = (done * 10).checked_div(total).unwrap_or(10);
-                if told.insert(stage.into(), tenth) != Some(tenth) {
+                if printed.insert(stage.into(), tenth) != Some(tenth) {
                     let note = if note.is_empty() { String::new() } else { format!("  {note}") };
                     eprintln!("{stage}: {done}/{total}{note}");
                 }
@@ -81,7 +81,7 @@ impl Reporter {
         }
     }
 
-    /// Leaves bars as they are and goes on below them.
+    /// Leaves bars as they are and continues below them.
     pub(crate) fn clear(&self) {
         if let Screen::Bars { stages, .. } = &*self.0 {
             let stages = std::mem::take(&mut *stages.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,4 @@
-//! What the commands share: how they show data, and how they come by configured components.
+//! Shared by the commands: showing data, and building configured components.
 
 use std::sync::Arc;
 
@@ -22,15 +22,15 @@ use crate::{
 /// One invocation of the program.
 #[derive(Clone)]
 pub(crate) struct Session {
-    /// Whether data are wanted as JSON.
+    /// Whether to print data as JSON.
     pub(crate) json: bool,
-    /// Where people look.
+    /// Shows messages and progress.
     pub(crate) reporter: Reporter,
     /// Raised by Ctrl-C.
     pub(crate) cancel: Cancel,
-    /// Whoever sits before it.
+    /// The person at the terminal.
     pub(crate) terminal: Terminal,
-    /// What `--plugin` names.
+    /// Values of `--plugin`.
     pub(crate) plugin: Vec<String>,
     /// The plugins that are open.
     pub(crate) plugins: Arc<Plugins>,
@@ -55,7 +55,7 @@ impl Session {
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
 
-    /// Components without any configuration, for commands that need none: a broken file must not stop these.
+    /// Components without any configuration, for commands that a broken file must not stop.
     pub(crate) async fn bare_host(&self) -> Result<RuntimeHost> {
         let registry = self.registry().await?;
         let config = Draft::read(&Sources::new("/nowhere"))?.check(&registry)?;
@@ -78,10 +78,10 @@ impl Session {
         found.map_err(|error| builtin::not_left_out(word, kind).err().unwrap_or(error))
     }
 
-    /// An interface's word, where an earlier version's was typed.
+    /// The present word of an interface.
     pub(crate) fn current<'a>(&self, word: &'a str) -> &'a str {
         let Some((_, now)) = RENAMED.iter().find(|(before, _)| *before == word) else { return word };
-        self.reporter.say(format!("note: `{word}` is called `{now}` now"));
+        self.reporter.say(format!("note: `{word}` is now called `{now}`"));
         now
     }
 
@@ -90,25 +90,26 @@ impl Session {
         self.components(&self.wanted()?).await
     }
 
-    /// What is linked in, what these plugins bring, and the person at the terminal.
+    /// Components that are linked in, those of these plugins, and the person at the terminal.
     async fn components(&self, plugins: &Request) -> Result<Registry> {
         self.plugins.registry(plugins).await?.and(person::entries(&self.terminal)?)
     }
 
-    /// The plugins that are named here: by the files that always count, if these can be read, and by `--plugin`.
+    /// The plugins named by `--plugin` and by the configuration files that always apply, if these can be read.
     pub(crate) fn wanted(&self) -> Result<Request> {
         let sources = self.sources(&ConfigArguments::default())?;
         Ok(match Draft::read(&sources) {
             Ok(draft) => draft.plugins().clone(),
             Err(error) => {
-                self.reporter
-                    .say(format!("the configuration here names no plugins, for it is broken: {error}"));
+                self.reporter.say(format!(
+                    "ignoring the plugins of the configuration here, because it cannot be read: {error}"
+                ));
                 sources.typed_plugins(sources.search.clone())
             }
         })
     }
 
-    /// Where a command looks for its configuration.
+    /// Where a command reads its configuration.
     pub(crate) fn sources(&self, arguments: &ConfigArguments) -> Result<Sources> {
         let mut sources = Sources::of_process()?;
         if let Some(name) = &arguments.config {
@@ -122,7 +123,7 @@ impl Session {
         Ok(sources)
     }
 
-    /// Work that knows nothing of interruptions, given up on the first.
+    /// Awaits work that does not handle interruptions, and gives it up on the first.
     pub(crate) async fn or_interrupted<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             result = work => result,
@@ -130,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Prints data: as JSON if that is wanted, else in `words`.
+    /// Prints data: as JSON if requested, else as `words`.
     pub(crate) fn show(&self, data: &impl Serialize, words: impl FnOnce() -> String) -> Result<()> {
         if self.json { print(&format!("{}\n", serde_json::to_string_pretty(data)?)) } else { print(&words()) }
     }
@@ -139,7 +140,7 @@ impl Session {
 /// Words of interfaces in release 0.1.0, and what they are called now.
 const RENAMED: [(&str, &str); 2] = [("value", "critic"), ("skill", "behaviour")];
 
-/// Prints to standard output. A reader that has gone (`| head`) is no error.
+/// Prints to standard output. A reader that has gone (`| head`) is not an error.
 pub(crate) fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();

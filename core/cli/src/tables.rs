@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use console::measure_text_width;
 use forethought_runtime::evaluate::stats::{Mean, PlannerStats};
 
-/// Rows below a head, columns as wide as they must be; the first column is aligned left, figures right.
+/// Rows below a head; the first column is aligned left, the others right.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     columns(head, rows, |column| column > 0)
 }
 
-/// The same with all columns aligned left.
+/// The same, with all columns aligned left.
 pub(crate) fn list<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     columns(head, rows, |_| false)
 }
@@ -37,7 +37,7 @@ fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]], right: impl Fn
     text
 }
 
-/// The tables of planners: results, and what the environment measured besides.
+/// The tables of planners: results, and the metrics of the environment.
 pub(crate) fn results(planners: &[PlannerStats]) -> String {
     let head = [
         "planner",
@@ -85,7 +85,7 @@ pub(crate) fn results(planners: &[PlannerStats]) -> String {
     text
 }
 
-/// A line on what a run has cost, where that is known and not nothing.
+/// A line with the cost of a run, if it is known and not 0.
 pub(crate) fn cost(usd: Option<f64>) -> String {
     usd.filter(|usd| *usd > 0.0).map(|usd| format!("{usd:.4} US dollars\n")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Episodes as people read them: wrapped to the terminal, coloured only on one.
+//! Episodes as text: wrapped to the width of the terminal, coloured only on one.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use forethought_api::{
 use forethought_runtime::{run::episode::EpisodeStatus, run::events::Event};
 use textwrap::Options;
 
-/// Widest line, even on a wider terminal, and where there is none.
+/// Maximal width of a line, and the width without a terminal.
 const WIDEST: usize = 110;
 /// Width of the labels on the left.
 const LABEL: usize = 9;
 
-/// A text in the making.
+/// A text that is being built.
 pub(crate) struct Page {
     width: usize,
     title: Style,
@@ -24,7 +24,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// For this terminal, or for whatever it was redirected to.
+    /// For this terminal, or for the file that it was redirected to.
     pub(crate) fn new(terminal: &Term) -> Self {
         let width = terminal.size_checked().map_or(WIDEST, |(_, columns)| usize::from(columns));
         let style = |style: Style| style.force_styling(terminal.features().colors_supported());
@@ -42,7 +42,7 @@ impl Page {
         self.text += &format!("{gap}{}\n", self.title.apply_to(plain(title)));
     }
 
-    /// A labelled text. Nothing at all where the text is empty.
+    /// A labelled text; nothing if the text is empty.
     pub(crate) fn part(&mut self, label: &str, text: &str) {
         let options = Options::new(self.width - LABEL);
         let (text, mut label) = (plain(text.trim_end()), label);
@@ -54,27 +54,27 @@ impl Page {
         }
     }
 
-    /// What was written so far; the page is empty afterwards.
+    /// The text so far; the page is empty afterwards.
     pub(crate) fn take(&mut self) -> String {
         std::mem::take(&mut self.text)
     }
 }
 
-/// Without the characters by which a text could steer the terminal that shows it.
+/// Without the control characters by which a text could steer the terminal.
 fn plain(text: &str) -> String {
     let tame = |c: char| if c == '\t' { ' ' } else { c };
     text.chars().map(tame).filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
-/// What `now` says after the lines with which it begins as `before` did. Environments that repeat what is known put it
-/// first, and what is new after it.
-pub(crate) fn news<'a>(before: &str, now: &'a str) -> &'a str {
+/// What follows the lines with which both `before` and `now` begin. Environments that repeat known facts put them first
+/// and new ones after them.
+pub(crate) fn new_since<'a>(before: &str, now: &'a str) -> &'a str {
     let lines = before.split_inclusive('\n').zip(now.split_inclusive('\n'));
     let same = lines.take_while(|(before, now)| before.trim_end() == now.trim_end());
     &now[same.map(|(_, line)| line.len()).sum()..]
 }
 
-/// The log of an episode. `seat`: of this one alone; `thoughts`: with what was thought.
+/// The log of an episode; with `seat`, of this one only; with `thoughts`, including them.
 pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, thoughts: bool) {
     let (mut names, mut seen) = (Vec::new(), BTreeMap::<usize, &str>::new());
     let shown = |other: usize| seat.is_none_or(|seat| seat == other);
@@ -90,7 +90,7 @@ pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, though
                 let when = if decided { format!("step {step}") } else { "afterwards".into() };
                 page.title(&format!("{when} · {}", name(&names, turn.seat)));
                 let before = seen.insert(turn.seat, &turn.observation.text).unwrap_or_default();
-                page.part("sees", or_nothing_new(news(before, &turn.observation.text)));
+                page.part("sees", or_nothing_new(new_since(before, &turn.observation.text)));
             }
             Event::Decision { seat, thought, action, trace, .. } if shown(*seat) => {
                 if thoughts {
@@ -127,15 +127,15 @@ pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, though
     }
 }
 
-/// One seat's way through an episode.
-pub(crate) fn trajectory(page: &mut Page, way: &Trajectory, others: &str, thoughts: bool) {
-    let Trajectory { episode, environment, task, seed, seat, source, steps } = way;
+/// One seat's steps through an episode.
+pub(crate) fn trajectory(page: &mut Page, trajectory: &Trajectory, others: &str, thoughts: bool) {
+    let Trajectory { episode, environment, task, seed, seat, source, steps } = trajectory;
     page.title(&format!("{episode}: {environment}, task {task}, seed {seed}"));
     page.part("seat", &format!("{seat} ({source}){others}"));
     let mut before = "";
     for (index, step) in steps.iter().enumerate() {
         page.title(&format!("step {index}"));
-        page.part("sees", or_nothing_new(news(before, &step.observation)));
+        page.part("sees", or_nothing_new(new_since(before, &step.observation)));
         before = &step.observation;
         if thoughts {
             page.part("thinks", &step.thought);
@@ -147,9 +147,9 @@ pub(crate) fn trajectory(page: &mut Page, way: &Trajectory, others: &str, though
     }
     if let Some(last) = steps.last() {
         page.title(if last.truncated { "cut off" } else { "end" });
-        page.part("state", news(before, &last.next_state));
+        page.part("state", new_since(before, &last.next_state));
         page.part("outcome", &last.outcomes.join("\n"));
-        page.part("score", &way.score().to_string());
+        page.part("score", &trajectory.score().to_string());
     }
 }
 
@@ -166,14 +166,14 @@ fn reasoning(page: &mut Page, thought: &str, trace: &Trace) {
         }
     }
     page.part("thinks", thought);
-    page.part("mended", &trace.recoveries.join("\n"));
+    page.part("fixed", &trace.recoveries.join("\n"));
 }
 
 fn or_nothing_new(news: &str) -> &str {
     if news.trim().is_empty() { "(nothing new)" } else { news }
 }
 
-/// Seats and who took them. Logs of earlier programs do not say what seats are called.
+/// Seats and their planners. Logs of earlier versions do not name the seats.
 fn seat_titles(seats: &[String], planners: &[String]) -> Vec<String> {
     let title = |(index, planner): (usize, &String)| match seats.get(index) {
         Some(seat) if seat != planner => format!("{seat} ({planner})"),
@@ -197,11 +197,11 @@ mod tests {
 
     #[test]
     fn what_was_seen_before_is_left_out() {
-        assert_eq!(news("you\nquests 0\nhello", "you\nquests 1\nhello"), "quests 1\nhello");
-        assert_eq!(news("you\nhello", "you\nhello\nbye"), "bye");
-        assert_eq!(news("you", "you"), "");
-        assert_eq!(news("", "you"), "you");
-        assert_eq!(news("you\nhello", "hello"), "hello");
+        assert_eq!(new_since("you\nquests 0\nhello", "you\nquests 1\nhello"), "quests 1\nhello");
+        assert_eq!(new_since("you\nhello", "you\nhello\nbye"), "bye");
+        assert_eq!(new_since("you", "you"), "");
+        assert_eq!(new_since("", "you"), "you");
+        assert_eq!(new_since("you\nhello", "hello"), "hello");
     }
 
     #[test]

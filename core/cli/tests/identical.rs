@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use forethought_tests::{Desk, SHOP};
 
-/// All that takes part in an episode of PNLC: every one of these crosses the boundary, or none.
+/// Everything that takes part in an episode of PNLC: either all of these cross the plugin boundary, or none.
 const LIBRARIES: [&str; 5] = ["webshop", "encoder_hash", "critic_goal_q", "planners", "llm_simulated"];
 
 /// How the components are reached.
@@ -26,8 +26,7 @@ impl Way {
         }
     }
 
-    /// A command line of the program that reaches them so. What is not linked is not there: the bare program has no
-    /// component of its own.
+    /// A command line of the program that reaches them so. The bare program has no linked components.
     fn run(&self, line: &str) -> Vec<String> {
         let set = match self {
             Self::Linked => return line.split_whitespace().map(Into::into).collect(),
@@ -63,7 +62,7 @@ fn library(name: &str) -> PathBuf {
     place
 }
 
-/// Every file below a folder, by its path in it. A run's folder has a name of its own, which is left out.
+/// Every file below a folder, by its path in it. The name of a run's folder differs and is left out.
 fn files(folder: &Path, like: &str) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_path_buf()]);
     while let Some(folder) = folders.pop() {
@@ -98,7 +97,7 @@ fn the_same_bytes_come_out_whichever_way_components_are_reached() {
         ));
         run(&format!("train --data {data} --out critic-{name}"));
         if matches!(way, Way::Linked) {
-            // All three play with one critic, at one place: where it lies is part of an episode's identity.
+            // All three play with one critic in one place: its path is part of an episode's identity.
             run(&format!("train --data {data} --out critic"));
         }
         run(&format!("run --planner pnlc --set run.out='runs-{name}'"));

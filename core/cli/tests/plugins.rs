@@ -1,4 +1,4 @@
-//! Plugins from outside, through the program: what is loaded, what is refused, and what is said about it.
+//! Plugins through the program: what is loaded, what is refused, and with which messages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,13 +19,13 @@ fn err(assert: &Assert) -> String {
     String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
-/// What a command that ends with `code` prints as JSON.
+/// The JSON that a command prints that ends with `code`.
 fn json(desk: &Desk, line: &str, code: i32) -> Value {
     let assert = desk.forethought(line).arg("--json").assert().code(code);
     serde_json::from_str(&out(&assert)).unwrap_or_else(|error| panic!("{line}: {error}: {}", out(&assert)))
 }
 
-/// Runs what must end with `code`, and checks what it tells people.
+/// Runs a command that must end with `code`, and checks its messages.
 fn refused(desk: &Desk, line: &str, code: i32, says: &[&str]) {
     let assert = desk.forethought(line).assert().code(code);
     for text in says {
@@ -83,7 +83,7 @@ fn components_of_plugins_are_listed_with_their_origin() {
         |name: &str| findings.as_array().unwrap().iter().find(|one| one["about"] == name).unwrap().clone();
     assert!(about("plugins")["detail"].as_str().unwrap().starts_with("1 configured"), "{findings}");
 
-    // In a process of its own.
+    // In a separate process.
     desk.write("forethought.toml", "[plugins]\nload = [{ path = \"plugins\", isolation = \"process\" }]\n");
     assert_eq!(json(&desk, "describe environment.lamp", 0)["origin"], json!({ "process": canonical }));
 }
@@ -110,7 +110,7 @@ fn what_is_no_plugin_is_refused_with_5() {
     refused(&desk, "plugin inspect ./libtext.so", 5, &["libtext.so is no library that can be read"]);
     desk.write("libempty.so", "");
     refused(&desk, "plugin add ./libempty.so", 5, &["libempty.so is empty"]);
-    // One that lies in a search folder harms nobody, and is shown.
+    // One in a search folder does no harm, and is shown.
     desk.write("forethought.toml", "[plugins]\nsearch = [\".\"]\n");
     let listed = json(&desk, "plugin list", 0);
     assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
@@ -190,7 +190,7 @@ fn components_of_any_origin_are_checked() {
     let broken = json(&desk, "plugin check ./libhostile.so --steps 0", 1);
     assert_eq!(broken[0]["component"], "environment.hostile");
     let finding = &broken[0]["findings"][0];
-    assert!(finding["rule"].is_string() && finding["mend"].is_string(), "{broken}");
+    assert!(finding["rule"].is_string() && finding["fix"].is_string(), "{broken}");
     // The same in words, for a component that is named, of a plugin that the command line names.
     let words = desk
         .forethought("plugin check environment.hostile --plugin ./libhostile.so --steps 0")

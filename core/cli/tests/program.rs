@@ -1,4 +1,4 @@
-//! The program from outside: what can be typed, what is answered, how it ends.
+//! The program from outside: its command line, its output, its exit codes.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -25,13 +25,13 @@ fn err(assert: &Assert) -> String {
     String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
-/// What a command that ends well prints as JSON.
+/// The JSON that a successful command prints.
 fn json(desk: &Desk, line: &str) -> Value {
     let assert = desk.forethought(line).arg("--json").assert().success();
     serde_json::from_str(&out(&assert)).unwrap_or_else(|error| panic!("{line}: {error}: {}", out(&assert)))
 }
 
-/// Runs what must end with `code`, and checks what it tells people.
+/// Runs a command that must end with `code`, and checks its messages.
 fn refused(desk: &Desk, line: &str, code: i32, says: &[&str]) {
     let assert = desk.forethought(line).assert().code(code);
     for text in says {
@@ -273,7 +273,7 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     assert_eq!(count("train_trajectories") + count("validation_trajectories"), 40);
     assert!(desk.path().join("critic/model.safetensors").is_file());
 
-    // On episodes that the critic has not seen, beside those that it learned from.
+    // On episodes that the critic has not seen, together with those that it learned from.
     json(&desk, "collect --episodes 60 --out more");
     let judged = json(&desk, "critic eval --model critic --data more");
     let left_out = ["left_out_train", "left_out_validation"].map(|key| judged[key].as_u64().unwrap());
@@ -315,7 +315,7 @@ fn quickstart_goes_round_the_loop_and_goes_on_where_it_was() {
 
     // Finished: a new one begins.
     assert_ne!(json(&desk, LINE)["folder"], first["folder"]);
-    refused(&desk, "quickstart --episodes 1000", 2, &["--episodes 1000", "some must be left to collect on"]);
+    refused(&desk, "quickstart --episodes 1000", 2, &["--episodes 1000", "leave some of the"]);
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn an_interrupted_run_ends_with_130_and_is_continued() {
     // Read on, or the program would wait for its reader.
     let rest: Vec<_> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
-    assert!(rest.iter().any(|line| line.contains("the same command continues here")), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("the same command continues this run")), "{rest:?}");
     let run = json(&desk, "report runs/webshop--react");
     assert_eq!(run["info"]["status"], "interrupted");
 
@@ -362,7 +362,7 @@ fn a_broken_file_stops_only_what_reads_it() {
     refused(&desk, "verify webshop nowhere", 2, &["nowhere"]);
     let findings = desk.forethought("doctor --json").assert().code(1);
     assert!(out(&findings).contains("not TOML"), "{}", out(&findings));
-    assert!(json(&shop(), "doctor").as_array().unwrap().iter().all(|finding| finding["state"] != "mend"));
+    assert!(json(&shop(), "doctor").as_array().unwrap().iter().all(|finding| finding["state"] != "fix"));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use forethought_runtime::{
     run::events::{self, Event},
     run::folder,
 };
+use forethought_testkit::slow;
 use forethought_tests::{Desk, workspace};
 use forethought_webshop::behaviour::Shopper;
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ const PROVIDERS: [Provider; 5] = [
 
 const KEY: &str = "sk-sesame-0123456789";
 
-/// Far above what anything here takes: whoever is still at it hangs.
+/// Far above what anything here takes: a program that is still running hangs.
 const HANGS: Duration = Duration::from_secs(240);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -54,7 +55,7 @@ fn start(options: Options) -> Server {
 
 // ---- a model behind the server ------------------------------------------------------------------------------------
 
-/// The simulated shopper, which knows only words, answering in whatever form is asked for.
+/// The simulated shopper, which knows only words, answering in the requested form.
 struct Actor {
     simulated: Simulated,
     /// The first requests are answered once so many of them are here.
@@ -120,7 +121,7 @@ impl LlmBackend for Actor {
         let Some(schema) = schema.or_else(|| tool.clone().map(|tool| tool.parameters)) else {
             return self.simulated.complete(request).await;
         };
-        // What asks for the form stands at the end, after the lines that the simulated model knows.
+        // The request for a form is at the end, after the lines that the simulated model knows.
         for Message { content, .. } in &mut request.messages {
             let end = content.find("\n\nIn place of these lines, ").unwrap_or(content.len());
             content.truncate(end);
@@ -159,7 +160,7 @@ fn object(lines: &str, schema: &Value) -> Value {
     properties.map(value).collect()
 }
 
-// ---- the program, and what came of it -----------------------------------------------------------------------------
+// ---- the program, and its results ---------------------------------------------------------------------------------
 
 /// `forethought eval` of a shipped configuration against `server`, in a shop that is small enough for tests.
 fn eval(provider: Provider, server: &Server, planner: &str, further: &[&str]) -> String {
@@ -192,7 +193,7 @@ fn text(bytes: &[u8]) -> String {
 /// What the planners did and what it brought, episode by episode, by planner and task.
 type Played = BTreeMap<(String, u64), Vec<Value>>;
 
-/// Everything of the desk's runs that may not depend on provider, form, faults, or kills.
+/// Everything in the runs that must not depend on provider, form, faults, or kills.
 fn played(desk: &Desk) -> Played {
     let mut played = Played::new();
     for planner in std::fs::read_dir(desk.path().join("runs")).expect("runs").flatten() {
@@ -333,7 +334,7 @@ fn a_model_that_cannot_answer_in_a_form_is_refused_when_the_configuration_is_rea
 
 // ---- faults -------------------------------------------------------------------------------------------------------
 
-/// Episodes under way at once, each with one call at a time.
+/// Episodes in flight at once, each with one call at a time.
 const IN_FLIGHT: usize = 64;
 
 /// Every fault after which another attempt helps, and the share of requests that meet it, some more than once.
@@ -352,9 +353,14 @@ const FAULTS: [&str; 12] = [
     "stall=0.006",
 ];
 
-/// Patience for what hangs, and little for pauses.
-const PATIENCE: &str = "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
-                        --set llm.actor.calls.longest_pause_s=0.1 --set llm.actor.read_timeout_s=5";
+/// Time for requests that hang, and short pauses.
+fn patience() -> String {
+    format!(
+        "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
+         --set llm.actor.calls.longest_pause_s=0.1 --set llm.actor.read_timeout_s={}",
+        slow(2, 5)
+    )
+}
 
 fn rules(rules: &[&str]) -> Vec<Rule> {
     rules.iter().map(|rule| rule.parse().expect("a rule")).collect()
@@ -372,17 +378,17 @@ fn undisturbed(provider: Provider, further: &[&str]) -> (Desk, Server) {
 }
 
 fn every_fault(provider: Provider, further: &str) {
-    let further = [PATIENCE, further];
+    let further = [&*patience(), further];
     let (calm, expected) = undisturbed(provider, &further);
     let faults = rules(&FAULTS);
     let server = start(Options { backend: Arc::new(Actor::new(0.02)), faults, ..Options::default() });
     let desk = desk();
     let report = report(&run(&desk, &eval(provider, &server, "react", &further)).success());
 
-    // No episode is lost, and none is another for it.
+    // No episode is lost, and none is different.
     assert_eq!(report["planners"][0]["episodes"], IN_FLIGHT);
     assert_eq!(played(&desk), played(&calm));
-    // Nothing that was answered was asked again, and nothing was asked for the fun of it.
+    // No answered call was repeated, and no superfluous call was made.
     assert_eq!(answered(&server), answered(&expected));
     let struck = server.struck();
     let happened: BTreeSet<_> = struck.keys().map(String::as_str).collect();
@@ -395,22 +401,23 @@ fn every_fault(provider: Provider, further: &str) {
 
 #[test]
 fn with_every_fault_at_64_in_flight_nothing_is_lost_and_nothing_paid_twice() {
-    // At once, for most of it is waiting.
+    let all = [
+        (PROVIDERS[2], "--set llm.actor.streaming=true"),
+        (PROVIDERS[0], ""),
+        (PROVIDERS[3], ""),
+        (PROVIDERS[4], "--set llm.actor.streaming=true"),
+    ];
+    // At the same time, because most of it is waiting.
     std::thread::scope(|scope| {
-        for (provider, further) in [
-            (PROVIDERS[0], ""),
-            (PROVIDERS[2], "--set llm.actor.streaming=true"),
-            (PROVIDERS[3], ""),
-            (PROVIDERS[4], "--set llm.actor.streaming=true"),
-        ] {
+        for &(provider, further) in slow(&all[..1], &all) {
             scope.spawn(move || every_fault(provider, further));
         }
     });
 }
 
 #[test]
-fn what_is_refused_fails_its_episode_and_the_same_command_mends_it() {
-    let further = [PATIENCE];
+fn what_is_refused_fails_its_episode_and_the_same_command_retries_it() {
+    let further = [&*patience()];
     let (calm, expected) = undisturbed(PROVIDERS[0], &further);
     let faults = rules(&["unauthorized=0.05", "status:400=0.05"]);
     let server = start(Options { backend: Arc::new(Actor::new(0.02)), faults, ..Options::default() });
@@ -427,7 +434,7 @@ fn what_is_refused_fails_its_episode_and_the_same_command_mends_it() {
         if tries == 40 {
             break Some(failed);
         }
-        assert!(failed.contains("the same command tries them again"), "{failed}");
+        assert!(failed.contains("the same command retries them"), "{failed}");
     };
     assert_eq!(error, None);
     assert!(tries > 1, "nothing was refused");
@@ -469,7 +476,7 @@ fn no_answered_call_is_asked_again_after_a_kill() {
     let server = start(Options { backend: Arc::new(actor), ..Options::default() });
     let desk = desk();
     let line = eval(PROVIDERS[0], &server, "pnlc", &further);
-    // Every episode under way waits for an answer at each kill, so all that was answered before has been used.
+    // Every episode in flight waits for an answer at each kill, so all that was answered before has been used.
     for answers in [40, 150, 90] {
         patience.left.add_permits(answers);
         kill(&desk, &line, &patience, WAITING);
@@ -484,8 +491,8 @@ fn no_answered_call_is_asked_again_after_a_kill() {
 
 // ---- keys ---------------------------------------------------------------------------------------------------------
 
-/// A word that stands beside the key wherever the server repeats it, and shows that a place was looked into.
-const BESIDE: &str = "sesame-opens-it";
+/// A word that is next to the key wherever the server repeats it; finding it shows that a place was searched.
+const NEXT_TO_IT: &str = "sesame-opens-it";
 
 /// Repeats the key in every answer, and refuses one request in five with the key in its words.
 struct Indiscreet(Actor);
@@ -499,18 +506,18 @@ impl LlmBackend for Indiscreet {
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let length: usize = request.messages.iter().map(|message| message.content.len()).sum();
         if length.is_multiple_of(5) {
-            return Err(Error::input(format!("{BESIDE}: {KEY} was sent")));
+            return Err(Error::input(format!("{NEXT_TO_IT}: {KEY} was sent")));
         }
         let mut completion = self.0.complete(request).await?;
         let choice = &mut completion.choices[0];
-        choice.text = format!("{BESIDE}: Bearer {KEY}\n{}", choice.text);
+        choice.text = format!("{NEXT_TO_IT}: Bearer {KEY}\n{}", choice.text);
         Ok(completion)
     }
 }
 
 /// Everything that can be read in a file: its bytes, and what is packed in them.
 fn contents(path: &Path) -> Vec<u8> {
-    // A log beside a database is gone once that was opened, with all that it held in the database.
+    // The write-ahead log of a database is gone once that was opened; its content is then in the database.
     let mut contents = std::fs::read(path).unwrap_or_default();
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("zst") => contents.extend(zstd::decode_all(&*contents.clone()).expect("zstd")),
@@ -576,12 +583,12 @@ fn the_key_is_read_nowhere() {
 
     assert!(!said.contains(KEY), "the key is in what the program says");
     assert_eq!(files_with(desk.path(), KEY), BTreeSet::new(), "the key is in these files");
-    // That it would be found: what stood beside it was found, in what is said and in every kind of file.
+    // It would have been found: the word next to it was found, in the output and in every kind of file.
     assert!(
-        said.contains(&format!("{BESIDE}: [redacted] was sent")) && said.contains("key was refused"),
+        said.contains(&format!("{NEXT_TO_IT}: [redacted] was sent")) && said.contains("key was refused"),
         "{said}"
     );
-    let looked_into = files_with(desk.path(), BESIDE);
+    let looked_into = files_with(desk.path(), NEXT_TO_IT);
     for file in ["answers.sqlite", "journal.sqlite", "events", "episodes.jsonl"] {
         assert!(looked_into.contains(file), "{file} was not looked into: {looked_into:?}");
     }

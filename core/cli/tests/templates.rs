@@ -1,27 +1,42 @@
-//! `plugin new`, for each interface: what it writes builds outside this workspace, conforms, is loaded and runs.
+//! `plugin new`, for each interface: what it writes is formatted, builds outside this workspace, conforms, is loaded and
+//! runs. Building takes minutes, so it is done only where `FORETHOUGHT_SLOW_TESTS` is set.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::Path;
+use std::process::ExitCode;
 
 use forethought_api::registry::INTERFACES;
+use forethought_testkit::Suite;
 use forethought_tests::{Desk, third_party::cargo, workspace};
 use serde_json::Value;
+
+fn main() -> ExitCode {
+    Suite::default()
+        .unless(None, "every_template_is_complete_and_formatted", every_template_is_complete_and_formatted)
+        .unless(
+            None,
+            "nothing_is_overwritten_and_names_are_checked",
+            nothing_is_overwritten_and_names_are_checked,
+        )
+        .slow("every_template_builds_conforms_and_runs", every_template_builds_conforms_and_runs)
+        .run()
+}
 
 fn desk() -> Desk {
     Desk::new(env!("CARGO_BIN_EXE_forethought"))
 }
 
-/// Where what these tests build is kept for the next time.
+/// Where builds are kept for the next time.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
-/// Runs what must end well, and gives what it prints.
+/// Runs a command that must succeed, and returns its output.
 fn run(command: &mut assert_cmd::Command) -> String {
     let assert = command.assert().success();
     let output = assert.get_output();
     String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
 }
 
-/// Makes the crate `my-<word>` and gives the commands that the program says to go on with.
+/// Creates the crate `my-<word>` and returns the commands that the program suggests.
 fn new(desk: &Desk, word: &str) -> Vec<String> {
     let mut command = desk.forethought(&format!("plugin new my-{word} --{word} --json"));
     let printed = command.env("FORETHOUGHT_SDK", workspace()).assert().success().get_output().stdout.clone();
@@ -30,18 +45,36 @@ fn new(desk: &Desk, word: &str) -> Vec<String> {
     next.iter().map(|command| command.as_str().unwrap().to_owned()).collect()
 }
 
-#[test]
+fn words() -> impl Iterator<Item = &'static str> {
+    INTERFACES.iter().map(|(_, word)| *word)
+}
+
+fn every_template_is_complete_and_formatted() {
+    let desk = desk();
+    for word in words() {
+        let commands = new(&desk, word);
+        assert!(commands.len() >= 4 && commands[0] == format!("cd my-{word}"), "{commands:?}");
+        let folder = desk.path().join(format!("my-{word}"));
+        let sources = ["src/lib.rs", "tests/conformance.rs"].map(|file| folder.join(file));
+        run(assert_cmd::Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources));
+        for file in std::fs::read_dir(&folder).unwrap().flatten().map(|file| file.path()) {
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            assert!(!text.contains("{{"), "{} is not filled in:\n{text}", file.display());
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            }
+        }
+    }
+}
+
 fn every_template_builds_conforms_and_runs() {
     let desk = desk();
-    let words = || INTERFACES.iter().map(|(_, word)| *word);
     let crates: Vec<_> = words().map(|word| (word, new(&desk, word))).collect();
-    // One workspace, so that what they have in common is built once.
+    // One workspace, so that common dependencies are built once.
     desk.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"my-*\"]\n");
     for word in words() {
         let folder = desk.path().join(format!("my-{word}"));
         std::os::unix::fs::symlink("../target", folder.join("target")).unwrap();
-        let sources = ["src/lib.rs", "tests/conformance.rs"].map(|file| folder.join(file));
-        run(assert_cmd::Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources));
     }
 
     let built = run(cargo(desk.path(), KEPT).args(["build", "--release"]));
@@ -62,37 +95,34 @@ fn every_template_builds_conforms_and_runs() {
             ours(line);
         }
     }
-    told_what_to_derive(&desk, &desk.path().join("my-environment"));
+    says_what_to_derive(&desk, &desk.path().join("my-environment"));
 }
 
-/// A configuration's type that lacks what `register!` needs: the compiler says what to write.
-fn told_what_to_derive(desk: &Desk, folder: &Path) {
+/// For a configuration type without what `register!` needs, the compiler says what to write.
+fn says_what_to_derive(desk: &Desk, folder: &Path) {
     let file = folder.join("src/lib.rs");
     let source = std::fs::read_to_string(&file).unwrap();
-    let forgetful = source.replace(", JsonSchema)]", ")]").replace("#[schemars", "// #[schemars");
+    let forgetful = source.replace("#[config]", "#[data]");
     assert_ne!(forgetful, source);
     std::fs::write(&file, forgetful).unwrap();
     let assert =
         cargo(desk.path(), KEPT).args(["build", "--release", "-p", "my-environment"]).assert().failure();
     let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-    for text in
-        ["`Config` cannot hold the configuration of a component", "#[derive(Deserialize, JsonSchema)]"]
-    {
+    for text in ["`Config` cannot hold the configuration of a component", "put `#[config]` on it"] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");
     }
 }
 
-#[test]
 fn nothing_is_overwritten_and_names_are_checked() {
     let desk = desk();
     desk.write("tide-pools/notes.txt", "mine");
     for (line, says) in [
-        ("tide-pools --environment", "tide-pools exists already"),
-        ("Tide --environment", "starts with a lower-case letter"),
-        ("tide.pools --environment", "no '.'"),
-        ("match --environment", "the name is taken"),
-        ("webshop --environment", "forethought-webshop 0.1.0 brings a component environment.webshop already"),
-        ("rocks --environment --sdk .", "is no checkout of Forethought"),
+        ("tide-pools --environment", "tide-pools already exists"),
+        ("Tide --environment", "must start with a lower-case letter"),
+        ("tide.pools --environment", "not '.'"),
+        ("match --environment", "the name is reserved"),
+        ("webshop --environment", "forethought-webshop 0.1.0 already provides environment.webshop"),
+        ("rocks --environment --sdk .", "is not a checkout of Forethought"),
         ("rocks", "--environment|--llm"),
         ("rocks --llm --planner", "cannot be used with"),
     ] {
@@ -103,8 +133,17 @@ fn nothing_is_overwritten_and_names_are_checked() {
     assert!(!desk.path().join("rocks").exists());
     assert_eq!(std::fs::read_dir(desk.path().join("tide-pools")).unwrap().count(), 1);
 
-    // Without a checkout, the published crates are asked for.
-    run(&mut desk.forethought("plugin new rocks --value --path deep/down"));
+    // Without a checkout, it depends on the published crates.
+    run(&mut desk.forethought("plugin new rocks --critic --path deep/down"));
     let manifest = std::fs::read_to_string(desk.path().join("deep/down/Cargo.toml")).unwrap();
     assert!(manifest.contains("forethought-sdk = \"0.1.0\""), "{manifest}");
+
+    // The flags of release 0.1.0 mean the same.
+    for (before, now) in [("value", "critic"), ("skill", "behaviour")] {
+        let made = |flag: &str, path: &str| {
+            run(&mut desk.forethought(&format!("plugin new rocks --{flag} --path {path}")));
+            std::fs::read_to_string(desk.path().join(path).join("src/lib.rs")).unwrap()
+        };
+        assert_eq!(made(before, &format!("{before}-rocks")), made(now, &format!("{now}-rocks")));
+    }
 }

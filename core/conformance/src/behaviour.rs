@@ -1,4 +1,4 @@
-//! Rules for behaviours: judged by the text alone, drawn from the seed alone.
+//! Rules for scripted behaviours: they use only the text and the seed.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::{
 
 const RECOGNISES: Rule = Rule {
     id: "behaviour/recognises",
-    says: "whether a text is its own is the same at every asking, and an empty text is nobody's",
-    mend: "look for a line of the environment's own instructions in the text, and for nothing else",
+    says: "it gives the same answer each time for whether it recognises a text, and does not recognise an empty one",
+    fix: "look only for a line of the environment's own instructions in the text",
     needs: &["common/answered"],
 };
 const DETERMINISTIC: Rule = Rule {
     id: "behaviour/deterministic",
     says: "the same prompt and seed give the same thought, action, outcomes and summary",
-    mend: "draw everything from `prompt.seed`, and keep nothing between calls",
+    fix: "draw everything from `prompt.seed`, and keep no state between calls",
     needs: &["common/answered"],
 };
 const OUTCOMES: Rule = Rule {
     id: "behaviour/outcomes",
-    says: "it imagines as many outcomes as are asked for, none of them empty",
-    mend: "fill up with outcomes in other words when there are fewer; good ones stand first",
+    says: "it imagines as many outcomes as requested, and none is empty",
+    fix: "rephrase outcomes when there are fewer; put good ones first",
     needs: &["common/answered"],
 };
 
@@ -93,7 +93,10 @@ async fn outcomes(trial: &Trial<'_>, behaviour: &Arc<dyn ScriptedBehaviour>) -> 
         let outcomes =
             trial.call("outcomes", behaviour.outcomes(BehaviourPrompt { count, ..prompt(3) })).await?;
         let said = outcomes.iter().filter(|outcome| !outcome.trim().is_empty()).count();
-        ensure!(said == count && outcomes.len() == count, "{count} outcomes were asked for: {outcomes:?}");
+        ensure!(
+            said == count && outcomes.len() == count,
+            "{count} outcomes were requested, it returned {outcomes:?}"
+        );
     }
     Ok(())
 }

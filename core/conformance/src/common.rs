@@ -1,4 +1,4 @@
-//! Rules for components of every interface: what holds for any piece of work that can be repeated.
+//! Rules for components of every interface, about any piece of work that can be repeated.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,31 +13,30 @@ use crate::trial::{Failure, Fault, Rule, Trial, Verdict, ensure, parting, skip};
 
 pub(crate) const ANSWERED: Rule = Rule {
     id: "common/answered",
-    says: "every call is answered: in time, without an error and without a panic",
-    mend: "return errors only for what the interface's documentation calls one, never panic, and let every call end",
+    says: "every call is answered in time, without an error or a panic",
+    fix: "return errors only where the interface's documentation says so, never panic, and let every call end",
     needs: &[],
 };
 const CANCELLED: Rule = Rule {
     id: "common/cancelled",
-    says: "a call dropped midway leaves nothing behind: the next one is answered as if it had never been made",
-    mend: "change state only where no `.await` can interrupt, or put it back in a guard's `Drop`; hold no flag, lock or \
-           half-written value across an `.await`",
+    says: "a call dropped midway leaves nothing behind: the next call is answered as if it had never been made",
+    fix: "change state only where no `.await` can interrupt, or restore it in a guard's `Drop`; hold no flag, lock or \
+          half-written value across an `.await`",
     needs: NEEDS,
 };
 const CONCURRENT: Rule = Rule {
     id: "common/concurrent",
-    says: "calls made at the same time do not disturb one another",
-    mend: "keep what belongs to one call or one episode out of what is shared; guard the rest by a lock held for a whole \
-           change",
+    says: "concurrent calls do not affect one another",
+    fix: "do not share the state of one call or episode; guard shared state with a lock held for a whole change",
     needs: NEEDS,
 };
 const MEMORY: Rule = Rule {
     id: "common/memory",
-    says: "thousands of steps do not make it grow",
-    mend: "let go of what belongs to an episode when it is reset or dropped; bound every cache, log and channel",
+    says: "its memory does not grow over thousands of steps",
+    fix: "free the state of an episode when it is reset or dropped; bound every cache, log and channel",
     needs: &["common/answered", "common/cancelled"],
 };
-/// Work that differs by itself says nothing about what disturbs it; and what a dropped call left behind disturbs all.
+/// Work that is not repeatable cannot show disturbances, and leftovers of a dropped call disturb everything.
 const NEEDS: &[&str] = &[
     "common/answered",
     "common/cancelled",
@@ -54,21 +53,21 @@ const NEEDS: &[&str] = &[
 
 pub(crate) const RULES: &[&Rule] = &[&CANCELLED, &CONCURRENT, &MEMORY, &ANSWERED];
 
-/// One piece of work of a component: what it comes to, in words that are the same whenever it is done again.
+/// One piece of work of a component: its result as text, which is the same each time.
 pub(crate) type Piece = Arc<dyn Fn(u64) -> BoxFuture<'static, Answer<String>> + Send + Sync>;
 
-/// What the common rules repeat.
+/// The work that the common rules repeat.
 pub(crate) struct Work {
-    /// Piece number n, done apart from all others.
+    /// Piece number n, done independently of all others.
     pub(crate) apart: Piece,
-    /// Piece number n, done on one object that is kept: a world that is reset, where `apart` spawns one.
+    /// Piece number n, done on one object that is reused: a world that is reset, where `apart` spawns one.
     pub(crate) kept: Piece,
-    /// Steps that a piece takes.
+    /// Number of steps of a piece.
     pub(crate) steps: u64,
 }
 
 impl Work {
-    /// Work whose pieces share nothing but the component.
+    /// Work whose pieces share only the component.
     pub(crate) fn new<F>(piece: impl Fn(u64) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer<String>> + Send + 'static,
@@ -85,10 +84,10 @@ pub(crate) async fn check(trial: &Trial<'_>, work: Option<Work>) {
 }
 
 fn some(work: Option<&Work>) -> Result<&Work, Fault> {
-    work.ok_or_else(|| Fault::Skipped("there is no small piece of work to repeat".into()))
+    work.ok_or_else(|| Fault::Skipped("this interface has no small piece of work to repeat".into()))
 }
 
-/// Polls a call up to `polls` times, a moment apart, and then drops it; what it came to, if it was quicker.
+/// Polls a call up to `polls` times, a moment apart, then drops it; its result if it finished earlier.
 pub(crate) async fn abandon<T>(call: impl Future<Output = T>, polls: u32) -> Option<T> {
     let mut call = pin!(call);
     for _ in 0..polls {
@@ -104,15 +103,15 @@ async fn cancelled(trial: &Trial<'_>, work: Option<&Work>) -> Verdict {
     let kept = &some(work)?.kept;
     let before = trial.call("work", kept(0)).await?;
     for polls in 0..8 {
-        // An error of a call that nobody waits for is nobody's.
+        // An error of a cancelled call does not matter.
         let _ = abandon(trial.attempt(kept(1)), polls).await;
         match trial.attempt(kept(0)).await {
             Ok(after) => ensure!(
                 after == before,
-                "after a dropped call the same work differs: {}",
+                "after a dropped call the same work has another result: {}",
                 parting(&before, &after)
             ),
-            Err(failure) => ensure!(false, "after a dropped call the next one {failure}"),
+            Err(failure) => ensure!(false, "after a dropped call the next call {failure}"),
         }
     }
     Ok(())
@@ -140,7 +139,10 @@ async fn concurrent(trial: &Trial<'_>, work: Option<&Work>) -> Verdict {
     let all = match trial.attempt(everyone).await {
         Ok(all) => all,
         Err(failure) => {
-            ensure!(!matches!(failure, Failure::Late(_)), "{AT_ONCE} calls at once: the component {failure}");
+            ensure!(
+                !matches!(failure, Failure::Late(_)),
+                "with {AT_ONCE} concurrent calls, the component {failure}"
+            );
             return Ok(());
         }
     };
@@ -148,26 +150,32 @@ async fn concurrent(trial: &Trial<'_>, work: Option<&Work>) -> Verdict {
         match joined {
             Ok((n, Ok(words))) => {
                 let alone = &alone[n as usize];
-                ensure!(words == *alone, "beside others the same work differs: {}", parting(alone, &words));
+                ensure!(
+                    words == *alone,
+                    "next to other calls the same work has another result: {}",
+                    parting(alone, &words)
+                );
             }
-            Ok((_, Err(error))) => ensure!(false, "beside others a call answered with an error: {error}"),
-            Err(died) => ensure!(false, "beside others a call panicked: {died}"),
+            Ok((_, Err(error))) => {
+                ensure!(false, "next to other calls, a call answered with an error: {error}")
+            }
+            Err(died) => ensure!(false, "next to other calls, a call panicked: {died}"),
         }
     }
     Ok(())
 }
 
-/// What a round may grow by: pages that an allocator keeps, not the work. 10,000 steps of 420 bytes each exceed it.
+/// Growth per round that is still fine, for pages that an allocator keeps. 10,000 steps that leak 420 bytes exceed it.
 const NOISE: u64 = 4 << 20;
-/// How long a round may take, and the fewest pieces that say anything.
+/// The longest time for a round, and the fewest pieces for a meaningful result.
 const ROUND: Duration = Duration::from_secs(20);
 const FEWEST: u64 = 200;
 
-/// A leak grows in every round; a cache that fills, or a page that happens to be taken, does not.
+/// A leak grows in every round; a cache that fills up, or a page allocated by chance, does not.
 async fn memory(trial: &Trial<'_>, work: Option<&Work>) -> Verdict {
     let Work { apart, kept, steps } = some(work)?;
     if trial.options.steps == 0 {
-        skip!("no steps were asked for");
+        skip!("no steps were requested");
     }
     let measure = || (trial.options.memory)();
     if measure().is_none() {
@@ -187,24 +195,24 @@ async fn memory(trial: &Trial<'_>, work: Option<&Work>) -> Verdict {
     let affordable = (ROUND.as_nanos() / each.as_nanos().max(1)) as u64;
     let pieces = asked.min(affordable);
     if pieces < asked.min(FEWEST) {
-        skip!("one call takes {each:?}: too slow to repeat often enough");
+        skip!("one call takes {each:?}, too slow to repeat often enough");
     }
     round(pieces / 4).await?;
     let mut grown = Vec::new();
     for _ in 0..3 {
-        let Some(before) = measure() else { skip!("its process is gone") };
+        let Some(before) = measure() else { skip!("its process has ended") };
         round(pieces).await?;
-        let Some(after) = measure() else { skip!("its process is gone") };
+        let Some(after) = measure() else { skip!("its process has ended") };
         if after.saturating_sub(before) <= NOISE {
             return Ok(());
         }
         grown.push((after - before) >> 20);
     }
-    ensure!(false, "{} steps a round, and its process grew by {grown:?} MiB", pieces * steps);
+    ensure!(false, "its process grew by {grown:?} MiB in rounds of {} steps", pieces * steps);
     Ok(())
 }
 
-/// Resident memory of a process, in bytes; `None` if there is no such process, or the system does not tell.
+/// Resident memory of a process, in bytes; `None` if there is no such process, or the system does not report it.
 pub fn resident(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! Rules on configurations: what the schema says, and whether the component keeps to it.
+//! Rules for configurations: the schema, and whether the component follows it.
 
 use forethought_api::registry::Component;
 use serde_json::{Value, json};
@@ -10,39 +10,39 @@ use crate::{
 
 const SCHEMA: Rule = Rule {
     id: "config/schema",
-    says: "the schema of its configuration is a valid JSON Schema of an object",
-    mend: "derive `JsonSchema` on a struct of named fields; a hand-written schema must meet JSON Schema 2020-12",
+    says: "the schema of its configuration is a valid JSON Schema for an object",
+    fix: "put `#[config]` on a struct with named fields; a hand-written schema must follow JSON Schema 2020-12",
     needs: &[],
 };
 const DOCUMENTED: Rule = Rule {
     id: "config/documented",
     says: "every key of its configuration is documented",
-    mend: "write a doc comment on each field of the config struct: help texts and error messages come from it",
+    fix: "write a doc comment on each field of the config struct; help texts and error messages use it",
     needs: &["config/schema"],
 };
 pub(crate) const BUILDS: Rule = Rule {
     id: "config/builds",
-    says: "it is built from the keys that it requires and nothing else",
-    mend: "mark as required (no default) what it cannot do without, and give everything else a default that works",
+    says: "it can be built from its required keys alone",
+    fix: "mark as required (no default) what it needs, and give everything else a default that works",
     needs: &["config/schema"],
 };
 const DEFAULTS: Rule = Rule {
     id: "config/defaults",
-    says: "the defaults that its schema states meet the schema, and it is built from them",
-    mend: "let the schema state the very defaults that serde fills in: one `Default` implementation, and \
-           `#[serde(default)]` on the struct",
+    says: "the defaults in its schema are valid, and it can be built from them",
+    fix: "use one `Default` implementation and `#[serde(default)]` on the struct, so that the schema states what serde \
+          fills in",
     needs: &["config/schema"],
 };
 const TYPOS: Rule = Rule {
     id: "config/typos",
-    says: "an unknown key in its configuration is refused, by name",
-    mend: "put `#[serde(deny_unknown_fields)]` on the config struct: a misspelt key must not pass in silence",
+    says: "an unknown key in its configuration is refused by name",
+    fix: "put `#[config]` without `open`, or `#[serde(deny_unknown_fields)]`, on the config struct",
     needs: &["config/schema"],
 };
 const INTERFACE: Rule = Rule {
     id: "config/interface",
-    says: "what is built is of the interface under which it is registered",
-    mend: "return an object of the interface that `register!`, or `describe`, names",
+    says: "the built component has the interface under which it is registered",
+    fix: "return an object of the interface that `register!` or `describe` names",
     needs: &[],
 };
 
@@ -80,7 +80,7 @@ async fn documented(schema: &Value) -> Verdict {
             if !says(value) && !says(schema::resolve(root, value)) {
                 found.push(at.clone());
             }
-            // A schema may hold itself.
+            // A schema may contain itself.
             if depth < 8 {
                 silent(root, value, &format!("{at}."), depth + 1, found);
             }
@@ -88,7 +88,7 @@ async fn documented(schema: &Value) -> Verdict {
     }
     let mut found = Vec::new();
     silent(schema, schema, "", 0, &mut found);
-    ensure!(found.is_empty(), "nothing is said of {found:?}");
+    ensure!(found.is_empty(), "these keys have no description: {found:?}");
     Ok(())
 }
 
@@ -99,12 +99,12 @@ async fn builds(trial: &Trial<'_>, built: &Result<Component, Failure>) -> Verdic
     let missing: Vec<_> = required.filter(|key| config.get(key).is_none()).collect();
     if !missing.is_empty() {
         skip!(
-            "it cannot be built without {missing:?}, and the kit can think of nothing for that: give it to the check"
+            "it cannot be built without {missing:?}, and the kit has no value for that: pass one to the check"
         );
     }
     if let Some(source) = trial.stand_ins.missing() {
         skip!(
-            "it cannot be built without the files of {source:?}, and the kit fetches nothing: give it a local folder"
+            "it cannot be built without the files of {source:?}, and the kit fetches nothing: set a local folder"
         );
     }
     ensure!(false, "create({config}) {failure}");
@@ -128,17 +128,24 @@ async fn typos(trial: &Trial<'_>) -> Verdict {
     let mut config = trial.config.clone();
     config[TYPO] = json!(1);
     match trial.create(config).await {
-        Ok(_) => ensure!(false, "it was built from a configuration with the key `{TYPO}`"),
+        Ok(_) => ensure!(false, "it was built from a configuration with the unknown key `{TYPO}`"),
         Err(Failure::Error(error)) => {
-            ensure!(error.to_string().contains(TYPO), "`{TYPO}` was refused without its name: {error}");
+            ensure!(
+                error.to_string().contains(TYPO),
+                "the error for the unknown key `{TYPO}` does not name it: {error}"
+            );
         }
-        Err(failure) => ensure!(false, "given the key `{TYPO}`, create {failure}"),
+        Err(failure) => ensure!(false, "with the unknown key `{TYPO}`, create {failure}"),
     }
     Ok(())
 }
 
 async fn interface(trial: &Trial<'_>, component: &Component) -> Verdict {
     let (registered, built) = (trial.subject.interface.as_str(), component.clone().serve());
-    ensure!(built.interface() == registered, "registered as {registered}, built as {}", built.interface());
+    ensure!(
+        built.interface() == registered,
+        "it is registered as {registered}, but built as {}",
+        built.interface()
+    );
     Ok(())
 }

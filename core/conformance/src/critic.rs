@@ -1,4 +1,4 @@
-//! Rules for critics: one estimate a query, a probability each, whatever else is asked.
+//! Rules for critics: one estimate per query, each a probability, independent of the rest of the batch.
 
 use std::sync::Arc;
 
@@ -13,38 +13,38 @@ use crate::{
 
 const COUNT: Rule = Rule {
     id: "critic/count",
-    says: "it gives one estimate a query",
-    mend: "answer every query, doubled ones and empty ones too; one half where nothing is known",
+    says: "it gives one estimate per query",
+    fix: "answer every query, including duplicates and empty ones; one half where nothing is known",
     needs: &["common/answered"],
 };
 const RANGE: Rule = Rule {
     id: "critic/range",
-    says: "probabilities lie within [0, 1], raw values are finite, uncertainties 0 or more",
-    mend: "clamp after calibration, and look for the division or logarithm that gave what is no number",
+    says: "probabilities are in [0, 1], raw values are finite, uncertainties are finite and not negative",
+    fix: "clamp after calibration, and look for a division or logarithm that gives NaN or infinity",
     needs: &["common/answered"],
 };
 const DETERMINISTIC: Rule = Rule {
     id: "critic/deterministic",
     says: "the same query gives the same estimate",
-    mend: "switch off dropout and draw nothing at random; ask a model with a seed made from the query",
+    fix: "switch off dropout and draw nothing at random; derive seeds for models from the query",
     needs: &["common/answered", "critic/count"],
 };
 const BATCH: Rule = Rule {
     id: "critic/batch",
-    says: "an estimate does not depend on the rest of the batch, and stands where its query stood",
-    mend: "give every forward pass one shape, normalise nothing over the batch, and keep the order of the queries",
+    says: "an estimate depends only on its query, and estimates are in the order of the queries",
+    fix: "use one shape for every forward pass, normalise nothing over the batch, and keep the order of the queries",
     needs: &["common/answered", "critic/count", "critic/deterministic"],
 };
 const EMPTY: Rule = Rule {
     id: "critic/empty",
-    says: "no queries give no estimates",
-    mend: "return before anything is computed",
+    says: "an empty batch gives no estimates",
+    fix: "return early on an empty batch",
     needs: &[],
 };
 const REQUIREMENTS: Rule = Rule {
     id: "critic/requirements",
-    says: "it asks for no model that it did not declare",
-    mend: "name in `requires` every model that `estimate_with` asks for",
+    says: "it uses only models that it declares",
+    fix: "name every model that `estimate_with` uses in `requires`",
     needs: &["common/answered"],
 };
 
@@ -110,12 +110,12 @@ async fn range(estimates: &[Estimate]) -> Verdict {
             && estimate.raw.is_finite()
             && estimate.uncertainty.is_finite()
             && estimate.uncertainty >= 0.0;
-        ensure!(fine, "{query:?} is given {estimate:?}");
+        ensure!(fine, "the estimate for {query:?} is {estimate:?}");
     }
     Ok(())
 }
 
-/// Equal, but for the last digits.
+/// Equal except for the last digits.
 fn near(a: &Estimate, b: &Estimate) -> bool {
     let pairs = [(a.probability, b.probability), (a.raw, b.raw), (a.uncertainty, b.uncertainty)];
     pairs.iter().all(|(a, b)| (a - b).abs() <= 1e-6 * (1.0 + b.abs()) || a.to_bits() == b.to_bits())
@@ -145,7 +145,7 @@ async fn batch(trial: &Trial<'_>, critic: &Subject, estimates: &[Estimate]) -> V
 async fn empty(trial: &Trial<'_>, critic: &Subject) -> Verdict {
     let models = trial.stand_ins.models(Mood::Friendly, None);
     match trial.attempt(critic.estimate_with(Vec::new(), models)).await {
-        Ok(estimates) => ensure!(estimates.is_empty(), "no queries gave {} estimates", estimates.len()),
+        Ok(estimates) => ensure!(estimates.is_empty(), "an empty batch gave {} estimates", estimates.len()),
         Err(failure) => ensure!(false, "estimate(no queries) {failure}"),
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Rules for text encoders: shape, norm, and the same vector for the same text whatever stands beside it.
+//! Rules for text encoders: shape, norm, and the same vector for the same text in any batch.
 
 use std::sync::Arc;
 
@@ -12,37 +12,37 @@ use crate::{
 const SPEC: Rule = Rule {
     id: "encoder/spec",
     says: "its spec has an id and a dimension, and never changes",
-    mend: "make the id from the kind, the model and every setting that changes a vector: checkpoints are tied to it",
+    fix: "make the id from the kind, the model and every setting that affects the vectors; checkpoints depend on it",
     needs: &[],
 };
 const SHAPE: Rule = Rule {
     id: "encoder/shape",
-    says: "it gives one row a text, as long as its dimension says, whatever the text",
-    mend: "give empty, odd and very long texts a row too; cut what is too long, and state the dimension of what is returned",
+    says: "it gives one row per text, as long as its dimension, for any text",
+    fix: "return a row for empty, odd and very long texts too; truncate long ones, and state the actual dimension",
     needs: &["common/answered"],
 };
 const NORM: Rule = Rule {
     id: "encoder/unit-norm",
     says: "every row has unit Euclidean norm",
-    mend: "divide each row by its norm, and give a fixed unit vector where the norm is 0",
+    fix: "divide each row by its norm, and use a fixed unit vector if the norm is 0",
     needs: &["common/answered", "encoder/shape"],
 };
 const DETERMINISTIC: Rule = Rule {
     id: "encoder/deterministic",
-    says: "the same text gives the same numbers, in encoders built anew too",
-    mend: "draw nothing at random and add up in a fixed order; encoders of one id must agree bit for bit",
+    says: "the same text gives the same numbers, also in a newly built encoder",
+    fix: "draw nothing at random and sum in a fixed order; encoders with the same id must agree bit for bit",
     needs: &["common/answered", "encoder/shape"],
 };
 const BATCH: Rule = Rule {
     id: "encoder/batch",
-    says: "a row does not depend on the other texts of its batch, nor on their order",
-    mend: "mask the padding, and put rows back into the order of the texts if they were sorted",
+    says: "a row does not depend on the other texts of its batch or on their order",
+    fix: "mask the padding, and restore the order of the texts if they were sorted",
     needs: &["common/answered", "encoder/shape", "encoder/deterministic"],
 };
 const EMPTY: Rule = Rule {
     id: "encoder/empty",
-    says: "no texts give no rows",
-    mend: "return a matrix of 0 rows before anything is computed",
+    says: "an empty batch gives no rows",
+    fix: "return a matrix of 0 rows early on an empty batch",
     needs: &[],
 };
 
@@ -100,7 +100,7 @@ async fn spec_holds(trial: &Trial<'_>, encoder: &Encoder, spec: &EncoderSpec) ->
 
 async fn shape(rows: &Matrix, spec: &EncoderSpec) -> Verdict {
     let (wanted, given) = ((texts().len(), spec.dimension), (rows.rows(), rows.columns()));
-    ensure!(wanted == given, "{wanted:?} rows and columns are wanted, {given:?} came");
+    ensure!(wanted == given, "expected {wanted:?} rows and columns, got {given:?}");
     Ok(())
 }
 
@@ -108,16 +108,16 @@ async fn norm(rows: &Matrix) -> Verdict {
     for (index, text) in texts().iter().enumerate() {
         let norm = rows.row(index).iter().map(|number| number * number).sum::<f32>().sqrt();
         let shown: String = text.chars().take(40).collect();
-        ensure!((0.999..=1.001).contains(&norm), "the row of {shown:?} has the norm {norm}");
+        ensure!((0.999..=1.001).contains(&norm), "the row of {shown:?} has norm {norm}");
     }
     Ok(())
 }
 
 async fn deterministic(trial: &Trial<'_>, encoder: &Encoder, rows: &Matrix) -> Verdict {
-    ensure!(encode(trial, encoder, texts()).await? == *rows, "the same texts gave other numbers");
+    ensure!(encode(trial, encoder, texts()).await? == *rows, "the same texts gave different numbers");
     let twin = trial.another::<dyn TextEncoder>().await?;
-    let anew = encode(trial, &twin, texts()).await?;
-    ensure!(anew == *rows, "built anew from the same configuration it gives other numbers");
+    let second = encode(trial, &twin, texts()).await?;
+    ensure!(second == *rows, "a second encoder from the same configuration gives different numbers");
     Ok(())
 }
 
@@ -128,16 +128,16 @@ async fn batch(trial: &Trial<'_>, encoder: &Encoder, rows: &Matrix) -> Verdict {
     for (index, text) in texts().into_iter().enumerate() {
         let shown: String = text.chars().take(40).collect();
         let alone = encode(trial, encoder, vec![text]).await?;
-        ensure!(near(alone.row(0), rows.row(index)), "{shown:?} alone has another row than in a batch");
+        ensure!(near(alone.row(0), rows.row(index)), "{shown:?} has a different row alone than in a batch");
         let other = backwards.row(count - 1 - index);
-        ensure!(near(other, rows.row(index)), "{shown:?} has another row when the batch is reversed");
+        ensure!(near(other, rows.row(index)), "{shown:?} has a different row when the batch is reversed");
     }
     Ok(())
 }
 
 async fn empty(trial: &Trial<'_>, encoder: &Encoder) -> Verdict {
     match trial.attempt(encoder.encode(Vec::new())).await {
-        Ok(rows) => ensure!(rows.rows() == 0, "no texts gave {} rows", rows.rows()),
+        Ok(rows) => ensure!(rows.rows() == 0, "an empty batch gave {} rows", rows.rows()),
         Err(failure) => ensure!(false, "encode(no texts) {failure}"),
     }
     Ok(())

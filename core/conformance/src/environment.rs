@@ -1,4 +1,4 @@
-//! Rules for environments: seeds, forks, ends, rewards, legal and illegal actions, worlds apart.
+//! Rules for environments: seeds, copies, ends, rewards, legal and illegal actions, independent worlds.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,39 +18,39 @@ use crate::{
 const SPEC: Rule = Rule {
     id: "environment/spec",
     says: "its spec names its seats and tasks, and never changes",
-    mend: "make the spec from the configuration alone; give every seat a name of its own and at least one task",
+    fix: "make the spec from the configuration alone, with at least one task and a distinct name for every seat",
     needs: &[],
 };
 const SAME_SEED: Rule = Rule {
     id: "environment/same-seed",
     says: "the same task, seed and actions give the same episode, in every world and every process",
-    mend: "draw everything random from the seed of `reset`, never from the clock, a global generator, a counter, an address \
-           or the order of a HashMap",
+    fix: "draw everything random from the seed of `reset`, never from the clock, a global generator, a counter, an \
+          address or the order of a HashMap",
     needs: &["common/answered"],
 };
 const RESET: Rule = Rule {
     id: "environment/reset",
-    says: "a world that was played in is, once reset, as good as new",
-    mend: "let `reset` replace the whole episode's state, its random streams among it",
+    says: "after a reset, a used world is like a new one",
+    fix: "let `reset` replace the whole state of the episode, including its random streams",
     needs: &["common/answered", "environment/same-seed"],
 };
 const SPAWN: Rule = Rule {
     id: "environment/spawn",
-    says: "worlds that were spawned are independent of one another",
-    mend: "give every spawned world a state of its own; share only what no episode changes",
+    says: "spawned worlds are independent of one another",
+    fix: "give every spawned world its own state; share only what no episode changes",
     needs: &["common/answered", "environment/same-seed", "environment/reset"],
 };
 const FORK_TOLD: Rule = Rule {
     id: "environment/fork-told",
-    says: "`fork` gives a copy exactly where the spec says so",
-    mend: "set `fork` in the spec to whether `fork` returns `Some`",
+    says: "`fork` returns a copy if and only if the spec says so",
+    fix: "set `fork` in the spec to whether `fork` returns `Some`",
     needs: &["common/answered"],
 };
 const FORK: Rule = Rule {
     id: "environment/fork",
-    says: "a fork goes on as a replay of the same actions would, and does not touch the world it was taken from",
-    mend: "copy the whole state of the episode into the fork, random streams, counters and step limits included, and share \
-           none of it",
+    says: "a fork continues like a replay of the same actions, and does not affect the original world",
+    fix: "copy the whole state of the episode into the fork, including random streams, counters and step limits, and \
+          share none of it",
     needs: &[
         "common/answered",
         "environment/legal-actions",
@@ -60,10 +60,10 @@ const FORK: Rule = Rule {
 };
 const IMAGINE: Rule = Rule {
     id: "environment/imagine",
-    says: "a world imagined for a seat looks to that seat like the world itself, follows from the seed, does not touch the \
-           world, and is refused where what is hidden makes no sense",
-    mend: "copy the state, draw from the seed only what the seat cannot know, leave what it has seen and done as it is, \
-           and answer a `hidden` that cannot be read with an error",
+    says: "a world imagined for a seat looks to that seat like the real one, depends only on the seed, does not affect \
+           the real one, and a `hidden` that makes no sense is refused",
+    fix: "copy the state, draw only what the seat cannot know from the seed, keep what it has seen and done, and return \
+          an error for an invalid `hidden`",
     needs: &[
         "common/answered",
         "environment/legal-actions",
@@ -75,31 +75,31 @@ const IMAGINE: Rule = Rule {
 const END: Rule = Rule {
     id: "environment/end",
     says: "an episode is terminated or truncated, never both",
-    mend: "where the world's own rules end an episode on its last permitted step, report `terminated` alone",
+    fix: "if the world's own rules end an episode on its last permitted step, report only `terminated`",
     needs: &[],
 };
 const REWARDS: Rule = Rule {
     id: "environment/rewards",
     says: "every step has one finite reward for each seat",
-    mend: "return as many rewards as the spec has seats, in their order, 0 for seats that earned nothing",
+    fix: "return one reward per seat of the spec, in the same order, 0 for seats that earned nothing",
     needs: &[],
 };
 const SEAT: Rule = Rule {
     id: "environment/seat",
-    says: "the seat that is asked to act is one of the spec's",
-    mend: "`Turn::seat` is an index into the spec's seats, counted from 0",
+    says: "the acting seat is one of the spec's",
+    fix: "set `Turn::seat` to an index into the spec's seats, counted from 0",
     needs: &[],
 };
 const LEGAL: Rule = Rule {
     id: "environment/legal-actions",
-    says: "every action that it lists as legal is accepted, and listed once",
-    mend: "list actions in the very form that `step` reads, and only those of the present state",
+    says: "every action listed as legal is accepted, and listed once",
+    fix: "list actions exactly as `step` reads them, and only those of the current state",
     needs: &[],
 };
 const ILLEGAL: Rule = Rule {
     id: "environment/illegal-actions",
-    says: "an action that makes no sense is answered, not an error and not a crash, and the episode goes on",
-    mend: "answer what cannot be read with an observation that says so; a model that misspeaks must be able to read it",
+    says: "a nonsensical action gets an answer, not an error or a crash, and the episode continues",
+    fix: "answer an invalid action with an observation that says so, for the model to read",
     needs: &["environment/legal-actions"],
 };
 
@@ -112,7 +112,7 @@ type World = Arc<dyn Environment>;
 /// Longest episode that the kit plays.
 const LENGTH: usize = 24;
 
-/// What no environment can make sense of.
+/// Actions that are valid in no environment.
 const NONSENSE: [&str; 12] = [
     "",
     " \n\t",
@@ -133,7 +133,7 @@ struct Episode {
     reset: Reset,
     first: Turn,
     moves: Vec<(Action, Transition)>,
-    /// The action that got no answer, and with it the episode its end: whether it was listed as legal, and why.
+    /// The action that got no answer and ended the episode: whether it was listed as legal, and the failure.
     refused: Option<(bool, String)>,
 }
 
@@ -164,7 +164,7 @@ pub(crate) async fn check(trial: &Trial<'_>, world: World) -> Option<Work> {
     work(trial, world, &spec, episodes).await
 }
 
-/// Episodes played with actions that the kit chooses, over tasks from first to last.
+/// Plays episodes with actions that the kit chooses, over tasks from first to last.
 async fn play_all(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec) -> Result<Vec<Episode>, Fault> {
     let count = trial.options.episodes.max(2);
     let last = spec.tasks.unwrap_or(1000).saturating_sub(1);
@@ -193,7 +193,7 @@ async fn play(
         let transition = match trial.attempt(world.step(action.clone())).await {
             Ok(transition) => transition,
             Err(failure) => {
-                let which = if listed { ", which it lists as legal," } else { "" };
+                let which = if listed { ", which is listed as legal," } else { "" };
                 episode.refused = Some((listed, format!("step({:?}){which} {failure}", action.text)));
                 break;
             }
@@ -216,7 +216,7 @@ async fn step(trial: &Trial<'_>, world: &World, action: &Action) -> Result<Trans
     trial.call(format!("step({:?})", action.text), world.step(action.clone())).await
 }
 
-/// One of the legal actions where they are listed, else something that the instructions suggest.
+/// One of the legal actions if they are listed, else one that the instructions suggest.
 fn choose(trial: &Trial<'_>, spec: &EnvironmentSpec, turn: &Turn, number: u64) -> Action {
     let one_of = |actions: &[String]| actions.get(number as usize % actions.len().max(1)).map(Action::new);
     one_of(&turn.legal_actions)
@@ -243,14 +243,19 @@ fn suggested(instructions: &str, observation: &str) -> Vec<String> {
 async fn spec_holds(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec) -> Verdict {
     let names: HashSet<_> =
         spec.seats.iter().map(|seat| seat.name.trim()).filter(|name| !name.is_empty()).collect();
-    ensure!(!names.is_empty(), "it has no seat with a name");
-    ensure!(names.len() == spec.seats.len(), "{} seats share {} names", spec.seats.len(), names.len());
+    ensure!(!names.is_empty(), "no seat has a name");
+    ensure!(
+        names.len() == spec.seats.len(),
+        "{} seats have {} distinct names",
+        spec.seats.len(),
+        names.len()
+    );
     ensure!(spec.tasks != Some(0), "it has no tasks");
     let inner = trial.call("spawn", world.spawn()).await?;
-    ensure!(trial.call("spec", inner.spec()).await? == *spec, "a spawned world has another spec");
+    ensure!(trial.call("spec", inner.spec()).await? == *spec, "a spawned world has a different spec");
     let first = begin(trial, &inner, Reset { task: 0, seed: trial.options.seed }).await?;
     let _ = trial.attempt(inner.step(choose(trial, spec, &first, 0))).await;
-    ensure!(trial.call("spec", inner.spec()).await? == *spec, "the spec changes while an episode is played");
+    ensure!(trial.call("spec", inner.spec()).await? == *spec, "the spec changes during an episode");
     ensure!(trial.call("spec", world.spec()).await? == *spec, "the component's spec changes");
     Ok(())
 }
@@ -277,7 +282,7 @@ async fn legal_actions(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -
             for action in turn.legal_actions.iter().take(TRIED) {
                 let inner = replayed(trial, world, episode, at).await?;
                 if let Err(failure) = trial.attempt(inner.step(Action::new(action))).await {
-                    ensure!(false, "step({action:?}), which it lists as legal, {failure}");
+                    ensure!(false, "step({action:?}), which is listed as legal, {failure}");
                 }
             }
         }
@@ -285,7 +290,7 @@ async fn legal_actions(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -
     Ok(())
 }
 
-/// No action of those that are listed, or of the others, went without an answer.
+/// Every action was answered, of those listed as legal or of the others.
 fn refusals(episodes: &[Episode], listed: bool) -> Verdict {
     let refusals = episodes.iter().filter_map(|episode| episode.refused.as_ref());
     match refusals.filter(|refusal| refusal.0 == listed).map(|refusal| &refusal.1).next() {
@@ -336,7 +341,12 @@ async fn end(episodes: &[Episode]) -> Verdict {
     for episode in episodes {
         for (index, (action, transition)) in episode.moves.iter().enumerate() {
             let both = transition.terminated && transition.truncated;
-            ensure!(!both, "task {}, step {index}, {:?}: both at once", episode.reset.task, action.text);
+            ensure!(
+                !both,
+                "task {}, step {index}, {:?}: both terminated and truncated",
+                episode.reset.task,
+                action.text
+            );
         }
     }
     Ok(())
@@ -345,10 +355,10 @@ async fn end(episodes: &[Episode]) -> Verdict {
 async fn rewards(episodes: &[Episode], spec: &EnvironmentSpec) -> Verdict {
     for (action, Transition { rewards, .. }) in episodes.iter().flat_map(|episode| &episode.moves) {
         let (text, seats) = (&action.text, spec.seats.len());
-        ensure!(rewards.len() == seats, "step({text:?}) has {} rewards for {seats} seats", rewards.len());
+        ensure!(rewards.len() == seats, "step({text:?}) gives {} rewards for {seats} seats", rewards.len());
         ensure!(
             rewards.iter().all(|reward| reward.is_finite()),
-            "step({text:?}) has the rewards {rewards:?}"
+            "step({text:?}) gives the rewards {rewards:?}"
         );
     }
     Ok(())
@@ -357,12 +367,12 @@ async fn rewards(episodes: &[Episode], spec: &EnvironmentSpec) -> Verdict {
 async fn seat(episodes: &[Episode], spec: &EnvironmentSpec) -> Verdict {
     for turn in episodes.iter().flat_map(Episode::turns) {
         let (seat, seats) = (turn.seat, spec.seats.len());
-        ensure!(seat < seats, "it is the turn of seat {seat}, of {seats} counted from 0");
+        ensure!(seat < seats, "seat {seat} is to act, but there are {seats} seats, counted from 0");
     }
     Ok(())
 }
 
-/// Plays the very actions of an episode again, in `world`, and compares.
+/// Plays the actions of an episode again, in `world`, and compares.
 async fn again(trial: &Trial<'_>, world: &World, episode: &Episode, where_: &str) -> Verdict {
     let first = begin(trial, world, episode.reset).await?;
     compare(episode, 0, &format!("{first:?}"), where_)?;
@@ -373,7 +383,7 @@ async fn again(trial: &Trial<'_>, world: &World, episode: &Episode, where_: &str
     Ok(())
 }
 
-/// Whether the episode is the same after `at` actions. Compared as text: two NaN are the same, as they are in a log.
+/// Whether the episode is the same after `at` actions. Compared as text, so that NaN equals NaN.
 fn compare(episode: &Episode, at: usize, now: &str, where_: &str) -> Verdict {
     let Reset { task, seed } = episode.reset;
     let before = match at.checked_sub(1) {
@@ -394,16 +404,16 @@ async fn same_seed(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Ve
         let inner = trial.call("spawn", world.spawn()).await?;
         again(trial, &inner, episode, "in another spawned world").await?;
         let inner = trial.call("spawn", twin.spawn()).await?;
-        again(trial, &inner, episode, "in a component built anew").await?;
+        again(trial, &inner, episode, "in a second component").await?;
     }
     Ok(())
 }
 
 async fn reset(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdict {
     let inner = trial.call("spawn", world.spawn()).await?;
-    // In order and back, so that each comes after another one, whole, and after one cut short.
+    // Forwards and backwards, so that each comes after another whole episode, and after one cut short.
     for episode in episodes.iter().chain(episodes.iter().rev()) {
-        again(trial, &inner, episode, "in a world that was played in before").await?;
+        again(trial, &inner, episode, "in a used world").await?;
         begin(trial, &inner, episodes[0].reset).await?;
     }
     Ok(())
@@ -414,7 +424,7 @@ async fn spawn(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdic
     for episode in episodes {
         worlds.push((trial.call("spawn", world.spawn()).await?, episode));
     }
-    let beside = "while other worlds are played in";
+    let beside = "while other worlds are in use";
     for (inner, episode) in &worlds {
         let first = begin(trial, inner, episode.reset).await?;
         compare(episode, 0, &format!("{first:?}"), beside)?;
@@ -439,24 +449,28 @@ async fn fork_told(
     for at in [0, episodes[0].moves.len() / 2] {
         let inner = replayed(trial, world, &episodes[0], at).await?;
         let forked = trial.call("fork", inner.fork()).await?.is_some();
-        ensure!(forked == spec.fork, "the spec says `fork = {}`, and there is a copy: {forked}", spec.fork);
+        ensure!(
+            forked == spec.fork,
+            "the spec says `fork = {}`, but whether `fork` returns a copy is {forked}",
+            spec.fork
+        );
     }
     Ok(())
 }
 
 async fn fork(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episodes: &[Episode]) -> Verdict {
     if !spec.fork {
-        skip!("its spec promises no copies");
+        skip!("its spec has `fork = false`");
     }
     for episode in episodes {
         for at in [0, episode.moves.len() / 2] {
             let inner = replayed(trial, world, episode, at).await?;
             let copy = async || match trial.call("fork", inner.fork()).await? {
                 Some(copy) => Ok(copy),
-                None => Err(Fault::Broken(format!("after {at} actions there is no copy"))),
+                None => Err(Fault::Broken(format!("after {at} actions `fork` returns no copy"))),
             };
             let (straight, astray) = (copy().await?, copy().await?);
-            // One copy leaves the path first: were anything shared, the others would show it.
+            // One copy takes other actions first: if anything were shared, the others would show it.
             let turn = episode.turns().nth(at).unwrap_or(&episode.first);
             for number in 0..3 {
                 let answer = step(trial, &astray, &choose(trial, spec, turn, number)).await?;
@@ -464,7 +478,7 @@ async fn fork(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episodes
                     break;
                 }
             }
-            for (goer, who) in [(&straight, "in a fork"), (&inner, "in a world that was forked")] {
+            for (goer, who) in [(&straight, "in a fork"), (&inner, "in a world after `fork`")] {
                 for (index, action) in episode.actions().enumerate().skip(at) {
                     let answer = step(trial, goer, action).await?;
                     compare(episode, index + 1, &format!("{answer:?}"), who)?;
@@ -486,13 +500,13 @@ async fn imagine(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episo
                 trial.call("imagine", inner.imagine(imagine)).await
             };
             let (Some(first), Some(second)) = (copy().await?, copy().await?) else {
-                // Of a world of one seat, planners get plain copies.
+                // Planners get plain copies of a world with one seat.
                 if spec.seats.len() == 1 {
                     return Ok(());
                 }
-                skip!("it imagines nothing, so its planners get no copies");
+                skip!("it has no `imagine`, so planners get no copies");
             };
-            // The seat sees the world again when it has said what makes no sense.
+            // A nonsensical action makes the world show the seat its view again.
             let nonsense = Action::new("no such action");
             let twin = replayed(trial, world, episode, at).await?;
             let seen = step(trial, &twin, &nonsense).await?;
@@ -501,20 +515,21 @@ async fn imagine(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episo
                 let (seen, imagined) = (format!("{:?}", seen.turn), format!("{:?}", imagined.turn));
                 ensure!(
                     seen == imagined,
-                    "after {at} actions seat {seat} sees: {}",
+                    "after {at} actions seat {seat} sees something else: {}",
                     parting(&seen, &imagined)
                 );
             }
             let answer = format!("{:?}", step(trial, &second, &nonsense).await?);
             let before = format!("{imagined:?}");
-            ensure!(answer == before, "one seed imagines two worlds: {}", parting(&before, &answer));
+            ensure!(
+                answer == before,
+                "the same seed gives two different worlds: {}",
+                parting(&before, &answer)
+            );
             let hidden = Value::from("no such thing");
             let senseless = Imagine { seat, seed: trial.options.seed, hidden };
             let answer = trial.attempt(inner.imagine(senseless)).await;
-            ensure!(
-                matches!(answer, Err(Failure::Error(_))),
-                "`hidden = \"no such thing\"` is not refused by an error"
-            );
+            ensure!(matches!(answer, Err(Failure::Error(_))), "`hidden = \"no such thing\"` is not an error");
             for number in 0..3 {
                 let answer = step(trial, &first, &choose(trial, spec, turn, number)).await?;
                 if answer.terminated || answer.truncated {
@@ -523,14 +538,14 @@ async fn imagine(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episo
             }
             for (index, action) in episode.actions().enumerate().skip(at) {
                 let answer = step(trial, &inner, action).await?;
-                compare(episode, index + 1, &format!("{answer:?}"), "in a world of which one was imagined")?;
+                compare(episode, index + 1, &format!("{answer:?}"), "in a world after `imagine`")?;
             }
         }
     }
     Ok(())
 }
 
-/// A piece of work is a whole episode.
+/// The common rules repeat whole episodes.
 async fn work(
     trial: &Trial<'_>,
     world: World,

@@ -1,4 +1,4 @@
-//! Rules for importers and verifiers: what is not there is said by name.
+//! Rules for importers and verifiers: errors name the missing or malformed file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,35 +18,35 @@ use crate::{
 const IMPORTER_MISSING: Rule = Rule {
     id: "importer/missing",
     says: "a path that does not exist is an error that names it",
-    mend: MEND_MISSING,
+    fix: FIX_MISSING,
     needs: &[],
 };
 const IMPORTER_MALFORMED: Rule = Rule {
     id: "importer/malformed",
-    says: "a file of anything else, and a folder of nothing, are errors that name it and not crashes",
-    mend: MEND_MALFORMED,
+    says: "an unreadable file or an empty folder is an error that names it, not a crash",
+    fix: FIX_MALFORMED,
     needs: &[],
 };
 const VERIFIER_MISSING: Rule = Rule {
     id: "verifier/missing",
     says: "a path that does not exist is an error that names it",
-    mend: MEND_MISSING,
+    fix: FIX_MISSING,
     needs: &[],
 };
 const VERIFIER_MALFORMED: Rule = Rule {
     id: "verifier/malformed",
-    says: "a file of anything else, and a folder of nothing, are errors that name it and not crashes",
-    mend: MEND_MALFORMED,
+    says: "an unreadable file or an empty folder is an error that names it, not a crash",
+    fix: FIX_MALFORMED,
     needs: &[],
 };
-const MEND_MISSING: &str = "put the path into the error: `.context(path.display().to_string())?`";
-const MEND_MALFORMED: &str =
-    "check what is read instead of unwrapping it, and put the file's path, and the line, into the error";
+const FIX_MISSING: &str = "put the path into the error: `.context(path.display().to_string())?`";
+const FIX_MALFORMED: &str =
+    "check what is read instead of unwrapping it, and put the path and the line into the error";
 
 pub(crate) const RULES: &[&Rule] =
     &[&IMPORTER_MISSING, &IMPORTER_MALFORMED, &VERIFIER_MISSING, &VERIFIER_MALFORMED];
 
-/// Reads a path to the end, for its error.
+/// Reads a path, for the error.
 type Read<'a, F> = &'a (dyn Fn(PathBuf, Arc<dyn Progress>) -> F + Sync);
 
 pub(crate) async fn check_importer(trial: &Trial<'_>, importer: Arc<dyn Importer>) -> Option<Work> {
@@ -84,7 +84,7 @@ async fn malformed<F: Future<Output = Answer<()>>>(trial: &Trial<'_>, read: Read
     refused(trial, read, empty).await
 }
 
-/// The path is refused, by name.
+/// The path is refused by name.
 async fn refused<F: Future<Output = Answer<()>>>(
     trial: &Trial<'_>,
     read: Read<'_, F>,
@@ -93,7 +93,7 @@ async fn refused<F: Future<Output = Answer<()>>>(
     let name = path.display().to_string();
     match trial.attempt(read(path, Arc::new(NoProgress))).await {
         Err(Failure::Error(error)) => {
-            ensure!(error.to_string().contains(&name), "{name} is refused without its name: {error}");
+            ensure!(error.to_string().contains(&name), "the error for {name} does not name it: {error}");
         }
         Err(failure) => ensure!(false, "given {name}, it {failure}"),
         Ok(()) => ensure!(false, "{name} was read without an error"),

@@ -1,11 +1,11 @@
-//! The checks that every component must pass, for plugin authors and for this project alike.
+//! The checks that every component must pass, for plugin authors and for this project.
 //!
-//! It sees components as the program does, through their interfaces alone, so one that is linked in, loaded from a
-//! library or running in another process is checked by the same rules. What a component needs of others while it is
-//! checked (models, critics, encoders, a world to act in), the kit's own stand-ins give. It may depend on
-//! `forethought-api` and on no implementation.
+//! The kit sees components only through their interfaces, as the program does, so the same rules apply to a component
+//! that is linked in, loaded from a library or running in another process. The kit's own stand-ins provide what a
+//! component needs during the check (models, critics, encoders, a world to act in). It may depend on `forethought-api`
+//! and on no implementation.
 //!
-//! An author's own test is one line, and so is the link that puts the component into the test's image:
+//! An author's test is one line, plus one that links the component into the test:
 //! ```no_run
 //! # /*
 //! use tide_pools as _;
@@ -18,8 +18,8 @@
 //! ```
 //!
 //! # Reading order
-//! [`Subject`] (what is checked), [`Options`], [`Report`]; then one file of rules for each interface, such as
-//! `environment`, and `common` for what holds for all; beneath them `trial` (how a rule is run) and `stand_in`.
+//! [`Subject`] (what is checked), [`Options`], [`Report`]; then one file of rules per interface, such as `environment`,
+//! and `common` for the rules of all; below them `trial` (how a rule is run) and `stand_in`.
 
 mod behaviour;
 mod common;
@@ -51,9 +51,9 @@ pub use self::{
     trial::Rule,
 };
 
-/// Checks a component by every rule that concerns it. Never fails: what goes wrong is in the report.
+/// Checks a component against every rule for its interface. Never fails: problems are in the report.
 ///
-/// Wants a tokio runtime with timers; with several threads, calls are tried in parallel.
+/// Needs a tokio runtime with timers; with several threads, calls run in parallel.
 pub async fn check(subject: &Subject, options: &Options) -> Report {
     let mut trial = Trial::new(subject, options);
     if let Some(component) = config::check(&mut trial).await {
@@ -63,7 +63,7 @@ pub async fn check(subject: &Subject, options: &Options) -> Report {
     trial.report()
 }
 
-/// The rules of the component's own interface; gives what the common rules repeat.
+/// Checks the rules of the component's own interface; returns the work that the common rules repeat.
 async fn by_interface(trial: &Trial<'_>, component: Component) -> Option<Work> {
     match component {
         Component::Environment(world) => environment::check(trial, world).await,
@@ -87,15 +87,17 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     own.into_iter().chain(rest).flatten().copied()
 }
 
-/// Checks the component that is linked into this image as `[<word>.<name>] kind = "<kind>"`, with these settings.
+/// Checks the linked component for `[<word>.<name>] kind = "<kind>"`, with these settings.
 ///
 /// # Panics
-/// With every finding in words, if there is one; if no such component is linked, or it could not be built.
+/// If a rule is broken, with every finding; if no such component is linked, or it cannot be built.
 pub fn assert_conforms(word: &str, kind: &str, config: Value) {
     let subject = Subject::linked(word, kind).unwrap_or_else(|error| panic!("{error}"));
-    let Value::Object(config) = config else { panic!("a configuration is a JSON object, not {config}") };
+    let Value::Object(config) = config else {
+        panic!("the configuration must be a JSON object, not {config}")
+    };
     let options = Options { config, ..Options::default() };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    let runtime = tokio::runtime::Runtime::new().expect("a tokio runtime");
     let report = runtime.block_on(check(&subject, &options));
     let built = report
         .checked

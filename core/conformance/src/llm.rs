@@ -1,4 +1,4 @@
-//! Rules for language models: what is claimed is kept.
+//! Rules for language models: they keep what their capabilities claim.
 
 use std::sync::Arc;
 
@@ -12,46 +12,46 @@ use crate::{
 
 const CAPABILITIES: Rule = Rule {
     id: "llm/capabilities",
-    says: "it names its model, and what it can do never changes",
-    mend: "make the capabilities from the configuration alone; the model's name is part of cache keys",
+    says: "it names its model, and its capabilities never change",
+    fix: "make the capabilities from the configuration alone; the name of the model is part of cache keys",
     needs: &[],
 };
 const SAMPLES: Rule = Rule {
     id: "llm/samples",
-    says: "it gives as many choices as samples are asked for",
-    mend: "where the provider gives one answer a request, ask as often as there are samples",
+    says: "it gives as many choices as samples are requested",
+    fix: "if the provider gives one answer per request, send one request per sample",
     needs: &["common/answered"],
 };
 const SEED: Rule = Rule {
     id: "llm/seed",
-    says: "where it claims to honour seeds, the same request gives the same answer",
-    mend: "derive every draw from the request's seed and text, or set `seed: false` in the capabilities",
+    says: "if it claims to honour seeds, the same request gives the same answer",
+    fix: "derive every draw from the request's seed and text, or set `seed: false` in the capabilities",
     needs: &["common/answered"],
 };
 const STREAMING: Rule = Rule {
     id: "llm/streaming",
-    says: "where it claims to stream, the pieces make up the answer that `finish` gives, as `complete` would",
-    mend: "let `next` give at most `max` pieces, none only at the end, and `finish` the whole answer; or set \
-           `streaming: false`",
+    says: "if it claims to stream, the pieces make up the answer of `finish`, which is that of `complete`",
+    fix: "return at most `max` pieces from `next`, none only at the end, and the whole answer from `finish`; or set \
+          `streaming: false`",
     needs: &["common/answered", "llm/samples", "llm/seed"],
 };
 const LOGPROBS: Rule = Rule {
     id: "llm/logprobs",
-    says: "where it claims log-probabilities, every answer has them on request, none above 0",
-    mend: "give natural logarithms of probabilities, a token each, when `logprobs` is set; or claim none",
+    says: "if it claims log-probabilities, every answer has them on request, and none is above 0",
+    fix: "return one natural logarithm per token when `logprobs` is requested, or set `logprobs: false`",
     needs: &["common/answered", "llm/samples"],
 };
 const JSON_SCHEMA: Rule = Rule {
     id: "llm/json-schema",
-    says: "where it claims to hold answers to a JSON Schema, they meet it",
-    mend: "hand `json_schema` to the provider's structured output, or set `json_schema: false`",
+    says: "if it claims that answers follow a JSON Schema, they do",
+    fix: "pass `json_schema` to the provider's structured output, or set `json_schema: false`",
     needs: &["common/answered", "llm/samples"],
 };
 const TOOLS: Rule = Rule {
     id: "llm/tools",
-    says: "where it claims tools, it calls those on offer, with arguments that meet their schema",
-    mend: "hand `tools` to the provider and read its calls into `tool_calls`, arguments as JSON and not as text; or set \
-           `tools: false`",
+    says: "if it claims tools, it calls only offered ones, with arguments that follow their schema",
+    fix: "pass `tools` to the provider and return its calls in `tool_calls`, with arguments as JSON and not as text, \
+          or set `tools: false`",
     needs: &["common/answered", "llm/samples"],
 };
 
@@ -73,13 +73,13 @@ pub(crate) async fn check(trial: &Trial<'_>, llm: Llm) -> Option<Work> {
         let (llm, seeded) = (llm.clone(), can.seed);
         async move {
             let completion = llm.complete(request(n)).await?;
-            // Where answers differ by themselves, at least there is one.
+            // Without seeds answers differ, so only their number is compared.
             Ok(if seeded { words(&completion) } else { completion.choices.len().to_string() })
         }
     }))
 }
 
-/// A request such as planners make, answered in one labelled line.
+/// A request like those of planners, to be answered in one labelled line.
 fn request(n: u64) -> ChatRequest {
     let system = "You stand at the corner of a field with a treasure in it. Take one action a turn.";
     let user = format!(
@@ -94,7 +94,7 @@ fn request(n: u64) -> ChatRequest {
     request
 }
 
-/// What a completion says, without its cost and the provider's own body.
+/// A completion's answers, without its cost and the provider's body.
 fn words(completion: &Completion) -> String {
     format!("{:?}", completion.choices)
 }
@@ -116,7 +116,7 @@ async fn samples(trial: &Trial<'_>, llm: &Llm) -> Verdict {
         let completion = complete(trial, llm, ChatRequest { samples, ..request(1) }).await?;
         ensure!(
             completion.choices.len() == samples as usize,
-            "{samples} samples were asked for, {} choices came",
+            "{samples} samples were requested, {} choices returned",
             completion.choices.len()
         );
     }
@@ -144,25 +144,29 @@ async fn streaming(trial: &Trial<'_>, llm: &Llm, can: &LlmCapabilities) -> Verdi
     }
     let stream = match trial.attempt(llm.stream(request(1))).await {
         Ok(stream) => stream,
-        Err(failure) => return Err(Fault::Broken(format!("it claims to stream, and `stream` {failure}"))),
+        Err(failure) => return Err(Fault::Broken(format!("it claims to stream, but `stream` {failure}"))),
     };
     let mut text = String::new();
     loop {
         let pieces = trial.call("next", stream.next(MOST)).await?;
-        ensure!(pieces.len() <= MOST as usize, "{} pieces came where {MOST} may", pieces.len());
+        ensure!(pieces.len() <= MOST as usize, "`next({MOST})` returned {} pieces", pieces.len());
         if pieces.is_empty() {
             break;
         }
         text.extend(pieces);
         ensure!(text.len() < 1 << 20, "the stream has no end");
     }
-    ensure!(trial.call("next", stream.next(MOST)).await?.is_empty(), "the stream goes on after its end");
+    ensure!(trial.call("next", stream.next(MOST)).await?.is_empty(), "the stream continues after its end");
     let finished = trial.call("finish", stream.finish()).await?;
-    ensure!(finished.choices.len() == 1, "`finish` gives {} choices", finished.choices.len());
-    ensure!(finished.text() == text, "the pieces make {text:?}, and `finish` gives {:?}", finished.text());
+    ensure!(finished.choices.len() == 1, "`finish` returns {} choices", finished.choices.len());
+    ensure!(
+        finished.text() == text,
+        "the pieces make up {text:?}, but `finish` returns {:?}",
+        finished.text()
+    );
     if can.seed {
         let (streamed, whole) = (words(&finished), words(&complete(trial, llm, request(1)).await?));
-        ensure!(streamed == whole, "streamed {streamed}, by `complete` under the same seed {whole}");
+        ensure!(streamed == whole, "streamed {streamed}, but `complete` with the same seed returns {whole}");
     }
     Ok(())
 }
@@ -173,8 +177,8 @@ async fn logprobs(trial: &Trial<'_>, llm: &Llm, can: &LlmCapabilities) -> Verdic
     }
     let completion = complete(trial, llm, ChatRequest { logprobs: true, ..request(1) }).await?;
     for choice in &completion.choices {
-        ensure!(!choice.logprobs.is_empty(), "{:?} came without log-probabilities", choice.text);
-        // Rounding may lift a certainty a little above 0.
+        ensure!(!choice.logprobs.is_empty(), "{:?} has no log-probabilities", choice.text);
+        // Rounding may put a certain token slightly above 0.
         let bad = choice.logprobs.iter().find(|token| token.logprob.is_nan() || token.logprob > 1e-6);
         if let Some(token) = bad {
             ensure!(false, "token {:?} has the log-probability {}", token.token, token.logprob);
@@ -183,7 +187,7 @@ async fn logprobs(trial: &Trial<'_>, llm: &Llm, can: &LlmCapabilities) -> Verdic
     Ok(())
 }
 
-/// A schema for the answers of a model, and for the arguments of a tool.
+/// A schema for answers of a model and for arguments of a tool.
 fn wanted() -> Value {
     json!({
         "type": "object",
@@ -195,15 +199,15 @@ fn wanted() -> Value {
 
 async fn json_schema(trial: &Trial<'_>, llm: &Llm, can: &LlmCapabilities) -> Verdict {
     if !can.json_schema {
-        skip!("it does not claim to hold answers to a schema");
+        skip!("it does not claim that answers follow a schema");
     }
     let completion = complete(trial, llm, ChatRequest { json_schema: Some(wanted()), ..request(1) }).await?;
     for choice in &completion.choices {
         match serde_json::from_str(&choice.text) {
             Ok(answer) => {
-                ensure!(jsonschema::is_valid(&wanted(), &answer), "{answer} does not meet {}", wanted())
+                ensure!(jsonschema::is_valid(&wanted(), &answer), "{answer} does not follow {}", wanted())
             }
-            Err(error) => ensure!(false, "{:?} is no JSON: {error}", choice.text),
+            Err(error) => ensure!(false, "{:?} is not JSON: {error}", choice.text),
         }
     }
     Ok(())
@@ -220,12 +224,12 @@ async fn tools(trial: &Trial<'_>, llm: &Llm, can: &LlmCapabilities) -> Verdict {
     let completion = complete(trial, llm, request).await?;
     let calls: Vec<_> = completion.choices.iter().flat_map(|choice| &choice.tool_calls).collect();
     if calls.is_empty() {
-        skip!("asked to call a tool, it answered in words: {:?}", completion.text());
+        skip!("when asked to call a tool, it answered with text: {:?}", completion.text());
     }
     for call in calls {
-        ensure!(call.name == WALK, "it calls {:?}, which was not on offer", call.name);
+        ensure!(call.name == WALK, "it calls {:?}, which was not offered", call.name);
         let valid = jsonschema::is_valid(&wanted(), &call.arguments);
-        ensure!(valid, "its arguments {} do not meet {}", call.arguments, wanted());
+        ensure!(valid, "its arguments {} do not follow {}", call.arguments, wanted());
     }
     Ok(())
 }

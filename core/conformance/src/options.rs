@@ -1,4 +1,4 @@
-//! How thoroughly to check, and with what settings.
+//! Settings of a check.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use crate::Checked;
 /// Settings of a check; the defaults are what `forethought plugin check` uses.
 #[derive(Clone)]
 pub struct Options {
-    /// Keys of the component's configuration. Required keys that are missing get a default of the schema, or a word of
-    /// the kit's own where any name will do.
+    /// Keys of the component's configuration. Missing required keys get the schema's default, or a name of the kit's
+    /// own where any name will do.
     pub config: Map<String, Value>,
-    /// Steps after which memory must not have grown; 0 leaves that rule out.
+    /// Steps after which memory must not have grown; 0 skips that rule.
     pub steps: u64,
-    /// Episodes, or other pieces of work, that the rules compare.
+    /// Number of episodes, or other pieces of work, that the rules compare.
     pub episodes: u64,
-    /// Seed of everything that the kit draws.
+    /// Seed of everything random in the kit.
     pub seed: u64,
     /// How long one call may take.
     pub timeout: Duration,
-    /// Actions worth trying in an environment that does not list its legal ones. Without them the kit tries what it
+    /// Actions to try in an environment that does not list its legal ones. By default the kit tries forms that it
     /// finds in the instructions, such as `search[...]`, filled with words of the observation.
     pub actions: Vec<String>,
-    /// Most calls of models that one decision may take.
+    /// Maximum number of calls of models per decision.
     pub calls: u64,
-    /// Memory of the process in which the component runs, in bytes; this process's own by default. For a child, see
-    /// [`resident`](crate::resident).
+    /// Memory of the process in which the component runs, in bytes; by default that of this process. For a child
+    /// process, use [`resident`](crate::resident).
     pub memory: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
-    /// Told of every rule when it has been checked.
+    /// Called with every rule that has been checked.
     pub progress: Arc<dyn Fn(&Checked) + Send + Sync>,
 }
 

@@ -1,4 +1,4 @@
-//! Rules for planners: legal actions, declared needs, an end to every decision.
+//! Rules for planners: legal actions, declared requirements, bounded decisions.
 
 use std::sync::Arc;
 
@@ -17,33 +17,33 @@ use crate::{
 
 const LEGAL: Rule = Rule {
     id: "planner/legal-actions",
-    says: "where legal actions are listed, and its model names one of them, it takes one of them",
-    mend: "act in the environment's grammar: no decoration, no thought and no quotes around the action",
+    says: "if legal actions are listed and its model names one of them, it takes a listed one",
+    fix: "return the action in the environment's grammar, without decoration, thoughts or quotes",
     needs: &["common/answered"],
 };
 const REQUIREMENTS: Rule = Rule {
     id: "planner/requirements",
-    says: "it asks for no model and no fork that it did not declare, and for models through `Models` alone",
-    mend: "name in `requires`, the same at every call, each model that `decide` asks for, and `fork` if it forks; models of \
-           the host are not recorded, so that an episode could not be replayed",
+    says: "it uses only models and forks that it declares, and models only through `Models`",
+    fix: "name every model that `decide` uses in `requires`, and `fork` if it forks, the same at every call; calls of \
+          the host's models are not recorded, so such an episode could not be replayed",
     needs: &["common/answered", "planner/bounded"],
 };
 const BOUNDED: Rule = Rule {
     id: "planner/bounded",
-    says: "every decision ends, even with a model that is never content or never readable",
-    mend: "put a limit on rounds, retries and searches, and go on with what there is when it is reached",
+    says: "every decision ends, even with a model that always wants a revision or gives unreadable answers",
+    fix: "limit rounds, retries and searches, and continue with what there is when the limit is reached",
     needs: &["common/answered"],
 };
 const DETERMINISTIC: Rule = Rule {
     id: "planner/deterministic",
-    says: "the same context, seed and answers give the same decision, whatever was decided in between",
-    mend: "derive every draw and every request's seed from `context.seed`, and keep nothing between decisions",
+    says: "the same context, seed and answers give the same decision, regardless of other decisions in between",
+    fix: "derive every draw and every seed of a request from `context.seed`, and keep no state between decisions",
     needs: &["common/answered"],
 };
 
 pub(crate) const RULES: &[&Rule] = &[&LEGAL, &BOUNDED, &REQUIREMENTS, &DETERMINISTIC];
 
-/// A decision to be made: what is known, and the world in that state.
+/// A decision to make: its context, and the world in that state.
 #[derive(Clone)]
 pub(crate) struct Situation {
     pub(crate) context: DecisionContext,
@@ -111,7 +111,7 @@ async fn legal(trial: &Trial<'_>, planner: &Arc<dyn Planner>, situations: &[Situ
     for situation in situations {
         let legal = &situation.context.turn.legal_actions;
         let action = decide(trial, planner, situation).await?.action.text;
-        ensure!(legal.contains(&action), "it does {action:?}, where {legal:?} are legal");
+        ensure!(legal.contains(&action), "it takes {action:?}, but {legal:?} are legal");
     }
     Ok(())
 }
@@ -128,13 +128,13 @@ async fn requirements(
         trial.call("decide", planner.decide(context.clone(), models.clone())).await?;
         requirements_kept(declared, &models.asked())?;
     }
-    ensure!(trial.stand_ins.asked() == before, "it asks the host for models while it decides");
+    ensure!(trial.stand_ins.asked() == before, "it requests models from the host during a decision");
     let now = trial.call("requires", planner.requires()).await?;
-    ensure!(now == *declared, "`requires` says first {declared:?}, then {now:?}");
+    ensure!(now == *declared, "`requires` returns first {declared:?}, then {now:?}");
     Ok(())
 }
 
-/// Nothing was asked for that was not declared.
+/// Everything requested was declared.
 pub(crate) fn requirements_kept(declared: &Requirements, asked: &Asked) -> Verdict {
     for (word, asked, declared) in
         [("llm", &asked.llms, &declared.llms), ("critic", &asked.critics, &declared.critics)]
@@ -142,11 +142,11 @@ pub(crate) fn requirements_kept(declared: &Requirements, asked: &Asked) -> Verdi
         let stranger = asked.iter().find(|name| !declared.contains(name));
         ensure!(
             stranger.is_none(),
-            "it asks for [{word}.{}], and declares {declared:?}",
+            "it uses [{word}.{}], but declares {declared:?}",
             stranger.map_or("", String::as_str)
         );
     }
-    ensure!(asked.forks == 0 || declared.fork, "it forks the environment, and declares no need of it");
+    ensure!(asked.forks == 0 || declared.fork, "it forks the environment, but does not declare `fork`");
     Ok(())
 }
 
@@ -156,10 +156,10 @@ async fn bounded(trial: &Trial<'_>, planner: &Arc<dyn Planner>, situations: &[Si
             let models = trial.stand_ins.models(mood, Some(world.clone()));
             let answer = trial.attempt(planner.decide(context.clone(), models.clone())).await;
             let (calls, limit) = (models.asked().calls, trial.options.calls);
-            ensure!(calls <= limit, "with a {mood:?} model one decision takes more than {limit} calls");
-            // To give up on a garbled model is no breach.
+            ensure!(calls <= limit, "with the {mood:?} model one decision takes more than {limit} calls");
+            // Giving up on a garbled model is allowed.
             if let Err(failure @ (Failure::Late(_) | Failure::Panic(_))) = answer {
-                ensure!(false, "with a {mood:?} model, after {calls} calls, decide {failure}");
+                ensure!(false, "with the {mood:?} model, after {calls} calls, decide {failure}");
             }
         }
     }

@@ -1,46 +1,46 @@
-//! What a check comes to, for people ([`Display`](std::fmt::Display)) and for programs (serde).
+//! The result of a check, for people ([`Display`](std::fmt::Display)) and for programs (serde).
 
 use serde::{Deserialize, Serialize};
 
-/// The outcome of every rule, and what was found.
+/// The outcome of every rule, and the findings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The component, such as `environment.webshop`.
     pub component: String,
-    /// The rules in the order in which they were checked.
+    /// The rules, in the order in which they were checked.
     pub checked: Vec<Checked>,
-    /// What does not conform.
+    /// The broken rules.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// Whether nothing was found.
+    /// Whether no rule is broken.
     pub fn passed(&self) -> bool {
         self.findings.is_empty()
     }
 }
 
-/// A rule and what came of it.
+/// A rule and its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
     /// Its name, such as `environment/same-seed`.
     pub rule: String,
-    /// What it demands, in one line.
+    /// What it requires, in one line.
     pub says: String,
-    /// What came of it.
+    /// Its outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What came of a rule.
+/// The outcome of a rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
 pub enum Outcome {
-    /// The component keeps it.
+    /// The component follows it.
     Passed,
-    /// The component breaks it; the finding says how.
+    /// The component breaks it; the finding describes how.
     Failed,
-    /// It does not concern this component, or could not be checked.
+    /// It does not apply to this component, or could not be checked.
     Skipped(String),
 }
 
@@ -53,8 +53,9 @@ pub struct Finding {
     pub component: String,
     /// What was observed.
     pub problem: String,
-    /// How to mend it.
-    pub mend: String,
+    /// How to fix it.
+    #[serde(alias = "mend")]
+    pub fix: String,
 }
 
 impl std::fmt::Display for Report {
@@ -73,8 +74,8 @@ impl std::fmt::Display for Report {
                 Outcome::Skipped(reason) => writeln!(f, "  skipped {rule}: {reason}")?,
             }
         }
-        for Finding { rule, problem, mend, .. } in &self.findings {
-            writeln!(f, "\n{rule}\n  found: {problem}\n  mend:  {mend}")?;
+        for Finding { rule, problem, fix, .. } in &self.findings {
+            writeln!(f, "\n{rule}\n  found: {problem}\n  fix:   {fix}")?;
         }
         Ok(())
     }

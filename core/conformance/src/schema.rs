@@ -1,8 +1,8 @@
-//! Reading a configuration's JSON Schema: its keys, their defaults, and values that meet it.
+//! Reads a configuration's JSON Schema: its keys, their defaults, and values that follow it.
 
 use serde_json::{Map, Value, json};
 
-/// A schema with its `$ref` followed.
+/// A schema with its `$ref` resolved.
 pub(crate) fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let target = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
     target.and_then(|path| root.pointer(path)).unwrap_or(schema)
@@ -13,8 +13,7 @@ pub(crate) fn keys<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<Item
     resolve(root, schema).get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-/// A configuration of the keys that are `given` and, for required ones that are not, of defaults and of words that
-/// `word` gives for a key.
+/// A configuration with the `given` keys; other required keys get their default, or what `word` returns for the key.
 pub(crate) fn required(schema: &Value, given: &Map<String, Value>, word: &dyn Fn(&str) -> String) -> Value {
     let mut config = match sample(schema, schema, "", word) {
         Some(Value::Object(config)) => config,
@@ -33,7 +32,7 @@ pub(crate) fn spelled_out(schema: &Value, config: &Value) -> Value {
     Value::Object(whole)
 }
 
-/// A value that meets `schema`; `None` where none can be thought of, such as the path of a file that must exist.
+/// A value that follows `schema`; `None` if none can be invented, such as the path of a file that must exist.
 pub(crate) fn sample(
     root: &Value,
     schema: &Value,
@@ -117,7 +116,7 @@ mod tests {
             json!({ "llm": "llm", "mode": "slow", "rounds": 5, "share": 0.25, "names": ["names", "names"] })
         );
         assert_eq!(spelled_out(&schema, &config)["optional"], "x");
-        // All but the path, which nobody can think of.
+        // All except the path, which cannot be invented.
         let mut whole = config;
         whole["model"] = "here".into();
         assert!(jsonschema::is_valid(&schema, &whole));

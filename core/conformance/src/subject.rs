@@ -1,4 +1,4 @@
-//! What is checked: a component of any origin, told how to build it.
+//! What is checked: a component of any origin, and how to build it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Subject {
     pub interface: String,
     /// Kind name.
     pub kind: String,
-    /// Package that brings it.
+    /// The package that provides it.
     pub package: String,
     /// JSON Schema of its configuration.
     pub schema: Value,
@@ -29,10 +29,10 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The component that is linked into this image under an interface's word, such as `environment`, and a kind.
+    /// The linked component with an interface's config word, such as `environment`, and a kind.
     ///
     /// # Errors
-    /// If there is none; the message names those that there are.
+    /// If no such component is linked; the message lists those that are.
     pub fn linked(word: &str, kind: &str) -> Result<Self> {
         let all = Self::all_linked();
         if let Some(found) = all.iter().find(|one| one.word() == word && one.kind == kind) {
@@ -40,11 +40,11 @@ impl Subject {
         }
         let known: Vec<_> = all.iter().map(Self::name).collect();
         Err(Error::not_found(format!(
-            "no component {word}.{kind} is linked here, only {known:?}; `use its_crate as _;` links one"
+            "no component {word}.{kind} is linked, only {known:?}; `use its_crate as _;` links one"
         )))
     }
 
-    /// Every component that is linked into this image, by name.
+    /// Every linked component, sorted by name.
     pub fn all_linked() -> Vec<Self> {
         let mut all: Vec<_> = linked().map(Self::registered).collect();
         all.sort_by_key(Self::name);
@@ -61,7 +61,7 @@ impl Subject {
         }
     }
 
-    /// The interface's word in configurations; the interface's name where it has none.
+    /// The interface's word in configurations; the interface's name if it has none.
     pub fn word(&self) -> &str {
         let found = INTERFACES.iter().find(|(name, _)| *name == self.interface);
         found.map_or(self.interface.as_str(), |(_, word)| word)

@@ -1,4 +1,4 @@
-//! Rules for summarisers: the same history in the same words, when data are collected and when they are used.
+//! Rules for summarisers: the same history always gives the same words, in training data and in use.
 
 use std::sync::Arc;
 
@@ -13,26 +13,26 @@ use crate::{
 
 const SAME_WORDS: Rule = Rule {
     id: "summariser/same-words",
-    says: "the same history gives the same words, whatever was summarised in between",
-    mend: "derive the seed of every request from `context.seed`, and keep nothing between calls",
+    says: "the same history gives the same words, regardless of other summaries in between",
+    fix: "derive the seed of every request from `context.seed`, and keep no state between calls",
     needs: &["common/answered"],
 };
 const FILLED: Rule = Rule {
     id: "summariser/filled",
-    says: "a summary has a state and an outcome, during an episode and after its end",
-    mend: "fall back on the last observation when no answer can be read; `context.turn.legal_actions` is empty at the end",
+    says: "a summary has a state and an outcome, during an episode and at its end",
+    fix: "fall back on the last observation if no answer can be parsed; at the end `legal_actions` is empty",
     needs: &["common/answered"],
 };
 const REQUIREMENTS: Rule = Rule {
     id: "summariser/requirements",
-    says: "it asks for no model that it did not declare",
-    mend: "name in `requires` every model that `summarise` asks for",
+    says: "it uses only models that it declares",
+    fix: "name every model that `summarise` uses in `requires`",
     needs: &["common/answered"],
 };
 const BOUNDED: Rule = Rule {
     id: "summariser/bounded",
-    says: "every summary ends, even with a model that is never readable",
-    mend: "put a limit on retries, and go on with what there is when it is reached",
+    says: "every summary ends, even with a model that gives unreadable answers",
+    fix: "limit retries, and continue with what there is when the limit is reached",
     needs: &["common/answered"],
 };
 
@@ -55,7 +55,7 @@ pub(crate) async fn check(trial: &Trial<'_>, summariser: Arc<dyn Summariser>) ->
     }))
 }
 
-/// A context as it is, and as it would be if the episode had ended there.
+/// A context as it is, and as if the episode had ended there.
 fn both(situation: Situation) -> [DecisionContext; 2] {
     let mut ended = situation.context.clone();
     ended.ended = true;
@@ -124,9 +124,15 @@ async fn bounded(
         let models = trial.stand_ins.models(Mood::Garbled, None);
         let answer = trial.attempt(summariser.summarise(context.clone(), models.clone())).await;
         let (calls, limit) = (models.asked().calls, trial.options.calls);
-        ensure!(calls <= limit, "with a garbled model one summary takes more than {limit} calls");
+        ensure!(
+            calls <= limit,
+            "with a model that gives unreadable answers, one summary takes more than {limit} calls"
+        );
         if let Err(failure @ (Failure::Late(_) | Failure::Panic(_))) = answer {
-            ensure!(false, "with a garbled model, after {calls} calls, summarise {failure}");
+            ensure!(
+                false,
+                "with a model that gives unreadable answers, after {calls} calls, summarise {failure}"
+            );
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Rules for trainers: the same data and seed give the same files, and a training that was dropped leaves none.
+//! Rules for trainers: the same data and seed give the same files, and a cancelled training leaves none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,45 +23,45 @@ use crate::{
 const FILES: Rule = Rule {
     id: "trainer/files",
     says: "a checkpoint is a folder with `model.safetensors`, `config.json` and `README.md`",
-    mend: "write all three into `fit.out`, which may not exist yet",
+    fix: "write all three into `fit.out`, which may not exist yet",
     needs: &["common/answered"],
 };
 const REPORT: Rule = Rule {
     id: "trainer/report",
-    says: "the report counts what happened: steps, the one that was kept, trajectories, finite metrics",
-    mend: "fill in every field of `TrainingReport`; leave out a metric that is undefined on the data",
+    says: "the report has the number of steps, the kept step, the number of trajectories, and finite metrics",
+    fix: "fill in every field of `TrainingReport`; leave out metrics that are undefined on the data",
     needs: &["common/answered"],
 };
 const PROGRESS: Rule = Rule {
     id: "trainer/progress",
-    says: "progress is reported, never beyond the total and never backwards within a stage",
-    mend: "call `progress.report` as the work goes on, with units done, of all units, by stage",
+    says: "progress is reported, and within a stage never passes the total and never decreases",
+    fix: "call `progress.report` during the work, with the stage, the units done and all units",
     needs: &["common/answered"],
 };
 const SAME_SEED: Rule = Rule {
     id: "trainer/same-seed",
     says: "the same data and seed give the same files",
-    mend: "draw weights, batches and splits from `fit.seed`, write no times and no paths, and iterate over nothing whose \
-           order is random",
+    fix: "draw weights, batches and splits from `fit.seed`, write no times or paths, and iterate over nothing in random \
+          order",
     needs: &["common/answered", "trainer/files"],
 };
 const CANCELLED: Rule = Rule {
     id: "trainer/cancelled",
-    says: "a training that was dropped stops, leaves no half-written checkpoint, and can be done anew",
-    mend: "write to a temporary folder that its guard removes, rename it at the end, and let the working thread look \
-           whether somebody still waits",
+    says: "a cancelled training stops, leaves no half-written checkpoint, and can be repeated",
+    fix: "write to a temporary folder that a guard removes, rename it at the end, and let the working thread check \
+          whether the call was cancelled",
     needs: &["common/answered", "trainer/files", "trainer/same-seed"],
 };
 
 pub(crate) const RULES: &[&Rule] = &[&FILES, &REPORT, &PROGRESS, &SAME_SEED, &CANCELLED];
 
-/// How long a dropped training may take to notice.
+/// How long a cancelled training may take to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
 type Trainer = Arc<dyn CriticTrainer>;
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Walks over a field, some of which come to a treasure.
+/// Walks along a corridor, some of which reach a treasure.
 fn trajectories() -> Vec<Trajectory> {
     (0..16_u64)
         .map(|episode| {
@@ -100,7 +100,7 @@ fn trajectories() -> Vec<Trajectory> {
         .collect()
 }
 
-/// Writes down what is reported, and calls whoever waits for the first word.
+/// Records reports, and wakes the one who waits for the first.
 #[derive(Default)]
 struct Heard {
     reports: Mutex<Vec<(String, u64, u64)>>,
@@ -128,7 +128,7 @@ pub(crate) async fn check(trial: &Trial<'_>, trainer: Trainer) -> Option<Work> {
     let report =
         trial.gather(trial.call("fit", trainer.fit(fit(&out, trial.options.seed), heard.clone()))).await?;
     let files = read(&out);
-    trial.rule(&FILES, files_stand(&files)).await;
+    trial.rule(&FILES, complete(&files)).await;
     trial.rule(&REPORT, report_holds(&report)).await;
     trial.rule(&PROGRESS, progress(&heard)).await;
     trial.rule(&SAME_SEED, same_seed(trial, &trainer, &folder, &files)).await;
@@ -142,12 +142,9 @@ fn read(folder: &Path) -> Files {
     entries.map(|entry| (name(&entry.path()), std::fs::read(entry.path()).unwrap_or_default())).collect()
 }
 
-async fn files_stand(files: &Files) -> Verdict {
+async fn complete(files: &Files) -> Verdict {
     for wanted in ["model.safetensors", "config.json", "README.md"] {
-        ensure!(
-            files.get(wanted).is_some_and(|bytes| !bytes.is_empty()),
-            "there is no {wanted}, or nothing in it"
-        );
+        ensure!(files.get(wanted).is_some_and(|bytes| !bytes.is_empty()), "{wanted} is missing or empty");
     }
     Ok(())
 }
@@ -161,23 +158,23 @@ async fn report_holds(report: &TrainingReport) -> Verdict {
         metrics,
         ..
     } = report;
-    ensure!(*steps > 0, "it took no steps");
-    ensure!(best_step <= steps, "the best of {steps} steps is number {best_step}");
+    ensure!(*steps > 0, "it reports 0 steps");
+    ensure!(best_step <= steps, "the best step is {best_step} of {steps}");
     let all = trajectories().len();
-    ensure!(*train > 0 && train + held <= all, "{train} and {held} of {all} trajectories were used");
+    ensure!(*train > 0 && train + held <= all, "it reports {train} and {held} of {all} trajectories");
     let bad = metrics.iter().find(|(_, value)| !value.is_finite());
-    ensure!(bad.is_none(), "a metric is no number: {bad:?}");
+    ensure!(bad.is_none(), "a metric is not finite: {bad:?}");
     Ok(())
 }
 
 async fn progress(heard: &Heard) -> Verdict {
     let reports = heard.reports.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    ensure!(!reports.is_empty(), "nothing was reported");
+    ensure!(!reports.is_empty(), "no progress was reported");
     let mut last: BTreeMap<String, u64> = BTreeMap::new();
     for (stage, done, total) in reports {
         ensure!(done <= total, "{done} of {total} in stage {stage:?}");
         let before = last.insert(stage.clone(), done).unwrap_or(0);
-        ensure!(before <= done, "from {before} back to {done} in stage {stage:?}");
+        ensure!(before <= done, "{done} after {before} in stage {stage:?}");
     }
     Ok(())
 }
@@ -213,9 +210,9 @@ async fn cancelled(trial: &Trial<'_>, trainer: &Trainer, files: &Files) -> Verdi
     tokio::time::sleep(GRACE.min(trial.options.timeout)).await;
     let names = |folder: &Path| read(folder).into_keys().collect::<Vec<_>>();
     let beside: Vec<_> = names(folder.path()).into_iter().filter(|name| name != "out").collect();
-    ensure!(beside.is_empty(), "dropped, it left {beside:?} beside the checkpoint's place");
-    // It may have been done before it was dropped.
+    ensure!(beside.is_empty(), "when cancelled, it left {beside:?} next to the checkpoint");
+    // It may have finished before it was cancelled.
     let whole = read(&out) == *files;
-    ensure!(whole || names(&out).is_empty(), "dropped, it left {:?} of a checkpoint", names(&out));
+    ensure!(whole || names(&out).is_empty(), "when cancelled, it left {:?} of a checkpoint", names(&out));
     same(files, &fitted(trial, trainer, &out).await?)
 }

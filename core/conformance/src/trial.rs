@@ -1,4 +1,4 @@
-//! How a rule is run: calls under a time limit, with panics and errors told apart, and what came of it written down.
+//! Runs rules: makes calls with a time limit, distinguishes panics from errors, and records outcomes.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,19 +16,19 @@ use crate::{Checked, Finding, Options, Outcome, Report, Subject, common, stand_i
 /// A rule of the kit.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its name: the interface that it concerns, and a word for it.
+    /// Its name: an interface, and a word for the rule.
     pub id: &'static str,
-    /// What it demands.
+    /// What it requires.
     pub says: &'static str,
-    /// What an author does about it.
-    pub mend: &'static str,
-    /// Rules without which it cannot be judged: broken by the same cause, they would only be reported twice.
+    /// How to fix a breach.
+    pub fix: &'static str,
+    /// Rules that must be kept for this one to be judged: a single cause would otherwise be reported twice.
     pub(crate) needs: &'static [&'static str],
 }
 
-/// Why a rule was not kept, or not judged.
+/// Why a rule was broken, or not judged.
 pub(crate) enum Fault {
-    /// What was observed against the rule.
+    /// What was observed.
     Broken(String),
     /// A call that every rule relies on failed.
     Unanswered {
@@ -38,10 +38,10 @@ pub(crate) enum Fault {
     Skipped(String),
 }
 
-/// What a rule comes to.
+/// The result of checking a rule.
 pub(crate) type Verdict = Result<(), Fault>;
 
-/// Why a call gave nothing.
+/// Why a call gave no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Error(Error),
@@ -59,7 +59,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Unless the condition holds, the rule is broken, in these words.
+/// Unless the condition holds, the rule is broken, with this message.
 macro_rules! ensure {
     ($condition:expr, $($words:tt)+) => {
         if !$condition {
@@ -69,7 +69,7 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
-/// Leaves a rule unjudged, for this reason.
+/// Skips a rule, for this reason.
 macro_rules! skip {
     ($($words:tt)+) => {
         return Err($crate::trial::Fault::Skipped(format!($($words)+)))
@@ -77,13 +77,13 @@ macro_rules! skip {
 }
 pub(crate) use skip;
 
-/// One component on trial.
+/// One component under test.
 pub(crate) struct Trial<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) options: &'a Options,
-    /// What the component is given to work with.
+    /// What the component uses.
     pub(crate) stand_ins: Arc<StandIns>,
-    /// The configuration that it was built from.
+    /// The configuration from which it was built.
     pub(crate) config: Value,
     notes: Mutex<Notes>,
 }
@@ -91,9 +91,9 @@ pub(crate) struct Trial<'a> {
 #[derive(Default)]
 struct Notes {
     report: Report,
-    /// The first word of calls that failed: each is reported once.
+    /// Methods with failed calls; each is reported once.
     failed: Vec<String>,
-    /// A call never came back: nothing further is asked, for each question would cost the whole limit.
+    /// A call never returned: nothing more is checked, because each call would take the whole time limit.
     hangs: bool,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Trial<'a> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a rule and writes down what came of it.
+    /// Runs a rule and records its outcome.
     pub(crate) async fn rule(&self, rule: &'static Rule, check: impl Future<Output = Verdict>) {
         let verdict = match self.obstacle(rule) {
             Some(reason) => Err(Fault::Skipped(reason)),
@@ -131,7 +131,7 @@ impl<'a> Trial<'a> {
         self.note(rule, outcome);
     }
 
-    /// What rules are about; where it cannot be had, that is written down and they cannot be asked.
+    /// What rules are about; if it is not available, that is recorded and the rules are not checked.
     pub(crate) async fn gather<T>(&self, what: impl Future<Output = Result<T, Fault>>) -> Option<T> {
         match what.await {
             Ok(gathered) => Some(gathered),
@@ -149,10 +149,10 @@ impl<'a> Trial<'a> {
     fn obstacle(&self, rule: &Rule) -> Option<String> {
         let notes = self.notes();
         if notes.hangs {
-            return Some("an earlier call never came back".into());
+            return Some("an earlier call never returned".into());
         }
         let broken = |id: &&&str| notes.report.findings.iter().any(|finding| finding.rule == ***id);
-        rule.needs.iter().find(broken).map(|id| format!("{id} is broken, and this hangs on it"))
+        rule.needs.iter().find(broken).map(|id| format!("it depends on {id}, which is broken"))
     }
 
     fn unanswered(&self, call: String, failure: &Failure) {
@@ -168,8 +168,8 @@ impl<'a> Trial<'a> {
 
     fn find(&self, rule: &Rule, problem: String) {
         let component = self.subject.name();
-        let (rule, mend) = (rule.id.to_owned(), rule.mend.to_owned());
-        self.notes().report.findings.push(Finding { rule, component, problem, mend });
+        let (rule, fix) = (rule.id.to_owned(), rule.fix.to_owned());
+        self.notes().report.findings.push(Finding { rule, component, problem, fix });
     }
 
     fn note(&self, rule: &Rule, outcome: Outcome) {
@@ -178,7 +178,7 @@ impl<'a> Trial<'a> {
         self.notes().report.checked.push(checked);
     }
 
-    /// Ends the trial. Calls were made all along; whether all of them were answered is known now.
+    /// Ends the trial. Only now is it known whether all calls were answered.
     pub(crate) fn report(self) -> Report {
         let broken = self.notes().report.findings.iter().any(|finding| finding.rule == common::ANSWERED.id);
         self.note(&common::ANSWERED, if broken { Outcome::Failed } else { Outcome::Passed });
@@ -190,7 +190,7 @@ impl<'a> Trial<'a> {
         let limit = self.options.timeout;
         match tokio::time::timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
-            // Behind a boundary a panic, and a host's own limit, arrive as errors.
+            // Across a boundary, panics and the host's own time limit arrive as errors.
             Ok(Ok(Err(error))) if error.code == Code::Panic => Err(Failure::Panic(error.to_string())),
             Ok(Ok(Err(error))) if error.code == Code::Deadline => Err(Failure::Late(limit)),
             Ok(Ok(Err(error))) => Err(Failure::Error(error)),
@@ -199,7 +199,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Makes a call that must not fail, whatever the rule is about.
+    /// Makes a call that must not fail, for any rule.
     pub(crate) async fn call<T>(
         &self,
         call: impl Into<String>,
@@ -218,9 +218,8 @@ impl<'a> Trial<'a> {
     /// Another component from the same configuration.
     pub(crate) async fn another<I: Pluggable + ?Sized>(&self) -> Result<Arc<I>, Fault> {
         match self.create(self.config.clone()).await {
-            Ok(component) => {
-                I::unwrap(component).ok_or_else(|| Fault::Skipped("it is built as something else".into()))
-            }
+            Ok(component) => I::unwrap(component)
+                .ok_or_else(|| Fault::Skipped("the built component has another interface".into())),
             Err(failure) => Err(Fault::Unanswered { call: "create".into(), failure }),
         }
     }
@@ -231,7 +230,7 @@ fn said(payload: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }
 
-/// Where two texts part, for people: a little of each.
+/// The place where two texts differ, with some context.
 pub(crate) fn parting(a: &str, b: &str) -> String {
     let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
     let show = |text: &str| text.chars().skip(same.saturating_sub(30)).take(90).collect::<String>();

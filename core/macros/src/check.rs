@@ -30,7 +30,7 @@ pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
     }
     if !is_send_and_sync(item) {
         let fine = format!(
-            "an interface is `Send + Sync` and nothing else, because calls come from any thread; write `trait {}: Send + Sync`",
+            "an interface is `Send + Sync` alone, because calls come from any thread; write `trait {}: Send + Sync`",
             item.ident
         );
         found.add(&item.ident, &fine);
@@ -41,8 +41,10 @@ pub(crate) fn problems(name: &LitStr, item: &ItemTrait) -> Option<Error> {
                 wire_names(&method.attrs, &mut found);
                 self::method(&method.sig, &mut found);
             }
-            other => found
-                .add(other, "an interface can only have methods, because a message can request nothing else; make it a method"),
+            other => found.add(
+                other,
+                "an interface has only methods, because a message can request nothing else; make it a method",
+            ),
         }
     }
     found.0
@@ -70,7 +72,8 @@ fn wire_names(attributes: &[Attribute], found: &mut Found) {
 
 fn method(signature: &Signature, found: &mut Found) {
     if signature.asyncness.is_none() {
-        let fine = "a method of an interface is async, because its answer may come from another process; write `async fn`";
+        let fine =
+            "a method of an interface is async, because its answer may cross processes; write `async fn`";
         found.add(&signature.fn_token, fine);
     }
     if !matches!(signature.safety, syn::Safety::Default) || signature.abi.is_some() {
@@ -125,8 +128,8 @@ fn method(signature: &Signature, found: &mut Found) {
     match (ok_type(&signature.output), &signature.output) {
         (Some(value), _) => {
             if borrows(value) {
-                let fine = "a result of an interface is owned, because it may come from another process; write `String` \
-                            for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`";
+                let fine = "a result of an interface is owned, because it may cross processes; write `String` for `&str`, \
+                            `Vec<T>` for `&[T]`, `T` for `&T`";
                 found.add(value, fine);
             }
             objects(value, found);

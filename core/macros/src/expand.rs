@@ -1,7 +1,7 @@
 //! The expansion of an interface.
 //!
-//! Default bodies are repeated in the proxy, so generated code must not shadow their names: every path is absolute, every
-//! generated item is named after the interface, and generated locals have the macro's own hygiene.
+//! Default bodies are repeated in the proxy, so generated code must not shadow their names: every path is absolute,
+//! every generated item is named after the interface, and generated locals have the macro's own hygiene.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -232,8 +232,8 @@ fn cfg(attributes: &[Attribute]) -> Vec<&Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
 }
 
-/// Lints allowed for a default body, which its repetition needs too. `expect` becomes `allow`, because a method without a
-/// body has nothing that would fulfil it.
+/// Lints allowed for a default body, which its repetition needs too. `expect` becomes `allow`, because a method
+/// without a body has nothing that would fulfil it.
 fn allowed(attributes: &[Attribute]) -> impl Iterator<Item = TokenStream> {
     attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => {

@@ -1,5 +1,5 @@
-//! `#[interface]`: lets the calls of a plain async trait cross a plugin boundary. `#[config]` and `#[data]`: derives for
-//! a component's configuration and data.
+//! `#[interface]`: lets the calls of a plain async trait cross a plugin boundary. `#[config]` and `#[data]`: derives
+//! for a component's configuration and data.
 //!
 //! It may depend on syn and quote. The code that it generates refers to `forethought_api` or `forethought_sdk` alone.
 
@@ -17,15 +17,15 @@ use syn::{
 
 /// Makes a trait an interface: `#[interface("forethought.environment/1")]`.
 ///
-/// The trait remains an object-safe async trait (`#[async_trait]` is applied to it). The macro adds an implementation of
-/// `forethought_api::wire::Interface` for `dyn Trait`: a proxy that turns calls into messages, a dispatcher that turns
-/// messages into calls, and the table of methods. The other side need not offer a method with a default body: if it
-/// answers `Code::Unimplemented`, the default body runs on this side.
+/// The trait remains an object-safe async trait (`#[async_trait]` is applied to it). The macro adds an implementation
+/// of `forethought_api::wire::Interface` for `dyn Trait`: a proxy that turns calls into messages, a dispatcher that
+/// turns messages into calls, and the table of methods. The other side need not offer a method with a default body:
+/// if it answers `Code::Unimplemented`, the default body runs on this side.
 ///
-/// So that every call can be a message, methods are async, take `&self` and owned arguments, and return `Result`. Data
-/// in arguments and results are `Serialize + DeserializeOwned`; objects are `Arc<dyn Interface>`, an option of one, or a
-/// `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured. `#[wire("name")]` sets a method's name in
-/// messages, which keeps it compatible when the Rust method is renamed.
+/// So that every call can be a message, methods are async, take `&self` and owned arguments, and return `Result`.
+/// Data in arguments and results are `Serialize + DeserializeOwned`; objects are `Arc<dyn Interface>`, an option of
+/// one, or a `Vec<(String, Arc<dyn Interface>)>`. `#[cfg]` on a method is honoured. `#[wire("name")]` sets a method's
+/// name in messages, which keeps it compatible when the Rust method is renamed.
 ///
 /// Any crate can define interfaces:
 ///
@@ -81,9 +81,9 @@ pub fn interface(attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct or enum the configuration of a component, or a part of one.
 ///
-/// It derives `Deserialize` and `JsonSchema` with the paths of `forethought_sdk`, so an author depends on neither crate,
-/// and refuses unknown keys of a struct. The doc comment of each field is its help text. Further `#[derive(...)]`,
-/// `#[serde(...)]` and `#[schemars(...)]` attributes go below it:
+/// It derives `Deserialize` and `JsonSchema` with the paths of `forethought_sdk`, so an author depends on neither
+/// crate, and refuses unknown keys of a struct. The doc comment of each field is its help text. Further
+/// `#[derive(...)]`, `#[serde(...)]` and `#[schemars(...)]` attributes go below it:
 ///
 /// ```ignore
 /// /// How the tide moves.
@@ -104,8 +104,8 @@ pub fn config(attribute: TokenStream, item: TokenStream) -> TokenStream {
     config::config(&options, &parse_macro_input!(item as DeriveInput)).into()
 }
 
-/// Derives `Deserialize` with the path of `forethought_sdk`, for data that a component reads. Add `#[derive(Serialize)]`
-/// and `#[serde(...)]` below it as needed.
+/// Derives `Deserialize` with the path of `forethought_sdk`, for data that a component reads. Add
+/// `#[derive(Serialize)]` and `#[serde(...)]` below it as needed.
 #[proc_macro_attribute]
 pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(attribute as config::Options);

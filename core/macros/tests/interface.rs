@@ -1,4 +1,4 @@
-//! What `#[interface]` and `#[config]` refuse, word for word, and what `#[interface]` generates.
+//! What `#[interface]` generates.
 
 use std::sync::Arc;
 
@@ -10,12 +10,6 @@ use forethought_api::{
     wire::{Interface, Message, Method, Object, Reply},
 };
 use futures::executor::block_on;
-
-#[test]
-fn refusals_say_what_to_write_instead() {
-    let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/ui/*.rs");
-}
 
 /// A name that generated code must not shadow.
 const NAME: &str = "the caller's own";

@@ -22,6 +22,7 @@ use forethought_runtime::{
     run::{Configured, NoopObserver, RunSpec, run},
 };
 use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_testkit::{memory_kb, processor_ms};
 use tokio::task::JoinSet;
 
 const EPISODES: u64 = 512;
@@ -127,23 +128,6 @@ async fn unrecorded(backend: Arc<dyn LlmBackend>, in_flight: usize) {
     while !running.is_empty() {
         end(running.join_next().await);
     }
-}
-
-/// Milliseconds that all threads of this process have been at work.
-fn processor_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
-    let after_name = stat.rsplit(')').next().expect("a name in brackets");
-    // Fields 14 and 15 of the whole line, in hundredths of a second (proc(5)).
-    let ticks =
-        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
-    ticks.sum::<f64>() * 10.0
-}
-
-/// `VmRSS`, memory at present, or `VmHWM`, the most so far.
-fn memory_kb(what: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }
 
 /// A model that answers at once, with as much around its words as a provider writes.

@@ -1,7 +1,8 @@
 //! A library's entry point, and what it sets up: the library's own runtime, and logs and panics that reach the program.
 //!
-//! The symbol is defined here and not in the author's crate, so two plugins linked into one program do not collide, and
-//! it is exported from every library that contains the sdk. In a plugin that is linked in statically, nothing here runs.
+//! The symbol is defined here and not in the author's crate, so two plugins linked into one program do not collide,
+//! and it is exported from every library that contains the sdk. In a plugin that is linked in statically, nothing
+//! here runs.
 
 use std::mem::{offset_of, size_of};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,8 +24,8 @@ use crate::logs;
 /// This library's runtime; taken when the program asks for a shutdown.
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 
-// Sizes of the structs in minor version 0, which is all that is used here: a program older than this library has shorter
-// tails than this version.
+// Sizes of the structs in minor version 0, which is all that is used here: a program older than this library has
+// shorter tails than this version.
 const LEAST_HOST: usize = offset_of!(abi::FthHost, get_extension) + size_of::<usize>();
 const LEAST_PLUGIN: usize = offset_of!(abi::FthPlugin, module) + size_of::<abi::FthObj>();
 

@@ -1,8 +1,8 @@
 //! The one crate that a plugin author depends on: the interfaces, `register!`, and seeds.
 //!
 //! Of this workspace it may depend on `forethought-api`, `forethought-abi`, `forethought-bridge` and
-//! `forethought-macros`. A plugin or environment depends on this crate and never on the runtime, the program, or another
-//! plugin.
+//! `forethought-macros`. A plugin or environment depends on this crate and never on the runtime, the program, or
+//! another plugin.
 //!
 //! ```
 //! use forethought_sdk::prelude::*;
@@ -38,6 +38,7 @@
 //! ```
 
 pub mod answers;
+pub mod checkpoint;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
@@ -90,9 +91,9 @@ pub mod prelude {
 
 /// Registers a component under its interface and kind.
 ///
-/// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. Put [`#[config]`](config)
-/// on the config type and a doc comment on each of its fields: help texts, the schema and error messages are made from
-/// them.
+/// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. Put
+/// [`#[config]`](macro@config) on the config type and a doc comment on each of its fields: help texts, the schema and error
+/// messages are made from them.
 ///
 /// `inline: true` promises that calls are short and never block, so that they may run on the caller's thread.
 #[macro_export]

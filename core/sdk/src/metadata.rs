@@ -21,9 +21,11 @@ pub const HEAD: &[&str] = &[
 
 const MINOR: &str = {
     assert!(forethought_abi::ABI_MAJOR == 1 && forethought_abi::ABI_MINOR < 10);
-    const DIGITS: &str = "0123456789";
-    let (_, from) = DIGITS.split_at(forethought_abi::ABI_MINOR as usize);
-    from.split_at(1).0
+    const DIGIT: &[u8] = &[b'0' + forethought_abi::ABI_MINOR as u8];
+    match std::str::from_utf8(DIGIT) {
+        Ok(digit) => digit,
+        Err(_) => panic!("a digit is UTF-8"),
+    }
 };
 
 /// Length of the record that [`record`] makes from `fields`.

@@ -12,7 +12,7 @@ pub use suite::Suite;
 
 use std::fmt::Debug;
 
-use forethought_sdk::simulated::Worded;
+use forethought_sdk::{futures::FutureExt, simulated::Worded};
 
 /// Whether tests take the time they need: the environment variable `FORETHOUGHT_SLOW_TESTS` is set.
 pub fn slow_tests() -> bool {
@@ -22,6 +22,14 @@ pub fn slow_tests() -> bool {
 /// How much of something a test does: `full` if [`slow_tests`], else `quick`, which checks the same claim on less.
 pub fn slow<T>(quick: T, full: T) -> T {
     if slow_tests() { full } else { quick }
+}
+
+/// The outcome of a future that never waits, as those of environments.
+///
+/// # Panics
+/// If it waits.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("nothing to wait for")
 }
 
 /// Checks that each wording belongs to one value alone, so that a thought names its move.

@@ -46,12 +46,18 @@ impl Suite {
             }
         }
         let unable = (!missing.is_empty())
-            .then(|| format!("FORETHOUGHT_DATA has to name a folder with {}", missing.join(", ")));
+            .then(|| format!("set FORETHOUGHT_DATA to a folder with {}", missing.join(" and ")));
         self.unless(unable, name, move || test(&data))
     }
 
-    /// Adds a test that cannot run here if there is a reason: then it is reported as ignored, or, where the variable `CI`
-    /// is set, as failed.
+    /// Adds a test that always runs.
+    #[must_use]
+    pub fn test(self, name: &str, test: impl FnOnce() + Send + 'static) -> Self {
+        self.unless(None, name, test)
+    }
+
+    /// Adds a test that cannot run here if there is a reason: then it is reported as ignored, or, where the variable
+    /// `CI` is set, as failed.
     #[must_use]
     pub fn unless(
         mut self,
@@ -72,14 +78,19 @@ impl Suite {
         self
     }
 
-    /// Adds a test that would prove nothing if it were shortened: it is ignored unless [`slow_tests`](crate::slow_tests).
+    /// Adds a test that would prove nothing if it were shortened: it is ignored unless
+    /// [`slow_tests`](crate::slow_tests).
     #[must_use]
     pub fn slow(mut self, name: &str, test: impl FnOnce() + Send + 'static) -> Self {
+        let ignored = !crate::slow_tests();
+        if ignored {
+            self.reasons.insert("slow tests run with FORETHOUGHT_SLOW_TESTS=1".into());
+        }
         let run = || {
             test();
             Ok(())
         };
-        self.trials.push(Trial::test(name, run).with_ignored_flag(!crate::slow_tests()));
+        self.trials.push(Trial::test(name, run).with_ignored_flag(ignored));
         self
     }
 

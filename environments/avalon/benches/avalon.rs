@@ -1,6 +1,6 @@
-//! How fast naive bots play, beside AvalonBench's own figures, how fast the table of text is, and what a game weighs.
+//! How fast naive bots play, next to AvalonBench's own figures, how fast the table of text is, and a game's memory.
 //!
-//! `cargo bench -p forethought-avalon`; the first lines tell games per second and memory.
+//! `cargo bench -p forethought-avalon`; the first lines give games per second and memory.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use forethought_avalon::naive::play::Bots;
 use forethought_avalon::role::Role;
 use forethought_avalon::rules::{FifthRejection, Rules};
 use forethought_avalon::table::{Setup, Table};
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{IndexedRandom, RngExt, SliceRandom, stream};
+use forethought_testkit::{block_on, memory_kb, processor_ms};
 
 /// Naive games per second of AvalonBench's engine and bots, by number of players (one core; 5 players: the better one).
 const UPSTREAM: [(usize, f64); 6] = [(5, 1770.0), (6, 648.0), (7, 286.0), (8, 68.0), (9, 17.0), (10, 4.7)];
@@ -34,19 +34,16 @@ fn naive(criterion: &mut Criterion) {
         let mut random = stream(0, "bench");
         let mut play = || Bots::dealt(rules, &roles, Assassin::Uniform, &mut random).play(&mut random);
         play();
-        let (start, begun, mut games) = (Instant::now(), processor_time(), 0_u32);
+        let (start, begun, mut games) = (Instant::now(), processor_ms(), 0_u32);
         while start.elapsed() < Duration::from_secs(4) {
             black_box(play());
             games += 1;
         }
-        let (time, clock) = match (begun, processor_time()) {
-            (Some(begun), Some(ended)) => (ended - begun, "processor"),
-            _ => (start.elapsed().as_secs_f64(), "wall-clock"),
-        };
-        let speed = f64::from(games) / time;
+        // Upstream's figures are per second of processor time; a busy machine's wall clock shows more.
+        let speed = f64::from(games) / ((processor_ms() - begun) / 1000.0);
         let times = speed / upstream;
         println!(
-            "{players} players: {speed:.0} naive games a {clock} second, {times:.0} times AvalonBench's {upstream}"
+            "{players} players: {speed:.0} naive games per processor second, {times:.0} times AvalonBench's {upstream}"
         );
         let mut group = criterion.benchmark_group("naive games");
         group.throughput(Throughput::Elements(1));
@@ -54,30 +51,12 @@ fn naive(criterion: &mut Criterion) {
     }
 }
 
-/// Seconds that this process has had on processors, where the system tells: upstream's figures are per such second, and
-/// on a machine with other work the wall clock says many times that.
-fn processor_time() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // After the name in parentheses come 11 other fields, then user and system time in hundredths of a second.
-    let (_, fields) = status.rsplit_once(')')?;
-    let ticks: Vec<f64> =
-        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    Some(ticks.iter().sum::<f64>() / 100.0)
-}
-
-/// The process's resident size now, in MiB, where the system tells.
-fn resident() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(kib.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
-}
-
 /// 10,000 games at once, each played to its middle: of bots, and at tables of text.
 fn memory(_: &mut Criterion) {
     for players in [5, 10] {
         let (rules, roles) = rules(players);
         let mut random = stream(0, "memory");
-        let before = resident();
+        let before = memory_kb("VmRSS");
         let bots: Vec<Bots> = (0..10_000)
             .map(|_| {
                 let mut bots = Bots::dealt(rules, &roles, Assassin::Uniform, &mut random);
@@ -87,7 +66,7 @@ fn memory(_: &mut Criterion) {
                 bots
             })
             .collect();
-        let between = resident();
+        let between = memory_kb("VmRSS");
         let setup = Arc::new(Setup::new(roles, FifthRejection::Passes, true).expect("a setup"));
         let tables: Vec<Table> = (0..10_000)
             .map(|_| {
@@ -105,14 +84,12 @@ fn memory(_: &mut Criterion) {
                 table
             })
             .collect();
-        let after = resident();
-        if let (Some(before), Some(between), Some(after)) = (before, between, after) {
-            println!(
-                "10,000 games of {players} at once: {:.0} MiB of bots, {:.0} MiB of tables with talk",
-                between - before,
-                after - between
-            );
-        }
+        let after = memory_kb("VmRSS");
+        println!(
+            "10,000 games of {players} at once: {:.0} MiB of bots, {:.0} MiB of tables with talk",
+            (between - before) / 1024.0,
+            (after - between) / 1024.0
+        );
         black_box((bots, tables));
     }
 }
@@ -121,33 +98,28 @@ fn table(criterion: &mut Criterion) {
     let world = Avalon::new(AvalonConfig::default()).expect("a table");
     let mut group = criterion.benchmark_group("table of text");
     let mut random = stream(0, "walk");
-    let mut turn = ready(world.reset(Reset::default()));
+    let mut turn = block_on(world.reset(Reset::default())).expect("no error");
     let mut episode = 0;
     group.throughput(Throughput::Elements(1));
     group.bench_function("random step", |bencher| {
         bencher.iter(|| {
             let action = turn.legal_actions.choose(&mut random).expect("a legal action").clone();
-            let transition = ready(world.step(Action::new(action)));
+            let transition = block_on(world.step(Action::new(action))).expect("no error");
             turn = transition.turn;
             if transition.terminated {
                 episode += 1;
-                turn = ready(world.reset(Reset { task: episode, seed: 0 }));
+                turn = block_on(world.reset(Reset { task: episode, seed: 0 })).expect("no error");
             }
         });
     });
-    group.bench_function("fork", |bencher| bencher.iter(|| ready(world.fork())));
+    group.bench_function("fork", |bencher| bencher.iter(|| block_on(world.fork())));
     let mut seed = 0;
     group.bench_function("imagine", |bencher| {
         bencher.iter(|| {
             seed += 1;
-            ready(world.imagine(Imagine { seat: turn.seat, seed, ..Imagine::default() }))
+            block_on(world.imagine(Imagine { seat: turn.seat, seed, ..Imagine::default() }))
         });
     });
-}
-
-/// The game never waits.
-fn ready<T>(future: impl Future<Output = Result<T>>) -> T {
-    future.now_or_never().expect("ready at once").expect("no error")
 }
 
 criterion_group! {

@@ -13,7 +13,7 @@ use crate::role::{Role, Side};
 use crate::rules::{FifthRejection, Rules};
 use crate::table::{Setup, Table};
 
-/// How to set the table.
+/// Settings of a table.
 #[config]
 #[derive(Debug, Clone, Serialize)]
 #[serde(default)]
@@ -21,19 +21,19 @@ pub struct AvalonConfig {
     /// Number of seats.
     #[schemars(range(min = 5, max = 10))]
     pub players: usize,
-    /// Roles in play beside Merlin and the Assassin: "percival", "morgana", "mordred", "oberon". Servants and Minions
+    /// Roles in play besides Merlin and the Assassin: "percival", "morgana", "mordred", "oberon". Servants and Minions
     /// fill up the sides.
     pub special_roles: Vec<Role>,
-    /// The role that seat 0 holds in every game; left out, it is dealt like the others.
+    /// The role of seat 0 in every game. Without it, seat 0 is dealt a role like the others.
     pub agent_role: Option<Role>,
     /// Whether everybody speaks before each proposal.
     pub discussion: bool,
-    /// Whether seat 0, once the quests are decided, is asked whom it takes to be good: for the metric `deduction`.
+    /// Whether seat 0 is asked, once the quests are decided, who is good: for the metric `deduction`.
     pub deduction: bool,
-    /// What comes of a fifth proposal that is rejected.
+    /// What happens when a fifth proposal is rejected.
     pub fifth_rejection: FifthRejection,
-    /// A file of games that are dealt in turn, one a task, in place of the keys `players`, `special_roles` and
-    /// `agent_role`: a JSON list of `num_players`, `quest_leader` and `role_names`, as AvalonBench has them.
+    /// A file of games that are dealt in turn, one per task, instead of the keys `players`, `special_roles` and
+    /// `agent_role`: a JSON list of `num_players`, `quest_leader` and `role_names`, as in AvalonBench.
     #[schemars(with = "Option<forethought_sdk::api::registry::ConfigPath>")]
     pub presets: Option<PathBuf>,
 }
@@ -60,7 +60,7 @@ register! {
     new: |config: AvalonConfig, _host| async move { Ok(Arc::new(Avalon::new(config)?) as _) },
 }
 
-/// A table and, once reset, a game at it.
+/// A table and, after a reset, a game at it.
 pub struct Avalon {
     shared: Arc<Shared>,
     table: Mutex<Option<Table>>,
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 impl Avalon {
-    /// Sets the table of `config`.
+    /// A table with these settings.
     ///
     /// # Errors
     /// Roles that make no game; a file of presets that cannot be read.
@@ -98,16 +98,16 @@ impl Avalon {
         }
         for (number, preset) in presets.iter().enumerate() {
             Table::new(setup.clone(), &preset.role_names, preset.quest_leader).map_err(|error| {
-                error.context(format!("avalon: game {number} of `presets` is not like the first"))
+                error.context(format!("avalon: game {number} of `presets` does not match the first"))
             })?;
         }
         Ok(Self::over(Arc::new(Shared { setup, agent_role, presets }), None))
     }
 
-    /// The game `(task, seed)` at its beginning, for those who look at tables themselves.
+    /// The game `(task, seed)` at its beginning, for callers that use tables directly.
     ///
     /// # Errors
-    /// None for a table that was set up.
+    /// Does not fail for a table that was set up.
     pub fn deal(&self, reset: Reset) -> Result<Table> {
         self.shared.deal(reset)
     }
@@ -122,16 +122,16 @@ impl Avalon {
     }
 }
 
-/// The roles that `config` asks for.
+/// The roles of a configuration.
 fn roles(config: &AvalonConfig) -> Result<Vec<Role>> {
     let Some(rules) = Rules::new(config.players, config.fifth_rejection) else {
-        return Err(Error::config(format!("avalon: `players` is {}, and must be 5 to 10", config.players)));
+        return Err(Error::config(format!("avalon: `players` is {}, but must be 5 to 10", config.players)));
     };
     let mut roles = vec![Role::Merlin, Role::Assassin];
     for role in &config.special_roles {
         if roles.contains(role) || matches!(role, Role::Servant | Role::Minion) {
             return Err(Error::config(format!(
-                "avalon: `special_roles` may name percival, morgana, mordred and oberon, each once; {} is too much",
+                "avalon: `special_roles` may name percival, morgana, mordred and oberon, each once; {} is not allowed",
                 role.word()
             )));
         }
@@ -144,7 +144,7 @@ fn roles(config: &AvalonConfig) -> Result<Vec<Role>> {
         let taken = roles.iter().filter(|role| role.side() == side).count();
         if taken > seats {
             return Err(Error::config(format!(
-                "avalon: {taken} roles of `special_roles` and the standard ones are {}, and of {} players {seats} are",
+                "avalon: {taken} roles of `special_roles` and the standard ones are {}, but of {} players only {seats} can be",
                 side.word(),
                 rules.players()
             )));
@@ -179,7 +179,7 @@ impl Preset {
                 preset.role_names.len()
             ))
             .context(context())),
-            None if presets.is_empty() => Err(Error::input("there are no games in it").context(context())),
+            None if presets.is_empty() => Err(Error::input("the file has no games").context(context())),
             None => Ok(presets),
         }
     }
@@ -256,7 +256,7 @@ impl Environment for Avalon {
     async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
         let table = self.table().clone().ok_or_else(not_reset)?;
         if imagine.seat >= self.shared.setup.players() {
-            return Err(Error::input(format!("there is no seat {} whose mind could imagine", imagine.seat)));
+            return Err(Error::input(format!("there is no seat {} to imagine for", imagine.seat)));
         }
         let deal = hidden_roles(imagine.hidden)?;
         let imagined =
@@ -281,7 +281,7 @@ fn hidden_roles(hidden: Value) -> Result<Option<Vec<Role>>> {
         return Ok(None);
     }
     let read: Hidden = serde_json::from_value(hidden).map_err(|error| {
-        Error::input(format!("what is hidden in avalon is written {{\"roles\": [\"merlin\", ...]}}: {error}"))
+        Error::input(format!("hidden state of avalon has the form {{\"roles\": [\"merlin\", ...]}}: {error}"))
     })?;
     Ok(Some(read.roles))
 }
@@ -290,7 +290,7 @@ fn step(table: &mut Table, action: &str) -> Transition {
     let before = table.outcome();
     table.answer(action);
     let outcome = table.outcome();
-    // Steps after the end change nothing, and earn nothing.
+    // Steps after the end change nothing and earn nothing.
     let ends = before.is_none() && outcome.is_some();
     let won = |role: &Role| outcome.is_some_and(|outcome| outcome.winner() == role.side());
     let reward = |role| if ends && won(role) { 1.0 } else { 0.0 };

@@ -1,7 +1,7 @@
-//! Actions as text: written in one way, read in whatever spelling a language model finds, where it can mean one thing only.
+//! Actions as text: written in one form, read in any spelling of a language model that has a single meaning.
 //!
-//! An answer is read in the light of what was asked: for a vote, `Yes, I approve.` will do. What could mean two things,
-//! or nothing, is refused with a sentence that says what is wanted.
+//! An answer is read as an answer to what was asked: for a vote, `Yes, I approve.` is enough. An answer with two
+//! meanings, or none, is refused with a sentence that says what is expected.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::seats::Seats;
 /// Longest statement at the table, in characters; longer ones are cut.
 pub const LONGEST_STATEMENT: usize = 1000;
 
-/// What a seat may do.
+/// What a seat can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
     /// The leader's team.
@@ -20,7 +20,7 @@ pub enum Move {
     Vote(bool),
     /// Whether the card is a pass.
     Quest(bool),
-    /// Whom the Assassin takes for Merlin.
+    /// The Assassin's guess at Merlin.
     Assassinate(usize),
     /// A statement to all; an empty one is silence.
     Say(String),
@@ -28,7 +28,7 @@ pub enum Move {
     Believe(Seats),
 }
 
-/// The one form in which actions are written.
+/// Actions are written in one form.
 impl fmt::Display for Move {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,7 +62,7 @@ pub enum Ask {
 /// Reads the answer to `ask` at a table of `players`.
 ///
 /// # Errors
-/// Why it cannot be read, as a sentence to whoever wrote it.
+/// Why it cannot be read, as a sentence to the author of the answer.
 pub fn read(text: &str, ask: Ask, players: usize) -> Result<Move, Illegal> {
     if ask == Ask::Say {
         return statement(text).map(Move::Say);
@@ -87,7 +87,7 @@ pub fn read(text: &str, ask: Ask, players: usize) -> Result<Move, Illegal> {
     }
 }
 
-/// What follows the last `Action:`, of which many a model is fond.
+/// What follows the last `Action:`, which many models write.
 fn after_label(text: &str) -> &str {
     const LABEL: &str = "action:";
     let at =
@@ -100,7 +100,7 @@ fn after_label(text: &str) -> &str {
 enum Token {
     /// In lower case.
     Word(String),
-    /// `None` for one that no seat can have: negative, or beyond all measure.
+    /// `None` for a number that no seat can have: negative or too large.
     Number(Option<usize>),
     Open,
     Close,
@@ -117,7 +117,7 @@ impl Token {
 fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
-    // Whether a minus stands right before, which is none between words or numbers: `0-1`.
+    // Whether a minus is right before it; between words or numbers, as in `0-1`, it is a dash.
     let (mut minus, mut joined) = (false, false);
     while let Some(first) = chars.next() {
         let mut run = |test: fn(char) -> bool| {
@@ -147,7 +147,7 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// The words for yes and no to one question, and those that may stand before them.
+/// The words for yes and no to one question, and the words that may come before them.
 struct Choice {
     leads: &'static [&'static str],
     yes: &'static [&'static str],
@@ -169,7 +169,7 @@ const LINKS: [&str; 6] = ["to", "is", "for", "a", "the", "i"];
 const NEGATIONS: [&str; 7] = ["not", "don't", "dont", "never", "cannot", "can't", "won't"];
 
 fn choice(tokens: &[Token], words: &Choice, wanted: &str) -> Result<bool, Illegal> {
-    // Where a lead stands before a choice, the other words are talk.
+    // If a lead comes before a choice, the other words are talk.
     let (mut led, mut any) = ([false; 2], [false; 2]);
     for (at, token) in tokens.iter().enumerate() {
         let positive = token.is(words.yes);
@@ -196,7 +196,7 @@ fn choice(tokens: &[Token], words: &Choice, wanted: &str) -> Result<bool, Illega
 /// Words after which players are named.
 const NAMING: [&str; 9] =
     ["propose", "proposes", "proposing", "nominate", "choose", "select", "pick", "suggest", "believe"];
-/// Words with whose number no seat is meant: `quest 2`, `a team of 2`.
+/// Words whose number is not a seat: `quest 2`, `a team of 2`.
 const COUNTED: [&str; 8] = ["quest", "mission", "round", "proposal", "turn", "size", "of", "exactly"];
 /// Words that follow a number of players: `2 players`.
 const COUNTS: [&str; 4] = ["players", "members", "people", "seats"];
@@ -284,7 +284,7 @@ fn seat(number: Option<usize>, players: usize) -> Result<usize, Illegal> {
     number.filter(|&seat| seat < players).ok_or_else(|| format!("Players are numbered 0 to {}.", players - 1))
 }
 
-/// A statement: in one line, so that nobody can put words into the game's mouth.
+/// A statement: in one line, so that nobody can imitate the game's own lines.
 fn statement(text: &str) -> Result<String, Illegal> {
     let wanted = "It is time to talk. Answer with \"say ...\".";
     let mut said = after_label(text).trim();

@@ -1,4 +1,4 @@
-//! What a role knows of the others before anything happens, and which deals it must therefore think possible.
+//! What a role knows of the others at the start, and which deals are possible for it.
 
 use crate::role::{Role, Roles, Side};
 use crate::rules::{Quest, Rules};
@@ -15,7 +15,7 @@ pub struct Knowledge {
     pub evil: Seats,
     /// Seats known to be good, its own among them.
     pub good: Seats,
-    /// Percival's two, of whom one is Merlin and the other Morgana; nobody for others.
+    /// Percival's two, one of whom is Merlin and the other Morgana; empty for other roles.
     pub pair: Seats,
 }
 
@@ -51,7 +51,7 @@ impl Knowledge {
         Self { seat, role, evil, good, pair }
     }
 
-    /// The same knowledge from its written form, [`Knowledge::possible`].
+    /// The knowledge whose written form, [`Knowledge::possible`], is given.
     pub fn from_possible(seat: usize, role: Role, possible: &[Roles]) -> Self {
         let all_of = |side| -> Seats {
             let one_side = |&seat: &usize| possible[seat].iter().all(|role| role.side() == side);
@@ -81,9 +81,9 @@ impl Knowledge {
         let seen = self.evil.contains(other);
         let fits_sight = match self.role {
             Role::Servant | Role::Oberon => true,
-            // Whom Merlin sees is not Mordred, and the evil one that Merlin does not see is.
+            // Those whom Merlin sees are not Mordred; the evil one that Merlin does not see is.
             Role::Merlin => held.side() == Side::Good || seen != (held == Role::Mordred),
-            // The same of Oberon.
+            // The same is true of Oberon.
             Role::Morgana | Role::Mordred | Role::Minion | Role::Assassin => {
                 held.side() == Side::Good || seen != (held == Role::Oberon)
             }
@@ -93,8 +93,8 @@ impl Knowledge {
         side_fits && left && fits_sight
     }
 
-    /// Every set of evil seats that this seat must think possible: in AvalonBench's order, by which the lowest unknown
-    /// seat is evil first.
+    /// Every set of evil seats that is possible for this seat, in AvalonBench's order: the lowest unknown seat is evil
+    /// first.
     pub fn evil_sets(&self, rules: &Rules) -> Vec<Seats> {
         let unknown = Seats::all(rules.players()) - self.evil - self.good;
         let unknown: Vec<usize> = unknown.iter().collect();

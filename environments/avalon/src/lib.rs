@@ -3,8 +3,8 @@
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
 //!
 //! Reading order: [`rules`] (the bare game), [`role`] and [`knowledge`] (who knows what), [`table`] (seat by seat),
-//! [`grammar`] and [`observe`] (the table as text), [`environment`] (the table as an episode); then [`naive`] (AvalonBench's
-//! bots) and [`verify`] (games that they played under AvalonBench).
+//! [`grammar`] and [`observe`] (the table as text), [`environment`] (the table as an episode); then [`naive`]
+//! (AvalonBench's bots) and [`verify`] (games that they played under AvalonBench).
 
 pub mod behaviour;
 pub mod environment;

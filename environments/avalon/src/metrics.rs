@@ -1,4 +1,4 @@
-//! What is measured of a game that is over.
+//! The metrics of a game that is over.
 
 use forethought_sdk::serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::table::{Event, Table};
 ///
 /// - `won`: 1 if the seat's side won, else 0.
 /// - `assassinated`, `missions_lost`, `rejections_lost`: 1 if the game ended so, else 0; evil has won then.
-/// - `merlin_survived`: 1 if the Assassin missed Merlin, 0 if not; left out of games that did not come so far.
+/// - `merlin_survived`: 1 if the Assassin missed Merlin, 0 if not; missing in games that ended before.
 /// - `quests_succeeded`, and `rounds`, the number of proposals.
 /// - [`deduction`] of seat 0, where it was asked.
 pub fn metrics(table: &Table, seat: usize) -> Option<Map<String, Value>> {

@@ -1,5 +1,6 @@
-//! What a seat is told: the instructions, and at each of its turns all that it needs to know, so that a history cut
-//! short does no harm. This module reads the table for one seat, and must not look at a deal but through its knowledge.
+//! What a seat is shown: the instructions, and at each of its turns all that it needs to know, so that a shortened
+//! history does no harm. This module reads the table for one seat, and must not look at the deal except through its
+//! knowledge.
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,7 @@ use crate::rules::{FifthRejection, MAX_REFUSALS, Outcome, PROPOSALS, Phase, QUES
 use crate::seats::Seats;
 use crate::table::{Event, Setup, Table};
 
-/// First line of the instructions: by it, readers of a prompt know which task it is about.
+/// First line of the instructions: readers of a prompt recognise the task by it.
 pub const INSTRUCTIONS_OPENING: &str = "You are playing Avalon.";
 
 /// The turn of the seat that is to act; after the end, what the seat that acted last sees.
@@ -81,7 +82,7 @@ fn identity(table: &Table, seat: usize) -> String {
     format!("[You] Player {seat}, {}, on the side of {}.{known}", role.title(), role.side().title())
 }
 
-/// The quests so far, and the one in hand.
+/// The quests so far, and the current one.
 fn quests(table: &Table) -> String {
     let game = table.game();
     let mut text = String::from("[Quests]");
@@ -271,7 +272,7 @@ fn news(event: &Event) -> Value {
     }
 }
 
-/// The rules in force, and how to act, as told to every seat.
+/// The rules in force, and how to act, for every seat.
 pub fn instructions(setup: &Setup) -> String {
     let (rules, roles) = (setup.rules(), setup.roles());
     let seats = setup.players();

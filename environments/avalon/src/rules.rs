@@ -1,6 +1,6 @@
 //! The rules: sizes, phases and results, exactly as AvalonBench plays them. Pure and small: a game is copied as it is.
 //!
-//! Votes and quest cards come here all at once; who is asked in which order, and what anybody sees, is the table's.
+//! Votes and quest cards arrive all at once. The table decides who is asked in which order, and what each seat sees.
 
 use forethought_sdk::prelude::*;
 
@@ -16,12 +16,12 @@ pub const MOST_PLAYERS: usize = 10;
 /// Illegal answers in a row after which the default move is made for a seat.
 pub const MAX_REFUSALS: u8 = 3;
 
-/// What comes of the fifth proposal for a quest if the vote rejects it.
+/// What happens to the fifth proposal for a quest if the vote rejects it.
 #[config]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FifthRejection {
-    /// The team goes on the quest whatever the votes, as in AvalonBench.
+    /// The team goes on the quest in spite of the votes, as in AvalonBench.
     #[default]
     Passes,
     /// Evil wins, as at most tables.
@@ -68,7 +68,7 @@ impl Rules {
     pub const fn fails_needed(&self, quest: usize) -> usize {
         self.fails[quest] as usize
     }
-    /// What comes of a fifth rejection.
+    /// What happens at a fifth rejection.
     pub const fn fifth_rejection(&self) -> FifthRejection {
         self.fifth_rejection
     }
@@ -113,7 +113,7 @@ impl Outcome {
     }
 }
 
-/// A quest that was gone on.
+/// A quest that has been played.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Quest {
     /// Who went.
@@ -124,17 +124,17 @@ pub struct Quest {
     pub success: bool,
 }
 
-/// A move that the rules forbid, and why, as a sentence to whoever made it.
+/// Why the rules forbid a move, as a sentence to the player who made it.
 pub type Illegal = String;
 
-/// The state of a game, but for who holds which role.
+/// The state of a game, except for who holds which role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Game {
     rules: Rules,
     merlin: u8,
     leader: u8,
     proposer: u8,
-    /// Proposals for the quest in hand that were rejected.
+    /// Rejected proposals for the current quest.
     rejected: u8,
     done: u8,
     quests: [Quest; QUESTS],
@@ -169,7 +169,7 @@ impl Game {
     pub const fn leader(&self) -> usize {
         self.leader as usize
     }
-    /// Who leads the proposal in hand: whoever made it, or will make it.
+    /// Who leads the current proposal: the player who made it, or will make it.
     pub const fn proposer(&self) -> usize {
         self.proposer as usize
     }
@@ -177,23 +177,23 @@ impl Game {
     pub const fn team(&self) -> Seats {
         self.team
     }
-    /// Which proposal for this quest is in hand, counted from 0.
+    /// The current proposal for this quest, counted from 0.
     pub const fn proposal(&self) -> usize {
         self.rejected as usize
     }
-    /// Which quest is in hand, counted from 0; the last one after the end.
+    /// The current quest, counted from 0; the last one after the end.
     pub fn quest(&self) -> usize {
         (self.done as usize).min(QUESTS - 1)
     }
-    /// The quests that were gone on.
+    /// The quests that have been played.
     pub fn quests(&self) -> &[Quest] {
         &self.quests[..self.done as usize]
     }
-    /// Team size of the quest in hand.
+    /// Team size of the current quest.
     pub fn team_size(&self) -> usize {
         self.rules.team_size(self.quest())
     }
-    /// Fail cards that fail the quest in hand.
+    /// Fail cards that fail the current quest.
     pub fn fails_needed(&self) -> usize {
         self.rules.fails_needed(self.quest())
     }
@@ -249,7 +249,7 @@ impl Game {
     /// The members play their cards, of which `fails` are fails. Good members are not forced to pass.
     ///
     /// # Errors
-    /// A wrong phase, or a card of somebody who is not on the team.
+    /// A wrong phase, or a card of a player who is not on the team.
     pub fn go(&mut self, fails: Seats) -> Result<Quest, Illegal> {
         self.wants(Phase::Quest)?;
         if !fails.within(self.team) {
@@ -286,7 +286,7 @@ impl Game {
         Ok(outcome)
     }
 
-    /// The same state of a game in which somebody else is Merlin.
+    /// The same state of a game in which another seat is Merlin.
     pub fn with_merlin(mut self, merlin: usize) -> Self {
         self.merlin = merlin as u8;
         self

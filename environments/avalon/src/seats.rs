@@ -6,7 +6,7 @@ use std::ops::{BitAnd, BitOr, Sub};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{Rng, RngExt};
 
-/// A set of seats; of every number below 16 it is known whether it is in. As data, it is a list.
+/// A set of seats, numbers below 16. As data, it is a list.
 #[data]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(try_from = "Vec<usize>", into = "Vec<usize>")]
@@ -24,11 +24,11 @@ impl Seats {
     pub const fn one(seat: usize) -> Self {
         Self(1 << seat)
     }
-    /// One bit a seat, the lowest for seat 0.
+    /// One bit per seat, the lowest for seat 0.
     pub const fn bits(self) -> usize {
         self.0 as usize
     }
-    /// Whether `seat` is in.
+    /// Whether `seat` is in the set.
     pub const fn contains(self, seat: usize) -> bool {
         self.0 >> seat & 1 == 1
     }
@@ -36,7 +36,7 @@ impl Seats {
     pub const fn len(self) -> usize {
         self.0.count_ones() as usize
     }
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -53,11 +53,11 @@ impl Seats {
             (seat < 16).then_some(seat)
         })
     }
-    /// One of the seats, uniformly; `None` of nobody.
+    /// One of the seats, drawn uniformly; `None` of an empty set.
     pub fn choose(self, random: &mut impl Rng) -> Option<usize> {
         if self.is_empty() { None } else { self.iter().nth(random.random_range(0..self.len())) }
     }
-    /// So many of the seats, uniformly; all where there are fewer.
+    /// `count` of the seats, drawn uniformly; all of them if there are fewer.
     pub fn sample(self, size: usize, random: &mut impl Rng) -> Self {
         let (mut chosen, mut left) = (Self::NONE, self);
         while chosen.len() < size

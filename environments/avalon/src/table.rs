@@ -1,6 +1,6 @@
 //! The table: a game, the roles, the talk, and who is asked for what, one seat after the other.
 //!
-//! Votes and cards are collected face down: nothing of them is known to anybody before the last one is in.
+//! Votes and cards are collected face down: nobody knows any of them before the last one is in.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::rules::{
 };
 use crate::seats::Seats;
 
-/// What is settled before the roles are dealt, and known to all.
+/// What is fixed before the roles are dealt, and known to all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     rules: Rules,
@@ -26,10 +26,10 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A table for these roles, one a seat, in any order; with `discussion`, everybody speaks before each proposal.
+    /// A table for these roles, one per seat, in any order; with `discussion`, everybody speaks before each proposal.
     ///
     /// # Errors
-    /// Roles that make no game.
+    /// Roles that do not make a game.
     pub fn new(mut roles: Vec<Role>, fifth_rejection: FifthRejection, discussion: bool) -> Result<Self> {
         let Some(rules) = Rules::new(roles.len(), fifth_rejection) else {
             return Err(Error::input(format!("Avalon is for 5 to 10 players, not for {}", roles.len())));
@@ -60,7 +60,7 @@ impl Setup {
         roles.sort_unstable();
         Ok(Self { rules, roles, discussion, deduction: false })
     }
-    /// The same table, where seat 0 says whom it takes to be good once the quests are decided.
+    /// The same table, where seat 0 says who is good once the quests are decided.
     pub fn with_deduction(self, deduction: bool) -> Self {
         Self { deduction, ..self }
     }
@@ -76,7 +76,7 @@ impl Setup {
     pub fn discussion(&self) -> bool {
         self.discussion
     }
-    /// Whether seat 0 says whom it takes to be good.
+    /// Whether seat 0 says who is good.
     pub fn deduction(&self) -> bool {
         self.deduction
     }
@@ -84,7 +84,7 @@ impl Setup {
     pub fn players(&self) -> usize {
         self.roles.len()
     }
-    /// How often anybody can be asked in one game, refused answers included.
+    /// The most requests to seats in one game, refused answers included.
     pub fn most_steps(&self) -> u32 {
         let n = self.players() as u32;
         let cards: u32 = (0..QUESTS).map(|quest| self.rules.team_size(quest) as u32).sum();
@@ -120,11 +120,11 @@ pub enum Event {
         /// Whether it goes on the quest.
         approved: bool,
     },
-    /// A quest was gone on.
+    /// A quest was played.
     Went {
         /// Which, counted from 0.
         number: usize,
-        /// What came of it.
+        /// The result.
         quest: Quest,
     },
     /// The Assassin named somebody.
@@ -155,7 +155,7 @@ pub struct Table {
     seat: u8,
     /// Illegal answers of the asked seat in a row.
     refusals: u8,
-    /// What the asked seat is told about its last answer.
+    /// Why the last answer of the asked seat was refused.
     notice: Option<Illegal>,
 }
 
@@ -169,7 +169,7 @@ impl Table {
         sorted.sort_unstable();
         if sorted != setup.roles {
             return Err(Error::input(format!(
-                "roles in play are {:?}, and {roles:?} were dealt",
+                "the roles in play are {:?}, but {roles:?} were dealt",
                 setup.roles
             )));
         }
@@ -199,7 +199,7 @@ impl Table {
         Ok(table)
     }
 
-    /// What is known to all from the start.
+    /// What all know from the start.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -237,7 +237,7 @@ impl Table {
             Phase::Proposal => Ask::Propose,
             Phase::Vote => Ask::Vote,
             Phase::Quest => Ask::Quest,
-            // Before anybody's role is told: the Assassin's word would tell one.
+            // Before any role is shown: the Assassin's word would show one.
             Phase::Assassination | Phase::Over(Outcome::Missions | Outcome::Rejections)
                 if self.setup.deduction && self.believed.is_none() =>
             {
@@ -247,7 +247,7 @@ impl Table {
             Phase::Over(_) => return None,
         })
     }
-    /// What the asked seat is told about its last answer, if that was refused.
+    /// Why the last answer of the asked seat was refused, if it was.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }
@@ -255,13 +255,13 @@ impl Table {
     pub fn knowledge(&self, seat: usize) -> Knowledge {
         Knowledge::new(self.deal(), seat)
     }
-    /// What happened since `seat` last acted. Who is asked for others' roles is told all of it once more.
+    /// What happened since `seat` last acted. A seat that is asked for others' roles is shown all of it again.
     pub fn news(&self, seat: usize) -> &[Event] {
         let recalls = matches!(self.ask(), Some(Ask::Assassinate | Ask::Deduce)) && seat == self.seat();
         &self.log[if recalls { 0 } else { usize::from(self.told[seat]) }..]
     }
 
-    /// Every legal move of the asked seat; none where it speaks or says what it believes: that cannot well be listed.
+    /// Every legal move of the asked seat; empty when it speaks or says what it believes, which cannot well be listed.
     pub fn legal_moves(&self) -> Vec<Move> {
         match self.ask() {
             None | Some(Ask::Say | Ask::Deduce) => Vec::new(),
@@ -275,8 +275,8 @@ impl Table {
         }
     }
 
-    /// Reads an answer of the asked seat and makes the move, or takes note of why that cannot be; after as many illegal
-    /// answers as [`MAX_REFUSALS`], the default move is made. Nothing happens after the end.
+    /// Reads an answer of the asked seat and makes the move, or notes why it is illegal. After [`MAX_REFUSALS`] illegal
+    /// answers in a row, the default move is made. Nothing happens after the end.
     pub fn answer(&mut self, text: &str) {
         let Some(ask) = self.ask() else { return };
         let Err(notice) = grammar::read(text, ask, self.setup.players()).and_then(|made| self.act(&made))
@@ -291,9 +291,9 @@ impl Table {
         }
     }
 
-    /// What is done for a seat that cannot make itself understood: the leader takes itself and the seats after it; a
-    /// vote is not given, so it does not count for the team; the card is a pass; nothing is said; the Assassin names
-    /// the first seat that is not known to be evil, and who believes nothing takes all to be good. `None` after the end.
+    /// The move for a seat whose answers are not understood: the leader takes itself and the seats after it; the vote
+    /// does not count for the team; the card is a pass; nothing is said; the Assassin names the first seat that is not
+    /// known to be evil; all are believed to be good. `None` after the end.
     pub fn default_move(&self) -> Option<Move> {
         let (seat, players) = (self.seat(), self.setup.players());
         Some(match self.ask()? {
@@ -356,8 +356,7 @@ impl Table {
         Ok(())
     }
 
-    /// A statement to all outside the order of turns, for games that were talked through freely. An empty one is
-    /// silence.
+    /// A statement to all outside the order of turns, for recorded games with free talk. An empty one is silence.
     pub fn speak(&mut self, seat: usize, text: &str) {
         let text = grammar::one_line(text);
         if !text.is_empty() {
@@ -365,11 +364,11 @@ impl Table {
         }
     }
 
-    /// The game as `seat` may imagine it: with the roles `deal`, or, without them, roles drawn from all that it must
-    /// think possible; votes and cards that others have cast in secret are drawn anew.
+    /// The game as `seat` may imagine it (a determinisation): with the roles `deal`, or with roles drawn from all that
+    /// are possible for it; votes and cards that others have cast in secret are drawn again.
     ///
-    /// Quests are taken to be failed by evil members alone; only where no deal explains them so, because a good player
-    /// has failed one, they say nothing.
+    /// Only evil members are assumed to fail quests. If no deal explains the quests so, because a good player has
+    /// failed one, the quests are ignored.
     ///
     /// # Errors
     /// Roles that contradict what the seat knows, or the quests.
@@ -381,7 +380,7 @@ impl Table {
         if self.ask().is_none() {
             return match deal {
                 Some(deal) if deal != self.deal() => {
-                    Err(Error::input("the game is over, and everybody's role is known to be another"))
+                    Err(Error::input("the game is over, and the roles are known to be different"))
                 }
                 _ => Ok(copy),
             };
@@ -456,7 +455,7 @@ impl Table {
         std::mem::take(&mut self.cast)
     }
 
-    /// Whoever is to act next.
+    /// Passes the turn to the seat that acts next.
     fn pass_on(&mut self) {
         (self.refusals, self.notice) = (0, None);
         let asked = usize::from(self.asked);

@@ -25,7 +25,7 @@ register! {
     new: |_config: NoConfig, _host| async move { Ok(Arc::new(AvalonVerifier) as _) },
 }
 
-/// Numbers of players of which golden games may be at hand.
+/// Numbers of players of which there may be golden games.
 const PLAYERS: std::ops::RangeInclusive<usize> = 5..=10;
 
 #[async_trait]
@@ -36,7 +36,7 @@ impl Verifier for AvalonVerifier {
         if !PLAYERS.into_iter().any(|players| path(players).is_file()) {
             return Err(Error::not_found(format!("there are no golden games in {}", gold.display())));
         }
-        // Few games of many players come so far as to have one: they are counted together.
+        // Few games of many players get as far as a target: they are counted together.
         let (mut checks, mut targets) = (Vec::new(), Check::new("targets of bots"));
         for players in PLAYERS.filter(|&players| path(players).is_file()) {
             let note = format!("{players} players");
@@ -64,8 +64,8 @@ struct Golden {
     believed: Vec<Vec<f64>>,
 }
 
-/// `["team", leader, team]`, `["vote", votes, approved]`, `["quest", cards, fails, success]`, `["kill", assassin, target]`;
-/// a vote or card of 1 approves or passes.
+/// `["team", leader, team]`, `["vote", votes, approved]`, `["quest", cards, fails, success]`, `["kill", assassin,
+/// target]`; a vote or card of 1 approves or passes.
 #[data]
 #[derive(Debug)]
 #[serde(try_from = "Vec<Value>")]
@@ -146,7 +146,7 @@ fn games(players: usize, path: &Path, targets: &mut Check) -> Result<Vec<Check>>
             serde_json::from_str(line).map_err(|error| Error::input(format!("{place}: {error}")))?;
         let seats = [golden.roles.len(), golden.num_players, golden.believed.len()];
         if seats != [players; 3] || golden.quest_leader >= players {
-            return Err(Error::input(format!("{place}: this is no game of {players} players")));
+            return Err(Error::input(format!("{place}: this is not a game of {players} players")));
         }
         let Some(rules) = Rules::new(players, FifthRejection::Passes) else {
             return Err(Error::input(format!("{place}: there are no rules for {players} players")));

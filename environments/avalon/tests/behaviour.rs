@@ -75,7 +75,7 @@ fn a_thought_is_carried_out_and_another_task_s_is_not() {
         assert_eq!(action(wording), "vote reject");
     }
     assert_eq!(action(Plan::Trust.wordings()[0]), "vote approve");
-    // No answer to what is asked: whatever the player would do anyway, which is some vote.
+    // It does not answer what is asked, so a move is drawn: some vote.
     assert!(action(Plan::Accuse.wordings()[0]).starts_with("vote "));
     assert!(block_on(Player::default().recognises(format!("{OPENING}{VOTE}"))).unwrap());
     assert!(!block_on(Player::default().recognises("You are shopping.".into())).unwrap());
@@ -97,8 +97,7 @@ fn imagined_outcomes_are_half_good_and_half_bad_for_either_side() {
     assert!(said(&bad[2..], Outcome::GoodWins) && !said(&bad[..2], Outcome::GoodWins), "{bad:?}");
 }
 
-/// Five simulated players, at tables with and without special roles and talk: whatever they are asked for, their answer
-/// is read and legal.
+/// Five simulated players, at tables with and without special roles and talk: all their answers are read and legal.
 #[test]
 fn every_seat_knows_what_to_do_in_every_phase() {
     let tables = [

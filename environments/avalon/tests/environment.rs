@@ -1,4 +1,4 @@
-//! Avalon from outside: configurations, episodes through the interface, answers that are none, and conformance.
+//! Avalon from outside: configurations, episodes through the interface, invalid answers, and conformance.
 
 mod common;
 
@@ -146,11 +146,11 @@ fn five_rejections_lose_where_that_is_the_rule() {
     for _ in 0..5 * 6 {
         turn = act(&world, &reject(&turn)).turn;
     }
-    assert_eq!(turn.observation.data["phase"], "quest", "the fifth team goes whatever the votes");
+    assert_eq!(turn.observation.data["phase"], "quest", "the fifth team goes in spite of the votes");
 }
 
 #[test]
-fn an_answer_that_is_none_is_explained_twice_and_then_replaced() {
+fn an_invalid_answer_is_explained_twice_and_then_replaced() {
     let world = avalon(json!({}));
     let first = reset(&world, 0, 2);
     let leader = first.seat;
@@ -167,8 +167,8 @@ fn an_answer_that_is_none_is_explained_twice_and_then_replaced() {
         format!("{}, {}", a.min(b), a.max(b))
     });
     assert!(after.observation.text.contains(&team), "{}", after.observation.text);
-    assert!(!after.observation.text.contains("[Refused]"), "that was told to another");
-    // A good answer in between makes the count begin anew.
+    assert!(!after.observation.text.contains("[Refused]"), "another seat was refused");
+    // A valid answer in between starts the count again.
     for _ in 0..2 {
         assert_eq!(act(&world, "well").turn.seat, 0);
     }
@@ -180,7 +180,7 @@ fn an_answer_that_is_none_is_explained_twice_and_then_replaced() {
 }
 
 #[test]
-fn a_whole_game_of_answers_that_are_none_ends_within_the_limit() {
+fn a_whole_game_of_invalid_answers_ends_within_the_limit() {
     for discussion in [false, true] {
         let world = avalon(json!({ "players": 10, "discussion": discussion }));
         let limit = block_on(world.spec()).expect("a spec").max_steps.expect("a limit");
@@ -205,7 +205,7 @@ fn what_is_said_reaches_everybody_once() {
     assert_eq!(lines(&turn), 5);
     turn = act(&world, &turn.legal_actions[0].clone()).turn;
     for seat in 0..5 {
-        // Who spoke last heard all but its own words before.
+        // The last speaker has heard all but its own words.
         let heard = if seat == leader { 0 } else { 5 - (seat + 5 - leader) % 5 };
         assert_eq!((turn.seat, lines(&turn)), (seat, heard));
         turn = act(&world, "vote reject").turn;
@@ -237,11 +237,11 @@ fn the_same_seed_gives_the_same_game_and_others_give_others() {
 fn configurations_that_make_no_game_are_refused() {
     let error = |keys: Value| Avalon::new(config(keys)).err().expect("no game").to_string();
     for (keys, part) in [
-        (json!({ "players": 4 }), "`players` is 4, and must be 5 to 10"),
+        (json!({ "players": 4 }), "`players` is 4, but must be 5 to 10"),
         (json!({ "players": 11 }), "`players` is 11"),
-        (json!({ "special_roles": ["morgana", "mordred"] }), "of 5 players 2 are"),
+        (json!({ "special_roles": ["morgana", "mordred"] }), "of 5 players only 2 can be"),
         (json!({ "special_roles": ["percival", "percival"] }), "each once"),
-        (json!({ "special_roles": ["minion"] }), "minion is too much"),
+        (json!({ "special_roles": ["minion"] }), "minion is not allowed"),
         (json!({ "agent_role": "percival" }), "`agent_role` is percival, which is not in play"),
         (json!({ "presets": "/no/such/file" }), "/no/such/file"),
     ] {

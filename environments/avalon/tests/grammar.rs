@@ -148,7 +148,7 @@ fn statements() {
     );
     means(Ask::Say, &said("Vote with me!"), &["Vote with me!"]);
     means(Ask::Say, &said("saying nothing is wise"), &["saying nothing is wise"]);
-    // Nobody can put words into the game's mouth.
+    // Nobody can imitate the game's own lines.
     means(
         Ask::Say,
         &said("Hm. [Quest result] Quest 1 succeeded."),

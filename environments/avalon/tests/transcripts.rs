@@ -1,4 +1,4 @@
-//! What every seat sees of whole games, to be read: `tests/golden/*.txt`. `UPDATE=1` writes them again.
+//! What every seat sees of whole games, written out to be read: `tests/golden/*.txt`. `UPDATE=1` rewrites them.
 
 use std::fmt::Write as _;
 use std::path::Path;

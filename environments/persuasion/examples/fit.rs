@@ -1,6 +1,6 @@
 //! Fits the donor to PersuasionForGood and reports how well it fits.
 //!
-//!     cargo run --release -p forethought-persuasion --example fit -- ../shared/data/p4g
+//!     cargo run --release -p forethought-persuasion --example fit -- "$FORETHOUGHT_DATA/p4g"
 //!
 //! The report is of a donor fitted to two thirds of the dialogues and compared with the rest; the numbers that ship,
 //! written to `src/donor/fitted.json`, are fitted to all of them.

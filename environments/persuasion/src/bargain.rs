@@ -1,4 +1,4 @@
-//! Price negotiation: what is for sale, how far each side would go, and the tags that bind.
+//! Price negotiation: what is for sale, the limits of both sides, and the tags that bind.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
 
@@ -22,7 +22,7 @@ const BUYER: std::ops::Range<f64> = 0.8..1.0;
 const SELLER: std::ops::Range<f64> = 0.5..0.75;
 
 impl Listing {
-    /// One of `goods`, at a price and limits that are drawn.
+    /// One of `goods`, with drawn price and limits.
     pub fn draw(goods: &[Good], rng: &mut ChaCha8Rng) -> Option<Self> {
         let good = goods.choose(rng)?;
         let price = rng.random_range(good.low..=good.high).round();
@@ -30,7 +30,7 @@ impl Listing {
         Some(Self { item: good.name.clone(), price, limits })
     }
 
-    /// The same listing in the mind of one side: what the other would settle for is drawn anew.
+    /// The same listing as one side may imagine it: the other side's limit is drawn again.
     pub fn imagined(&self, seat: usize, rng: &mut ChaCha8Rng) -> Self {
         let mut listing = self.clone();
         let shares = if seat == 0 { SELLER } else { BUYER };

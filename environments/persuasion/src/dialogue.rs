@@ -6,41 +6,41 @@ use crate::bargain::{self, Listing, Move};
 use crate::donation;
 use crate::script::{End, Outcome, Script, SecondReward};
 
-/// Longest utterance that is kept, in characters: what is longer is cut.
+/// Longest utterance, in characters; longer ones are cut.
 const LONGEST: usize = 2000;
-/// How often the closing question is put before an unreadable answer counts as nothing.
-const PATIENCE: u32 = 2;
+/// How often the closing question is asked before an unreadable answer counts as nothing.
+const MAX_QUESTIONS: u32 = 2;
 
 /// What was said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Utterance {
     /// Who said it.
     pub seat: usize,
-    /// In these words; a reply's name in brackets is taken out.
+    /// The words, without a reply's name in brackets.
     pub text: String,
-    /// The reply that was named, or stands for none: index into the script's.
+    /// The reply that was named, or the one for answers without a name: index into the script's replies.
     pub reply: Option<usize>,
 }
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ended {
-    /// By what.
+    /// The kind of end.
     pub by: End,
     /// Dollars that were given or agreed on.
     pub amount: f64,
-    /// Share of what could be reached.
+    /// Share of the most that could be reached.
     pub share: f64,
     /// Whether the closing question was answered in words that could not be read.
     pub unread: bool,
 }
 
-/// A dialogue in some state.
+/// A dialogue in progress.
 #[derive(Debug, Clone)]
 pub struct Dialogue {
     script: Arc<Script>,
     listing: Option<Listing>,
-    /// Stands for the second seat's person: see [`crate::observe`].
+    /// Identifies the second seat's person: see [`crate::observe`].
     token: u64,
     utterances: Vec<Utterance>,
     /// The last price that each seat offered.
@@ -65,7 +65,7 @@ impl Dialogue {
         Self { script, listing, token, utterances, offers: [None; 2], asked: 0, ended: None }
     }
 
-    /// This dialogue in the mind of one seat: what the other has for itself is drawn anew.
+    /// This dialogue as one seat may imagine it: what only the other seat knows is drawn again.
     pub fn imagined(&self, seat: usize, seed: u64) -> Self {
         let mut copy = self.clone();
         copy.listing =
@@ -86,7 +86,7 @@ impl Dialogue {
         }
     }
 
-    /// The turn that it is, from 1; while the closing question stands, the last.
+    /// The current turn, from 1; during the closing question, the last.
     pub fn turn(&self) -> u32 {
         (self.pairs() + 1).min(self.script.turns.get())
     }
@@ -98,7 +98,7 @@ impl Dialogue {
         answers - closing
     }
 
-    /// Whether the closing question is what the second seat answers now.
+    /// Whether the second seat is answering the closing question.
     pub fn closing(&self) -> bool {
         self.asked > 0 && self.ended.is_none()
     }
@@ -123,12 +123,12 @@ impl Dialogue {
     pub fn utterances(&self) -> &[Utterance] {
         &self.utterances
     }
-    /// Stands for the second seat's person.
+    /// Identifies the second seat's person.
     pub fn token(&self) -> u64 {
         self.token
     }
 
-    /// The seat whose turn it is speaks. After the end nothing changes.
+    /// The seat whose turn it is speaks. Nothing changes after the end.
     pub fn say(&mut self, words: &str) {
         if self.ended.is_some() {
             return;
@@ -144,7 +144,7 @@ impl Dialogue {
         };
     }
 
-    /// Takes the first name in brackets out of the text; it may stand for nothing that is known.
+    /// Takes the first name in brackets out of the text. The script may not know it.
     fn take_reply(&self, text: &mut String) -> usize {
         let Some((before, rest)) = text.split_once('[') else { return self.script.neutral() };
         let Some((name, after)) = rest.split_once(']') else { return self.script.neutral() };
@@ -163,7 +163,7 @@ impl Dialogue {
             _ => donation::donation(text, &script.tag, script.maximum),
         };
         let unread = given.is_none();
-        if unread && self.asked < PATIENCE && (self.asked > 0 || self.pairs() >= script.turns.get()) {
+        if unread && self.asked < MAX_QUESTIONS && (self.asked > 0 || self.pairs() >= script.turns.get()) {
             self.asked += 1;
             return None;
         }
@@ -227,7 +227,7 @@ impl Dialogue {
     }
 }
 
-/// An utterance in one line, without what models put in front of it.
+/// An utterance in one line, without the labels that models put before it.
 fn clean(words: &str, label: &str) -> String {
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut text = line.as_str();

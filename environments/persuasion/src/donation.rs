@@ -2,8 +2,8 @@
 //!
 //! Free words are read clause by clause, and the last clause that decides wins. An amount counts where the speaker
 //! gives it (a verb of giving, in the first person, now), or where the clause says little else. What others gave, what
-//! was given before or will be some day, what would be given if only one could, and what is asked back, count for
-//! nothing. Where words leave it open, the reading is the one that promises less.
+//! was given before or will be given later, what would be given if that were possible, and questions, do not count.
+//! If the words leave it open, the reading that promises less is taken.
 
 /// A set of words, written as one text.
 struct Words(&'static str);
@@ -19,7 +19,7 @@ const GIVING: Words = Words(
     "give giving donate donating contribute contributing spare chip pledge offer part send commit afford go do make put
      let's lets say pay help gift donation contribution take manage count",
 );
-/// Words beside which an amount stands by itself.
+/// Words next to which an amount is a gift without a verb.
 const FILLER: Words = Words(
     "yes yeah yep ok okay sure fine well um hmm maybe perhaps probably about around roughly just only exactly i i'd i'll id
      ill guess think thinking was suppose would will can could be is it it's its that that's thats sounds good works work
@@ -28,7 +28,7 @@ const FILLER: Words = Words(
      love glad actually instead something amount there this all though honestly alright answer final settle on thanks
      thank you deal done payment money earnings reward not no whole thing full entire somewhere",
 );
-/// Whoever else may be the subject.
+/// Other subjects.
 const OTHERS: Words = Words(
     "he she they he'd she'd they'd people person everyone everybody someone somebody others friend friends wife husband
      brother sister mother father mom dad neighbor neighbour colleague boss son daughter company companies government who
@@ -36,16 +36,16 @@ const OTHERS: Words = Words(
 );
 /// The speaker.
 const MYSELF: Words = Words("i i'd i'll i'm id ill me we we'll let's lets");
-/// What was, what might have been, and what others say: no gift now.
+/// The past, the conditional, and what others say: not a gift now.
 const UNREAL: Words = Words(
     "gave given donated contributed spent thought considered were had used should asked asking ask told tell suggested
      suggest said says wants expect wish heard earn earned earns cost costs owe lost rent bills salary worth why",
 );
-/// What others say, and what was thought: no refusal either.
+/// What others say, and what was thought: not a refusal either.
 const REPORTED: Words = Words("said says told heard thought used asked");
 /// Some other time.
 const LATER: Words = Words("later someday tomorrow eventually sometime paycheck payday next future");
-/// Units after which a bare number is no money.
+/// Units after which a bare number is not money.
 const NOT_MONEY: Words = Words(
     "year years yr yrs old kid kids child children people times time minutes minute hours hour days day weeks week months
      month am pm charities meals turns questions st nd rd th of in out friends",
@@ -59,12 +59,12 @@ const REFUSED: Words = Words(
 const NOT: Words = Words(
     "not never no won't wont can't cant cannot don't dont wouldn't wouldnt couldn't couldnt unable isn't without",
 );
-/// What takes the sting out of a negation before it: "no more than", "don't mind", "not sure".
+/// What cancels a negation before it: "no more than", "don't mind", "not sure".
 const HARMLESS: Words = Words(
     "more less mind sure know wait hesitate worry forget regret say problem doubt much many only lot keep",
 );
 
-/// What the last tag `[<word> $x]` in the text gives, within [0, maximum]; `None` where there is no readable tag.
+/// What the last tag `[<word> $x]` in the text gives, within [0, maximum]; `None` if there is no readable tag.
 pub fn tagged(text: &str, word: &str, maximum: f64) -> Option<f64> {
     let tags = text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(tag, _)| tag.trim());
     let amounts = tags.filter_map(|tag| {
@@ -78,7 +78,7 @@ pub fn tagged(text: &str, word: &str, maximum: f64) -> Option<f64> {
     amounts.last().map(|amount| amount.clamp(0.0, maximum))
 }
 
-/// What the text gives, within [0, maximum]: by tag, else in free words; `None` where it does not say.
+/// What the text gives, within [0, maximum]: by tag, else in free words; `None` if it does not say.
 pub fn donation(text: &str, word: &str, maximum: f64) -> Option<f64> {
     tagged(text, word, maximum).or_else(|| free(text, maximum))
 }
@@ -97,13 +97,13 @@ fn free(text: &str, maximum: f64) -> Option<f64> {
     let text = text.to_lowercase().replace(['\u{2019}', '\u{2018}', '`'], "'");
     let (mut decided, mut supposed) = (None, false);
     for clause in clauses(&text) {
-        // "If I could, I would give $1000": the supposition stands in a clause of its own.
+        // "If I could, I would give $1000": the condition is its own clause.
         let spoils = std::mem::replace(&mut supposed, clause.supposes() && clause.words[0] == "if");
         if spoils || clause.supposes() {
             continue;
         }
         if let Some(amount) = clause.decide(maximum) {
-            // Without the dust of 0.57 = 57 * 0.01.
+            // Without the rounding error of 0.57 = 57 * 0.01.
             decided = Some(((amount * 1e4).round() / 1e4).clamp(0.0, maximum));
         }
     }
@@ -140,7 +140,7 @@ fn clauses(text: &str) -> Vec<Clause> {
             }
             word => word,
         };
-        // "$1/$2" are two sums; digits alone, "1/2", are a fraction, and left unread.
+        // "$1/$2" are two sums; digits alone, "1/2", are a fraction, which is not read.
         let fraction = word.chars().all(|c| c.is_ascii_digit() || c == '/');
         let cut = |c: char| matches!(c, '-' | '\u{2013}') || (c == '/' && !fraction);
         words.extend(word.split(cut).filter(|word| !word.is_empty()).map(str::to_owned));
@@ -153,12 +153,12 @@ fn clauses(text: &str) -> Vec<Clause> {
     clauses
 }
 
-/// An amount that a clause names, at its first and after its last word.
+/// An amount that a clause names, with the places of its first word and after its last.
 struct Amount {
     value: f64,
     from: usize,
     to: usize,
-    /// A number word and nothing else, such as "one": money only where the clause says little else.
+    /// A number word and nothing else, such as "one": money only if the clause says little else.
     bare_word: bool,
 }
 
@@ -180,7 +180,7 @@ impl Clause {
         after_if.into_iter().any(|word| unreal.contains(&word.as_str()))
     }
 
-    /// What it gives; `None` where it decides nothing.
+    /// What it gives; `None` if it decides nothing.
     fn decide(&self, maximum: f64) -> Option<f64> {
         let asks_leave =
             self.word(1) == "about" && matches!(self.word(0), "how" | "what") && self.word(2) != "you";
@@ -217,7 +217,7 @@ impl Clause {
         given.min_by(f64::total_cmp)
     }
 
-    /// Whether a negation before `at` strikes what stands there.
+    /// Whether a negation before `at` applies to the word there.
     fn negated(&self, at: usize) -> bool {
         let Some(not) = self.words[..at].iter().rposition(|word| NOT.has(word)) else { return false };
         let softened = self.words[not + 1..at].iter().any(|word| HARMLESS.has(word));
@@ -230,7 +230,7 @@ impl Clause {
         self.words[amount.from.saturating_sub(2)..amount.from].iter().any(|word| word.starts_with("keep"))
     }
 
-    /// Whether the amount is for some other time: "25 cents now and 25 later".
+    /// Whether the amount is for another time: "25 cents now and 25 later".
     fn later(&self, amount: &Amount) -> bool {
         let end = self.words[amount.to..]
             .iter()
@@ -298,7 +298,7 @@ impl Clause {
         amounts
     }
 
-    /// The amount whose first word stands at `at`: its value, how many words it takes, and whether it is a bare word.
+    /// The amount whose first word is at `at`: its value, how many words it takes, and whether it is a bare word.
     fn amount(&self, at: usize, maximum: f64) -> Option<(f64, usize, bool)> {
         if let Some((share, length)) = self.share(at) {
             return Some((share * maximum, length, false));
@@ -335,7 +335,7 @@ impl Clause {
         Some((value, length, false))
     }
 
-    /// A number without a unit: dollars where it can be, else cents; never a year, an age or a count.
+    /// A number without a unit: dollars if possible, else cents; never a year, an age or a count.
     fn bare(
         &self,
         at: usize,

@@ -18,7 +18,7 @@ register! {
     new: |config: ScriptConfig, _host| async move { Ok(Arc::new(Persuasion::new(config.0)) as _) },
 }
 
-/// A script and, once reset, a dialogue.
+/// A script and, after a reset, a dialogue.
 pub struct Persuasion {
     script: Arc<Script>,
     dialogue: Mutex<Option<Dialogue>>,
@@ -34,7 +34,7 @@ impl Persuasion {
         Self { script, dialogue: Mutex::new(dialogue) }
     }
 
-    /// A panic elsewhere cannot leave a dialogue half changed: nothing in it is left undone by one.
+    /// A panic elsewhere cannot leave a dialogue half changed: no change to it is interrupted by one.
     fn dialogue(&self) -> MutexGuard<'_, Option<Dialogue>> {
         self.dialogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,7 +47,7 @@ impl Environment for Persuasion {
         let seats = [&script.first, &script.second];
         let seats =
             seats.map(|party| SeatSpec { name: party.name.clone(), instructions: party.role.clone() });
-        // The closing question may be put twice.
+        // The closing question may be asked twice.
         let closing = if script.outcome == Outcome::Gift { 2 } else { 0 };
         Ok(EnvironmentSpec {
             name: "persuasion".into(),
@@ -95,14 +95,11 @@ impl Environment for Persuasion {
 
     async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
         if imagine.seat > 1 {
-            return Err(Error::input(format!(
-                "a dialogue has the seats 0 and 1, and no seat {}",
-                imagine.seat
-            )));
+            return Err(Error::input(format!("a dialogue has seats 0 and 1, not {}", imagine.seat)));
         }
         if !imagine.hidden.is_null() {
             return Err(Error::input(
-                "a dialogue takes no beliefs about what is hidden; leave `hidden` null, and it is drawn from the seed",
+                "a dialogue cannot be imagined with a given hidden state; leave `hidden` null to draw one from the seed",
             ));
         }
         let imagined = self.dialogue().as_ref().ok_or_else(unreset)?.imagined(imagine.seat, imagine.seed);

@@ -12,8 +12,8 @@ use crate::donor::elsewhere;
 #[derive(Debug, Clone, Serialize)]
 #[serde(default)]
 pub struct HagglerConfig {
-    /// When it gives way: 1 evenly, above 1 late, below 1 early. In the second seat each episode's haggler has its own,
-    /// from half to twice as much.
+    /// When it concedes: 1 evenly, above 1 late, below 1 early. In the second seat each episode's haggler has its own
+    /// patience, from half to twice this value.
     #[schemars(range(min = 0.05, max = 20.0))]
     pub patience: f64,
 }
@@ -42,13 +42,13 @@ pub struct Haggler {
 const FIRST_OFFER: f64 = 0.45;
 
 impl Haggler {
-    /// A haggler of these settings.
+    /// A haggler with these settings.
     ///
     /// # Errors
     /// A patience out of range.
     pub fn new(config: HagglerConfig) -> Result<Self> {
         if !(0.05..=20.0).contains(&config.patience) {
-            return Err(Error::config(format!("patience = {}: it lies within [0.05, 20]", config.patience)));
+            return Err(Error::config(format!("patience = {}: must be within [0.05, 20]", config.patience)));
         }
         Ok(Self { config })
     }
@@ -75,10 +75,10 @@ impl Planner for Haggler {
         let first = if seat == 0 { price * FIRST_OFFER } else { price };
         let passed = (turn - 1) as f64 / (turns.max(2) - 1) as f64;
         let offer = first + (limit - first) * passed.powf(self.config.patience * own);
-        // To the dollar, on the side that does not go beyond the limit.
+        // In whole dollars, rounded to the side of the limit that is allowed.
         let offer = if seat == 0 { offer.floor() } else { offer.ceil() };
         let as_good = |theirs: f64, mine: f64| if seat == 0 { theirs <= mine } else { theirs >= mine };
-        // The last word of all is the second seat's: what lies within the limit is better than nothing.
+        // The second seat has the last word: any price within the limit is better than nothing.
         let last = turn == turns;
         let said = match theirs {
             Some(theirs) if as_good(theirs, offer) || (last && as_good(theirs, limit)) => {

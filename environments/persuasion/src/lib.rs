@@ -3,9 +3,9 @@
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.
 //!
 //! # Reading order
-//! [`script`] (what is configured), [`dialogue`] (the game), [`observe`] (what seats are told), [`environment`];
-//! [`donation`] and [`bargain`] read what binds; [`donor`], [`persona`] and [`haggler`] take the second seat; [`behaviour`] is
-//! the simulated LLM's, [`import`] reads real dialogues.
+//! [`script`] (what is configured), [`dialogue`] (the game), [`observe`] (what seats are shown), [`environment`];
+//! [`donation`] and [`bargain`] read what binds; [`donor`], [`persona`] and [`haggler`] take the second seat;
+//! [`behaviour`] is for the simulated LLM, [`import`] reads real dialogues.
 
 pub mod bargain;
 pub mod behaviour;

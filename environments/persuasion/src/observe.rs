@@ -1,8 +1,8 @@
-//! What a seat is told: the instructions, and at each turn who it is, what it heard, and what is asked of it.
+//! What a seat is shown: the instructions, and at each turn who it is, what it heard, and what is asked of it.
 //!
-//! The second seat's data carry a `token`, a number that stands for its person: a planner, which keeps nothing between
-//! decisions, derives from it whatever the person brings along, and so is the same person throughout an episode. The
-//! first seat never sees it.
+//! The second seat's data have a `token`, a number that identifies its person. A planner keeps nothing between
+//! decisions: it derives the person's traits from the token, and so is the same person throughout an episode. The first
+//! seat never sees it.
 
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, json};
@@ -10,10 +10,10 @@ use forethought_sdk::serde_json::{Value, json};
 use crate::dialogue::{Dialogue, Utterance};
 use crate::script::{End, Outcome, Script};
 
-/// What the instructions begin with, before the title: by it, readers of a prompt know that it is about a dialogue.
+/// The start of the instructions, before the title: readers of a prompt recognise a dialogue by it.
 pub const INSTRUCTIONS_OPENING: &str = "You are in a dialogue: ";
 
-/// What both seats are told.
+/// The instructions of both seats.
 pub fn instructions(script: &Script) -> String {
     let turns = script.turns;
     let end = match script.outcome {
@@ -53,7 +53,7 @@ fn text(dialogue: &Dialogue, seat: usize) -> String {
         }
         None => {
             lines.push(format!("[Turn {} of {}]", dialogue.turn(), script.turns));
-            // A configured opening is the first seat's own words, which stand nowhere else in its history.
+            // A configured opening is the first seat's own words, which are nowhere else in its history.
             let opened = seat == 0 && since == 1 && !script.opening.trim().is_empty();
             let own = dialogue.utterances().iter().take(usize::from(opened));
             lines.extend(own.map(|said| line(script, said)));
@@ -72,7 +72,7 @@ fn text(dialogue: &Dialogue, seat: usize) -> String {
     lines.join("\n")
 }
 
-/// How the dialogue ended, as both seats are told.
+/// How the dialogue ended, as both seats see it.
 fn end(dialogue: &Dialogue) -> String {
     let (script, ended) = (dialogue.script(), dialogue.ended());
     let said = ended.map_or("", |ended| match ended.by {
@@ -88,7 +88,7 @@ fn line(script: &Script, said: &Utterance) -> String {
     format!("{}: {text}", script.party(said.seat).label)
 }
 
-/// The text with what this seat knows of the listing filled in.
+/// The text, filled in with what this seat knows of the listing.
 fn fill(dialogue: &Dialogue, seat: usize, text: &str) -> String {
     let Some(listing) = dialogue.listing() else { return text.to_owned() };
     text.replace("{item}", &listing.item)
@@ -126,7 +126,7 @@ fn data(dialogue: &Dialogue, seat: usize) -> Value {
     data
 }
 
-/// What each seat sees at the end, for those who write trajectories.
+/// What each seat sees at the end, for trajectories.
 pub fn ends(dialogue: &Dialogue) -> [String; 2] {
     [0, 1].map(|seat| text(dialogue, seat))
 }

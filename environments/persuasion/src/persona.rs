@@ -1,6 +1,11 @@
 //! A language model in the second seat, as a person of some kind.
 
-use forethought_sdk::{prelude::*, seed::IndexedRandom, serde_json::json};
+use forethought_sdk::{
+    answers::{Answer, Unread, ask_again},
+    prelude::*,
+    seed::IndexedRandom,
+    serde_json::json,
+};
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
 use crate::donor::elsewhere;
@@ -11,10 +16,11 @@ use crate::donor::elsewhere;
 pub struct PersonaConfig {
     /// The language model that plays it: a name under `[llm]`.
     pub llm: String,
-    /// Who it may be; one is drawn for each episode, and is that person throughout.
+    /// Who it may be; one is drawn for each whole episode.
     #[serde(default = "people")]
     pub personas: Vec<String>,
-    /// A file in place of the shipped template. Variables: `environment`, `seat`, `persona`, `history`, `observation`.
+    /// A file to use instead of the shipped template. Variables: `environment`, `seat`, `persona`, `history`,
+    /// `observation`.
     #[serde(default)]
     pub template: Option<ConfigPath>,
     /// Sampling temperature.
@@ -63,13 +69,13 @@ pub struct Persona {
 }
 
 impl Persona {
-    /// A persona of these settings.
+    /// A persona with these settings.
     ///
     /// # Errors
     /// A template that cannot be read or does not parse; no personas.
     pub fn new(config: PersonaConfig) -> Result<Self> {
         if config.personas.is_empty() {
-            return Err(Error::config("personas is empty; name at least one, or leave the key out"));
+            return Err(Error::config("personas is empty; add at least one, or remove the key"));
         }
         let source = match &config.template {
             None => include_str!("prompts/persona.md").to_owned(),
@@ -113,17 +119,32 @@ impl Planner for Persona {
             .get_template("persona")
             .and_then(|template| template.render(minijinja::Value::from(Serde(&variables))))
             .map_err(|error| Error::config(format!("the persona template cannot be rendered: {error:#}")))?;
-        let request = ChatRequest {
+        let mut request = ChatRequest {
             temperature: Some(self.config.temperature),
             max_tokens: Some(self.config.max_tokens),
             seed: Some(seed::derive(context.seed, "persona")),
             ..ChatRequest::new(Purpose::Persona, vec![Message::user(prompt.trim())])
         };
-        let completion = models.llm(self.config.llm.clone()).await?.complete(request).await?;
-        // Models leave the label out, or go on to speak for the other side: then the first line is what is said.
-        let mut lines = completion.text().lines().map(str::trim).filter(|line| !line.is_empty());
-        let labelled = lines.clone().find_map(|line| line.strip_prefix("Action:"));
-        let said = labelled.or(lines.next()).unwrap_or_default().trim();
-        Ok(Decision { action: Action::new(said), ..Decision::default() })
+        let llm = models.llm(self.config.llm.clone()).await?;
+        let names: Vec<_> = context.environment.seats.iter().map(|seat| seat.name.as_str()).collect();
+        let mut unread = Unread::default();
+        // Models leave the label out, or go on to speak for the other side.
+        let said = loop {
+            let choice = llm.complete(request.clone()).await?.choices.into_iter().next().unwrap_or_default();
+            let answer = Answer::of(&choice);
+            match answer.utterance(&names) {
+                Ok(said) => break said,
+                Err(complaint) if unread.faults.is_empty() => {
+                    unread.repeated("Persona", &complaint);
+                    ask_again(&mut request.messages, choice, &complaint);
+                    request.seed = Some(seed::derive(context.seed, "persona again"));
+                }
+                Err(complaint) => {
+                    unread.given_up("Persona", &complaint, answer.text());
+                    break String::new();
+                }
+            }
+        };
+        Ok(Decision { action: Action::new(said), trace: unread.trace(), ..Decision::default() })
     }
 }

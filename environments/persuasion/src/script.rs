@@ -1,5 +1,5 @@
-//! The configuration of a dialogue: everything about it that is not mechanics. A preset is a whole script; what a
-//! configuration says stands over it, key by key.
+//! The configuration of a dialogue: everything about it that is not mechanics. A preset is a whole script; a
+//! configuration overrides it, key by key.
 
 use std::num::NonZeroU32;
 
@@ -20,7 +20,7 @@ pub struct Script {
     pub first: Party,
     /// The seat that answers.
     pub second: Party,
-    /// What the first seat has said already when the episode begins; empty if it is to find its own words.
+    /// What the first seat has already said when the episode begins; empty to let it find its own words.
     pub opening: String,
     /// The most turns; a turn is an utterance of each seat.
     pub turns: NonZeroU32,
@@ -30,21 +30,21 @@ pub struct Script {
     pub maximum: f64,
     /// The word of the tag that gives, as in `[DONATE $x]`; for gifts.
     pub tag: String,
-    /// The question that the dialogue turns on; planners may ask it to see where the second seat stands.
+    /// The question that the dialogue is about; planners may ask it to learn the second seat's attitude.
     pub question: String,
     /// What the second seat is asked after the last turn; for gifts.
     pub closing: String,
-    /// What the first seat may be up to in an utterance, for planners that search over acts.
+    /// What the first seat can do in an utterance, for planners that search over acts.
     pub acts: Vec<Act>,
     /// Names of the acts to choose from in the first turn; all, if empty.
     pub first_acts: Vec<String>,
-    /// How the second seat may take it, and what that is worth.
+    /// How the second seat may react, and what that is worth.
     pub replies: Vec<Reply>,
     /// What is said when it is over.
     pub ends: Ends,
     /// What the seats earn.
     pub reward: Reward,
-    /// What is haggled over; for deals. One is drawn in each episode.
+    /// What is for sale; for deals. One is drawn in each episode.
     pub goods: Vec<Good>,
 }
 
@@ -54,11 +54,11 @@ pub struct Script {
 pub struct Party {
     /// Name of the seat.
     pub name: String,
-    /// What stands before its utterances.
+    /// The label before its utterances.
     pub label: String,
     /// Who it is, in one line of each observation. In deals, `{item}`, `{price}` and `{limit}` are filled in.
     pub brief: String,
-    /// What it is told beyond the common instructions.
+    /// Instructions for this seat, in addition to the common ones.
     pub role: String,
     /// What the other side knows of it.
     pub seen_as: String,
@@ -73,14 +73,14 @@ pub struct Party {
 pub enum Outcome {
     /// The second seat gives an amount: by the tag at any time, or in answer to the closing question.
     Gift,
-    /// The second seat says in brackets how it takes what was said, and some of `replies` end the dialogue. The limit of
-    /// turns comes first: in the last turn no reply ends the dialogue any more.
+    /// The second seat says in brackets how it reacts, and some of `replies` end the dialogue. The turn limit comes
+    /// first: in the last turn no reply ends the dialogue.
     Reply,
     /// The seats agree on a price: `[OFFER $x]`, `[ACCEPT]`, `[WALK AWAY]`. The first seat buys.
     Deal,
 }
 
-/// A move of the first seat, in a word.
+/// A move of the first seat.
 #[config]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Act {
@@ -90,13 +90,13 @@ pub struct Act {
     pub instruction: String,
 }
 
-/// A move of the second seat, in a word.
+/// A move of the second seat.
 #[config]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reply {
     /// Its name.
     pub name: String,
-    /// What it is worth to the first seat, from -1 to 1. One nearest 0 stands for answers without a name.
+    /// What it is worth to the first seat, from -1 to 1. Answers without a name count as the one nearest 0.
     pub value: f64,
     /// How it ends the dialogue, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,9 +108,9 @@ pub struct Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// Something is given, or agreed on.
+    /// Something was given, or a price agreed on.
     Agreement,
-    /// Nothing is.
+    /// Nothing was.
     Refusal,
     /// The turns were used up.
     Length,
@@ -127,7 +127,7 @@ impl End {
     }
 }
 
-/// What both seats are told at the end; `{amount}` is filled in.
+/// What both seats see at the end; `{amount}` is filled in.
 #[config]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ends {
@@ -139,8 +139,8 @@ pub struct Ends {
     pub length: String,
 }
 
-/// The first seat earns the number of the end plus `share` times the share that was reached: of the maximum, or of the
-/// range between the two limits.
+/// The first seat earns the number for the end, plus `share` times the share that was reached: of the maximum, or of
+/// the range between the two limits.
 #[config]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reward {
@@ -150,7 +150,7 @@ pub struct Reward {
     pub refusal: f64,
     /// For having used up the turns.
     pub length: f64,
-    /// For the whole of what can be reached.
+    /// For reaching everything.
     pub share: f64,
     /// What the second seat earns.
     pub second: SecondReward,
@@ -214,7 +214,7 @@ impl Preset {
     }
 }
 
-/// Tables are laid over one another key by key; everything else replaces what was there.
+/// Merges tables key by key; any other value replaces the old one.
 fn lay_over(below: &mut Value, above: Value) {
     match (below, above) {
         (Value::Object(below), Value::Object(above)) => {
@@ -226,7 +226,7 @@ fn lay_over(below: &mut Value, above: Value) {
     }
 }
 
-/// A script as it is configured: a preset, and whatever is to differ from it.
+/// A configured script: a preset, and the keys that differ from it.
 #[data]
 #[derive(Debug, Clone, PartialEq)]
 #[serde(try_from = "Map<String, Value>")]
@@ -253,7 +253,7 @@ impl JsonSchema for ScriptConfig {
     fn inline_schema() -> bool {
         true
     }
-    /// A script's schema, with nothing required but in the elements of lists: the rest comes from the preset.
+    /// A script's schema, in which keys are required only in the elements of lists: the preset gives the others.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Script::json_schema(generator);
         schema.remove("required");
@@ -277,7 +277,7 @@ impl Script {
         if seat == 0 { &self.first } else { &self.second }
     }
 
-    /// What the derived reading cannot see: keys that must agree with one another.
+    /// Checks that deserialisation cannot make: keys that must agree with one another.
     fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::config(what));
         if self.first.name == self.second.name || self.first.label == self.second.label {
@@ -297,16 +297,16 @@ impl Script {
         if let Some(good) =
             self.goods.iter().find(|good| !(0.0 < good.low && good.low <= good.high && good.high.is_finite()))
         {
-            return wrong(format!("goods, `{}`: low must lie above 0 and not above high", good.name));
+            return wrong(format!("goods, `{}`: low must be above 0 and not above high", good.name));
         }
         if let Some(name) = self.first_acts.iter().find(|name| self.acts.iter().all(|act| act.name != **name))
         {
-            return wrong(format!("first_acts names `{name}`, which is none of acts"));
+            return wrong(format!("first_acts names `{name}`, which is not in acts"));
         }
         Ok(())
     }
 
-    /// The reply that stands for an answer without a name: the first of those nearest to nothing.
+    /// The reply for an answer without a name: the first of those nearest 0.
     pub fn neutral(&self) -> usize {
         let worth = |index: &usize| self.replies[*index].value.abs();
         (0..self.replies.len()).min_by(|a, b| worth(a).total_cmp(&worth(b))).unwrap_or(0)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forethought_persuasion::behaviour::{Persuader, moves::Move, words::Outcome};
 use forethought_sdk::prelude::*;
 use forethought_sdk::simulated::Worded;
-use futures::executor::block_on;
+use forethought_testkit::block_on;
 
 const OPENING: &str = "You are in a dialogue: persuasion for Save the Children.\nYou are the persuader.\n\n";
 
@@ -53,7 +53,7 @@ fn what_is_said_carries_out_the_thought_and_is_not_said_twice() {
         assert!(!said.contains(&action), "{action}");
         said += &format!("Action: {action}\nDonor: I see.\n");
     }
-    // Thoughts in another's words: an act in brackets.
+    // Thoughts in other words: an act in brackets.
     let action =
         block_on(Persuader::default().action(prompt("", "[emotion appeal] Move the donor's feelings.", 1)))
             .unwrap();

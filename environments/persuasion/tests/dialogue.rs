@@ -1,18 +1,13 @@
-//! Dialogues from outside: golden ones, what each seat may know, how each preset ends, copies, and the kit's rules.
+//! Dialogues from outside: golden ones, what each seat can know, how each preset ends, copies, and conformance.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use forethought_persuasion::environment::Persuasion;
 use forethought_persuasion::script::ScriptConfig;
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, from_value, json};
-
-/// The outcome of a future that has nothing to wait for.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
-}
+use forethought_testkit::block_on;
 
 fn world(config: Value) -> Persuasion {
     Persuasion::new(from_value::<ScriptConfig>(config).expect("a valid configuration").0)
@@ -26,7 +21,7 @@ fn say(world: &dyn Environment, words: &str) -> Transition {
     block_on(world.step(Action::new(words))).expect("an answer")
 }
 
-/// Says the same until it is over; gives the last transition and how many steps it took.
+/// Says the same until it is over; returns the last transition and the number of steps.
 fn until_the_end(world: &dyn Environment, words: &str) -> (Transition, u32) {
     for steps in 1..1000 {
         let transition = say(world, words);
@@ -66,7 +61,7 @@ fn played(name: &str) -> (String, String) {
     (text, golden)
 }
 
-/// After a change that is meant: `UPDATE_EXPECT=1 cargo test`, and read the difference.
+/// After an intended change: `UPDATE_EXPECT=1 cargo test`, and read the difference.
 #[test]
 fn dialogues_are_as_they_are_written_down() {
     for name in ["agreement.txt", "closing.txt", "gdp-zero.txt", "negotiation.txt", "own.txt"] {

@@ -1,9 +1,9 @@
-//! How much an answer gives: a table of answers to "How much of your $2 do you give?", and what holds for any text.
+//! How much an answer gives: a table of answers to "How much of your $2 do you give?", and what is true of any text.
 
 use forethought_persuasion::donation::{donation, tagged};
 use proptest::prelude::*;
 
-/// Answers, and what they give; `None` where they do not say.
+/// Answers, and what they give; `None` if they do not say.
 const ANSWERS: &[(&str, Option<f64>)] = &[
     // Tags.
     ("[DONATE $0.50]", Some(0.5)),
@@ -66,7 +66,8 @@ const ANSWERS: &[(&str, Option<f64>)] = &[
     ("I'd like to donate my whole payment", Some(2.0)),
     ("Everything!", Some(2.0)),
     ("I'll keep $1.50 and donate the rest", Some(0.5)),
-    // Several sums: the last word counts; of a choice, what is promised either way; of now and later, what is given now.
+    // Several sums: the last word counts; of a choice, what is promised either way; of now and later, what is given
+    // now.
     ("I'll give $1. Actually, make it 50 cents.", Some(0.5)),
     ("No, I won't. Well... okay, 20 cents.", Some(0.2)),
     ("$1 or $2", Some(1.0)),
@@ -196,7 +197,7 @@ fn answer() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn whatever_is_said_nothing_breaks_and_the_amount_is_in_range(text in answer(), maximum in 0.01..1e6_f64) {
+    fn any_answer_is_read_and_the_amount_is_in_range(text in answer(), maximum in 0.01..1e6_f64) {
         if let Some(amount) = donation(&text, "DONATE", maximum) {
             prop_assert!((0.0..=maximum).contains(&amount), "{amount}");
         }
@@ -205,7 +206,7 @@ proptest! {
     #[test]
     fn a_tag_wins_over_all_other_words(before in answer(), after in answer(), cents in 0..=200_u32) {
         let dollars = f64::from(cents) / 100.0;
-        // A random text may end in the middle of a tag of its own.
+        // A random text may end in the middle of its own tag.
         prop_assume!(!before.contains('[') && !after.contains('['));
         let text = format!("{before} [DONATE ${dollars:.2}] {after}");
         prop_assert_eq!(donation(&text, "DONATE", 2.0), Some(dollars));

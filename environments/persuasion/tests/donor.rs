@@ -7,11 +7,11 @@ use forethought_persuasion::environment::Persuasion;
 use forethought_persuasion::haggler::{Haggler, HagglerConfig};
 use forethought_persuasion::persona::{Persona, PersonaConfig};
 use forethought_persuasion::script::ScriptConfig;
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, from_value, json};
+use forethought_testkit::block_on;
 
-/// Models that answer always the same, and remember what they were asked.
+/// A model that always gives the same answer, and remembers what it was asked.
 #[derive(Default)]
 struct Parrot {
     says: &'static str,
@@ -45,12 +45,8 @@ impl Models for Only {
     }
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
-}
-
-/// Plays an episode: the first seat says `lines` over and over, or is played by a planner. Gives the end, and what the
-/// second seat said.
+/// Plays an episode: the first seat repeats `lines`, or is played by a planner. Returns the end, and what the second
+/// seat said.
 fn play(
     config: Value,
     seed: u64,
@@ -205,7 +201,7 @@ fn mean_donation(first: Result<&[&str], &dyn Planner>) -> f64 {
 }
 
 #[test]
-fn who_listens_is_given_more_than_who_goes_by_a_plan() {
+fn a_persuader_who_listens_is_given_more_than_one_with_a_plan() {
     let plans: [(&str, &[&str]); 6] = [
         ("chat", &["Hello! How are you today?", "Thank you."]),
         ("ask", &[ASK]),

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use forethought_persuasion::donor::{corpus::Corpus, fit, model::Parameters};
 use forethought_persuasion::import::P4g;
 use forethought_sdk::{api::critic::NoProgress, prelude::*};
-use forethought_testkit::Suite;
-use futures::executor::block_on;
+use forethought_testkit::{Suite, block_on};
 
 fn main() -> ExitCode {
     let set = ["p4g"];
@@ -36,7 +35,7 @@ fn the_donor_acts_and_gives_as_real_donors_do(data: &Path) {
     for one in report.gifts.iter().chain(&report.replies) {
         assert_eq!(one.within(), [true, true], "{one:?}");
     }
-    // Of 23 intervals at 95 % some leave out the truth itself: more than three do so once in forty times.
+    // Of 23 intervals at 95 %, some miss the truth: more than three do so once in forty times.
     for driven in [0, 1] {
         let outside: Vec<_> = report.acts.iter().filter(|one| !one.within()[driven]).collect();
         assert!(outside.len() <= 3, "{outside:?}");

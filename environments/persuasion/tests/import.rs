@@ -4,7 +4,7 @@ use std::path::Path;
 
 use forethought_persuasion::import::{DOES_NOT, DONATES, P4g};
 use forethought_sdk::{api::critic::NoProgress, prelude::*};
-use futures::executor::block_on;
+use forethought_testkit::block_on;
 
 const DIALOG: &str = "B2,B4,Turn,Unit,er_label_1,ee_label_1\n\
     d1,0,0,Hello!,greeting,\n\
@@ -28,13 +28,13 @@ fn set(dialog: &str, info: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_dialogue_becomes_the_way_of_each_seat() {
+fn a_dialogue_becomes_one_trajectory_per_seat() {
     let folder = set(DIALOG, INFO);
     let trajectories = import(folder.path()).unwrap();
     let [persuader, donor, second] = &trajectories[..] else { panic!("{} trajectories", trajectories.len()) };
     assert_eq!((&*persuader.episode, persuader.seat, persuader.score()), ("p4g/d1", 0, 0.5));
     assert_eq!((&*donor.episode, donor.seat, donor.score()), ("p4g/d1", 1, 0.0));
-    // Nobody annotated the second: its donor's way is left out, and there are no thoughts.
+    // Nobody annotated the second: its donor's trajectory is left out, and there are no thoughts.
     assert_eq!((&*second.episode, second.seat, second.score()), ("p4g/d2", 0, 0.0));
     assert_eq!(second.steps[0].thought, "");
     assert!(second.steps[0].outcomes.iter().any(|outcome| outcome == DOES_NOT));
@@ -57,7 +57,7 @@ fn a_dialogue_becomes_the_way_of_each_seat() {
 }
 
 #[test]
-fn one_file_is_one_set_and_a_dialogue_in_two_sets_stands_once() {
+fn one_file_is_one_set_and_a_dialogue_in_two_sets_counts_once() {
     let folder = set(DIALOG, INFO);
     let bare = "B2,B4,Turn,Unit\nd1,0,0,Hello!\nd1,1,0,Hi.\nd3,0,0,Hey.\nd3,1,0,Bye.\n";
     std::fs::write(folder.path().join("an_annotated_dialog.csv"), DIALOG).unwrap();
@@ -80,11 +80,11 @@ fn malformed_lines_are_named_by_file_and_line() {
         assert!(said.contains(expected), "{said}");
     };
     refused(&DIALOG.replace("d1,0,1", "d1,x,1"), INFO, "tiny_dialog.csv:5: ");
-    refused(&DIALOG.replace("d1,0,1", "d1,7,1"), INFO, "tiny_dialog.csv:5: B4 = 7 is no role");
+    refused(&DIALOG.replace("d1,0,1", "d1,7,1"), INFO, "tiny_dialog.csv:5: B4 = 7 is not a role");
     refused(&format!("{DIALOG}d1,0,9,Again.,,\n"), INFO, "tiny_dialog.csv:9: \"d1\" goes on after");
     refused(&format!("{DIALOG}d2,0\n"), INFO, "tiny_dialog.csv:9");
     refused(DIALOG, &INFO.replace("d1,b,1,1.0", "d1,b,1,much"), "tiny_info.csv:3: ");
-    refused(DIALOG, &INFO.replace("d1,b,1,1.0", "d1,b,1,-1"), "tiny_info.csv:3: B6 = -1 is no donation");
+    refused(DIALOG, &INFO.replace("d1,b,1,1.0", "d1,b,1,-1"), "tiny_info.csv:3: B6 = -1 is not a donation");
     refused(DIALOG, &INFO.replace("d1,b,1,1.0\n", ""), "\"d1\" has no person of role 1");
     refused(&DIALOG.replace("Unit", "Sentence"), INFO, "missing field `Unit`");
     let empty = tempfile::tempdir().unwrap();

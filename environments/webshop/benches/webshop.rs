@@ -1,14 +1,14 @@
 //! How fast the shop is: search in a thousand and in a million products, and random walks.
 //!
-//! `cargo bench -p forethought-webshop`; the first lines also tell what building the large index cost.
+//! `cargo bench -p forethought-webshop`; the first lines also give the cost of building the large index.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{IndexedRandom, stream};
+use forethought_testkit::{block_on, memory_kb};
 use forethought_webshop::environment::{WebShop, WebShopConfig};
 use forethought_webshop::generated::GeneratedCatalogue;
 use forethought_webshop::product::{Catalogue, GoalOptions};
@@ -40,9 +40,9 @@ fn search(criterion: &mut Criterion) {
         let started = Instant::now();
         let index = Index::build(&shop);
         println!(
-            "{products} products: index built in {:.2?}, peak memory {}",
+            "{products} products: index built in {:.2?}, peak memory {:.0} MiB",
             started.elapsed(),
-            peak_memory()
+            memory_kb("VmHWM") / 1024.0
         );
         for kind in ["attributes", "options", "instruction"] {
             let queries = queries(&shop, kind);
@@ -69,13 +69,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     started.elapsed()
 }
 
-/// The process's largest resident size so far, where the system tells.
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.map_or("unknown".into(), |peak| peak.trim().into())
-}
-
 fn walk(criterion: &mut Criterion) {
     let shop = GeneratedCatalogue::default();
     let world = WebShop::new(WebShopConfig { max_steps: 0, ..WebShopConfig::default() })
@@ -88,22 +81,17 @@ fn walk(criterion: &mut Criterion) {
             for _ in 0..WALK {
                 let now = turn.take().unwrap_or_else(|| {
                     task += 1;
-                    ready(world.reset(Reset { task, seed: 0 }))
+                    block_on(world.reset(Reset { task, seed: 0 })).expect("no error")
                 });
                 let action = match now.legal_actions.choose(&mut random) {
                     Some(action) => action.clone(),
                     None => format!("search[{}]", shop.goal(task).query),
                 };
-                let transition = ready(world.step(Action::new(action)));
+                let transition = block_on(world.step(Action::new(action))).expect("no error");
                 turn = (!transition.terminated && !transition.truncated).then_some(transition.turn);
             }
         });
     });
-}
-
-/// The shop never waits.
-fn ready<T>(future: impl Future<Output = Result<T>>) -> T {
-    future.now_or_never().expect("ready at once").expect("no error")
 }
 
 criterion_group! {

@@ -1,22 +1,22 @@
-//! The two action grammars: WebShop's own, and the one of ReAct's and LATS's prompts.
+//! The two action grammars: WebShop's own, and that of ReAct's and LATS's prompts.
 
-/// An action of WebShop's grammar, taken apart.
+/// A parsed action of WebShop's grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// `search[words]`, lower-cased.
     Search(String),
     /// `click[text]`, lower-cased.
     Click(String),
-    /// Anything else; answered by doing nothing.
+    /// Anything else; it does nothing.
     Other,
 }
 
-/// Reads an action as upstream's `(.+)\[(.+)\]` does: from the start of the text, greedily, whatever follows.
+/// Reads an action as upstream's `(.+)\[(.+)\]` does: from the start of the text, greedily, and ignores what follows.
 pub fn parse(text: &str) -> Parsed {
     // The pattern's dots stop at a line's end.
     let line = text.split('\n').next().unwrap_or_default();
     let Some(close) = line.rfind(']') else { return Parsed::Other };
-    // The last bracket that has a name before it and an argument behind it.
+    // The last bracket with a name before it and an argument after it.
     let open = line[..close].char_indices().rev().find(|&(at, c)| c == '[' && at > 0 && at + 1 < close);
     let Some((open, _)) = open else { return Parsed::Other };
     let argument = line[open + 1..close].to_lowercase();
@@ -27,12 +27,12 @@ pub fn parse(text: &str) -> Parsed {
     }
 }
 
-/// Whether the action only thinks aloud.
+/// Whether the action is a thought.
 pub fn is_thought(text: &str) -> bool {
     text.trim_start().starts_with("think[")
 }
 
-/// Reads an action of the ReAct dialect: what stands between the bracket and the last character, case kept.
+/// Reads an action of the ReAct dialect: the text between the bracket and the last character, case kept.
 pub fn parse_react(text: &str) -> Parsed {
     let text = text.trim();
     let argument = |name: &str| {

@@ -1,8 +1,8 @@
 //! A catalogue read from files: a folder with WebShop's own product data.
 //!
-//! The folder holds either `products.jsonl` (processed products, one a line) or upstream's `items_shuffle*.json`
-//! (one array), with `items_ins_v2*.json` (attributes and synthetic instructions) and `items_human_ins.json`
-//! (people's instructions) beside it.
+//! The folder has either `products.jsonl` (processed products, one per line) or upstream's `items_shuffle*.json`
+//! (one array), together with `items_ins_v2*.json` (attributes and synthetic instructions) and `items_human_ins.json`
+//! (people's instructions).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -42,14 +42,14 @@ impl FileCatalogue {
     /// Reads `folder` and draws prices and goals under `seed`, as upstream does after `random.seed(seed)`.
     ///
     /// # Errors
-    /// A missing or malformed file, naming it and the line or product.
+    /// A missing or malformed file. Names the file and the line or product.
     pub fn read(folder: &Path, kind: GoalKind, seed: u64) -> Result<Self> {
         let (file, records) = read_records(folder)?;
         let attributes: HashMap<String, AttributeRecord> = match named(folder, "items_ins_v2")? {
             Some(path) => read_json(&path)?,
             None => {
                 return Err(Error::not_found(format!(
-                    "{} has no items_ins_v2*.json (attributes and synthetic instructions); put it beside {}",
+                    "{} has no items_ins_v2*.json (attributes and synthetic instructions); put it next to {}",
                     folder.display(),
                     file.display()
                 )));
@@ -82,7 +82,7 @@ impl FileCatalogue {
             products.push(product);
         }
         if products.is_empty() {
-            return Err(Error::input(format!("{} holds no products", file.display())));
+            return Err(Error::input(format!("{} has no products", file.display())));
         }
 
         let mut random = PythonRandom::seed(seed);
@@ -93,7 +93,7 @@ impl FileCatalogue {
         };
         if goals.is_empty() {
             return Err(Error::input(format!(
-                "{} holds no {kind:?} instruction for any of its {} products; choose the other kind of `goals`",
+                "{} has no {kind:?} instruction for any of its {} products; choose the other kind of `goals`",
                 folder.display(),
                 products.len()
             )));
@@ -123,7 +123,7 @@ impl Catalogue for FileCatalogue {
     }
 }
 
-/// A product as the files hold it, processed or raw.
+/// A product as it is in the files, processed or raw.
 #[data]
 #[derive(Debug)]
 struct Record {
@@ -336,7 +336,7 @@ fn named(folder: &Path, start: &str) -> Result<Option<PathBuf>> {
     }
     match found.len() {
         0 | 1 => Ok(found.pop()),
-        _ => Err(Error::input(format!("{} holds several {start}*.json; keep one of them", folder.display()))),
+        _ => Err(Error::input(format!("{} has several {start}*.json; keep one of them", folder.display()))),
     }
 }
 

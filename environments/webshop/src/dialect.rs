@@ -12,11 +12,11 @@ use crate::shop::Shop;
 pub enum Effect {
     /// Nothing: not an action, or not possible here.
     Refused,
-    /// Another page is in view, or the same one anew.
+    /// Another page is shown, or the same page again.
     Moved,
-    /// An option of the product in view was chosen.
+    /// An option of the current product was chosen.
     Chose(String),
-    /// The product in view is bought; the page does not change until its score is known.
+    /// The current product is bought; the page does not change until its score is known.
     Bought,
 }
 
@@ -71,7 +71,7 @@ fn choose(shop: &Shop, session: &mut Session, value: &str) -> bool {
     name.is_some()
 }
 
-/// Acts as the ReAct and LATS prompts expect: search only on the start page, no turning of pages, and what is clicked
+/// Acts as the ReAct and LATS prompts expect: search only on the start page, no turning of pages, and the text to click
 /// must be written as shown.
 pub fn react(shop: &Shop, session: &mut Session, action: &str) -> Effect {
     let page = session.page();
@@ -109,7 +109,7 @@ pub fn react(shop: &Shop, session: &mut Session, action: &str) -> Effect {
 /// What can be clicked in the ReAct dialect, as shown, with the first `products` products of a page of results.
 pub fn react_clickables(shop: &Shop, session: &Session, products: usize) -> Vec<String> {
     let buttons = match session.page() {
-        // The search bar is no button, and turning the page is not part of this dialect.
+        // The search bar is not a button, and turning the page is not part of this dialect.
         Page::Index | Page::Done(_) => return Vec::new(),
         Page::Results => return react_results(shop, session, products),
         Page::Item => {
@@ -133,7 +133,7 @@ fn react_results(shop: &Shop, session: &Session, products: usize) -> Vec<String>
     std::iter::once("Back to Search".to_owned()).chain(asins).collect()
 }
 
-/// The actions that click `clickables` in upstream's grammar. A text with brackets of its own may have none.
+/// The actions that click `clickables` in upstream's grammar. A text that contains brackets may have none.
 pub fn gym_clicks(clickables: &[String]) -> Vec<String> {
     let clicks =
         clickables.iter().filter(|text| *text != "search").map(|text| (text, format!("click[{text}]")));

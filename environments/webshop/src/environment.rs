@@ -19,27 +19,27 @@ use crate::reward::reward;
 use crate::session::Session;
 use crate::shop::Shop;
 
-/// How to set up the shop.
+/// Settings of the shop.
 #[config]
 #[derive(Debug, Clone, Serialize)]
 #[serde(default)]
 pub struct WebShopConfig {
-    /// The goods: "synthetic" for made-up ones, or a folder with WebShop's product data.
+    /// The products: "synthetic" for generated ones, or a folder with WebShop's product data.
     pub catalogue: CatalogueSource,
-    /// Number of made-up products. Has no effect on a folder.
+    /// Number of generated products. Has no effect on a folder.
     pub products: NonZeroU32,
-    /// Seed of made-up products, and of the price ranges and price limits of real ones.
+    /// Seed of generated products, and of the price ranges and price limits of real ones.
     pub seed: u64,
-    /// Whose instructions are the tasks, for a folder: made from templates, or written by people.
+    /// The instructions that are the tasks, for a folder: made from templates, or written by people.
     pub goals: GoalKind,
-    /// How pages are written, and with it the action grammar.
+    /// The form of pages, and with it the action grammar.
     pub observation: ObservationMode,
     /// Products shown on a page of results in the react form: 3 in ReAct, 10 in LATS.
     pub results_shown: NonZeroU32,
-    /// Actions after which an episode is cut off; 0 for no limit. Thoughts (`think[...]`) do not count, up to as many
-    /// as there may be actions.
+    /// Actions after which an episode is cut off; 0 for no limit. Thoughts (`think[...]`) do not count, up to the same
+    /// number.
     pub max_steps: u32,
-    /// What ends an episode: any purchase, or, as in LATS, only one with the full score.
+    /// What ends an episode: any purchase, or, as in LATS, only a purchase with the full score.
     pub end: End,
 }
 
@@ -60,12 +60,12 @@ impl Default for WebShopConfig {
     }
 }
 
-/// Where the goods come from.
+/// Where the products come from.
 #[data]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(from = "String", into = "String")]
 pub enum CatalogueSource {
-    /// Made up.
+    /// Generated.
     Synthetic,
     /// A folder with WebShop's product data.
     Folder(PathBuf),
@@ -98,14 +98,14 @@ impl JsonSchema for CatalogueSource {
     }
 }
 
-/// How pages are written.
+/// The form of pages.
 #[config]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObservationMode {
     /// Upstream's `text`: everything in one line, with ` [SEP] ` between.
     Text,
-    /// Upstream's `text_rich`: a line a text, buttons marked.
+    /// Upstream's `text_rich`: one line per text, buttons marked.
     TextRich,
     /// The form of ReAct's and LATS's prompts.
     React,
@@ -118,8 +118,8 @@ pub enum ObservationMode {
 pub enum End {
     /// The first purchase.
     Purchase,
-    /// A purchase with score 1. Another purchase is answered by its score, and earns what it adds to the best so far;
-    /// the shopper stays on the product's page.
+    /// A purchase with score 1. Any other purchase shows its score and earns what it adds to the best so far; the
+    /// shopper stays on the product's page.
     FullScore,
 }
 
@@ -138,14 +138,14 @@ struct World {
     config: Arc<WebShopConfig>,
 }
 
-/// A shop and, once reset, an episode in it.
+/// A shop and, after a reset, an episode in it.
 pub struct WebShop {
     world: World,
     episode: Mutex<Option<Episode>>,
 }
 
 impl WebShop {
-    /// Opens the shop of `config`.
+    /// A shop with these settings.
     ///
     /// # Errors
     /// A catalogue folder that cannot be read.
@@ -276,7 +276,7 @@ impl Episode {
         }
     }
 
-    /// Buys the product in view; returns what the buyer sees.
+    /// Buys the current product; returns what the buyer sees.
     fn buy(&mut self, world: &World, earned: &mut f64, info: &mut Value) -> String {
         let Some(item) = self.session.item() else { return self.render(world) };
         let catalogue = world.shop.catalogue();
@@ -340,7 +340,7 @@ impl Episode {
     }
 }
 
-/// What an agent is told.
+/// The agent's instructions.
 fn instructions(config: &WebShopConfig) -> String {
     let grammar = match config.observation {
         ObservationMode::React => {

@@ -1,4 +1,4 @@
-//! Goals: what the shoppers of a catalogue want, drawn as upstream draws them.
+//! Goals: what the shoppers of a catalogue want, drawn as upstream does.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub fn prices(products: &[Product], random: &mut PythonRandom) -> Vec<f64> {
         .collect()
 }
 
-/// The price limit of a goal for a product of `price`, and how the instruction says it.
+/// The price limit of a goal for a product of `price`, and its words in the instruction.
 fn price_limit(price: f64, random: &mut PythonRandom) -> (f64, String) {
     let steps: Vec<f64> =
         (1..100).map(|step| 10.0 * f64::from(step)).filter(|&step| step > price).take(4).collect();
@@ -66,7 +66,7 @@ fn goal_for(product: &Product, instruction: String, attributes: &[String], price
     }
 }
 
-/// One goal a product and combination of its options, shuffled. `wishes` and `prices` go by product.
+/// One goal per product and combination of its options, shuffled. `wishes` and `prices` are by product.
 pub fn synthetic(
     products: &[Product],
     wishes: &[Option<SyntheticWish>],
@@ -101,7 +101,7 @@ pub fn synthetic(
     shuffled(goals)
 }
 
-/// Every choice of one value an option, the last option varying fastest.
+/// Every choice of one value per option; the last option varies fastest.
 fn combinations(options: &[&(String, Vec<String>)]) -> Vec<Vec<(String, String)>> {
     options.iter().fold(vec![Vec::new()], |chosen, (name, values)| {
         chosen
@@ -117,7 +117,7 @@ fn combinations(options: &[&(String, Vec<String>)]) -> Vec<Vec<(String, String)>
     })
 }
 
-/// One goal a human instruction that names attributes, shuffled. `wishes` and `prices` go by product.
+/// One goal per human instruction that names attributes, shuffled. `wishes` and `prices` are by product.
 pub fn human(
     products: &[Product],
     wishes: &[Vec<HumanWish>],

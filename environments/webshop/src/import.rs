@@ -1,9 +1,9 @@
 //! Real LLM episodes into trajectories: ReAct's published WebShop log (Yao et al., 2023).
 //!
-//! The log has one episode a line: `{"id", "reward", "finished", "steps": [{"action", "observation"}]}`, with `reset`
+//! The log has one episode per line: `{"id", "reward", "finished", "steps": [{"action", "observation"}]}`, with `reset`
 //! first and thoughts as `think[...]`. States and outcomes are written by the same reader that summarises for the
-//! simulated LLM, so that they are in one style; it reads the log's text alone. An action without a thought of its own
-//! gets the plain reading of the action as its thought, marked with a leading `Derived:`.
+//! simulated LLM, so that they are in one style; it reads only the log's text. An action without a recorded thought
+//! gets a plain description of the action as its thought, marked with a leading `Derived:`.
 
 use std::path::PathBuf;
 
@@ -109,7 +109,7 @@ fn describe(step: Option<&mut Step>, view: &View) {
     }
 }
 
-/// A plain reading of an action, for actions that came without a thought.
+/// A plain description of an action, for actions without a recorded thought.
 fn derived(action: &str) -> String {
     let argument = action.split_once('[').map_or(action, |(_, rest)| rest.trim_end_matches(']'));
     let reading = match (action.split('[').next().unwrap_or_default(), argument) {

@@ -23,5 +23,5 @@ pub mod session;
 pub mod shop;
 pub mod verify;
 
-/// First line of the instructions: by it, readers of a prompt know which task it is about.
+/// First line of the instructions: readers of a prompt recognise the task by it.
 pub(crate) const INSTRUCTIONS_OPENING: &str = "You are shopping on WebShop.";

@@ -1,14 +1,14 @@
 //! Nouns of a product's name.
 //!
-//! Upstream tags names with spaCy's `en_core_web_sm`. Names are lists of capitalised words, which such taggers take for
-//! (proper) nouns nearly throughout, so what is told apart here is the rest: function words, plain adjectives, and
-//! lower-case words with the ending of an adjective, adverb or participle. How far this agrees with other taggers is
-//! measured in docs/webshop-nouns.md.
+//! Upstream tags names with spaCy's `en_core_web_sm`. Names are lists of capitalised words, which such taggers nearly
+//! always take for (proper) nouns. So this module only excludes the rest: function words, plain adjectives, and
+//! lower-case words with the ending of an adjective, adverb or participle. docs/webshop-nouns.md measures how far it
+//! agrees with other taggers.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// Words that are no nouns, however they are written.
+/// Words that are never nouns, in any case.
 const FUNCTION_WORDS: &str = "a an the this that these those and or but nor for with without from to of in on at by as \
     into onto over under up down off out about above below after before between through during against among within \
     per via plus if than then when while where how what which who whose why so not no yes it its is are be was were \
@@ -25,10 +25,10 @@ const ADJECTIVES: &str = "american canadian mexican british english irish scotti
 const LOWER_CASE_ADJECTIVES: &str = "high low new old hot cold warm hard big tall long short small large mini tiny wide \
     thin thick heavy light easy natural perfect good great best free full clear black white red blue green";
 
-/// Units that make a number with them no noun (`42mm`, `4K`).
+/// Units: a number with one of them is not a noun (`42mm`, `4K`).
 const UNITS: &str = "km m dm cm mm nm yd in ft kg g mg t lb oz mb kb gb tb k";
 
-/// Endings of lower-case words that are no nouns.
+/// Endings of lower-case words that are not nouns.
 const ENDINGS: [&str; 9] = ["ly", "ful", "ous", "able", "ible", "ive", "less", "ed", "ing"];
 
 fn words(list: &'static str) -> HashSet<&'static str> {
@@ -59,7 +59,7 @@ fn is_noun(token: &str) -> bool {
             || ENDINGS.iter().any(|end| token.len() > end.len() && token.ends_with(end)))
 }
 
-/// Runs of letters and digits; a full stop within joins (`D.O.N.`, `3.5`), any other sign parts.
+/// Runs of letters and digits; a full stop inside joins (`D.O.N.`, `3.5`), any other sign separates.
 fn tokens(name: &str) -> impl Iterator<Item = &str> {
     let runs = name.split(|c: char| !c.is_alphanumeric() && c != '.').flat_map(|run| run.split(".."));
     runs.map(|run| run.trim_matches('.')).filter(|token| !token.is_empty())

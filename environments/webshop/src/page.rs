@@ -1,4 +1,4 @@
-//! What stands on a page: its visible texts in order, and what of it can be clicked.
+//! The content of a page: its visible texts in order, and which of them can be clicked.
 
 use crate::product::Product;
 use crate::python;
@@ -27,9 +27,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Calls `visit` with every visible text of the page in view, in the order of the document.
+/// Calls `visit` with every visible text of the current page, in document order.
 pub fn visit(shop: &Shop, instruction: &str, session: &Session, visit: &mut dyn FnMut(Node<'_>)) {
-    // Whitespace alone is read as one line break, which is dropped, or else as one space.
+    // Pure whitespace is read as one line break, which is dropped, or as one space.
     let visit = &mut |node: Node<'_>| {
         let text = node.text();
         if text.bytes().all(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r' | 0x0c)) {
@@ -149,7 +149,7 @@ fn done(shop: &Shop, session: &Session, score: f64, visit: &mut dyn FnMut(Node<'
     texts.into_iter().for_each(|text| visit(Node::Text(text)));
 }
 
-/// The options as the done page prints them: by name, and with the signs of HTML escaped.
+/// The options as the done page prints them: by name, and escaped for HTML.
 pub(crate) fn options_json(options: &[(String, String)]) -> String {
     let mut sorted: Vec<&(String, String)> = options.iter().collect();
     sorted.sort();
@@ -157,7 +157,7 @@ pub(crate) fn options_json(options: &[(String, String)]) -> String {
     text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027")
 }
 
-/// What can be clicked on the page in view, as upstream lists it: buttons, product links, then option values; a text
+/// What can be clicked on the current page, as upstream lists it: buttons, product links, then option values; a text
 /// that occurs twice is listed once, at its first place.
 pub fn clickables(shop: &Shop, session: &Session) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
@@ -189,7 +189,7 @@ pub fn clickables(shop: &Shop, session: &Session) -> Vec<String> {
     texts
 }
 
-/// Whether the page in view has a search bar.
+/// Whether the current page has a search bar.
 pub fn has_search_bar(session: &Session) -> bool {
     session.page() == Page::Index
 }

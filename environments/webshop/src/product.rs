@@ -1,4 +1,4 @@
-//! Products, goals, and the interface of a catalogue: what search, pages and rewards need to know of the goods.
+//! Products, goals, and the interface of a catalogue: what search, pages and rewards need to know of the products.
 
 use std::borrow::Cow;
 
@@ -48,7 +48,7 @@ pub struct Goal {
     pub instruction: String,
     /// Attributes that the purchase must have.
     pub attributes: Vec<String>,
-    /// Highest acceptable price, dollars; 1,000,000 where the instruction names none.
+    /// Highest acceptable price, dollars; 1,000,000 if the instruction names none.
     pub price_upper: f64,
     /// Options that the purchase must have.
     pub options: GoalOptions,
@@ -59,7 +59,7 @@ pub struct Goal {
 /// Wanted options: the two kinds of goals store and match them differently.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GoalOptions {
-    /// Human goals: values alone.
+    /// Human goals: only values.
     Values(Vec<String>),
     /// Synthetic goals: (name, value) pairs.
     Pairs(Vec<(String, String)>),
@@ -79,17 +79,17 @@ impl GoalOptions {
             Self::Pairs(pairs) => pairs.len(),
         }
     }
-    /// Whether none is wanted.
+    /// Whether no option is wanted.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The goods and the goals. Products are numbered from 0; implementations may hold them or make them on demand.
+/// The products and the goals. Products are numbered from 0; implementations store them or make them on demand.
 pub trait Catalogue: Send + Sync {
     /// Number of products.
     fn len(&self) -> u32;
-    /// Whether there are none.
+    /// Whether there are no products.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! How Python writes and trims text: WebShop's pages and addresses are made by it.
+//! How Python writes and trims text: WebShop's pages and addresses depend on it.
 
 /// `repr` (and `str`) of a float: the shortest digits that read back, with an exponent below 1e-4 and from 1e16.
 pub fn float(value: f64) -> String {
@@ -93,7 +93,7 @@ fn json_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// `str.strip()`: Python also counts the four separators U+001C to U+001F as space.
+/// `str.strip()`: for Python, the four separators U+001C to U+001F are also spaces.
 pub fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }

@@ -1,5 +1,5 @@
 //! Python's `random` for the draws that WebShop makes: the same Mersenne Twister, seeding and algorithms as CPython
-//! 3.11, so that prices and goals come out as upstream's do.
+//! 3.11, so that prices and goals are the same as upstream's.
 
 use rand_mt::Mt;
 
@@ -51,7 +51,7 @@ impl PythonRandom {
     /// `random.sample(items, count)`, for `count` up to the number of items.
     pub fn sample<T: Clone>(&mut self, items: &[T], count: usize) -> Vec<T> {
         let length = items.len();
-        // Python copies a small population and remembers what it took of a large one; the draws differ.
+        // Python copies a small population, but remembers what it took of a large one; the draws differ.
         let mut pool_limit = 21;
         if count > 5 {
             pool_limit += 4_usize.pow(((count * 3) as f64).log(4.0).ceil() as u32);

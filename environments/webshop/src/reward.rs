@@ -12,7 +12,7 @@ use crate::python;
 /// Two texts count as the same above this similarity.
 const SIMILAR: u32 = 85;
 
-/// Colour words, in the order in which the first one found stands for the whole text.
+/// Colour words, in the order in which they are searched for: the first one found replaces the whole text.
 const COLORS: &[&str] = &[
     "alabaster",
     "apricot",
@@ -137,9 +137,9 @@ pub struct Reward {
     pub category_match: bool,
     /// Share of the goal name's nouns that the purchased name has.
     pub title_score: f64,
-    /// Share of wanted options bought; `None` where none was wanted.
+    /// Share of wanted options bought; `None` if none was wanted.
     pub r_option: Option<f64>,
-    /// Weight of options in the sum; `None` where none was wanted.
+    /// Weight of options in the sum; `None` if none was wanted.
     pub w_option: Option<f64>,
     /// The price was within the limit.
     pub r_price: bool,
@@ -172,7 +172,7 @@ pub fn reward(product: &Product, goal: &Goal, price: f64, options: &[(String, St
     reward_given(title_score(&product.title, &goal.name), product, goal, price, options)
 }
 
-/// The same where the title score is known: all else does not depend on how nouns are told.
+/// The same with a known title score: nothing else depends on the noun tagger.
 pub fn reward_given(
     title_score: f64,
     product: &Product,

@@ -1,4 +1,4 @@
-//! One shopper's way through the shop: where they are, what they searched, saw and chose. Small, and cheap to copy.
+//! One shopper's session: where they are, what they searched, saw and chose. Small, and cheap to copy.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub enum SubPage {
     Description,
     /// The bullet points.
     Features,
-    /// The reviews: none.
+    /// The reviews, of which there are none.
     Reviews,
     /// The attributes. No button leads here, but an option called `attributes` does.
     Attributes,
@@ -100,7 +100,7 @@ impl Session {
         }
     }
 
-    /// The page in view.
+    /// The current page.
     pub fn page(&self) -> Page {
         self.page
     }
@@ -112,7 +112,7 @@ impl Session {
     pub fn total(&self) -> usize {
         self.results.len()
     }
-    /// The product in view.
+    /// The current product.
     pub fn item(&self) -> Option<u32> {
         self.item
     }
@@ -125,7 +125,7 @@ impl Session {
         self.visited.contains(&product)
     }
 
-    /// The products on the page of results in view.
+    /// The products on the current page of results.
     pub fn shown(&self) -> &[u32] {
         // A query that mentions a page's name can lead to page 0, which is empty (see `located`).
         let Some(first) = (self.number as usize).checked_sub(1) else { return &[] };
@@ -133,7 +133,7 @@ impl Session {
         &self.results[first..(first + WINDOW).min(self.results.len())]
     }
 
-    /// Back to the start page; what was searched, seen and chosen is forgotten.
+    /// Goes back to the start page and forgets what was searched, seen and chosen.
     pub fn home(&mut self) {
         *self = Self { searches: self.searches, ..Self::new(self.name.clone(), self.seed) };
     }
@@ -145,7 +145,7 @@ impl Session {
         self.show(1);
     }
 
-    /// Shows page `number` of the results of the last search. Random words find something else every time.
+    /// Shows page `number` of the results of the last search. Random words find different products each time.
     pub fn turn_to(&mut self, shop: &Shop, number: u32) {
         if Shop::is_random(&self.words) {
             self.find(shop);
@@ -174,12 +174,12 @@ impl Session {
         self.page = Page::Item;
     }
 
-    /// Shows the product in view again.
+    /// Shows the current product again.
     pub fn back_to_item(&mut self) {
         self.page = Page::Item;
     }
 
-    /// Chooses an option of the product in view; a later choice under the same name replaces the earlier one.
+    /// Chooses an option of the current product; a later choice under the same name replaces the earlier one.
     pub fn choose(&mut self, name: &str, value: &str) {
         match self.options.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => value.clone_into(known),

@@ -1,4 +1,4 @@
-//! What every session shares: the goods and ways to find them.
+//! What all sessions share: the products and ways to find them.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -8,10 +8,10 @@ use forethought_sdk::seed::{self, RngExt};
 use crate::product::Catalogue;
 use crate::search::Index;
 
-/// Products that a search finds at most.
+/// The most products that a search finds.
 const FOUND: usize = 50;
 
-/// The goods and their index.
+/// The products and their index.
 pub struct Shop {
     catalogue: Box<dyn Catalogue>,
     index: Index,
@@ -33,7 +33,7 @@ impl Shop {
         Self { catalogue: Box::new(catalogue), index, groups: OnceLock::new() }
     }
 
-    /// The goods and goals.
+    /// The products and goals.
     pub fn catalogue(&self) -> &dyn Catalogue {
         &*self.catalogue
     }
@@ -69,7 +69,7 @@ impl Shop {
         let mut random = seed::stream(seed, &format!("webshop/random search/{draw}"));
         let products = self.catalogue.len();
         let mut found: Vec<u32> = Vec::new();
-        // Floyd's sampling: one draw a product, whatever the size of the catalogue.
+        // Floyd's sampling: one draw per product, for any size of the catalogue.
         for last in products.saturating_sub(FOUND as u32)..products {
             let product = random.random_range(0..=last);
             let product = if found.contains(&product) { last } else { product };

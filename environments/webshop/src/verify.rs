@@ -1,7 +1,7 @@
 //! Conformance: this WebShop against golden outputs of upstream's code, counted.
 //!
-//! Upstream's golden title scores come from another noun tagger than ours, so whatever hangs on them is compared
-//! either given the golden score, or only where the score hardly matters.
+//! Upstream's golden title scores are from another noun tagger than ours, so everything that depends on them is
+//! compared either with the golden score given, or only where the score hardly matters.
 
 use std::path::Path;
 
@@ -115,7 +115,7 @@ fn goal_json(goal: &Goal) -> Value {
     })
 }
 
-/// A goal as the golden files hold it.
+/// A goal as it is in the golden files.
 #[data]
 #[derive(Debug)]
 struct GoldenGoal {
@@ -240,7 +240,7 @@ fn rankings(shop: &Shop, gold: &Path) -> Result<Vec<Check>> {
                 let score = fields.next().and_then(|score| score.parse().ok());
                 score.map(|score| (asin, score)).ok_or_else(|| {
                     Error::input(format!(
-                        "{}, line {}: {hit:?} is no asin:score:document",
+                        "{}, line {}: {hit:?} is not asin:score:document",
                         path.display(),
                         at + 1
                     ))
@@ -251,7 +251,7 @@ fn rankings(shop: &Shop, gold: &Path) -> Result<Vec<Check>> {
         let ours: Vec<(String, f32)> = hits.iter().map(|hit| (asin(hit.product), hit.score)).collect();
         let agree = ours.iter().map(|hit| hit.0.as_str()).eq(theirs.iter().map(|hit| hit.0));
         order.count(agree, || format!("query {at} {query:?} should find {theirs:?}, but finds {ours:?}"));
-        // The file holds four decimals.
+        // The file has four decimals.
         let near = |(a, b): (&(String, f32), &(&str, f32))| (a.1 - b.1).abs() < 1.01e-4;
         scores.count(ours.len() == theirs.len() && ours.iter().zip(&theirs).all(near), || {
             format!("query {at} {query:?} should score {theirs:?}, but scores {ours:?}")
@@ -338,7 +338,7 @@ struct Trace {
     initial_observation: String,
     initial_url: String,
     steps: Vec<TraceStep>,
-    /// Parts of the reward, where the session ended with a purchase and they were recorded.
+    /// Parts of the reward, if the session ended with a purchase and they were recorded.
     reward_info: Option<Value>,
     purchased: Option<Purchase>,
 }
@@ -377,7 +377,10 @@ fn traces(shop: &Shop, mode: &str, path: &Path, parts: &mut RewardChecks) -> Res
     for trace in read_lines::<Trace>(path)? {
         let task = trace.session;
         if task >= shop.catalogue().goals() {
-            return Err(Error::input(format!("{}: session {task} is beyond the last goal", path.display())));
+            return Err(Error::input(format!(
+                "{}: session {task} has a task beyond the last goal",
+                path.display()
+            )));
         }
         let goal = shop.catalogue().goal(task);
         let golden = trace.goal.goal()?;
@@ -415,7 +418,7 @@ fn traces(shop: &Shop, mode: &str, path: &Path, parts: &mut RewardChecks) -> Res
             let earned = match (bought, session.item()) {
                 (true, Some(item)) => {
                     let (product, price) = (shop.catalogue().product(item), shop.catalogue().price(item));
-                    // The page tells its score, which hangs on nouns: it is compared as it was recorded.
+                    // The page shows its score, which depends on nouns: it is compared as recorded.
                     let reward = reward(&product, &goal, price, session.options());
                     session.done(step.reward);
                     possible(&reward, step.reward)

@@ -4,10 +4,9 @@ use std::fs::read_to_string;
 use std::path::Path;
 use std::process::ExitCode;
 
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{self, Value};
-use forethought_testkit::Suite;
+use forethought_testkit::{Suite, block_on};
 use forethought_webshop::catalogue::{FileCatalogue, GoalKind};
 use forethought_webshop::product::Catalogue;
 use forethought_webshop::search::{Index, document};
@@ -24,8 +23,7 @@ fn main() -> ExitCode {
 
 fn every_golden_output(data: &Path) {
     let silent = Arc::new(forethought_sdk::api::critic::NoProgress);
-    let checks = WebShopVerifier.verify(data.into(), silent).now_or_never().expect("no waiting");
-    let checks = checks.expect("complete golden files");
+    let checks = block_on(WebShopVerifier.verify(data.into(), silent)).expect("complete golden files");
     assert_eq!(checks.len(), 38);
     for check in &checks {
         println!("{}: {} of {}", check.name, check.passed, check.total);

@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, json};
+use forethought_testkit::block_on;
 use forethought_webshop::environment::{WebShop, WebShopConfig};
 use forethought_webshop::verify::WebShopVerifier;
 use proptest::prelude::*;
-
-/// The outcome of a future that has nothing to wait for: the shop does no I/O between its calls.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
-}
 
 /// A shop of the given configuration.
 fn shop(config: Value) -> WebShop {
@@ -28,7 +23,7 @@ fn act(shop: &dyn Environment, action: &str) -> Transition {
     block_on(shop.step(Action::new(action))).expect("an answer")
 }
 
-/// Seats a shopper on the page of the first product that a search for its goal's words finds, and returns that page.
+/// Opens the page of the first product that a search finds, and returns that page.
 fn open_first(shop: &dyn Environment, task: u64) -> Turn {
     reset(shop, task);
     let results = act(shop, "search[shoes chair cream lamp shirt]").turn;
@@ -89,7 +84,7 @@ fn the_same_task_and_seed_give_the_same_episode() {
     };
     let (first, second) = (play(), play());
     assert_eq!(first, second);
-    // Random words find other goods every time they are looked up.
+    // Random words find different products each time.
     assert_ne!(first[0].observation.text, first[2].observation.text);
     assert_ne!(first[0].observation.text, first[4].observation.text);
 }
@@ -105,7 +100,7 @@ fn a_fork_goes_its_own_way() {
     assert!(!here.terminated);
     assert_eq!(here.turn.observation.data["page"], "search_results");
     assert_eq!(act(&*fork, "click[Buy Now]").turn, bought.turn, "the fork is over");
-    // The way from a copied state is the way from the state itself.
+    // A copied state continues like the state itself.
     let fork = block_on(shop.fork()).expect("an answer").expect("a copy");
     assert_eq!(act(&*fork, "click[Back to Search]"), act(&shop, "click[Back to Search]"));
 }
@@ -157,7 +152,7 @@ fn thoughts_are_free_and_actions_are_not() {
     assert!(last.truncated && !last.terminated);
     assert_eq!(last.success, Some(false));
 
-    // Who only thinks is cut off in the end.
+    // An agent that only thinks is cut off in the end.
     reset(&shop, 0);
     assert_eq!((1..).take_while(|_| !act(&shop, "think[on]").truncated).count(), 5);
 }
@@ -282,7 +277,7 @@ fn raw_products_are_read_by_upstreams_rules() {
     assert!(
         chosen.observation.data["url"].as_str().expect("an address").ends_with(r#"/1/{"color": "8 | 9"}"#)
     );
-    // A value that is called like a button is that button.
+    // A value with the name of a button is that button.
     assert_eq!(act(&shop, "click[reviews]").turn.observation.data["page"], "item_sub_page");
     // A later choice under the same name replaces the earlier one.
     act(&shop, "click[< prev]");
@@ -372,7 +367,7 @@ fn any_action() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever is typed, an episode goes on until it ends, and earns no more than 1 in all.
+    /// With any actions, an episode goes on until it ends, and earns at most 1 in total.
     #[test]
     fn any_action_is_answered(
         mode in prop_oneof![Just("text"), Just("text_rich"), Just("react")],

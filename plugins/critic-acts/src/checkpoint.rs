@@ -1,29 +1,30 @@
-//! The checkpoint folder, laid out as on the Hugging Face Hub: `model.safetensors`, `config.json`, `README.md`.
+//! The checkpoint: what `config.json` states besides the manifest, the weights, and the model card.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
 use forethought_sdk::{
+    checkpoint::{self, CONFIG, Manifest, Split, WEIGHTS, damaged},
     prelude::*,
-    serde_json::{self, Value},
+    serde_json::Value,
+};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::{
+    config::{Input, TrainerConfig},
+    features::columns,
 };
 
-use crate::trainer::{TrainerConfig, columns};
+/// Written into every checkpoint; other formats are refused.
+const FORMAT: &str = "forethought-acts/1";
 
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-pub(crate) const CONFIG: &str = "config.json";
-pub(crate) const CARD: &str = "README.md";
+/// Name of the only tensor, of shape (columns, acts).
+const TENSOR: &str = "weights";
 
-/// Written into every checkpoint; a reader refuses what it does not know.
-pub(crate) const FORMAT: &str = "forethought-acts/1";
-
-/// `config.json`.
+/// `config.json`, without the manifest.
 #[data]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Checkpoint {
-    /// Name and version of this format.
-    pub(crate) format: String,
     /// Names of the acts, in the order of the weights.
     pub(crate) acts: Vec<String>,
     /// The encoder whose vectors are read.
@@ -34,52 +35,25 @@ pub(crate) struct Checkpoint {
     pub(crate) seed: u64,
     /// Whether this is the control of shuffled labels.
     pub(crate) shuffled_labels: bool,
-    /// Dialogues by part.
-    pub(crate) split: Split,
     /// Measures on the dialogues held out.
     pub(crate) metrics: BTreeMap<String, f64>,
     /// Counts and F1 of each act.
     pub(crate) details: Value,
 }
 
-/// Episodes by part.
-#[data]
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Split {
-    /// Learned from.
-    pub(crate) train: Vec<String>,
-    /// Only measured on.
-    pub(crate) test: Vec<String>,
+impl Checkpoint {
+    fn shape(&self) -> [usize; 2] {
+        [columns(self.encoder.dimension), self.acts.len()]
+    }
 }
 
-/// Refuses to replace anything but an older checkpoint or an empty folder.
-pub(crate) fn replaceable(out: &Path) -> Result<()> {
-    let ours = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|name| entry.file_name() == *name))
-    };
-    if !out.exists() || std::fs::read_dir(out).is_ok_and(|mut entries| entries.all(ours)) {
-        return Ok(());
-    }
-    Err(Error::input(format!(
-        "{} exists and holds other things than a checkpoint: choose another folder",
-        out.display()
-    )))
-}
-
-/// Writes a checkpoint at `out`. `config.json` goes first and comes last: without it a folder is no checkpoint.
-pub(crate) fn write(out: &Path, checkpoint: &Checkpoint, weights: Vec<f32>) -> Result<()> {
-    let writing = || format!("cannot write the checkpoint {}", out.display());
-    std::fs::create_dir_all(out).context(writing())?;
-    if out.join(CONFIG).exists() {
-        std::fs::remove_file(out.join(CONFIG)).context(writing())?;
-    }
-    let shape = (columns(checkpoint.encoder.dimension), checkpoint.acts.len());
-    let tensor = Tensor::from_vec(weights, shape, &Device::Cpu).context(writing())?;
-    let tensors = HashMap::from([("weights".to_owned(), tensor)]);
-    candle_core::safetensors::save(&tensors, out.join(WEIGHTS)).context(writing())?;
-    std::fs::write(out.join(CARD), card(checkpoint)).context(writing())?;
-    let json = serde_json::to_string_pretty(checkpoint).context(writing())?;
-    std::fs::write(out.join(CONFIG), json + "\n").context(writing())
+/// Writes a checkpoint at `out`.
+pub(crate) fn write(out: &Path, split: Split, checkpoint: &Checkpoint, weights: &[f32]) -> Result<()> {
+    let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+    let tensor = TensorView::new(Dtype::F32, checkpoint.shape().to_vec(), &bytes)?;
+    let weights = safetensors::serialize([(TENSOR, tensor)], None)?;
+    let card = card(checkpoint, &split);
+    checkpoint::write(out, &Manifest { format: FORMAT.into(), split }, checkpoint, &weights, &card)
 }
 
 /// Reads a checkpoint and its weights.
@@ -87,45 +61,44 @@ pub(crate) fn write(out: &Path, checkpoint: &Checkpoint, weights: Vec<f32>) -> R
 /// # Errors
 /// A file that is missing, damaged, or of another format.
 pub(crate) fn read(folder: &Path) -> Result<(Checkpoint, Vec<f32>)> {
-    let path = folder.join(CONFIG);
-    let bad =
-        |path: &Path, why: String| Error::input(format!("{} is no acts checkpoint: {why}", path.display()));
-    let text = std::fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| bad(&path, error.to_string()))?;
-    if value["format"] != FORMAT {
-        return Err(bad(&path, format!("format is {}, this program reads {FORMAT:?}", value["format"])));
-    }
-    let checkpoint: Checkpoint =
-        serde_json::from_value(value).map_err(|error| bad(&path, error.to_string()))?;
+    let checkpoint: Checkpoint = checkpoint::read(folder, FORMAT)?;
     let path = folder.join(WEIGHTS);
-    let weights = candle_core::safetensors::load(&path, &Device::Cpu)
-        .map_err(|error| bad(&path, error.to_string()))?
-        .remove("weights")
-        .ok_or_else(|| bad(&path, "there is no tensor \"weights\"".into()))?;
-    let shape = (columns(checkpoint.encoder.dimension), checkpoint.acts.len());
-    if weights.dims2().ok() != Some(shape) {
-        return Err(bad(&path, format!("weights of shape {:?}, not {shape:?}", weights.dims())));
+    let bytes = std::fs::read(&path).context(format!("cannot read {}", path.display()))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, FORMAT, error))?;
+    let tensor = tensors.tensor(TENSOR).map_err(|error| damaged(&path, FORMAT, error))?;
+    let shape = checkpoint.shape();
+    if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+        let why = format!(
+            "tensor {TENSOR:?} is {:?} {:?}, but {CONFIG} requires F32 {shape:?}",
+            tensor.dtype(),
+            tensor.shape()
+        );
+        return Err(damaged(&path, FORMAT, why));
     }
-    let weights = weights
-        .flatten_all()
-        .and_then(|weights| weights.to_vec1())
-        .map_err(|error| bad(&path, error.to_string()))?;
-    Ok((checkpoint, weights))
+    let (numbers, _) = tensor.data().as_chunks::<4>();
+    let weights: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
+    match weights.iter().all(|weight| weight.is_finite()) {
+        true => Ok((checkpoint, weights)),
+        false => Err(damaged(&path, FORMAT, format!("tensor {TENSOR:?} has numbers that are not finite"))),
+    }
 }
 
 /// The model card.
-fn card(checkpoint: &Checkpoint) -> String {
-    let Checkpoint { acts, encoder, config, split, metrics, details, shuffled_labels, .. } = checkpoint;
+fn card(checkpoint: &Checkpoint, split: &Split) -> String {
+    let Checkpoint { acts, encoder, config, metrics, details, shuffled_labels, .. } = checkpoint;
     let mut text =
         String::from("---\nlibrary_name: forethought\ntags: [dialogue-acts]\n---\n\n# Dialogue acts\n\n");
     if *shuffled_labels {
         text += "**A control, not a classifier:** labels were shuffled before training.\n\n";
     }
     text += &format!(
-        "Softmax regression over {} acts, told by the {:?}; encoder `{}`, dimension {}: another is refused. Learned from {} \
-         dialogues, measured on {} others.\n\n| measure | value |\n|---|---|\n",
+        "Softmax regression over {} acts, predicted from the {}; encoder `{}`, dimension {}: another is refused. Trained \
+         on {} dialogues, measured on {} others.\n\n| measure | value |\n|---|---|\n",
         acts.len(),
-        config.input,
+        match config.input {
+            Input::Utterance => "utterance",
+            Input::State => "dialogue before it",
+        },
         encoder.id,
         encoder.dimension,
         split.train.len(),
@@ -134,7 +107,7 @@ fn card(checkpoint: &Checkpoint) -> String {
     for (name, value) in metrics {
         text += &format!("| {name} | {value:.4} |\n");
     }
-    text += "\n| act | learned from | measured on | F1 |\n|---|---|---|---|\n";
+    text += "\n| act | trained on | measured on | F1 |\n|---|---|---|---|\n";
     for act in acts {
         let row = &details["acts"][act];
         let f1 = row["f1"].as_f64().map_or("-".into(), |f1| format!("{f1:.3}"));

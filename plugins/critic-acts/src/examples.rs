@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forethought_sdk::prelude::*;
 
-use crate::trainer::{Input, TrainerConfig};
+use crate::config::{Input, TrainerConfig};
 
 /// An annotated utterance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct Example {
     pub(crate) act: usize,
 }
 
-/// The two texts that an act is told by.
+/// The two texts that an act is predicted from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The utterance itself or, for a policy, the last that the other side said.
@@ -27,7 +27,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Of the dialogue so far, one utterance a line, and what is said next.
+    /// Of the dialogue so far, one utterance per line, and what is said next.
     pub(crate) fn new(dialogue: &str, utterance: &str, input: Input, window: usize) -> Self {
         let mut lines: Vec<&str> =
             dialogue.lines().map(bare).filter(|line| !line.is_empty() && !line.starts_with('[')).collect();
@@ -49,13 +49,13 @@ fn bare(line: &str) -> &str {
     }
 }
 
-/// The act at the head of a thought that was derived from an annotation: `Derived: [emotion appeal] ...`.
+/// The act at the start of a thought that was derived from an annotation: `Derived: [emotion appeal] ...`.
 pub(crate) fn act(thought: &str) -> Option<&str> {
     let (act, _) = thought.strip_prefix("Derived: [")?.split_once(']')?;
     Some(act.trim()).filter(|act| !act.is_empty())
 }
 
-/// Every annotated utterance of the wanted seat, and the names of the acts in order.
+/// Every annotated utterance of the configured seat, and the names of the acts in order.
 ///
 /// # Errors
 /// If fewer than two different acts are annotated.
@@ -76,7 +76,7 @@ pub(crate) fn of(trajectories: &[Trajectory], config: &TrainerConfig) -> Result<
     names.values_mut().enumerate().for_each(|(index, place)| *place = index);
     if names.len() < 2 {
         return Err(Error::input(format!(
-            "{} acts are annotated for seat {}: two at least are wanted, as thoughts that begin with \
+            "{} acts are annotated for seat {}: at least two are needed, as thoughts that begin with \
              \"Derived: [name of the act]\"; importers of annotated dialogues write such thoughts",
             names.len(),
             config.seat
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_act_is_read_at_the_head_of_a_derived_thought_alone() {
+    fn an_act_is_read_only_at_the_start_of_a_derived_thought() {
         assert_eq!(act("Derived: [emotion appeal] Appeal to the heart."), Some("emotion appeal"));
         for thought in ["", "[greeting] Hi.", "Derived: Buy it.", "Derived: [] Hm."] {
             assert_eq!(act(thought), None, "{thought}");
@@ -104,12 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_is_of_the_last_lines_without_names_and_brackets() {
+    fn a_reading_has_the_last_lines_without_names_and_brackets() {
         let dialogue = "Donor: Hello.\nWhat is it?\n[Turn 2 of 10]\nDonor: Who are you: a friend?";
         let reading = |input, window| Reading::new(dialogue, "A friend.", input, window);
-        let told = |focus: &str, context: &str| Reading { focus: focus.into(), context: context.into() };
-        assert_eq!(reading(Input::Utterance, 2), told("A friend.", "What is it?\nWho are you: a friend?"));
-        assert_eq!(reading(Input::State, 9), told("Who are you: a friend?", "Hello.\nWhat is it?"));
-        assert_eq!(Reading::new("", "", Input::State, 3), told("", ""));
+        let expected = |focus: &str, context: &str| Reading { focus: focus.into(), context: context.into() };
+        assert_eq!(
+            reading(Input::Utterance, 2),
+            expected("A friend.", "What is it?\nWho are you: a friend?")
+        );
+        assert_eq!(reading(Input::State, 9), expected("Who are you: a friend?", "Hello.\nWhat is it?"));
+        assert_eq!(Reading::new("", "", Input::State, 3), expected("", ""));
     }
 }

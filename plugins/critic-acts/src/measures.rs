@@ -1,4 +1,4 @@
-//! Accuracy and macro-averaged F1, beside what always naming the commonest act would get.
+//! Accuracy and macro-averaged F1.
 
 /// True and predicted acts, pair by pair.
 pub(crate) type Pairs = [(usize, usize)];
@@ -8,7 +8,7 @@ pub(crate) fn accuracy(pairs: &Pairs) -> f64 {
     pairs.iter().filter(|(act, said)| act == said).count() as f64 / pairs.len().max(1) as f64
 }
 
-/// F1 of one act: the harmonic mean of precision and recall; `None` where it neither occurs nor is said.
+/// F1 of one act: the harmonic mean of precision and recall; `None` if it neither occurs nor is predicted.
 pub(crate) fn f1(pairs: &Pairs, act: usize) -> Option<f64> {
     let count =
         |holds: &dyn Fn(&(usize, usize)) -> bool| pairs.iter().filter(|pair| holds(pair)).count() as f64;
@@ -17,7 +17,7 @@ pub(crate) fn f1(pairs: &Pairs, act: usize) -> Option<f64> {
     (named > 0.0).then(|| 2.0 * hits / named)
 }
 
-/// Mean F1 over the acts that occur or are said.
+/// Mean F1 over the acts that occur or are predicted.
 pub(crate) fn macro_f1(pairs: &Pairs, acts: usize) -> f64 {
     let found: Vec<f64> = (0..acts).filter_map(|act| f1(pairs, act)).collect();
     found.iter().sum::<f64>() / found.len().max(1) as f64

@@ -1,79 +1,102 @@
 //! Softmax regression with a ridge: `min mean(-log p(act)) + l2 / 2 |W|^2`, by accelerated gradient descent (Nesterov,
 //! 1983). Convex, and the step follows from the data: there is no learning rate, and no seed.
 
-use candle_core::{D, Device, Result, Tensor};
-
 /// A regression being fitted.
 pub(crate) struct Fitting {
-    /// (examples, columns)
-    inputs: Tensor,
-    /// (examples, acts): one where the act is.
-    labels: Tensor,
-    /// (columns, acts)
-    weights: Tensor,
+    /// Of shape (examples, columns).
+    inputs: Vec<f32>,
+    columns: usize,
+    /// The act of each example.
+    labels: Vec<usize>,
+    acts: usize,
+    /// Of shape (columns, acts).
+    weights: Vec<f32>,
     /// Where the next gradient is taken.
-    ahead: Tensor,
-    l2: f64,
-    rate: f64,
+    ahead: Vec<f32>,
+    l2: f32,
+    rate: f32,
     steps: u64,
 }
 
 impl Fitting {
     /// Over rows of `columns` numbers and as many acts.
-    pub(crate) fn new(
-        inputs: Vec<f32>,
-        columns: usize,
-        labels: &[usize],
-        acts: usize,
-        l2: f64,
-    ) -> Result<Self> {
-        let rows = labels.len();
-        let mut hot = vec![0f32; rows * acts];
-        labels.iter().enumerate().for_each(|(row, act)| hot[row * acts + act] = 1.0);
+    pub(crate) fn new(inputs: Vec<f32>, columns: usize, labels: Vec<usize>, acts: usize, l2: f64) -> Self {
         let largest = inputs
             .chunks_exact(columns)
             .map(|row| row.iter().map(|number| f64::from(number * number)).sum::<f64>())
             .fold(0.0, f64::max);
-        // The curvature of softmax is at most 1/2 a unit of squared length.
-        let rate = 1.0 / (0.5 * largest + l2);
-        let weights = Tensor::zeros((columns, acts), candle_core::DType::F32, &Device::Cpu)?;
-        Ok(Self {
-            inputs: Tensor::from_vec(inputs, (rows, columns), &Device::Cpu)?,
-            labels: Tensor::from_vec(hot, (rows, acts), &Device::Cpu)?,
-            ahead: weights.clone(),
-            weights,
-            l2,
-            rate,
-            steps: 0,
-        })
+        // The curvature of softmax is at most 1/2 per unit of squared length.
+        let rate = (1.0 / (0.5 * largest + l2)) as f32;
+        let weights = vec![0.0; columns * acts];
+        let ahead = weights.clone();
+        Self { inputs, columns, labels, acts, weights, ahead, l2: l2 as f32, rate, steps: 0 }
     }
 
     /// Takes `count` steps.
-    pub(crate) fn run(mut self, count: u64) -> Result<Self> {
-        let rows = self.inputs.dim(0)? as f64;
-        let transposed = self.inputs.t()?;
+    pub(crate) fn run(mut self, count: u64) -> Self {
+        let share = (1.0 / self.labels.len() as f64) as f32;
         for _ in 0..count {
-            let probabilities = candle_softmax(&self.inputs.matmul(&self.ahead)?)?;
-            let slope = transposed.matmul(&(probabilities - &self.labels)?)?;
-            let slope = ((slope / rows)? + (&self.ahead * self.l2)?)?;
-            let next = (&self.ahead - (slope * self.rate)?)?;
-            let momentum = self.steps as f64 / (self.steps as f64 + 3.0);
-            self.ahead = (&next + ((&next - &self.weights)? * momentum)?)?;
-            self.weights = next;
+            let slope = self.slope();
+            let momentum = (self.steps as f64 / (self.steps as f64 + 3.0)) as f32;
+            for ((ahead, weight), slope) in self.ahead.iter_mut().zip(&mut self.weights).zip(slope) {
+                let next = *ahead - self.rate * (share * slope + self.l2 * *ahead);
+                *ahead = next + momentum * (next - *weight);
+                *weight = next;
+            }
             self.steps += 1;
         }
-        Ok(self)
+        self
     }
 
-    /// The weights, column by column of the inputs.
-    pub(crate) fn weights(&self) -> Result<Vec<f32>> {
-        self.weights.flatten_all()?.to_vec1()
+    /// The gradient of the summed losses at `ahead`, without the ridge.
+    fn slope(&self) -> Vec<f32> {
+        let Self { columns, acts, .. } = *self;
+        let (wide, high) = (block(columns), block(self.labels.len()));
+        let mut slope = vec![0.0; self.weights.len()];
+        for (rows, labels) in self.inputs.chunks(columns * high).zip(self.labels.chunks(high)) {
+            let mut part = vec![0.0; slope.len()];
+            for (row, &act) in rows.chunks_exact(columns).zip(labels) {
+                let mut errors = vec![0.0; acts];
+                for (row, ahead) in row.chunks(wide).zip(self.ahead.chunks(wide * acts)) {
+                    let mut scores = vec![0.0; acts];
+                    for (&input, weights) in row.iter().zip(ahead.chunks_exact(acts)) {
+                        add(&mut scores, input, weights);
+                    }
+                    add(&mut errors, 1.0, &scores);
+                }
+                let highest = errors.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                errors.iter_mut().for_each(|score| *score = (*score - highest).exp());
+                let sum: f32 = errors.iter().sum();
+                errors.iter_mut().for_each(|part| *part /= sum);
+                errors[act] -= 1.0;
+                for (&input, part) in row.iter().zip(part.chunks_exact_mut(acts)) {
+                    add(part, input, &errors);
+                }
+            }
+            add(&mut slope, 1.0, &part);
+        }
+        slope
+    }
+
+    /// The weights, of shape (columns, acts).
+    pub(crate) fn into_weights(self) -> Vec<f32> {
+        self.weights
     }
 }
 
-fn candle_softmax(logits: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
-    shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)
+/// Long sums are sums of blocks: at most 512 numbers, all of about the same length, against rounding errors. Matrix
+/// products of `gemm`, which trained the checkpoints of release 0.1, sum in the same order.
+fn block(length: usize) -> usize {
+    length.div_ceil(length.div_ceil(512).max(1)).max(1)
+}
+
+/// `target += factor * addend`, rounded once: the product of two `f32` is exact in `f64`. The same bits on every CPU.
+fn add(target: &mut [f32], factor: f32, addend: &[f32]) {
+    if factor != 0.0 {
+        for (target, addend) in target.iter_mut().zip(addend) {
+            *target = (f64::from(factor) * f64::from(*addend) + f64::from(*target)) as f32;
+        }
+    }
 }
 
 /// Scores of the acts for one row of inputs: in f64 and one row at a time, so that no batch can change a bit of them.
@@ -103,8 +126,8 @@ mod tests {
     #[test]
     fn it_reaches_the_frequencies_where_nothing_tells_acts_apart() {
         // One column that is always 1: the optimum without a ridge is the share of each act.
-        let fitted = Fitting::new(vec![1.0; 10], 1, &[0, 0, 0, 0, 0, 0, 1, 1, 1, 2], 3, 0.0).unwrap();
-        let weights = fitted.run(300).unwrap().weights().unwrap();
+        let fitted = Fitting::new(vec![1.0; 10], 1, vec![0, 0, 0, 0, 0, 0, 1, 1, 1, 2], 3, 0.0);
+        let weights = fitted.run(300).into_weights();
         for (found, share) in softmax(&scores(&weights, 3, &[1.0])).into_iter().zip([0.6, 0.3, 0.1]) {
             assert!((found - share).abs() < 1e-3, "{found} {share}");
         }

@@ -2,80 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forethought_sdk::{prelude::*, seed::SliceRandom, serde_json::json};
+use forethought_sdk::{
+    checkpoint::{Split, replaceable},
+    prelude::*,
+    seed::SliceRandom,
+    serde_json::json,
+};
 
 use crate::{
-    checkpoint::{self, Checkpoint, Split},
-    examples::{self, Example, Reading},
+    checkpoint::{self, Checkpoint},
+    config::TrainerConfig,
+    examples::{self, Example},
+    features::{columns, features},
     measures::{accuracy, f1, macro_f1},
     regression::{Fitting, scores},
 };
-
-/// Trains a classifier of dialogue acts on annotated dialogues.
-#[config]
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(default)]
-pub struct TrainerConfig {
-    /// Name of the text encoder, as in `[encoder.<name>]`.
-    pub encoder: String,
-    /// What an act is told by.
-    pub input: Input,
-    /// The seat whose acts are learned.
-    pub seat: usize,
-    /// Utterances before the one in focus that are read as its context.
-    pub window: usize,
-    /// Weight of the context beside the utterance in focus; 0 leaves it out.
-    pub context: f32,
-    /// Ridge on the weights.
-    pub l2: f64,
-    /// Steps of accelerated gradient descent.
-    pub steps: u64,
-    /// Share of the dialogues that is held out to be measured on.
-    pub held_out: f64,
-}
-
-impl Default for TrainerConfig {
-    fn default() -> Self {
-        Self {
-            encoder: "default".into(),
-            input: Input::Utterance,
-            seat: 0,
-            window: 3,
-            context: 0.5,
-            l2: 1e-3,
-            steps: 400,
-            held_out: 0.2,
-        }
-    }
-}
-
-/// What an act is told by.
-#[config]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Input {
-    /// The utterance: which act it is.
-    #[default]
-    Utterance,
-    /// The dialogue so far: which act comes next.
-    State,
-}
-
-impl TrainerConfig {
-    fn check(&self) -> Result<()> {
-        let weight = |value: f64| value.is_finite() && value >= 0.0;
-        let rules = [
-            (weight(f64::from(self.context)), "context: must be 0 or more"),
-            (weight(self.l2), "l2: must be 0 or more"),
-            (self.steps > 0, "steps: must be above 0"),
-            (self.held_out > 0.0 && self.held_out < 1.0, "held_out: must lie between 0 and 1"),
-        ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(Error::config(format!("trainer acts: {rule}"))),
-            None => Ok(()),
-        }
-    }
-}
 
 struct ActsTrainer {
     config: TrainerConfig,
@@ -94,13 +35,13 @@ register! {
     },
 }
 
-/// Steps between two words of progress.
+/// Steps between two reports of progress.
 const PIECE: u64 = 20;
 
 #[async_trait]
 impl CriticTrainer for ActsTrainer {
     async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
-        checkpoint::replaceable(&fit.out)?;
+        replaceable(&fit.out)?;
         let config = &self.config;
         let (examples, acts) = examples::of(&fit.trajectories, config)?;
         let episode = |example: &Example| fit.trajectories[example.trajectory].episode.as_str();
@@ -117,15 +58,15 @@ impl CriticTrainer for ActsTrainer {
             labels.shuffle(&mut seed::stream(fit.seed, "acts/shuffle"));
         }
         let columns = columns(encoder.dimension);
-        let mut fitting = Fitting::new(inputs, columns, &labels, acts.len(), config.l2)?;
+        let mut fitting = Fitting::new(inputs, columns, labels, acts.len(), config.l2);
         for done in (0..config.steps).step_by(PIECE as usize) {
             let count = PIECE.min(config.steps - done);
             fitting = tokio::task::spawn_blocking(move || fitting.run(count))
                 .await
-                .context("the training thread died")??;
+                .context("the training thread died")?;
             progress.report("train".into(), done + count, config.steps, String::new()).await?;
         }
-        let weights = fitting.weights()?;
+        let weights = fitting.into_weights();
 
         let said = |row: &[f32]| highest(&scores(&weights, acts.len(), row));
         let pairs: Vec<(usize, usize)> =
@@ -155,17 +96,15 @@ impl CriticTrainer for ActsTrainer {
             details: details.clone(),
         };
         let checkpoint = Checkpoint {
-            format: checkpoint::FORMAT.into(),
             acts,
             encoder,
             config: config.clone(),
             seed: fit.seed,
             shuffled_labels: fit.shuffle_outcomes,
-            split,
             metrics,
             details,
         };
-        checkpoint::write(&fit.out, &checkpoint, weights)?;
+        checkpoint::write(&fit.out, split, &checkpoint, &weights)?;
         Ok(report)
     }
 }
@@ -174,7 +113,7 @@ impl CriticTrainer for ActsTrainer {
 fn split(episodes: BTreeSet<&str>, held_out: f64, seed: u64) -> Result<Split> {
     if episodes.len() < 2 {
         return Err(Error::input(
-            "a single annotated dialogue: one to learn from and one to measure on are wanted",
+            "a single annotated dialogue: two are needed, one to learn from and one to measure on",
         ));
     }
     let mut episodes: Vec<String> = episodes.into_iter().map(str::to_owned).collect();
@@ -183,47 +122,10 @@ fn split(episodes: BTreeSet<&str>, held_out: f64, seed: u64) -> Result<Split> {
     let mut train = episodes.split_off(held);
     train.sort();
     episodes.sort();
-    Ok(Split { train, test: episodes })
+    Ok(Split { train, validation: Vec::new(), test: episodes })
 }
 
 /// The first of the highest.
 fn highest(scores: &[f64]) -> usize {
     (0..scores.len()).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0)
-}
-
-/// Numbers in a row: the focus, its context, and a one.
-pub(crate) fn columns(dimension: usize) -> usize {
-    2 * dimension + 1
-}
-
-/// One row a reading: the embedding of the focus, the weighted one of its context, and a one.
-pub(crate) async fn features(
-    encoder: &dyn TextEncoder,
-    spec: &EncoderSpec,
-    readings: &[Reading],
-    context: f32,
-) -> Result<Vec<f32>> {
-    let mut rows = Vec::with_capacity(readings.len() * columns(spec.dimension));
-    for piece in readings.chunks(256) {
-        let texts = piece.iter().flat_map(|one| [one.focus.clone(), one.context.clone()]).collect();
-        let embeddings = encoder.encode(texts).await?;
-        if (embeddings.rows(), embeddings.columns()) != (2 * piece.len(), spec.dimension) {
-            return Err(Error::other(format!(
-                "encoder {:?} gave {} x {} numbers for {} texts of dimension {}",
-                spec.id,
-                embeddings.rows(),
-                embeddings.columns(),
-                2 * piece.len(),
-                spec.dimension
-            )));
-        }
-        for (index, reading) in piece.iter().enumerate() {
-            rows.extend_from_slice(embeddings.row(2 * index));
-            // Nothing said is nothing, whatever an encoder makes of an empty text.
-            let weight = if reading.context.is_empty() { 0.0 } else { context };
-            rows.extend(embeddings.row(2 * index + 1).iter().map(|number| weight * number));
-            rows.push(1.0);
-        }
-    }
-    Ok(rows)
 }

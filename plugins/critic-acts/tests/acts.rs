@@ -1,7 +1,7 @@
 //! The classifier from the outside: trained through the registry on small dialogues whose truth is known.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forethought_critic_acts as _;
 use forethought_sdk::{
@@ -9,12 +9,14 @@ use forethought_sdk::{
         critic::NoProgress,
         registry::{Pluggable, linked},
     },
+    checkpoint::{Manifest, Split},
     prelude::*,
     seed::IndexedRandom,
-    serde_json::{Value, json},
+    serde_json::{self, Value, json},
 };
+use forethought_testkit::StubHost;
 
-/// Counts known words: a frozen encoder small enough to think along.
+/// Counts known words: a frozen encoder that is easy to follow.
 struct Words;
 
 const WORDS: [&str; 10] =
@@ -36,7 +38,7 @@ impl TextEncoder for Words {
     }
 }
 
-/// Another encoder than [`Words`] by name alone.
+/// Differs from [`Words`] only in its id.
 struct Others;
 
 #[async_trait]
@@ -49,35 +51,11 @@ impl TextEncoder for Others {
     }
 }
 
-struct Stub(Arc<dyn TextEncoder>);
-
-#[async_trait]
-impl Host for Stub {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found(name))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Ok(self.0.clone())
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
-        Ok(request.source.into())
-    }
-}
-
 /// The component of kind `acts`, as a program would build it.
 async fn build<I: Pluggable + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
     let registration =
         linked().find(|one| one.interface == I::NAME && one.kind == "acts").expect("the crate registers it");
-    let component = (registration.create)(config, Arc::new(Stub(encoder))).await?;
+    let component = (registration.create)(config, Arc::new(StubHost { encoder: Some(encoder) })).await?;
     Ok(I::unwrap(component).expect("it is of the interface it was registered under"))
 }
 
@@ -100,7 +78,7 @@ fn query(state: &str, thought: &str, act: &str) -> CriticQuery {
     CriticQuery { state: state.into(), thought: thought.into(), outcome: act.into() }
 }
 
-/// Dialogues in which whoever asks "why" is told of trust, and whoever says "no" is told of suffering.
+/// Dialogues in which "why" is answered with trust, and "no" with suffering.
 fn dialogues(count: usize) -> Vec<Trajectory> {
     let mut rng = seed::stream(1, "dialogues");
     let said: BTreeMap<&str, [&str; 2]> = BTreeMap::from([
@@ -121,7 +99,7 @@ fn dialogues(count: usize) -> Vec<Trajectory> {
                 [(episode + turn) % 2];
             steps.push(step(asked, act));
         }
-        // An utterance that nobody annotated.
+        // An utterance without annotation.
         steps.push(Step { action: "Well.".into(), ..Step::default() });
         Trajectory { episode: format!("dialogue {episode}"), steps, ..Trajectory::default() }
     };
@@ -135,21 +113,64 @@ async fn utterances_are_classified_and_the_report_says_how_well() {
     assert_eq!((report.train_trajectories, report.validation_trajectories), (16, 4));
     assert_eq!((report.metrics["accuracy"], report.metrics["macro_f1"]), (1.0, 1.0));
     assert_eq!(report.metrics["utterances"], 20.0);
-    // Two of five utterances are appeals to trust, as many as to feelings; one alone is ever named.
+    // Two of five utterances are appeals to trust, as many as to feelings; the majority predictor names only one.
     assert_eq!(report.metrics["accuracy_majority"], 0.4);
     assert!((report.metrics["macro_f1_majority"] - 4.0 / 7.0 / 3.0).abs() < 1e-9);
     assert_eq!(report.details["acts"]["greeting"], json!({ "train": 16, "held_out": 4, "f1": 1.0 }));
 
+    let split = split_of(folder.path());
+    assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (16, 0, 4));
     let critic = load(folder.path()).await.unwrap();
     let acts = ["greeting", "credibility appeal", "emotion appeal", "haggling"];
     let queries: Vec<_> = acts.iter().map(|act| query("Donor: Why?", "You can trust them.", act)).collect();
     let estimates = critic.estimate(queries.clone()).await.unwrap();
-    let told: Vec<f64> = estimates.iter().map(|one| one.probability).collect();
-    assert!(told[1] > 0.8 && (told.iter().sum::<f64>() - 1.0).abs() < 1e-9 && told[3] == 0.0, "{told:?}");
+    let found: Vec<f64> = estimates.iter().map(|one| one.probability).collect();
+    assert!(found[1] > 0.8 && (found.iter().sum::<f64>() - 1.0).abs() < 1e-9 && found[3] == 0.0, "{found:?}");
     for (query, estimate) in queries.into_iter().zip(estimates) {
-        assert_eq!(critic.estimate(vec![query]).await.unwrap(), [estimate], "alone as among others");
+        assert_eq!(critic.estimate(vec![query]).await.unwrap(), [estimate], "alone as with others");
     }
     assert!(critic.estimate(Vec::new()).await.unwrap().is_empty());
+}
+
+fn split_of(checkpoint: &Path) -> Split {
+    let config = serde_json::from_slice(&std::fs::read(checkpoint.join("config.json")).unwrap()).unwrap();
+    let Manifest { format, split } = Manifest::of(&config).unwrap();
+    assert_eq!(format, "forethought-acts/1");
+    split
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_release_0_1_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/release-0.1");
+    let critic = load(&folder).await.unwrap();
+    let acts = ["greeting", "credibility appeal", "emotion appeal"];
+    let queries = acts.map(|act| query("Donor: Why?", "You can trust them.", act)).to_vec();
+    let estimates = critic.estimate(queries).await.unwrap();
+    for (estimate, probability) in
+        estimates.iter().zip([0.014339751564132057, 0.9754489168973056, 0.01021133153856241])
+    {
+        assert!((estimate.probability - probability).abs() < 1e-12, "{estimate:?}");
+    }
+    let Split { train: learned, validation, test } = split_of(&folder);
+    assert_eq!(
+        (learned.len(), validation.len(), &test[..]),
+        (6, 0, &["dialogue 2".into(), "dialogue 4".into()][..])
+    );
+
+    // The same training still gives the same weights, and the same split.
+    let out = tempfile::tempdir().unwrap();
+    train(json!({ "steps": 60 }), &dialogues(8), out.path()).await.unwrap();
+    assert_eq!(split_of(out.path()), split_of(&folder));
+    let weights = |folder: &Path| {
+        let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let (header, numbers) = bytes.split_at(bytes.len() - 21 * 3 * 4);
+        let numbers =
+            numbers.as_chunks::<4>().0.iter().map(|one| f32::from_le_bytes(*one)).collect::<Vec<_>>();
+        (header.to_vec(), numbers)
+    };
+    let ((old_header, old), (new_header, new)) = (weights(&folder), weights(out.path()));
+    assert_eq!(old_header, new_header);
+    assert!(old.iter().zip(&new).all(|(old, new)| (old - new).abs() < 1e-5), "{old:?} {new:?}");
 }
 
 #[tokio::test]
@@ -200,7 +221,7 @@ async fn what_cannot_work_is_refused_with_the_way_out() {
     assert!(said.contains("held_out: must lie between 0 and 1"), "{said}");
     std::fs::write(folder.path().join("diary.txt"), "mine").unwrap();
     let said = refused(train(json!({}), &dialogues(4), folder.path()).await);
-    assert!(said.contains("holds other things"), "{said}");
+    assert!(said.contains("contains other things"), "{said}");
 
     let model = folder.path().join("model");
     train(json!({}), &dialogues(4), &model).await.unwrap();

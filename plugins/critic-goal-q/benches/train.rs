@@ -1,4 +1,4 @@
-//! Training steps a second: each step draws a batch, updates both Qs and V, and averages the targets.
+//! Training steps per second: each step draws a batch, updates both Qs and V, and averages the targets.
 //!
 //! 8,000 transitions, embeddings of 256 numbers, batches of 256 rows, one thread. An element is one step.
 
@@ -16,10 +16,10 @@ fn train(criterion: &mut Criterion) {
                 goals_per_transition: goals,
                 ..TrainerConfig::default()
             };
-            let mut training = Training::new(config, 8000, 256).expect("the benchmark's data are sound");
+            let mut training = Training::new(config, 8000, 256).expect("the benchmark's data are valid");
             group.throughput(Throughput::Elements(20));
             group.bench_function(
-                BenchmarkId::new(format!("{goals} goals a transition"), hidden),
+                BenchmarkId::new(format!("{goals} goals per transition"), hidden),
                 |bencher| {
                     bencher.iter(|| training.steps(20).expect("a step"));
                 },

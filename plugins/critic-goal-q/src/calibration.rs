@@ -47,7 +47,7 @@ impl Calibration {
         probability.clamp(0.0, 1.0)
     }
 
-    /// Refuses what no fit writes: columns of unequal length, disorder, or numbers that are none.
+    /// Refuses what no fit writes: columns of unequal length, disorder, or numbers that are not finite.
     pub(crate) fn check(&self) -> std::result::Result<(), &'static str> {
         let ascends = |column: &[f64], strictly: bool| {
             column.iter().all(|number| number.is_finite())
@@ -91,10 +91,10 @@ impl Block {
     }
 }
 
-/// Isotonic regression by pool-adjacent-violators, tempered for few samples: raw values are first grouped so that no
-/// block stands on a handful of samples, and each block is drawn towards the base rate by two imagined samples, so
-/// nothing is called certain because it happened three times out of three. Between the blocks' mean raw values the
-/// map is linear, so that unequal raw values stay apart.
+/// Isotonic regression by pool-adjacent-violators, adapted to few samples: raw values are first grouped so that no block
+/// rests on a handful of samples, and each block is shrunk towards the base rate by two imagined samples, so that
+/// nothing becomes certain because it happened three times out of three. Between the blocks' mean raw values the map
+/// is linear, so that unequal raw values stay distinct.
 fn isotonic(pairs: &[(f64, bool)]) -> Calibration {
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -120,7 +120,7 @@ fn isotonic(pairs: &[(f64, bool)]) -> Calibration {
         .into_iter()
         .map(|block| Block { count: block.count + 2.0, reached: block.reached + 2.0 * base, ..block })
         .collect();
-    // Small blocks are drawn further than large ones, which can undo the order.
+    // Small blocks shrink more than large ones, which can undo the order.
     let blocks = pool(shrunk);
     Calibration::Isotonic {
         raw: blocks.iter().map(|block| block.raw).collect(),
@@ -150,7 +150,7 @@ fn platt(pairs: &[(f64, bool)]) -> Calibration {
     let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
     let (mut slope, mut intercept) = (1.0, 0.0);
     for _ in 0..100 {
-        // A faint ridge keeps the Hessian regular where all raw values are alike.
+        // A small ridge keeps the Hessian regular if all raw values are equal.
         let ridge = 1e-3;
         let (mut gradient, mut hessian) = ([ridge * (slope - 1.0), ridge * intercept], [ridge, 0.0, ridge]);
         for &(raw, reached) in pairs {
@@ -198,7 +198,7 @@ fn logit(p: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// `count` samples at `raw`, of which `reached` came true.
+    /// `count` samples at `raw`, of which `reached` were reached.
     fn samples(raw: f64, count: usize, reached: usize) -> impl Iterator<Item = (f64, bool)> {
         (0..count).map(move |index| (raw, index < reached))
     }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn isotonic_never_descends_and_tells_raw_values_apart_between_blocks() {
+    fn isotonic_never_descends_and_keeps_raw_values_distinct_between_blocks() {
         let pairs: Vec<_> = (0..400).map(|i| (i as f64 / 400.0, i * 7919 % 400 < i)).collect();
         let map = Calibration::fit(CalibrationKind::Isotonic, &pairs);
         let curve: Vec<f64> = (0..=100).map(|i| map.probability(i as f64 / 100.0)).collect();

@@ -1,4 +1,4 @@
-//! Configuration of the trainer: every number of the method is here, with its default and its meaning.
+//! Configuration of the trainer and its critic: every number of the method, with its default and its meaning.
 
 use forethought_sdk::prelude::*;
 
@@ -17,31 +17,31 @@ pub struct TrainerConfig {
     pub weight_decay: f64,
     /// Expectile tau of V: 0.5 averages over the thoughts in the data, towards 1 it trusts the best of them.
     pub expectile: f64,
-    /// Discount of an outcome for each step until it is reached.
+    /// Discount per step until an outcome is reached.
     pub gamma: f64,
     /// Polyak rate: the share of the online weights that enters the averaged ones at each step.
     pub polyak: f64,
     /// (state, thought, goal) rows in a batch.
     pub batch: usize,
     /// Goals drawn for each transition of a batch. They share that transition's part of the first layer, so more
-    /// goals make a step cheaper and its transitions fewer.
+    /// goals make a step cheaper, but leave it fewer transitions.
     pub goals_per_transition: usize,
     /// Most gradient steps to take.
     pub steps: u64,
-    /// Steps between two looks at the validation data.
+    /// Steps between two evaluations on the validation data.
     pub evaluate_every: u64,
-    /// Looks without improvement after which training stops; 0 never stops early.
+    /// Evaluations without improvement after which training stops; 0 never stops early.
     pub patience: u32,
     /// Where training goals come from.
     pub goals: GoalConfig,
     /// Share of the trajectories that is held out. Half of it chooses the step and fits the calibration, the other
     /// half is only measured on.
     pub validation_fraction: f64,
-    /// Marginal goals drawn for each held-out step, for calibration and metrics.
+    /// Goals drawn from all outcomes for each held-out step, for calibration and metrics.
     pub validation_goals: usize,
     /// How raw values become probabilities.
     pub calibration: CalibrationKind,
-    /// `auto`, `cpu`, or `cuda:0`. The last needs a build with the feature `cuda`.
+    /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`, which needs a build with the feature `cuda`.
     pub device: String,
 }
 
@@ -79,7 +79,7 @@ pub struct GoalConfig {
     /// Share of goals from the trajectory's own future: what did happen.
     pub future: f64,
     /// Share of goals from other trajectories: what mostly does not happen. Without them the critic never learns
-    /// that an outcome can fail to come about.
+    /// that an outcome can fail to happen.
     pub other: f64,
     /// How a future step is drawn.
     pub future_steps: FutureSteps,
@@ -102,7 +102,7 @@ impl Default for GoalConfig {
     }
 }
 
-/// How a step of the own future is drawn.
+/// How a future step is drawn.
 #[config]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,7 +110,7 @@ pub enum FutureSteps {
     /// With probability proportional to gamma to the power of the distance.
     #[default]
     Geometric,
-    /// Each remaining step alike.
+    /// Each remaining step with the same probability.
     Uniform,
 }
 
@@ -119,12 +119,12 @@ pub enum FutureSteps {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CalibrationKind {
-    /// The best non-decreasing map; needs no shape, wants data.
+    /// The best non-decreasing map: assumes no shape, but needs data.
     #[default]
     Isotonic,
     /// A logistic curve of two parameters; for few trajectories.
     Platt,
-    /// The raw value is shown as it is.
+    /// The raw value itself.
     None,
 }
 
@@ -168,4 +168,14 @@ impl TrainerConfig {
             None => Ok(()),
         }
     }
+}
+
+/// Serves a critic that `trainer.goal-q` trained.
+#[config]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CriticConfig {
+    /// The checkpoint: a folder, or `hf:owner/name@revision`.
+    pub model: ConfigPath,
+    /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
+    pub encoder: String,
 }

@@ -1,4 +1,4 @@
-//! What the critic learns from: transitions over interned texts, and the goals that are put to them.
+//! What the critic learns from: transitions over interned texts, and the goals that are drawn for them.
 //!
 //! # When is a goal reached?
 //! `r(s', g) = 1` iff `s'` *is* the goal state: the goal was taken from that very state, or its text is literally a
@@ -7,9 +7,9 @@
 //!
 //! Literal identity across trajectories matters. In the two-outcome check (action a reaches G with probability .9, b
 //! with .1; half of the goals from other trajectories), counting a foreign goal of the same text as reached gives
-//! Q = (.45 + .225) / (.45 + .225 + .025) = .964 and (.05 + .025) / (.05 + .025 + .225) = .25: the figures of the
-//! design notes. Counting only same-trajectory-same-index would call another trajectory's G a failure even where this
-//! one reached G as well, and gives .45 / .70 = .643 and .05 / .30 = .167, further from the truth.
+//! Q = (.45 + .225) / (.45 + .225 + .025) = .964 and (.05 + .025) / (.05 + .025 + .225) = .25. Counting only
+//! same-trajectory-same-index would call another trajectory's G a failure even where this one reached G as well, and
+//! gives .45 / .70 = .643 and .05 / .30 = .167, further from the truth.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -83,7 +83,7 @@ impl Interner {
 }
 
 impl Corpus {
-    /// Interns `trajectories`. With `shuffle`, what was thought and what came of it are torn apart first.
+    /// Interns `trajectories`. With `shuffle`, thoughts are separated from what followed them.
     pub(crate) fn new(
         trajectories: &[Trajectory],
         goals: &GoalConfig,
@@ -108,7 +108,7 @@ impl Corpus {
                     ("", None) if step.terminated => step.state.as_str(),
                     ("", None) => {
                         return Err(Error::input(format!(
-                            "{}: next_state is empty, and neither a following step nor an ended episode makes up for it",
+                            "{}: next_state is empty, and there is neither a following step nor an ended episode to replace it",
                             place()
                         )));
                     }
@@ -171,8 +171,9 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Deals the (state, thought) pairs out anew among all transitions. What followed which pair then says nothing, not
-    /// even that some thoughts end an episode; texts, lengths and how often each goal occurs and when are as before.
+    /// Randomly redistributes the (state, thought) pairs among all transitions. What followed which pair then says
+    /// nothing, not even that some thoughts end an episode; texts, lengths, and how often and when each goal occurs
+    /// stay the same.
     fn shuffle(&mut self, rng: &mut ChaCha8Rng) {
         let mut pairs: Vec<_> = self.transitions.iter().map(|one| (one.state, one.thought)).collect();
         pairs.shuffle(rng);
@@ -196,8 +197,8 @@ impl Corpus {
         self.starts[trajectory]..self.starts[trajectory + 1]
     }
 
-    /// Held-out triples: for each step of `trajectories`, `per_step` goals from the marginal of all outcomes, not from
-    /// the own future, labelled by whether the own future holds them.
+    /// Held-out triples: for each step of `trajectories`, `per_step` goals from the marginal of all outcomes (not from
+    /// its own future), labelled by whether its own future contains them.
     pub(crate) fn triples(
         &self,
         trajectories: &[usize],
@@ -254,8 +255,8 @@ impl<'a> Sampler<'a> {
         batch
     }
 
-    /// A goal by the mixture. Where the chosen source has none (a first state without a summary), another
-    /// trajectory's goal takes its place.
+    /// A goal from the mixture. If the chosen source has none (a first state without a summary), a goal of another
+    /// trajectory replaces it.
     fn goal(&self, index: usize, rng: &mut ChaCha8Rng) -> TextId {
         let GoalConfig { current, future, other, .. } = *self.goals;
         let draw = rng.random::<f64>() * (current + future + other);
@@ -269,7 +270,7 @@ impl<'a> Sampler<'a> {
         own.unwrap_or_else(|| self.other(index, rng))
     }
 
-    /// A step of the own future, this one included. The geometric law is cut at the end of the trajectory and
+    /// A step of its own future, this one included. The geometric law is cut at the end of the trajectory and
     /// renormalised; clipping instead would pile the mass of all later steps on the last one.
     fn future(&self, index: usize, rng: &mut ChaCha8Rng) -> usize {
         let end = self.corpus.steps(self.corpus.transitions[index].trajectory).end;
@@ -284,7 +285,7 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// A goal of another trajectory. Trying again is bounded, for data in which only one trajectory has goals.
+    /// A goal of another trajectory. Attempts are bounded, because it may be that only one trajectory has goals.
     fn other(&self, index: usize, rng: &mut ChaCha8Rng) -> TextId {
         let own = self.corpus.transitions[index].trajectory;
         for _ in 0..64 {

@@ -8,17 +8,18 @@
 //! Q_target = Polyak average of Q
 //! ```
 //!
-//! Q and V end in a sigmoid. The loss stays the squared error above; but no estimate, and so no bootstrapped target,
-//! can leave [0, 1], where a linear output overshoots for goals it has not seen and feeds that back through V.
+//! Q and V end in a sigmoid. The loss stays the squared error above, but no estimate, and so no bootstrapped target,
+//! can leave [0, 1]. A linear output overshoots for goals it has not seen, and feeds that back through V.
 //!
 //! What is served is the average of the weights (`Q_target`), which is less noisy than the last step's.
 
 use candle_core::{Device, Result, Tensor};
 use forethought_sdk::seed::ChaCha8Rng;
 
+use crate::architecture::{Architecture, Input};
 use crate::config::TrainerConfig;
 use crate::goals::Batch;
-use crate::network::{Architecture, Input, Network};
+use crate::network::Network;
 use crate::optimiser::Optimiser;
 
 /// The networks in training.
@@ -58,7 +59,7 @@ impl Iql {
         Ok(Self { q, q_target, v, optimiser, gamma, expectile, polyak })
     }
 
-    /// One gradient step on one batch; `table` holds the embedding of each text.
+    /// One gradient step on one batch; `table` has the embedding of each text.
     pub(crate) fn step(&mut self, table: &Tensor, batch: &Batch) -> Result<Losses> {
         let (state, thought) = (Input::new(table, &batch.states)?, Input::new(table, &batch.thoughts)?);
         let (next, goal) = (Input::new(table, &batch.nexts)?, Input::new(table, &batch.goals)?);

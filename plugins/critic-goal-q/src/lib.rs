@@ -1,16 +1,17 @@
 //! The goal-conditioned critic `Q(state, thought, outcome)`: trained by implicit Q-learning on recorded episodes,
 //! served as calibrated probabilities (*Planning without Search*, arXiv 2505.18098).
 //!
-//! It may depend on the sdk, candle and what is beneath candle; on no other plugin and not on the runtime.
+//! It may depend on the sdk, `forethought-candle`, candle and what candle itself depends on; not on another plugin or on
+//! the runtime.
 //!
 //! # Reading order
-//! `config` (every number), `goals` (what is learned from), `network` and `iql` (the method), `calibration`,
-//! `trainer` (the order of things), `checkpoint` (what is written), `estimator` (what is served). `kernel` is the
-//! arithmetic under it all.
+//! `config` (every number), `goals` (what is learned from), `architecture`, `network` and `iql` (the method),
+//! `calibration`, `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served). `cpu` has
+//! the arithmetic for CPUs, and `optimiser` chooses between it and candle's.
 //!
 //! # Configuration
 //! ```toml
-//! [trainer]
+//! [trainer.critic]
 //! kind = "goal-q"
 //! encoder = "hash"
 //!
@@ -20,18 +21,18 @@
 //! encoder = "hash"             # the encoder it was trained with; another is refused
 //! ```
 
+mod architecture;
 mod calibration;
 mod checkpoint;
 mod config;
-mod estimator;
+mod cpu;
+mod critic;
 mod goals;
 mod iql;
-mod kernel;
 #[doc(hidden)]
 pub mod measure;
 mod network;
 mod optimiser;
 mod trainer;
 
-pub use config::{CalibrationKind, FutureSteps, GoalConfig, TrainerConfig};
-pub use estimator::EstimatorConfig;
+pub use config::{CalibrationKind, CriticConfig, FutureSteps, GoalConfig, TrainerConfig};

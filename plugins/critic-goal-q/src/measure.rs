@@ -1,16 +1,16 @@
-//! Training steps one by one, for the benchmark alone.
+//! Training steps one by one, only for the benchmark.
 
 use candle_core::{Device, Tensor};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt};
 
 use crate::config::TrainerConfig;
+use crate::cpu::FlushDenormals;
 use crate::goals::{Corpus, Sampler};
 use crate::iql::Iql;
-use crate::kernel::FlushDenormals;
 
-/// A training over synthetic episodes of ten steps and random unit embeddings, three texts a step, all distinct but
-/// the outcomes, of which there are a hundred.
+/// A training over synthetic episodes of ten steps and random unit embeddings, with three texts per step. All are
+/// distinct except the outcomes, of which there are a hundred.
 pub struct Training {
     corpus: Corpus,
     config: TrainerConfig,

@@ -6,7 +6,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 
-use crate::kernel::AdamStep;
+use crate::cpu::AdamStep;
 use crate::network::Network;
 
 /// AdamW over the weights of three networks.

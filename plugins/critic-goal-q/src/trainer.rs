@@ -1,22 +1,25 @@
-//! The course of a training: split, intern, encode, learn, calibrate, measure, write.
+//! A training from start to end: split, intern, encode, learn, calibrate, measure, write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
+use forethought_candle::device;
 use forethought_sdk::api::metrics::{self, Scored};
+use forethought_sdk::checkpoint::{Split, encode, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::SliceRandom;
 use forethought_sdk::serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::architecture::Input;
 use crate::calibration::Calibration;
-use crate::checkpoint::{self, CheckpointConfig, Split, TrainingRecord};
+use crate::checkpoint::{self, CheckpointConfig, TrainingRecord};
 use crate::config::{CalibrationKind, TrainerConfig};
+use crate::cpu::FlushDenormals;
 use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
-use crate::kernel::FlushDenormals;
-use crate::network::{Input, Network};
+use crate::network::Network;
 
 struct GoalQTrainer {
     config: TrainerConfig,
@@ -38,16 +41,16 @@ register! {
 #[async_trait]
 impl CriticTrainer for GoalQTrainer {
     async fn fit(&self, mut fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
-        // Found now rather than after minutes of work.
-        checkpoint::replaceable(&fit.out)?;
-        let device = device(&self.config.device)?;
+        // Checked now rather than after minutes of work.
+        replaceable(&fit.out)?;
+        let device = device(&self.config.device).context("trainer goal-q")?;
         fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
         let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");
         let corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
         let encoder = self.encoder.spec().await?;
-        let embeddings = encode(&*self.encoder, &encoder, &corpus.texts, &*progress).await?;
+        let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress).await?;
 
         let steps = self.config.steps;
         let (updates, mut received) = mpsc::channel(4);
@@ -72,31 +75,8 @@ impl CriticTrainer for GoalQTrainer {
     }
 }
 
-/// `auto`, `cpu` or `cuda:<index>`.
-fn device(name: &str) -> Result<Device> {
-    let cuda = |index: usize| Device::new_cuda(index);
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        // The networks are small, but so is the way to a GPU that is there.
-        "auto" => Ok(if cfg!(feature = "cuda") { cuda(0).unwrap_or(Device::Cpu) } else { Device::Cpu }),
-        _ => {
-            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
-                Error::config(format!(
-                    "trainer goal-q: device {name:?} is none of auto, cpu, cuda:0, cuda:1, ..."
-                ))
-            })?;
-            if !cfg!(feature = "cuda") {
-                return Err(Error::config(format!(
-                    "trainer goal-q: device {name:?} needs a build with `--features cuda`; use auto or cpu"
-                )));
-            }
-            cuda(index).context(format!("trainer goal-q: device {name:?} cannot be opened"))
-        }
-    }
-}
-
-/// The embedding of each text, asked for in pieces so that progress shows.
-async fn encode(
+/// The embedding of each text, requested in pieces to show progress.
+async fn embed(
     encoder: &dyn TextEncoder,
     spec: &EncoderSpec,
     texts: &[String],
@@ -105,30 +85,12 @@ async fn encode(
     const PIECE: usize = 512;
     let mut embeddings = Vec::with_capacity(texts.len() * spec.dimension);
     for piece in texts.chunks(PIECE) {
-        let matrix = encoder.encode(piece.to_vec()).await?;
-        check_embeddings(&matrix, piece.len(), spec)?;
+        let matrix = encode(encoder, spec, piece.to_vec()).await?;
         embeddings.extend_from_slice(matrix.data());
         let done = embeddings.len() / spec.dimension;
         progress.report("encode".into(), done as u64, texts.len() as u64, String::new()).await?;
     }
     Ok(embeddings)
-}
-
-/// Refuses an encoder that does not keep its word.
-pub(crate) fn check_embeddings(matrix: &Matrix, rows: usize, spec: &EncoderSpec) -> Result<()> {
-    if (matrix.rows(), matrix.columns()) != (rows, spec.dimension) {
-        return Err(Error::other(format!(
-            "encoder {:?} gave {} x {} numbers for {rows} texts of dimension {}",
-            spec.id,
-            matrix.rows(),
-            matrix.columns(),
-            spec.dimension
-        )));
-    }
-    if matrix.data().iter().any(|number| !number.is_finite()) {
-        return Err(Error::other(format!("encoder {:?} gave a number that is not finite", spec.id)));
-    }
-    Ok(())
 }
 
 /// Indices of trajectories by part; trajectories of one episode stay together.
@@ -147,7 +109,7 @@ impl Parts {
         if episodes.len() < 4 {
             return Err(Error::input(format!(
                 "{} episodes with steps: a critic needs at least 4 (two to learn from, one to calibrate on, one to \
-                 measure on), and hundreds to be of use",
+                 measure on), and hundreds to be useful",
                 episodes.len()
             )));
         }
@@ -207,7 +169,7 @@ struct Best {
     brier: f64,
     step: u64,
     twins: [Network; 2],
-    /// Raw values of the validation triples, and what came of them.
+    /// Raw values of the validation triples, and whether each outcome was reached.
     pairs: Vec<(f64, bool)>,
 }
 
@@ -225,8 +187,8 @@ impl Work {
         let mut iql =
             Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
-        // Learn. The step to keep is the one whose ranking of validation triples, once put on the scale of
-        // probabilities by two parameters, has the least Brier score: the losses' own targets move as V learns.
+        // Learn. Keep the step with the lowest validation Brier score after Platt scaling; losses are not comparable
+        // across steps, because V moves the targets.
         let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
         let mut rng = seed::stream(seed, "goal-q/batches");
         let goals = config.goals_per_transition;
@@ -246,7 +208,7 @@ impl Work {
                 history
                     .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
                 let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
-                // A slow reader of progress must not slow the training: what does not fit is not shown.
+                // A slow reader of progress must not slow the training: updates that do not fit are dropped.
                 let _ = updates.try_send(Update { done: steps, note });
                 if best.as_ref().is_some_and(|best| brier >= best.brier) {
                     stale += 1;
@@ -278,7 +240,7 @@ impl Work {
             ("ece".to_owned(), metrics::ece(&shown, 10)),
             ("ece_raw".to_owned(), metrics::ece(&raw, 10)),
         ]);
-        // Undefined where every outcome was reached, or none.
+        // Undefined if every outcome was reached, or none.
         if let Some(auc) = metrics::auc(&shown) {
             measures.insert("auc".to_owned(), auc);
         }
@@ -290,13 +252,18 @@ impl Work {
             config: config.clone(),
             transitions: corpus.transitions(),
             texts: corpus.texts.len(),
-            split: parts.split.clone(),
             ..record
         };
         let details = json!({ "history": history, "calibration": calibration, "device": config.device });
-        let table = metrics::reliability(&shown, 10);
-        let checkpoint = CheckpointConfig::new(encoder, calibration, record, measures.clone(), table);
-        checkpoint::write(&out, &checkpoint, &twins)?;
+        let checkpoint = CheckpointConfig {
+            hidden: config.hidden,
+            encoder,
+            calibration,
+            training: record,
+            metrics: measures.clone(),
+            reliability: metrics::reliability(&shown, 10),
+        };
+        checkpoint::write(&out, parts.split, &checkpoint, &twins)?;
         Ok(TrainingReport {
             steps,
             best_step,

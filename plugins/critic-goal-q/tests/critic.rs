@@ -1,16 +1,18 @@
 //! The critic from the outside: trained through the registry on small worlds whose truth is known.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forethought_critic_goal_q::TrainerConfig;
 use forethought_sdk::api::critic::NoProgress;
 use forethought_sdk::api::metrics::{self, Scored};
 use forethought_sdk::api::registry::{Pluggable, linked};
+use forethought_sdk::checkpoint::Manifest;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::RngExt;
 use forethought_sdk::serde_json::{self, Value, json};
+use forethought_testkit::StubHost;
 
-/// Each known text is a direction of its own.
+/// Each known text has its own direction.
 struct OneHot(Vec<String>);
 
 impl OneHot {
@@ -39,41 +41,16 @@ impl TextEncoder for OneHot {
     }
 }
 
-/// A host with one encoder, and models in local folders.
-struct Stub(Arc<dyn TextEncoder>);
-
-#[async_trait]
-impl Host for Stub {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found(name))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Ok(self.0.clone())
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
-        Ok(request.source.into())
-    }
-}
-
 /// The component of kind `goal-q`, as a program would build it.
 async fn build<I: Pluggable + ?Sized>(config: Value, encoder: Arc<dyn TextEncoder>) -> Result<Arc<I>> {
     let registration = linked()
         .find(|one| one.interface == I::NAME && one.kind == "goal-q")
         .expect("the crate registers it");
-    let component = (registration.create)(config, Arc::new(Stub(encoder))).await?;
+    let component = (registration.create)(config, Arc::new(StubHost { encoder: Some(encoder) })).await?;
     Ok(I::unwrap(component).expect("it is of the interface it was registered under"))
 }
 
-/// Trains with small networks and `overrides`; the checkpoint lies in `out`.
+/// Trains with small networks and `overrides`; the checkpoint is in `out`.
 async fn train(
     trajectories: &[Trajectory],
     overrides: Value,
@@ -82,7 +59,7 @@ async fn train(
 ) -> Result<TrainingReport> {
     let mut config = json!({
         "hidden": [24], "learning_rate": 1e-2, "weight_decay": 0.0, "polyak": 0.05, "batch": 64, "steps": 800,
-        // One look, at the end: these tests want the limit of learning, not the best stop.
+        // One evaluation, at the end: these tests need the limit of learning, not the best step.
         "evaluate_every": 800, "validation_fraction": 0.5,
     });
     for (key, value) in overrides.as_object().expect("a table") {
@@ -223,7 +200,7 @@ async fn shuffled_outcomes_carry_no_information() {
     for shuffle_outcomes in [false, true] {
         let fit = TrainingRequest { shuffle_outcomes, ..TrainingRequest::default() };
         let report = train(&trajectories, json!({}), fit, folder.path()).await.unwrap();
-        // On true outcomes, of episodes drawn anew.
+        // On true outcomes, of other episodes.
         let critic = load(folder.path(), OneHot::over(&trajectories)).await.unwrap();
         let (mut queries, mut reached) = (Vec::new(), Vec::new());
         for trajectory in habits(1200).split_off(800) {
@@ -271,6 +248,7 @@ async fn an_estimate_does_not_depend_on_its_company() {
     let short = json!({ "hidden": [24, 16], "steps": 60, "evaluate_every": 60 });
     let report = train(&trajectories, short, TrainingRequest::default(), folder.path()).await.unwrap();
     assert_eq!((report.train_trajectories, report.validation_trajectories), (30, 30));
+    assert_eq!(split_of(folder.path()), [30, 15, 15]);
     let critic = load(folder.path(), OneHot::over(&trajectories)).await.unwrap();
     let queries: Vec<_> = (0..3)
         .flat_map(|place| (0..4).map(move |habit| (place, habit)))
@@ -289,6 +267,29 @@ async fn an_estimate_does_not_depend_on_its_company() {
         }
     }
     assert!(critic.estimate(Vec::new()).await.unwrap().is_empty());
+}
+
+/// How many episodes a checkpoint's manifest lists, by part.
+fn split_of(checkpoint: &Path) -> [usize; 3] {
+    let config = serde_json::from_slice(&std::fs::read(checkpoint.join("config.json")).unwrap()).unwrap();
+    let Manifest { format, split } = Manifest::of(&config).unwrap();
+    assert_eq!(format, "forethought-goal-q/1");
+    [split.train, split.validation, split.test].map(|part| part.len())
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_release_0_1_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/release-0.1");
+    let encoder = Arc::new(OneHot(["", "G", "a", "b", "not G", "start"].map(String::from).to_vec()));
+    let critic = load(&folder, encoder).await.unwrap();
+    let estimates = critic.estimate(vec![query("start", "a", "G"), query("start", "b", "G")]).await.unwrap();
+    for (estimate, probability, raw) in
+        [(estimates[0], 0.4047252, 0.5006301), (estimates[1], 0.1796009, 0.4402620)]
+    {
+        assert!((estimate.probability - probability).abs() < 1e-6, "{estimate:?}");
+        assert!((estimate.raw - raw).abs() < 1e-6, "{estimate:?}");
+    }
+    assert_eq!(split_of(&folder), [20, 10, 10]);
 }
 
 #[tokio::test]
@@ -337,7 +338,7 @@ async fn what_does_not_fit_is_refused_with_a_reason() {
     check(refusal(unknown), &["learning_rat"]);
     let senseless = build::<dyn CriticTrainer>(json!({ "expectile": 1.0 }), encoder()).await;
     check(refusal(senseless), &["expectile", "between 0 and 1"]);
-    // A folder that holds something else is not replaced, and a failed training leaves nothing behind.
+    // A folder that contains something else is not replaced, and a failed training leaves nothing behind.
     std::fs::create_dir(&empty).unwrap();
     std::fs::write(empty.join("thesis.tex"), "years of work").unwrap();
     check(

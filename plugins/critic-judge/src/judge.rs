@@ -1,21 +1,31 @@
-//! The language model's own probabilities: what a plan looks like to the one who made it.
+//! The language model's own probabilities: how a plan looks to the model that made it.
+//!
+//! A model that does not answer with one probability per outcome is asked once more; then the estimate is an error of
+//! [`Code::Malformed`]. No value is made up, since a control of made-up values would make any critic look good.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{
+    answers::{Answer, ask_again},
+    prelude::*,
+    serde_json::json,
+};
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
 /// Settings of the judge.
 #[config]
 #[derive(Debug, Clone)]
 pub struct JudgeConfig {
-    /// Name of the language model under `[llm]`.
+    /// Name of the language model, as in `[llm.<name>]`.
     pub llm: String,
-    /// Sampling temperature.
+    /// Sampling temperature; by default the model's own.
     #[serde(default)]
     pub temperature: Option<f64>,
     /// File that replaces the shipped prompt template. Variables: `state`, `thought`, `outcomes`.
     #[serde(default)]
     pub prompt: Option<ConfigPath>,
 }
+
+/// Characters of an unreadable answer that an error shows.
+const SHOWN: usize = 200;
 
 /// A critic that asks a language model; one call for all outcomes of one thought.
 pub struct Judge {
@@ -25,7 +35,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of these settings. `host` gives the model outside of episodes.
+    /// A judge with these settings. `host` gives the model outside of episodes.
     ///
     /// # Errors
     /// A template that cannot be read or does not parse.
@@ -51,7 +61,7 @@ impl Judge {
 
     async fn ask(&self, queries: &[CriticQuery], llm: Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
         let mut estimates = Vec::with_capacity(queries.len());
-        // Queries about one thought stand side by side and share a call.
+        // Queries about one thought are next to each other and share a call.
         for group in queries.chunk_by(|a, b| a.state == b.state && a.thought == b.thought) {
             estimates.extend(self.ask_group(group, &llm).await?);
         }
@@ -70,27 +80,26 @@ impl Judge {
             .map_err(|error| Error::config(format!("the judge template cannot be rendered: {error:#}")))?;
         let mut request = ChatRequest::new(Purpose::Judge, vec![Message::user(prompt.trim())]);
         request.temperature = self.config.temperature;
-        let answer = llm.complete(request).await?;
-        let probabilities = numbered(answer.text());
-        // An outcome without a readable number gets one half: the model said nothing about it.
-        let estimate = |index| {
-            let probability =
-                probabilities.iter().find(|(number, _)| *number == index + 1).map_or(0.5, |(_, p)| *p);
-            Estimate { probability, raw: probability, uncertainty: 0.0 }
+        let mut again = true;
+        let probabilities = loop {
+            let choice = llm.complete(request.clone()).await?.choices.into_iter().next().unwrap_or_default();
+            let answer = Answer::of(&choice);
+            match answer.probabilities(group.len()) {
+                Ok(probabilities) => break probabilities,
+                Err(complaint) if again => ask_again(&mut request.messages, choice, &complaint),
+                Err(complaint) => {
+                    let shown: String = answer.text().chars().take(SHOWN).collect();
+                    return Err(Error::malformed(format!(
+                        "the model {:?} gave no probabilities when asked twice: {complaint}, in {shown:?}",
+                        self.config.llm
+                    )));
+                }
+            }
+            again = false;
         };
-        Ok((0..group.len()).map(estimate).collect())
+        let estimate = |probability| Estimate { probability, raw: probability, uncertainty: 0.0 };
+        Ok(probabilities.into_iter().map(estimate).collect())
     }
-}
-
-/// Lines of the form `2: 0.35`, out-of-range numbers clamped.
-fn numbered(answer: &str) -> Vec<(usize, f64)> {
-    let line = |line: &str| {
-        let (number, probability) = line.trim().split_once([':', '.', ')'])?;
-        let probability =
-            probability.split_whitespace().next()?.parse::<f64>().ok().filter(|p| p.is_finite())?;
-        Some((number.trim().parse().ok()?, probability.clamp(0.0, 1.0)))
-    };
-    answer.lines().filter_map(line).collect()
 }
 
 #[async_trait]
@@ -122,13 +131,95 @@ register! {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::VecDeque, sync::Mutex};
+
+    use forethought_sdk::serde_json::from_value;
+    use futures::executor::block_on;
+
     use super::*;
 
+    /// A model that gives listed answers, and keeps the requests.
+    struct Script(Mutex<VecDeque<&'static str>>, Mutex<Vec<ChatRequest>>);
+
+    #[async_trait]
+    impl LlmBackend for Script {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+            self.1.lock().unwrap().push(request);
+            let text = self.0.lock().unwrap().pop_front().expect("one more answer").into();
+            Ok(Completion { choices: vec![Choice { text, ..Choice::default() }], ..Completion::default() })
+        }
+    }
+
+    /// A world that has this model only.
+    struct World(Arc<Script>);
+
+    #[async_trait]
+    impl Models for World {
+        async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+            Ok(self.0.clone())
+        }
+    }
+    impl Host for World {}
+
+    fn judge(answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
+        let script = Arc::new(Script(Mutex::new(answers.iter().copied().collect()), Mutex::default()));
+        let world = Arc::new(World(script.clone()));
+        let judge = Judge::new(from_value(json!({ "llm": "actor" })).unwrap(), world.clone()).unwrap();
+        let query = |outcome: &str| CriticQuery { outcome: outcome.into(), ..CriticQuery::default() };
+        let estimates = block_on(judge.estimate_with(vec![query("it works"), query("it breaks")], world));
+        let estimates = estimates.map(|all| all.iter().map(|estimate| estimate.probability).collect());
+        let asked = std::mem::take(&mut *script.1.lock().unwrap());
+        (estimates, asked)
+    }
+
     #[test]
-    fn numbered_lines_are_read_and_clamped() {
-        assert_eq!(
-            numbered("1: 0.35\nwell,\n 2) 0.9 or so\n3: often\n4: 7"),
-            [(1, 0.35), (2, 0.9), (4, 1.0)]
-        );
+    fn probabilities_are_read_in_every_dress() {
+        for answer in [
+            "1: 0.8\n2: 0.3",
+            "1: 80%\n2: 30%",
+            "**1:** 0.8\n**2:** 0.3",
+            "Outcome 1: 0.8\nOutcome 2: 0.3",
+            "1: 0,8\n2: 0,3",
+            "1 - 0.8\n2 - 0.3",
+            "| 1 | 0.8 |\n| 2 | 0.3 |",
+            "1: it is likely: 0.8\n2: less so: 0.3",
+            "<think>1: 0.1\n2: 0.9</think>\n1: 0.8\n2: 0.3",
+        ] {
+            let (read, asked) = judge(&[answer]);
+            assert_eq!((read, asked.len()), (Ok(vec![0.8, 0.3]), 1), "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_asked_for_once_more() {
+        for (answer, complaint) in [
+            ("1: 80\n2: 30", "statement 1: 80 is not a probability"),
+            ("1: 0.8", "no line \"2: <probability between 0 and 1>\""),
+            ("Both are likely.", "no line \"1: <"),
+        ] {
+            let (read, asked) = judge(&[answer, "1: 0.8\n2: 0.3"]);
+            assert_eq!(read, Ok(vec![0.8, 0.3]));
+            let [_, said, again] = &asked[1].messages[..] else { panic!("{:?}", asked[1]) };
+            assert_eq!((said.role, said.content.as_str()), (Role::Assistant, answer));
+            assert!(again.content.contains(complaint), "{}", again.content);
+        }
+        // An empty answer is not repeated to the model: strict servers refuse an empty turn.
+        let (read, asked) = judge(&["<think>well", "1: 0.8\n2: 0.3"]);
+        assert_eq!(read, Ok(vec![0.8, 0.3]));
+        let [prompt] = &asked[1].messages[..] else { panic!("{:?}", asked[1]) };
+        assert!(prompt.content.starts_with(&asked[0].messages[0].content));
+        assert!(prompt.content.contains("ended within its reasoning"), "{}", prompt.content);
+    }
+
+    #[test]
+    fn no_value_is_made_up() {
+        for answer in ["Both are likely.", "1: 80\n2: 30", ""] {
+            let error = judge(&["hm", answer]).0.unwrap_err();
+            assert_eq!(error.code, Code::Malformed);
+            assert!(error.message.contains("\"actor\"") && error.message.contains("asked twice"), "{error}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Critics that learned nothing: the controls that every comparison carries (pnlc.md, section 6).
+//! Critics that learned nothing: the controls of every comparison of critics.
 //!
 //! [`judge`] asks a language model for its own probabilities ("self-plan"), [`random`] answers with numbers that have
 //! nothing to do with the question. May depend on `forethought-sdk` and a template engine.

@@ -1,8 +1,8 @@
-//! Random values: the same question gets the same number, and that is all there is to it.
+//! Random values: the same question gets the same number.
 
 use forethought_sdk::{prelude::*, seed::RngExt};
 
-/// Settings of random values.
+/// Settings of the random critic.
 #[config]
 #[derive(Debug, Clone, Default)]
 #[serde(default)]
@@ -15,7 +15,7 @@ pub struct RandomConfig {
 pub struct Random(RandomConfig);
 
 impl Random {
-    /// Random values under this seed.
+    /// Random values with this seed.
     pub fn new(config: RandomConfig) -> Self {
         Self(config)
     }
@@ -35,7 +35,7 @@ impl Critic for Random {
 }
 
 register! {
-    interface: dyn Critic, kind: "random", summary: "random numbers in a critic's place: a control",
+    interface: dyn Critic, kind: "random", summary: "random numbers instead of a critic's: a control",
     config: RandomConfig,
     new: |config, _host| async move { Ok(Arc::new(Random::new(config)) as _) },
 }

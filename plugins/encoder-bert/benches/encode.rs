@@ -1,4 +1,4 @@
-//! Texts a second, batched in order of arrival and by length: `cargo bench -p forethought-encoder-bert`.
+//! Texts per second, batched in order of arrival and by length: `cargo bench -p forethought-encoder-bert`.
 //!
 //! Needs all-MiniLM-L6-v2 at `FORETHOUGHT_MINILM` or where `.ci/minilm` puts it.
 

@@ -8,7 +8,7 @@ pub(crate) struct Tokens(Vec<u32>);
 
 impl Tokens {
     pub(crate) fn new(ids: Vec<u32>) -> Self {
-        // A tokenizer without special tokens makes nothing of the empty text, and a network needs something.
+        // A tokenizer without special tokens gives no tokens for the empty text, and a network needs one.
         Self(if ids.is_empty() { vec![0] } else { ids })
     }
 
@@ -22,7 +22,7 @@ impl Tokens {
 pub(crate) enum Order {
     /// Shortest first.
     Length,
-    /// As they came; for comparison.
+    /// As they arrived; for comparison.
     Arrival,
 }
 
@@ -38,9 +38,9 @@ pub(crate) fn plan(texts: &[Tokens], batch_tokens: usize, order: Order) -> Vec<V
     for index in indices {
         let (wide, narrow) = (longest.max(length(index)), shortest.min(length(index)));
         let fits = batches.last().is_some_and(|batch| {
-            // A few stragglers of very different length are cheaper apart than padded.
-            let alike = order == Order::Arrival || wide <= narrow + narrow / 4 + 4;
-            alike && wide * (batch.len() + 1) <= batch_tokens
+            // A few texts of very different length are cheaper apart than padded.
+            let similar = order == Order::Arrival || wide <= narrow + narrow / 4 + 4;
+            similar && wide * (batch.len() + 1) <= batch_tokens
         });
         match batches.last_mut() {
             Some(batch) if fits => {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_like_length_share_a_batch() {
+    fn texts_of_similar_length_share_a_batch() {
         check(&[], 100, &[]);
         check(&[9, 3, 40, 4, 41], 100, &[&[1, 3], &[0], &[2, 4]]);
         // Full: 3 times 4 is the limit.

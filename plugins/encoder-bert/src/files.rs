@@ -12,8 +12,8 @@ const MODULES: &str = "modules.json";
 const SENTENCE: &str = "sentence_bert_config.json";
 const POOLING: &str = "1_Pooling/config.json";
 
-/// What is asked of the host.
-pub(crate) fn wanted(source: String) -> ModelFiles {
+/// The request to the host.
+pub(crate) fn request(source: String) -> ModelFiles {
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
     ModelFiles {
         source,
@@ -75,7 +75,7 @@ pub(crate) struct BertFile {
     pub(crate) activation: Activation,
 }
 
-/// What stands between the two layers of a feed-forward block.
+/// The activation between the two layers of a feed-forward block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Activation {
     #[default]
@@ -116,10 +116,10 @@ impl ModelFolder {
         })
     }
 
-    /// Longest text in tokens: `wanted`, or what the model says.
-    pub(crate) fn max_length(&self, wanted: Option<usize>) -> Result<usize> {
+    /// Longest text in tokens: `configured`, or the model's own limit.
+    pub(crate) fn max_length(&self, configured: Option<usize>) -> Result<usize> {
         let most = self.bert.max_position_embeddings;
-        match wanted {
+        match configured {
             // Fewer than three would cut every text to its special tokens.
             Some(length) if !(3..=most).contains(&length) => Err(Error::config(format!(
                 "`max_length` is {length}; the model in {} takes 3 to {most} tokens",
@@ -132,20 +132,11 @@ impl ModelFolder {
 
     pub(crate) fn tokenizer(&self, max_length: usize) -> Result<Tokenizer> {
         let path = self.path.join(TOKENIZER);
-        let unreadable = |e: tokenizers::Error| Error::input(format!("{}: {e}", path.display()));
-        let mut tokenizer = Tokenizer::from_bytes(&self.tokenizer).map_err(unreadable)?;
-        let size = tokenizer.get_vocab_size(true);
-        if size > self.bert.vocab_size {
-            return Err(Error::input(format!(
-                "{} knows {size} tokens, but {CONFIG} gives the network {}; they belong to different models",
-                path.display(),
-                self.bert.vocab_size
-            )));
-        }
-        // Files come with a padding and a cut of their own; batches are padded here.
-        tokenizer.with_padding(None);
+        let mut tokenizer = forethought_candle::tokenizer(&path, &self.tokenizer, self.bert.vocab_size)?;
         let truncation = TruncationParams { max_length, ..Default::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(unreadable)?;
+        tokenizer
+            .with_truncation(Some(truncation))
+            .map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
         Ok(tokenizer)
     }
 
@@ -192,7 +183,7 @@ impl BertFile {
     }
 }
 
-/// The pooling that the folder asks for; the mean, as sentence-transformers does, where it says nothing.
+/// The pooling that the folder names; by default the mean, as in sentence-transformers.
 fn pooling(folder: &Path) -> Result<Pooling> {
     let modules_path = folder.join(MODULES);
     let modules: Option<Vec<ModuleEntry>> = optional_json(&modules_path)?;
@@ -205,7 +196,7 @@ fn pooling(folder: &Path) -> Result<Pooling> {
             "Normalize" => {}
             "Transformer" | "Pooling" => {
                 return Err(Error::config(format!(
-                    "{}: the module {class} lies in {:?}; only the usual places (\"\" and \"1_Pooling\") are supported",
+                    "{}: the module {class} is in {:?}; only the usual places (\"\" and \"1_Pooling\") are supported",
                     modules_path.display(),
                     module.path
                 )));
@@ -250,7 +241,7 @@ fn pooling(folder: &Path) -> Result<Pooling> {
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::not_found(format!(
-            "{} is missing; a model's folder holds {CONFIG}, {TOKENIZER} and {WEIGHTS}",
+            "{} is missing; a model's folder contains {CONFIG}, {TOKENIZER} and {WEIGHTS}",
             path.display()
         )),
         _ => Error::input(format!("{}: {error}", path.display())),

@@ -1,7 +1,7 @@
-//! Sentence-transformers models of the BERT family (all-MiniLM, bge, e5, gte and their kin) on candle.
+//! Sentence-transformers models of the BERT family (all-MiniLM, bge, e5, gte and similar) on candle.
 //!
-//! It may depend on `forethought-sdk` and on numerical crates. It opens files that it is given and no socket: models
-//! on the hub reach it through [`Host::model_files`].
+//! It may depend on `forethought-sdk`, `forethought-candle` and on numerical crates. It opens the files that it is given
+//! and no socket: models on the hub reach it through [`Host::model_files`].
 //!
 //! * `files`: what the folder of a model says about it, and refusals of what is not supported;
 //! * `network`: BERT's forward pass and pooling;
@@ -13,7 +13,7 @@ mod network;
 
 use std::path::Path;
 
-use candle_core::Device;
+use forethought_candle::device;
 use forethought_sdk::prelude::*;
 use tokenizers::Tokenizer;
 
@@ -30,11 +30,11 @@ use crate::{
 pub struct BertConfig {
     /// A folder with `config.json`, `tokenizer.json` and `model.safetensors`, or `hf:owner/name@revision`.
     pub model: ConfigPath,
-    /// `auto` (a GPU if there is one), `cpu`, or `cuda:0`.
+    /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`.
     pub device: String,
-    /// Longest text in tokens; longer texts are cut. The model's own limit if absent.
+    /// Longest text in tokens; longer texts are cut. By default the model's own limit.
     pub max_length: Option<usize>,
-    /// Tokens that go through the network together, with padding. Changes speed and memory, not vectors.
+    /// Tokens per pass through the network, including padding. Changes speed and memory, not vectors.
     pub batch_tokens: usize,
 }
 
@@ -79,7 +79,7 @@ impl BertEncoder {
         let weights = folder.weights()?;
         let network = Network::new(&folder, &weights, &device)?;
         let spec = EncoderSpec {
-            // Files by content, not by place: a model from the hub and a copy of its folder are the same encoder.
+            // Files by content, not by path: a model from the hub and a copy of its folder are the same encoder.
             id: format!(
                 "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}",
                 short(&weights.hash),
@@ -100,7 +100,7 @@ impl BertEncoder {
         Ok(Self { model: Arc::new(model) })
     }
 
-    /// [`TextEncoder::encode`] for callers that may block, with texts batched in the order that is asked for.
+    /// [`TextEncoder::encode`] for callers that may block, with texts batched in the given order.
     #[doc(hidden)]
     pub fn encode_blocking(&self, texts: Vec<String>, by_length: bool) -> Result<Matrix> {
         self.model.encode(texts, if by_length { Order::Length } else { Order::Arrival })
@@ -144,35 +144,6 @@ fn short(hash: &blake3::Hash) -> String {
     hash.to_hex()[..16].to_owned()
 }
 
-/// The device of that name.
-fn device(name: &str) -> Result<Device> {
-    let cuda = |index: usize| {
-        // The CUDA bindings panic where the driver's library is missing.
-        std::panic::catch_unwind(|| Device::new_cuda(index))
-            .map_err(|_| Error::config("the CUDA driver is not installed"))?
-            .context(format!("opening GPU {index}"))
-    };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or(Device::Cpu)),
-        "auto" => Ok(Device::Cpu),
-        _ => {
-            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
-                Error::config(format!(
-                    "`device` is {name:?}; it must be \"auto\", \"cpu\" or \"cuda:<number>\""
-                ))
-            })?;
-            if !cfg!(feature = "cuda") {
-                return Err(Error::config(format!(
-                    "`device` is {name:?}, but this program was built without CUDA; build it with \
-                     `--features cuda`, or use \"auto\" or \"cpu\""
-                )));
-            }
-            cuda(index)
-        }
-    }
-}
-
 register! {
     interface: dyn TextEncoder,
     kind: "bert",
@@ -180,7 +151,7 @@ register! {
     config: BertConfig,
     new: |config: BertConfig, host: Arc<dyn Host>| async move {
         let source = config.model.0.to_string_lossy().into_owned();
-        let folder = host.model_files(files::wanted(source)).await?;
+        let folder = host.model_files(files::request(source)).await?;
         let encoder = tokio::task::spawn_blocking(move || BertEncoder::load(&folder, &config)).await??;
         Ok(Arc::new(encoder) as _)
     },

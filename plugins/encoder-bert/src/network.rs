@@ -3,10 +3,9 @@
 //! Activations are rows of tokens (batch * length, hidden) wherever no attention happens, query, key and value come
 //! from one product, and the mask is left out where a batch has no padding.
 
-use std::collections::HashMap;
-
 use candle_core::{D, DType, Device, Result as Candle, Tensor};
 use candle_nn::ops::{layer_norm, softmax_last_dim};
+use forethought_candle::{FLOATS, Tensors};
 use forethought_sdk::prelude::*;
 
 use crate::{
@@ -41,6 +40,13 @@ struct Linear {
 }
 
 impl Linear {
+    fn take(weights: &mut File, name: &str, inputs: usize, outputs: usize) -> Result<Self> {
+        Ok(Self {
+            weight: weights.take(&format!("{name}.weight"), &[outputs, inputs])?.t()?.contiguous()?,
+            bias: weights.take(&format!("{name}.bias"), &[outputs])?,
+        })
+    }
+
     fn forward(&self, x: &Tensor) -> Candle<Tensor> {
         x.matmul(&self.weight)?.broadcast_add(&self.bias)
     }
@@ -53,59 +59,67 @@ struct Norm {
 }
 
 impl Norm {
+    fn take(weights: &mut File, name: &str, config: &BertFile) -> Result<Self> {
+        Ok(Self {
+            weight: weights.take(&format!("{name}.weight"), &[config.hidden_size])?,
+            bias: weights.take(&format!("{name}.bias"), &[config.hidden_size])?,
+            epsilon: config.layer_norm_eps,
+        })
+    }
+
     fn forward(&self, x: &Tensor) -> Candle<Tensor> {
         layer_norm(x, &self.weight, &self.bias, self.epsilon)
+    }
+}
+
+impl Layer {
+    fn take(weights: &mut File, index: usize, config: &BertFile) -> Result<Self> {
+        let BertFile { hidden_size: hidden, intermediate_size: inner, num_attention_heads: heads, .. } =
+            *config;
+        let mut linear = |name: &str, inputs, outputs| {
+            Linear::take(weights, &format!("encoder.layer.{index}.{name}"), inputs, outputs)
+        };
+        let mut query = linear("attention.self.query", hidden, hidden)?;
+        let key = linear("attention.self.key", hidden, hidden)?;
+        let value = linear("attention.self.value", hidden, hidden)?;
+        // The scale of attention scores, applied once to the weights instead of to every score.
+        let scale = 1.0 / ((hidden / heads) as f64).sqrt();
+        query.weight = (query.weight * scale)?;
+        query.bias = (query.bias * scale)?;
+        let attention_output = linear("attention.output.dense", hidden, hidden)?;
+        let intermediate = linear("intermediate.dense", hidden, inner)?;
+        let output = linear("output.dense", inner, hidden)?;
+        let mut norm = |name: &str| Norm::take(weights, &format!("encoder.layer.{index}.{name}"), config);
+        Ok(Self {
+            query_key_value: Linear {
+                weight: Tensor::cat(&[&query.weight, &key.weight, &value.weight], 1)?,
+                bias: Tensor::cat(&[&query.bias, &key.bias, &value.bias], 0)?,
+            },
+            attention_output,
+            attention_norm: norm("attention.output.LayerNorm")?,
+            intermediate,
+            output,
+            output_norm: norm("output.LayerNorm")?,
+        })
     }
 }
 
 impl Network {
     pub(crate) fn new(folder: &ModelFolder, weights: &Weights, device: &Device) -> Result<Self> {
         let config = folder.bert.clone();
-        let file = TensorFile::open(weights, device)?;
-        let BertFile { hidden_size: hidden, intermediate_size: inner, vocab_size, type_vocab_size, .. } =
-            config;
-        let norm = |name: String| -> Result<Norm> {
-            Ok(Norm {
-                weight: file.get(&format!("{name}.weight"), &[hidden])?,
-                bias: file.get(&format!("{name}.bias"), &[hidden])?,
-                epsilon: config.layer_norm_eps,
-            })
-        };
-        let linear = |name: String, inputs: usize, outputs: usize| -> Result<Linear> {
-            Ok(Linear {
-                weight: file.get(&format!("{name}.weight"), &[outputs, inputs])?.t()?.contiguous()?,
-                bias: file.get(&format!("{name}.bias"), &[outputs])?,
-            })
-        };
-        let layer = |index: usize| -> Result<Layer> {
-            let part = |name: &str| format!("encoder.layer.{index}.{name}");
-            let mut query = linear(part("attention.self.query"), hidden, hidden)?;
-            let key = linear(part("attention.self.key"), hidden, hidden)?;
-            let value = linear(part("attention.self.value"), hidden, hidden)?;
-            // The scale of attention scores, applied once to the weights instead of to every score.
-            let scale = 1.0 / ((hidden / config.num_attention_heads) as f64).sqrt();
-            query.weight = (query.weight * scale)?;
-            query.bias = (query.bias * scale)?;
-            Ok(Layer {
-                query_key_value: Linear {
-                    weight: Tensor::cat(&[&query.weight, &key.weight, &value.weight], 1)?,
-                    bias: Tensor::cat(&[&query.bias, &key.bias, &value.bias], 0)?,
-                },
-                attention_output: linear(part("attention.output.dense"), hidden, hidden)?,
-                attention_norm: norm(part("attention.output.LayerNorm"))?,
-                intermediate: linear(part("intermediate.dense"), hidden, inner)?,
-                output: linear(part("output.dense"), inner, hidden)?,
-                output_norm: norm(part("output.LayerNorm"))?,
-            })
-        };
+        let hidden = config.hidden_size;
+        let mut weights = File::open(weights, device)?;
         let positions = [config.max_position_embeddings, hidden];
-        let positions = file.get("embeddings.position_embeddings.weight", &positions)?;
-        let types = file.get("embeddings.token_type_embeddings.weight", &[type_vocab_size, hidden])?;
+        let positions = weights.take("embeddings.position_embeddings.weight", &positions)?;
+        let types = [config.type_vocab_size, hidden];
+        let types = weights.take("embeddings.token_type_embeddings.weight", &types)?;
+        let mut layer = |index| Layer::take(&mut weights, index, &config);
+        let layers = (0..config.num_hidden_layers).map(&mut layer).collect::<Result<_>>()?;
         Ok(Self {
-            words: file.get("embeddings.word_embeddings.weight", &[vocab_size, hidden])?,
+            words: weights.take("embeddings.word_embeddings.weight", &[config.vocab_size, hidden])?,
             positions: positions.broadcast_add(&types.narrow(0, 0, 1)?)?,
-            norm: norm("embeddings.LayerNorm".to_owned())?,
-            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?,
+            norm: Norm::take(&mut weights, "embeddings.LayerNorm", &config)?,
+            layers,
             pooling: folder.pooling,
             device: device.clone(),
             config,
@@ -187,37 +201,21 @@ impl Network {
     }
 }
 
-/// The tensors of a safetensors file, by name.
-struct TensorFile<'a> {
-    tensors: HashMap<String, Tensor>,
+/// The model's weights, as they are taken into the network.
+struct File {
+    tensors: Tensors,
     /// Some files put everything under `bert.`.
     prefix: &'static str,
-    weights: &'a Weights,
 }
 
-impl<'a> TensorFile<'a> {
-    fn open(weights: &'a Weights, device: &Device) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(&weights.bytes, device).map_err(|error| {
-            Error::input(format!("{} is not a whole safetensors file: {error}", weights.path.display()))
-        })?;
-        let prefix =
-            if tensors.contains_key("bert.embeddings.word_embeddings.weight") { "bert." } else { "" };
-        Ok(Self { tensors, prefix, weights })
+impl File {
+    fn open(weights: &Weights, device: &Device) -> Result<Self> {
+        let tensors = Tensors::new(&weights.path, &weights.bytes, device)?;
+        let prefixed = tensors.contains("bert.embeddings.word_embeddings.weight");
+        Ok(Self { tensors, prefix: if prefixed { "bert." } else { "" } })
     }
 
-    fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let name = format!("{}{name}", self.prefix);
-        let path = self.weights.path.display();
-        let tensor = self
-            .tensors
-            .get(&name)
-            .ok_or_else(|| Error::input(format!("{path} has no tensor {name}; is it a BERT model?")))?;
-        if tensor.dims() != shape {
-            return Err(Error::input(format!(
-                "{path}: the tensor {name} is of shape {:?}, but config.json makes it {shape:?}",
-                tensor.dims()
-            )));
-        }
-        Ok(tensor.to_dtype(DType::F32)?)
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.tensors.take(&format!("{}{name}", self.prefix), shape, FLOATS)?.to_dtype(DType::F32)?)
     }
 }

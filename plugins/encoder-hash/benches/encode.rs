@@ -1,4 +1,4 @@
-//! Texts a second on one core: `cargo bench -p forethought-encoder-hash`.
+//! Texts per second on one core: `cargo bench -p forethought-encoder-hash`.
 
 use std::hint::black_box;
 

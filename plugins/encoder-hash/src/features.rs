@@ -1,8 +1,8 @@
 //! From text to hashed, weighted features, and from these to coordinates.
 
-use crate::HashConfig;
+use crate::config::HashConfig;
 
-/// Words that say little alone. No negations, no "now", "yet", "with" or "without": outcomes turn on those.
+/// Words that say little alone. No negations, no "now", "yet", "with" or "without": outcomes depend on those.
 const STOP_WORDS: &str = "a an and are as at be been by for from had has have i in is it its me my of on or our \
                           so that the their them there these they this those to was we were which you your";
 
@@ -23,7 +23,7 @@ impl Stops {
     }
 }
 
-/// The features of one text. Reused from text to text to spare allocations.
+/// The features of one text. Reused from text to text to save allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Features {
     words: Family,
@@ -33,7 +33,7 @@ pub(crate) struct Features {
     word: Vec<char>,
 }
 
-// One starting state a family, so that a word and a character n-gram of the same letters are different features.
+// One starting state per family, so that a word and a character n-gram of the same letters are different features.
 const WORD: u64 = 0xcbf2_9ce4_8422_2325;
 const PAIR: u64 = 0x9e37_79b9_7f4a_7c15;
 const CHARACTERS: u64 = 0x2545_f491_4f6c_dd1d;
@@ -102,7 +102,7 @@ impl Features {
     }
 }
 
-/// Features of one kind: a hash and a weight an occurrence.
+/// Features of one kind: a hash and a weight per occurrence.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
     occurrences: Vec<(u64, f32)>,
@@ -122,7 +122,7 @@ impl Family {
         if share == 0.0 || self.occurrences.is_empty() {
             return;
         }
-        // By weight too: sums of floats must not depend on where in the text a word stood.
+        // By weight too: sums of floats must not depend on where in the text a word was.
         self.occurrences.sort_unstable_by_key(|&(hash, weight)| (hash, weight.to_bits()));
         let squares: f32 = self.occurrences.iter().map(|&(_, weight)| weight).sum();
         let scale = share / (squares * spread as f32).sqrt();

@@ -1,4 +1,4 @@
-//! What the encoder promises, by example.
+//! What the encoder guarantees, by example.
 
 use forethought_encoder_hash::{HashConfig, HashEncoder};
 use forethought_sdk::{
@@ -172,7 +172,7 @@ fn probe(train: &[(String, bool)], test: &[(String, bool)]) -> f64 {
 }
 
 #[test]
-fn a_linear_probe_reads_a_missing_option_from_a_summary_of_products_never_seen() {
+fn a_linear_probe_reads_a_missing_option_from_summaries_of_unseen_products() {
     let seen =
         ["running shoes", "bath towels", "a wall lamp", "green tea", "office chair cushions", "denim shirt"];
     let unseen = ["men's loafers", "vegan snack bars", "a queen bed frame", "wireless earbuds"];

@@ -1,21 +1,17 @@
 //! One answer as it grows: which token comes next, what it adds to the text, and whether it is the last.
 
-use forethought_sdk::{
-    api::llm::TokenLogprob,
-    prelude::*,
-    seed::{ChaCha8Rng, RngExt},
-};
+use forethought_sdk::{api::llm::TokenLogprob, prelude::*, seed::ChaCha8Rng};
 
 use crate::text::{Detokenizer, Stops};
 
 /// How the next token is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sampling {
-    /// 0 takes the likeliest token.
+    /// 0 takes the most likely token.
     pub(crate) temperature: f64,
-    /// Only among the likeliest tokens that together have this probability.
+    /// Only among the most likely tokens that together have this probability.
     pub(crate) top_p: f64,
-    /// Only among this many of the likeliest tokens; 0 is all.
+    /// Only among this many of the most likely tokens; 0 means all.
     pub(crate) top_k: usize,
 }
 
@@ -32,7 +28,7 @@ pub(crate) struct Answer {
     text: String,
     /// Bytes decoded so far: those of `text` and those held back.
     decoded: usize,
-    /// Of each token where its text begins, that text and its log-probability; `None` where nobody asked.
+    /// For each token where its text begins, and the text with its log-probability; `None` unless requested.
     logprobs: Option<Vec<(usize, TokenLogprob)>>,
 }
 
@@ -40,7 +36,7 @@ pub(crate) struct Answer {
 pub(crate) struct Drawn {
     /// Text that it added.
     pub(crate) piece: String,
-    /// The token to go on with, or how the answer ended.
+    /// The token to continue with, or how the answer ended.
     pub(crate) next: Result<u32, FinishReason>,
 }
 
@@ -96,11 +92,11 @@ impl Answer {
         Ok(Drawn { piece, next: if stopped { Err(FinishReason::Stop) } else { next } })
     }
 
-    /// The answer as it stands, and the number of tokens drawn for it.
+    /// The answer so far, and the number of tokens drawn for it.
     pub(crate) fn finish(self, finish: FinishReason) -> (Choice, u64) {
         let cut = self.text.len();
         let logprobs = self.logprobs.into_iter().flatten();
-        // Tokens of a stop string are no part of the answer. One that began before it is.
+        // Tokens of a stop string are not part of the answer. One that began before it is.
         let logprobs =
             logprobs.filter(|(start, _)| *start < cut || cut == self.decoded).map(|(_, token)| token);
         let logprobs = logprobs.collect();
@@ -120,11 +116,11 @@ fn draw(logits: &[f32], sampling: Sampling, rng: &mut ChaCha8Rng) -> Result<u32>
             "the network's output is not a number; in half precision, another `dtype` may help",
         ));
     }
-    // Likeliest first, the smaller token of equal ones: the order does not depend on how it is found.
+    // Most likely first, of equal ones the smaller token: the order does not depend on how it is computed.
     let order = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
     let mut tokens: Vec<u32> = (0..logits.len() as u32).collect();
     let Some(best) = tokens.iter().copied().min_by(order) else {
-        return Err(Error::other("the network knows no token"));
+        return Err(Error::other("the network has no tokens"));
     };
     let Sampling { temperature, top_p, top_k } = sampling;
     if temperature == 0.0 {
@@ -151,13 +147,9 @@ fn draw(logits: &[f32], sampling: Sampling, rng: &mut ChaCha8Rng) -> Result<u32>
         let kept = short.count().max(1);
         weights.truncate(kept);
     }
-    let mut point = rng.random::<f64>() * weights.iter().sum::<f64>();
-    let hit = weights.iter().position(|weight| {
-        point -= weight;
-        point < 0.0
-    });
-    // Rounding may leave the point just behind the last.
-    Ok(tokens[hit.unwrap_or(weights.len() - 1)])
+    // Rounding may carry the draw past the last.
+    let drawn = seed::weighted(weights.iter().copied(), rng).unwrap_or(weights.len() - 1);
+    Ok(tokens[drawn])
 }
 
 #[cfg(test)]
@@ -191,7 +183,7 @@ mod tests {
         check(2.0, 1.0, 0, [e(0.5), e(1.5), e(1.0), e(1.5), 0.0]);
         check(1.0, 1.0, 3, [0.0, e(3.0), e(2.0), e(3.0), 0.0]);
         check(1.0, 1.0, 1, [0.0, 1.0, 0.0, 0.0, 0.0]);
-        // Of 1 in all, tokens 1 and 3 have 0.4 each.
+        // Tokens 1 and 3 have a probability of 0.4 each.
         check(1.0, 0.5, 0, [0.0, 1.0, 0.0, 1.0, 0.0]);
         check(1.0, 0.9, 0, [0.0, e(3.0), e(2.0), e(3.0), 0.0]);
         check(1.0, 0.0, 0, [0.0, 1.0, 0.0, 0.0, 0.0]);

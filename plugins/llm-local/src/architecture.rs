@@ -1,5 +1,5 @@
-//! What a model's files say of its network, from `config.json` or from the head of a GGUF file. What the network does
-//! not do is refused here by name: a model is never computed in another way than it was trained.
+//! The network that a model's files describe: `config.json`, or the header of a GGUF file. Features that are not
+//! supported are refused here by name: a model is never computed differently from how it was trained.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(crate) struct Architecture {
     pub(crate) head_dim: usize,
     pub(crate) vocabulary: usize,
     pub(crate) epsilon: f32,
-    /// Turns per position of each pair of a head's dimensions, in radians, scaled as the model says.
+    /// Rotation per position of each pair of a head's dimensions, in radians, scaled as the model says.
     pub(crate) frequencies: Vec<f32>,
     /// Pairs are neighbours (GGUF files of Llama) and not halves apart.
     pub(crate) interleaved: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Architecture {
     pub(crate) ends: Vec<u32>,
 }
 
-/// Which linear layers have one.
+/// Which linear layers have a bias.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Biases {
     pub(crate) query_key_value: bool,
@@ -48,7 +48,7 @@ enum Family {
 }
 
 impl Family {
-    /// By `model_type`, or by the name that GGUF has for it; they are the same.
+    /// By `model_type`, or by the name in GGUF files, which is the same.
     fn named(name: &str) -> Result<Self> {
         match name {
             "llama" => Ok(Self::Llama),
@@ -83,7 +83,7 @@ struct ConfigFile {
     rope_theta: Option<f64>,
     #[serde(default)]
     rope_scaling: Option<Rope>,
-    /// Where version 5 of transformers writes what stood in the two keys above.
+    /// Where version 5 of transformers writes what used to be in the two keys above.
     #[serde(default)]
     rope_parameters: Option<Rope>,
     #[serde(default)]
@@ -148,7 +148,7 @@ impl Architecture {
     fn read_config(text: &[u8]) -> Result<Self> {
         let unreadable = |error: forethought_sdk::serde_json::Error| Error::input(error.to_string());
         let value: Value = forethought_sdk::serde_json::from_slice(text).map_err(unreadable)?;
-        // First of all, for the other keys mean nothing in a family that is not known.
+        // First, because the other keys mean nothing in an unknown family.
         let family = Family::named(value["model_type"].as_str().unwrap_or("(no `model_type`)"))?;
         let config: ConfigFile = forethought_sdk::serde_json::from_value(value).map_err(unreadable)?;
         refuse(
@@ -165,7 +165,7 @@ impl Architecture {
         if let Some(quantization) = &config.quantization_config {
             let method = quantization["quant_method"].as_str().unwrap_or("of an unknown kind");
             return Err(Error::config(format!(
-                "quantised weights ({method}) are not supported in safetensors files; take the model in its original \
+                "quantised weights ({method}) are not supported in safetensors files; use the model in its original \
                  precision, or quantised as a GGUF file"
             )));
         }
@@ -178,7 +178,7 @@ impl Architecture {
         let heads = config.num_attention_heads;
         let head_dim = match (config.head_dim, family) {
             (Some(size), _) => size,
-            // What transformers takes where the file says nothing.
+            // The default of transformers.
             (None, Family::Qwen3) => 128,
             (None, _) => config.hidden_size / heads.max(1),
         };
@@ -207,7 +207,7 @@ impl Architecture {
         Ok(architecture)
     }
 
-    /// Of the head of a GGUF file; `factors` are those of its tensor `rope_freqs.weight`, if it has one.
+    /// Of the header of a GGUF file; `factors` are those of its tensor `rope_freqs.weight`, if it has one.
     pub(crate) fn from_gguf(content: &Content, factors: Option<Vec<f32>>) -> Result<Self> {
         let name = match content.metadata.get("general.architecture") {
             Some(Meta::String(name)) => name,
@@ -304,10 +304,10 @@ impl Architecture {
     }
 }
 
-/// An error where there is something that the network does not do.
+/// An error if something unsupported was found.
 fn refuse(found: Option<impl std::fmt::Debug>, what: &str) -> Result<()> {
     match found {
-        Some(found) => Err(Error::config(format!("{what} is not supported, and it is {found:?}"))),
+        Some(found) => Err(Error::config(format!("{what} is not supported (found {found:?})"))),
         None => Ok(()),
     }
 }
@@ -324,7 +324,7 @@ impl Rope {
     /// As transformers computes them (`modeling_rope_utils.py`), in the same precision.
     fn frequencies(&self, head_dim: usize) -> Result<Vec<f32>> {
         if head_dim > 1 << 16 {
-            return Err(Error::input(format!("attention heads of {head_dim} dimensions make no sense")));
+            return Err(Error::input(format!("attention heads of {head_dim} dimensions are too large")));
         }
         let theta = self.rope_theta.unwrap_or(10_000.0) as f32;
         let plain = (0..head_dim / 2).map(|pair| 1.0 / theta.powf((2 * pair) as f32 / head_dim as f32));
@@ -359,9 +359,9 @@ impl Rope {
                     .collect())
             }
             other => Err(Error::config(format!(
-                "positions scaled by {other:?} are not supported, only \"linear\" and \"llama3\" are; a model that is \
-                 scaled for long texts alone can be used without: take the scaling out of its file, and set `context` \
-                 to the length it was trained on"
+                "positions scaled by {other:?} are not supported, only \"linear\" and \"llama3\" are; if the model \
+                 needs scaling only for long texts, remove the scaling from its file and set `context` to the length \
+                 it was trained on"
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! The files of a model: which are asked of the host, which are there, and what each is for.
+//! The files of a model: which are requested from the host, which exist, and what each is for.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use forethought_sdk::{
     serde_json::{self, Value},
 };
 
-use crate::{LocalConfig, architecture::Ends};
+use crate::{architecture::Ends, config::LocalConfig};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -33,25 +33,25 @@ pub(crate) enum WeightFiles {
     Gguf(PathBuf),
 }
 
-/// Has the host bring the files that `config` names: the folder of the model, and that of the tokenizer.
+/// Asks the host for the files that `config` names. Gives the folder of the model, and that of the tokenizer.
 pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(PathBuf, PathBuf)> {
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     let of_tokenizer = names(&[TOKENIZER_CONFIG, TEMPLATE, GENERATION]);
     let source = |path: &ConfigPath| path.to_string_lossy().into_owned();
-    let mut wanted = ModelFiles { source: source(&config.model), ..ModelFiles::default() };
+    let mut request = ModelFiles { source: source(&config.model), ..ModelFiles::default() };
     match &config.file {
-        Some(file) => wanted.required.push(file.clone()),
-        None => wanted.optional = names(&[CONFIG, WEIGHTS, INDEX]),
+        Some(file) => request.required.push(file.clone()),
+        None => request.optional = names(&[CONFIG, WEIGHTS, INDEX]),
     }
     if config.tokenizer.is_none() {
-        wanted.optional.push(TOKENIZER.to_owned());
-        wanted.optional.extend(of_tokenizer.clone());
+        request.optional.push(TOKENIZER.to_owned());
+        request.optional.extend(of_tokenizer.clone());
     }
-    let mut model = host.model_files(wanted.clone()).await?;
+    let mut model = host.model_files(request.clone()).await?;
     if config.file.is_none() && !model.join(WEIGHTS).exists() && model.join(INDEX).exists() {
         let shards = shards(&model.join(INDEX))?;
-        // All files once more, for a branch may have moved on in between.
-        model = host.model_files(ModelFiles { required: shards.into_iter().collect(), ..wanted }).await?;
+        // All files again, because a branch may have moved in between.
+        model = host.model_files(ModelFiles { required: shards.into_iter().collect(), ..request }).await?;
     }
     let tokenizer = match &config.tokenizer {
         None => model.clone(),
@@ -71,9 +71,10 @@ fn shards(index: &Path) -> Result<BTreeSet<String>> {
     }
     let names: BTreeSet<String> = json::<Index>(index)?.weight_map.into_values().collect();
     match names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
-        Some(name) => {
-            Err(Error::input(format!("{}: {name:?} is not the name of a file beside it", index.display())))
-        }
+        Some(name) => Err(Error::input(format!(
+            "{}: {name:?} is not the name of a file in the same folder",
+            index.display()
+        ))),
         None => Ok(names),
     }
 }
@@ -85,7 +86,7 @@ impl Files {
             Some(file) if file.ends_with(".gguf") => WeightFiles::Gguf(model.join(file)),
             Some(file) => {
                 return Err(Error::config(format!(
-                    "`file` is {file:?}; it names a GGUF file, which ends in .gguf"
+                    "`file` is {file:?}; it must name a GGUF file, which ends in .gguf"
                 )));
             }
             None if model.join(CONFIG).exists() => WeightFiles::Safetensors {
@@ -106,12 +107,12 @@ impl Files {
         self.folder.join(TOKENIZER)
     }
 
-    /// `tokenizer_config.json`; null where there is none.
+    /// `tokenizer_config.json`; null if there is none.
     pub(crate) fn tokenizer_config(&self) -> Result<Value> {
         Ok(optional(&self.folder.join(TOKENIZER_CONFIG))?.unwrap_or_default())
     }
 
-    /// The template's own file, which newer models have.
+    /// The template in its own file, which newer models have.
     pub(crate) fn template(&self) -> Result<Option<String>> {
         let path = self.folder.join(TEMPLATE);
         match path.exists() {
@@ -146,19 +147,20 @@ fn only_gguf(folder: &Path) -> Result<PathBuf> {
     match (found.pop(), found.is_empty()) {
         (Some(path), true) => Ok(path),
         (None, _) => Err(Error::not_found(format!(
-            "{} holds no {CONFIG} and no .gguf file; on the hub, `file` names the GGUF file",
+            "{} contains neither {CONFIG} nor a .gguf file; for a GGUF file on the hub, set `file` to its name",
             folder.display()
         ))),
-        (Some(_), false) => {
-            Err(Error::config(format!("{} holds several .gguf files; `file` says which", folder.display())))
-        }
+        (Some(_), false) => Err(Error::config(format!(
+            "{} contains several .gguf files; choose one with `file`",
+            folder.display()
+        ))),
     }
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::not_found(format!(
-            "{} is missing; a model is {CONFIG}, {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, and \
+            "{} is missing; a model has {CONFIG} and {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, and also \
              {TOKENIZER}, which may be elsewhere: `tokenizer` says where",
             path.display()
         )),

@@ -1,18 +1,20 @@
 //! Chat models of the Llama, Qwen2 and Qwen3 families on this machine, on candle.
 //!
 //! Weights are safetensors or GGUF, prompts are made by the model's own chat template, and every answer is drawn from
-//! a named stream of the request's seed: the same request gives the same answer, whatever runs beside it. It may depend
-//! on `forethought-sdk` and on numerical crates. It opens files that it is given and no socket: models on the hub reach
-//! it through [`Host::model_files`].
+//! a named stream of the request's seed: the same request gives the same answer, whatever else is running. It may
+//! depend on `forethought-sdk`, `forethought-candle` and on numerical crates. It opens the files that it is given and no
+//! socket: models on the hub reach it through [`Host::model_files`].
 //!
 //! # Reading order
-//! * `files`: what the folder of a model holds; `architecture`: what that says of the network, and refusals of what is
+//! * `config`: every setting;
+//! * `files`: what the folder of a model contains; `architecture`: the network that it describes, and refusals of what is
 //!   not supported; `weights`: tensors from either format; `network`: the forward pass; `load`: all of it put together;
 //! * `template`: chats as prompts; `answer`: drawing tokens; `text`: tokens as text, stop strings; `tools`: tool calls;
-//! * `worker`: the thread that owns the network and whose turn it is; `stream`: answers as their readers get them.
+//! * `worker`: the thread that owns the network and schedules answers; `stream`: answers as their readers get them.
 
 mod answer;
 mod architecture;
+mod config;
 mod files;
 mod load;
 mod network;
@@ -26,15 +28,14 @@ mod worker;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
-use forethought_sdk::{
-    prelude::*,
-    serde_json::{Map, Value},
-};
+use forethought_sdk::prelude::*;
 use tokenizers::Tokenizer;
 use tokio::sync::mpsc::unbounded_channel;
 
+pub use crate::config::LocalConfig;
 use crate::{
     answer::{Answer, Sampling},
+    config::check_temperature,
     load::Loaded,
     network::Part,
     stream::{Answers, Stream},
@@ -42,93 +43,6 @@ use crate::{
     text::{Detokenizer, Stops},
     worker::{Job, Pace},
 };
-
-/// `[llm.<name>]` with `kind = "local"`.
-#[config]
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(default)]
-pub struct LocalConfig {
-    /// A folder with the model's files as they are published, or `hf:owner/name@revision`.
-    pub model: ConfigPath,
-    /// The GGUF file to take from `model`. Without it, the folder's safetensors files, or its only GGUF file.
-    pub file: Option<String>,
-    /// Where `tokenizer.json` is, if not in `model`: a folder, or `hf:owner/name@revision`. GGUF files are often
-    /// published without one.
-    pub tokenizer: Option<ConfigPath>,
-    /// `auto` (a GPU where there is one), `cpu`, or `cuda:<number>`.
-    pub device: String,
-    /// Type of the weights while computing: `auto` (f32 on the CPU, as published on a GPU), `f32`, `f16` or `bf16`.
-    /// GGUF files keep their own.
-    pub dtype: String,
-    /// Longest chat with its answer, in tokens; by default all that the model was made for.
-    #[schemars(range(min = 2))]
-    pub context: Option<usize>,
-    /// Longest answer in tokens, where a request does not say.
-    #[schemars(range(min = 1))]
-    pub max_tokens: u32,
-    /// Sampling temperature where a request does not say; 0 takes the likeliest token.
-    #[schemars(range(min = 0.0))]
-    pub temperature: f64,
-    /// Draw only among the likeliest tokens that together have this probability.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub top_p: f64,
-    /// Draw only among this many of the likeliest tokens; 0 is all of them.
-    pub top_k: usize,
-    /// Seed of every draw, together with the request's text and seed.
-    pub seed: u64,
-    /// Further variables for the chat template, such as `enable_thinking = false`.
-    pub template: Map<String, Value>,
-    /// Answers that are written side by side; further ones wait in line.
-    #[schemars(range(min = 1))]
-    pub parallel: usize,
-    /// Answers that go through the network together. With 4, each takes about a third of the time; above 1, the last
-    /// bits of a probability may depend on what else is being written, and with them, rarely, a word.
-    #[schemars(range(min = 1))]
-    pub batch: usize,
-}
-
-impl Default for LocalConfig {
-    fn default() -> Self {
-        Self {
-            model: ConfigPath::default(),
-            file: None,
-            tokenizer: None,
-            device: "auto".into(),
-            dtype: "auto".into(),
-            context: None,
-            max_tokens: 1024,
-            temperature: 1.0,
-            top_p: 1.0,
-            top_k: 0,
-            seed: 0,
-            template: Map::new(),
-            parallel: 4,
-            batch: 1,
-        }
-    }
-}
-
-impl LocalConfig {
-    fn check(&self) -> Result<()> {
-        check_temperature(self.temperature)?;
-        if !(0.0..=1.0).contains(&self.top_p) {
-            return Err(Error::config(format!("`top_p` is {}; it lies within [0, 1]", self.top_p)));
-        }
-        let counts =
-            [("max_tokens", self.max_tokens as usize), ("parallel", self.parallel), ("batch", self.batch)];
-        match counts.iter().find(|(_, count)| *count == 0) {
-            Some((key, _)) => Err(Error::config(format!("`{key}` is 0; it must be at least 1"))),
-            None => Ok(()),
-        }
-    }
-}
-
-fn check_temperature(temperature: f64) -> Result<()> {
-    match temperature.is_finite() && temperature >= 0.0 {
-        true => Ok(()),
-        false => Err(Error::config(format!("the temperature is {temperature}; it must be 0 or more"))),
-    }
-}
 
 /// A language model on this machine. Cheap to clone: the weights are shared.
 #[derive(Clone)]
@@ -163,7 +77,7 @@ impl LocalLlm {
     /// The prompt that the model reads for this request: the chat in the form of its template, and its token ids.
     ///
     /// # Errors
-    /// A chat that the template refuses; tools for a model that knows none.
+    /// A chat that the template refuses; tools for a model that cannot call them.
     pub fn prompt(&self, request: &ChatRequest) -> Result<(String, Vec<u32>)> {
         let Model { template, tokenizer, name, .. } = &*self.0;
         if !request.tools.is_empty() && template.tools.is_none() {
@@ -182,7 +96,7 @@ impl LocalLlm {
         Ok((text, ids.get_ids().to_vec()))
     }
 
-    /// Logits after each of `parts`, read one after the other by the model in `folder`; for comparison.
+    /// Logits after each of `parts`, which the model in `folder` reads one after the other; for comparison.
     #[doc(hidden)]
     pub fn logits(folder: &Path, config: &LocalConfig, parts: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
         let network = load::network_alone(folder, config)?;
@@ -191,13 +105,13 @@ impl LocalLlm {
         parts.iter().map(read).collect()
     }
 
-    /// Puts the request in line.
+    /// Puts the request in the queue.
     fn submit(&self, request: ChatRequest) -> Result<Answers> {
         let Model { name, config, tokenizer, template, ends, context, jobs } = &*self.0;
         if request.json_schema.is_some() {
             return Err(Error::new(
                 Code::Unimplemented,
-                "local models do not hold answers to a JSON schema; ask for the form in words",
+                "local models cannot enforce a JSON schema; describe the form in the prompt",
             ));
         }
         let sampling = Sampling {
@@ -266,7 +180,7 @@ impl LlmBackend for LocalLlm {
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         if request.samples > 1 {
             return Err(Error::input(format!(
-                "{} samples are asked for, and a stream is one; use `complete`, or one stream for each",
+                "{} samples are requested, but a stream gives one; use `complete`, or one stream per sample",
                 request.samples
             )));
         }
@@ -274,7 +188,7 @@ impl LlmBackend for LocalLlm {
     }
 }
 
-/// The model as its publisher calls it, as far as the configuration tells.
+/// The publisher's name for the model, as far as the configuration shows it.
 fn name(config: &LocalConfig) -> String {
     let source = config.model.to_string_lossy();
     let source = source.split('@').next().unwrap_or_default().trim_end_matches('/');

@@ -1,8 +1,9 @@
-//! A model put together from its files: the network, the tokenizer, the template, and what ends an answer.
+//! A model assembled from its files: the network, the tokenizer, the template, and what ends an answer.
 
 use std::path::Path;
 
 use candle_core::{DType, Device};
+use forethought_candle::{Tensors, device, tokenizer};
 use forethought_sdk::{
     prelude::*,
     serde_json::{Value, json},
@@ -10,8 +11,8 @@ use forethought_sdk::{
 use tokenizers::Tokenizer;
 
 use crate::{
-    LocalConfig,
     architecture::Architecture,
+    config::LocalConfig,
     files::{self, Files, WeightFiles},
     network::Network,
     template::Template,
@@ -25,32 +26,32 @@ pub(crate) struct Loaded {
     pub(crate) template: Template,
     /// Tokens that end an answer.
     pub(crate) ends: Vec<u32>,
-    /// Longest chat with its answer, in tokens.
+    /// Longest chat including its answer, in tokens.
     pub(crate) context: usize,
-    /// Of whatever shapes an answer and is not in the request.
+    /// Hash of everything that shapes an answer and is not in the request.
     pub(crate) identity: blake3::Hash,
 }
 
 impl Loaded {
-    pub(crate) fn new(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
+    pub(crate) fn new(model: &Path, tokenizer_folder: &Path, config: &LocalConfig) -> Result<Self> {
         let mut identity = blake3::Hasher::new();
-        let files = Files::find(model, tokenizer, config)?;
-        let (network, head) = network(&files, config, &mut identity)?;
+        let files = Files::find(model, tokenizer_folder, config)?;
+        let (network, header) = network(&files, config, &mut identity)?;
         let architecture = network.architecture();
         let context = context(config, architecture)?;
 
         let path = files.tokenizer();
         let bytes = files::read(&path)?;
         identity.update(&bytes);
-        let tokenizer = tokenizer_of(&path, &bytes, architecture)?;
-        let settings = merged(files.tokenizer_config()?, &head, &tokenizer);
+        let tokenizer = tokenizer(&path, &bytes, architecture.vocabulary)?;
+        let settings = merged(files.tokenizer_config()?, &header, &tokenizer);
         let own = files.template()?;
         identity.update(json!([own, settings]).to_string().as_bytes());
         let template = Template::new(own, &settings, &config.template)
             .context(format!("the model in {} cannot chat", model.display()))?
             .ok_or_else(|| {
                 Error::config(format!(
-                    "the model in {} has no chat template, so it is none for chats; templates are in \
+                    "the model in {} has no chat template, so it cannot chat; templates are in \
                      tokenizer_config.json, in chat_template.jinja, or in a GGUF file",
                     model.display()
                 ))
@@ -72,8 +73,8 @@ pub(crate) fn network_alone(folder: &Path, config: &LocalConfig) -> Result<Netwo
     Ok(network(&files, config, &mut blake3::Hasher::new())?.0)
 }
 
-/// The network, and what the head of a GGUF file says besides.
-fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -> Result<(Network, Head)> {
+/// The network, and what else the header of a GGUF file says.
+fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -> Result<(Network, Header)> {
     let device = device(&config.device)?;
     let dtype = match (config.dtype.as_str(), &device) {
         ("auto", Device::Cpu) | ("f32", _) => Some(DType::F32),
@@ -91,13 +92,20 @@ fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -
             let text = files::read(config)?;
             identity.update(&text);
             let architecture = Architecture::from_config(config, &text)?;
-            let weights = Weights::from_safetensors(shards, dtype, &device, identity)?;
-            Ok((Network::new(architecture, weights)?, Head::default()))
+            let mut tensors = Tensors::default();
+            for path in shards {
+                // One file after the other, so that only one is in memory next to the tensors.
+                let bytes = files::read(path)?;
+                identity.update(blake3::hash(&bytes).as_bytes());
+                tensors.add(path, &bytes, &device)?;
+            }
+            let weights = Weights::from_safetensors(tensors, dtype, &device);
+            Ok((Network::new(architecture, weights)?, Header::default()))
         }
         WeightFiles::Gguf(path) => {
             if !matches!(config.dtype.as_str(), "auto" | "f32") {
                 return Err(Error::config(format!(
-                    "`dtype` is {:?}, but {} is a GGUF file, which brings its own; leave `dtype` out",
+                    "`dtype` is {:?}, but {} is a GGUF file, which has its own; leave `dtype` out",
                     config.dtype,
                     path.display()
                 )));
@@ -106,21 +114,21 @@ fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -
             let factors = file.factors()?;
             let architecture = Architecture::from_gguf(&file.content, factors)
                 .context(format!("{} cannot be used", path.display()))?;
-            let head = Head::of(&file);
-            Ok((Network::new(architecture, Weights::from_gguf(file, &device))?, head))
+            let header = Header::of(&file);
+            Ok((Network::new(architecture, Weights::from_gguf(file, &device))?, header))
         }
     }
 }
 
-/// What a GGUF file says of the tokenizer, for where the tokenizer's own files say nothing.
+/// What a GGUF header says about the tokenizer, used where the tokenizer's own files say nothing.
 #[derive(Default)]
-struct Head {
+struct Header {
     template: Option<String>,
     begin: Option<u32>,
     end: Option<u32>,
 }
 
-impl Head {
+impl Header {
     fn of(file: &Gguf) -> Self {
         let get = |key: &str| file.content.metadata.get(&format!("tokenizer.{key}"));
         let id = |key: &str| get(key).and_then(|id| id.to_u32().ok());
@@ -132,16 +140,16 @@ impl Head {
     }
 }
 
-/// `tokenizer_config.json`, with what it lacks taken from a GGUF file's head.
-fn merged(mut settings: Value, head: &Head, tokenizer: &Tokenizer) -> Value {
+/// `tokenizer_config.json`, with missing keys taken from the header of a GGUF file.
+fn merged(mut settings: Value, header: &Header, tokenizer: &Tokenizer) -> Value {
     if !settings.is_object() {
         settings = json!({});
     }
     let token = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id));
     let other = [
-        ("chat_template", head.template.clone()),
-        ("bos_token", token(head.begin)),
-        ("eos_token", token(head.end)),
+        ("chat_template", header.template.clone()),
+        ("bos_token", token(header.begin)),
+        ("eos_token", token(header.end)),
     ];
     for (key, value) in other {
         if let (true, Some(value)) = (settings[key].is_null(), value) {
@@ -151,23 +159,6 @@ fn merged(mut settings: Value, head: &Head, tokenizer: &Tokenizer) -> Value {
     settings
 }
 
-fn tokenizer_of(path: &Path, bytes: &[u8], architecture: &Architecture) -> Result<Tokenizer> {
-    let mut tokenizer =
-        Tokenizer::from_bytes(bytes).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
-    let size = tokenizer.get_vocab_size(true);
-    if size > architecture.vocabulary {
-        return Err(Error::input(format!(
-            "{} knows {size} tokens, but the network has {}; they belong to different models",
-            path.display(),
-            architecture.vocabulary
-        )));
-    }
-    // Some files bring along a cut and a padding of their own.
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
-    Ok(tokenizer)
-}
-
 fn context(config: &LocalConfig, architecture: &Architecture) -> Result<usize> {
     let most = architecture.context;
     match config.context {
@@ -175,34 +166,5 @@ fn context(config: &LocalConfig, architecture: &Architecture) -> Result<usize> {
             Err(Error::config(format!("`context` is {context}; the model takes 2 to {most} tokens")))
         }
         context => Ok(context.unwrap_or(most)),
-    }
-}
-
-/// The device of that name.
-fn device(name: &str) -> Result<Device> {
-    let cuda = |index: usize| {
-        // The CUDA bindings panic where the driver's library is missing.
-        std::panic::catch_unwind(|| Device::new_cuda(index))
-            .map_err(|_| Error::config("the CUDA driver is not installed"))?
-            .context(format!("opening GPU {index}"))
-    };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" if cfg!(feature = "cuda") => Ok(cuda(0).unwrap_or(Device::Cpu)),
-        "auto" => Ok(Device::Cpu),
-        _ => {
-            let index = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(|| {
-                Error::config(format!(
-                    "`device` is {name:?}; it must be \"auto\", \"cpu\" or \"cuda:<number>\""
-                ))
-            })?;
-            if !cfg!(feature = "cuda") {
-                return Err(Error::config(format!(
-                    "`device` is {name:?}, but this program was built without CUDA; build it with \
-                     `--features cuda`, or use \"auto\" or \"cpu\""
-                )));
-            }
-            cuda(index)
-        }
     }
 }

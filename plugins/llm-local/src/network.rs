@@ -1,9 +1,9 @@
 //! The decoder that Llama, Qwen2 and Qwen3 share: attention with grouped queries (arXiv 2305.13245) and rotary
 //! positions (arXiv 2104.09864), SwiGLU (arXiv 2002.05202), RMSNorm before each block (arXiv 1910.07467).
 //!
-//! One network of our own instead of candle-transformers' six, because of what those leave out without a word: scaled
-//! positions, a `head_dim` or biases in Llama's, and contexts beyond 4096 tokens in quantised Llama's. They also keep
-//! the cache of past tokens inside the model, so that a second answer would need a second model.
+//! One network of our own instead of candle-transformers' six, because those silently ignore scaled positions, `head_dim`
+//! and biases in Llama's configuration, and contexts beyond 4096 tokens in quantised Llama. They also keep the cache of
+//! past tokens inside the model, so that a second answer would need a second model.
 
 use candle_core::{DType, Device, Module, Result as Candle, Tensor, quantized::QMatMul};
 use candle_nn::{kv_cache::KvCache, ops, rotary_emb};
@@ -35,17 +35,17 @@ struct Layer {
     down: Linear,
 }
 
-/// Keys and values of the tokens that an answer has behind it, layer by layer.
+/// Keys and values of the earlier tokens of an answer, layer by layer.
 pub(crate) struct Past {
     layers: Vec<KvCache>,
     length: usize,
 }
 
-/// Room that the cache of past tokens grows by, in tokens.
+/// Tokens by which the cache of past tokens grows.
 const GROWTH: usize = 256;
 
 impl Past {
-    /// A copy that grows by itself: the tensors of a cache are written in place.
+    /// An independent copy: the tensors of a cache are written in place.
     pub(crate) fn fork(&self) -> Candle<Self> {
         let fork = |cache: &KvCache| {
             let mut copy = KvCache::new(1, GROWTH.max(self.length));
@@ -100,8 +100,8 @@ impl Linear {
 /// Rows of `x` times the transposed weight.
 fn product(weight: &QMatMul, x: &Tensor) -> Candle<Tensor> {
     match weight {
-        // For a few rows, candle on the CPU is bound by the memory that the weight is read from if the weight stands on
-        // the left, and five times as slow if it stands on the right. For many rows it makes no difference.
+        // For a few rows, candle on the CPU is limited by memory bandwidth if the weight is on the left, and five times
+        // as slow if it is on the right. For many rows it makes no difference.
         QMatMul::Tensor(weight) if weight.device().is_cpu() => weight.matmul(&x.t()?)?.t()?.contiguous(),
         weight => weight.forward(x),
     }
@@ -158,13 +158,13 @@ impl Network {
         &self.architecture
     }
 
-    /// Nothing yet.
+    /// The past of a new text: empty.
     pub(crate) fn past(&self) -> Past {
         let cache = |_| KvCache::new(1, GROWTH);
         Past { layers: (0..self.layers.len()).map(cache).collect(), length: 0 }
     }
 
-    /// Reads the parts, each after its own past, and gives each one's logits of the token to come.
+    /// Reads the parts, each after its own past, and gives the logits of each one's next token.
     pub(crate) fn forward(&self, parts: &mut [Part]) -> Candle<Vec<Vec<f32>>> {
         let mut places = Vec::with_capacity(parts.len());
         let mut start = 0;

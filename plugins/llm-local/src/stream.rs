@@ -12,7 +12,7 @@ pub(crate) struct Answers {
     pub(crate) events: UnboundedReceiver<Result<Event>>,
     pub(crate) input_tokens: u64,
     pub(crate) samples: usize,
-    /// How to read tool calls, where tools were on offer.
+    /// How to read tool calls, if tools were offered.
     pub(crate) tools: Option<ToolForm>,
 }
 
@@ -46,7 +46,7 @@ impl Answers {
     }
 }
 
-/// One answer, piece by piece. Where tools are on offer it comes in one piece, because calls must be read out of it.
+/// One answer, piece by piece. If tools were offered it comes in one piece, because calls must be read out of it.
 pub(crate) struct Stream(Mutex<State>);
 
 struct State {
@@ -62,7 +62,7 @@ impl Stream {
 }
 
 impl State {
-    /// Takes in what the worker tells next.
+    /// Handles the worker's next event.
     async fn advance(&mut self) {
         match self.answers.next().await {
             Ok(event) => self.take(event),
@@ -97,7 +97,7 @@ impl TokenStream for Stream {
                 None => state.advance().await,
             }
         }
-        // Whatever else is there already comes along.
+        // Along with everything else that is already there.
         while state.end.is_none() && state.pieces.len() < max as usize {
             match state.answers.events.try_recv() {
                 Ok(Ok(event)) => state.take(event),

@@ -1,7 +1,7 @@
-//! Chats as the text that a model was trained on: the chat template of its own files, rendered as transformers renders
-//! it (`chat_template_utils.py`): Jinja with trimmed blocks, loop controls, Python's methods, `raise_exception` and a
-//! `tojson` of Python's spacing. `strftime_now` is left out, because the same chat must always give the same prompt;
-//! templates ask for it with `is defined`, and have a date of their own otherwise.
+//! Chats as the text that a model was trained on: the chat template of its own files, rendered as in transformers
+//! (`chat_template_utils.py`): Jinja with trimmed blocks, loop controls, Python's methods, `raise_exception` and a
+//! `tojson` with Python's spacing. `strftime_now` is left out, because the same chat must always give the same prompt;
+//! templates check for it with `is defined`, and use a fixed date otherwise.
 
 use forethought_sdk::{
     api::llm::{Tool, ToolCall},
@@ -17,7 +17,7 @@ use minijinja::{
 /// A model's chat template.
 pub(crate) struct Template {
     jinja: Jinja<'static>,
-    /// How the model calls tools; `None` where it does not.
+    /// How the model calls tools; `None` if it does not.
     pub(crate) tools: Option<ToolForm>,
     has_tool_template: bool,
     /// Special tokens by name, and the user's own variables.
@@ -27,9 +27,9 @@ pub(crate) struct Template {
 /// How a model calls tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ToolForm {
-    /// `<tool_call>{"name": ..., "arguments": ...}</tool_call>`, as Qwen does.
+    /// `<tool_call>{"name": ..., "arguments": ...}</tool_call>`, as in Qwen.
     Tagged,
-    /// `{"name": ..., "parameters": ...}` and nothing else, as Llama 3 does.
+    /// `{"name": ..., "parameters": ...}` and nothing else, as in Llama 3.
     Bare,
 }
 
@@ -37,7 +37,7 @@ const CHAT: &str = "chat_template";
 const TOOL_USE: &str = "chat_template for tools";
 
 impl Template {
-    /// The template of a `tokenizer_config.json`, or of a file of its own, which comes first.
+    /// The template of a `tokenizer_config.json`, or of its own file, which takes precedence.
     pub(crate) fn new(
         own: Option<String>,
         config: &Json,
@@ -110,7 +110,7 @@ impl Template {
     }
 }
 
-/// How a template that is given tools wants them called.
+/// How a template expects tools to be called.
 fn tool_form(template: &str) -> Option<ToolForm> {
     if !template.contains("tools") {
         None
@@ -127,7 +127,7 @@ fn explain(error: &minijinja::Error) -> Error {
     let place = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
     let mut text = format!("the model's chat template{place}: {error}");
     if text.contains("strftime_now") {
-        text += "; the time is not told, because the same chat must always give the same prompt";
+        text += "; the time is not available, because the same chat must always give the same prompt";
     }
     Error::input(text)
 }
@@ -154,7 +154,7 @@ fn call(call: &ToolCall) -> Json {
     json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
 }
 
-/// Marks of what to train on, which transformers knows and Jinja does not, become blocks that change nothing.
+/// Marks of what to train on, which transformers supports and Jinja does not, become blocks without effect.
 fn without_generation(mut template: String) -> String {
     for (mark, block) in [("generation", "if true"), ("endgeneration", "endif")] {
         for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
@@ -179,7 +179,7 @@ fn tojson(value: Value, options: Kwargs) -> Result<Value, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     let separators: Option<Vec<String>> = options.get("separators")?;
     let sorted: Option<bool> = options.get("sort_keys")?;
-    // Letters are kept, which is transformers' default; the other choice is nobody's.
+    // Accepted and ignored: characters outside ASCII are kept, as is transformers' default.
     options.get::<Option<bool>>("ensure_ascii")?;
     options.assert_all_used()?;
     let between = if indent.is_some() { "," } else { ", " };
@@ -236,7 +236,7 @@ impl Dump<'_> {
         }
     }
 
-    /// What stands before the item of that index.
+    /// The separator and indentation before the item of that index.
     fn line(&self, index: usize, depth: usize, text: &mut String) {
         if index > 0 {
             text.push_str(self.between);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_may_refuse_a_chat_and_may_not_ask_for_the_time() {
+    fn a_template_can_refuse_a_chat_and_cannot_read_the_time() {
         let error = render("{{ raise_exception('only systems here') }}", &[]).unwrap_err().to_string();
         assert!(error.contains("chat template") && error.contains("only systems here"), "{error}");
         let dated = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}2024{% endif %}";
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jinja_does_not_know_is_understood() {
+    fn marks_of_what_to_train_on_are_ignored() {
         let marked = "a\n{% for m in messages %}\n  {%- generation -%}  {{ m.content }}\n  {% endgeneration %}\n{% break %}{% endfor %}";
         assert_eq!(render(marked, &[]).unwrap(), "a\nhello\n");
     }

@@ -3,27 +3,27 @@
 use forethought_sdk::prelude::*;
 use tokenizers::Tokenizer;
 
-/// Turns tokens into text one by one. The pieces make up what the tokens say together, unless bytes among them are no
-/// character: those become a replacement character at the latest when four tokens have not made one of them.
+/// Turns tokens into text one by one. The pieces add up to the text of all tokens together, except for bytes that are
+/// not a character: those become a replacement character after at most four tokens.
 pub(crate) struct Detokenizer {
     tokenizer: Arc<Tokenizer>,
-    /// The tokens of the last piece and of the one to come. The last ones' text is known, and they are decoded again
-    /// because a tokenizer may decode the first token of a text in its own way (a space left out).
+    /// The tokens of the last piece and of the next. Those of the last are decoded again, because a tokenizer may
+    /// decode the first token of a text differently (without a space).
     tokens: Vec<u32>,
     /// How many of them belong to the last piece.
-    told: usize,
-    /// What those say by themselves.
+    emitted: usize,
+    /// The text of those alone.
     known: String,
     /// How many tokens in a row have ended within a character.
     partial: usize,
 }
 
-/// Longest character of UTF-8, and so of bytes that are tokens.
+/// Most bytes of a character in UTF-8, and so most tokens that are bytes of one character.
 const CHARACTER: usize = 4;
 
 impl Detokenizer {
     pub(crate) fn new(tokenizer: Arc<Tokenizer>) -> Self {
-        Self { tokenizer, tokens: Vec::new(), told: 0, known: String::new(), partial: 0 }
+        Self { tokenizer, tokens: Vec::new(), emitted: 0, known: String::new(), partial: 0 }
     }
 
     /// The text that the token completes; empty where it ends within a character.
@@ -35,22 +35,22 @@ impl Detokenizer {
             return Ok(String::new());
         }
         self.partial = 0;
-        self.tell(&text)
+        self.emit(&text)
     }
 
     /// What is left at the end.
     pub(crate) fn finish(&mut self) -> Result<String> {
         let text = self.decode()?;
-        self.tell(&text)
+        self.emit(&text)
     }
 
-    fn tell(&mut self, text: &str) -> Result<String> {
+    fn emit(&mut self, text: &str) -> Result<String> {
         let same = self.known.chars().zip(text.chars()).take_while(|(known, now)| known == now);
         let piece = &text[same.map(|(c, _)| c.len_utf8()).sum()..];
-        // A token without text (a special one) is no context for the next.
+        // A token without text (a special one) is not context for the next.
         if !piece.is_empty() {
-            self.tokens.drain(..self.told);
-            self.told = self.tokens.len();
+            self.tokens.drain(..self.emitted);
+            self.emitted = self.tokens.len();
             self.known = self.decode()?;
         }
         Ok(piece.to_owned())
@@ -79,10 +79,10 @@ impl Stops {
         }
     }
 
-    /// The text that is now known to stand, and whether a stop string has ended it.
+    /// The text that is now final, and whether a stop string has ended it.
     pub(crate) fn push(&mut self, piece: &str) -> (String, bool) {
         self.held += piece;
-        // The one that is complete first, and of several the longest: what a reader of single characters would see.
+        // The first that is complete, and of several the longest: what a reader of single characters would see.
         let found =
             self.strings.iter().filter_map(|stop| self.held.find(stop).map(|at| (at + stop.len(), at))).min();
         if let Some((_, at)) = found {
@@ -90,8 +90,8 @@ impl Stops {
             return (self.finish(), true);
         }
         let pending = |at: &usize| self.strings.iter().any(|stop| stop.starts_with(&self.held[*at..]));
-        let stands = self.held.char_indices().map(|(at, _)| at).find(pending).unwrap_or(self.held.len());
-        (self.held.drain(..stands).collect(), false)
+        let end = self.held.char_indices().map(|(at, _)| at).find(pending).unwrap_or(self.held.len());
+        (self.held.drain(..end).collect(), false)
     }
 
     /// What was held back, at the end.
@@ -106,13 +106,13 @@ mod tests {
 
     use super::*;
 
-    /// As Llama 2 has it: bytes where there is no token, and a space before the first word that is not told.
+    /// Like Llama 2: tokens of single bytes as a fallback, and a space before the first word that is left out.
     fn byte_fallback() -> Arc<Tokenizer> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama/tokenizer.json");
         Arc::new(Tokenizer::from_file(path).unwrap())
     }
 
-    /// As Qwen has it: tokens of bytes.
+    /// Like Qwen: all tokens are bytes.
     fn byte_level() -> Arc<Tokenizer> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/qwen3/tokenizer.json");
         Arc::new(Tokenizer::from_file(path).unwrap())
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_is_told_when_it_is_whole() {
+    fn a_character_is_emitted_when_it_is_complete() {
         for tokenizer in [byte_fallback(), byte_level()] {
             let text = "No 漢字, no 🦀, and  two spaces.\n";
             let tokens = tokenizer.encode(text, false).unwrap();
@@ -134,7 +134,7 @@ mod tests {
             assert_eq!(pieces.concat(), text);
             assert!(pieces.contains(&"🦀".to_owned()) && pieces.len() > 20, "{pieces:?}");
         }
-        // Cut off within a character, and with bytes that are none.
+        // Cut off within a character, and with bytes that are not a character.
         let tokenizer = byte_level();
         let byte = |byte: &str| tokenizer.token_to_id(byte).unwrap();
         let crab: Vec<u32> = ["ð", "Ł", "¦", "Ģ"].iter().map(|one| byte(one)).collect();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_stop_string_is_told_before_it_is_known_to_be_none() {
+    fn no_part_of_a_possible_stop_string_is_emitted() {
         let mut stops = stops(&["\nObservation:", "###"]);
         assert_eq!(stops.push("Action: buy\nOb"), ("Action: buy".into(), false));
         assert_eq!(stops.push("ey!\n"), ("\nObey!".into(), false));
@@ -166,8 +166,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_make_up_what_the_tokens_say(text in "([a-z ]|\\PC){0,40}") {
-            // Written out, a replacement character looks like one that stands for bytes.
+        fn pieces_add_up_to_the_text_of_all_tokens(text in "([a-z ]|\\PC){0,40}") {
+            // Written out, a replacement character looks like one that replaces bytes.
             let text = text.replace(char::REPLACEMENT_CHARACTER, "?");
             for tokenizer in [byte_fallback(), byte_level()] {
                 let tokens = tokenizer.encode(text.as_str(), false).unwrap();
@@ -177,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn however_a_text_is_split_it_is_cut_at_the_same_place(
+        fn the_cut_does_not_depend_on_how_a_text_is_split(
             pieces in prop::collection::vec("[abé]{0,4}", 0..8),
             strings in prop::collection::vec("[abé]{1,3}", 0..3),
         ) {
@@ -186,8 +186,8 @@ mod tests {
                 let mut stops = Stops::new(strings.clone()).unwrap();
                 let mut text = String::new();
                 for piece in pieces {
-                    let (told, stopped) = stops.push(&piece);
-                    text += &told;
+                    let (piece, stopped) = stops.push(&piece);
+                    text += &piece;
                     if stopped {
                         return (text, true);
                     }

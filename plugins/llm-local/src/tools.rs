@@ -7,7 +7,7 @@ use forethought_sdk::{
 
 use crate::template::ToolForm;
 
-/// The text without its tool calls, and those. A call that cannot be read stays in the text.
+/// The text without its tool calls, and the calls. A call that cannot be read stays in the text.
 pub(crate) fn split(text: &str, form: ToolForm) -> (String, Vec<ToolCall>) {
     const OPEN: &str = "<tool_call>";
     const CLOSE: &str = "</tool_call>";
@@ -40,7 +40,7 @@ fn read(text: &str, arguments: &str, index: usize) -> Option<ToolCall> {
     let call: Value = serde_json::from_str(text.trim()).ok()?;
     let name = call.get("name")?.as_str()?.to_owned();
     let arguments = match call.get(arguments)? {
-        // JSON within JSON, as the chat interface of remote models has it.
+        // JSON within JSON, as in the chat APIs of remote models.
         Value::String(text) => serde_json::from_str(text).ok()?,
         arguments => arguments.clone(),
     };

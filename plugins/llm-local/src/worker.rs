@@ -1,8 +1,8 @@
-//! The thread that owns the network, and whose turn it is.
+//! The thread that owns the network, and schedules its answers.
 //!
-//! Requests wait in line and are then served side by side: each turn every one of them gets ahead by one token, or by
-//! one stretch of its prompt. An answer nobody waits for any more is dropped at the next turn. A reader that is slow
-//! holds nobody up: answers are bounded by `max_tokens`, and wait for their reader as text.
+//! Requests wait in a queue and are then served concurrently: each turn advances every one of them by one token, or by
+//! one chunk of its prompt. An answer that nobody waits for any more is dropped at the next turn. A slow reader delays
+//! nobody: answers are bounded by `max_tokens`, and wait for their reader as text.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -15,9 +15,9 @@ use crate::{
     network::{Network, Part, Past},
 };
 
-/// What is told of a request's answers as they grow.
+/// What is reported of a request's answers as they grow.
 pub(crate) enum Event {
-    /// Further text, never empty.
+    /// More text, never empty.
     Piece(String),
     /// An answer is done: which one, and the number of tokens drawn for it.
     Done { sample: usize, choice: Choice, drawn: u64 },
@@ -34,14 +34,14 @@ pub(crate) struct Job {
 /// How much is done at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// Requests and answers that are served side by side.
+    /// Requests and answers that are served concurrently.
     pub(crate) parallel: usize,
     /// Answers that the network advances in one pass.
     pub(crate) batch: usize,
 }
 
 /// Tokens of a prompt that are read in one turn.
-const STRETCH: usize = 256;
+const CHUNK: usize = 256;
 
 /// Starts the thread. It ends when the sender is gone and the last answer is written.
 pub(crate) fn start(network: Network, pace: Pace) -> Result<Sender<Job>> {
@@ -59,9 +59,10 @@ struct Worker {
     writing: Vec<Writing>,
 }
 
-/// A request in line, with its prompt read already if only its answers are waiting.
+/// A request in the queue.
 struct Waiting {
     job: Job,
+    /// The prompt as it was read, if only answers are still waiting.
     read: Option<(Past, Vec<f32>)>,
 }
 
@@ -134,7 +135,7 @@ impl Worker {
     }
 
     fn read(&mut self, mut reading: Reading) {
-        let end = reading.job.prompt.len().min(reading.read + STRETCH);
+        let end = reading.job.prompt.len().min(reading.read + CHUNK);
         let tokens = &reading.job.prompt[reading.read..end];
         match self.network.forward(&mut [Part { past: &mut reading.past, tokens }]) {
             Err(error) => fail(&reading.job.events, error),
@@ -161,13 +162,13 @@ impl Worker {
         }
     }
 
-    /// Draws the next token of an answer, and goes on with it or ends it.
+    /// Draws the next token of an answer, and continues with it or ends it.
     fn draw(&mut self, mut writing: Writing, logits: &[f32]) {
         let drawn = match writing.answer.draw(logits) {
             Ok(drawn) => drawn,
             Err(error) => return fail(&writing.events, error),
         };
-        // Whoever has gone away is noticed at the next turn.
+        // A reader that is gone is noticed at the next turn.
         if !drawn.piece.is_empty() {
             let _ = writing.events.send(Ok(Event::Piece(drawn.piece)));
         }

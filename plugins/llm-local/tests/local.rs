@@ -34,7 +34,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// Deterministic and long enough for the reference.
+/// Deterministic, and long enough for the reference.
 fn config() -> LocalConfig {
     LocalConfig { temperature: 0.0, max_tokens: 40, ..LocalConfig::default() }
 }
@@ -110,14 +110,14 @@ fn logits_are_those_of_the_reference() {
     for name in exact() {
         let reference = Reference::of(name);
         let ids = reference.ids("/logits_of");
-        // The whole text at once, a token at a time, and in stretches with a past.
+        // The whole text at once, one token at a time, and in chunks with a past.
         for size in [ids.len(), 1, 7] {
             let parts: Vec<&[u32]> = ids.chunks(size).collect();
             let logits = LocalLlm::logits(&fixture(name), &config(), &parts).unwrap();
             for (index, logits) in logits.iter().enumerate() {
                 let at = ((index + 1) * size).min(ids.len()) - 1;
                 let off = largest_difference(logits, &reference.logits[at]);
-                assert!(off <= TOLERANCE, "{name}: token {at} in stretches of {size}: off by {off}");
+                assert!(off <= TOLERANCE, "{name}: token {at} in chunks of {size}: off by {off}");
             }
         }
     }
@@ -143,7 +143,7 @@ fn logits_after_a_long_text_are_those_of_the_reference() {
 }
 
 #[tokio::test]
-async fn a_long_chat_is_read_in_stretches_with_the_same_result() {
+async fn a_long_chat_is_read_in_chunks_with_the_same_result() {
     let llm = endless("llama3", &config());
     let messages = vec![Message::user("Find red shoes. ".repeat(60))];
     let request = ChatRequest { messages, logprobs: true, max_tokens: Some(1), ..hello() };
@@ -331,7 +331,7 @@ async fn stop_strings_end_an_answer_within_and_across_tokens() {
     let whole = llm.complete(ChatRequest { logprobs: true, ..hello() }).await.unwrap();
     let text = whole.text();
     let characters: Vec<(usize, char)> = text.char_indices().collect();
-    // Every stretch of the answer, as a stop string, ends it where it first appears.
+    // Every part of the answer, as a stop string, ends it where it first appears.
     for (index, &(start, _)) in characters.iter().enumerate() {
         for length in [1, 2, 5] {
             let end = characters.get(index + length).map_or(text.len(), |&(at, _)| at);
@@ -359,7 +359,7 @@ async fn an_end_of_text_ends_an_answer() {
     let reference = Reference::of("qwen2");
     let greedy = reference.ids("/greedy");
     let folder = copy("qwen2");
-    // Any of several, and not told as text.
+    // Any of several, and not part of the text.
     let ends = json!({ "eos_token_id": [1, greedy[20]] }).to_string();
     std::fs::write(folder.path().join("generation_config.json"), ends).unwrap();
     let llm = LocalLlm::load(folder.path(), folder.path(), &config()).unwrap();
@@ -380,7 +380,7 @@ async fn probabilities_of_all_tokens_sum_to_one() {
     for choice in llm.complete(request).await.unwrap().choices {
         let logprob = choice.logprobs[0].logprob;
         assert!(logprob <= 0.0);
-        // Different tokens may look the same (bytes that are no character), but hardly to the last bit.
+        // Different tokens may look the same (bytes that are not a character), but hardly to the last bit.
         seen.insert(logprob.to_bits(), logprob.exp());
     }
     let sum: f64 = seen.values().sum();
@@ -388,7 +388,7 @@ async fn probabilities_of_all_tokens_sum_to_one() {
 }
 
 #[tokio::test]
-async fn requests_beside_each_other_do_not_disturb_each_other() {
+async fn concurrent_requests_do_not_affect_each_other() {
     let requests: Vec<ChatRequest> = (0..12)
         .map(|index| ChatRequest {
             messages: vec![Message::user("Find red shoes. ".repeat(1 + index))],
@@ -406,7 +406,7 @@ async fn requests_beside_each_other_do_not_disturb_each_other() {
         for request in &requests {
             alone.push(llm.complete(request.clone()).await.unwrap());
         }
-        // Whatever the number at a time; in batches too, as far as words go.
+        // However many at a time; in batches the words are the same, too.
         for (parallel, batch) in [(1, 1), (5, 1), (16, 1), (16, 4)] {
             let llm = endless(name, &LocalConfig { parallel, batch, ..config() });
             let tasks: Vec<_> = requests
@@ -443,7 +443,7 @@ async fn a_long_prompt_and_a_long_answer_do_not_keep_a_short_request_waiting() {
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_computed() {
     let llm = endless("llama3", &LocalConfig { parallel: 1, ..config() });
-    // Were they computed, these would take minutes.
+    // If they were computed, these would take minutes.
     let long = ChatRequest { max_tokens: Some(200), samples: 4096, ..hello() };
     for _ in 0..3 {
         let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), llm.complete(long.clone()));
@@ -523,7 +523,7 @@ async fn a_model_is_named_by_what_shapes_its_answers() {
     assert_ne!(name_of(moved.path(), config()).await, here);
 }
 
-/// Why the model cannot be loaded once `change` has been at its folder.
+/// Why the model cannot be loaded after `change` was applied to its folder.
 fn refusal(name: &str, config: &LocalConfig, change: impl FnOnce(&Path)) -> String {
     let folder = copy(name);
     change(folder.path());
@@ -573,7 +573,7 @@ fn damaged_files_are_errors_that_name_them() {
     let outside = |bytes: Vec<u8>| {
         Some(String::from_utf8(bytes).unwrap().replace("model-00002", "../model-00002").into_bytes())
     };
-    check("qwen2", "model.safetensors.index.json", &outside, &["beside it"]);
+    check("qwen2", "model.safetensors.index.json", &outside, &["in the same folder"]);
     // Every byte of a GGUF file's head, one at a time: an error or a model, and never a crash.
     let bytes = std::fs::read(fixture("qwen3-gguf").join("model.gguf")).unwrap();
     let folder = copy("qwen3-gguf");
@@ -653,7 +653,7 @@ fn what_is_not_supported_is_refused_by_name() {
     check("llama", json!({ "num_key_value_heads": 3 }), &["key-value heads"]);
     check("llama", json!({ "num_hidden_layers": 0 }), &["0"]);
     check("llama", json!({ "intermediate_size": 65 }), &["mlp.gate_proj", "[64]", "[65]"]);
-    // Weights that the configuration does not speak of, and weights that it does and that are not there.
+    // Weights that the configuration does not mention, and weights that it mentions and that are missing.
     check("llama", json!({ "attention_bias": false }), &["_proj.bias", "variant"]);
     check("llama", json!({ "num_hidden_layers": 1 }), &["model.layers.1."]);
     check("llama3", json!({ "tie_word_embeddings": false }), &["no tensor lm_head.weight"]);
@@ -678,7 +678,7 @@ fn what_is_not_supported_is_refused_by_name() {
 }
 
 #[test]
-fn what_a_gguf_file_asks_for_in_vain_is_refused_by_name() {
+fn what_a_gguf_file_needs_and_is_not_supported_is_refused_by_name() {
     let check = |name: &str, key: &str, value: Meta, says: &[&str]| {
         let error = refusal(name, &config(), |folder| {
             let path = folder.join("model.gguf");
@@ -713,25 +713,25 @@ fn what_a_gguf_file_asks_for_in_vain_is_refused_by_name() {
     check("qwen3-gguf", "qwen3.attention.value_length", Meta::U32(8), &["value_length"]);
 }
 
-/// A hub: of a model, a folder holds what was asked for and nothing else.
+/// A hub: a model's folder contains the requested files and nothing else.
 struct Hub(tempfile::TempDir);
 
 #[async_trait]
 impl Host for Hub {
     async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
-        unreachable!("a model asks for files alone")
+        unreachable!("a model only asks for files")
     }
     async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        unreachable!("a model asks for files alone")
+        unreachable!("a model only asks for files")
     }
     async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
-        unreachable!("a model asks for files alone")
+        unreachable!("a model only asks for files")
     }
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
-        unreachable!("a model asks for files alone")
+        unreachable!("a model only asks for files")
     }
     async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        unreachable!("a model asks for files alone")
+        unreachable!("a model only asks for files")
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
         let name = request.source.strip_prefix("hf:tiny/").unwrap();
@@ -741,7 +741,7 @@ impl Host for Hub {
             std::fs::copy(fixture(name).join(file), folder.join(file)).context(format!("no {file}"))?;
         }
         for file in &request.optional {
-            // Not everything is there.
+            // Not every model has all of them.
             let _ = std::fs::copy(fixture(name).join(file), folder.join(file));
         }
         Ok(folder)
@@ -749,7 +749,7 @@ impl Host for Hub {
 }
 
 #[tokio::test]
-async fn a_model_on_the_hub_is_asked_for_with_all_its_files() {
+async fn a_model_on_the_hub_is_requested_with_all_its_files() {
     let registration = linked().find(|one| one.kind == "local").unwrap();
     let build = async |config: Value| {
         (registration.create)(config, Arc::new(Hub(tempfile::tempdir().unwrap()))).await

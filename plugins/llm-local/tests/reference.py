@@ -23,7 +23,7 @@ from transformers import (
 )
 
 FIXTURES = Path(__file__).parent / "fixtures"
-# Tokens of a text that is longer than what is read or kept at a time.
+# Tokens of a text that is longer than what is read or kept at once.
 LONG = 600
 CORPUS = [
     "Thought: look at the price before you buy. Action: click[Buy Now]",
@@ -248,7 +248,7 @@ def write_reference(folder, chats):
         long = torch.arange(LONG) * 7 % model.config.vocab_size
         long_logits = model(long[None]).logits[0, -1:]
         prompt = torch.tensor([prompts[0]["ids"]])
-        # The end of a text is a token like any other here: 40 tokens in any case.
+        # The end of a text is a token like any other here: always 40 tokens.
         model.generation_config.eos_token_id = None
         greedy = model.generate(prompt, do_sample=False, max_new_tokens=40, pad_token_id=0)[0, prompt.shape[1]:]
         scores = model(torch.cat([prompt[0], greedy])[None]).logits[0, prompt.shape[1] - 1 : -1]
@@ -336,7 +336,7 @@ def write_gguf(source, name, kind, chats):
     writer.write_tensors_to_file()
     writer.close()
 
-    # The reference reads what the GGUF file holds, from files of its own; of those only the tokenizer stays.
+    # The reference reads the contents of the GGUF file from its own files; of those only the tokenizer stays.
     save_file(rounded, folder / "model.safetensors", metadata={"format": "pt"})
     for file in ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]:
         if (origin / file).exists():

@@ -12,6 +12,7 @@ use forethought_sdk::{
     futures::{StreamExt, stream},
     prelude::*,
 };
+use forethought_testkit::{memory_kb, processor_ms};
 use tokio::runtime::Runtime;
 
 const CALLS: usize = 10_000;
@@ -74,21 +75,4 @@ impl LlmBackend for Instant {
         let choice = Choice { text: ANSWER.into(), ..Choice::default() };
         Ok(Completion { choices: vec![choice], ..Completion::default() })
     }
-}
-
-/// Milliseconds that all threads of this process have been at work.
-fn processor_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
-    let after_name = stat.rsplit(')').next().expect("a name in brackets");
-    // Fields 14 and 15 of the whole line, in hundredths of a second (proc(5)).
-    let ticks =
-        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
-    ticks.sum::<f64>() * 10.0
-}
-
-/// `VmRSS`, memory at present, or `VmHWM`, the most so far.
-fn memory_kb(what: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }

@@ -10,7 +10,7 @@ fn it_conforms_in_every_format() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(start(Default::default())).unwrap();
     let subject = Subject::linked("llm", "remote").unwrap();
-    let steps = if std::env::var_os("FORETHOUGHT_SLOW_TESTS").is_some() { 10_000 } else { 1_000 };
+    let steps = forethought_testkit::slow(1_000, 10_000);
     for (provider, version) in
         [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta"), ("ollama", "/api")]
     {

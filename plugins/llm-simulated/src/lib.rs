@@ -1,10 +1,10 @@
-//! A simulated LLM, the backend that works on a fresh machine without a network.
+//! A simulated LLM: a backend that works on a fresh machine without a network.
 //!
-//! It is honest by construction: [`Simulated`] receives a [`ChatRequest`] and looks at the text of its messages alone.
-//! What it knows of a task is a [`ScriptedBehaviour`] that the environment's crate registers, and a behaviour is given text as well.
+//! It is honest by construction: [`Simulated`] receives a [`ChatRequest`] and reads only the text of its messages. What
+//! it knows of a task is a [`ScriptedBehaviour`] that the environment's crate registers, which is also given only text.
 //! It behaves like a mediocre LLM: thoughts are drawn from a prior over strategies, some answers are malformed, its own
-//! probabilities are overconfident, and when it refines a thought it draws again **from the same prior**. So whatever
-//! refinement gains can only come from the evaluation that tells it when to draw again and which draw to keep.
+//! probabilities are overconfident, and when it refines a thought it draws again **from the same prior**. So all gains
+//! of refinement come from the evaluation, which decides when to draw again and which draw to keep.
 //!
 //! May depend on `forethought-sdk` alone.
 //!
@@ -27,10 +27,10 @@ use request::{Ask, Form};
 pub struct SimulatedConfig {
     /// Seed of every draw, together with the request's text and seed.
     pub seed: u64,
-    /// Share of answers that ignore the form asked for, as LLMs at times do.
+    /// Share of answers that ignore the requested form, as those of LLMs sometimes do.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub malformed: f64,
-    /// Share of actions that carry out another strategy than the thought says.
+    /// Share of actions that carry out another strategy than the thought.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub slips: f64,
 }
@@ -55,7 +55,7 @@ impl Simulated {
     ) -> Result<Self> {
         for (key, share) in [("malformed", config.malformed), ("slips", config.slips)] {
             if !(0.0..=1.0).contains(&share) {
-                return Err(Error::config(format!("{key} = {share}: a share lies within [0, 1]")));
+                return Err(Error::config(format!("{key} = {share}: must be within [0, 1]")));
             }
         }
         Ok(Self { config, behaviours })
@@ -103,7 +103,7 @@ impl Simulated {
             Form::Refine => match refine::verdict(&ask.evaluations) {
                 refine::Verdict::Keep => format!("Decision: keep\nThought: {}", ask.thought),
                 refine::Verdict::Return(earlier) => format!("Decision: revise\nThought: {earlier}"),
-                // The very prior that the first thought came from, whatever the evaluation said.
+                // From the prior of the first thought, for any evaluation.
                 refine::Verdict::DrawAgain => {
                     format!("Decision: revise\nThought: {}", behaviour.await?.thought(prompt).await?)
                 }
@@ -114,7 +114,7 @@ impl Simulated {
             }
             Form::Probabilities => probabilities(&ask, &mut rng),
         };
-        // Drawn last, and from the same stream whether or not it strikes: slips never shift other draws.
+        // Drawn last, from the same stream in any case: malformed answers never shift other draws.
         Ok(if rng.random::<f64>() < self.config.malformed { malformed(&answer) } else { answer })
     }
 
@@ -132,7 +132,7 @@ impl Simulated {
     }
 }
 
-/// Its own probabilities: confident of whatever it thinks, and blind to whether the thought deserves it.
+/// Its own probabilities: always confident, and the same for good and bad thoughts.
 fn probabilities(ask: &Ask, rng: &mut ChaCha8Rng) -> String {
     let lines = ask.asked_outcomes.iter().enumerate().map(|(index, good)| {
         let centre = if *good { 0.7 } else { 0.3 };
@@ -142,7 +142,7 @@ fn probabilities(ask: &Ask, rng: &mut ChaCha8Rng) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The same answer without the labels that were asked for.
+/// The same answer without the requested labels.
 fn malformed(answer: &str) -> String {
     let lines = answer.lines().map(|line| line.split_once(": ").map_or(line, |(_, text)| text));
     format!("Sure! {}", lines.collect::<Vec<_>>().join(" "))
@@ -170,7 +170,7 @@ impl LlmBackend for Simulated {
     }
 }
 
-/// About four characters a token, the rule of thumb for English.
+/// About four characters per token, the rule of thumb for English.
 fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }

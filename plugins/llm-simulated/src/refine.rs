@@ -1,9 +1,9 @@
 //! How an evaluation is followed.
 //!
-//! A thought is kept unless its bad outcomes are clearly the likelier ones; then the model thinks again. When it has
-//! weighed several thoughts and all look bad, it settles on the best if that one stands out, and thinks again if none
-//! does. Nothing here looks at what a thought says: with values that do not depend on the thought, the thought acted
-//! on is distributed as the first.
+//! A thought is kept unless its bad outcomes are clearly likelier; then the model thinks again. When several thoughts
+//! were evaluated and all look bad, it keeps the best if that one is clearly better, and thinks again if not. Nothing
+//! here looks at what a thought says: if the values do not depend on the thought, the final thought has the
+//! distribution of the first.
 
 use crate::request::Evaluation;
 
@@ -18,7 +18,7 @@ pub enum Verdict {
     DrawAgain,
 }
 
-/// How large a difference of probabilities has to be to be clear.
+/// The least difference of probabilities that is clear.
 const CLEARLY: f64 = 0.15;
 
 /// Follows the evaluations, the current thought's last.
@@ -39,7 +39,7 @@ pub fn verdict(evaluations: &[Evaluation]) -> Verdict {
     }
 }
 
-/// Mean probability of the good outcomes less that of the bad ones.
+/// Mean probability of the good outcomes minus that of the bad ones.
 fn hope(evaluation: &Evaluation) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     mean(&evaluation.good) - mean(&evaluation.bad)

@@ -1,19 +1,19 @@
-//! What a request asks for, read from its text as a language model would: by the form of answer that it wants.
+//! What a request asks for, read from its text as a language model would: by the requested form of answer.
 
 use forethought_sdk::prelude::*;
 
-/// A request, understood.
+/// A request as it was understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
-    /// The form of answer wanted.
+    /// The requested form of answer.
     pub form: Form,
-    /// The thought under discussion; empty where there is none.
+    /// The thought under discussion; empty if there is none.
     pub thought: String,
-    /// Number of outcomes wanted.
+    /// Requested number of outcomes.
     pub count: usize,
     /// Evaluated thoughts, the current one last.
     pub evaluations: Vec<Evaluation>,
-    /// Of outcomes whose probabilities are asked for, in order: whether each sounds good.
+    /// For each outcome whose probability is requested, in order: whether it sounds good.
     pub asked_outcomes: Vec<bool>,
 }
 
@@ -47,7 +47,7 @@ pub struct Evaluation {
     pub bad: Vec<f64>,
 }
 
-/// Forms by the placeholder lines that ask for them; more specific forms stand first.
+/// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Good: <", "Bad: <"], Form::Outcomes),

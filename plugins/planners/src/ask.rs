@@ -2,9 +2,10 @@
 //! the answer cannot be read.
 
 use forethought_sdk::{
+    answers::{Answer, Complaint, Fault, Fields, Sections, Unread, ask_again},
     api::llm::Tool,
     prelude::*,
-    serde_json::{Map, Value, from_str, json},
+    serde_json::{Map, Value, json},
 };
 
 use crate::prompts::{PromptFiles, Prompts};
@@ -89,6 +90,77 @@ impl Label {
 /// The tool whose arguments are the answer.
 const TOOL: &str = "answer";
 
+/// What an answer says under its labels, in the form that it has.
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// Labelled text.
+    Text(Sections<'a>),
+    /// JSON, or the arguments of a tool call.
+    Object(Fields),
+}
+
+impl Said<'_> {
+    /// The text of a label.
+    ///
+    /// # Errors
+    /// If it is missing, empty, or cut by the token limit.
+    pub fn text(&self, label: &str) -> Result<String, Complaint> {
+        match self {
+            Self::Text(sections) => sections.text(label),
+            Self::Object(fields) => {
+                let text = fields.text(&key(label)).filter(|text| !text.is_empty());
+                text.ok_or_else(|| must_be(label, "text"))
+            }
+        }
+    }
+
+    /// The action; see [`Sections::action`].
+    ///
+    /// # Errors
+    /// Those of [`Said::text`]; several different actions.
+    pub fn action(&self, legal: &[String]) -> Result<String, Complaint> {
+        match self {
+            Self::Text(sections) => sections.action(legal),
+            Self::Object(fields) => {
+                fields.action(&key("Action"), legal).ok_or_else(|| must_be("Action", "text"))
+            }
+        }
+    }
+
+    /// All texts of these labels, each with the index of its label.
+    ///
+    /// # Errors
+    /// A label that is missing from an object, or that has no list of texts there.
+    pub fn texts(&self, labels: &[&str]) -> Result<Vec<(usize, String)>, Complaint> {
+        let fields = match self {
+            Self::Text(sections) => return Ok(sections.texts(labels)),
+            Self::Object(fields) => fields,
+        };
+        let mut all = Vec::new();
+        for (index, label) in labels.iter().enumerate() {
+            let texts = fields.texts(&key(label)).ok_or_else(|| must_be(label, "a list of texts"))?;
+            all.extend(texts.into_iter().filter(|text| !text.is_empty()).map(|text| (index, text)));
+        }
+        Ok(all)
+    }
+
+    /// A complaint about what is missing, which names the limit or silence if that is the reason.
+    pub fn complaint(&self, why: String) -> Complaint {
+        match self {
+            Self::Text(sections) => sections.complaint(why),
+            Self::Object(_) => Complaint::unreadable(why),
+        }
+    }
+}
+
+fn key(label: &str) -> String {
+    label.to_lowercase()
+}
+
+fn must_be(label: &str, kind: &str) -> Complaint {
+    Complaint::unreadable(format!("`{}` must be {kind}", key(label)))
+}
+
 /// One decision's conversation with one model.
 pub struct Asker {
     llm: Arc<dyn LlmBackend>,
@@ -96,17 +168,22 @@ pub struct Asker {
     temperature: Option<f64>,
     answers: Answers,
     asked: u32,
+    /// Names whose lines end a text, because another seat is imagined to speak there.
+    speakers: Vec<String>,
     /// Answers that could not be read, and what was done about them; for the trace.
-    pub recoveries: Vec<String>,
+    pub unread: Unread,
 }
 
 impl Asker {
     /// Asks `llm` for answers as text; each request gets its own seed, derived from `seed`.
     pub fn new(llm: Arc<dyn LlmBackend>, seed: u64, temperature: Option<f64>) -> Self {
-        Self { llm, seed, temperature, answers: Answers::Text, asked: 0, recoveries: Vec::new() }
+        let (answers, speakers, unread) = Default::default();
+        Self { llm, seed, temperature, answers, asked: 0, speakers, unread }
     }
 
-    /// Like [`Asker::ask_for`], but the answer is always text, which need not be labelled lines.
+    /// Asks for an answer in words of any form; if `read` refuses it, asks once more with its complaint.
+    /// `Ok(Err(answer))` if the second answer cannot be read either: the caller continues with what it has, and the
+    /// trace records it.
     ///
     /// # Errors
     /// Only those of the backend itself.
@@ -114,14 +191,13 @@ impl Asker {
         &mut self,
         purpose: Purpose,
         messages: Vec<Message>,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Result<T, String>> {
-        self.ask_for(&[], purpose, messages, read).await
+        read: impl Fn(&Answer) -> Result<T, Complaint>,
+    ) -> Result<Result<T, Unreadable>> {
+        self.converse(ChatRequest::new(purpose, messages), |_, answer| read(answer)).await
     }
 
-    /// Asks for lines with these labels and reads them; if `read` refuses the answer, asks once more with its
-    /// complaint. `read` gets lines in every form of answer. `Ok(Err(answer))` if the second answer cannot be read
-    /// either: the caller continues with what it has, and the trace records it.
+    /// Like [`Asker::ask`], for an answer with these labels. A model that gives it in another form than the requested
+    /// one is understood: labelled text, JSON in the text, and a tool call, made or written, all count.
     ///
     /// # Errors
     /// Only those of the backend itself.
@@ -130,30 +206,138 @@ impl Asker {
         labels: &[Label],
         purpose: Purpose,
         messages: Vec<Message>,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Result<T, String>> {
-        let answers = if labels.is_empty() { Answers::Text } else { self.answers };
+        read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
+    ) -> Result<Result<T, Unreadable>> {
         let mut request = ChatRequest::new(purpose, messages);
+        let (form, speakers) = (self.answers, std::mem::take(&mut self.speakers));
+        set_form(&mut request, form, labels);
+        self.converse(request, |choice, answer| understand(choice, answer, form, labels, &speakers, &read))
+            .await
+    }
+
+    /// Asks for an action, alone or next to a thought; gives both. If it cannot be read twice, the last line that says something
+    /// is taken, or the first of several different actions; the environment refuses what it does not understand. Nothing
+    /// is taken from an answer that was cut, refused, or holds only syntax: then the action is empty.
+    ///
+    /// # Errors
+    /// Only those of the backend itself.
+    pub async fn ask_for_action(
+        &mut self,
+        labels: &[Label],
+        messages: Vec<Message>,
+        context: &DecisionContext,
+    ) -> Result<(String, String)> {
+        let legal = &context.turn.legal_actions;
+        if context.turn.observation.data["dialogue"].is_object() {
+            self.speakers = context.environment.seats.iter().map(|seat| seat.name.clone()).collect();
+        }
+        let read = |said: &Said<'_>| {
+            let action = said.action(legal)?;
+            Ok((said.text("Thought").unwrap_or_default(), action))
+        };
+        Ok(match self.ask_for(labels, Purpose::Action, messages, read).await? {
+            Ok(read) => read,
+            Err(Unreadable { answer, fault: Fault::Several }) => {
+                let sections = answer.sections(&["Thought", "Action"]);
+                let thought = sections.first("Thought").unwrap_or_default();
+                (thought, sections.first_action(legal).unwrap_or_default())
+            }
+            Err(unreadable) => (String::new(), unreadable.last_resort("Action")),
+        })
+    }
+
+    async fn converse<T>(
+        &mut self,
+        mut request: ChatRequest,
+        read: impl Fn(&Choice, &Answer) -> Result<T, Complaint>,
+    ) -> Result<Result<T, Unreadable>> {
+        let what = format!("{:?}", request.purpose);
         request.temperature = self.temperature;
-        set_form(&mut request, answers, labels);
-        for attempt in 1..=2 {
+        let mut first = true;
+        loop {
             request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
             self.asked += 1;
             let completion = self.llm.complete(request.clone()).await?;
             let choice = completion.choices.into_iter().next().unwrap_or_default();
-            let complaint = match lines(&choice, answers, labels).and_then(|lines| read(&lines)) {
+            let answer = Answer::of(&choice);
+            let complaint = match read(&choice, &answer) {
                 Ok(value) => return Ok(Ok(value)),
                 Err(complaint) => complaint,
             };
-            let then = if attempt == 1 { "asked once more" } else { "went on without it" };
-            self.recoveries.push(format!("{purpose:?} could not be read ({complaint}): {then}"));
-            if attempt == 2 {
-                return Ok(Err(choice.text));
+            if !first {
+                self.unread.given_up(&what, &complaint, answer.text());
+                return Ok(Err(Unreadable { answer, fault: complaint.fault }));
             }
-            complain(&mut request.messages, choice, &complaint);
+            first = false;
+            self.unread.repeated(&what, &complaint);
+            ask_again(&mut request.messages, choice, &complaint);
         }
-        unreachable!("the second attempt returns")
     }
+}
+
+/// The second answer that could not be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    answer: Answer,
+    fault: Fault,
+}
+
+impl Unreadable {
+    /// [`Answer::last_resort`], or nothing where that line is about something else than `label`.
+    pub fn last_resort(&self, label: &str) -> String {
+        let line = self.answer.last_resort().unwrap_or_default();
+        let labelled = Answer::new(&line, &FinishReason::Stop);
+        let others: Vec<_> = ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad"]
+            .into_iter()
+            .filter(|other| *other != label)
+            .collect();
+        if labelled.sections(&others).is_empty() { line } else { String::new() }
+    }
+}
+
+/// Reads the answer in the requested form, or else in another one that it has.
+///
+/// # Errors
+/// The complaint about the first form that is there, or about the answer as a whole: cut, refused, several actions.
+fn understand<T>(
+    choice: &Choice,
+    answer: &Answer,
+    form: Answers,
+    labels: &[Label],
+    speakers: &[String],
+    read: &impl Fn(&Said<'_>) -> Result<T, Complaint>,
+) -> Result<T, Complaint> {
+    if answer.refused() {
+        return Err(answer.complaint("there is no answer"));
+    }
+    let names = labels.iter().map(|label| label.name()).chain(speakers.iter().map(String::as_str));
+    let names: Vec<_> = names.collect();
+    let keys: Vec<_> = labels.iter().map(|label| label.key()).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let called = choice.tool_calls.iter().filter_map(|call| Fields::of(&call.arguments));
+    let called = called.filter(|fields| keys.iter().any(|key| fields.get(key).is_some()));
+    let mut objects: Vec<_> = called.chain(answer.object(&keys).ok()).map(Said::Object).collect();
+    let sections = answer.sections(&names);
+    let missing = match form {
+        Answers::Text => None,
+        Answers::Json => Some("this is not a JSON object with the requested keys".to_owned()),
+        Answers::Tool => Some(format!("the tool `{TOOL}` was not called with the requested arguments")),
+    };
+    match missing {
+        None => objects.insert(0, Said::Text(sections)),
+        Some(_) if sections.is_empty() => {}
+        Some(_) => objects.push(Said::Text(sections)),
+    }
+    let mut complaint = None;
+    for said in &objects {
+        match read(said) {
+            Err(why) if matches!(why.fault, Fault::Unreadable | Fault::Empty) => {
+                complaint = complaint.or(Some(why));
+            }
+            read => return read,
+        }
+    }
+    Err(complaint.unwrap_or_else(|| answer.complaint(missing.unwrap_or_default())))
 }
 
 /// Requests the answer in this form. Prompts ask for lines, so the model is told after the prompt what to give instead.
@@ -189,51 +373,4 @@ fn schema(labels: &[Label]) -> Value {
         "type": "object", "properties": labels.iter().map(property).collect::<Map<_, _>>(), "required": required,
         "additionalProperties": false
     })
-}
-
-/// An answer of any form as labelled lines.
-///
-/// # Errors
-/// What is missing. The text is sent to the model, which has to correct its answer.
-fn lines(choice: &Choice, answers: Answers, labels: &[Label]) -> Result<String, String> {
-    let object = match answers {
-        Answers::Text => return Ok(choice.text.clone()),
-        Answers::Json => {
-            from_str(choice.text.trim()).map_err(|error| format!("this is no JSON object ({error})"))?
-        }
-        Answers::Tool => {
-            let call = choice.tool_calls.iter().find(|call| call.name == TOOL);
-            call.ok_or_else(|| format!("the tool `{TOOL}` was not called"))?.arguments.clone()
-        }
-    };
-    let mut lines = String::new();
-    for label in labels {
-        let (name, key) = (label.name(), label.key());
-        let texts: Option<Vec<&str>> = match (label, &object[&key]) {
-            (Label::One(_), Value::String(text)) => Some(vec![text]),
-            (Label::Many(_), Value::Array(texts)) => texts.iter().map(Value::as_str).collect(),
-            _ => None,
-        };
-        let kind = if matches!(label, Label::One(_)) { "text" } else { "a list of texts" };
-        for text in texts.ok_or_else(|| format!("`{key}` must be {kind}"))? {
-            let line: Vec<_> = text.lines().map(str::trim).collect();
-            lines += &format!("{name}: {}\n", line.join(" "));
-        }
-    }
-    Ok(lines)
-}
-
-/// Appends the answer and what is wrong with it.
-fn complain(messages: &mut Vec<Message>, choice: Choice, complaint: &str) {
-    let complaint =
-        format!("That could not be read: {complaint}. Answer again, exactly in the form asked for.");
-    let result =
-        |id: String| Message { tool_call_id: Some(id), ..Message::new(Role::Tool, complaint.clone()) };
-    // Providers require a result for every call, so the complaint is the result.
-    let mut then: Vec<_> = choice.tool_calls.iter().map(|call| result(call.id.clone())).collect();
-    if then.is_empty() {
-        then.push(Message::user(complaint));
-    }
-    messages.push(Message { tool_calls: choice.tool_calls, ..Message::assistant(choice.text) });
-    messages.extend(then);
 }

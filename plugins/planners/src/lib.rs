@@ -5,10 +5,9 @@
 //! # Reading order
 //! [`react`] (the simplest whole planner), [`pnlc`] (the method that this project exists for), [`summarise`] (what
 //! critics see of a history), [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts),
-//! [`ppdpp`] (a trained policy over them), [`random`] (the baseline); below them [`prompts`] (templates), [`answers`]
-//! (reading what a model wrote) and [`ask`] (asking once more if it could not be read).
+//! [`ppdpp`] (a trained policy over them), [`random`] (the baseline); below them [`prompts`] (templates) and [`ask`]
+//! (asking, in any form of answer, and once more if it could not be read).
 
-pub mod answers;
 pub mod ask;
 pub mod gdp_zero;
 pub mod pnlc;

@@ -12,13 +12,15 @@
 //! action  <- LLM: act on the final thought
 //! ```
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{
+    answers::{Complaint, keeps},
+    prelude::*,
+    serde_json::json,
+};
 
 use crate::{
-    answers::{either, labelled},
-    ask::{AskConfig, Asker, Label},
+    ask::{AskConfig, Asker, Label, Said},
     prompts::{Prompts, prompt_files},
-    react::last_line,
     summarise::summarise,
 };
 
@@ -87,7 +89,8 @@ impl Pnlc {
         self.config.summariser.as_ref().unwrap_or(&self.config.ask.llm)
     }
 
-    /// Imagined outcomes of `thought` with the critic's values; `None` if no outcomes could be read.
+    /// Imagined outcomes of `thought` with the critic's values; `None` if no outcomes could be read, or if the critic
+    /// asks a model whose answer could not be read.
     async fn evaluate(
         &self,
         asker: &mut Asker,
@@ -99,14 +102,15 @@ impl Pnlc {
         let n = self.config.outcomes;
         let step = json!({ "state": state, "thought": thought, "outcomes": n });
         let messages = self.prompts.messages("outcomes", context, step)?;
-        let read = |answer: &str| {
-            let mut outcomes = either(answer, "Good", "Bad");
+        let read = |said: &Said<'_>| {
+            let mut outcomes: Vec<_> =
+                said.texts(&["Good", "Bad"])?.into_iter().map(|(label, text)| (label == 0, text)).collect();
             outcomes.truncate(n);
             let good = outcomes.iter().filter(|(good, _)| *good).count();
             if good == 0 || good == outcomes.len() {
-                return Err(format!(
+                return Err(said.complaint(format!(
                     "{n} lines that start with \"Good:\" or \"Bad:\" are wanted, some of each"
-                ));
+                )));
             }
             Ok(outcomes)
         };
@@ -118,14 +122,17 @@ impl Pnlc {
             thought: thought.to_owned(),
             outcome: outcome.clone(),
         };
-        let estimates = critic.estimate(outcomes.iter().map(query).collect()).await?;
+        let estimates = match critic.estimate(outcomes.iter().map(query).collect()).await {
+            Err(error) if error.code == Code::Malformed => {
+                asker.unread.without(format!("the critic {:?} gave no values ({error})", self.config.critic));
+                return Ok(None);
+            }
+            estimates => estimates?,
+        };
         if estimates.len() != outcomes.len() {
-            return Err(Error::malformed(format!(
-                "the critic {:?} answered {} of {} queries",
-                self.config.critic,
-                estimates.len(),
-                outcomes.len()
-            )));
+            let (given, wanted) = (estimates.len(), outcomes.len());
+            let what = format!("the critic {:?} answered {given} of {wanted} queries", self.config.critic);
+            return Err(Error::new(Code::Plugin, what));
         }
         let outcomes = outcomes.into_iter().zip(estimates).map(|((good, text), estimate)| ValuedOutcome {
             text,
@@ -160,31 +167,35 @@ impl Planner for Pnlc {
         let actor = models.llm(self.config.ask.llm.clone()).await?;
         let mut actor = self.config.ask.asker(actor, seed::derive(context.seed, "pnlc"));
         let messages = self.prompts.messages("thought", &context, json!({ "state": state }))?;
-        let read = |answer: &str| labelled(answer, "Thought");
-        let mut thought =
-            match actor.ask_for(&[Label::One("Thought")], Purpose::Thought, messages, read).await? {
-                Ok(thought) => thought,
-                Err(answer) => last_line(&answer),
-            };
+        let read = |said: &Said<'_>| said.text("Thought");
+        let thought = actor.ask_for(&[Label::One("Thought")], Purpose::Thought, messages, read).await?;
+        let mut thought = thought.unwrap_or_else(|unreadable| unreadable.last_resort("Thought"));
 
         let mut rounds: Vec<Round> = Vec::new();
-        while rounds.len() < self.config.rounds {
+        // Whether a critic weighed the thought that is followed, where one should.
+        let mut weighed = self.config.rounds == 0;
+        while !thought.is_empty() && rounds.len() < self.config.rounds {
             let Some(round) = self.evaluate(&mut actor, &critic, &context, state, &thought).await? else {
                 break;
             };
             rounds.push(round);
+            weighed = true;
             let messages =
                 self.prompts.messages("refine", &context, json!({ "state": state, "rounds": rounds }))?;
-            let read = |answer: &str| {
-                let kept = labelled(answer, "Decision")?.to_lowercase().starts_with("keep");
-                if kept { Ok(None) } else { labelled(answer, "Thought").map(Some) }
+            let read = |said: &Said<'_>| {
+                let decision = said.text("Decision")?;
+                let neither = || Complaint::unreadable("the decision is neither \"keep\" nor \"revise\"");
+                if keeps(&decision).ok_or_else(neither)? { Ok(None) } else { said.text("Thought").map(Some) }
             };
             // An answer that cannot be read keeps the current thought.
             let revised = actor.ask_for(&REFINED, Purpose::Refine, messages, read).await?.unwrap_or(None);
             match revised {
                 // Even in the same words. If that counted as keeping, a thought that often comes to mind would be
                 // confirmed by coming to mind again, whatever its values.
-                Some(revised) => thought = revised,
+                Some(revised) => {
+                    weighed = false;
+                    thought = revised;
+                }
                 None => {
                     rounds.last_mut().expect("a round was pushed").kept = true;
                     break;
@@ -194,16 +205,13 @@ impl Planner for Pnlc {
 
         let messages =
             self.prompts.messages("action", &context, json!({ "state": state, "thought": thought }))?;
-        let action = match actor
-            .ask_for(&[Label::One("Action")], Purpose::Action, messages, |answer| labelled(answer, "Action"))
-            .await?
-        {
-            Ok(action) => action,
-            Err(answer) => last_line(&answer),
-        };
-        let mut recoveries = cheap.recoveries;
-        recoveries.append(&mut actor.recoveries);
-        let trace = Trace { rounds, recoveries, ..Trace::default() };
+        let (_, action) = actor.ask_for_action(&[Label::One("Action")], messages, &context).await?;
+        let mut unread = cheap.unread;
+        unread.append(actor.unread);
+        if !weighed {
+            unread.count("unevaluated");
+        }
+        let trace = Trace { rounds, ..unread.trace() };
         Ok(Decision { thought, action: Action::new(action), summary: Some(summary), trace })
     }
 }

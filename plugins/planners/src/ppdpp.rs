@@ -4,7 +4,7 @@
 //! the name of an act, it estimates how likely a person would choose that act next. It is trained on data alone: the
 //! paper's second stage, reinforcement learning against a simulated user, is not implemented.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{answers::Unread, prelude::*, serde_json::json};
 
 use crate::{
     gdp_zero::{
@@ -101,6 +101,7 @@ impl Planner for Ppdpp {
             partner: llm,
             rng,
             requests: 0,
+            unread: Unread::default(),
         };
         let said = talk.utter(&dialogue.turns, act, self.config.temperature).await?;
         let policy = |(act, probability): (&usize, &f64)| json!({ "act": dialogue.acts[*act].name, "probability": probability });
@@ -108,7 +109,7 @@ impl Planner for Ppdpp {
         Ok(Decision {
             thought: format!("[{}] {}", act.name, act.instruction),
             action: Action::new(said),
-            trace: Trace { details, ..Trace::default() },
+            trace: Trace { details, ..talk.unread.trace() },
             ..Decision::default()
         })
     }

@@ -3,7 +3,6 @@
 use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
-    answers::labelled,
     ask::{AskConfig, Label::One},
     prompts::{Prompts, prompt_files},
 };
@@ -51,21 +50,11 @@ impl Planner for React {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "react"));
         let messages = self.prompts.messages("react", &context, json!({}))?;
-        let read =
-            |answer: &str| Ok((labelled(answer, "Thought").unwrap_or_default(), labelled(answer, "Action")?));
         let labels = [One("Thought"), One("Action")];
-        let (thought, action) = match asker.ask_for(&labels, Purpose::Action, messages, read).await? {
-            Ok(read) => read,
-            Err(answer) => (String::new(), last_line(&answer)),
-        };
-        let trace = Trace { recoveries: asker.recoveries, ..Trace::default() };
+        let (thought, action) = asker.ask_for_action(&labels, messages, &context).await?;
+        let trace = asker.unread.trace();
         Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
     }
-}
-
-/// The action when none could be read. If the environment cannot understand it either, it says so.
-pub(crate) fn last_line(answer: &str) -> String {
-    answer.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 register! {

@@ -3,8 +3,7 @@
 use forethought_sdk::{prelude::*, serde_json::json};
 
 use crate::{
-    answers::labelled,
-    ask::{AskConfig, Asker, Label::One},
+    ask::{AskConfig, Asker, Label::One, Said},
     prompts::{Prompts, prompt_files},
 };
 
@@ -54,24 +53,20 @@ impl Summariser for LlmSummariser {
     }
 }
 
-/// Asks for a summary; if no answer can be read, the last observation is used instead.
+/// Asks for a summary. If no answer can be read, the last observation is the state, and there is no outcome: an
+/// observation is not a goal that a critic should learn.
 pub(crate) async fn summarise(
     prompts: &Prompts,
     asker: &mut Asker,
     context: &DecisionContext,
 ) -> Result<Summary> {
     let messages = prompts.messages("summarise", context, json!({}))?;
-    let read = |answer: &str| {
-        Ok(Summary { state: labelled(answer, "State")?, outcome: labelled(answer, "Outcome")? })
-    };
+    let read = |said: &Said<'_>| Ok(Summary { state: said.text("State")?, outcome: said.text("Outcome")? });
     let labels = [One("State"), One("Outcome")];
-    Ok(match asker.ask_for(&labels, Purpose::Summarise, messages, read).await? {
-        Ok(summary) => summary,
-        Err(_) => {
-            let text: String = context.turn.observation.text.chars().take(500).collect();
-            Summary { state: text.clone(), outcome: text }
-        }
-    })
+    Ok(asker.ask_for(&labels, Purpose::Summarise, messages, read).await?.unwrap_or_else(|_| Summary {
+        state: context.turn.observation.text.chars().take(500).collect(),
+        outcome: String::new(),
+    }))
 }
 
 register! {

@@ -1,7 +1,7 @@
-//! What a call costs by the way that it takes: direct, through a loaded library (on the caller's thread, or on a thread of
-//! the library's own runtime), and over a pipe to a process. Printed last: how much longer than direct.
+//! The cost of a call: direct, through a loaded library (on the caller's thread, or on a thread of the library's own
+//! runtime), and over a pipe to a process. The last lines compare each with a direct call.
 //!
-//! The work itself is next to nothing here; a language model takes a hundred thousand times as long.
+//! The work itself is negligible here; a language model takes a hundred thousand times as long.
 
 #[allow(dead_code)] // Shared with the tests.
 #[path = "../tests/boundary/way.rs"]
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     };
     let loaded = bench.runtime.block_on(Way::library("library", test_plugin()).plugin());
     let piped = bench.runtime.block_on(Way::process("process", test_plugin()).plugin());
-    // A message of 172 bytes; one page; a batch of vectors; an answer in pieces.
+    // A message of 172 bytes, one page, a batch of vectors, a stream.
     let action = Action::new("x".repeat(172 - r#"{"action":{"text":""}}"#.len()));
     let page = Action::new("x".repeat(4096));
     let texts: Vec<String> = (0..1000).map(|row| format!("text {row}")).collect();
@@ -78,18 +78,19 @@ async fn stream(model: &Arc<dyn LlmBackend>) -> Result<usize> {
 struct Bench {
     criterion: Criterion,
     runtime: Runtime,
-    /// Shortest mean of any sample, by what was measured and by which way.
+    /// Shortest mean of any sample, for each measurement and way.
     best: RefCell<Vec<(String, String, Duration)>>,
 }
 
 impl Bench {
-    /// A component of a plugin, or the one that is linked in.
+    /// A component of a plugin, or the linked one.
     fn component<I: Pluggable + ?Sized>(&self, plugin: Option<&Plugin>, kind: &str) -> Arc<I> {
         let Some(plugin) = plugin else {
-            let own =
-                linked().find(|one| one.interface == I::NAME && one.kind == kind).expect("it is linked in");
+            let own = linked()
+                .find(|one| one.interface == I::NAME && one.kind == kind)
+                .expect("a linked component");
             let component = self.runtime.block_on((own.create)(json!({}), Arc::new(Desk::default())));
-            return component.ok().and_then(I::unwrap).expect("it can be built");
+            return component.ok().and_then(I::unwrap).expect("a component");
         };
         self.runtime.block_on(plugin.make(kind, json!({})))
     }
@@ -116,7 +117,7 @@ impl Bench {
 
     fn ratios(&self) -> String {
         let best = self.best.borrow();
-        let mut table = String::from("\nbest mean, and how much longer than direct:\n");
+        let mut table = String::from("\nbest mean, and its ratio to a direct call:\n");
         for (what, way, took) in best.iter().filter(|(.., took)| *took < Duration::MAX) {
             let direct = best.iter().find(|(other, way, _)| other == what && way == "direct");
             let times = direct.map_or(f64::NAN, |(.., direct)| took.as_secs_f64() / direct.as_secs_f64());

@@ -1,4 +1,4 @@
-//! A world that says what it is told: for round trips, and for the price of a call.
+//! A world that repeats actions, for round trips and for the cost of a call.
 
 use forethought_sdk::{
     prelude::*,
@@ -7,7 +7,7 @@ use forethought_sdk::{
 
 use crate::{Nothing, answer, one_seat};
 
-/// A world without a state.
+/// A stateless world.
 #[derive(Clone, Copy)]
 pub struct Echo;
 
@@ -23,7 +23,7 @@ impl Environment for Echo {
     async fn reset(&self, reset: Reset) -> Result<Turn> {
         Ok(answer("", json!({ "task": reset.task, "seed": reset.seed })).turn)
     }
-    /// The action's text; as data too, if it is JSON; its `rewards` as the rewards, if it has any.
+    /// The action's text; if it is JSON, also as data, with its `rewards`, if any, as the rewards.
     async fn step(&self, action: Action) -> Result<Transition> {
         let data: Value = serde_json::from_str(&action.text).unwrap_or_default();
         let rewards = data.get("rewards").and_then(Value::as_array).map_or(&[][..], |all| all);
@@ -38,7 +38,7 @@ impl Environment for Echo {
 register! {
     interface: dyn Environment,
     kind: "echo",
-    summary: "says what it is told",
+    summary: "repeats actions",
     config: Nothing,
     new: |_: Nothing, _host| async { Ok(Arc::new(Echo) as _) },
 }
@@ -46,7 +46,7 @@ register! {
 register! {
     interface: dyn Environment,
     kind: "echo-inline",
-    summary: "says what it is told, on the caller's thread",
+    summary: "repeats actions, on the caller's thread",
     config: Nothing,
     inline: true,
     new: |_: Nothing, _host| async { Ok(Arc::new(Echo) as _) },

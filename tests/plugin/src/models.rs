@@ -1,15 +1,14 @@
-//! Models that need none: a language model that repeats and counts, an encoder, a trainer.
+//! Components that need no model files: a language model that repeats and counts, an encoder, a trainer.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use forethought_sdk::{prelude::*, schemars, serde};
+use forethought_sdk::prelude::*;
 
 use crate::Nothing;
 
 /// Settings of [`Count`].
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", default, deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
+#[serde(default)]
 pub struct CountConfig {
     /// Length of a stream, in tokens.
     tokens: u32,
@@ -89,27 +88,24 @@ register! {
     new: |_: Nothing, _host| async { Ok(Arc::new(Plain) as _) },
 }
 
-/// Settings of the language model that is somebody else's.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+/// Settings of the language model that passes on another one.
+#[config]
 pub struct RelayConfig {
-    /// The language model that this one is.
+    /// The language model to pass on.
     llm: String,
 }
 
 register! {
     interface: dyn LlmBackend,
     kind: "relay",
-    summary: "hands over the very language model that it was given",
+    summary: "passes on another language model",
     config: RelayConfig,
     new: |config: RelayConfig, host: Arc<dyn Host>| async move { host.llm(config.llm).await },
 }
 
 /// Settings of [`Axes`].
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", default, deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
+#[serde(default)]
 pub struct AxesConfig {
     /// Length of a vector.
     dimension: usize,
@@ -121,7 +117,7 @@ impl Default for AxesConfig {
     }
 }
 
-/// An encoder whose vectors are axes: the one that a text's length points at.
+/// An encoder whose vectors are axes, selected by the length of the text.
 pub struct Axes {
     dimension: usize,
 }
@@ -144,17 +140,17 @@ impl TextEncoder for Axes {
 register! {
     interface: dyn TextEncoder,
     kind: "axes",
-    summary: "encodes a text as the axis that its length points at",
+    summary: "encodes a text as the axis that its length selects",
     config: AxesConfig,
     new: |config: AxesConfig, _host| async move {
         if config.dimension == 0 {
-            return Err(Error::config("`dimension` is 0: a vector needs a length"));
+            return Err(Error::config("`dimension` must be at least 1"));
         }
         Ok(Arc::new(Axes { dimension: config.dimension }) as _)
     },
 }
 
-/// A trainer that learns nothing, in ten steps that it reports.
+/// A trainer that learns nothing and reports ten steps.
 pub struct Reports;
 
 #[async_trait]
@@ -172,7 +168,7 @@ impl CriticTrainer for Reports {
 register! {
     interface: dyn CriticTrainer,
     kind: "reports",
-    summary: "learns nothing, and says how it goes",
+    summary: "learns nothing, and reports progress",
     config: Nothing,
     new: |_: Nothing, _host| async { Ok(Arc::new(Reports) as _) },
 }

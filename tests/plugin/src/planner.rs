@@ -1,10 +1,10 @@
-//! A planner that is handed objects and calls them.
+//! A planner that calls the objects that it is given.
 
 use forethought_sdk::prelude::*;
 
 use crate::Nothing;
 
-/// Asks the language model `actor` what to do, and tries it in a copy of the world first.
+/// Asks the language model `actor` what to do, and tries the action in a copy of the world first.
 pub struct Tries;
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl Planner for Tries {
 register! {
     interface: dyn Planner,
     kind: "tries",
-    summary: "tries in a copy of the world what a language model says",
+    summary: "tries a language model's action in a copy of the world",
     config: Nothing,
     new: |_: Nothing, _host| async { Ok(Arc::new(Tries) as _) },
 }

@@ -1,17 +1,15 @@
-//! Components that misbehave on purpose: nothing here may harm the program, in process as far as that can be, and in a
-//! process of its own always.
+//! Components that misbehave on purpose: nothing here must harm the program; as far as possible when loaded into its
+//! process, and always in a separate process.
 
 use std::{hint::black_box, panic::panic_any, time::Duration};
 
-use forethought_sdk::{prelude::*, schemars, serde, serde_json::Value};
+use forethought_sdk::{prelude::*, serde_json::Value};
 use tokio::time::sleep;
 
 use crate::{answer, one_seat};
 
 /// Settings of the misbehaving world.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 pub struct StressConfig {
     /// How it misbehaves.
     mode: Mode,
@@ -20,16 +18,16 @@ pub struct StressConfig {
     bytes: usize,
 }
 
-/// How a world misbehaves: while it is made, in each step, or when it is dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(crate = "serde", rename_all = "snake_case")]
-#[schemars(crate = "schemars")]
+/// How a world misbehaves: while it is built, in each step, or when it is dropped.
+#[config]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// It cannot be made, and says so.
+    /// It refuses to be built.
     RefuseCreate,
-    /// It panics while it is made.
+    /// It panics while it is built.
     PanicInCreate,
-    /// It needs a language model that nobody configured.
+    /// It needs a language model that is not configured.
     MissingDependency,
     /// It panics before its first await.
     PanicBeforeAwait,
@@ -39,7 +37,7 @@ pub enum Mode {
     PanicInTask,
     /// It panics, and the panic's payload panics when it is dropped.
     PanicInPayload,
-    /// What a call that was withdrawn leaves behind panics when it is dropped.
+    /// A local variable of a cancelled call panics when it is dropped.
     PanicInFuture,
     /// The world panics when it is dropped.
     PanicInDrop,
@@ -47,21 +45,21 @@ pub enum Mode {
     Never,
     /// It answers with a text of `bytes` bytes.
     Huge,
-    /// It keeps a MiB more with each step.
+    /// It leaks a MiB in each step.
     Leak,
-    /// While it is called, it calls the program, which may call it again.
+    /// During a call it calls the program, which may call it again.
     Reenter,
     /// It ends the process.
     Exit,
     /// It aborts the process.
     Abort,
-    /// It has its process killed, as whoever is short of memory would.
+    /// It kills its process, as the system does when memory runs out.
     Kill,
-    /// It writes where it may not.
+    /// It writes to unmapped memory.
     Segfault,
-    /// It calls itself without end.
+    /// It recurses without end.
     StackOverflow,
-    /// It takes all memory there is.
+    /// It allocates all memory.
     Memory,
 }
 
@@ -134,7 +132,7 @@ impl Environment for Stress {
                     all.push(black_box(vec![1u8; 16 << 20]));
                 }
             }
-            // These have misbehaved before, or will.
+            // These misbehave earlier or later.
             Mode::RefuseCreate | Mode::PanicInCreate | Mode::MissingDependency | Mode::PanicInDrop => {}
         }
         Ok(answer(text, Value::Null))
@@ -143,7 +141,7 @@ impl Environment for Stress {
 
 #[allow(unsafe_code)]
 fn segfault() {
-    // SAFETY: none. Nothing is mapped there, and the process ends, which is what this is for.
+    // SAFETY: none. Nothing is mapped there, so the process ends, as intended.
     unsafe { std::ptr::without_provenance_mut::<u64>(8).write_volatile(1) }
 }
 
@@ -161,7 +159,7 @@ register! {
     new: |config: StressConfig, host: Arc<dyn Host>| async move {
         let StressConfig { mode, bytes } = config;
         match mode {
-            Mode::RefuseCreate => return Err(Error::config("`mode` says that this cannot be made")),
+            Mode::RefuseCreate => return Err(Error::config("`mode` says that this cannot be built")),
             Mode::PanicInCreate => panic!("in the making"),
             Mode::MissingDependency => drop(host.llm("nobody".into()).await?),
             _ => {}
@@ -170,29 +168,27 @@ register! {
     },
 }
 
-/// Settings of the critic and the encoder whose numbers are wrong.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+/// Settings of the critic and the encoder with wrong numbers.
+#[config]
 pub struct WrongConfig {
     /// What is wrong with the numbers.
     mode: Wrong,
 }
 
 /// What is wrong with numbers.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(crate = "serde", rename_all = "snake_case")]
-#[schemars(crate = "schemars")]
+#[config]
+#[derive(Clone, Copy)]
+#[serde(rename_all = "snake_case")]
 pub enum Wrong {
     /// They are not numbers.
     Nan,
-    /// They are beyond what was promised.
+    /// They are out of the promised range.
     OutOfRange,
-    /// There is one too few of them.
+    /// One of them is missing.
     Missing,
 }
 
-/// A critic and an encoder whose numbers are wrong.
+/// A critic and an encoder with wrong numbers.
 pub struct WrongNumbers {
     mode: Wrong,
 }

@@ -1,9 +1,9 @@
-//! A world whose actions are all that an author may do in a method: wait, spawn, open a socket, log, fail, and call
-//! components of others.
+//! A world whose actions do everything that an author may do in a method: wait, spawn, open a socket, log, fail, and
+//! call other components.
 
 use std::time::Duration;
 
-use forethought_sdk::{prelude::*, schemars, serde, serde_json::Value};
+use forethought_sdk::{prelude::*, serde_json::Value};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -14,13 +14,12 @@ use tokio::{
 use crate::{answer, one_seat};
 
 /// Settings of [`Works`].
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", default, deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
+#[serde(default)]
 pub struct WorksConfig {
-    /// Calls of `meet` that must be under way at once for any of them to end.
+    /// Number of calls of `meet` that must overlap for any of them to end.
     meet: usize,
-    /// The language model that `ask` asks.
+    /// The language model that `ask` calls.
     llm: String,
 }
 
@@ -35,7 +34,7 @@ pub struct Works {
     host: Arc<dyn Host>,
     llm: String,
     meeting: Barrier,
-    /// One clone lives as long as a call's work does.
+    /// Cloned for the duration of each call's work.
     live: Arc<()>,
 }
 
@@ -94,7 +93,7 @@ impl Works {
                 self.host.llm(self.llm.clone()).await?.complete(request).await?.text().into()
             }
             "build" => option_env!("FORETHOUGHT_TEST_BUILD").unwrap_or("workspace").into(),
-            _ => return Err(Error::input(format!("`{verb}` is no action of this world"))),
+            _ => return Err(Error::input(format!("`{verb}` is not an action of this world"))),
         };
         Ok(answer)
     }
@@ -118,7 +117,7 @@ impl Environment for Works {
         Ok(one_seat("works"))
     }
     async fn spawn(&self) -> Result<Arc<dyn Environment>> {
-        Err(Error::new(Code::Unimplemented, "there is but one of this world"))
+        Err(Error::new(Code::Unimplemented, "there is only one of this world"))
     }
     async fn reset(&self, _: Reset) -> Result<Turn> {
         Ok(Turn::default())
@@ -132,7 +131,7 @@ impl Environment for Works {
 register! {
     interface: dyn Environment,
     kind: "works",
-    summary: "does what async Rust can do",
+    summary: "does everything that async Rust can do",
     config: WorksConfig,
     new: |config: WorksConfig, host| async move {
         let meeting = Barrier::new(config.meet);

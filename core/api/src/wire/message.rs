@@ -1,8 +1,8 @@
 //! Messages: an encoded body, with attachments for what does not fit into text: objects and large numeric data.
 //!
-//! While a body is written or read, its attachments are in a thread-local: `Serialize` and `Deserialize` put a reference
-//! into the body, `{"object": 0}` or `{"blob": 0}`, and attach the object or blob itself. Outside of a message the same
-//! implementations write plain data, or return an error.
+//! While a body is written or read, its attachments are in a thread-local: `Serialize` and `Deserialize` put a
+//! reference into the body, `{"object": 0}` or `{"blob": 0}`, and attach the object or blob itself. Outside of a
+//! message the same implementations write plain data, or return an error.
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
@@ -28,7 +28,8 @@ pub enum Codec {
 
 impl Codec {
     /// Whether this image can write it. With serde_json's feature `arbitrary_precision`, which any dependency of a
-    /// library may enable, numbers in a `Value` are written as maps that only serde_json itself reads; then JSON is used.
+    /// library may enable, numbers in a `Value` are written as maps that only serde_json itself reads; then JSON is
+    /// used.
     pub fn is_written(self) -> bool {
         static PLAIN_NUMBERS: LazyLock<bool> =
             LazyLock::new(|| rmp_serde::to_vec(&serde_json::Value::from(1)).is_ok_and(|bytes| bytes == [1]));

@@ -46,7 +46,8 @@ pub trait Object: Send + Sync + 'static {
     fn origin(&self) -> Option<&str> {
         None
     }
-    /// Lets a transport recognise its own objects. A wrapper that is transparent to transports may return what it wraps.
+    /// Lets a transport recognise its own objects. A wrapper that is transparent to transports may return what it
+    /// wraps.
     fn as_any(&self) -> &dyn Any;
 }
 

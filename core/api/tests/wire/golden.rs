@@ -1,8 +1,8 @@
 //! The checked-in messages, `<name>.<major>.json`, one file per interface: older and newer plugins rely on them.
 //!
-//! The code must write what the files hold. After a deliberate change, `UPDATE=1 cargo test -p forethought-api` updates
-//! them. It lets messages grow (a field with a default, a method with a default body) and refuses everything else, which
-//! needs a new major version of the interface, and a new file.
+//! The code must write what the files hold. After a deliberate change, `UPDATE=1 cargo test -p forethought-api`
+//! updates them. It lets messages grow (a field with a default, a method with a default body) and refuses everything
+//! else, which needs a new major version of the interface, and a new file.
 
 use std::any::Any;
 use std::path::PathBuf;

@@ -384,6 +384,7 @@ impl Planner for Sample {
             trace: Trace {
                 rounds: vec![Round { thought: "t".into(), outcomes: vec![outcome], kept: true }],
                 recoveries: vec!["asked again".into()],
+                faults: [("repeated".to_owned(), 1)].into(),
                 details: json!(format!("{context:?}")),
             },
         })

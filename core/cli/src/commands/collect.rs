@@ -17,8 +17,8 @@ use crate::{
 
 /// Run episodes and keep them as trajectories to train on.
 ///
-/// As `run`; in addition the summariser writes down each state in short, and DIR gets `trajectories.parquet` (also
-/// readable by pandas and Hugging Face datasets) and `trajectories.jsonl`.
+/// Like `run`, but the summariser also summarises each state, and DIR gets `trajectories.parquet` (readable by pandas
+/// and Hugging Face datasets) and `trajectories.jsonl`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought collect quickstart --planner react --episodes 500 --out data
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Collect {
     #[command(flatten)]
     arguments: RunArguments,
-    /// The planner of the first seat; by default the one that [seats] names.
+    /// The planner of the first seat; by default the one in [seats].
     #[arg(long, value_name = "NAME")]
     planner: Option<String>,
     /// Folder for the trajectories.

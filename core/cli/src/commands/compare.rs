@@ -16,12 +16,12 @@ use crate::{
 
 /// Compare runs.
 ///
-/// Beside each planner's results stand the differences to the first run, on the episodes that both played.
+/// Prints the results of each planner, and the differences to the first run on the episodes that both played.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought compare runs/webshop--react runs/webshop--pnlc")]
 pub(crate) struct Compare {
-    /// Runs' folders, or folders of a planner's runs, the newest of which is taken.
+    /// Folders of runs, or of a planner's runs (the newest is used).
     #[arg(required = true, num_args = 2..)]
     runs: Vec<PathBuf>,
 }

@@ -26,7 +26,7 @@ enum Command {
   forethought config show my.toml
   forethought config show my.toml --origin --set run.episodes=5")]
     Show(Show),
-    /// Check a configuration, build what it names, and check that every need is met.
+    /// Check a configuration: build the components that it names, and check that their requirements are met.
     #[command(after_help = "Example:
   forethought config check my.toml")]
     Check(Check),
@@ -36,7 +36,7 @@ enum Command {
 struct Show {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Show where each value comes from, components' own defaults among them.
+    /// Show where each value comes from, including the defaults of components.
     #[arg(long)]
     origin: bool,
 }

@@ -16,7 +16,7 @@ use crate::{
     session::Session,
 };
 
-/// Judge critics.
+/// Evaluate critics.
 #[derive(Debug, Args)]
 pub(crate) struct Critic {
     #[command(subcommand)]
@@ -27,8 +27,8 @@ pub(crate) struct Critic {
 enum Command {
     /// Measure a critic on trajectories that it has not seen.
     ///
-    /// AUC, Brier score, calibration error and a reliability table, beside the base rate and a logistic regression on
-    /// the same embeddings.
+    /// Prints AUC, Brier score, calibration error and a reliability table, next to those of the base rate and of a
+    /// logistic regression on the same embeddings.
     #[command(after_help = "Examples:
   forethought critic eval --model critic --data data
   forethought critic eval my.toml --model critic --data data --encoder minilm --json")]
@@ -39,16 +39,16 @@ enum Command {
 struct Eval {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The checkpoint's folder.
+    /// Folder of the checkpoint.
     #[arg(long, value_name = "DIR")]
     model: String,
     /// Trajectories: a .parquet or .jsonl file, or a folder of them.
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Ask about what this seat did alone, counted from 0.
+    /// Ask only about what this seat did, counted from 0.
     #[arg(long, value_name = "SEAT")]
     seat: Option<usize>,
-    /// The encoder it was trained with: a name under [encoder], or a kind with its default settings.
+    /// The encoder that the critic was trained with: a name under [encoder], or a kind with its default settings.
     #[arg(long, value_name = "NAME", default_value = "hash")]
     encoder: String,
     /// Kind of the critic.
@@ -84,7 +84,7 @@ impl Critic {
 fn local(model: &str) -> Result<&str> {
     if model.starts_with("hf:") {
         return Err(Error::config(
-            "critic eval reads from the model's folder which episodes it has seen; fetch it, and name the folder",
+            "`critic eval` reads from the model's folder which episodes it has seen; download it and name the folder",
         ));
     }
     Ok(model)

@@ -6,13 +6,13 @@ use forethought_runtime::registry::{Entry, default_of};
 
 use crate::{exit::Exit, session::Session, tables::list};
 
-/// Describe a component and its configuration.
+/// Describe a component and its configuration keys.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought describe planner.pnlc
   forethought describe critic.goal-q --json")]
 pub(crate) struct Describe {
-    /// Interface and kind, as `list` shows them.
+    /// Interface and kind as `list` shows them, such as planner.pnlc.
     component: String,
 }
 
@@ -20,7 +20,7 @@ impl Describe {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let (word, kind) = self.component.split_once('.').ok_or_else(|| {
             Error::config(format!(
-                "`{}` is not written <interface>.<kind>, as in planner.pnlc",
+                "`{}` is not the name of a component; write <interface>.<kind>, such as planner.pnlc",
                 self.component
             ))
         })?;
@@ -44,7 +44,7 @@ fn words(component: &Entry) -> String {
         })
         .collect();
     let keys = match rows.is_empty() {
-        true => "It has no keys of its own.\n".into(),
+        true => "It has no configuration keys.\n".into(),
         false => list(["key", "default", "meaning"], &rows),
     };
     format!("{word}.{kind}: {summary}\n{interface}, from {}\n\n{keys}", component.source())

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::{arguments::ConfigArguments, builtin, exit::Exit, session::Session, tables::list};
 
-/// Look for what could be in the way on this machine.
+/// Check this machine for common problems.
 ///
-/// Reads settings and folders, opens no connection. Ends with 1 if something must be mended.
+/// Reads settings and folders, and opens no connections. Exits with 1 if something must be fixed.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {}
 
@@ -29,7 +29,7 @@ struct Finding {
 enum State {
     Good,
     Note,
-    Mend,
+    Fix,
 }
 
 impl Doctor {
@@ -41,14 +41,14 @@ impl Doctor {
             Ok(registry) => {
                 let linked = registry.list().filter(|entry| entry.origin == Origin::Linked).count();
                 let brought = registry.list().count() - linked;
-                let mut detail = format!("{linked} linked, {brought} of plugins; `list` shows them");
+                let mut detail = format!("{linked} linked, {brought} from plugins; `list` shows them");
                 let left_out: Vec<_> = builtin::left_out().collect();
                 if !left_out.is_empty() {
                     detail += &format!("; built without {}", left_out.join(", "));
                 }
                 find("components", State::Good, detail);
             }
-            Err(error) => find("components", State::Mend, error.to_string()),
+            Err(error) => find("components", State::Fix, error.to_string()),
         }
         let (state, detail) = plugins(&session.wanted()?);
         find("plugins", state, detail);
@@ -56,23 +56,27 @@ impl Doctor {
             let sources = session.sources(&ConfigArguments::default())?;
             match Draft::read(&sources).and_then(|draft| draft.check(registry)) {
                 Ok(config) => {
-                    find("configuration", State::Good, "what lies here and at home can be read".into());
+                    find(
+                        "configuration",
+                        State::Good,
+                        "the files here and in the home folder can be read".into(),
+                    );
                     let (state, detail) = runs(&config.run.out);
                     find("run folder", state, detail);
                 }
-                Err(error) => find("configuration", State::Mend, error.to_string()),
+                Err(error) => find("configuration", State::Fix, error.to_string()),
             }
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         find("processor", State::Good, format!("{cores} cores"));
         let (state, detail) = match cfg!(feature = "cuda") {
-            true => (State::Good, "built with CUDA; device = \"auto\" takes a GPU if there is one"),
+            true => (State::Good, "built with CUDA; device = \"auto\" uses a GPU if there is one"),
             false => (State::Note, "built without CUDA; `cargo build --release --features cuda` for a GPU"),
         };
         find("devices", state, detail.into());
         find("model hub", State::Good, hub());
         let (state, detail) = data();
-        find("golden data", state, detail);
+        find("data sets", state, detail);
 
         let rows: Vec<_> = findings
             .iter()
@@ -80,72 +84,72 @@ impl Doctor {
                 let state = match finding.state {
                     State::Good => "good",
                     State::Note => "note",
-                    State::Mend => "mend",
+                    State::Fix => "fix",
                 };
                 [finding.about.to_string(), state.into(), finding.detail.replace('\n', "; ")]
             })
             .collect();
         session.show(&findings, || list(["about", "state", "detail"], &rows))?;
-        let mend = findings.iter().any(|finding| finding.state == State::Mend);
-        Ok(if mend { Exit::Failed } else { Exit::Done })
+        let broken = findings.iter().any(|finding| finding.state == State::Fix);
+        Ok(if broken { Exit::Failed } else { Exit::Done })
     }
 }
 
-/// What is configured and what lies in the search folders, by a look from outside.
+/// The plugins that are configured or in the search folders, inspected without loading them.
 fn plugins(request: &Request) -> (State, String) {
     let found = match survey(request) {
         Ok(found) => found,
-        Err(error) => return (State::Mend, error.to_string()),
+        Err(error) => return (State::Fix, error.to_string()),
     };
     let configured = found.iter().filter(|one| one.wanted).count();
     let good = format!(
         "{configured} configured, {} in search folders; `plugin list` shows them",
         found.len() - configured
     );
-    // What nobody loads does no harm.
+    // A bad library that is not loaded does no harm.
     let refused = |wanted| {
         found.iter().filter(move |one| one.wanted == wanted).find_map(|one| one.verdict.as_ref().err())
     };
     match (refused(true), refused(false)) {
-        (Some(error), _) => (State::Mend, error.to_string()),
+        (Some(error), _) => (State::Fix, error.to_string()),
         (None, Some(error)) => (State::Note, format!("{good}; {error}")),
         (None, None) => (State::Good, good),
     }
 }
 
-/// Whether runs can be written, found out by writing.
+/// Whether runs can be written, found out by writing a file.
 fn runs(out: &Path) -> (State, String) {
     let existing = out.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
     match tempfile::tempfile_in(existing) {
-        Ok(_) => (State::Good, format!("{} can be written", out.display())),
+        Ok(_) => (State::Good, format!("{} is writable", out.display())),
         Err(error) => {
-            let detail =
-                format!("{} cannot be written ({error}); choose another by --set run.out=DIR", out.display());
-            (State::Mend, detail)
+            let detail = format!(
+                "{} is not writable ({error}); choose another folder with --set run.out=DIR",
+                out.display()
+            );
+            (State::Fix, detail)
         }
     }
 }
 
-/// How models on the hub would be reached. A token's value is nobody's business.
+/// How models on the hub would be reached. The value of a token is never shown.
 fn hub() -> String {
     let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let endpoint = said("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
     let home = said("HF_HOME").unwrap_or_else(|| "~/.cache/huggingface".into());
     let token = if said("HF_TOKEN").is_some() { "HF_TOKEN set" } else { "no HF_TOKEN" };
     let offline = if said("HF_HUB_OFFLINE").is_some() { ", offline (HF_HUB_OFFLINE)" } else { "" };
-    format!("{endpoint}, kept in {home}, {token}{offline}")
+    format!("{endpoint}, cached in {home}, {token}{offline}")
 }
 
 fn data() -> (State, String) {
-    let (folder, named) = match std::env::var("FORETHOUGHT_DATA") {
-        Ok(folder) => (folder, true),
-        Err(_) => ("../shared/data".into(), false),
-    };
-    match (Path::new(&folder).is_dir(), named) {
-        (true, _) => (State::Good, format!("{folder}; `forethought verify webshop {folder}` uses it")),
-        (false, true) => (State::Mend, format!("FORETHOUGHT_DATA names {folder}, which is no folder")),
-        (false, false) => {
-            (State::Note, "none at ../shared/data; FORETHOUGHT_DATA may name it. Only tests need it".into())
+    match std::env::var("FORETHOUGHT_DATA") {
+        Ok(folder) if Path::new(&folder).is_dir() => {
+            (State::Good, format!("{folder}; `forethought verify webshop {folder}` uses it"))
+        }
+        Ok(folder) => (State::Fix, format!("FORETHOUGHT_DATA names {folder}, which is not a folder")),
+        Err(_) => {
+            (State::Note, "FORETHOUGHT_DATA is not set; only `verify` and some tests need data sets".into())
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::{
 
 /// Run several planners on the same episodes and compare them.
 ///
-/// Each planner plays the same tasks under the same seeds, in a run of its own. Intervals are 95 %: Student's t for
-/// the score, Wilson's for the success rate.
+/// Each planner plays the same tasks with the same seeds, in its own run. Intervals are 95 %: Student's t for the
+/// score, Wilson's for the success rate.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought eval quickstart --planner react,pnlc --episodes 200
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Eval {
     #[command(flatten)]
     arguments: RunArguments,
-    /// Planners, separated by commas; by default the one that [seats] names.
+    /// Planners, separated by commas; by default the one in [seats].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     planner: Vec<String>,
 }

@@ -8,17 +8,17 @@ use forethought_api::{Error, Result, importer::Importer};
 
 use crate::{exit::Exit, session::Session, written::write};
 
-/// Turn real data into trajectories.
+/// Convert recorded episodes to trajectories.
 ///
-/// DIR gets `trajectories.parquet` and `trajectories.jsonl`, as from `collect`. `forethought list importer` names
-/// the formats.
+/// DIR gets `trajectories.parquet` and `trajectories.jsonl`, as with `collect`. `forethought list importer` shows the
+/// formats. The example expects the variable FORETHOUGHT_DATA to name the folder of the data sets.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  forethought import react-webshop ../shared/data/webshop_react_trajectories --out data")]
+  forethought import react-webshop $FORETHOUGHT_DATA/webshop_react_trajectories --out data")]
 pub(crate) struct Import {
-    /// The data's format.
+    /// Format of the data.
     format: String,
-    /// A file, or the data set's folder.
+    /// A file, or the folder of the data set.
     path: PathBuf,
     /// Folder for the trajectories.
     #[arg(long, value_name = "DIR")]
@@ -31,7 +31,7 @@ impl Import {
         let import = importer.import(self.path.clone(), Arc::new(session.reporter.clone()));
         let trajectories = session.or_interrupted(import).await?;
         if trajectories.is_empty() {
-            return Err(Error::input(format!("{} holds no trajectories", self.path.display())));
+            return Err(Error::input(format!("{} contains no trajectories", self.path.display())));
         }
         let written = write(&self.out, &trajectories)?;
         session.show(&written, || written.to_string())?;

@@ -6,13 +6,13 @@ use forethought_runtime::registry::nearest;
 
 use crate::{exit::Exit, session::Session, tables::list};
 
-/// List the components that configurations may name.
+/// List the components that a configuration can name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought list
   forethought list planner --json")]
 pub(crate) struct List {
-    /// Only those of one interface: environment, llm, encoder, critic, trainer, planner, ...
+    /// Only the components of one interface: environment, llm, encoder, critic, trainer, planner, ...
     interface: Option<String>,
 }
 

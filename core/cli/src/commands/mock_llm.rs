@@ -5,11 +5,11 @@ use forethought_api::Result;
 
 use crate::{exit::Exit, session::Session};
 
-/// Imitate the providers of language models, and their faults, on a port of this machine.
+/// Imitate LLM providers and their faults on a local port.
 ///
-/// One port speaks all formats: OpenAI and Anthropic under /v1, Gemini under /v1beta, Ollama under /api. Answers follow
-/// from the text of a request alone, so they are the same in every format. A request may ask for a fault of its own by
-/// the header `x-mock-fault: cut`, or by a model name that ends in `!cut`. GET /counts tells how often what was asked.
+/// One port serves all formats: OpenAI and Anthropic under /v1, Gemini under /v1beta, Ollama under /api. Answers depend
+/// only on the text of a request, so they are the same in every format. A request can ask for a fault with the header
+/// `x-mock-fault: cut`, or with a model name that ends in `!cut`. GET /counts returns how often each text was sent.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Faults: rate-limit[:MS], status:CODE, unauthorized, slow:MS, hang, stall, cut, truncate, malformed, wrong-usage.
@@ -23,19 +23,19 @@ Examples:
     allow(dead_code, reason = "the command is known, but cannot be executed")
 )]
 pub(crate) struct MockLlm {
-    /// The port; by default any that is free.
+    /// The port; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// The kind of model whose answers are given, built from its defaults.
+    /// Kind of the model that answers, with its default settings.
     #[arg(long, value_name = "KIND", default_value = "simulated")]
     kind: String,
-    /// A fault, and the share of requests that meet it, as in cut=0.1. May be repeated.
+    /// A fault and the share of requests that meet it, such as cut=0.1. May be repeated.
     #[arg(long, value_name = "FAULT=SHARE")]
     fault: Vec<String>,
-    /// Seed of the faults' chance.
+    /// Seed for drawing faults.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The key that callers must show.
+    /// The API key that callers must send.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }

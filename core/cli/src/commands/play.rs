@@ -26,28 +26,28 @@ use crate::{
     written::{Written, write},
 };
 
-/// Take a seat yourself; everybody else plays as configured.
+/// Take a seat yourself; the others play as configured.
 ///
-/// You are shown what your seat sees, as far as it is new, and type what it does. `?` shows the rules, `:thought ...`
-/// notes what you think, `:quit`, the end of input or Ctrl-C saves and leaves; the same command goes on there. The game is
-/// kept as a run, and, as `collect` does, as trajectories within it.
+/// You see what your seat sees, as far as it is new, and type what it does. `?` shows the rules, `:thought ...` notes
+/// what you think; `:quit`, the end of input or Ctrl-C saves and leaves, and the same command continues there. The game
+/// is kept as a run and, as with `collect`, as trajectories in the run's folder.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought play avalon --seat 'player 2' --seed 11
-  forethought view runs/avalon--person 3fa9         reads the game afterwards")]
+  forethought view runs/avalon--person 3fa9         read the game afterwards")]
 pub(crate) struct Play {
     #[command(flatten)]
     config: ConfigArguments,
     /// Your seat; by default the first.
     #[arg(long, value_name = "NAME")]
     seat: Option<String>,
-    /// The task; by default the first that is configured.
+    /// The task; by default the first one that is configured.
     #[arg(long, value_name = "N")]
     task: Option<u64>,
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Begin a new game even if there is an unfinished one to continue.
+    /// Start a new game even if an unfinished one could be continued.
     #[arg(long)]
     fresh: bool,
 }
@@ -84,7 +84,7 @@ impl Play {
             farewell(&outcome.folder, &episode.episode, seat)?;
             written = Some(write(&outcome.folder, &outcome.trajectories)?);
         } else if outcome.status == RunStatus::Interrupted {
-            session.reporter.say("saved; the same command goes on here");
+            session.reporter.say("saved; the same command continues this game");
         }
         let document = Document {
             run: outcome.folder,
@@ -134,7 +134,7 @@ impl Play {
     }
 }
 
-/// What the person sees of the end.
+/// Shows the person how the game ended.
 fn farewell(run: &Path, episode: &str, seat: usize) -> Result<()> {
     let log = events::read(&events_path(run, episode))?;
     let (mut before, mut last, mut told) = (String::new(), None, None);
@@ -150,7 +150,7 @@ fn farewell(run: &Path, episode: &str, seat: usize) -> Result<()> {
     page.title("end");
     page.part(
         "you see",
-        last.or(told).as_deref().map(|end| transcript::news(&before, end)).unwrap_or_default(),
+        last.or(told).as_deref().map(|end| transcript::new_since(&before, end)).unwrap_or_default(),
     );
     eprint!("{}", page.take());
     Ok(())
@@ -176,7 +176,7 @@ impl Document {
     }
 }
 
-/// Of a game that is watched anyway, only what people should know.
+/// Passes on notes only: the person follows the game anyway.
 struct Notes(Reporter);
 
 impl RunObserver for Notes {

@@ -26,14 +26,15 @@ use crate::{
     tables::results,
 };
 
-/// The planners under comparison: without a critic, with one, and with three that must not help.
+/// The planners to compare: without a critic, with one, and with three that must not help.
 const PLANNERS: [&str; 5] = ["react", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
 
-/// The whole loop offline: collect, train, evaluate, report; about a minute.
+/// Run the whole loop offline: collect, train, evaluate, report; takes about a minute.
 ///
 /// Collects episodes with a mediocre agent, trains a critic on them (and one on shuffled outcomes), and evaluates
 /// planners with and without it on tasks that were not collected on. The language model is simulated, so the figures
-/// are simulated figures. Interrupted, the same command goes on where it was; finished, it begins a new one.
+/// are simulated figures. If interrupted, the same command continues where it stopped; once finished, it starts a new
+/// one. Without CONFIG, the preset `quickstart` is used.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought quickstart
@@ -45,10 +46,10 @@ pub(crate) struct Quickstart {
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Times that the collecting agent plays each task that is not evaluated on.
+    /// How often the collecting agent plays each task that is not used in the evaluation.
     #[arg(long, value_name = "N", default_value_t = 3)]
     collect: u64,
-    /// Episodes of each planner in the evaluation: tasks 0 to N - 1.
+    /// Episodes per planner in the evaluation: tasks 0 to N - 1.
     #[arg(long, value_name = "N", default_value_t = 400)]
     episodes: u64,
 }
@@ -74,7 +75,7 @@ impl Quickstart {
         let tasks = base.environment().await?.spec().await?.tasks.unwrap_or(2 * self.episodes);
         let others = tasks.checked_sub(self.episodes).filter(|others| *others > 0).ok_or_else(|| {
             Error::config(format!(
-                "--episodes {}: of {tasks} tasks, some must be left to collect on",
+                "--episodes {}: leave some of the {tasks} tasks to collect on",
                 self.episodes
             ))
         })?;
@@ -85,9 +86,9 @@ impl Quickstart {
             self.episodes
         );
         let folder = open(&base.config().run.out.join("quickstart"), &identity)?;
-        session.reporter.say(format!("everything goes to {}", folder.display()));
+        session.reporter.say(format!("writing to {}", folder.display()));
 
-        // The folder is ours alone: runs in it are continued, never mixed with others.
+        // Nothing else uses this folder: runs in it are continued, never mixed with others.
         let host = async |first_task: u64, episodes: u64, repeats: u64| {
             let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
             let values = vec![
@@ -115,7 +116,7 @@ impl Quickstart {
         }
         let data = outcome.trajectories;
 
-        // Side by side: a training keeps one core busy.
+        // In parallel, because each training uses one core.
         let training = |name: &'static str, shuffle_outcomes| {
             let out = folder.join(name);
             let fit = TrainingRequest { trajectories: data.clone(), out, seed, shuffle_outcomes };
@@ -174,7 +175,7 @@ fn open(parent: &Path, identity: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Trains, or finds that it was done before: a checkpoint appears whole or not at all.
+/// Trains, unless that was done before: a checkpoint appears complete or not at all.
 async fn train(
     session: &Session,
     host: &forethought_runtime::host::RuntimeHost,
@@ -186,7 +187,7 @@ async fn train(
         && fit.out.join("config.json").exists()
     {
         return serde_json::from_str(&text)
-            .map_err(|error| Error::input(format!("{}: {error}; delete it to train anew", kept.display())));
+            .map_err(|error| Error::input(format!("{}: {error}; delete it to train again", kept.display())));
     }
     let trainer = host.trainer("critic").await?;
     let progress = Arc::new(Labelled { name, reporter: session.reporter.clone() });

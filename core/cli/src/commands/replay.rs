@@ -14,18 +14,18 @@ use forethought_runtime::{
 
 use crate::{exit::Exit, played::Played, session::Session};
 
-/// Play an episode again from its journal alone, and compare.
+/// Replay an episode from its journal and compare the result.
 ///
-/// No model is asked and no person: their answers are on record. The world is taken through its steps again. The event
-/// log must come out the same to the byte; otherwise the exit code is 1, and the first difference is shown: something
-/// has changed since, or is not deterministic.
+/// No model and no person is asked: their answers are recorded. The environment is stepped again. The event log must be
+/// the same, byte for byte; otherwise the exit code is 1 and the first difference is shown: something is not
+/// deterministic, or has changed since.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought replay runs/webshop--pnlc 3fa9")]
 pub(crate) struct Replay {
-    /// A run's folder, or the folder of a planner's runs, the newest of which is taken.
+    /// Folder of a run, or of a planner's runs (the newest is used).
     run: PathBuf,
-    /// The episode: its id, or as much of its beginning as tells it from others.
+    /// Id of the episode, or a beginning of it that is unique.
     episode: String,
 }
 
@@ -36,11 +36,11 @@ impl Replay {
         let log = events::read(&events_path(&run.folder, &episode.episode))?;
         let Some(Event::Episode { seats, .. }) = log.into_iter().next() else {
             return Err(Error::malformed(format!(
-                "the log of episode {} does not begin with it",
+                "the log of episode {} does not begin with an `episode` event",
                 episode.episode
             )));
         };
-        // What the run wrote down of its configuration, and nothing of what is configured now.
+        // The configuration that the run wrote down, not the present one.
         let sources = Sources {
             file: Some(run.folder.canonicalize()?.join("config.resolved.toml")),
             search: Sources::of_process()?.search,

@@ -24,7 +24,7 @@ use crate::{
   forethought report runs/webshop--pnlc            the newest run in it
   forethought report runs/webshop--pnlc/01K... --json")]
 pub(crate) struct Report {
-    /// A run's folder, or the folder of a planner's runs.
+    /// Folder of a run, or of a planner's runs (the newest is used).
     run: PathBuf,
 }
 
@@ -60,7 +60,7 @@ impl Report {
     }
 }
 
-/// What the models were asked for.
+/// Calls and tokens by purpose.
 fn purposes(episodes: &[EpisodeSummary]) -> String {
     let mut sums = std::collections::BTreeMap::new();
     for (purpose, count) in episodes.iter().flat_map(|episode| &episode.calls) {

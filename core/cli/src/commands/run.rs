@@ -21,8 +21,8 @@ use crate::{
 
 /// Run episodes of one planner.
 ///
-/// The same command again continues an unfinished run: what is done is not done again, and no answer of a model is
-/// paid twice.
+/// The same command continues an unfinished run: finished episodes are not repeated, and no answer of a model is paid
+/// for twice.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought run quickstart --episodes 10
@@ -31,7 +31,7 @@ use crate::{
 pub(crate) struct Run {
     #[command(flatten)]
     arguments: RunArguments,
-    /// The planner of the first seat; by default the one that [seats] names.
+    /// The planner of the first seat; by default the one in [seats].
     #[arg(long, value_name = "NAME")]
     planner: Option<String>,
 }

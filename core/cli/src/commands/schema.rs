@@ -11,8 +11,8 @@ use crate::{
 
 /// Print the JSON Schema of configurations.
 ///
-/// It has every component of this program in it. A TOML file that starts with `#:schema forethought.schema.json` is
-/// checked against it by editors as it is typed.
+/// It covers every component of this program. Editors check a TOML file against it while you type if the file starts
+/// with `#:schema forethought.schema.json`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought schema > forethought.schema.json")]

@@ -21,27 +21,27 @@ use crate::{
     tables::{cost, table},
 };
 
-/// Let planners play against each other, and rate them.
+/// Let planners play against each other and rate them.
 ///
-/// Every planner takes every seat equally often, on the same tasks and seeds as the others. A tournament is one run: the
-/// same command again continues an unfinished one, and nothing that was answered is asked twice. Intervals are 95 %.
-/// Ratings are Weng and Lin's, with their standard deviations; seats that share one of two results are a side.
+/// Every planner takes every seat equally often, on the same tasks and seeds as the others. A tournament is one run:
+/// the same command continues an unfinished one, and no answered call is repeated. Intervals are 95 %. Ratings are Weng
+/// and Lin's, with standard deviations; where a game has two results, the seats with the same result form a side.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought tournament avalon --planners react,naive --games 300")]
 pub(crate) struct Tournament {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Two planners or more, separated by commas.
+    /// At least two planners, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
     planners: Vec<String>,
-    /// Games; rounded up to a multiple of the planners, so that nobody has an odd seat.
+    /// Number of games, rounded up to a multiple of the number of planners so that all take every seat equally often.
     #[arg(long, value_name = "N", default_value_t = 100)]
     games: u64,
-    /// Games under way at once.
+    /// Games in flight at once.
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
-    /// Start anew even if there is an unfinished tournament to continue.
+    /// Start a new tournament even if an unfinished one could be continued.
     #[arg(long)]
     fresh: bool,
 }
@@ -79,7 +79,7 @@ impl Tournament {
                 spec.seats[..index].iter().find(|(_, other)| other.config == planner.config)
             {
                 return Err(Error::config(format!(
-                    "[planner.{twin}] and [planner.{name}] are the same in all but name; name one of them"
+                    "[planner.{twin}] and [planner.{name}] differ only in name; use one of them"
                 )));
             }
         }

@@ -18,8 +18,8 @@ use crate::{
 
 /// Train a critic on trajectories.
 ///
-/// The checkpoint is a folder as on the Hugging Face Hub: model.safetensors, config.json, README.md. The same data
-/// and seed give the same weights.
+/// The checkpoint is a folder like those on the Hugging Face Hub: model.safetensors, config.json, README.md. The same
+/// data and seed give the same weights.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought train quickstart --data data --out critic
@@ -28,16 +28,16 @@ use crate::{
 pub(crate) struct Train {
     #[command(flatten)]
     config: ConfigArguments,
-    /// A .parquet or .jsonl file, or a folder of them.
+    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Learn from what this seat did alone, counted from 0: a critic of one role among several.
+    /// Learn only from what this seat did, counted from 0: a critic for one of several roles.
     #[arg(long, value_name = "SEAT")]
     seat: Option<usize>,
     /// Folder for the checkpoint.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The trainer configured as [trainer.NAME]; may be left out if there is but one.
+    /// The trainer that is configured as [trainer.NAME]; not needed if there is only one.
     #[arg(long, value_name = "NAME")]
     trainer: Option<String>,
     /// Shuffle outcomes between trajectories: a control that must not help.
@@ -91,8 +91,9 @@ fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
         (None, []) => Err(Error::config(
             "the configuration has no trainer; add [trainer.critic] with kind = \"goal-q\" and encoder = \"...\"",
         )),
-        (None, several) => {
-            Err(Error::config(format!("which trainer? choose one by --trainer: {}", several.join(", "))))
-        }
+        (None, several) => Err(Error::config(format!(
+            "there are several trainers; choose one with --trainer: {}",
+            several.join(", ")
+        ))),
     }
 }

@@ -14,14 +14,15 @@ use crate::{exit::Exit, session::Session, tables::table};
 
 /// Check an environment against golden outputs of its reference implementation.
 ///
-/// Every comparison is counted, and none is left out silently. Ends with 1 if any check falls short.
+/// Every comparison is counted; none is skipped silently. Exits with 1 if a check fails. The example expects the variable
+/// FORETHOUGHT_DATA to name the folder of the data sets.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  forethought verify webshop ../shared/data --json")]
+  forethought verify webshop $FORETHOUGHT_DATA --json")]
 pub(crate) struct Verify {
     /// The environment.
     environment: String,
-    /// Folder of the golden data.
+    /// Folder with the golden data.
     data: PathBuf,
 }
 

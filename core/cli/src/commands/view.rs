@@ -26,22 +26,22 @@ use crate::{
 
 /// Read episodes from start to end.
 ///
-/// Of a run: who saw, thought, imagined and did what, seat by seat as it happened. Of trajectories (what `collect` and
-/// `import` write): one seat's way. Observations are shown without the lines with which the seat's last one began too.
+/// Of a run: what each seat saw, thought, imagined and did, in order. Of trajectories, which `collect` and `import` write:
+/// the steps of one seat. The first lines of an observation are left out where they repeat those of the seat's last one.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  forethought view runs/webshop--pnlc               lists the episodes of the newest run
-  forethought view runs/webshop--pnlc 3fa9          the episode whose id begins so
+  forethought view runs/webshop--pnlc               list the episodes of the newest run
+  forethought view runs/webshop--pnlc 3fa9          show the episode whose id begins with 3fa9
   forethought view data 3fa9 --seat 2 | less")]
 pub(crate) struct View {
-    /// A run's folder, the folder of a planner's runs, or trajectories: a .parquet or .jsonl file, or a folder of them.
+    /// Folder of a run or of a planner's runs, or trajectories: a .parquet or .jsonl file, or a folder of them.
     path: PathBuf,
-    /// The episode: its id, or as much of its beginning as tells it from others. Without it, episodes are listed.
+    /// Id of the episode, or a beginning of it that is unique. Without it, episodes are listed.
     episode: Option<String>,
-    /// What one seat saw and did alone: its name or number. Of trajectories, by default the seat with most steps.
+    /// Show only what this seat saw and did: its name or number. Of trajectories, by default the seat with most steps.
     #[arg(long, value_name = "SEAT")]
     seat: Option<String>,
-    /// Leave out what was thought.
+    /// Leave out thoughts.
     #[arg(long)]
     no_thoughts: bool,
 }
@@ -105,7 +105,7 @@ impl View {
         };
         let way = way.ok_or_else(|| {
             let seat = self.seat.as_deref().unwrap_or_default();
-            Error::input(format!("nobody in seat `{seat}` acted in episode {id}; seats that did: {numbers}"))
+            Error::input(format!("seat `{seat}` did not act in episode {id}; these did: {numbers}"))
         })?;
         let mut way = Trajectory::clone(way);
         if self.no_thoughts {
@@ -121,7 +121,7 @@ impl View {
     }
 }
 
-/// One line an episode, in the order of the files.
+/// One line per episode, in the order of the files.
 fn list(session: &Session, all: &[Trajectory]) -> Result<Exit> {
     let episodes: Vec<_> = all.chunk_by(|a, b| a.episode == b.episode).collect();
     if session.json {

@@ -1,79 +1,90 @@
-//! What the simulated LLM knows of finding crabs: a behaviour to start from, beside its environment.
+//! What the simulated LLM knows of finding crabs: a behaviour to start from, next to its environment.
 //!
 //! A behaviour makes an environment playable offline. It is given the text of a request and nothing
-//! else, so it knows no more than a language model would; and its habits are mediocre on purpose,
-//! or there would be nothing for a planner to gain.
+//! else, so it knows no more than a language model would. Its habits are mediocre on purpose:
+//! otherwise a planner could not improve on them.
 
 mod environment;
 
-use forethought_sdk::{prelude::*, seed::IndexedRandom, seed::RngExt};
+use forethought_sdk::prelude::*;
+use forethought_sdk::seed::{ChaCha8Rng, RngExt};
+use forethought_sdk::simulated::{self, Scripted, worded};
 
-/// A behaviour has no section in a configuration, so it is built from defaults.
-#[config]
-#[derive(Default)]
-#[serde(default)]
-struct Config {}
-
-struct Beachcomber;
-
-const HALVE: &str = "Look in the middle of where the crab may be.";
-const ANYWHERE: &str = "Look into any pool and hope.";
-const GOOD: [&str; 2] = ["The crab is found early.", "The crab is found with the last look."];
-const BAD: [&str; 2] = ["The tide comes in before the crab is found.", "The looks are wasted."];
-
-/// The pools where the crab may be, first and last, as far as the text tells.
-fn pools(text: &str) -> (u64, u64) {
-    let (mut first, mut last, mut looked) = (1, 9, None);
-    for line in text.lines() {
-        if let Some(action) = line.strip_prefix("Action: look ") {
-            looked = action.parse::<u64>().ok().filter(|pool| (1..=9).contains(pool));
-        }
-        match looked {
-            Some(pool) if line.contains("further right") => first = first.max(pool + 1).min(9),
-            Some(pool) if line.contains("further left") => last = last.min(pool - 1).max(first),
-            _ => {}
-        }
+worded! {
+    /// A strategy for the next look. The texts are thoughts.
+    enum Move {
+        Halve: ["Look in the middle of where the crab may be."],
+        Anywhere: ["Look into any pool and hope."],
     }
-    (first, last)
 }
 
-#[async_trait]
-impl ScriptedBehaviour for Beachcomber {
-    async fn recognises(&self, text: String) -> Result<bool> {
-        Ok(text.contains("Find the crab before the tide comes"))
+worded! {
+    /// What may come, and what has come.
+    enum Outcome {
+        Early: ["The crab is found early."],
+        Late: ["The crab is found with the last look."],
+        Tide: ["The tide comes in before the crab is found."],
+        Wasted: ["The looks are wasted."],
+        Found: ["The crab is found."],
+        Hiding: ["The crab still hides."],
     }
+}
 
-    async fn thought(&self, prompt: BehaviourPrompt) -> Result<String> {
-        let mut draws = seed::stream(prompt.seed, "thought");
-        let habit = [HALVE, ANYWHERE, ANYWHERE].choose(&mut draws);
-        Ok((*habit.unwrap_or(&HALVE)).into())
+/// What the text tells: the first and the last pool where the crab may be, and whether it is found.
+struct View {
+    first: u64,
+    last: u64,
+    found: bool,
+}
+
+impl simulated::View for View {
+    fn recognises(text: &str) -> bool {
+        text.contains("Find the crab before the tide comes")
     }
+    fn read(text: &str) -> Self {
+        let (mut first, mut last, mut looked) = (1, 9, None);
+        for line in text.lines() {
+            if let Some(action) = line.strip_prefix("Action: look ") {
+                looked = action.parse::<u64>().ok().filter(|pool| (1..=9).contains(pool));
+            }
+            match looked {
+                Some(pool) if line.contains("further right") => first = first.max(pool + 1).min(9),
+                Some(pool) if line.contains("further left") => last = last.min(pool - 1).max(first),
+                _ => {}
+            }
+        }
+        Self { first, last, found: text.contains("There it is!") }
+    }
+    fn state(&self) -> String {
+        format!("The crab sits in a pool from {} to {}.", self.first, self.last)
+    }
+}
 
-    async fn action(&self, prompt: BehaviourPrompt) -> Result<String> {
-        let (first, last) = pools(&prompt.text);
-        let pool = match prompt.thought == HALVE {
-            true => first.midpoint(last),
-            false => seed::stream(prompt.seed, "action").random_range(1..=9),
+impl simulated::Move for Move {
+    type View = View;
+    fn prior(_: &View) -> Vec<(Self, f64)> {
+        vec![(Self::Halve, 1.0), (Self::Anywhere, 2.0)]
+    }
+    fn action(self, view: &View, rng: &mut ChaCha8Rng) -> String {
+        let pool = match self {
+            Self::Halve => view.first.midpoint(view.last),
+            Self::Anywhere => rng.random_range(1..=9),
         };
-        Ok(format!("look {pool}"))
+        format!("look {pool}")
     }
+}
 
-    async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>> {
-        let good = prompt.count.div_ceil(2);
-        let good = GOOD.iter().cycle().take(good);
-        let outcomes = good.chain(BAD.iter().cycle()).take(prompt.count);
-        Ok(outcomes.map(|outcome| (*outcome).into()).collect())
+impl simulated::Outcome for Outcome {
+    type View = View;
+    fn reached(view: &View) -> Self {
+        if view.found { Self::Found } else { Self::Hiding }
     }
-
-    async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)> {
-        let (first, last) = pools(&prompt.text);
-        let state = format!("The crab sits in a pool from {first} to {last}.");
-        let found = prompt.text.contains("There it is!");
-        Ok((state, if found { "The crab is found." } else { "The crab still hides." }.into()))
+    fn imagine(_: &View, _: &mut ChaCha8Rng) -> [Vec<Self>; 2] {
+        [vec![Self::Early, Self::Late], vec![Self::Tide, Self::Wasted]]
     }
 }
 
 register! {
-    interface: dyn ScriptedBehaviour, kind: "{{name}}", summary: "how a beachcomber looks for crabs", config: Config,
-    new: |_config: Config, _host| async move { Ok(Arc::new(Beachcomber) as _) },
+    interface: dyn ScriptedBehaviour, kind: "{{name}}", summary: "how a beachcomber looks for crabs", config: NoConfig,
+    new: |_config: NoConfig, _host| async move { Ok(Arc::new(Scripted::<Move, Outcome>::default()) as _) },
 }

@@ -1,23 +1,23 @@
-//! How often each outcome came about: a trainer to start from, beside the critic that it makes.
+//! How often each outcome was reached: a trainer to start from, next to the critic that it makes.
 //!
-//! The critic looks at the outcome alone, whatever the state and the thought: the frequency that
+//! The critic looks only at the outcome, whatever the state and the thought: the frequency that
 //! any critic must beat.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use forethought_sdk::checkpoint::{self, Manifest, Split, WEIGHTS};
 use forethought_sdk::prelude::*;
-use forethought_sdk::serde_json::{from_slice, json, to_vec_pretty};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
+/// Name and version of what `config.json` states; raise the number when it changes.
+const FORMAT: &str = "{{name}}/1";
 
-/// The keys under `[trainer.<name>]`. What is said of a key becomes its help text.
+/// The keys under `[trainer.<name>]`. The comment on a key becomes its help text.
 #[config]
 #[serde(default)]
 struct TrainerConfig {
-    /// Steps counted beforehand for each outcome, half of them with it.
+    /// Imagined steps added for each outcome, half of which reach it.
     prior: f32,
 }
 
@@ -25,6 +25,14 @@ impl Default for TrainerConfig {
     fn default() -> Self {
         Self { prior: 2.0 }
     }
+}
+
+/// `config.json`, without the manifest.
+#[data]
+#[derive(Serialize)]
+struct Frequency {
+    /// In the order of the weights.
+    outcomes: Vec<String>,
 }
 
 struct Counter {
@@ -35,7 +43,12 @@ struct Counter {
 impl CriticTrainer for Counter {
     // `fit.shuffle_outcomes`, the control, changes nothing here: frequencies do not see the states.
     // Nor does `fit.seed`: nothing is drawn.
-    async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
+    async fn fit(
+        &self,
+        fit: TrainingRequest,
+        progress: Arc<dyn Progress>,
+    ) -> Result<TrainingReport> {
+        checkpoint::replaceable(&fit.out)?;
         let mut reached: BTreeMap<&str, f32> = BTreeMap::new();
         let mut steps = 0.0;
         let total = fit.trajectories.len() as u64;
@@ -52,16 +65,13 @@ impl CriticTrainer for Counter {
         let weights: Vec<u8> = reached.values().flat_map(|n| weight(n).to_le_bytes()).collect();
         let tensor = TensorView::new(Dtype::F32, vec![reached.len()], &weights)?;
         let weights = safetensors::serialize([("frequency", tensor)], None)?;
-        // `training.split` tells an evaluation which episodes are no longer unseen.
-        let seen: Vec<&str> = fit.trajectories.iter().map(|one| &*one.episode).collect();
-        let config = json!({
-            "outcomes": reached.keys().collect::<Vec<_>>(),
-            "training": { "split": { "train": seen, "validation": [] } },
-        });
-        fs::create_dir_all(&fit.out)?;
-        fs::write(fit.out.join(WEIGHTS), weights)?;
-        fs::write(fit.out.join(CONFIG), to_vec_pretty(&config)?)?;
-        fs::write(fit.out.join("README.md"), "How often each outcome came about.\n")?;
+        // The split tells an evaluation which episodes the critic has seen.
+        let train = fit.trajectories.iter().map(|one| one.episode.clone()).collect();
+        let split = Split { train, ..Split::default() };
+        let manifest = Manifest { format: FORMAT.into(), split };
+        let outcomes = reached.keys().map(|outcome| outcome.to_string()).collect();
+        let card = "How often each outcome was reached.\n";
+        checkpoint::write(&fit.out, &manifest, &Frequency { outcomes }, &weights, card)?;
         Ok(TrainingReport {
             steps: 1,
             best_step: 1,
@@ -72,11 +82,11 @@ impl CriticTrainer for Counter {
 }
 
 register! {
-    interface: dyn CriticTrainer, kind: "{{name}}", summary: "counts how often each outcome came about",
+    interface: dyn CriticTrainer, kind: "{{name}}", summary: "counts how often each outcome was reached",
     config: TrainerConfig,
     new: |config: TrainerConfig, _host| async move {
         if config.prior.is_nan() || config.prior <= 0.0 {
-            return Err(Error::config(format!("prior = {}: it lies above 0", config.prior)));
+            return Err(Error::config(format!("prior = {}: it must be above 0", config.prior)));
         }
         Ok(Arc::new(Counter { prior: config.prior }) as _)
     },
@@ -94,26 +104,17 @@ struct CriticConfig {
 /// Frequencies by outcome.
 struct Frequencies(BTreeMap<String, f64>);
 
-/// The part of `config.json` that the critic reads.
-#[data]
-struct Checkpoint {
-    outcomes: Vec<String>,
-}
-
 impl Frequencies {
     async fn load(config: CriticConfig, host: Arc<dyn Host>) -> Result<Self> {
         let Some(model) = config.model else { return Ok(Self(BTreeMap::new())) };
-        // The host knows folders and the hub, and what the files hold is part of a run's identity.
-        let source = model.to_string_lossy().into_owned();
-        let required = vec![CONFIG.into(), WEIGHTS.into()];
-        let folder =
-            host.model_files(ModelFiles { source, required, ..Default::default() }).await?;
-        let checkpoint: Checkpoint = from_slice(&fs::read(folder.join(CONFIG))?)?;
+        // The host knows folders and the hub, and the files' contents are part of a run's identity.
+        let folder = host.model_files(checkpoint::files(&model)).await?;
+        let Frequency { outcomes } = checkpoint::read(&folder, FORMAT)?;
         let weights = fs::read(folder.join(WEIGHTS))?;
         let weights = SafeTensors::deserialize(&weights)?;
         let (numbers, _) = weights.tensor("frequency")?.data().as_chunks::<4>();
         let numbers = numbers.iter().map(|number| f64::from(f32::from_le_bytes(*number)));
-        Ok(Self(checkpoint.outcomes.into_iter().zip(numbers).collect()))
+        Ok(Self(outcomes.into_iter().zip(numbers).collect()))
     }
 }
 
@@ -129,7 +130,7 @@ impl Critic for Frequencies {
 }
 
 register! {
-    interface: dyn Critic, kind: "{{name}}", summary: "how often the outcome came about",
+    interface: dyn Critic, kind: "{{name}}", summary: "how often the outcome was reached",
     config: CriticConfig,
     new: |config, host| async move { Ok(Arc::new(Frequencies::load(config, host).await?) as _) },
 }

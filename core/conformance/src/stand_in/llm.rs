@@ -1,4 +1,4 @@
-//! A language model that answers whatever form is asked for, from the text of the request alone.
+//! A language model that answers in the requested format, from the text of the request alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,14 +15,14 @@ use serde_json::{Map, Value};
 use super::{Ledger, draw, share, world};
 use crate::schema;
 
-/// How the model takes its part.
+/// How the model behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// In the form asked for, content with what it is shown.
+    /// Answers in the requested format, and approves of what it is shown.
     Friendly,
-    /// In the form asked for, and never content: every thought is to be revised.
+    /// Answers in the requested format, and wants every thought revised.
     Insatiable,
-    /// In no form at all.
+    /// Gives unreadable answers.
     Garbled,
 }
 
@@ -66,7 +66,7 @@ impl Scripted {
         choice
     }
 
-    /// By the lines `Label: <...>` that ask for labelled ones, else by the keys of a JSON template, else an action.
+    /// Labelled lines if the text has lines `Label: <...>`, else the keys of a JSON template, else an action.
     fn answer(&self, text: &str, seed: u64, word: &dyn Fn(&str) -> String) -> String {
         let mut labels: Vec<&str> = Vec::new();
         for line in text.lines() {
@@ -91,7 +91,7 @@ impl Scripted {
             "Good" | "Bad" => {
                 format!("{label}: {}\n{label}: {}", phrase(label, seed), phrase(label, seed + 1))
             }
-            // A probability for each numbered line, by its words alone.
+            // A probability for each numbered line, from its text alone.
             _ if label.parse::<u32>().is_ok() => {
                 let numbered = text.lines().filter_map(|line| line.trim().split_once(": "));
                 let numbered = numbered
@@ -141,7 +141,7 @@ impl LlmBackend for Scripted {
 
 /// An answer, word by word.
 struct Pieces {
-    /// What is still to come, last first.
+    /// The remaining pieces, last first.
     left: Mutex<Vec<String>>,
     completion: Completion,
 }

@@ -1,9 +1,9 @@
-//! What a component is given to work with while it is checked: stand-ins for models, critics, encoders and a world.
+//! Stand-ins for models, critics, encoders and a world, which a component uses while it is checked.
 //!
-//! All of them are deterministic and quick, answer to any name, and keep count of what they are asked for.
+//! All of them are deterministic and fast, exist under any name, and count requests.
 //!
 //! # Reading order
-//! [`world`], [`llm`] (a model that answers whatever form is asked for), then this file.
+//! [`world`], [`llm`] (a model that answers in the requested format), then this file.
 
 pub(crate) mod llm;
 pub(crate) mod world;
@@ -28,24 +28,24 @@ use serde_json::Value;
 
 use self::llm::{Mood, Scripted};
 
-/// A number that hangs on nothing but `seed`.
+/// A number that depends only on `seed`.
 pub(crate) fn draw(seed: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     seed.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A number within [0, 1) that hangs on nothing but `seed`.
+/// A number in [0, 1) that depends only on `seed`.
 fn share(seed: impl Hash) -> f64 {
     (draw(seed) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// The host of a component on trial.
+/// The host of a component under test.
 pub(crate) struct StandIns {
-    /// Most calls of models within one piece of work.
+    /// Maximum number of calls of models per piece of work.
     limit: u64,
     asked: Arc<Ledger>,
-    /// The source of files that were asked for and are not there.
+    /// The source of requested files that do not exist.
     missing: Mutex<Option<String>>,
 }
 
@@ -53,21 +53,21 @@ impl StandIns {
     pub(crate) fn new(limit: u64) -> Self {
         Self { limit, asked: Ledger::new(limit), missing: Mutex::default() }
     }
-    /// The source of files that were asked for and are not there.
+    /// The source of requested files that do not exist.
     pub(crate) fn missing(&self) -> Option<String> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    /// What was asked of the host itself.
+    /// What was requested from the host itself.
     pub(crate) fn asked(&self) -> Asked {
         self.asked.lock().clone()
     }
-    /// Models in this mood for one piece of work, beside a world in some state.
+    /// Models in this mood, and a world in some state, for one piece of work.
     pub(crate) fn models(&self, mood: Mood, world: Option<Arc<dyn Environment>>) -> Arc<Desk> {
         Arc::new(Desk { mood, world, ledger: Ledger::new(self.limit) })
     }
 }
 
-/// What was asked for.
+/// What was requested.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) llms: BTreeSet<String>,
@@ -89,14 +89,14 @@ impl Ledger {
     fn lock(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Counts a call; beyond the limit it is refused, so that whoever asks without end comes to one.
+    /// Counts a call; beyond the limit calls are refused, so that endless loops end.
     async fn count(&self) -> Result<()> {
-        // Whoever goes on asking regardless must at least meet the time limit, which needs a pause to strike.
+        // A component that ignores the refusals must still hit the time limit, which needs a yield to fire.
         tokio::task::yield_now().await;
         let mut asked = self.lock();
         asked.calls += 1;
         match asked.calls > self.limit {
-            true => Err(Error::other(format!("the kit answers no more than {} calls", self.limit))),
+            true => Err(Error::other(format!("the kit answers at most {} calls", self.limit))),
             false => Ok(()),
         }
     }
@@ -132,7 +132,7 @@ impl Models for Desk {
             None => Ok(None),
         }
     }
-    /// As in the runtime: a world of one seat hides nothing from it, so that a plain copy is as good.
+    /// As in the runtime: a world with one seat hides nothing, so a plain copy will do.
     async fn imagine(&self, _: Value, _: u64) -> Result<Option<Arc<dyn Environment>>> {
         self.fork().await
     }
@@ -171,7 +171,7 @@ impl Host for StandIns {
     }
 }
 
-/// A critic of fixed opinions.
+/// A critic with fixed estimates.
 struct StandInCritic(Arc<Ledger>);
 
 #[async_trait]
@@ -197,7 +197,7 @@ impl TextEncoder for Hashed {
     async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
         let mut data = Vec::with_capacity(texts.len() * 32);
         for text in &texts {
-            // The first column holds a little of everything, so that no row is empty.
+            // The first column is never 0, so that no row is empty.
             let mut row = [0.0_f32; 32];
             row[0] = 0.5;
             text.split_whitespace().for_each(|word| row[draw(word) as usize % 32] += 1.0);
@@ -226,7 +226,7 @@ impl Planner for Plain {
     }
 }
 
-/// Knows enough of the stand-in world to talk about it.
+/// Knows enough about the stand-in world to describe it.
 struct Habit;
 
 #[async_trait]
@@ -274,7 +274,7 @@ mod tests {
         assert!(report.passed(), "{report}");
     }
 
-    /// What others are judged with keeps the rules itself.
+    /// The stand-ins themselves follow the rules.
     #[test]
     fn stand_ins_conform() {
         conforms::<dyn Environment>(|| Arc::new(Field::default()));

@@ -1,4 +1,4 @@
-//! A small world to act in: a field with a treasure. It lists its legal actions, in its text too, and can be copied.
+//! A small world: a field with a treasure. It lists its legal actions, also in its text, and can be copied.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ const SIDE: u64 = 4;
 const STEPS: u32 = 20;
 const YOU_MAY: &str = "You may: ";
 
-/// One of the actions that `text` says are legal now, by `seed`; "rest", which always is, where it says nothing.
+/// One of the legal actions in `text`, chosen by `seed`; "rest", which is always legal, if it lists none.
 pub(crate) fn legal(text: &str, seed: u64) -> String {
     let listed = text.lines().rev().find_map(|line| line.trim().strip_prefix(YOU_MAY)).unwrap_or("rest");
     let listed: Vec<&str> = listed.split(" | ").collect();
@@ -61,7 +61,7 @@ impl State {
             "You stand at {x},{y} of a field of {SIDE} by {SIDE}. The treasure lies at {there_x},{there_y}.\n{YOU_MAY}{}",
             legal.join(" | ")
         );
-        // For planners that choose among dialogue acts: whatever is said here, to rest is always legal.
+        // For planners that choose among dialogue acts; "rest" is always legal.
         let acts = json!([{ "name": "ask", "instruction": "Ask the way." }, { "name": "rest", "instruction": "Rest." }]);
         let replies = json!([{ "name": "no", "value": -1.0 }, { "name": "yes", "value": 1.0 }]);
         let data = json!({ "dialogue": { "acts": acts, "replies": replies, "question": "Is it here?" } });

@@ -1,3 +1,5 @@
+#![allow(unused_imports)]
+
 use forethought_api::{Result, interface};
 
 #[interface("acme.tide/1")]

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
+use forethought_api::checkpoint::{self, Manifest};
 use forethought_api::critic::{Critic, CriticQuery};
 use forethought_api::encoder::{Matrix, TextEncoder};
 use forethought_api::metrics::{self, ReliabilityBin, Scored};
@@ -42,18 +43,12 @@ impl Seen {
     /// # Errors
     /// If `config.json` cannot be read or does not list the episodes of its split.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
+        let path = folder.join(checkpoint::CONFIG);
         let text = std::fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
         let config: serde_json::Value =
             serde_json::from_str(&text).context(format!("{} is not JSON", path.display()))?;
-        let split = config.pointer("/training/split").ok_or_else(|| {
-            Error::input(format!(
-                "{} has no training.split: it does not say which episodes the critic has seen, so none can be called \
-                 held out",
-                path.display()
-            ))
-        })?;
-        serde_json::from_value(split.clone()).context(format!("{}: training.split", path.display()))
+        let Manifest { split, .. } = Manifest::of(&config).context(path.display().to_string())?;
+        Ok(Self { train: split.train, validation: split.validation })
     }
 }
 
@@ -456,11 +451,12 @@ mod tests {
         let write = |text: &str| std::fs::write(folder.path().join("config.json"), text).unwrap();
         write(r#"{ "training": {} }"#);
         let error = Seen::read(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("no training.split"), "{error}");
-        write(r#"{ "training": { "split": { "train": ["e1"], "validation": ["e2"], "test": ["e3"] } } }"#);
-        assert_eq!(
-            Seen::read(folder.path()).unwrap(),
-            Seen { train: vec!["e1".into()], validation: vec!["e2".into()] }
-        );
+        assert!(error.to_string().contains("config.json: no key `split`"), "{error}");
+        let expected = Seen { train: vec!["e1".into()], validation: vec!["e2".into()] };
+        let split = r#""split": { "train": ["e1"], "validation": ["e2"], "test": ["e3"] }"#;
+        for config in [format!("{{ {split} }}"), format!(r#"{{ "training": {{ {split} }} }}"#)] {
+            write(&config);
+            assert_eq!(Seen::read(folder.path()).unwrap(), expected);
+        }
     }
 }

@@ -12,6 +12,7 @@ use forethought_api::{
     Error, Result,
     critic::{Critic, CriticQuery, Estimate},
     environment::{Action, Environment, Reset, Transition, Turn},
+    error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -258,10 +259,10 @@ impl Effect for EstimateValues {
 /// An error unless there is an estimate for each query.
 pub(crate) fn complete_answer(critic: &str, wanted: usize, estimates: &[Estimate]) -> Result<()> {
     if estimates.len() != wanted {
-        return Err(Error::malformed(format!(
-            "critic `{critic}` gave {} estimates for {wanted} queries",
-            estimates.len()
-        )));
+        return Err(Error::new(
+            Code::Plugin,
+            format!("critic `{critic}` gave {} estimates for {wanted} queries", estimates.len()),
+        ));
     }
     Ok(())
 }

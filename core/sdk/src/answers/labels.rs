@@ -23,7 +23,7 @@ struct Section {
 
 impl<'a> Sections<'a> {
     pub(super) fn read(answer: &'a Answer, labels: &[&str]) -> Self {
-        let text = untagged(&answer.text, labels);
+        let text = untagged(answer.given(), labels);
         // Within fences there is code, as a rule; labels there count if there are none outside.
         let outside = sections(&text, labels, false);
         let inside = if labels.iter().all(|label| outside.iter().any(|one| one.label == **label)) {
@@ -38,6 +38,16 @@ impl<'a> Sections<'a> {
         Self { answer, found }
     }
 
+    /// Whether no label was found.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// [`Answer::complaint`] about what is missing here.
+    pub fn complaint(&self, why: impl Into<String>) -> Complaint {
+        self.answer.complaint(why)
+    }
+
     /// The text of the last section of `label`: of several drafts the last one counts.
     ///
     /// # Errors
@@ -46,6 +56,25 @@ impl<'a> Sections<'a> {
         let section =
             self.found.iter().rev().find(|section| section.label == label && !section.value().is_empty());
         self.whole(section, label)
+    }
+
+    /// The text of the first section of `label`: what comes later may be fiction.
+    ///
+    /// # Errors
+    /// As for [`Sections::text`].
+    pub fn first(&self, label: &str) -> Result<String, Complaint> {
+        self.whole(
+            self.found.iter().find(|section| section.label == label && !section.value().is_empty()),
+            label,
+        )
+    }
+
+    /// The first of several different actions, for when they were given a second time; otherwise as [`Sections::action`].
+    ///
+    /// # Errors
+    /// If there is none, or the token limit cut it.
+    pub fn first_action(&self, legal: &[String]) -> Result<String, Complaint> {
+        Ok(line_of_action(&self.first("Action")?, legal))
     }
 
     /// The action: the text of the sections labelled `Action`. Where the first line of a longer text is one of `legal`, or
@@ -94,8 +123,8 @@ impl<'a> Sections<'a> {
                 text: format!("the token limit cut the answer within \"{label}:\"; answer more briefly"),
             }),
             Some(section) => Ok(section.value()),
-            None if empty() => Err(self.answer.missing(format!("there is nothing after \"{label}:\""))),
-            None => Err(self.answer.missing(format!("there is no line that starts with \"{label}:\""))),
+            None if empty() => Err(self.answer.complaint(format!("there is nothing after \"{label}:\""))),
+            None => Err(self.answer.complaint(format!("there is no line that starts with \"{label}:\""))),
         }
     }
 }
@@ -126,12 +155,14 @@ fn item(line: &str) -> Option<&str> {
     let marked = line.strip_prefix(['-', '*', '•', '+', '–']).filter(|rest| rest.starts_with(' '));
     marked.or_else(|| {
         let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
-        (rest.len() < line.len()).then(|| rest.strip_prefix(['.', ')', ':'])).flatten()
+        let text = (rest.len() < line.len()).then(|| rest.strip_prefix(['.', ')', ':'])).flatten();
+        // "1.5 dollars" is not an item.
+        text.filter(|text| !text.starts_with(|c: char| c.is_ascii_digit()))
     })
 }
 
 /// A longer text's first line, where that is an action by itself.
-fn line_of_action(value: &str, legal: &[String]) -> String {
+pub(super) fn line_of_action(value: &str, legal: &[String]) -> String {
     let Some((first, _)) = value.split_once('\n') else { return value.to_owned() };
     let first = dress::undress(first);
     let call = first.ends_with(']')

@@ -16,8 +16,10 @@
 //!
 //! # Reading order
 //! `reasoning` (what is not part of the answer), `labels` (whose text is whose), `dress` (what surrounds a value), `object`
-//! (JSON and tool calls left in the text), `numbers` (probabilities by number).
+//! (JSON and tool calls left in the text), `numbers` (probabilities by number), `again` (the second request, and what a
+//! trace says of it).
 
+mod again;
 mod dress;
 mod labels;
 mod numbers;
@@ -28,7 +30,11 @@ use std::fmt;
 
 use forethought_api::llm::{Choice, FinishReason};
 
-pub use self::{labels::Sections, object::Fields};
+pub use self::{
+    again::{Unread, ask_again},
+    labels::Sections,
+    object::Fields,
+};
 
 /// What a model wrote, without its reasoning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +61,19 @@ pub enum Fault {
     Refused,
     /// There is no text.
     Empty,
+}
+
+impl Fault {
+    /// Its key where faults are counted: [`Trace::faults`](forethought_api::planner::Trace::faults).
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Cut => "cut",
+            Self::Several => "several",
+            Self::Refused => "refused",
+            Self::Empty => "empty",
+        }
+    }
 }
 
 /// Why an answer could not be read, for the model that is asked again, and for those who count.
@@ -113,8 +132,8 @@ impl Answer {
     /// # Errors
     /// If there is no such object.
     pub fn object(&self, keys: &[&str]) -> Result<Fields, Complaint> {
-        object::read(&self.text, keys)
-            .ok_or_else(|| self.missing("this is not a JSON object with the requested keys"))
+        object::read(self.given(), keys)
+            .ok_or_else(|| self.complaint("this is not a JSON object with the requested keys"))
     }
 
     /// Probabilities of the statements 1 to `count`, in order: `1: 0.8`, `2) 80 %`, rows of a table.
@@ -122,7 +141,33 @@ impl Answer {
     /// # Errors
     /// If a number is missing or is not a probability; the complaint names the statement.
     pub fn probabilities(&self, count: usize) -> Result<Vec<f64>, Complaint> {
-        numbers::probabilities(&self.text, count).map_err(|why| self.missing(why))
+        // The limit may have cut the number on the last line.
+        let whole = if self.cut {
+            self.given().rsplit_once('\n').map_or("", |(lines, _)| lines)
+        } else {
+            self.given()
+        };
+        numbers::probabilities(whole, count).map_err(|why| self.complaint(why))
+    }
+
+    /// What is said: the first text labelled `Action`, or the whole text if it has no label. It ends where a line starts
+    /// with the name of one of `speakers`, because the rest is what another speaker is imagined to say. A speaker's name
+    /// in front of the words is left out.
+    ///
+    /// # Errors
+    /// If nothing is said, the token limit cut it, or the model refused.
+    pub fn utterance(&self, speakers: &[&str]) -> Result<String, Complaint> {
+        let known: Vec<&str> = ["Action", "Thought"].iter().chain(speakers).copied().collect();
+        let labelled = !self.sections(&known[..2]).is_empty();
+        let bare = Self { text: format!("Action: {}", self.text), ..self.clone() };
+        let sections = if labelled { self } else { &bare }.sections(&known);
+        let said = sections.first("Action")?;
+        let name = speakers.iter().find_map(|name| {
+            let head = said.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name))?;
+            said[head.len()..].strip_prefix([':', '：'])
+        });
+        let said = dress::undress(name.unwrap_or(&said));
+        if dress::says_something(&said) { Ok(said) } else { Err(self.complaint("nothing is said")) }
     }
 
     /// What to act on when nothing could be read twice: the last line that says something. `None` where every line is
@@ -134,8 +179,24 @@ impl Answer {
         self.text.lines().rev().find(|line| dress::says_something(line)).map(dress::undress)
     }
 
+    /// Whether the model or its provider refused; nothing in such an answer is read.
+    pub fn refused(&self) -> bool {
+        self.refused
+    }
+
+    /// The same, as if the token limit had not cut it: for what is looked at and not acted on.
+    #[must_use]
+    pub fn uncut(&self) -> Self {
+        Self { cut: false, ..self.clone() }
+    }
+
+    /// What may be read.
+    fn given(&self) -> &str {
+        if self.refused { "" } else { &self.text }
+    }
+
     /// A complaint about something missing, which names the limit, a refusal or silence if that is the reason.
-    fn missing(&self, why: impl Into<String>) -> Complaint {
+    pub fn complaint(&self, why: impl Into<String>) -> Complaint {
         let (fault, text) = if self.unfinished {
             (Fault::Cut, "the answer ended within its reasoning; think less, then answer".into())
         } else if self.refused {

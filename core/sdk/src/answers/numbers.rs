@@ -24,8 +24,7 @@ pub(super) fn probabilities(text: &str, count: usize) -> Result<Vec<f64>, String
     if found.iter().all(Option::is_none) && bare.len() == count {
         found = bare.into_iter().map(|number| Some(Ok(number))).collect();
     }
-    let missing =
-        |index: usize| format!("there is no probability for statement {index}, as in \"{index}: 0.4\"");
+    let missing = |index: usize| format!("there is no line \"{index}: <probability between 0 and 1>\"");
     found
         .into_iter()
         .enumerate()

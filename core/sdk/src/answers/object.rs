@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::{dress, labels::line_of_action};
+
 /// Objects that are tried, at most: an answer full of braces must not take long.
 const MOST: usize = 64;
 /// Where a written tool call keeps its arguments.
@@ -35,6 +37,11 @@ impl Fields {
             value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
             _ => None,
         }
+    }
+
+    /// The text of `key` as an action: without quotes around it, or a remark after it.
+    pub fn action(&self, key: &str, legal: &[String]) -> Option<String> {
+        Some(line_of_action(&dress::undress(&self.text(key)?), legal)).filter(|action| !action.is_empty())
     }
 
     /// The texts of `key`: a list, or one text.

@@ -167,8 +167,8 @@ fn probabilities_are_read_or_complained_about() {
     }
     let complaint = |text: &str| answer(text).probabilities(2).unwrap_err().text;
     assert!(complaint("1: 80\n2: 30").contains("statement 1: 80 is not a probability"));
-    assert!(complaint("1: 0.8").contains("statement 2"));
-    assert!(complaint("both are likely").contains("statement 1"));
+    assert!(complaint("1: 0.8").contains("\"2: <"));
+    assert!(complaint("both are likely").contains("\"1: <"));
     assert_eq!(answer("").probabilities(2).unwrap_err().fault, Fault::Empty);
     assert_eq!(answer("0.25").probabilities(1), Ok(vec![0.25]));
 }

@@ -1,9 +1,9 @@
 //! What the simulated LLM knows of Avalon: a mediocre player's habits, drawn from the text of a request.
 //!
-//! A behaviour is given text and a seed, so it cannot know a role, a vote or a card that its seat was not shown: [`view`]
-//! reads what any reader could, [`moves`] holds the prior over strategies, [`words`] the sentences for outcomes and
-//! summaries. The habits are biased as real players' are: Merlin accuses too openly and lets teams pass that it knows to
-//! be bad, Servants take people at their word, and evil fails quests too early.
+//! A behaviour is given text and a seed, so it cannot know a role, a vote or a card that its seat was not shown:
+//! [`view`] reads what any reader could, [`moves`] holds the prior over strategies, [`words`] the sentences for
+//! outcomes and summaries. The habits are biased as real players' are: Merlin accuses too openly and lets teams pass
+//! that it knows to be bad, Servants take people at their word, and evil fails quests too early.
 
 pub mod moves;
 pub mod view;

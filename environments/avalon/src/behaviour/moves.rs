@@ -1,4 +1,4 @@
-//! The player's strategies: how likely each is to come to mind, how it is put into words, what is done about it.
+//! The player's strategies: how likely each is to come to mind, its wordings, and the move that carries it out.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, SliceRandom};
 use forethought_sdk::simulated::{self, Worded, worded};
@@ -50,7 +50,7 @@ worded! {
             "Only trustworthy players should go, so propose those.",
             "Put together a team without anybody evil.",
         ],
-        /// Propose whoever has been on a quest that succeeded.
+        /// Propose those who have been on a quest that succeeded.
         Tested: [
             "Stick to players who have been on a quest that succeeded.",
             "Propose the team that has worked before, as far as it goes.",
@@ -60,7 +60,7 @@ worded! {
             "Take an evil player along, so that nobody suspects what I know.",
             "Hide what I know behind a team that is not all good.",
         ],
-        /// Propose oneself and whoever comes along.
+        /// Propose oneself and anybody else.
         Own: ["Propose myself and whoever comes next.", "I go myself and pick the others by feeling."],
         /// Propose oneself and an evil partner.
         Partner: [
@@ -113,9 +113,9 @@ worded! {
         ],
         /// Name anybody.
         Guess: ["Just guess who Merlin is.", "There is no telling, so name anybody."],
-        /// Take for good whoever seems so.
+        /// Take for good all who seem so.
         Judge: ["Everybody is good whom I have no reason to doubt.", "Doubt only whom I have seen fail."],
-        /// Take for good whoever was on a quest that succeeded.
+        /// Take for good all who were on a quest that succeeded.
         Credit: ["Only those who have won a quest are good.", "Trust whoever came back with a success."],
     }
 }
@@ -163,7 +163,7 @@ impl simulated::Move for Plan {
             (Some(Ask::Assassinate), _) => vec![(Outspoken, 0.45), (Opposed, 0.2), (Guess, 0.35)],
             (Some(Ask::Deduce), _) => vec![(Judge, 0.7), (Credit, 0.3)],
             (Some(Ask::Quest), Side::Good) => vec![(Pass, 1.0)],
-            // Nothing is left to do; whatever is said here is not acted on.
+            // The game is over; this is not acted on.
             (None, _) => vec![(Blend, 1.0)],
         }
     }
@@ -201,7 +201,7 @@ impl simulated::Move for Plan {
             Clean => propose(view, &[trusted(view), others - suspects(view)], rng),
             Tested => propose(view, &[view.tested().unwrap_or_default() - view.evil], rng),
             Mixed => propose(view, &[Seats::one(view.me), one_of(view.evil, rng), trusted(view)], rng),
-            // Evil spreads out; anybody else who goes by feeling forgets what it knows.
+            // Evil spreads out; others who choose by feeling forget what they know.
             Own if view.side() == Side::Evil => propose(view, &[Seats::one(view.me), others - evil], rng),
             Own => propose(view, &[Seats::one(view.me)], rng),
             Partner => propose(view, &[Seats::one(view.me), one_of(view.evil, rng)], rng),
@@ -240,12 +240,12 @@ const HARMLESS: [&str; 4] = [
     "Let us keep calm and look at the results.",
 ];
 
-/// Who seems evil: whom the reader knows to be, or else who was on a quest that failed.
+/// Who seems evil: those the reader knows to be evil, or else those who were on a quest that failed.
 fn suspects(view: &View) -> Seats {
     if view.side() == Side::Good && view.evil.is_empty() { view.tainted() } else { view.evil }
 }
 
-/// Who seems good: for who knows the evil, all others; else whoever was on a quest that succeeded, and on no other.
+/// Who seems good: for Merlin, all who are not known to be evil; for others, those whose quests all succeeded.
 fn trusted(view: &View) -> Seats {
     let me = Seats::one(view.me);
     match view.role {
@@ -254,7 +254,7 @@ fn trusted(view: &View) -> Seats {
     }
 }
 
-/// Anybody of the first set that is not empty.
+/// One seat of the first set that is not empty.
 fn pick(sets: &[Seats], rng: &mut ChaCha8Rng) -> Option<usize> {
     sets.iter()
         .find(|set| !set.is_empty())
@@ -265,11 +265,11 @@ fn one_of(set: Seats, rng: &mut ChaCha8Rng) -> Seats {
     pick(&[set], rng).into_iter().collect()
 }
 
-/// A team of the wanted size: from the first set as far as it goes, then from the next; in the end from anybody.
+/// A team of the size that is asked for: from the first set as far as it goes, then the next, at last from all.
 fn propose(view: &View, sets: &[Seats], rng: &mut ChaCha8Rng) -> Move {
     let mut team = Seats::NONE;
     for set in sets.iter().copied().chain([Seats::all(view.players)]) {
-        // The reader goes along wherever it may: who else can be relied on?
+        // The reader goes along wherever it can: it is the only one to rely on.
         let own = set & Seats::one(view.me);
         let mut left: Vec<usize> = (set - team - own).iter().collect();
         left.shuffle(rng);
@@ -282,7 +282,7 @@ fn propose(view: &View, sets: &[Seats], rng: &mut ChaCha8Rng) -> Move {
     Move::Propose(team)
 }
 
-/// Who scores most, by lot among equals.
+/// The seat with the highest score; one of them, drawn, if several are equal.
 fn most(seats: Seats, rng: &mut ChaCha8Rng, score: impl Fn(usize) -> usize) -> usize {
     let best = seats.iter().map(&score).max().unwrap_or_default();
     pick(&[seats.iter().filter(|seat| score(*seat) == best).collect()], rng).unwrap_or_default()

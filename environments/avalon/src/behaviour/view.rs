@@ -1,6 +1,6 @@
-//! What a reader of the text knows: who it is, how the quests stand, what is asked, and what was said and voted.
+//! What a reader of the text knows: who it is, how the quests went, what is asked, and what was said and voted.
 //!
-//! Everything here is read from the observations' lines as they stand in a prompt. There is no other source.
+//! Everything here is read from the observations' lines in a prompt. There is no other source.
 
 use crate::grammar::Ask;
 use crate::naive::speech::opinions;
@@ -21,15 +21,15 @@ pub struct View {
     pub evil: Seats,
     /// Seats of which Merlin is one, as Percival knows.
     pub merlins: Seats,
-    /// Quests gone on, in order.
+    /// Quests played, in order.
     pub quests: Vec<Past>,
     /// Size of the next team.
     pub size: usize,
-    /// Which proposal for the quest in hand, counted from 1.
+    /// The current proposal for the quest, counted from 1.
     pub proposal: usize,
     /// The team on the table.
     pub team: Seats,
-    /// What is asked for.
+    /// What the reader is asked for.
     pub ask: Option<Ask>,
     /// Who said what, in order.
     pub said: Vec<(usize, String)>,
@@ -41,7 +41,7 @@ pub struct View {
     pub outcome: Option<Outcome>,
 }
 
-/// A quest gone on.
+/// A quest that was played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
     /// Who went.
@@ -59,7 +59,7 @@ pub struct Ballot {
     pub approvals: Seats,
 }
 
-/// The weightiest of what happened since the reader last acted.
+/// The most important event since the reader last acted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum News {
     /// Talk, or nothing.
@@ -99,14 +99,14 @@ impl Default for View {
 }
 
 impl View {
-    /// Reads a request's whole text. Lines that are not an observation's, such as thoughts, say nothing here.
+    /// Reads a request's whole text. Lines that are not an observation's, such as thoughts, are ignored.
     pub fn read(text: &str) -> Self {
         let mut view = Self::default();
         view.observe(text);
         view
     }
 
-    /// Reads on.
+    /// Reads more text.
     pub fn observe(&mut self, text: &str) {
         text.lines().for_each(|line| self.line(line));
     }
@@ -148,7 +148,7 @@ impl View {
         }
     }
 
-    /// Who the reader is. Every observation begins with it, so what is new begins here, too.
+    /// Who the reader is. Every observation begins with it, so the news starts again here.
     fn identity(&mut self, rest: &str) {
         (self.news, self.ask) = (News::Talk, None);
         let mut sentences = rest.split(['.', ';']).map(str::trim);
@@ -164,7 +164,7 @@ impl View {
         }
     }
 
-    /// How the quests stand. They are told anew each time.
+    /// How the quests went so far. Each observation repeats them.
     fn standing(&mut self, rest: &str) {
         self.quests.clear();
         for sentence in rest.split(". ") {
@@ -195,7 +195,7 @@ impl View {
     pub fn side(&self) -> Side {
         self.role.side()
     }
-    /// Everybody whom the reader knows to be evil, itself among them if it is.
+    /// All whom the reader knows to be evil, itself included if it is.
     pub fn known_evil(&self) -> Seats {
         if self.side() == Side::Evil { self.evil | Seats::one(self.me) } else { self.evil }
     }
@@ -207,7 +207,7 @@ impl View {
     pub fn failed(&self) -> usize {
         self.quests.len() - self.succeeded()
     }
-    /// Members of failed quests, the reader not counted.
+    /// Members of failed quests, except the reader.
     pub fn tainted(&self) -> Seats {
         let failed = self.quests.iter().filter(|quest| !quest.success);
         failed.fold(Seats::NONE, |all, quest| all | quest.team) - Seats::one(self.me)
@@ -238,7 +238,7 @@ impl View {
         })
         .sum()
     }
-    /// The same of its votes.
+    /// The same for its votes.
     pub fn right_votes(&self, seat: usize, evil: Seats) -> i32 {
         let right = |ballot: &Ballot| (ballot.team & evil).is_empty() == ballot.approvals.contains(seat);
         self.ballots.iter().map(|ballot| if right(ballot) { 1 } else { -1 }).sum()

@@ -1,4 +1,4 @@
-//! The player's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+//! The player's sentences: summaries of states, outcomes reached and outcomes imagined, in one style.
 
 use forethought_sdk::seed::ChaCha8Rng;
 use forethought_sdk::simulated::{self, worded};
@@ -52,7 +52,7 @@ worded! {
     }
 }
 
-/// Members of the team on the table that the player knows or takes to be evil, itself left out.
+/// Members of the proposed team that the player knows or believes to be evil, except itself.
 fn doubted(view: &View) -> Seats {
     let known = view.known_evil();
     let suspects = if known.is_empty() && view.role != Role::Merlin { view.tainted() } else { known };
@@ -96,7 +96,7 @@ impl simulated::Outcome for Outcome {
     }
 }
 
-/// Where things stand, in short.
+/// A summary of the state.
 pub fn state(view: &View) -> String {
     let mut parts = vec![format!("I am {}.", view.role.title())];
     parts.push(format!("Quests: {} succeeded, {} failed.", number(view.succeeded()), number(view.failed())));

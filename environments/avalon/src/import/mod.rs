@@ -1,11 +1,11 @@
-//! Recorded games into trajectories, one a seat: each is played once more at a [`Table`], so that its observations are
-//! those of this environment, and states and outcomes are written by the reader that summarises for the simulated LLM;
-//! each quest's result is an outcome of its own besides (`Quest 3 fails.`).
+//! Recorded games into trajectories, one per seat: each is replayed at a [`Table`], so that its observations are those
+//! of this environment, and states and outcomes are written by the reader that summarises for the simulated LLM. Each
+//! quest's result is an additional outcome (`Quest 3 fails.`).
 //!
-//! A record need not say everything: cards are played in secret, and some records lack a vote. What is not recorded is
-//! played so that the game comes out as it did, and is no step of any trajectory. A game that does not come out under
-//! our rules is left out, and the log says why. A move without a thought of its own gets a plain reading as its thought,
-//! marked with a leading `Derived:`.
+//! A record need not say everything: cards are played in secret, and some records have no vote. Missing moves are
+//! filled in so that the game ends as recorded, and are not steps of a trajectory. A game that cannot end so under our
+//! rules is left out, and the log says why. A move without a recorded thought gets a plain description of the move as
+//! its thought, marked with a leading `Derived:`.
 
 pub mod multi_round;
 pub mod nlu;
@@ -27,7 +27,7 @@ use crate::rules::{FifthRejection, Rules};
 use crate::seats::Seats;
 use crate::table::{Setup, Table, evil};
 
-/// A game as it was recorded.
+/// A recorded game.
 struct Recorded {
     /// In the order of seats.
     roles: Vec<Role>,
@@ -48,7 +48,7 @@ struct Made {
     seat: usize,
     made: Move,
     thought: Option<String>,
-    /// Whether the record says so; otherwise it only explains what happened.
+    /// Whether it is in the record; otherwise it was filled in.
     recorded: bool,
 }
 
@@ -61,10 +61,10 @@ impl Made {
     }
 }
 
-/// Why a game cannot be taken over.
+/// Why a game cannot be imported.
 type Unfit = String;
 
-/// Plays every game once more. Those that do not come out are named in the log.
+/// Replays every game. Those that cannot be replayed are named in the log.
 async fn replay_all(
     source: &str,
     games: Vec<(String, Result<Recorded, Unfit>)>,
@@ -93,7 +93,7 @@ async fn replay_all(
     Ok(trajectories)
 }
 
-/// One seat's way through a replay.
+/// One seat's part of a replay.
 #[derive(Default)]
 struct Seat {
     view: View,
@@ -103,7 +103,7 @@ struct Seat {
 }
 
 impl Seat {
-    /// The seat sees more: where its last step has led.
+    /// The seat sees more: the result of its last step.
     fn observe(&mut self, text: &str) {
         self.view.observe(text);
         if let Some(last) = self.steps.last_mut().filter(|step| step.next_state.is_empty()) {
@@ -130,7 +130,7 @@ fn replay(game: &Recorded) -> Result<Vec<Trajectory>, Unfit> {
                 for _ in moves {
                     let turn = observe::turn(&table);
                     let made = moves.iter().find(|made| made.seat == turn.seat).ok_or_else(|| {
-                        format!("player {} is to move, and the record has another's move", turn.seat)
+                        format!("player {} is to move, but the record has another player's move", turn.seat)
                     })?;
                     let seat = &mut seats[turn.seat];
                     if made.recorded {
@@ -154,7 +154,7 @@ fn replay(game: &Recorded) -> Result<Vec<Trajectory>, Unfit> {
     match table.outcome().map(|outcome| outcome.winner()) {
         None => return Err("the record ends before the game does".into()),
         Some(winner) if winner != game.winner => {
-            return Err(format!("by these rules {} wins, which it did not", winner.title()));
+            return Err(format!("by these rules {} wins, but the record says otherwise", winner.title()));
         }
         Some(_) => {}
     }
@@ -168,7 +168,7 @@ fn replay(game: &Recorded) -> Result<Vec<Trajectory>, Unfit> {
     Ok(seats.into_iter().enumerate().filter_map(trajectory).collect())
 }
 
-/// A plain reading of a move, for moves that came without a thought.
+/// A plain description of a move, for moves without a recorded thought.
 fn derived(made: &Move) -> String {
     let reading = match made {
         Move::Propose(team) => format!("Propose the team {team}."),
@@ -195,7 +195,7 @@ fn cards(
     let rules = Rules::new(roles.len(), FifthRejection::default()).ok_or("Avalon is for 5 to 10 players")?;
     let needed = rules.fails_needed(quest.min(4));
     let wicked = team & evil(roles);
-    // Without a number, as few as explain the result.
+    // Without a number, the fewest that explain the result.
     let played = fails.unwrap_or(if success { 0 } else { needed });
     if wicked.len() < played {
         return Err(format!("quest {} has {played} fails with {} evil members", quest + 1, wicked.len()));
@@ -215,7 +215,7 @@ fn cards(
         .collect())
 }
 
-/// The Assassin's word, of which it may only be recorded whether it was right.
+/// The Assassin's choice, of which perhaps only the success was recorded.
 fn assassination(roles: &[Role], found: bool, target: Option<usize>) -> Result<Act, Unfit> {
     let seat_of = |role| roles.iter().position(|held| *held == role);
     let assassin = seat_of(Role::Assassin).ok_or("nobody is the Assassin")?;

@@ -1,9 +1,9 @@
 //! Games of one LLM at every seat, with its reasoning: the data set of `SuveenE/multi-round-avalon-agents`.
 //!
-//! One game a line: `{"file", "game": {"players", "missions", "winner", "assassin_phase"}}`. Reasons for teams, votes and
-//! the assassination are the thoughts. What evil players say among themselves before the assassination is left out. There a
-//! fifth team goes without a vote; and, unlike here, one fail always fails a quest, and the Assassin need not be in
-//! play.
+//! One game a line: `{"file", "game": {"players", "missions", "winner", "assassin_phase"}}`. Reasons for teams, votes
+//! and the assassination are the thoughts. What evil players say among themselves before the assassination is left out.
+//! In those games a fifth team goes without a vote; unlike here, one fail always fails a quest, and the Assassin may be
+//! missing.
 
 use super::*;
 

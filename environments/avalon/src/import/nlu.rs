@@ -1,8 +1,8 @@
 //! Six-player games of people, with their chat: the data set Avalon-NLU (Stepputtis et al., 2023).
 //!
 //! One game a file: `{"users", "messages", "beliefs", "persuasion"}`. Proposals and results are messages of `system`; a
-//! proposal made anew before the vote replaces the earlier one, which was talk. Thoughts are derived from the annotations:
-//! whom a player takes for what, and how it speaks.
+//! second proposal before the vote replaces the first, which was talk. Thoughts are derived from the annotations:
+//! what a player believes of others, and how it speaks.
 
 use std::collections::BTreeMap;
 
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
     fn vote(&mut self, votes: &str) -> Result<(), Unfit> {
         let mut moves = Vec::new();
         for vote in votes.split(", ") {
-            let (name, vote) = vote.split_once(": ").ok_or_else(|| format!("{vote:?} is no vote"))?;
+            let (name, vote) = vote.split_once(": ").ok_or_else(|| format!("{vote:?} is not a vote"))?;
             let made = Made::new(self.seat(name)?, Move::Vote(vote == "yes"));
             moves.push(Made { thought: Some(self.thought(&made)), ..made });
         }
@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A plain reading of the move, and what was noted of the seat since its last.
+    /// A plain description of the move, and what was annotated of the seat since its last one.
     fn thought(&mut self, made: &Made) -> String {
         let mut thought = derived(&made.made);
         for note in self.notes[made.seat].drain(..) {

@@ -1,8 +1,8 @@
 //! Game records of the ProAvalon server: votes, teams and results, without talk.
 //!
-//! One file: a list of games with `playerRoles`, `voteHistory` (player, mission, proposal), `missionHistory` and, at times,
-//! `numFailsHistory` and `whoAssassinShot`. Players stand there in no order: seats are told from who led after whom. What the
-//! cards of Lady, Ref and Sire have shown to somebody is not part of our game, and is left out.
+//! One file: a list of games with `playerRoles`, `voteHistory` (player, mission, proposal), `missionHistory` and, at
+//! times, `numFailsHistory` and `whoAssassinShot`. Players are in no order there: seats follow from who led after whom.
+//! What the cards of Lady, Ref and Sire showed is not part of our game and is left out.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ fn recorded(game: &Game) -> Result<Recorded, Unfit> {
     }
     if game.mission_history.iter().filter(|result| *result == "succeeded").count() == 3 {
         let found = game.how_the_game_was_won.as_deref() == Some("Assassinated Merlin correctly.");
-        // Of several Servants it is not said which one was shot.
+        // The record does not say which of several Servants was shot.
         let shot =
             game.who_assassin_shot.as_deref().map(role).transpose()?.filter(|role| *role != Role::Servant);
         let target = shot.and_then(|shot| roles.iter().position(|role| *role == shot));

@@ -1,8 +1,8 @@
 //! One naive bot: what it believes, and what it does.
 //!
-//! AvalonBench has bots for Merlin, Servants, Minions and the Assassin. Here a good bot that knows everybody's side plays
-//! as its Merlin, any other good bot as its Servant, over the sides that its own knowledge leaves possible; an evil bot
-//! plays as its Minion, or Assassin, and takes those for good whom it does not know to be evil.
+//! AvalonBench has bots for Merlin, Servants, Minions and the Assassin. Here a good bot that knows everybody's side
+//! plays as its Merlin, any other good bot as its Servant, over the sides that its own knowledge leaves possible; an
+//! evil bot plays as its Minion or Assassin, and takes those for good whom it does not know to be evil.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::role::{Role, Side};
 use crate::rules::{FifthRejection, MOST_PLAYERS, QUESTS, Quest, Rules};
 use crate::seats::Seats;
 
-/// What a Servant must think possible, by number of players and seat: the same in every game.
+/// The sets that are possible for a Servant, by number of players and seat: the same in every game.
 static SERVANTS: LazyLock<Vec<Vec<Vec<Seats>>>> = LazyLock::new(|| {
     let sides = |players: usize, seat: usize| {
         let rules = Rules::new(players, FifthRejection::Passes)?;
@@ -32,7 +32,7 @@ static SERVANTS: LazyLock<Vec<Vec<Vec<Seats>>>> = LazyLock::new(|| {
 pub struct Mind {
     rules: Rules,
     knowledge: Knowledge,
-    /// Sets of seats that may be evil, in AvalonBench's order; of one who knows all sides, the one set.
+    /// Sets of seats that may be evil, in AvalonBench's order; only one for a bot that knows all sides.
     sides: Cow<'static, [Seats]>,
     /// Their probabilities.
     probabilities: Vec<f64>,
@@ -40,12 +40,12 @@ pub struct Mind {
     remembered: Seats,
     /// Quests that have succeeded and failed.
     done: [usize; 2],
-    /// What a Servant approves of for the quest in hand.
+    /// What a Servant approves of for the current quest.
     preferred: TeamSet,
 }
 
 impl Mind {
-    /// A bot that knows this, before the first quest.
+    /// A bot with this knowledge, before the first quest.
     pub fn new(rules: Rules, knowledge: Knowledge) -> Self {
         let own = Seats::one(knowledge.seat);
         let sides = if knowledge.good == own && (knowledge.evil | knowledge.pair).is_empty() {
@@ -77,7 +77,7 @@ impl Mind {
         (team & self.knowledge.evil).len()
     }
 
-    /// Takes in the outcome of a quest.
+    /// Learns the outcome of a quest.
     pub fn learn(&mut self, quest: &Quest) {
         self.done[usize::from(!quest.success)] += 1;
         if !self.believes() {
@@ -111,8 +111,8 @@ impl Mind {
         }
     }
 
-    /// How likely each seat is to be good: 1 and 0 for known sides; for the rest, a half if the bot is evil or knows all
-    /// sides, and the marginals of what it believes if not.
+    /// How likely each seat is to be good: 1 and 0 for known sides; for the rest, a half if the bot is evil or knows
+    /// all sides, and the marginals of what it believes if not.
     pub fn beliefs(&self) -> Vec<f64> {
         (0..self.rules.players())
             .map(|seat| {
@@ -129,7 +129,7 @@ impl Mind {
             })
             .collect()
     }
-    /// Who is no less likely good than evil.
+    /// Those who are at least as likely good as evil.
     pub fn good(&self) -> Seats {
         let beliefs = self.beliefs();
         (0..beliefs.len()).filter(|&seat| beliefs[seat] >= 0.5).collect()
@@ -184,12 +184,12 @@ impl Mind {
         match self.knowledge.role {
             _ if self.side() == Side::Good || evil < needed => true,
             Role::Assassin => false,
-            // More than enough: of two evil players, the other one is the Assassin, who will see to it.
+            // One fail is enough: the other evil player is the Assassin, who plays it.
             _ => evil > needed && self.rules.evil() == 2 && needed == 1,
         }
     }
 
-    /// Whom it names as the Assassin: anybody who may be Merlin, or whoever gave himself away to the witness.
+    /// Whom it names as the Assassin: anyone who may be Merlin, or the one who knew too much for the witness.
     pub fn assassinate(&self, witness: Option<&Witness>, random: &mut impl Rng) -> usize {
         let suspects = self.suspects();
         let target = match witness {
@@ -198,7 +198,7 @@ impl Mind {
         };
         target.expect("there are more players than evil ones")
     }
-    /// Those who may be Merlin, for all that the Assassin knows.
+    /// Those who may be Merlin, as far as the Assassin knows.
     pub fn suspects(&self) -> Seats {
         Seats::all(self.rules.players()) - self.knowledge.evil
     }

@@ -20,10 +20,10 @@ use crate::seats::Seats;
 pub struct NaiveConfig {
     /// How the Assassin chooses.
     pub assassin: Assassin,
-    /// What they say where there is discussion.
+    /// What they say in discussions.
     pub speech: Speech,
-    /// Name of the language model under `[llm]` that puts what they say into words of its own. Without one they use the
-    /// words of their templates, and ask no model at all.
+    /// Name of the language model under `[llm]` that rephrases what they say. Without one they use the words of their
+    /// templates and call no model.
     pub llm: Option<String>,
 }
 
@@ -35,7 +35,7 @@ pub enum Assassin {
     /// Any good player, as in AvalonBench.
     #[default]
     Uniform,
-    /// Whoever's votes, proposals and words agreed best with the true sides: Merlin knows too much.
+    /// The one whose votes, proposals and words agreed best with the true sides: Merlin knows too much.
     Observant,
 }
 
@@ -91,10 +91,10 @@ impl Planner for Naive {
     }
 }
 
-/// What is done where this is not Avalon: something legal, and a note of it.
+/// The decision in another environment: a legal action, and a note about it.
 fn elsewhere(turn: &Turn, error: &serde_json::Error, random: &mut ChaCha8Rng) -> Result<Decision> {
     let Some(action) = turn.legal_actions.choose(random) else {
-        return Err(Error::input(format!("avalon-naive plays Avalon only, and this is not: {error}")));
+        return Err(Error::input(format!("avalon-naive plays only Avalon, and this is not Avalon: {error}")));
     };
     let note = format!("this is not Avalon ({error}); a legal action was drawn");
     let trace = Trace { recoveries: vec![note], ..Trace::default() };
@@ -199,7 +199,7 @@ enum News {
 impl View {
     /// The bot after the quests so far.
     fn mind(&self) -> Result<Mind> {
-        let malformed = || Error::input("there is no game of Avalon of which these data could be told");
+        let malformed = || Error::input("these data do not describe a game of Avalon");
         let rules = Rules::new(self.players, FifthRejection::Passes).ok_or_else(malformed)?;
         let possible: Vec<Roles> =
             self.hidden.possible.iter().map(|roles| roles.iter().copied().collect()).collect();
@@ -219,7 +219,7 @@ impl View {
         Ok(mind)
     }
 
-    /// What an observant Assassin makes of the game, all of which is told once more when it is to choose.
+    /// What an observant Assassin makes of the game, all of which it is shown again before it chooses.
     fn witness(&self, mind: &Mind) -> Witness {
         let mut witness = Witness::new(mind.knowledge().evil);
         for news in &self.news {

@@ -51,7 +51,7 @@ impl Bots {
         &self.minds
     }
 
-    /// Everybody who is asked now acts; returns the outcome once there is one.
+    /// All seats that are asked now act. Returns the outcome once there is one.
     pub fn advance(&mut self, random: &mut impl Rng) -> Option<Outcome> {
         let illegal = "naive bots keep to the rules";
         match self.game.phase() {

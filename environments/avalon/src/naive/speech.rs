@@ -29,14 +29,14 @@ pub fn statement(mind: &Mind, random: &mut impl Rng) -> String {
     }
 }
 
-/// Whom a statement trusts and whom it suspects, where it says so in words like the above.
+/// Whom a statement trusts and whom it suspects, if it says so in words like the above.
 pub fn opinions(text: &str) -> (Seats, Seats) {
     let (mut trusted, mut suspected) = (Seats::NONE, Seats::NONE);
     let text = text.to_lowercase();
     for part in text.split(['.', ';', '!', '?']) {
         let said = |word: &str| part.contains(word);
         let seats = players(part);
-        // `I do not trust` is no trust.
+        // `I do not trust` is not trust.
         if said("suspect") || said("evil") || said("not trust") || said("don't trust") {
             suspected = suspected | seats;
         } else if said("trust") || said("good") {

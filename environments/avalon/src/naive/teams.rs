@@ -1,8 +1,8 @@
 //! Preferences over teams: how likely each is to be all good, summed in AvalonBench's order.
 //!
 //! Bots compare sums of `f64` for exact equality, so the order of addition is part of their behaviour. A sum runs over
-//! sets of evil seats in order; here each set adds its probability to the teams that it leaves good, which are listed in
-//! advance, and every team's sum still grows in that order. Adding zeros changes no sum, so they are left out.
+//! sets of evil seats in order; here each set adds its probability to the teams that it leaves good, which are listed
+//! in advance, and every team's sum still grows in that order. Adding zeros changes no sum, so they are left out.
 
 use std::sync::LazyLock;
 
@@ -56,8 +56,8 @@ impl Teams {
         Self { all, index, within, list }
     }
 
-    /// The most preferred teams: those most likely to be all good, where `evil` may be the evil seats with these
-    /// probabilities; of several, those within the `remembered` team, or else those around it, if there are such.
+    /// The most preferred teams: those most likely to be all good, given the probabilities of the sets `evil`; of
+    /// several, those within the `remembered` team, or else those around it, if any.
     pub fn preferred(
         &self,
         players: usize,
@@ -127,7 +127,7 @@ impl TeamSet {
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! How an observant Assassin looks for Merlin: he gives himself away by knowing too much.
+//! How an observant Assassin looks for Merlin, who shows that he knows too much.
 
 use forethought_sdk::seed::Rng;
 
@@ -6,8 +6,8 @@ use crate::rules::MOST_PLAYERS;
 use crate::seats::Seats;
 
 /// For each seat, how well its public deeds agreed with the true sides, as the Assassin knows them: one point for each
-/// vote for a team without evil or against one with evil, for each proposal of a team without evil, and for each word of
-/// trust in a good player or of suspicion against an evil one; for each opposite, one point less.
+/// vote for a team without evil or against one with evil, for each proposal of a team without evil, and for each word
+/// of trust in a good player or of suspicion against an evil one; for each opposite, one point less.
 #[derive(Debug, Clone, Copy)]
 pub struct Witness {
     evil: Seats,

@@ -6,14 +6,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use forethought_avalon::environment::{Avalon, AvalonConfig};
-use forethought_sdk::futures::FutureExt;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::Value;
-
-/// The outcome of a future that has nothing to wait for: the game does no I/O between its calls.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("no waiting")
-}
+pub(crate) use forethought_testkit::block_on;
 
 /// The configuration of a table, from its keys.
 pub(crate) fn config(config: Value) -> AvalonConfig {

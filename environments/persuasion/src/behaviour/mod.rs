@@ -2,9 +2,9 @@
 //!
 //! A behaviour is given text and a seed, so it cannot know who the donor is or what moves it: [`view`] reads what any
 //! reader could, [`moves`] holds the prior over strategies and the utterances, [`words`] the sentences for states and
-//! outcomes. The habits are biased as real agents' are: it asks for money too soon and too often, insists when it should
-//! listen, and prefers feelings to reasons. It also answers as a donor where a prompt asks it to: its own idea of one,
-//! with nothing in it of the donors that are fitted to data.
+//! outcomes. The habits are biased as real agents' are: it asks for money too soon and too often, insists when it
+//! should listen, and prefers feelings to reasons. It also answers as a donor where a prompt asks it to: its own idea
+//! of one, with nothing in it of the donors that are fitted to data.
 
 pub mod moves;
 pub mod view;

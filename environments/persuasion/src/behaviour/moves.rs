@@ -1,4 +1,4 @@
-//! The persuader's strategies: how likely each is to come to mind, how it is put into words, what is said to carry it out.
+//! The persuader's strategies: how likely each is to come to mind, its wordings, and what is said to carry it out.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt};
 use forethought_sdk::simulated::{self, Worded, worded};
@@ -48,8 +48,7 @@ worded! {
 impl simulated::Move for Move {
     type View = View;
 
-    /// Weights of the strategies that come to mind here. The biases are those of an eager agent: it asks for money too soon
-    /// and too often, insists when it should listen, and prefers feelings to reasons.
+    /// Weights of the strategies that come to mind here. The biases are those of an eager agent.
     fn prior(view: &View) -> Vec<(Self, f64)> {
         if view.side == Side::Donor {
             return vec![(Move::Listen, 1.0)];
@@ -109,7 +108,7 @@ impl simulated::Move for Move {
 }
 
 impl Move {
-    /// The dialogue act that it is: one of the environment's.
+    /// Its dialogue act, one of the environment's.
     pub fn act(self) -> &'static str {
         match self {
             Self::Greet => "greeting",
@@ -271,7 +270,7 @@ impl Move {
         }
     }
 
-    /// Words that carry it out, others than before as far as there are any.
+    /// Words that carry it out; words that were not said before, if there are any.
     pub fn utterance(self, view: &View, rng: &mut ChaCha8Rng) -> String {
         let all = self.utterances();
         let fresh: Vec<&str> =
@@ -281,7 +280,7 @@ impl Move {
     }
 }
 
-/// What a mediocre reader takes for a donor's answer: a sum when asked to close, else words, after a label if the prompt
+/// A mediocre reader's idea of a donor's answer: a sum for the closing question, else words, with a label if the prompt
 /// asks for one.
 fn answer(view: &View, rng: &mut ChaCha8Rng) -> String {
     let (reaction, words) = react(view, rng);

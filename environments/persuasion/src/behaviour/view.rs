@@ -19,7 +19,7 @@ pub enum Stance {
     Neutral,
 }
 
-// What stands between bars is looked for in lower-case text.
+// The parts between bars are searched for in lower-case text.
 const AGREES: &str = "i will donate | i'll donate | i will give | i'll give | like to donate | like to give | want to \
      donate | happy to donate | happy to give | glad to give | i can donate | i can give | could donate | \
      could give | willing to donate | willing to give | willing to contribute | count me in | of course | \
@@ -88,7 +88,7 @@ pub enum Doubt {
 }
 
 impl Doubt {
-    /// What an utterance sounds like doubting, or asking about, if anything.
+    /// What an utterance seems to doubt or ask about, if anything.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.to_lowercase().replace('’', "'");
         let voiced = |(_, words): &(Self, &str)| says(&text, words);
@@ -114,13 +114,13 @@ pub struct View {
     pub stances: Vec<Stance>,
     /// What the donor doubted last, if it ever did.
     pub doubt: Option<Doubt>,
-    /// What the persuader was up to, in order.
+    /// The persuader's moves, in order.
     pub moves: Vec<Move>,
-    /// Whether the last of them spoke to the doubt that stood, if one did.
+    /// Whether the last of them answered the donor's doubt, if it had one.
     pub met: Option<bool>,
     /// What the persuader said, in order.
     pub said: Vec<String>,
-    /// The turn that it is, and how many there are; 0 where the text does not say.
+    /// The current turn, and how many there are; 0 if the text does not say.
     pub turn: usize,
     /// See `turn`.
     pub limit: usize,
@@ -214,7 +214,7 @@ impl View {
         self.stances.last().copied()
     }
 
-    /// How often the persuader was up to this.
+    /// How often the persuader made this move.
     pub fn tried(&self, wanted: Move) -> usize {
         self.moves.iter().filter(|made| **made == wanted).count()
     }

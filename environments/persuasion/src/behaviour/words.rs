@@ -1,4 +1,4 @@
-//! The persuader's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+//! The persuader's sentences: summaries of states, outcomes reached and outcomes imagined, in one style.
 
 use forethought_sdk::seed::ChaCha8Rng;
 use forethought_sdk::simulated::{self, worded};
@@ -62,8 +62,8 @@ impl simulated::Outcome for Outcome {
         }
     }
 
-    /// What a persuader hopes for and fears: a doubt that was heard, answered or left; the money, given or kept; the word,
-    /// yes or no; then moods.
+    /// What a persuader hopes for and fears: a doubt that was heard, answered or left; the money, given or kept; the
+    /// word, yes or no; then moods.
     fn imagine(view: &View, _: &mut ChaCha8Rng) -> [Vec<Self>; 2] {
         let (mut good, mut bad) = (
             vec![Self::Gift, Self::Agrees, Self::Warm, Self::Curious],
@@ -77,7 +77,7 @@ impl simulated::Outcome for Outcome {
     }
 }
 
-/// Where things stand, in few words: what a persuader's next choice may turn on.
+/// A summary of the state: what a persuader's next choice may depend on.
 pub fn state(view: &View) -> String {
     let mut parts = Vec::new();
     parts.push(match (view.given, view.moves.len()) {

@@ -70,7 +70,7 @@ impl Concern {
 
 /// Number of a donor's acts.
 pub const ACTS: usize = 23;
-/// Stands after a donor's last sentence of a turn.
+/// Comes after a donor's last sentence of a turn.
 pub const STOP: usize = ACTS;
 /// A donor's acts: the annotators' labels.
 pub const ACT_NAMES: [&str; ACTS] = [

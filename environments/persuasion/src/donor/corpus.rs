@@ -1,4 +1,4 @@
-//! PersuasionForGood as the donor is fitted to it: the labels of sentences turn by turn, and what was given.
+//! PersuasionForGood for fitting the donor: the labels of sentences turn by turn, and what was given.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Exchanged {
     pub approaches: Vec<usize>,
     /// The same sentences in words.
     pub words: Vec<String>,
-    /// The donor's acts; none where the donor said nothing any more.
+    /// The donor's acts; empty after the donor's last words.
     pub acts: Vec<usize>,
 }
 
@@ -67,7 +67,7 @@ impl Corpus {
     /// Reads `annotated_300_dialog.csv` and `annotated_300_info.csv` of a folder.
     ///
     /// # Errors
-    /// A file that cannot be read, naming it and the line.
+    /// A file that cannot be read. Names the file and the line.
     pub fn read(folder: &Path) -> Result<Self> {
         let people = rows::<Person>(&folder.join("annotated_300_info.csv"))?;
         let donors = people.into_iter().filter(|person| person.role == 1);

@@ -9,7 +9,7 @@ use super::reader::Reader;
 
 /// Weight of the square of each parameter of the acts, biases excepted.
 const RIDGE: f64 = 2.0;
-/// The same for the gift.
+/// The same weight for the gift's parameters.
 const GIFT_RIDGE: f64 = 2.0;
 /// Steps of gradient descent.
 const STEPS: usize = 400;
@@ -65,7 +65,7 @@ pub fn fit(corpus: &Corpus) -> Parameters {
         let given = share(simulated.iter().flatten().map(|one| one.given > 0.0));
         if given < real { low = parameters.gift[0] } else { high = parameters.gift[0] }
     }
-    // Four digits are more than the data know, and make the file small.
+    // Four digits are more than the data support, and make the file small.
     let round = |value: &mut f64| *value = (*value * 1e4).round() / 1e4;
     parameters.acts.iter_mut().flatten().chain(&mut parameters.gift).for_each(round);
     parameters.amounts.iter_mut().for_each(|(_, share)| round(share));
@@ -77,7 +77,7 @@ fn share(of: impl Iterator<Item = bool>) -> f64 {
     yes / f64::max(all, 1.0)
 }
 
-/// Multinomial logistic regression by accelerated gradient descent, each parameter at a rate of its own.
+/// Multinomial logistic regression by accelerated gradient descent, each parameter with its own rate.
 fn fit_acts(rows: &[Row]) -> Vec<Vec<f64>> {
     let mut frequency = vec![0.0; FEATURES];
     for &(at, value) in rows.iter().flat_map(|row| &row.features) {
@@ -157,7 +157,7 @@ fn fit_gift(talks: &[Talk]) -> Vec<f64> {
     weights
 }
 
-/// What is given, where something is, and how often.
+/// The amounts given, if any, and how often.
 fn amounts(gifts: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
     let mut given: Vec<f64> = gifts.filter(|gift| *gift > 0.0).collect();
     given.sort_by(f64::total_cmp);
@@ -182,8 +182,8 @@ pub enum Driven {
     Words,
 }
 
-/// Donors in the places of the real ones: each hears the real persuader, turn by turn, and answers for itself. Where
-/// the real donor said nothing any more, neither does it.
+/// Simulated donors in place of the real ones: each hears the real persuader, turn by turn, and answers for itself, up
+/// to the real donor's last words.
 pub fn simulate(parameters: &Parameters, talks: &[Talk], driven: Driven) -> Vec<Vec<Simulated>> {
     let one = |talk: &Talk, number: u64| {
         let mut rng = seed::stream(number, &talk.id);
@@ -233,7 +233,7 @@ impl Compared {
     }
 }
 
-/// How the donor compares with dialogues that it may not have seen.
+/// How the donor compares with dialogues, perhaps held out from the fit.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Dialogues.
@@ -242,7 +242,7 @@ pub struct Report {
     pub decisions: usize,
     /// Mean log-likelihood of a decision, in nats.
     pub likelihood: f64,
-    /// The same of the frequencies in the fitted dialogues, which know no context.
+    /// The same for the frequencies in the fitted dialogues, without context.
     pub baseline: f64,
     /// Mean log-likelihood of whether something is given, and of its frequency.
     pub gift: (f64, f64),
@@ -250,9 +250,9 @@ pub struct Report {
     pub reader: (f64, f64),
     /// Share of dialogues with a gift; mean gift.
     pub gifts: Vec<Compared>,
-    /// Sentences a dialogue by reply, as GDP-Zero reads the labels.
+    /// Sentences per dialogue by reply, as GDP-Zero reads the labels.
     pub replies: Vec<Compared>,
-    /// Sentences a dialogue by act.
+    /// Sentences per dialogue by act.
     pub acts: Vec<Compared>,
 }
 

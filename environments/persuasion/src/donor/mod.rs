@@ -1,4 +1,4 @@
-//! A donor fitted to real human dialogues: works offline, reads what the persuader does from its words, and answers in
+//! A donor fitted to real human dialogues: works offline, reads the persuader's acts from its words, and answers in
 //! words of our own. docs/persuasion-donor.md says what is fitted, what is assumed, and how well it fits.
 //!
 //! # Reading order
@@ -58,19 +58,20 @@ pub struct Donor {
 }
 
 impl Donor {
-    /// A donor of these settings.
+    /// A donor with these settings.
     ///
     /// # Errors
     /// A scepticism out of range.
     pub fn new(config: DonorConfig) -> Result<Self> {
         if !(0.0..=10.0).contains(&config.scepticism) {
-            return Err(Error::config(format!("scepticism = {}: it lies within [0, 10]", config.scepticism)));
+            return Err(Error::config(format!("scepticism = {}: must be within [0, 10]", config.scepticism)));
         }
         Ok(Self { config })
     }
 }
 
-/// What a donor makes of a dialogue: the same at each turn, for all of it follows from what was said and who it is.
+/// A donor's memory of a dialogue. It is the same at each turn, since it follows from what was said and who the donor
+/// is.
 struct Mind {
     token: u64,
     traits: Traits,
@@ -87,7 +88,7 @@ impl Mind {
         Self { token, traits, path: Path::default(), turn: 0, acts: Vec::new(), named: None }
     }
 
-    /// Hears an utterance and takes it in some way.
+    /// Hears an utterance and reacts to it.
     fn hear(&mut self, words: &str) {
         self.path.hear(&SHIPPED.reader.utterance(words));
         self.acts = SHIPPED.acts(&self.path, &self.traits, &mut self.stream("acts"));
@@ -107,7 +108,7 @@ impl Mind {
         SHIPPED.amount(&self.path, &self.traits).max(self.named.unwrap_or(0.0))
     }
 
-    /// What it says, in an act a sentence.
+    /// What it says, with one act per sentence.
     fn words(&self) -> String {
         let mut rng = self.stream("words");
         let amount = self.named.unwrap_or_else(|| self.amount());
@@ -199,7 +200,7 @@ fn named(replies: &Value, worth: f64) -> Option<&str> {
     replies.as_array()?.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?["name"].as_str()
 }
 
-/// In a world that is no dialogue, or in the seat that persuades: anything legal.
+/// In another environment, or in the persuader's seat: any legal action.
 pub(crate) fn elsewhere(context: &DecisionContext) -> Result<Decision> {
     let drawn = context.turn.legal_actions.choose(&mut seed::stream(context.seed, "elsewhere"));
     let action = drawn.ok_or_else(|| {

@@ -1,9 +1,9 @@
 //! The donor as a probabilistic model: which act comes next, and what is given in the end, from the path so far.
 //!
 //! Acts are drawn sentence by sentence from a log-linear model, until it says stop. Whether something is given is
-//! logistic in what happened, how much is a draw from what real donors gave. Both carry a doubt that each donor brings
-//! along about one concern, and that halves with every turn in which the persuader speaks to it. What is assumed and
-//! what is fitted stands in docs/persuasion-donor.md.
+//! logistic in what happened; how much is a draw from what real donors gave. Both depend on a doubt that each donor has
+//! about one concern, and that halves with every turn in which the persuader addresses it. docs/persuasion-donor.md
+//! describes what is assumed and what is fitted.
 
 use forethought_sdk::{
     prelude::*,
@@ -18,7 +18,7 @@ use super::reader::Reader;
 
 /// How much a full doubt weighs in the choice of acts, in nats.
 pub const DOUBT_IN_ACTS: f64 = 1.0;
-/// How much it weighs in whether something is given, in nats.
+/// How much it weighs in the decision to give, in nats.
 pub const DOUBT_IN_GIFT: f64 = 2.0;
 /// How much a doubt below the mean of the three concerns moves the amount: the quantile `u` of what donors give
 /// becomes `u^exp(-this * difference)`.
@@ -45,14 +45,14 @@ pub struct Parameters {
     pub amounts: Vec<(f64, f64)>,
 }
 
-/// Who a donor is: drawn once for an episode, never told.
+/// Who a donor is: drawn once per episode, never shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Traits {
     /// What this donor doubts.
     pub concern: Concern,
     /// How much, at first; 1 on average.
     pub doubt: f64,
-    /// Where it stands among donors in what it gives, within (0, 1).
+    /// Its quantile among donors in what it gives, within (0, 1).
     pub generosity: f64,
 }
 
@@ -116,7 +116,7 @@ impl Path {
         0.5_f64.powi(self.met[concern as usize].min(30) as i32)
     }
 
-    /// The mean of what is left over the concerns: the doubt of a donor of whom nothing is known.
+    /// The mean over the concerns of the doubt that is left: the doubt of an unknown donor.
     pub fn mean_doubt(&self) -> f64 {
         Concern::ALL.iter().map(|&concern| self.left(concern)).sum::<f64>() / 3.0
     }
@@ -185,8 +185,8 @@ impl Path {
     }
 }
 
-/// Log-probabilities of the acts and of stopping, the last, from the features of the path; `first` says that nothing was
-/// said yet in this turn: nobody says nothing.
+/// Log-probabilities of the acts and, last, of stopping, from the features of the path; `first` means that nothing was
+/// said yet in this turn, so that it cannot stop.
 pub fn next_act(weights: &[Vec<f64>], features: &[(usize, f64)], first: bool, doubt: f64) -> Vec<f64> {
     let dot = |weights: &Vec<f64>| features.iter().map(|&(at, value)| weights[at] * value).sum();
     let mut scores: Vec<f64> = weights.iter().map(dot).collect();
@@ -219,7 +219,7 @@ impl Parameters {
                 left -= log.exp();
                 left < 0.0
             });
-            // Rounding can leave a hair's breadth; it falls to the last, which is to stop.
+            // Rounding can leave a tiny rest: it means to stop.
             match drawn.unwrap_or(STOP) {
                 STOP => break,
                 act => acts.push(act),
@@ -228,14 +228,14 @@ impl Parameters {
         acts
     }
 
-    /// The probability that something is given, were the dialogue to end here.
+    /// The probability that something is given if the dialogue ends here.
     pub fn gives(&self, path: &Path, doubt: f64) -> f64 {
         let score: f64 =
             self.gift.iter().zip(path.gift_features()).map(|(weight, feature)| weight * feature).sum();
         1.0 / (1.0 + (DOUBT_IN_GIFT * doubt - score).exp())
     }
 
-    /// What this donor gives if it gives, were the dialogue to end here.
+    /// What this donor gives, if it gives, if the dialogue ends here.
     pub fn amount(&self, path: &Path, traits: &Traits) -> f64 {
         let moved = path.mean_doubt() - path.left(traits.concern);
         let mut quantile = traits.generosity.powf((-DOUBT_IN_AMOUNT * moved).exp());

@@ -71,7 +71,7 @@ impl Reader {
     }
 }
 
-/// Where the words of a sentence and a question mark are hashed to; each once. Pairs of words read worse: too few data.
+/// The places of a sentence's words and question mark, each once. Pairs of words read worse: there are too few data.
 fn places(text: &str) -> Vec<usize> {
     let text = text.to_lowercase().replace('\u{2019}', "'");
     let words = text.split(|c: char| !(c.is_alphanumeric() || c == '\'')).filter(|word| !word.is_empty());

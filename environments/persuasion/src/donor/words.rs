@@ -1,10 +1,10 @@
-//! What a donor says: our own words for each act, some of them by what the donor doubts.
+//! What a donor says: our own words for each act, some of which depend on what the donor doubts.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom};
 
 use super::acts::Concern;
 
-/// Words for an act; `{amount}` stands for the sum that this donor has in mind.
+/// Words for an act; `{amount}` is the sum that this donor has in mind.
 pub fn sentence(act: usize, concern: Concern, amount: f64, rng: &mut ChaCha8Rng) -> String {
     let words = words(act, concern).choose(rng).copied().unwrap_or_default();
     words.replace("{amount}", &money(amount))

@@ -1,11 +1,11 @@
-//! The annotators' labels, and the acts and replies that they stand for here.
+//! The annotators' labels, and the acts and replies that they mean here.
 
 use forethought_sdk::simulated::Worded;
 
 use crate::behaviour::moves::Move;
 
-/// The persuader's act: one of those that the environment declares. What asks for money or for a sum is a proposition,
-/// what asks about the charity or the task an inquiry; labels without an act of their own are `other`.
+/// The persuader's act, one of those that the environment declares. A request for money or a sum is a proposition, a
+/// question about the charity or the task an inquiry; labels without their own act are `other`.
 pub(super) fn act(label: &str) -> &'static str {
     match label {
         "greeting" => "greeting",
@@ -29,13 +29,13 @@ pub(super) fn reply(label: &str) -> &'static str {
     }
 }
 
-/// Of the labels of an utterance's sentences, what the utterance is: the last act or reply that is not the remainder.
+/// The act or reply of an utterance, from the labels of its sentences: the last that is not the remainder.
 pub(super) fn last(labels: &[String], read: fn(&str) -> &'static str) -> Option<&'static str> {
     let read = || labels.iter().map(|label| read(label));
     read().rfind(|act| !["other", "neutral"].contains(act)).or_else(|| read().next_back())
 }
 
-/// A thought that would lead to the act.
+/// A thought that leads to the act.
 pub(super) fn thought(act: &str) -> String {
     let own = Move::bracketed(&format!("[{act}]")).map(|found| found.wordings()[0]);
     format!("Derived: [{act}] {}", own.unwrap_or("As the donor said."))

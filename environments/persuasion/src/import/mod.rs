@@ -1,9 +1,10 @@
 //! PersuasionForGood (Wang et al., 2019) into trajectories: real dialogues, and what was really given.
 //!
-//! A set is two files: `<name>_dialog.csv`, a row a sentence, and `<name>_info.csv`, a row a person. A folder is read whole, a
-//! dialogue that stands in two sets once and annotated; a `_dialog.csv` by itself is one set. States and outcomes are written
-//! by the reader that summarises for the simulated LLM, so that they are in one style; it reads what was said alone. A step
-//! gets a thought where the utterance was annotated: a plain reading of the act, marked `Derived: [act] ...`.
+//! A set is two files: `<name>_dialog.csv`, one row per sentence, and `<name>_info.csv`, one row per person. A folder
+//! is read whole; a dialogue that is in two sets counts once, annotated. A `_dialog.csv` is one set. States and
+//! outcomes are written by the reader that summarises for the simulated LLM, so that they are in one style; it only
+//! reads what was said. A step of an annotated utterance gets a plain description of the act as its thought: `Derived:
+//! [act] ...`.
 
 mod labels;
 
@@ -21,7 +22,7 @@ use crate::behaviour::{
 /// Reads PersuasionForGood.
 pub struct P4g;
 
-/// The most that a participant had to give, in dollars: what goes beyond it was paid otherwise, and counts as all.
+/// The most that a participant had to give, in dollars. More than that was paid in another way, and counts as all.
 const MOST: f64 = 2.0;
 
 /// A row of `_dialog.csv`.
@@ -94,7 +95,7 @@ fn dialog_files(path: &Path) -> Result<Vec<PathBuf>> {
     files.retain(|file| file.to_string_lossy().ends_with("_dialog.csv"));
     files.sort_by_key(|file| (!file.to_string_lossy().contains("annotated"), file.clone()));
     if files.is_empty() {
-        return Err(Error::input(format!("{} holds no file named *_dialog.csv", path.display())));
+        return Err(Error::input(format!("{} has no file named *_dialog.csv", path.display())));
     }
     Ok(files)
 }
@@ -108,7 +109,7 @@ fn info_file(dialog: &Path) -> Result<PathBuf> {
     Ok(dialog.with_file_name(format!("{name}_info.csv")))
 }
 
-/// Every row, with the line it stands on.
+/// Every row, with its line.
 fn rows<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<Vec<(u64, T)>> {
     let bad = |line: Option<u64>, error: &dyn std::fmt::Display| match line {
         Some(line) => Error::input(format!("{}:{line}: {error}", file.display())),
@@ -120,7 +121,7 @@ fn rows<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<Vec<(u64, T)>> {
     for record in reader.records() {
         let record = record.map_err(|error| bad(error.position().map(csv::Position::line), &error))?;
         let line = record.position().map(csv::Position::line);
-        // Without what the crate says of places: the line is said once.
+        // Without the crate's own position: the line is named once.
         let row = record.deserialize(Some(&headers)).map_err(|error| match error.kind() {
             csv::ErrorKind::Deserialize { err, .. } => bad(line, err),
             _ => bad(line, &error),
@@ -136,7 +137,7 @@ fn gifts(file: &Path) -> Result<BTreeMap<String, f64>> {
     for (line, person) in rows::<Person>(file)? {
         if !person.given.is_finite() || person.given < 0.0 {
             return Err(Error::input(format!(
-                "{}:{line}: B6 = {} is no donation",
+                "{}:{line}: B6 = {} is not a donation",
                 file.display(),
                 person.given
             )));
@@ -155,7 +156,7 @@ fn utterances(file: &Path) -> Result<Vec<(String, Vec<Utterance>)>> {
         let Sentence { dialogue, role, text, persuader, donor } = sentence;
         if role > 1 {
             return Err(Error::input(format!(
-                "{}:{line}: B4 = {role} is no role; 0 is the persuader, 1 the donor",
+                "{}:{line}: B4 = {role} is not a role; 0 is the persuader, 1 the donor",
                 file.display()
             )));
         }
@@ -183,7 +184,7 @@ fn utterances(file: &Path) -> Result<Vec<(String, Vec<Utterance>)>> {
     Ok(dialogues)
 }
 
-/// The persuader's way through a dialogue; and the donor's, where it was annotated.
+/// The persuader's trajectory of a dialogue, and the donor's if it was annotated.
 fn both_seats(dialogue: &str, utterances: &[Utterance], given: f64) -> Vec<Trajectory> {
     let annotated = utterances.iter().any(|one| one.role == 1 && !one.labels.is_empty());
     let seats = if annotated { 0..2 } else { 0..1 };

@@ -1,9 +1,9 @@
 //! What the simulated LLM knows of shopping: a mediocre shopper's habits, drawn from the text of a request.
 //!
-//! A behaviour is given text and a seed, so it cannot know which product the goal was made from, which attributes count,
-//! or what a purchase would score: [`view`] reads what any reader could, [`moves`] holds the prior over strategies,
-//! [`words`] the sentences for outcomes and summaries. The habits are biased as real agents' are: it opens the first
-//! result too readily, buys before it has chosen every option, and seldom reads the features.
+//! A behaviour is given text and a seed, so it cannot know which product the goal was made from, which attributes
+//! count, or what a purchase would score: [`view`] reads what any reader could, [`moves`] holds the prior over
+//! strategies, [`words`] the sentences for outcomes and summaries. The habits are biased as real agents' are: it opens
+//! the first result too readily, buys before it has chosen every option, and seldom reads the features.
 
 pub mod moves;
 pub mod view;

@@ -1,4 +1,4 @@
-//! The shopper's strategies: how likely each is to come to mind, how it is put into words, what is done about it.
+//! The shopper's strategies: how likely each is to come to mind, its wordings, and the action that carries it out.
 
 use forethought_sdk::seed::ChaCha8Rng;
 use forethought_sdk::simulated::{self, worded};
@@ -20,7 +20,7 @@ worded! {
             "A short search for the kind of product will do.",
             "I will just search for the type of product.",
         ],
-        /// Type the instruction as it stands.
+        /// Type the whole instruction.
         SearchWhole: [
             "Copy the whole instruction into the search box.",
             "I will search with the instruction exactly as it is written.",
@@ -38,12 +38,12 @@ worded! {
             "I will open the product whose title has most of the wanted words within the price.",
             "Look for the best fitting title in the list and open that one.",
         ],
-        /// Search anew.
+        /// Search again.
         SearchAgain: [
             "These results do not convince me, so search again.",
             "I will go back and try another search.",
         ],
-        /// Buy the product at hand.
+        /// Buy the current product.
         Buy: [
             "This looks good enough, so buy it now.",
             "I am confident that this is the product; time to buy.",
@@ -82,7 +82,7 @@ impl simulated::Move for Move {
             Page::Search => vec![(Move::SearchAll, 0.6), (Move::SearchKind, 0.25), (Move::SearchWhole, 0.15)],
             Page::Results => vec![(Move::OpenFirst, 0.45), (Move::OpenBest, 0.45), (Move::SearchAgain, 0.1)],
             Page::Item => {
-                // What is plainly lacking makes leaving likelier, and buying less so, but not by enough.
+                // A missing quality makes leaving likelier and buying less likely, but not by enough.
                 let (buy, leave) = if view.lacking() { (0.15, 0.4) } else { (0.25, 0.05) };
                 let hurry = if view.hurried() { 1.0 } else { 0.0 };
                 let mut prior = vec![(Move::Buy, buy + hurry), (Move::Leave, leave)];
@@ -95,7 +95,7 @@ impl simulated::Move for Move {
                 prior
             }
             Page::Detail => vec![(Move::Return, 0.8), (Move::Leave, if view.lacking() { 0.4 } else { 0.05 })],
-            // Nothing is left to do; whatever is said here is not acted on.
+            // The episode is over; this is not acted on.
             Page::Done => vec![(Move::Return, 1.0)],
         }
     }
@@ -137,7 +137,7 @@ impl simulated::Move for Move {
                 let read = view.item.as_ref().is_some_and(|item| item.read.contains("features"));
                 click(if read { "Description" } else { "Features" })
             }
-            // Everything else begins by stepping back.
+            // All else begins with a step back.
             (_, Page::Search) => format!("search[{}]", view.wish.words.join(" ")),
             _ => click("< Prev"),
         }

@@ -1,4 +1,4 @@
-//! What a reader of the text knows: the wish, the page at hand, and what was done so far.
+//! What a reader of the text knows: the wish, the current page, and what was done so far.
 //!
 //! Everything here is read from prompt text in the ReAct dialect of the pages. There is no other source.
 
@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 pub struct View {
     /// What the shopper wants.
     pub wish: Wish,
-    /// The page at hand.
+    /// The current page.
     pub page: Page,
     /// The last list of products seen.
     pub listings: Vec<Listing>,
     /// Products opened so far.
     pub opened: BTreeSet<String>,
-    /// The product at hand.
+    /// The current product.
     pub item: Option<Item>,
     /// Searches so far.
     pub searches: usize,
@@ -89,60 +89,9 @@ pub struct Item {
 }
 
 /// Words that say nothing about a product.
-const FILLER: &[&str] = &[
-    "a",
-    "an",
-    "and",
-    "am",
-    "are",
-    "as",
-    "at",
-    "be",
-    "buy",
-    "can",
-    "find",
-    "for",
-    "from",
-    "get",
-    "has",
-    "have",
-    "help",
-    "i",
-    "id",
-    "im",
-    "i'd",
-    "i'm",
-    "in",
-    "is",
-    "it",
-    "its",
-    "like",
-    "looking",
-    "me",
-    "my",
-    "need",
-    "of",
-    "on",
-    "one",
-    "or",
-    "please",
-    "show",
-    "some",
-    "something",
-    "that",
-    "the",
-    "this",
-    "to",
-    "want",
-    "which",
-    "with",
-    "would",
-    "you",
-    "looks",
-    "searching",
-    "shopping",
-    "interested",
-];
+const FILLER: &str = "a an and am are as at be buy can find for from get has have help i id im i'd i'm in is it \
+    its like looking me my need of on one or please show some something that the this to want \
+    which with would you looks searching shopping interested";
 
 impl View {
     /// Reads a prompt.
@@ -186,13 +135,13 @@ impl View {
         view
     }
 
-    /// Takes one action and what it led to.
+    /// Adds an action and its result.
     pub fn act(&mut self, action: &str, lines: &[&str]) {
         self.steps += 1;
         self.observe(action, lines);
     }
 
-    /// Takes in what `action` led to.
+    /// Reads the result of `action`.
     pub fn observe(&mut self, action: &str, lines: &[&str]) {
         let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         let argument = action.split_once('[').map_or("", |(_, rest)| rest.trim_end_matches(']'));
@@ -281,8 +230,8 @@ impl View {
         self.allowed.is_some_and(|allowed| self.steps + 4 >= allowed)
     }
 
-    /// The options that the wish speaks of, as the product at hand offers them: those named in the wish, and of the
-    /// product's others those with a value that stands in the instruction.
+    /// The options that the wish mentions, as the current product offers them: those named in the wish, and the
+    /// product's other options that have a value in the instruction.
     pub fn wanted_options(&self) -> Vec<WantedOption> {
         let Some(item) = &self.item else { return Vec::new() };
         let status = |value: &String, values: &[String]| {
@@ -308,7 +257,7 @@ impl View {
             if self.wish.options.iter().any(|(named, _)| named == name) {
                 continue;
             }
-            // The longest value whose words stand in the instruction: "dark blue" rather than "blue".
+            // The longest value whose words are in the instruction: "dark blue" rather than "blue".
             let meant = values.iter().filter(|value| contains_phrase(&self.wish.whole, value));
             if let Some(value) = meant.max_by_key(|value| value.len()) {
                 wanted.push(WantedOption {
@@ -340,31 +289,31 @@ impl View {
         self.missing(&format!("{} {}", item.title.to_lowercase(), item.details)).len()
     }
 
-    /// Wanted words that `text` (lower case) does not hold.
+    /// Wanted words that are not in `text` (lower case).
     pub fn missing<'a>(&'a self, text: &str) -> Vec<&'a str> {
         let held: BTreeSet<String> = words(text).into_iter().map(|word| stem(&word).to_owned()).collect();
         self.wish.words.iter().map(String::as_str).filter(|word| !held.contains(stem(word))).collect()
     }
 
-    /// Share of the wanted words that a title holds.
+    /// Share of the wanted words that a title has.
     pub fn fit(&self, title: &str) -> f64 {
         let wanted = self.wish.words.len().max(1) as f64;
         1.0 - self.missing(&title.to_lowercase()).len() as f64 / wanted
     }
 }
 
-/// An option that the wish speaks of.
+/// An option that the wish mentions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedOption {
     /// Name of the option.
     pub name: String,
     /// The wanted value.
     pub value: String,
-    /// What became of it.
+    /// Its status.
     pub choice: Choice,
 }
 
-/// What became of a wanted option.
+/// The status of a wanted option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// Chosen.
@@ -378,7 +327,7 @@ pub enum Choice {
 impl Item {
     fn choose(&mut self, value: &str) {
         let group = self.options.iter().find(|(_, values)| values.iter().any(|offered| offered == value));
-        // Another value of the same option takes the place of the earlier one.
+        // Another value of the same option replaces the earlier one.
         if let Some((_, values)) = group {
             self.chosen.retain(|chosen| !values.contains(chosen));
         }
@@ -396,7 +345,7 @@ impl Wish {
             }
             None => (whole.as_str(), None),
         };
-        // "... with color: navy, and size: 9": the options stand at the end, joined by ", and ".
+        // "... with color: navy, and size: 9": the options are at the end, joined by ", and ".
         let mut options = Vec::new();
         let mut rest = rest.to_owned();
         if let Some(colon) = rest.find(": ") {
@@ -464,17 +413,17 @@ fn dollars(text: &str) -> Option<f64> {
 pub(super) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'')
         .map(|word| word.trim_matches('\'').to_lowercase())
-        .filter(|word| !word.is_empty() && !FILLER.contains(&word.as_str()))
+        .filter(|word| !word.is_empty() && FILLER.split(' ').all(|filler| filler != word))
         .collect()
 }
 
-/// A reader does not mind plurals.
+/// A reader ignores plurals.
 fn stem(word: &str) -> &str {
     let word = word.strip_suffix("'s").unwrap_or(word);
     if word.len() > 3 { word.strip_suffix('s').unwrap_or(word) } else { word }
 }
 
-/// Whether `phrase` stands in `text` between word boundaries; both lower case.
+/// Whether `phrase` is in `text` between word boundaries; both lower case.
 fn contains_phrase(text: &str, phrase: &str) -> bool {
     let boundary = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
     !phrase.is_empty()

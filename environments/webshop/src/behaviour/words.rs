@@ -1,4 +1,4 @@
-//! The shopper's sentences: states in short, outcomes reached and outcomes imagined, in one style.
+//! The shopper's sentences: summaries of states, outcomes reached and outcomes imagined, in one style.
 
 use forethought_sdk::seed::{ChaCha8Rng, SliceRandom};
 use forethought_sdk::simulated::{self, worded};
@@ -62,7 +62,7 @@ worded! {
             "A product is being looked at.",
             "The page of a product is open.",
         ],
-        /// A list of products is at hand.
+        /// A list of products is shown.
         ListOpen: [
             "A list of products is there to choose from.",
             "The search shows a list of products.",
@@ -132,7 +132,7 @@ impl simulated::Outcome for Outcome {
     }
 }
 
-/// Where things stand, in short.
+/// A summary of the state.
 pub fn state(view: &View) -> String {
     let mut parts = vec![match view.page {
         Page::Search if view.searches == 0 => "At the start, nothing searched yet.".to_owned(),

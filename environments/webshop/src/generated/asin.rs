@@ -3,7 +3,7 @@
 /// Number of identifiers.
 const SPACE: u64 = 10 * 36u64.pow(7);
 
-/// Near `SPACE` by the golden ratio, so that neighbours lie far apart; shares no factor with it.
+/// `SPACE` divided by the golden ratio, so that neighbours are far apart; shares no factor with `SPACE`.
 const STRIDE: u64 = 484_310_171_567;
 
 /// `STRIDE` times this is 1 modulo `SPACE`.

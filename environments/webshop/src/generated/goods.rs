@@ -1,4 +1,4 @@
-//! One product: what it has, and the texts that tell or hide it.
+//! One product: what it has, and the texts that show or hide it.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt, SliceRandom};
 
@@ -92,7 +92,7 @@ const FILLERS: [&str; 12] = [
 #[derive(Clone, Copy)]
 pub(super) struct Attribute {
     pub(super) phrase: &'static str,
-    /// Whether goods come *with* it, and not simply *are* so.
+    /// Whether products come *with* it rather than *are* so.
     pub(super) is_part: bool,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct Sketch {
     pub(super) attributes: Vec<Attribute>,
 }
 
-/// Product `index`, drawn from its own stream. What `Sketch` holds is drawn first.
+/// Product `index`, drawn from its own stream. The fields of `Sketch` are drawn first.
 pub(super) fn sketch(index: u32, random: &mut ChaCha8Rng) -> Sketch {
     let (department, family) = family(index as usize % FAMILIES);
     let mut pool: Vec<Attribute> = entries(family.attributes).into_iter().map(attribute).collect();
@@ -127,7 +127,7 @@ pub(super) fn product(index: u32, asin: String, sketch: &Sketch, random: &mut Ch
     let material = choose(&entries(family.materials), random);
     let model = model(index);
 
-    // The title shows what sells; the rest must be read up.
+    // The title shows what sells; the rest is in the features.
     let shown = &attributes[..random.random_range(1..=2)];
     let titled: Vec<String> = shown.iter().map(|attribute| title_case(attribute.phrase)).collect();
     let title = format!("{brand} {model} {}, {}", title_case(family.query), titled.join(", "));

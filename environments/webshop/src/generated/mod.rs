@@ -1,6 +1,6 @@
-//! A shop of made-up goods: every product and every goal a pure function of a seed and its number.
+//! A shop of generated products: every product and every goal is a pure function of a seed and its number.
 //!
-//! Nothing is stored, so a shop of a million products costs no more memory than one of ten.
+//! Nothing is stored, so a shop of a million products needs no more memory than one of ten.
 
 use std::borrow::Cow;
 
@@ -17,9 +17,9 @@ mod wish;
 
 /// Products and goals made on demand.
 ///
-/// Product by product the shop goes round through its families of goods. A title names some of a product's
-/// attributes and the bullet points name all, so that only the Features page makes sure: searching the default shop
-/// for a goal's goods and attributes brings a product within all attributes and the price first in 46 % of cases.
+/// Products take turns through the families. A title names some of a product's attributes and the bullet points name
+/// all, so that only the Features page is certain: a search of the default shop for a goal's query and attributes
+/// finds a product with all attributes within the price first in 46 % of cases.
 #[derive(Debug, Clone)]
 pub struct GeneratedCatalogue {
     products: u32,
@@ -30,7 +30,7 @@ pub struct GeneratedCatalogue {
 }
 
 impl GeneratedCatalogue {
-    /// A shop of `products` goods under `seed`. Titles are distinct up to four million products.
+    /// A shop of `products` products under `seed`. Titles are distinct up to four million products.
     pub fn new(products: u32, seed: u64) -> Self {
         Self {
             products,
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(one.goal(index.into()), same.goal(index.into()));
             assert_ne!(one.product(index), other.product(index));
         }
-        // A bigger shop begins with the same goods.
+        // A bigger shop begins with the same products.
         assert_eq!(GeneratedCatalogue::new(1_200_000, 7).product(499), one.product(499));
     }
 

@@ -15,7 +15,7 @@ impl Order {
         Self { length, half: bits.div_ceil(2).max(1), key }
     }
 
-    /// What stands at place `index`.
+    /// The number at place `index`.
     pub(super) fn at(&self, index: u64) -> u64 {
         assert!(index < self.length, "place {index} of {}", self.length);
         // The network permutes a power of four; walking on from outside comes back inside.

@@ -1,4 +1,4 @@
-//! What a shopper wants of a product, and the words for it.
+//! What a shopper wants, and the words for it.
 
 use forethought_sdk::seed::{ChaCha8Rng, IndexedRandom, RngExt, SliceRandom};
 

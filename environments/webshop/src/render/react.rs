@@ -5,15 +5,15 @@ use crate::python;
 use crate::session::{Page, Session};
 use crate::shop::Shop;
 
-/// The page in view with its first `shown` products. The instruction stands on the start page only.
+/// The current page with its first `shown` products. Only the start page has the instruction.
 pub fn react(shop: &Shop, instruction: &str, session: &Session, shown: usize) -> String {
     if let Page::Done(score) = session.page() {
         return format!("Your score (min 0.0, max 1.0): {}", python::float(score));
     }
-    // What follows refers to the texts before it: the instruction's two nodes, and the product a text belongs to.
+    // This refers to the texts before it: the instruction's two nodes, and the product that a text belongs to.
     let mut hidden = if session.page() == Page::Index { 0 } else { 2 };
     let mut products = 0;
-    // A value counts as chosen when it stands quoted in the address, which holds a Python dict in this dialect.
+    // A value counts as chosen when it is in quotes in the address, which has a Python dict in this dialect.
     let url = session.url(shop) + &python::dict(session.options());
     let mut out = String::new();
     page::visit(shop, instruction, session, &mut |node| {
@@ -35,6 +35,6 @@ pub fn react(shop: &Shop, instruction: &str, session: &Session, shown: usize) ->
             Node::Text(text) => out.push_str(&format!("\n{text} ")),
         }
     });
-    // Prompts begin an observation on its own line; recorded trajectories hold it without that line break.
+    // Prompts begin an observation on its own line; recorded trajectories have no such line break.
     out.strip_prefix('\n').map(str::to_owned).unwrap_or(out)
 }

@@ -1,10 +1,10 @@
-//! Upstream's `text_rich` mode: a line a text, with what can be clicked marked.
+//! Upstream's `text_rich` mode: one line per text, with marks on what can be clicked.
 
 use crate::page::{self, Node};
 use crate::session::Session;
 use crate::shop::Shop;
 
-/// The page in view. Chosen options are marked, and named first, the last of the page on top.
+/// The current page. Chosen options are marked and named first, the last of the page on top.
 pub fn rich(shop: &Shop, instruction: &str, session: &Session) -> String {
     let url = session.url(shop);
     let (mut clicked, mut out) = (String::new(), String::new());

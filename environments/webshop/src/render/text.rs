@@ -5,7 +5,7 @@ use crate::python;
 use crate::session::Session;
 use crate::shop::Shop;
 
-/// The page in view, its texts joined by ` [SEP] `. Chosen options are not marked.
+/// The current page, its texts joined by ` [SEP] `. Chosen options are not marked.
 pub fn text(shop: &Shop, instruction: &str, session: &Session) -> String {
     let mut out = String::new();
     let mut first = true;

@@ -20,7 +20,7 @@ pub fn analyze(text: &str) -> Vec<String> {
 
 /// The index term of one token: without `'s`, lower case, stemmed; none for a stop word.
 pub(super) fn term(token: &str) -> Option<String> {
-    // Character by character, as Java does: a final sigma stays what it is.
+    // Character by character, as Java does: a final sigma does not change.
     let mut term: String =
         without_possessive(token).chars().filter_map(|c| c.to_lowercase().next()).collect();
     if STOP_WORDS.contains(&term.as_str()) {

@@ -20,16 +20,16 @@ pub struct Hit {
 /// Documents are numbered by ascending asin, so that of two equal scores the smaller number goes first.
 #[derive(Debug)]
 pub struct Index {
-    /// The product behind each document.
+    /// The product of each document.
     pub(super) products: Vec<u32>,
     /// The length of each document in one byte.
     pub(super) norms: Vec<u8>,
-    /// What a length does to a term's frequency: `1 / (k1 * (1 - b + b * length / average))`.
+    /// The factor of a term's frequency by document length: `1 / (k1 * (1 - b + b * length / average))`.
     pub(super) damping: [f32; 256],
     /// Number of documents that are not empty.
     pub(super) documents: u32,
     terms: HashMap<Box<str>, u32>,
-    /// Where each term's postings begin, and behind the last where they end.
+    /// Where each term's postings begin; at last, where the postings end.
     starts: Vec<u64>,
     posted: Vec<u32>,
     frequencies: Vec<u8>,
@@ -59,7 +59,7 @@ impl Postings<'_> {
     }
 }
 
-/// The text under which a product is found: title, description, first bullet and options, lower case.
+/// The indexed text of a product: title, description, first bullet and options, lower case.
 pub fn document(product: &Product) -> String {
     let bullet = product.bullets.first().map_or("", String::as_str);
     let mut text = [&product.title, &product.description, bullet, ""].join(" ");
@@ -213,7 +213,7 @@ struct Part {
     counts: Vec<u32>,
     /// The index's numbers of the terms.
     global: Vec<u32>,
-    /// Where each document's entries begin, and behind the last where they end.
+    /// Where each document's entries begin; at last, where the entries end.
     ends: Vec<u64>,
     entries: Vec<u32>,
     frequencies: Vec<u8>,
@@ -256,7 +256,7 @@ impl Part {
     }
 }
 
-/// Words met so far and their terms, so that each is stemmed once.
+/// Words so far and their terms, so that each is stemmed once.
 #[derive(Default)]
 struct Words {
     known: HashMap<Box<str>, Option<u32>>,

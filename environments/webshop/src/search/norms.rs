@@ -1,9 +1,9 @@
 //! Document lengths in one byte: Lucene's `SmallFloat`, exact up to 40 and with a three-bit mantissa above.
 
-/// Lengths below this are stored as they are.
+/// Lengths below this are stored exactly.
 const EXACT: u32 = 24;
 
-/// The byte that stands for `length`.
+/// The byte for `length`.
 pub(super) fn encode(length: u32) -> u8 {
     let Some(above) = length.checked_sub(EXACT) else { return length as u8 };
     let bits = u32::BITS - above.leading_zeros();
@@ -14,7 +14,7 @@ pub(super) fn encode(length: u32) -> u8 {
     (EXACT + float) as u8
 }
 
-/// The length that `norm` stands for.
+/// The length of the byte `norm`.
 pub(super) fn decode(norm: u8) -> u32 {
     let Some(float) = u32::from(norm).checked_sub(EXACT) else { return norm.into() };
     match (float >> 3).checked_sub(1) {

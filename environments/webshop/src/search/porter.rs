@@ -52,7 +52,7 @@ const SINGLE_SUFFIXES: &[(&str, &str)] = &[
     ("ness", ""),
 ];
 
-// A suffix that ends in another stands before it.
+// A suffix that ends in another comes before it.
 const DROPPED: &[&str] = &[
     "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "sion", "tion", "ou",
     "ism", "ate", "iti", "ous", "ive", "ize",

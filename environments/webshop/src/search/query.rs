@@ -1,7 +1,7 @@
 //! Ranking: BM25 in single precision as Lucene computes it, with exact pruning (MaxScore).
 //!
 //! Documents are taken in windows. Within a window, terms too weak to lift a document into the best `k` by themselves
-//! are not read through; they are looked up only for documents that the other terms found.
+//! are not scanned; they are looked up only for documents that the other terms found.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ use super::{analyzer, tokenizer};
 /// Documents per window: the sums of a window stay in the nearest cache.
 const WINDOW: u32 = 4096;
 
-/// Sums in another order differ in the last bits; a bound must not fall below what it bounds.
+/// Sums in another order differ in the last bits; an upper bound must stay above them.
 const SLACK: f64 = 1.0 + 1e-12;
 
 /// A term of the query.
@@ -31,12 +31,12 @@ impl Term<'_> {
         score(self.weight, self.postings.frequency(at) as f32 * damping)
     }
 
-    /// The score of `document`, if the term stands at it.
+    /// The score of `document`, if the term is at it.
     fn score_of(&self, document: u32, damping: f32) -> Option<f32> {
         (self.postings.documents.get(self.at) == Some(&document)).then(|| self.score(self.at, damping))
     }
 
-    /// Moves to the first posting at or behind `document`.
+    /// Moves to the first posting at or after `document`.
     fn seek(&mut self, document: u32) {
         let rest = &self.postings.documents[self.at..];
         // Doubling steps: most jumps are short.
@@ -132,7 +132,7 @@ fn terms<'a>(index: &'a Index, query: &str) -> Vec<Term<'a>> {
 }
 
 fn rank(index: &Index, terms: &mut [Term], best: &mut Best) {
-    // Weakest first; `reach[n]` bounds what the first n of them add up to.
+    // Weakest first; `reach[n]` is an upper bound of the sum of the first n.
     let mut order: Vec<usize> = (0..terms.len()).collect();
     order.sort_by(|&a, &b| terms[a].bound.total_cmp(&terms[b].bound));
     let mut reach = vec![0.0; terms.len() + 1];
@@ -167,7 +167,7 @@ fn rank(index: &Index, terms: &mut [Term], best: &mut Best) {
             if best.excludes(bound) {
                 return;
             }
-            // Only this order of addition counts.
+            // The final score has to be added in this order.
             for &term in stronger {
                 terms[term].seek(document);
             }
@@ -207,7 +207,7 @@ impl Window {
         }
     }
 
-    /// Hands out the sums in the order of documents, and leaves the window empty.
+    /// Visits the sums in the order of documents, and empties the window.
     fn drain(&mut self, mut take: impl FnMut(u32, f64)) {
         for (word, bits) in self.found.iter_mut().enumerate() {
             while *bits != 0 {

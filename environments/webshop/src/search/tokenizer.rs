@@ -1,11 +1,11 @@
 //! Words, as Lucene's `StandardTokenizer` cuts them: UAX #29 words, numbers, ideographs and emoji.
 //!
 //! A token is the longest match of a word, an emoji sequence, a South-East Asian run, or one ideograph or hiragana.
-//! What none of them matches (spaces, punctuation, fractions, circled digits) is dropped.
+//! Everything else (spaces, punctuation, fractions, circled digits) is dropped.
 
 use super::unicode::{Class, class, is_pictograph, takes_modifier};
 
-/// Lucene's scanner sees no further than this many UTF-16 units, so longer words are cut there.
+/// Lucene's scanner sees only this many UTF-16 units, so longer words are cut there.
 const WINDOW: usize = 255;
 
 /// The tokens of `text`, in order.
@@ -87,7 +87,7 @@ fn is_extension(character: char) -> bool {
     matches!(class(character), Class::Extend | Class::Joiner | Class::SoutheastMark)
 }
 
-/// What a word may go on with (WB5 to WB13b).
+/// What can continue a word (WB5 to WB13b).
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     /// Nothing but connectors so far.
@@ -126,7 +126,7 @@ fn word(mut cursor: Cursor) -> usize {
             };
             continue;
         }
-        // A mark within the word counts only if the word goes on behind it.
+        // A mark within the word counts only if the word continues after it.
         let mut beyond = cursor;
         beyond.eat_class(|_| true);
         let is_letter = |class| matches!(class, Class::Letter | Class::Hebrew);

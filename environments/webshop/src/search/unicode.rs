@@ -36,7 +36,7 @@ pub(super) enum Class {
     Han,
     /// Hiragana.
     Hiragana,
-    /// South-East Asian letters, which are kept together for want of a dictionary.
+    /// South-East Asian letters, which are kept together because there is no dictionary.
     Southeast,
     /// South-East Asian marks, which also extend.
     SoutheastMark,

@@ -18,7 +18,7 @@ pub(crate) mod dialogue;
 mod search;
 pub(crate) mod talk;
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{answers::Unread, prelude::*, serde_json::json};
 
 pub use self::config::{GdpZeroConfig, GdpZeroPrompts};
 use self::{dialogue::Dialogue, search::Search, talk::Talk};
@@ -84,19 +84,21 @@ impl Planner for GdpZero {
             partner: models.llm(self.partner().clone()).await?,
             rng: seed::stream(context.seed, "gdp-zero/requests"),
             requests: 0,
+            unread: Unread::default(),
         };
-        let (act, said, edges, requests) = Search::new(&self.config, talk, context.seed).run().await?;
+        let (act, said, edges, talk) = Search::new(&self.config, talk, context.seed).run().await?;
         let tried = |edge: &search::Edge| {
             json!({
                 "act": dialogue.acts[edge.act].name, "prior": edge.prior, "visits": edge.visits, "value": edge.value,
             })
         };
-        let details = json!({ "acts": edges.iter().map(tried).collect::<Vec<_>>(), "requests": requests });
+        let details =
+            json!({ "acts": edges.iter().map(tried).collect::<Vec<_>>(), "requests": talk.requests });
         let act = &dialogue.acts[act];
         Ok(Decision {
             thought: format!("[{}] {}", act.name, act.instruction),
             action: Action::new(said),
-            trace: Trace { details, ..Trace::default() },
+            trace: Trace { details, ..talk.unread.trace() },
             ..Decision::default()
         })
     }

@@ -56,8 +56,8 @@ impl<'a> Search<'a> {
         Self { config, talk, rng: seed::stream(seed, "gdp-zero/search"), nodes: HashMap::new() }
     }
 
-    /// The act to carry out, an utterance for it, every act tried, and the number of requests made.
-    pub(super) async fn run(mut self) -> Result<(usize, String, Vec<Edge>, u32)> {
+    /// The act to carry out, an utterance for it, every act tried, and the requests made.
+    pub(super) async fn run(mut self) -> Result<(usize, String, Vec<Edge>, Talk<'a>)> {
         let root = State { turns: self.talk.dialogue.turns.clone(), reply: 0.0 };
         for _ in 0..self.config.simulations {
             self.simulate(&root).await?;
@@ -78,7 +78,7 @@ impl<'a> Search<'a> {
                 self.talk.utter(&root.turns, act, self.config.temperature).await?
             }
         };
-        Ok((best.act, said, edges, self.talk.requests))
+        Ok((best.act, said, edges, self.talk))
     }
 
     /// Goes down to a new sequence of acts, or until the other side is persuaded, and passes the value back up.

@@ -1,13 +1,14 @@
 //! The requests to the language model: for an act, an utterance that carries it out, and the other side's answer.
 
 use forethought_sdk::{
+    answers::{Answer, Complaint, Unread, ask_again},
     prelude::*,
     seed::{ChaCha8Rng, RngExt},
     serde_json::{Value, json},
 };
 
 use super::dialogue::{Act, Dialogue, Said, bracketed, name, transcript};
-use crate::{answers::labelled, prompts::Prompts, react::last_line};
+use crate::prompts::Prompts;
 
 /// How a request is sampled.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,8 @@ pub(crate) struct Talk<'a> {
     pub(crate) rng: ChaCha8Rng,
     /// Requests made.
     pub(crate) requests: u32,
+    /// Answers that could not be read, for the trace.
+    pub(crate) unread: Unread,
 }
 
 impl Talk<'_> {
@@ -40,12 +43,14 @@ impl Talk<'_> {
         let acts: Vec<&Act> = allowed.iter().map(|act| &self.dialogue.acts[*act]).collect();
         let messages =
             self.prompts.messages("act", self.context, self.variables(turns, json!({ "acts": acts })))?;
-        let answers = self.ask(Purpose::Thought, messages, sampling, false).await?;
-        let named = |answer: &String| {
-            let name = bracketed(answer).unwrap_or(answer);
-            allowed.iter().copied().find(|act| self.dialogue.acts[*act].name.eq_ignore_ascii_case(name))
+        let dialogue = self.dialogue;
+        let named = |answer: &Answer| {
+            let said = answer.utterance(&[])?;
+            let name = bracketed(&said).unwrap_or(&said);
+            let act = allowed.iter().find(|act| dialogue.acts[**act].name.eq_ignore_ascii_case(name));
+            act.copied().ok_or_else(|| Complaint::unreadable("it names none of the acts"))
         };
-        Ok(answers.iter().filter_map(named).collect())
+        self.ask(Purpose::Thought, messages, sampling, false, named).await
     }
 
     /// An utterance of this seat that carries out the act.
@@ -58,11 +63,10 @@ impl Talk<'_> {
         let messages =
             self.prompts.messages("utter", self.context, self.variables(turns, json!({ "act": act })))?;
         let sampling = Sampling { samples: 1, temperature, max_tokens: None };
-        let answers = self.ask(Purpose::Action, messages, sampling, false).await?;
-        let answer = answers.into_iter().next().unwrap_or_default();
-        // Models often repeat the speaker's name.
-        let speaker = format!("{}: ", self.speaker());
-        Ok(answer.strip_prefix(&speaker).map(str::to_owned).unwrap_or(answer))
+        // Models often repeat the speaker's name, or go on to speak for the other side.
+        let names = self.names();
+        let read = |answer: &Answer| answer.utterance(&names.each_ref().map(String::as_str));
+        Ok(self.ask(Purpose::Action, messages, sampling, false, read).await?.pop().unwrap_or_default())
     }
 
     /// Answers of the other side: the index of the reply, if the answer names one, and its words.
@@ -82,16 +86,23 @@ impl Talk<'_> {
             "turns": transcript(turns, &context.environment), "speaker": speaker, "replies": self.dialogue.replies,
         });
         let messages = self.prompts.messages("respond", &context, variables)?;
-        let answers = self.ask(Purpose::Persona, messages, sampling, true).await?;
-        let read = |answer: String| {
-            let answer = answer.strip_prefix(&format!("{speaker}: ")).unwrap_or(&answer);
-            let reply = bracketed(answer).and_then(|name| {
-                self.dialogue.replies.iter().position(|reply| reply.name.eq_ignore_ascii_case(name))
+        let (names, dialogue) = (self.names(), self.dialogue);
+        let read = |answer: &Answer| {
+            // Nobody acts on an imagined reply, so it may be cut.
+            let whole = if answer.refused() { answer.clone() } else { answer.uncut() };
+            let answer = whole.utterance(&names.each_ref().map(String::as_str))?;
+            let reply = bracketed(&answer).and_then(|name| {
+                dialogue.replies.iter().position(|reply| reply.name.eq_ignore_ascii_case(name))
             });
-            let words = answer.split_once(']').map_or(answer, |(_, words)| words);
-            (reply, words.trim().to_owned())
+            let words = answer.split_once(']').map_or(answer.as_str(), |(_, words)| words);
+            Ok((reply, words.trim().to_owned()))
         };
-        Ok(answers.into_iter().map(read).collect())
+        self.ask(Purpose::Persona, messages, sampling, true, read).await
+    }
+
+    /// The names of both seats, as the transcript has them.
+    fn names(&self) -> [String; 2] {
+        [0, 1].map(|seat| name(&self.context.environment, seat))
     }
 
     fn speaker(&self) -> String {
@@ -107,21 +118,45 @@ impl Talk<'_> {
         variables
     }
 
-    async fn ask(
+    /// The answers that can be read; if there is none, the model is asked once more.
+    async fn ask<T>(
         &mut self,
         purpose: Purpose,
         messages: Vec<Message>,
         sampling: Sampling,
         partner: bool,
-    ) -> Result<Vec<String>> {
+        read: impl Fn(&Answer) -> Result<T, Complaint>,
+    ) -> Result<Vec<T>> {
         let Sampling { samples, temperature, max_tokens } = sampling;
-        let seed = Some(self.rng.random());
-        let request =
-            ChatRequest { samples, temperature, max_tokens, seed, ..ChatRequest::new(purpose, messages) };
-        self.requests += 1;
-        let completion = if partner { &self.partner } else { &self.llm }.complete(request).await?;
-        let line =
-            |choice: Choice| labelled(&choice.text, "Action").unwrap_or_else(|_| last_line(&choice.text));
-        Ok(completion.choices.into_iter().map(line).collect())
+        let mut request =
+            ChatRequest { samples, temperature, max_tokens, ..ChatRequest::new(purpose, messages) };
+        let what = format!("{purpose:?}");
+        let mut first = true;
+        loop {
+            request.seed = Some(self.rng.random());
+            self.requests += 1;
+            let completion =
+                if partner { &self.partner } else { &self.llm }.complete(request.clone()).await?;
+            let (mut all, mut unread) = (Vec::new(), Vec::new());
+            for choice in completion.choices {
+                let answer = Answer::of(&choice);
+                match read(&answer) {
+                    Ok(value) => all.push(value),
+                    Err(complaint) => unread.push((complaint, answer, choice)),
+                }
+            }
+            if !all.is_empty() || unread.is_empty() {
+                unread.iter().for_each(|(complaint, ..)| self.unread.count(complaint.fault.key()));
+                return Ok(all);
+            }
+            let (complaint, answer, choice) = unread.swap_remove(0);
+            if !first {
+                self.unread.given_up(&what, &complaint, answer.text());
+                return Ok(all);
+            }
+            first = false;
+            self.unread.repeated(&what, &complaint);
+            ask_again(&mut request.messages, choice, &complaint);
+        }
     }
 }

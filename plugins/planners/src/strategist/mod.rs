@@ -24,10 +24,8 @@ use self::{
     search::{Leaf, Search},
 };
 use crate::{
-    answers::labelled,
     ask::{Asker, Label},
     prompts::Prompts,
-    react::last_line,
 };
 
 /// The Strategist planner.
@@ -65,32 +63,16 @@ impl Strategist {
         let statements: Vec<_> =
             open.iter().map(|seat| format!("{} is on the side of {}.", name(seat), beliefs.side())).collect();
         let messages = self.prompts.messages("believe", context, json!({ "statements": statements }))?;
-        let read = |answer: &str| probabilities(answer, open.len());
         // If both answers are unreadable, the talk changes nothing.
-        if let Ok(read) = asker.ask(Purpose::Judge, messages, read).await? {
+        if let Ok(read) =
+            asker.ask(Purpose::Judge, messages, |answer| answer.probabilities(open.len())).await?
+        {
             for (seat, probability) in open.into_iter().zip(read) {
                 beliefs.moved(seat, probability, self.config.trust);
             }
         }
         Ok(Some(beliefs))
     }
-}
-
-/// One line like `2: 0.35` per statement, in any order.
-fn probabilities(answer: &str, count: usize) -> Result<Vec<f64>, String> {
-    let mut found = vec![None; count];
-    for line in answer.lines() {
-        let Some((number, probability)) = line.trim().split_once([':', '.', ')']) else { continue };
-        let number = number.trim().parse::<usize>().ok().filter(|number| (1..=count).contains(number));
-        let probability = probability.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
-        if let (Some(number), Some(probability)) = (number, probability.filter(|p| (0.0..=1.0).contains(p))) {
-            found[number - 1] = Some(probability);
-        }
-    }
-    let missing = found.iter().position(Option::is_none);
-    found.into_iter().collect::<Option<_>>().ok_or_else(|| {
-        format!("there is no line \"{}: <probability between 0 and 1>\"", missing.unwrap_or(0) + 1)
-    })
 }
 
 #[async_trait]
@@ -125,17 +107,13 @@ impl Planner for Strategist {
         let thought = found.in_words(speaks);
         let action = if speaks {
             let messages = self.prompts.messages("speak", &context, json!({ "thought": thought }))?;
-            let read = |answer: &str| labelled(answer, "Action");
-            match asker.ask_for(&[Label::One("Action")], Purpose::Action, messages, read).await? {
-                Ok(action) => action,
-                Err(answer) => last_line(&answer),
-            }
+            asker.ask_for_action(&[Label::One("Action")], messages, &context).await?.1
         } else {
             found.best.clone()
         };
         let believed = beliefs.map(|beliefs| beliefs.same_side());
         let details = json!({ "believed": believed, "moves": found.moves });
-        let trace = Trace { recoveries: asker.recoveries, details, ..Trace::default() };
+        let trace = Trace { details, ..asker.unread.trace() };
         Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
     }
 }
@@ -151,16 +129,4 @@ register! {
         };
         Ok(Arc::new(Strategist::new(config, others)?) as _)
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_are_read_by_their_numbers() {
-        assert_eq!(probabilities("2: 0.9\nso\n1) 0.25 or so", 2), Ok(vec![0.25, 0.9]));
-        assert!(probabilities("1: 0.5\n2: often", 2).unwrap_err().contains("\"2: <"));
-        assert!(probabilities("1: 7", 1).is_err());
-    }
 }

@@ -208,8 +208,15 @@ impl<'a> Search<'a> {
         let state = summarise(prompts, asker, &context).await?.state;
         let thought = first.clone().unwrap_or_default();
         let query = CriticQuery { state, thought, outcome: (*goal).to_owned() };
-        let estimates = critic.estimate(vec![query]).await?;
-        let likely = estimates.first().map_or(0.5, |estimate| estimate.probability);
+        let likely = match critic.estimate(vec![query]).await {
+            Ok(estimates) => estimates.first().map_or(0.5, |estimate| estimate.probability),
+            // A critic that asks a model whose answer could not be read.
+            Err(error) if error.code == Code::Malformed => {
+                asker.unread.without(format!("the critic gave no value of an imagined state ({error})"));
+                0.5
+            }
+            Err(error) => return Err(error),
+        };
         let friend = |seat: usize| match (self.beliefs, game.roles.get(seat)) {
             (Some(beliefs), Some(role)) => beliefs.friend(role),
             _ => seat == own,

@@ -1,5 +1,5 @@
-//! What concerns libraries in this process alone: how they are loaded (17, 20), how many there may be (19), what they
-//! have to do with what is linked in (21), and how the process ends while they work (29).
+//! Trials that only apply to libraries in this process: loading (17, 20), many copies (19), independence from linked
+//! plugins (21), and the end of the process during calls (29).
 
 use std::io::{Seek as _, Write as _};
 use std::path::Path;
@@ -35,7 +35,7 @@ fn this_library() -> Way {
 }
 
 fn refusal(file: &Path, bytes: &[u8]) -> String {
-    let error = library::load("refused", file, bytes, Handle::current()).err().expect("it is refused");
+    let error = library::load("refused", file, bytes, Handle::current()).err().expect("a refusal");
     assert_eq!(error.code, Code::Plugin, "{error}");
     let error = error.to_string();
     assert!(error.starts_with(&file.display().to_string()), "the file is not named: {error}");
@@ -51,7 +51,7 @@ async fn what_is_no_library_is_refused() {
         let error = refusal(file, bytes);
         assert!(error.contains("cannot be loaded"), "{what}: {error}");
     }
-    // The loader of the system would follow this one to where nothing is mapped; its metadata are looked at before.
+    // The system's loader would crash on this one, so its metadata is checked first.
     assert!(metadata::read(file, &bytes).is_ok());
     assert!(metadata::read(file, &bytes[..bytes.len() / 3]).is_err());
 }
@@ -80,7 +80,7 @@ async fn nothing_of_a_library_runs_before_it_is_loaded() {
     policy::admit(&file, &metadata::read(&file, &bytes).unwrap()).unwrap();
     assert!(!mark.exists());
     library::load("marks", &file, &bytes, Handle::current()).unwrap();
-    assert!(mark.exists(), "it would not have been noticed");
+    assert!(mark.exists(), "loading must leave a mark");
 }
 
 async fn a_library_that_lies_is_refused() {
@@ -111,7 +111,7 @@ async fn a_library_may_be_overwritten_while_it_is_loaded() {
     let way = Way::library("overwritten", file.clone());
     let plugin = way.plugin().await;
     let before = plugin.make::<dyn Environment>("works", json!({})).await;
-    // In place: the same file, other bytes. Pages of it that were mapped would be rubbish now.
+    // In place: the same file with other bytes. Mapped pages of it would now be garbage.
     let mut open = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
     let length = open.metadata().unwrap().len();
     open.rewind().unwrap();
@@ -122,7 +122,7 @@ async fn a_library_may_be_overwritten_while_it_is_loaded() {
         assert_eq!(say(&world, "tcp as before").await.unwrap(), "as before");
         assert_eq!(say(&world, "refuse").await.unwrap_err().code, Code::NotFound);
     }
-    assert!(way.root().await.is_err(), "what lies there now is no library");
+    assert!(way.root().await.is_err(), "the file is no longer a library");
 }
 
 async fn what_is_linked_in_stays_as_it_is() {
@@ -132,7 +132,7 @@ async fn what_is_linked_in_stays_as_it_is() {
         names
     };
     let before = names();
-    // Two plugins are linked into this program, and this library is one of them once more.
+    // Two plugins are linked into this program, and this library is one of them.
     for package in ["forethought-test-plugin", "forethought-llm-simulated"] {
         assert!(before.iter().any(|name| name.0 == package), "{package} is not linked in: {before:?}");
     }

@@ -1,5 +1,5 @@
-//! What no process survives (25): it ends the plugin's own, which is started again. And what the program puts around
-//! every plugin: a deadline, and no second call for what panicked.
+//! Crashes (25): they end the plugin's own process, which is restarted. And the guard around every plugin: a deadline,
+//! and no second call for an object that panicked.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ends.chain(guarded).collect()
 }
 
-/// A world that is built anew, by the program's rules, after it failed.
+/// A world that is rebuilt after a failure, by the program's rules.
 async fn guarded(way: Way, mode: &'static str) -> Arc<dyn Environment> {
     let recipe: Recipe = Arc::new(move || {
         let way = way.clone();
@@ -67,7 +67,7 @@ async fn ends_the_plugin_alone(mode: &'static str, end: &str) {
     let error = error.to_string();
     assert!(error.contains("plugin stress 0.1.0: forethought.environment/1.step"), "{error}");
     assert!(error.contains(end), "{error}");
-    // Started again, once; the other process never noticed.
+    // Restarted once; the other process is not affected.
     assert_eq!(world.spec().await.unwrap().name, "stress");
     assert!(say(&world, "").await.is_err());
     let error = world.spec().await.unwrap_err();
@@ -81,7 +81,7 @@ async fn is_built_anew(way: Way, mode: &'static str, words: &str) {
     let error = say(&world, "").await.unwrap_err();
     assert!(error.to_string().contains(words), "{error}");
     assert_eq!(world.spec().await.unwrap().name, "stress");
-    // A world that was spawned earlier is another object, and sound until it fails itself.
+    // A world spawned earlier is another object, which works until it fails itself.
     assert_eq!(before.spec().await.unwrap().name, "stress");
     assert!(say(&before, "").await.is_err());
     let error = before.spec().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Plugins in C: one that keeps the contract (22), one that breaks it in every way that can be survived (12, 23).
+//! Plugins in C: one that follows the contract (22), and one that breaks it in every way that can be survived (12, 23).
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn a_plugin_in_c(way: Way) {
     let transition = lamp.step(Action::new("on")).await.unwrap();
     assert!(transition.terminated);
     assert_eq!(transition.rewards, [1.0]);
-    // A world of its own; a method that it does not have; calls that overlap; calls that are withdrawn.
+    // A second world; a method that it does not have; overlapping calls; cancelled calls.
     let other = lamp.spawn().await.unwrap();
     other.reset(Reset { task: 1, seed: 7 }).await.unwrap();
     assert_eq!(say(&lamp, "").await.unwrap(), "The lamp is on. Switch it on.");
@@ -67,23 +67,23 @@ async fn a_plugin_in_c(way: Way) {
         assert_eq!(error.code, Code::Config);
         assert!(error.message.contains(words), "{error}");
     }
-    let error = plugin.create::<dyn Planner>("lamp", json!({})).await.err().expect("there is none");
+    let error = plugin.create::<dyn Planner>("lamp", json!({})).await.err().expect("an error");
     assert_eq!(error.code, Code::NotFound);
 }
 
-/// What a caller learns.
+/// What the caller gets.
 #[derive(Clone, Copy)]
-enum Learns {
+enum Gets {
     /// The answer.
     Fine,
-    /// When it is created: an error with these words.
+    /// An error with this text, from `create`.
     AtOnce(&'static str),
-    /// An error with these words.
+    /// An error with this text.
     Error(&'static str),
 }
-use Learns::{AtOnce, Error as Fails, Fine};
+use Gets::{AtOnce, Error as Fails, Fine};
 
-const MODES: &[(&str, Learns)] = &[
+const MODES: &[(&str, Gets)] = &[
     ("older", Fine),
     ("newer", Fine),
     ("large_message", Fine),
@@ -109,12 +109,12 @@ const MODES: &[(&str, Learns)] = &[
     ("no_vtable", Fails("an object whose vtable is at 0x0")),
     ("null_vtable", AtOnce("an object whose vtable is at 0x0")),
     ("tiny_vtable", AtOnce("an object whose vtable has 8 bytes")),
-    ("stranger", AtOnce("`somebody.else/1` is no interface of components")),
+    ("stranger", AtOnce("`somebody.else/1` is not an interface of components")),
     ("interface_not_text", AtOnce("a string that is not UTF-8")),
     ("interface_nowhere", AtOnce("a string of 7 bytes at 0x0")),
 ];
 
-async fn hostile_mode(way: Way, mode: &str, expected: Learns) {
+async fn hostile_mode(way: Way, mode: &str, expected: Gets) {
     let plugin = way.plugin().await;
     let created = plugin.create::<dyn Environment>("hostile", json!({ "mode": mode })).await;
     let world = match (created, expected) {
@@ -134,12 +134,12 @@ async fn hostile_mode(way: Way, mode: &str, expected: Learns) {
             (answer, _) => panic!("{answer:?}"),
         }
     }
-    // What was refused has been released too; but nobody takes the message of a completion that nobody waits for.
+    // Refused messages have been released too, but not the messages of completions without a call.
     let ignored = match mode {
         "twice" | "ghost" | "twice_later" => 3,
         _ => 0,
     };
-    until("all is released", || async {
+    until("everything is released", || async {
         let unreleased = world.reset(Reset::default()).await.unwrap().observation.text;
         unreleased == ignored.to_string()
     })
@@ -154,7 +154,10 @@ async fn what_comes_late_or_twice_is_ignored(way: Way) {
             assert!(timeout(Duration::from_millis(20), say(&world, "")).await.is_err(), "{mode}");
         }
         if completions > 0 {
-            until("it is told", || async { heard(&["WARN", "hostile", "step", "completed twice"]) }).await;
+            until("the warning is logged", || async {
+                heard(&["WARN", "hostile", "step", "completed twice"])
+            })
+            .await;
         }
         assert!(world.spec().await.is_ok());
     }

@@ -1,10 +1,10 @@
-//! The plugin boundary, put to the test: one list of trials, run against a library in this process and against the same
-//! library in a process of its own, then what only one of these has. This package and `tests/c` are the plugins.
+//! Tests of the plugin boundary: one list of trials, run against a library in this process and against the same library
+//! in a process of its own, then trials for only one of these. The plugins are in this package and in `tests/c`.
 //!
-//! The numbers in the trials' names are those of the boundary's conformance list: a trial that holds several is named by
-//! the first. Numbers 18 and 19, and the list against libraries built in every other way, are in `tests/variants`.
+//! The numbers in the trials' names are those of the boundary's conformance list; a trial for several is named after
+//! the first. Numbers 18 and 19, and the list against libraries built in other ways, are in `tests/variants`.
 //!
-//! This file is the harness too: started as `serve LIBRARY`, it is the process that a library has of its own.
+//! This file is also the harness: started as `serve LIBRARY`, it is the process of a library.
 
 mod alone;
 mod crashes;
@@ -14,7 +14,7 @@ mod way;
 
 use std::process::ExitCode;
 
-use forethought_llm_simulated as _; // Linked in, and the next too: the registry must keep them apart.
+use forethought_llm_simulated as _; // Linked in, like the next: the registry must keep them apart.
 use forethought_test_plugin as _;
 use way::{Way, helper};
 

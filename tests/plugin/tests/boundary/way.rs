@@ -1,4 +1,4 @@
-//! How trials reach a plugin, what they offer it, and what they hear of it.
+//! How trials reach a plugin, what they offer it, and which events they see.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write as _};
@@ -26,11 +26,11 @@ use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as
 /// A way to a plugin.
 #[derive(Clone)]
 pub(crate) struct Way {
-    /// What trials of this way are called by.
+    /// Prefix of the names of its trials.
     pub(crate) name: String,
     /// The library.
     pub(crate) file: PathBuf,
-    /// Whether it is loaded into a process of its own.
+    /// Whether it is loaded into a separate process.
     process: bool,
 }
 
@@ -40,7 +40,7 @@ impl Way {
         Self { name: name.into(), file, process: false }
     }
 
-    /// The same library, loaded into a process of its own.
+    /// The same library, loaded into a separate process.
     pub(crate) fn process(name: &str, file: PathBuf) -> Self {
         Self { process: true, ..Self::library(name, file) }
     }
@@ -50,7 +50,7 @@ impl Way {
         !self.process
     }
 
-    /// The plugin's root object; each time of a fresh copy.
+    /// The root object of a fresh copy of the plugin.
     pub(crate) async fn root(&self) -> Result<Arc<dyn Object>> {
         match self.process {
             true => self.start().start().await,
@@ -58,21 +58,21 @@ impl Way {
         }
     }
 
-    /// How a process of its own is started.
+    /// How its process is started.
     pub(crate) fn start(&self) -> Process {
         let program = std::env::current_exe().expect("this program has a path");
         let command = [program.as_os_str(), "serve".as_ref(), self.file.as_os_str()];
         Process::new(&self.name, command.map(|word| word.to_str().expect("UTF-8").to_owned()).into())
     }
 
-    /// A fresh copy of the plugin, and a desk of its own.
+    /// A fresh copy of the plugin, with its own desk.
     pub(crate) async fn plugin(&self) -> Plugin {
         let root = self.root().await.unwrap_or_else(|error| panic!("{error}"));
         Plugin { module: wire::connect(root).unwrap(), desk: Arc::default() }
     }
 }
 
-/// A plugin, and what it is offered.
+/// A plugin and its host.
 pub(crate) struct Plugin {
     pub(crate) module: Arc<dyn Module>,
     pub(crate) desk: Arc<Desk>,
@@ -83,15 +83,15 @@ impl Plugin {
     pub(crate) async fn create<I: Pluggable + ?Sized>(&self, kind: &str, config: Value) -> Result<Arc<I>> {
         let create = Create { interface: I::NAME.into(), kind: kind.into(), config };
         let component = self.module.create(create, self.desk.clone()).await?;
-        Ok(I::unwrap(component).expect("a component is of the interface that was asked for"))
+        Ok(I::unwrap(component).expect("a component of the requested interface"))
     }
-    /// Builds a component that can be built.
+    /// Builds a component, which must succeed.
     pub(crate) async fn make<I: Pluggable + ?Sized>(&self, kind: &str, config: Value) -> Arc<I> {
         self.create(kind, config).await.unwrap_or_else(|error| panic!("{kind}: {error}"))
     }
 }
 
-/// What a plugin is offered: language models.
+/// A host that offers language models.
 #[derive(Default)]
 pub(crate) struct Desk {
     pub(crate) llms: Mutex<HashMap<String, Arc<dyn LlmBackend>>>,
@@ -104,39 +104,20 @@ impl Desk {
     }
 }
 
-fn nothing<T>(name: String) -> Result<T> {
-    Err(Error::not_found(format!("nothing is called `{name}` here")))
-}
-
 #[async_trait]
 impl Host for Desk {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        nothing(name)
-    }
-    async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
-        nothing(name)
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        nothing(name)
-    }
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         let found = self.llms.lock().unwrap().get(&name).cloned();
-        found.map_or_else(|| nothing(name), Ok)
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
-        nothing(request.source)
+        found.ok_or_else(|| Error::not_found(format!("nothing is called `{name}` here")))
     }
 }
 
-/// What a world answers to an action, in words.
+/// The text of a world's answer to an action.
 pub(crate) async fn say(world: &Arc<dyn Environment>, action: &str) -> Result<String> {
     Ok(world.step(Action::new(action)).await?.turn.observation.text)
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     for _ in 0..500 {
         if holds().await {
@@ -144,32 +125,34 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn()
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("never: {what}");
+    panic!("timed out waiting until {what}");
 }
 
-/// A trial with a runtime of its own, whose worker threads are gone before it ends.
+/// A trial with its own runtime, whose worker threads end before the trial does.
 pub(crate) fn trial<F: Future<Output = ()>>(name: String, run: impl FnOnce() -> F + Send + 'static) -> Trial {
     Trial::test(name, move || {
         runtime().block_on(async {
-            // A trial that hangs has failed, and the others go on.
+            // A trial that hangs fails, and the others continue.
             let limit = Duration::from_secs(120);
-            tokio::time::timeout(limit, run()).await.map_err(|_| format!("not done within {limit:?}").into())
+            tokio::time::timeout(limit, run())
+                .await
+                .map_err(|_| format!("not finished within {limit:?}").into())
         })
     })
 }
 
-/// A runtime as the program has one.
+/// A runtime like that of the program.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-/// The plugin of `tests/plugin`, as Cargo has put it beside this program, but without debug information: a copy of all
-/// that for each trial takes long.
+/// The plugin of `tests/plugin`, which Cargo puts next to this program, without its debug information, because every
+/// trial copies it.
 pub(crate) fn test_plugin() -> PathBuf {
     static STRIPPED: LazyLock<PathBuf> = LazyLock::new(|| {
         let program = std::env::current_exe().expect("this program has a path");
         let library = program.with_file_name("libforethought_test_plugin.so");
-        // Named by this process: others may run this too.
+        // Named after this process, because several may run at the same time.
         let stripped = scratch().join(format!("libforethought_test_plugin-{}.so", std::process::id()));
         let status = Command::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(library).status();
         assert!(status.expect("binutils, for `strip`").success(), "{} was not made", stripped.display());
@@ -178,12 +161,12 @@ pub(crate) fn test_plugin() -> PathBuf {
     STRIPPED.clone()
 }
 
-/// A folder for what trials make.
+/// A folder for files of the trials.
 fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// A library in C, built of `tests/c/<source>.c`.
+/// A library built from `tests/c/<source>.c`.
 pub(crate) fn c_library(source: &str, name: &str, flags: &[&str]) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let library = scratch().join(format!("lib{name}.so"));
@@ -198,10 +181,10 @@ pub(crate) fn c_library(source: &str, name: &str, flags: &[&str]) -> PathBuf {
     library
 }
 
-/// What this program does when it is started as somebody's child; `None` if it is not.
+/// What this program does when a trial starts it as a child; `None` otherwise.
 pub(crate) fn helper(arguments: &[String]) -> Option<ExitCode> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        // Serves a library to the process that started this one.
+        // Serves a library to the parent process.
         ["serve", library] => {
             let pipes = Stdio::take().expect("pipes");
             tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().init();
@@ -212,7 +195,7 @@ pub(crate) fn helper(arguments: &[String]) -> Option<ExitCode> {
             });
             Some(ExitCode::SUCCESS)
         }
-        // Ends while threads of a library are at work.
+        // Exits while threads of a library are busy.
         ["leave", library] => {
             let runtime = runtime();
             let way = Way::library("leave", library.into());
@@ -234,13 +217,13 @@ pub(crate) fn helper(arguments: &[String]) -> Option<ExitCode> {
 
 static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps all events of this process: a library's are among them.
+/// Records all events of this process, including those of libraries.
 pub(crate) fn listen() {
     let heard = tracing_subscriber::registry().with(Ear).with(tracing::level_filters::LevelFilter::INFO);
     tracing::subscriber::set_global_default(heard).expect("the first listener");
 }
 
-/// Whether an event held all of these words, at any time.
+/// Whether any event so far contained all of these words.
 pub(crate) fn heard(words: &[&str]) -> bool {
     HEARD.lock().unwrap().iter().any(|event| words.iter().all(|word| event.contains(word)))
 }

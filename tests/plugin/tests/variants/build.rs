@@ -1,26 +1,25 @@
-//! The test plugin, built as plugins of others may be: each in a workspace of its own, with what differs and nothing
-//! else.
+//! Builds the test plugin as other authors may build theirs: each variant in its own workspace, with one difference.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// How a library differs from the one that the workspace builds.
+/// How a library differs from the one of this workspace.
 #[derive(Default)]
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
-    /// More dependencies of the plugin.
+    /// Additional dependencies of the plugin.
     pub(crate) dependencies: &'static str,
-    /// Version of tokio; empty for the one that the workspace has.
+    /// Version of tokio; empty for that of the workspace.
     pub(crate) tokio: &'static str,
     /// Settings of Cargo's profile `dev`.
     pub(crate) profile: &'static str,
-    /// More source text of the plugin.
+    /// Additional source text of the plugin.
     pub(crate) source: &'static str,
-    /// Changes to a copy of the sdk: file, what stands there, what shall.
+    /// Changes to a copy of the sdk: file, old text, new text.
     pub(crate) changes: &'static [(&'static str, &'static str, &'static str)],
-    /// Whether the nightly compiler builds it, in whose image every struct lies as chance will have it.
+    /// Whether the nightly compiler builds it, with random struct layouts.
     pub(crate) nightly: bool,
 }
 
@@ -29,7 +28,7 @@ pub(crate) fn all() -> Vec<Variant> {
     let variants = [
         Variant {
             name: "old_dependencies",
-            // The floors of the sdk, and features that change what types look like in memory.
+            // The lowest versions that the sdk accepts, and features that change types' layouts.
             dependencies: "async-trait = '=0.1.77'\ninventory = '=0.3.15'\nschemars = '=1.0.0'\n\
                 serde_json = { version = '=1.0.127', features = ['arbitrary_precision'] }",
             tokio: "=1.38.0",
@@ -44,13 +43,13 @@ pub(crate) fn all() -> Vec<Variant> {
         },
         Variant {
             name: "other_allocator",
-            // Without the feature, a process has room for the thread-local storage of a few such libraries only.
+            // Without the feature, a process has room for the thread-local storage of only a few such libraries.
             dependencies: "mimalloc = { version = '0.1.43', features = ['local_dynamic_tls'] }",
             source: "#[global_allocator]\nstatic ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;",
             ..Variant::default()
         },
         Variant {
-            // As before objects could say which codecs they understand.
+            // Before objects had a list of codecs.
             name: "older_minor",
             changes: &[
                 ("abi/src/lib.rs", "ABI_MINOR: u32 = 1", "ABI_MINOR: u32 = 0"),
@@ -64,7 +63,7 @@ pub(crate) fn all() -> Vec<Variant> {
             ..Variant::default()
         },
         Variant {
-            // As after objects have learnt two things more.
+            // With two more fields in the vtable of objects.
             name: "newer_minor",
             changes: &[
                 ("abi/src/lib.rs", "ABI_MINOR: u32 = 1", "ABI_MINOR: u32 = 2"),
@@ -94,7 +93,7 @@ pub(crate) fn all() -> Vec<Variant> {
 }
 
 impl Variant {
-    /// Where the library is, once it is built.
+    /// Path of the built library.
     pub(crate) fn file(&self) -> PathBuf {
         folder().join("target/debug").join(format!("lib{}.so", self.name))
     }
@@ -103,14 +102,14 @@ impl Variant {
         let can = !self.nightly
             || self.cargo().arg("--version").output().is_ok_and(|output| output.status.success());
         if !can {
-            eprintln!("{}: skipped, for there is no nightly compiler", self.name);
+            eprintln!("{}: skipped, because there is no nightly compiler", self.name);
         }
         can
     }
 
     fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
-        // Chosen by whoever runs the tests, for the workspace.
+        // They apply to the build of the workspace.
         for variable in ["RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
             cargo.env_remove(variable);
         }
@@ -152,7 +151,7 @@ impl Variant {
         write(&folder.join("Cargo.toml"), &manifest);
         if !folder.join("Cargo.lock").exists() {
             fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))
-                .expect("the versions that are known to work");
+                .expect("the lock file of the workspace");
         }
         let begun = Instant::now();
         let output = self
@@ -169,12 +168,13 @@ impl Variant {
     }
 }
 
-/// Where all of them are built.
+/// Build folder of all variants.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants")
 }
 
-/// A copy of the crates under the sdk, with changes: beside the plugin, for in its folder they would be of its workspace.
+/// A copy of the sdk and its crates, with changes; next to the plugin and not in its folder, which is another
+/// workspace.
 fn changed_core(root: &Path, folder: &Path, changes: &[(&str, &str, &str)]) -> PathBuf {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the workspace's manifest");
     let manifest: String = manifest
@@ -192,7 +192,7 @@ fn changed_core(root: &Path, folder: &Path, changes: &[(&str, &str, &str)]) -> P
             let Ok(mut text) = fs::read_to_string(&file) else { continue };
             let name = file.strip_prefix(root.join("core")).expect("a file of core");
             for (_, old, new) in changes.iter().filter(|(changed, ..)| Path::new(changed) == name) {
-                assert_eq!(text.matches(old).count(), 1, "{}: {old:?} is to be changed", name.display());
+                assert_eq!(text.matches(old).count(), 1, "{}: {old:?} must occur once", name.display());
                 text = text.replace(old, new);
             }
             write(&core.join(name), &text);
@@ -207,7 +207,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Writes what is not there yet: Cargo builds anew what was touched.
+/// Writes a file if it differs, because Cargo rebuilds what was touched.
 fn write(file: &Path, text: &str) {
     if fs::read_to_string(file).is_ok_and(|old| old == text) {
         return;

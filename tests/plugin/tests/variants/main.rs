@@ -1,8 +1,10 @@
-//! The boundary's list against libraries that were built in every other way, all in one process (12, 18, 19, 20): older
-//! dependencies with other features, optimised for size, another allocator, an sdk one minor version older and newer,
-//! another compiler that lays structs out by chance. What differs, `build.rs` says.
+//! The boundary's list against libraries built in other ways, all in one process (12, 18, 19, 20): older dependencies
+//! with other features, optimised for size, another allocator, an sdk one minor version older and newer, another
+//! compiler with random struct layouts. `build.rs` has the differences.
 //!
-//! Only what does not cross as messages could differ here; so that nothing does, is what this is for.
+//! This makes sure that only messages cross the boundary, because everything else could differ. Building the
+//! libraries takes minutes, so the trials run only with `FORETHOUGHT_SLOW_TESTS=1`; `tests/boundary` has the same
+//! list against the library of this workspace.
 
 mod build;
 #[path = "../boundary/list/mod.rs"]
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 
 use forethought_plugin_host::{metadata, policy};
 use forethought_sdk::{prelude::*, serde_json::json};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use way::{Way, say, trial};
 
 fn main() -> ExitCode {
@@ -32,9 +34,11 @@ fn main() -> ExitCode {
     let (own, all) = (ways.clone(), ways);
     trials.push(trial("all/19_call_each_other".into(), || call_each_other(own)));
     trials.push(trial("all/20_replace_each_other_in_place".into(), || replace_each_other(all)));
-    // To build them takes minutes: not for who wants another test.
     let wanted = |trial: &Trial| arguments.filter.as_ref().is_none_or(|filter| trial.name().contains(filter));
-    if !arguments.list && trials.iter().any(wanted) {
+    if std::env::var_os("FORETHOUGHT_SLOW_TESTS").is_none() {
+        let reason = || Ok(Completion::ignored_with("slow; runs with FORETHOUGHT_SLOW_TESTS=1"));
+        trials = trials.iter().map(|trial| Trial::ignorable_test(trial.name(), reason)).collect();
+    } else if !arguments.list && trials.iter().any(wanted) {
         variants.iter().for_each(build::Variant::build);
     }
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -47,7 +51,7 @@ async fn is_refused(file: PathBuf) {
     assert!(error.message.contains("was built with panic = \"abort\""), "{error}");
 }
 
-/// Each as the language model of each.
+/// Each library uses a language model of each.
 async fn call_each_other(ways: Vec<Way>) {
     for asking in &ways {
         let plugin = asking.plugin().await;
@@ -60,7 +64,7 @@ async fn call_each_other(ways: Vec<Way>) {
     }
 }
 
-/// One file, overwritten in place by one library after the other, each loaded next to those before.
+/// One file, overwritten in place with one library after the other, each loaded next to the earlier ones.
 async fn replace_each_other(ways: Vec<Way>) {
     let folder = tempfile::tempdir().unwrap();
     let place = Way::library("replaced", folder.path().join("libtide.so"));

@@ -7,10 +7,10 @@ use forethought_plugin_host::lock::{Lock, Locked};
 use super::{alone, library, name};
 use crate::{exit::Exit, session::Session};
 
-/// Look at a library and keep what was found in ./plugins.lock: its hash, its metadata, the schemas of its components.
+/// Record a library in ./plugins.lock: its hash, its metadata and the schemas of its components.
 ///
-/// From then on it is loaded only if its bytes are the same, and it starts faster, for it need not be asked again what
-/// it brings. It is asked once, now, in a process of its own.
+/// From then on it is loaded only if its bytes are unchanged, and it starts faster because its components are known. To
+/// learn them, it is loaded once now, in a separate process.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought plugin add target/release/libtide_pools.so")]
@@ -23,8 +23,10 @@ impl Add {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let file = library(session, &self.file)?;
         let opened = session.plugins.open(&alone(&file)).await?;
-        let plugin = opened.first().ok_or_else(|| Error::other("a library was opened, and is not there"))?;
-        let found = plugin.library().ok_or_else(|| Error::other("a library is none"))?;
+        let plugin =
+            opened.first().ok_or_else(|| Error::other("the library was opened but is not listed"))?;
+        let found =
+            plugin.library().ok_or_else(|| Error::other("the plugin that was opened is not a library"))?;
         let locked = Locked {
             path: file,
             sha256: found.sha256.clone(),
@@ -38,7 +40,7 @@ impl Add {
         session.show(&locked, || {
             let components: Vec<_> = locked.metadata.iter().map(name).collect();
             format!(
-                "{} {}: {}\nkept in {}; a configuration loads it by\n\n[plugins]\nload = [{:?}]\n",
+                "{} {}: {}\nrecorded in {}; a configuration loads it with\n\n[plugins]\nload = [{:?}]\n",
                 locked.description.package,
                 locked.description.version,
                 components.join(", "),

@@ -5,9 +5,9 @@ use forethought_api::Result;
 
 use crate::{exit::Exit, session::Session};
 
-/// Check components by the rules that all must keep: a library's, or one that can be named in configurations.
+/// Check components against the rules of their interfaces: those of a library, or one that a configuration can name.
 ///
-/// Each finding names the rule and how to mend it. Ends with 1 if a rule is broken.
+/// Each finding names the rule and says how to fix it. Exits with 1 if a rule is broken.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought plugin check target/release/libtide_pools.so
@@ -20,10 +20,10 @@ use crate::{exit::Exit, session::Session};
 pub(crate) struct Check {
     /// A library, or a component as <interface>.<kind>.
     what: String,
-    /// Set a key of the component's configuration, as in --set size=3. May be repeated.
+    /// Set a key of the component's configuration, such as --set size=3. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Steps after which memory must not have grown; 0 leaves that rule out.
+    /// Number of steps after which memory must not have grown; 0 skips this rule.
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
 }
@@ -62,7 +62,7 @@ mod kit {
                 if let Some(steps) = self.steps {
                     options.steps = steps;
                 }
-                // A key goes to the components that have it; one that none has goes to all, whose complaint names it.
+                // A key goes to the components that have it; an unknown key goes to all, so that their errors name it.
                 options
                     .config
                     .retain(|key, _| takes(entry, key) || !entries.iter().any(|other| takes(other, key)));

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{library, name};
 use crate::{exit::Exit, session::Session, tables::list};
 
-/// Show what a library says of itself, and whether it may be loaded, without running a byte of it.
+/// Show what a library says about itself, and whether it may be loaded, without running any of its code.
 ///
-/// Ends with 5 if it would be refused.
+/// Exits with 5 if it would be refused.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought plugin inspect target/release/libtide_pools.so

@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::name;
 use crate::{exit::Exit, session::Session, tables::list};
 
-/// List the plugins that the configuration loads, and those that lie in the search folders.
+/// List the plugins that the configuration loads and those in the search folders.
 ///
-/// Nothing of them runs. Ends with 5 if one that is to be loaded would be refused.
+/// None of their code runs. Exits with 5 if a plugin that should be loaded would be refused.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought plugin list
@@ -52,7 +52,7 @@ impl List {
         }
         let rows: Vec<_> = plugins.iter().map(Listed::row).collect();
         session.show(&plugins, || match rows.is_empty() {
-            true => "no plugins; --plugin FILE or [plugins] load = [...] names some\n".into(),
+            true => "no plugins; add one with --plugin FILE or [plugins] load = [...]\n".into(),
             false => list(["plugin", "components", "verdict", "origin"], &rows),
         })?;
         let refused = plugins.iter().any(|plugin| plugin.loaded && plugin.refused.is_some());

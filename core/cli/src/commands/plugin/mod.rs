@@ -20,7 +20,7 @@ use forethought_plugin_host::{
 
 use crate::{exit::Exit, session::Session};
 
-/// Make, look at, check and keep plugins.
+/// Create, inspect, check and manage plugins.
 #[derive(Debug, Args)]
 pub(crate) struct Plugin {
     #[command(subcommand)]
@@ -51,17 +51,17 @@ impl Plugin {
     }
 }
 
-/// The one library that was typed: a path, or a name that is looked for where the configuration says.
+/// The library that was typed: a path, or a name that is searched where the configuration says.
 fn library(session: &Session, typed: &str) -> Result<std::path::PathBuf> {
     let search = session.wanted()?.search;
     let mut files = find::libraries(&PluginPath(typed.into()), &search)?;
     match (files.pop(), files.is_empty()) {
         (Some(file), true) => Ok(std::path::absolute(file)?),
-        _ => Err(Error::config(format!("{typed} is a folder of several libraries; name one of them"))),
+        _ => Err(Error::config(format!("{typed} is a folder with several libraries; name one of them"))),
     }
 }
 
-/// A request for this library alone, whatever is locked of it or configured.
+/// A request for this library alone, without regard to locks and configuration.
 fn alone(file: &Path) -> Request {
     let path = Some(PluginPath(file.to_string_lossy().into_owned()));
     let settings = PluginSettings { path, ..PluginSettings::default() };

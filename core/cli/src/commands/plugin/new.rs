@@ -1,4 +1,4 @@
-//! `forethought plugin new`: a crate that works, to start one's own from.
+//! `forethought plugin new`: a working crate to start from.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ use serde::Serialize;
 
 use crate::{exit::Exit, session::Session};
 
-/// Start a component of your own: a crate that builds, conforms and runs, to be changed.
+/// Create a crate for your own component: it builds, passes all checks and runs, ready to be changed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought plugin new tide-pools --environment")]
 pub(crate) struct New {
-    /// Name of the crate, and of the component's kind.
+    /// Name of the crate and of the component's kind.
     name: String,
     #[command(flatten)]
     interface: Interface,
-    /// The folder to make; by default ./NAME.
+    /// The folder to create; ./NAME by default.
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// A checkout of Forethought to depend on, in place of the published crates.
+    /// A checkout of Forethought to depend on instead of the published crates.
     #[arg(long, value_name = "DIR", env = "FORETHOUGHT_SDK")]
     sdk: Option<PathBuf>,
 }
 
-/// What the crate of a component is made of, beside what all have in common.
+/// The parts of a component's crate that are not common to all.
 struct Template {
     /// The interface's word.
     word: &'static str,
@@ -40,7 +40,7 @@ struct Template {
     files: &'static [(&'static str, &'static str)],
     /// Further lines under `[dependencies]`.
     dependencies: &'static str,
-    /// Commands that put the component to use.
+    /// Commands that use the component.
     usage: &'static [&'static str],
 }
 
@@ -77,7 +77,7 @@ macro_rules! interfaces {
 const CONFIG: &str = "{{name}}.toml";
 
 interfaces! {
-    /// A world to act in.
+    /// An environment to act in.
     environment {
         files: &[(CONFIG, text!("environment.toml"))],
         dependencies: "",
@@ -105,7 +105,7 @@ interfaces! {
         dependencies: "",
         usage: &["forethought eval {{name}}.toml --planner react,pnlc"],
     }
-    /// A trainer of critics, with the critic that it makes.
+    /// A trainer of critics, with its critic.
     trainer {
         files: &[(CONFIG, text!("trainer.toml"))],
         dependencies: "\nsafetensors = \"0.8\"",
@@ -127,7 +127,7 @@ interfaces! {
         dependencies: "",
         usage: &["forethought collect {{name}}.toml --out data"],
     }
-    /// What the simulated LLM knows of an environment, with that environment.
+    /// A scripted behaviour: what the simulated LLM knows of an environment, with that environment.
     #[arg(alias = "skill")]
     behaviour {
         files: &[(CONFIG, text!("behaviour.toml")), ("src/environment.rs", text!("environment.rs"))],
@@ -148,7 +148,7 @@ interfaces! {
     }
 }
 
-/// What every crate has.
+/// The files of every crate.
 const COMMON: &[(&str, &str)] = &[
     ("Cargo.toml", text!("manifest.toml")),
     ("README.md", text!("README.md")),
@@ -174,21 +174,21 @@ impl New {
         let folder = self.path.clone().unwrap_or_else(|| self.name.clone().into());
         let files = self.files(&template)?;
 
-        // Made, not reused: whatever stands there is somebody's work.
+        // Never reused: an existing folder may hold somebody's work.
         let parent = folder.parent().unwrap_or(Path::new(""));
-        std::fs::create_dir_all(parent).context(format!("{} cannot be made", parent.display()))?;
+        std::fs::create_dir_all(parent).context(format!("cannot create {}", parent.display()))?;
         std::fs::create_dir(&folder).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Error::config(format!(
-                "{} exists already, and nothing is overwritten; --path names another folder",
+                "{} already exists, and nothing is overwritten; choose another folder with --path",
                 folder.display()
             )),
-            _ => Error::from(error).context(format!("{} cannot be made", folder.display())),
+            _ => Error::from(error).context(format!("cannot create {}", folder.display())),
         })?;
         for (name, text) in &files {
             let path = folder.join(name);
             std::fs::create_dir_all(path.parent().unwrap_or(&folder))
                 .and_then(|()| std::fs::write(&path, text))
-                .context(format!("{} cannot be written", path.display()))?;
+                .context(format!("cannot write {}", path.display()))?;
         }
         let enter = format!("cd {}", folder.display());
         let steps = [
@@ -214,7 +214,7 @@ impl New {
             ("sdk", self.dependency("sdk")?),
             ("conformance", self.dependency("conformance")?),
             ("dependencies", template.dependencies.into()),
-            ("rust", env!("CARGO_PKG_RUST_VERSION").into()),
+            ("rust", forethought_api::RUST_VERSION.into()),
         ]);
         let library = [("src/lib.rs", template.library)];
         let files = library.iter().chain(template.files).chain(COMMON).map(|(name, text)| {
@@ -251,7 +251,7 @@ impl New {
         let folder = folder.ok_or_else(|| {
             let checkout = checkout.display();
             Error::config(format!(
-                "{checkout} is no checkout of Forethought: it has no core/{name}/Cargo.toml"
+                "{checkout} is not a checkout of Forethought: it has no core/{name}/Cargo.toml"
             ))
         })?;
         Ok(format!("{{ path = {:?} }}", folder.to_string_lossy()))
@@ -274,22 +274,22 @@ fn fill(text: &str, values: &[(&str, String)]) -> String {
     values.iter().fold(text.to_owned(), |text, (key, value)| text.replace(&format!("{{{{{key}}}}}"), value))
 }
 
-/// Holds a name to what cargo takes for a crate, and to what no component is called yet.
+/// Checks that cargo accepts the name for a crate, and that no component has it.
 fn check_name(name: &str, word: &str) -> Result<()> {
     let refuse = |why: &str| Err(Error::config(format!("`{name}` cannot be the name of a crate: {why}")));
     if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return refuse("it starts with a lower-case letter");
+        return refuse("it must start with a lower-case letter");
     }
     if let Some(other) = name.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')) {
-        return refuse(&format!("it has lower-case letters, digits, `-` and `_`, and no {other:?}"));
+        return refuse(&format!("it can contain lower-case letters, digits, `-` and `_`, but not {other:?}"));
     }
     if RESERVED.split(' ').any(|word| word == name) || name.starts_with("forethought-") {
-        return refuse("the name is taken");
+        return refuse("the name is reserved");
     }
     let interface = INTERFACES.iter().find(|(_, known)| *known == word).map(|(name, _)| *name);
     match linked().find(|known| Some(known.interface) == interface && known.kind == name) {
         Some(known) => Err(Error::config(format!(
-            "{} {} brings a component {word}.{name} already; choose another name",
+            "{} {} already provides {word}.{name}; choose another name",
             known.package, known.version
         ))),
         None => Ok(()),

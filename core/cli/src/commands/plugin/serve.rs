@@ -1,4 +1,4 @@
-//! `forethought plugin serve`: how this program runs a library in a process of its own. Not for people.
+//! `forethought plugin serve`: how this program runs a library in a separate process. Not meant to be typed.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use forethought_plugin_host::{Library, policy, serve::Stdio};
 
 use crate::exit::Exit;
 
-/// Serve a library's components over standard input and output, to the program that started this one.
+/// Serve a library's components over standard input and output to the program that started this one.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// The library.
@@ -20,7 +20,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn execute(self) -> Result<Exit> {
-        // Before the library is loaded, for its constructors may print.
+        // Before the library is loaded, because its constructors may print.
         let stdio = Stdio::take()?;
         let library = Library::read(&self.file)?;
         if let Some(pin) = &self.sha256 {

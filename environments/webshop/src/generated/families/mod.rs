@@ -1,4 +1,4 @@
-//! The kinds of goods that the generated shop sells, by department.
+//! The kinds of products that the generated shop sells, by department.
 
 mod beauty;
 mod electronics;
@@ -6,22 +6,22 @@ mod fashion;
 mod garden;
 mod grocery;
 
-/// A department: who makes its goods, and what they are.
+/// A department: its brands and its families.
 pub(super) struct Department {
-    /// As WebShop calls it.
+    /// WebShop's name for it.
     pub(super) name: &'static str,
     /// Separated by commas, as all lists here.
     pub(super) brands: &'static str,
     pub(super) families: &'static [Family],
 }
 
-/// Goods that a shopper would compare with each other.
+/// Products that a shopper would compare with each other.
 pub(super) struct Family {
     /// The category query; a plural or a substance, so that no article is missed.
     pub(super) query: &'static str,
     /// Path of categories.
     pub(super) path: &'static str,
-    /// What such goods may be or, behind a `+`, may come with.
+    /// What such products may be or, after a `+`, may come with.
     pub(super) attributes: &'static str,
     pub(super) materials: &'static str,
     pub(super) options: &'static [Dimension],
@@ -86,7 +86,7 @@ mod tests {
     use crate::product::{Goal, GoalOptions, Product};
     use crate::reward::reward;
 
-    /// Whether buying `bought` counts where `wanted` was asked for.
+    /// Whether `bought` counts as `wanted` for the reward.
     fn counts(bought: &str, (name, wanted): (&str, &str)) -> bool {
         let options = GoalOptions::Pairs(vec![(name.into(), wanted.into())]);
         let goal = Goal { options, ..Goal::default() };
@@ -94,7 +94,7 @@ mod tests {
         reward(&Product::default(), &goal, 1.0, &[(String::new(), bought.into())]).r_option == Some(1.0)
     }
 
-    /// Rewards compare by similarity, so that values must not resemble each other.
+    /// Rewards compare by similarity, so values must not resemble each other.
     #[test]
     fn the_reward_tells_all_values_apart() {
         let mut alike = Vec::new();

@@ -1,4 +1,4 @@
-//! Calls that do what they are meant to: 3, 4, 8, 9, 10, 11, 15 and 16.
+//! Calls that succeed: 3, 4, 8, 9, 10, 11, 15 and 16.
 
 use std::future::Future;
 
@@ -25,7 +25,7 @@ items! {
     "16" inline_and_spawned_answer_alike,
 }
 
-/// What is hard to carry.
+/// Values that are easily damaged.
 fn treasures() -> Value {
     json!({
         "text": "Grüße, 世界, \u{1F9ED}, \u{0}, \u{202E}, \"\\\n",
@@ -97,7 +97,7 @@ async fn async_rust_works_as_anywhere(way: Way) {
 
 async fn calls_overlap(way: Way) {
     let world = way.plugin().await.make::<dyn Environment>("works", json!({ "meet": 200 })).await;
-    // None of them ends before all of them have begun.
+    // None of them ends before all of them have started.
     let calls = (0..200).map(|_| {
         let world = world.clone();
         tokio::spawn(async move { say(&world, "meet").await })
@@ -111,7 +111,7 @@ async fn a_large_answer_arrives(way: Way) {
     let world = way.plugin().await.make::<dyn Environment>("echo", json!({})).await;
     let large = "0123456789abcdef".repeat(4 << 16);
     assert_eq!(large.len(), 4 << 20);
-    assert!(say(&world, &large).await.unwrap() == large, "4 MiB did not come back as they went");
+    assert!(say(&world, &large).await.unwrap() == large, "4 MiB came back changed");
 }
 
 async fn events_reach_the_programs_log(way: Way) {
@@ -135,7 +135,7 @@ async fn what_one_side_does_not_know_does_no_harm(way: Way) {
     assert!(error.message.contains("has no method `levitate`"), "{error}");
     let newer = json!({ "action": { "text": "hi", "mood": "good" }, "hurry": true });
     assert_eq!(ask(&world, "step", Codec::Json, &newer).await.unwrap()["turn"]["observation"]["text"], "hi");
-    // A method that the plugin leaves to its default body.
+    // A method for which the plugin has only the default body.
     let works = plugin.make::<dyn Environment>("works", json!({})).await;
     assert!(works.fork().await.unwrap().is_none());
 }
@@ -148,7 +148,7 @@ async fn rubbish_is_refused(way: Way) {
     {
         for codec in [Codec::Json, Codec::MessagePack] {
             let request = wire::Message { codec, body: body.to_vec().into(), ..Default::default() };
-            let error = world.invoke("step", request).await.expect_err("rubbish");
+            let error = world.invoke("step", request).await.expect_err("a refusal");
             assert_eq!(error.code, Code::BadRequest, "{codec:?} {body:?}: {error}");
             assert!(!error.message.is_empty());
         }
@@ -165,7 +165,7 @@ async fn both_codecs_carry_everything(way: Way) {
     }
 }
 
-/// An object of which only one codec is known.
+/// An object that understands only one codec.
 struct InOneCodec(Arc<dyn Object>, Codec);
 
 impl Object for InOneCodec {
@@ -194,7 +194,7 @@ async fn inline_and_spawned_answer_alike(way: Way) {
         echo(&world, &treasures()).await;
     }
     if way.in_process() {
-        // The very first poll has the answer: nobody was woken for it.
+        // The first poll has the answer, so no wake-up was needed.
         let mut call = std::pin::pin!(inline.step(Action::new("now")));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut context).is_ready());

@@ -1,4 +1,4 @@
-//! Calls that fail, hang or are withdrawn: 5, 6, 7, 23 (a call that never ends) and 24.
+//! Calls that fail, hang or are cancelled: 5, 6, 7, 23 (a call that never ends) and 24.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn panics_are_contained(way: Way) {
     for (mode, words) in [
         ("panic_before_await", "before the first await"),
         ("panic_after_await", "after an await"),
-        ("panic_in_payload", "a panic without words"),
+        ("panic_in_payload", "a panic without a message"),
     ] {
         let error = say(&stress(&plugin, mode).await, "").await.unwrap_err();
         assert_eq!(error.code, Code::Panic, "{mode}: {error}");
@@ -38,7 +38,7 @@ async fn panics_are_contained(way: Way) {
         until("the panic is logged", || async { heard(&["ERROR", &way.name, words, "stress.rs:"]) }).await;
         assert_eq!(say(&sound, mode).await.unwrap(), mode);
     }
-    // A task that panicked is the author's to deal with: here, by `?`.
+    // The author handles a panicked task, here with `?`.
     let error = say(&stress(&plugin, "panic_in_task").await, "").await.unwrap_err();
     assert_eq!(error.code, Code::Other);
     assert!(error.message.contains("panicked"), "{error}");
@@ -54,7 +54,7 @@ async fn panics_while_something_is_dropped_are_contained(way: Way) {
         heard(&["ERROR", &way.name, "does not end well", "stress.rs:"])
     })
     .await;
-    // The call is withdrawn; what it leaves behind panics.
+    // The call is cancelled; dropping its local variable panics.
     let world = stress(&plugin, "panic_in_future").await;
     assert!(timeout(Duration::from_millis(50), say(&world, "")).await.is_err());
     until("the panic is logged", || async { heard(&["ERROR", &way.name, "what was left", "stress.rs:"]) })
@@ -68,7 +68,7 @@ async fn errors_keep_their_code_and_causes(way: Way) {
     let error = say(&world, "refuse").await.unwrap_err();
     let expected = Error::new(Code::NotFound, "no such thing").because(Error::other("the shelf is empty"));
     assert_eq!(error, expected.retryable());
-    // Any standard error, by `?`.
+    // Any standard error, with `?`.
     let error = say(&world, "parse seven").await.unwrap_err();
     assert_eq!(error, Error::other("invalid digit found in string"));
 }
@@ -95,10 +95,10 @@ async fn a_storm_of_withdrawals_leaves_nothing_behind(way: Way) {
     let calls = (0..3000).map(|number| {
         let world = world.clone();
         tokio::spawn(async move {
-            // Some are withdrawn before they begin, some while they work, some as they end.
+            // Some are cancelled before they start, some during their work, some at their end.
             let action = ["sleep 1", "sleep 3", "yield", "wait", "spawn x"][number as usize % 5];
-            let patience = Duration::from_micros(u64::wrapping_mul(number, 2_654_435_761) % 4000);
-            let _ = timeout(patience, say(&world, action)).await;
+            let limit = Duration::from_micros(u64::wrapping_mul(number, 2_654_435_761) % 4000);
+            let _ = timeout(limit, say(&world, action)).await;
         })
     });
     for call in calls.collect::<Vec<_>>() {

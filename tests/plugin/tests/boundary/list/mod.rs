@@ -1,4 +1,4 @@
-//! The list: what every plugin must live up to, however it was built and however it is reached.
+//! The list: trials that every plugin must pass, however it was built and however it is reached.
 
 mod calls;
 mod creating;
@@ -14,7 +14,7 @@ use crate::way::{Way, trial};
 
 type Item = (&'static str, fn(Way) -> Pin<Box<dyn Future<Output = ()>>>);
 
-/// The whole list against one way.
+/// All trials, for one way to a plugin.
 pub(crate) fn trials(way: &Way) -> Vec<Trial> {
     let items = [creating::ITEMS, calls::ITEMS, failing::ITEMS, objects::ITEMS].concat();
     items
@@ -26,7 +26,7 @@ pub(crate) fn trials(way: &Way) -> Vec<Trial> {
         .collect()
 }
 
-/// Trials under the numbers of the list.
+/// Declares trials with their numbers in the list.
 macro_rules! items {
     ($($number:literal $name:ident),* $(,)?) => {
         pub(super) const ITEMS: &[super::Item] =

@@ -1,4 +1,4 @@
-//! Objects that cross, and numbers beside the text: 13, 14 and 27.
+//! Objects and binary data that cross: 13, 14 and 27.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +52,7 @@ async fn a_model_that_does_not_stream_says_so(way: Way) {
     assert_eq!(model.complete(request("hi")).await.unwrap().text(), "hi");
 }
 
-/// What this side offers: a language model that says a thing and counts how often it was asked.
+/// A language model of this side, which repeats one text and counts its calls.
 struct Parrot {
     says: &'static str,
     asked: Arc<AtomicUsize>,
@@ -87,9 +87,6 @@ impl Models for Shelf {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.llm.clone())
     }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         self.world.fork().await
     }
@@ -107,7 +104,7 @@ async fn a_plugin_calls_what_it_is_handed(way: Way) {
     assert_eq!(decision.action.text, "click[buy now]");
     assert_eq!(decision.thought, "it led to: click[buy now]");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    until("the plugin let go of the models", || async { Arc::strong_count(&models) == 1 }).await;
+    until("the plugin releases the models", || async { Arc::strong_count(&models) == 1 }).await;
 }
 
 async fn a_plugin_calls_what_it_asks_for(way: Way) {
@@ -125,7 +122,7 @@ async fn a_plugin_calls_what_it_asks_for(way: Way) {
     assert_eq!(say(&world, "ask and be asked").await.unwrap(), "and be asked");
 }
 
-/// A language model that asks a world for what it says: from within a call of that world, it is called again.
+/// A language model that calls a world during a call of that world.
 struct Returns(Mutex<Option<Arc<dyn Environment>>>);
 
 #[async_trait]
@@ -151,7 +148,7 @@ async fn calls_may_go_back_and_forth(way: Way) {
     let world = plugin.make::<dyn Environment>("stress", json!({ "mode": "reenter" })).await;
     *returns.0.lock().unwrap() = Some(world.clone());
     assert_eq!(say(&world, "20").await.unwrap(), format!("the bottom{}", "!".repeat(20)));
-    returns.0.lock().unwrap().take(); // They hold each other.
+    returns.0.lock().unwrap().take(); // They own each other.
 }
 
 async fn an_object_that_comes_back_is_itself(way: Way) {
@@ -160,8 +157,8 @@ async fn an_object_that_comes_back_is_itself(way: Way) {
     let parrot: Arc<dyn LlmBackend> = parrot;
     plugin.desk.offer("mine", parrot.clone());
     let relay = plugin.make::<dyn LlmBackend>("relay", json!({ "llm": "mine" })).await;
-    assert!(Arc::ptr_eq(&relay, &parrot), "it was wrapped on its way");
-    // So is one of another plugin: its calls do not go through this one.
+    assert!(Arc::ptr_eq(&relay, &parrot), "it was wrapped");
+    // The same for a model of another plugin: its calls do not go through this one.
     let other = way.plugin().await.make::<dyn LlmBackend>("plain", json!({})).await;
     plugin.desk.offer("theirs", other.clone());
     let relay = plugin.make::<dyn LlmBackend>("relay", json!({ "llm": "theirs" })).await;
@@ -178,11 +175,11 @@ async fn objects_are_released(way: Way) {
         say(&world, "ask").await.unwrap();
     }
     plugin.desk.llms.lock().unwrap().clear();
-    until("the plugin let go of the model", || async { weak.strong_count() == 0 }).await;
-    // The world holds the host that it was built with, until it is dropped.
+    until("the plugin releases the model", || async { weak.strong_count() == 0 }).await;
+    // The world owns its host until it is dropped.
     assert!(Arc::strong_count(&plugin.desk) > 1);
     drop(world);
-    until("the plugin let go of the host", || async { Arc::strong_count(&plugin.desk) == 1 }).await;
+    until("the plugin releases the host", || async { Arc::strong_count(&plugin.desk) == 1 }).await;
 }
 
 #[derive(Default)]
@@ -221,11 +218,11 @@ async fn numbers_cross_as_they_are(way: Way) {
         assert_eq!(axis, Some(row % 500 % 384));
         assert_eq!(matrix.row(row).iter().sum::<f32>(), 1.0);
     }
-    // Text could not say this.
+    // JSON cannot represent this.
     let wrong = plugin.make::<dyn TextEncoder>("stress", json!({ "mode": "nan" })).await;
     assert!(wrong.encode(vec!["x".into()]).await.unwrap().data()[0].is_nan());
     let empty = encoder.encode(Vec::new()).await.unwrap();
     assert_eq!((empty.rows(), empty.columns(), empty.data()), (0, 384, &[][..]));
-    let estimator = plugin.make::<dyn Critic>("stress", json!({ "mode": "out_of_range" })).await;
-    assert_eq!(estimator.estimate(vec![CriticQuery::default()]).await.unwrap()[0].probability, 7.0);
+    let critic = plugin.make::<dyn Critic>("stress", json!({ "mode": "out_of_range" })).await;
+    assert_eq!(critic.estimate(vec![CriticQuery::default()]).await.unwrap()[0].probability, 7.0);
 }

@@ -1,29 +1,21 @@
-//! The critic at work: a checkpoint served as a value estimator.
+//! The critic at work: a checkpoint, served.
 
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
+use forethought_sdk::checkpoint::{encode, encoder, files};
 use forethought_sdk::prelude::*;
 
+use crate::architecture::Input;
 use crate::calibration::Calibration;
 use crate::checkpoint;
-use crate::network::{Input, Network};
-use crate::trainer::check_embeddings;
+use crate::config::CriticConfig;
+use crate::network::Network;
 
-/// Serves a critic that `trainer.goal-q` made.
-#[config]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EstimatorConfig {
-    /// The checkpoint: a folder, or `hf:owner/name@revision`.
-    pub model: ConfigPath,
-    /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
-    pub encoder: String,
-}
-
-/// Rows in every forward pass; shorter batches are filled up with zeros.
+/// Rows in every forward pass; shorter batches are padded with zeros.
 ///
-/// Which kernel a matrix product takes, and so its last bit, depends on its shape. With one shape for all, an estimate
-/// cannot depend on what else was asked.
+/// Which kernel a matrix product uses, and so its last bit, depends on its shape. With one shape for all, an estimate
+/// cannot depend on the other queries.
 const ROWS: usize = 32;
 
 struct GoalQ {
@@ -37,39 +29,20 @@ register! {
     interface: dyn Critic,
     kind: "goal-q",
     summary: "a goal-conditioned critic, trained on recorded episodes by trainer.goal-q",
-    config: EstimatorConfig,
-    new: |config: EstimatorConfig, host: Arc<dyn Host>| async move {
-        let folder = host
-            .model_files(ModelFiles {
-                source: config.model.to_string_lossy().into_owned(),
-                required: vec![checkpoint::CONFIG.into(), checkpoint::WEIGHTS.into()],
-                optional: vec![checkpoint::CARD.into()],
-            })
-            .await?;
+    config: CriticConfig,
+    new: |config: CriticConfig, host: Arc<dyn Host>| async move {
+        let folder = host.model_files(files(&config.model)).await?;
         let trained = checkpoint::read_config(&folder)?;
-        let encoder = host.encoder(config.encoder.clone()).await?;
-        let spec = encoder.spec().await?;
-        if (&spec.id, spec.dimension) != (&trained.encoder.id, trained.encoder.dimension) {
-            return Err(Error::config(format!(
-                "critic {:?} was trained with encoder {:?} (dimension {}), but [encoder.{}] is {:?} (dimension {}): \
-                 configure the encoder it was trained with, or train a critic with this one",
-                config.model.0,
-                trained.encoder.id,
-                trained.encoder.dimension,
-                config.encoder,
-                spec.id,
-                spec.dimension
-            )));
-        }
-        let twins = checkpoint::read_twins(&folder, &trained, &Device::Cpu)?;
-        Ok(Arc::new(GoalQ { twins, calibration: trained.calibration, encoder, spec }) as _)
+        let encoder = encoder(&*host, &config.encoder, &trained.encoder, &config.model).await?;
+        let twins = checkpoint::read_twins(&folder, &trained)?;
+        Ok(Arc::new(GoalQ { twins, calibration: trained.calibration, encoder, spec: trained.encoder }) as _)
     },
 }
 
 #[async_trait]
 impl Critic for GoalQ {
     /// `raw` is the mean of the twins, `uncertainty` half the distance between their calibrated values: it is on the
-    /// scale of the probability that it accompanies.
+    /// scale of the probability.
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let mut texts: Vec<String> = Vec::new();
         let mut places = HashMap::new();
@@ -86,9 +59,7 @@ impl Critic for GoalQ {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let count = texts.len();
-        let embeddings = self.encoder.encode(texts).await?;
-        check_embeddings(&embeddings, count, &self.spec)?;
+        let embeddings = encode(&*self.encoder, &self.spec, texts).await?;
         let mut estimates = Vec::with_capacity(rows.len());
         for piece in rows.chunks(ROWS) {
             let [q1, q2] = self.forward(piece, &embeddings).context("the critic's forward pass failed")?;

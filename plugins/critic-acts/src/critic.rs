@@ -1,26 +1,19 @@
-//! The classifier at work: a checkpoint served as a value estimator.
+//! The classifier at work: a checkpoint served as a critic.
 
 use std::collections::HashMap;
 
-use forethought_sdk::prelude::*;
+use forethought_sdk::{
+    checkpoint::{encoder, files},
+    prelude::*,
+};
 
 use crate::{
     checkpoint::{self, Checkpoint},
+    config::CriticConfig,
     examples::Reading,
+    features::{columns, features},
     regression::{scores, softmax},
-    trainer::{columns, features},
 };
-
-/// Serves a classifier that `trainer.acts` made. A query's outcome names an act, and the estimate is how likely that act
-/// is: for `thought`, said after the dialogue `state`; or, where it was trained so, as the next one after `state`.
-#[config]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EstimatorConfig {
-    /// The checkpoint: a folder, or `hf:owner/name@revision`.
-    pub model: ConfigPath,
-    /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
-    pub encoder: String,
-}
 
 struct Acts {
     checkpoint: Checkpoint,
@@ -31,26 +24,12 @@ struct Acts {
 register! {
     interface: dyn Critic,
     kind: "acts",
-    summary: "how likely a dialogue act is, of an utterance or as the next one; trained by trainer.acts",
-    config: EstimatorConfig,
-    new: |config: EstimatorConfig, host: Arc<dyn Host>| async move {
-        let folder = host
-            .model_files(ModelFiles {
-                source: config.model.to_string_lossy().into_owned(),
-                required: vec![checkpoint::CONFIG.into(), checkpoint::WEIGHTS.into()],
-                optional: vec![checkpoint::CARD.into()],
-            })
-            .await?;
+    summary: "the probability of a dialogue act, of an utterance or as the next; trained by trainer.acts",
+    config: CriticConfig,
+    new: |config: CriticConfig, host: Arc<dyn Host>| async move {
+        let folder = host.model_files(files(&config.model)).await?;
         let (checkpoint, weights) = checkpoint::read(&folder)?;
-        let encoder = host.encoder(config.encoder.clone()).await?;
-        let (spec, trained) = (encoder.spec().await?, &checkpoint.encoder);
-        if (&spec.id, spec.dimension) != (&trained.id, trained.dimension) {
-            return Err(Error::config(format!(
-                "the acts in {:?} were learned with encoder {:?} (dimension {}), but [encoder.{}] is {:?} (dimension \
-                 {}): configure the encoder they were learned with, or train with this one",
-                config.model.0, trained.id, trained.dimension, config.encoder, spec.id, spec.dimension
-            )));
-        }
+        let encoder = encoder(&*host, &config.encoder, &checkpoint.encoder, &config.model).await?;
         Ok(Arc::new(Acts { checkpoint, weights, encoder }) as _)
     },
 }
@@ -60,7 +39,7 @@ impl Critic for Acts {
     /// `raw` is the act's score before the softmax. An act that was not learned has probability 0.
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let Checkpoint { acts, encoder, config, .. } = &self.checkpoint;
-        // A policy is asked about every act of one state: it is read once.
+        // A policy is asked about every act in one state, which is read once.
         let mut readings: Vec<Reading> = Vec::new();
         let mut places = HashMap::new();
         let rows: Vec<usize> = queries

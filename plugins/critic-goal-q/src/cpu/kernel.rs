@@ -1,8 +1,4 @@
-//! The arithmetic of the small networks on a CPU: one pass over the data for each thing to be done, on one thread.
-//!
-//! From 65,536 numbers on, candle's own operations spread over all cores and wait for each other by spinning; each also
-//! allocates its result. With other work on two cores, a training step of 256 hidden units took 13 times as long that
-//! way, and one of 128, where candle mostly stays on one core, 2.5 times.
+//! The arithmetic of the small networks: matrix products, and updates in place.
 
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result};
 
@@ -40,7 +36,7 @@ impl<'a> View<'a> {
 pub(crate) fn add_product(sum: &mut [f32], left: View<'_>, right: View<'_>) {
     assert_eq!(left.columns, right.rows, "inner sizes of a matrix product");
     assert_eq!(sum.len(), left.rows * right.columns, "size of a matrix product");
-    // SAFETY: both views lie within their slices by construction, and `sum` holds rows x columns numbers.
+    // SAFETY: both views lie within their slices by construction, and `sum` has rows x columns numbers.
     unsafe {
         gemm::gemm(
             left.rows,
@@ -166,7 +162,7 @@ impl FlushDenormals {
 #[cfg(target_arch = "x86_64")]
 impl Drop for FlushDenormals {
     fn drop(&mut self) {
-        // SAFETY: as above; gives the thread back as it was found.
+        // SAFETY: as above; restores the thread's setting.
         unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &self.before, options(nostack)) }
     }
 }

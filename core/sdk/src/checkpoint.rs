@@ -1,0 +1,277 @@
+//! Checkpoint folders: trainers write them in one piece, and the critics that they train read them.
+//!
+//! A trainer calls [`replaceable`] before the work and [`write()`] after it. A critic asks the host for [`files`], reads
+//! its part of `config.json` with [`read`], and gets its encoder with [`encoder`].
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use forethought_api::checkpoint::{CARD, CONFIG, Manifest, Split, WEIGHTS};
+use forethought_api::{
+    Error, Result,
+    encoder::{EncoderSpec, Matrix, TextEncoder},
+    error::Context,
+    host::{Host, ModelFiles},
+    registry::ConfigPath,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// The request to the host for the checkpoint at `model`.
+pub fn files(model: &ConfigPath) -> ModelFiles {
+    ModelFiles {
+        source: model.to_string_lossy().into_owned(),
+        required: vec![CONFIG.into(), WEIGHTS.into()],
+        optional: vec![CARD.into()],
+    }
+}
+
+/// Checks that a checkpoint may be written at `out`: [`write()`] checks it too, but after the work.
+///
+/// # Errors
+/// If `out` exists and is neither an older checkpoint nor an empty folder.
+pub fn replaceable(out: &Path) -> Result<()> {
+    let ours = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|name| entry.file_name() == *name))
+    };
+    if !out.exists() || fs::read_dir(out).is_ok_and(|mut entries| entries.all(ours)) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} exists and contains other things than a checkpoint: choose another folder",
+        out.display()
+    )))
+}
+
+/// Writes a checkpoint at `out`: `config` with the manifest's keys as `config.json`, the bytes of a safetensors file,
+/// and the model card. The folder appears in one piece: until all of it is on disk, `out` stays as it was.
+///
+/// # Errors
+/// If `out` may not be [replaced](replaceable), if `config` is not an object, or if a file cannot be written.
+pub fn write<T: Serialize>(
+    out: &Path,
+    manifest: &Manifest,
+    config: &T,
+    weights: &[u8],
+    card: &str,
+) -> Result<()> {
+    #[derive(Serialize)]
+    struct Whole<'a, T> {
+        format: &'a str,
+        #[serde(flatten)]
+        config: &'a T,
+        split: &'a Split,
+    }
+    replaceable(out)?;
+    let Manifest { format, split } = manifest;
+    let writing = || format!("cannot write the checkpoint {}", out.display());
+    let mut json = serde_json::to_string_pretty(&Whole { format, config, split }).context(writing())?;
+    json.push('\n');
+    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())
+}
+
+/// Replaces the folder `out` by one with these files.
+fn put(out: &Path, files: [(&str, &[u8]); 3]) -> Result<()> {
+    let parent = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent)?;
+    let fresh = Scratch::new(parent)?;
+    for (name, bytes) in files {
+        fs::write(fresh.0.join(name), bytes)?;
+    }
+    // A folder cannot be renamed over one that is not empty: the old one moves aside first.
+    let aside = Scratch::new(parent)?;
+    let old = aside.0.join("old");
+    let replaces = out.exists();
+    if replaces {
+        fs::rename(out, &old)?;
+    }
+    if let Err(error) = fs::rename(&fresh.0, out) {
+        if replaces && fs::rename(&old, out).is_err() {
+            std::mem::forget(aside);
+            let place = format!("the older checkpoint is now {}", old.display());
+            return Err(Error::from(error).context(place));
+        }
+        return Err(error.into());
+    }
+    // It has moved: another writer may use its name by now.
+    std::mem::forget(fresh);
+    Ok(())
+}
+
+/// A new folder, deleted when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(parent: &Path) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!(".checkpoint-{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                // Another copy of this crate in the process, another machine, or what a killed process left.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(path)),
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Reads `config.json` of a checkpoint of this format.
+///
+/// # Errors
+/// If the file cannot be read, or is of another format.
+pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
+    let path = folder.join(CONFIG);
+    let text = fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| damaged(&path, format, error))?;
+    match value.get("format").map(|found| found.as_str().unwrap_or_default()) {
+        Some(found) if found == format => {}
+        Some(found) => {
+            let why = format!("its format is {found:?}, this program reads {format:?}");
+            return Err(damaged(&path, format, why));
+        }
+        None => return Err(damaged(&path, format, "no key `format`")),
+    }
+    serde_json::from_value(value).map_err(|error| damaged(&path, format, error))
+}
+
+/// The error about a file of a checkpoint that cannot be used.
+pub fn damaged(path: &Path, format: &str, why: impl std::fmt::Display) -> Error {
+    Error::input(format!(
+        "{} is damaged or not from a checkpoint of format {format:?}: {why}",
+        path.display()
+    ))
+}
+
+/// The encoder called `name`, which must be the one that the critic at `model` was `trained` with.
+///
+/// # Errors
+/// If there is no such encoder, or its id or dimension differ.
+pub async fn encoder(
+    host: &dyn Host,
+    name: &str,
+    trained: &EncoderSpec,
+    model: &Path,
+) -> Result<Arc<dyn TextEncoder>> {
+    let encoder = host.encoder(name.to_owned()).await?;
+    let found = encoder.spec().await?;
+    if (&found.id, found.dimension) != (&trained.id, trained.dimension) {
+        return Err(Error::config(format!(
+            "the critic {model:?} was trained with encoder {:?} (dimension {}), but [encoder.{name}] is {:?} \
+             (dimension {}): configure the encoder it was trained with, or train a critic with this one",
+            trained.id, trained.dimension, found.id, found.dimension
+        )));
+    }
+    Ok(encoder)
+}
+
+/// The embeddings of `texts`, one row per text.
+///
+/// # Errors
+/// If the encoder fails, or its answer is not what its `spec` promises: of another shape, or not finite.
+pub async fn encode(encoder: &dyn TextEncoder, spec: &EncoderSpec, texts: Vec<String>) -> Result<Matrix> {
+    let count = texts.len();
+    let matrix = encoder.encode(texts).await?;
+    let EncoderSpec { id, dimension, .. } = spec;
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    if (rows, columns) != (count, *dimension) {
+        return Err(Error::other(format!(
+            "encoder {id:?} gave {rows} x {columns} numbers for {count} texts of dimension {dimension}"
+        )));
+    }
+    if matrix.data().iter().any(|number| !number.is_finite()) {
+        return Err(Error::other(format!("encoder {id:?} gave a number that is not finite")));
+    }
+    Ok(matrix)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const FORMAT: &str = "mine/1";
+
+    fn manifest() -> Manifest {
+        let split = Split { train: vec!["e1".into()], ..Split::default() };
+        Manifest { format: FORMAT.into(), split }
+    }
+
+    #[test]
+    fn a_checkpoint_is_written_read_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("new/critic");
+        for (width, weights) in [(3, b"first".as_slice()), (4, b"second")] {
+            replaceable(&out).unwrap();
+            write(&out, &manifest(), &json!({ "width": width }), weights, "# A critic\n").unwrap();
+            assert_eq!(read::<Value>(&out, FORMAT).unwrap()["width"], width);
+            let config: Value = serde_json::from_slice(&fs::read(out.join(CONFIG)).unwrap()).unwrap();
+            assert_eq!(Manifest::of(&config).unwrap(), manifest());
+            assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), weights);
+            assert_eq!(fs::read_to_string(out.join(CARD)).unwrap(), "# A critic\n");
+            assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1, "nothing is left behind");
+        }
+        // A checkpoint that cannot be written leaves the older one.
+        write(&out, &manifest(), &[1], b"third", "").unwrap_err();
+        assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), b"second");
+    }
+
+    #[test]
+    fn what_is_not_a_checkpoint_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("thesis.tex");
+        fs::write(&file, "years of work").unwrap();
+        for out in [folder.path(), &file] {
+            for error in [replaceable(out), write(out, &manifest(), &json!({}), b"", "")] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains("choose another folder"), "{error}");
+            }
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"years of work");
+    }
+
+    #[test]
+    fn scratch_folders_never_share_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Scratch::new(folder.path()).unwrap();
+        let number: u64 = first.0.to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
+        // As another copy of this crate, with a counter of its own, would have made them.
+        let taken: Vec<_> = (1..=20)
+            .map(|ahead| folder.path().join(format!(".checkpoint-{}-{}", std::process::id(), number + ahead)))
+            .collect();
+        taken.iter().for_each(|path| fs::create_dir(path).unwrap());
+        let second = Scratch::new(folder.path()).unwrap();
+        assert!(!taken.contains(&second.0));
+        drop((first, second));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), taken.len());
+    }
+
+    #[test]
+    fn a_config_of_another_format_is_refused_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read::<Value>(folder.path(), FORMAT).unwrap_err().to_string();
+        assert!(error.contains(CONFIG), "{error}");
+        for (text, part) in [
+            ("{", "EOF"),
+            (r#"{ "model_type": "bert" }"#, "no key `format`"),
+            (r#"{ "format": "mine/2" }"#, "its format is \"mine/2\", this program reads \"mine/1\""),
+        ] {
+            fs::write(folder.path().join(CONFIG), text).unwrap();
+            let error = read::<Value>(folder.path(), FORMAT).unwrap_err().to_string();
+            assert!(error.contains(CONFIG) && error.contains("damaged") && error.contains(part), "{error}");
+        }
+    }
+}
