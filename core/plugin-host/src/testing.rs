@@ -1,8 +1,6 @@
 //! For this crate's tests: libraries made without a compiler (an ELF file with nothing but a metadata section), a linked
 //! component, and a host that has nothing.
 
-use std::path::PathBuf;
-
 use forethought_abi::METADATA_MAGIC;
 use forethought_sdk::prelude::*;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, write::Object};
@@ -58,26 +56,7 @@ pub(crate) fn library_as(format: BinaryFormat, section: &[u8]) -> Vec<u8> {
 pub(crate) struct Nothing;
 
 #[async_trait]
-impl Host for Nothing {
-    async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, _: ModelFiles) -> Result<PathBuf> {
-        Err(Error::not_found("nothing here"))
-    }
-}
+impl Host for Nothing {}
 
 /// Letters of an alphabet.
 #[config]

@@ -11,16 +11,11 @@ use forethought_conformance::{Options, Outcome, Subject};
 use forethought_plugin_host::process::Process;
 use forethought_sdk::{
     api::{
-        behaviour::ScriptedBehaviour,
-        critic::Critic,
-        encoder::TextEncoder,
-        llm::LlmBackend,
         module::{Create, Described, Module},
-        planner::Planner,
         registry::{Component, Pluggable as _},
         wire::{Codec, Message, Object, connect},
     },
-    prelude::{Action, Code, Environment, Error, Host, ModelFiles, Reset, Result},
+    prelude::{Action, Code, Environment, Error, Host, Reset, Result},
     serde_json::{Value, json},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -62,26 +57,7 @@ async fn vanishes(process: &str) {
 struct Nothing;
 
 #[async_trait]
-impl Host for Nothing {
-    async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, _: ModelFiles) -> Result<PathBuf> {
-        Err(Error::not_found("nothing here"))
-    }
-}
+impl Host for Nothing {}
 
 async fn create(module: &Arc<dyn Object>, config: Value) -> Result<Component> {
     let create = Create { interface: "forethought.environment/1".into(), kind: "tide-pools".into(), config };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use forethought_runtime::budget::Limits;
 use forethought_runtime::cancel::Cancel;
 use forethought_runtime::journal::effects::{Deps, Unrecorded};
+use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::run::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::run::events::{self, Event};
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
@@ -233,6 +234,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
         prices: BTreeMap::new(),
+        metering: Metering::default(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }

@@ -1,41 +1,17 @@
 //! The durable of this program: effects run here, and their answers lie in the run's journal before they are used.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forethought_api::{Error, Result, error::Code, error::Context};
 use serde::de::DeserializeOwned;
 
-use crate::budget::prices::Price;
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
 use crate::journal::effects::{Deps, Durable, Effect, Recall};
 use crate::journal::key::{Blob, EffectKey};
-use crate::journal::meter::Meter;
+use crate::journal::meter::{Accounts, Meter};
 use crate::journal::store::{Entry, Outcome, Recorded, Store};
-
-/// Who pays for the calls of a run, and what they cost.
-#[derive(Debug)]
-pub struct Accounts {
-    /// The run's budget.
-    pub run: Arc<Budget>,
-    /// Budgets of roles, by name.
-    pub roles: BTreeMap<String, Arc<Budget>>,
-    /// Prices by `[llm.<name>]`, where they are known.
-    pub prices: Arc<BTreeMap<String, Option<Price>>>,
-}
-
-impl Accounts {
-    /// Whether a budget that all episodes share was met.
-    pub fn reached(&self) -> bool {
-        self.run.reached() || self.roles.values().any(|role| role.reached())
-    }
-    /// What calls of `target` count against, the narrower first.
-    fn of(&self, target: &str) -> impl Iterator<Item = &Arc<Budget>> {
-        self.roles.get(target).into_iter().chain([&self.run])
-    }
-}
 
 /// One episode's effects, journaled. The layers, outermost first: recorded answer, cancellation, budget, the call,
 /// the journal.
@@ -51,16 +27,15 @@ pub struct Journaled {
 }
 
 impl Journaled {
-    /// An episode over what [`Store::begin`] returned; `max_usd` is the most that it may cost.
+    /// An episode over what [`Store::begin`] returned.
     pub fn new(
         deps: Deps,
         store: Store,
         recorded: Recorded,
         accounts: Arc<Accounts>,
-        max_usd: Option<f64>,
         cancel: Cancel,
     ) -> Self {
-        let limits = Limits { max_usd, ..Limits::default() };
+        let limits = Limits { max_usd: accounts.episode_usd, ..Limits::default() };
         let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
         Self { deps, store, recorded, accounts, money, cancel, recalled: AtomicU64::new(0) }
     }
@@ -99,7 +74,7 @@ impl Journaled {
     fn meter(&self, target: &str) -> Meter {
         Meter {
             budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
-            prices: self.accounts.prices.clone(),
+            accounts: self.accounts.clone(),
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
@@ -133,7 +108,7 @@ impl Durable for Journaled {
                 Recall::Answer => recall(outcome)?,
                 Recall::Repeat => {
                     self.cancel.check()?;
-                    repeat::<E>(&self.deps, &key, input, outcome).await
+                    self.meter(&key.target).around(repeat::<E>(&self.deps, &key, input, outcome)).await
                 }
             };
         }

@@ -111,8 +111,12 @@ async fn what_cannot_help_is_not_repeated_and_the_last_error_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_ends_in_time() {
-    let attempt =
-        attempt::Attempt::new(Provider::slow(Duration::from_secs(9)), "actor", Duration::from_secs(2));
+    let attempt = attempt::Attempt::new(
+        Provider::slow(Duration::from_secs(9)),
+        "actor",
+        Duration::from_secs(2),
+        Metering::default(),
+    );
     let start = Instant::now();
     let error = attempt.complete(question("")).await.unwrap_err();
     assert_eq!(error.message, "[llm.actor] gave no answer within 2 s (`calls.timeout_s`)");
@@ -229,10 +233,31 @@ async fn errors_are_not_kept_and_a_file_that_is_no_cache_is_named() {
 #[tokio::test(start_paused = true)]
 async fn the_whole_stack_gives_an_answer_or_says_why_not() {
     let provider = Provider::of([Err(overloaded()), Ok("fine")]);
-    let stack = CallConfig::default().around(provider.clone(), "actor", &json!(null)).unwrap();
+    let stack =
+        CallConfig::default().around(provider.clone(), "actor", &json!(null), &Metering::default()).unwrap();
     assert_eq!(stack.complete(question("")).await.unwrap().text(), "fine");
     assert_eq!(provider.asked(), 2);
     let never = CallConfig { timeout_s: -1.0, ..CallConfig::default() };
-    let error = never.around(provider, "actor", &json!(null)).err().expect("refused");
+    let error = never.around(provider, "actor", &json!(null), &Metering::default()).err().expect("refused");
     assert!(error.message.contains("`llm.actor.calls.timeout_s`: -1 is no number of seconds"), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_asks_the_model_of_the_purpose() {
+    struct Named(&'static str);
+    #[async_trait]
+    impl LlmBackend for Named {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            Ok(Completion { raw: self.0.into(), ..Completion::default() })
+        }
+    }
+    let routes = [(Purpose::Judge, Arc::new(Named("small")) as _)].into();
+    let role = route::Routed::over(Arc::new(Named("big")), routes);
+    for (purpose, expected) in [(Purpose::Judge, "small"), (Purpose::Action, "big")] {
+        let answer = role.complete(ChatRequest::new(purpose, Vec::new())).await.unwrap();
+        assert_eq!(answer.raw, expected);
+    }
 }

@@ -15,8 +15,8 @@ use crate::journal::effects::{Deps, Durable, Effect, Recall};
 use crate::journal::key::EffectKey;
 use crate::journal::store::{Recorded, Store};
 use crate::run::episode::run_episode;
+use crate::run::plan::{Plan, RunSpec};
 use crate::run::summary::EpisodeSummary;
-use crate::run::{Plan, RunSpec};
 use crate::{run::events, run::folder};
 
 /// What came of playing an episode again.
