@@ -5,7 +5,9 @@
 //! it is a file that the reader saves.
 
 use std::path::Path;
+use std::process::ExitCode;
 
+use forethought_testkit::Suite;
 use forethought_tests::{Desk, third_party::shell, workspace};
 
 /// A part of a guide that can be checked.
@@ -19,12 +21,19 @@ enum Block {
     Write(String, String),
 }
 
-#[test]
+fn main() -> ExitCode {
+    Suite::default()
+        .unless(None, "blocks_are_read_and_outputs_compared", blocks_are_read_and_outputs_compared)
+        .unless(None, "the_first_experiment_runs_as_shown", the_first_experiment_runs_as_shown)
+        // It builds the sdk.
+        .slow("the_first_plugin_is_made_as_shown", the_first_plugin_is_made_as_shown)
+        .run()
+}
+
 fn the_first_plugin_is_made_as_shown() {
     follow("docs/first-plugin.md", &[]);
 }
 
-#[test]
 fn the_first_experiment_runs_as_shown() {
     // Fewer episodes and training steps: what is checked are commands and their outputs, not figures.
     let small = [("FORETHOUGHT__RUN__EPISODES", "12"), ("FORETHOUGHT__TRAINER__CRITIC__STEPS", "20")];
@@ -108,7 +117,6 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-#[test]
 fn blocks_are_read_and_outputs_compared() {
     let text = "```sh\nnot run\n```\n```console\n$ a\n1\n2\n$ b\n```\n<!-- x/y -->\n```rust\nuse z;\n```\n\
                 <!-- write v -->\n```\nw\n```\n";

@@ -1,10 +1,10 @@
-//! The rules that every {{word}} keeps. `forethought plugin check` holds the built library to the same.
+//! The rules for every {{word}}, which `forethought plugin check` checks for the built library.
 
 use forethought_sdk::serde_json::json;
-use {{crate}} as _; // Registers its components, and is linked only if it is named.
+use {{crate}} as _; // Registers its components; without this line it would not be linked.
 
 #[test]
 fn it_conforms() {
-    // The third argument holds configuration keys to check it with.
+    // The third argument is the configuration to check it with.
     forethought_conformance::assert_conforms("{{word}}", "{{name}}", json!({}));
 }

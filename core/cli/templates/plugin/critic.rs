@@ -1,17 +1,17 @@
 //! How much of an outcome is said already: a critic to start from.
 //!
-//! One that was trained looks the same: `new` fetches its checkpoint with the host's `model_files`,
+//! A trained critic looks the same: `new` fetches its checkpoint with the host's `model_files`,
 //! and its encoder with `encoder`.
 
 use std::collections::HashSet;
 
 use forethought_sdk::prelude::*;
 
-/// The keys under `[critic.<name>]`. What is said of a key becomes its help text.
+/// The keys under `[critic.<name>]`. The comment on a key becomes its help text.
 #[config]
 #[serde(default)]
 struct Config {
-    /// Words taken as seen half beforehand, so that short outcomes are judged with caution.
+    /// Imagined words added to an outcome, half of them seen: makes estimates for short ones cautious.
     prior: f64,
 }
 
@@ -26,7 +26,7 @@ struct Overlap {
 }
 
 impl Overlap {
-    /// Share of the outcome's words that stand in the state or the thought.
+    /// Share of the outcome's words that are in the state or the thought.
     fn estimate(&self, query: &CriticQuery) -> Estimate {
         let known: HashSet<String> = words(&query.state).chain(words(&query.thought)).collect();
         let asked: HashSet<String> = words(&query.outcome).collect();
@@ -55,7 +55,7 @@ register! {
     config: Config,
     new: |config: Config, _host| async move {
         if config.prior.is_nan() || config.prior <= 0.0 {
-            return Err(Error::config(format!("prior = {}: it lies above 0", config.prior)));
+            return Err(Error::config(format!("prior = {}: must be above 0", config.prior)));
         }
         Ok(Arc::new(Overlap { prior: config.prior }) as _)
     },

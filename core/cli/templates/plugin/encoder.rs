@@ -1,11 +1,11 @@
 //! Texts as counts of their letter triples: an encoder to start from.
 //!
-//! One that runs a network looks the same: the weights are loaded in `new`, whose host fetches them
+//! An encoder that runs a network looks the same: `new` loads the weights, which its host fetches
 //! with `model_files`, and `encode` computes on a thread of `tokio::task::spawn_blocking`.
 
 use forethought_sdk::prelude::*;
 
-/// The keys under `[encoder.<name>]`. What is said of a key becomes its help text.
+/// The keys under `[encoder.<name>]`. The comment on a key becomes its help text.
 #[config]
 #[serde(default)]
 struct Config {
@@ -43,7 +43,7 @@ impl Triples {
 #[async_trait]
 impl TextEncoder for Triples {
     async fn spec(&self) -> Result<EncoderSpec> {
-        // Whatever changes a vector belongs into the id: checkpoints are held to it.
+        // Everything that changes a vector belongs in the id: checkpoints require the same id.
         let id = format!("{{name}}-{}", self.dimension);
         Ok(EncoderSpec { id, dimension: self.dimension, revision: None })
     }
@@ -58,7 +58,7 @@ register! {
     interface: dyn TextEncoder, kind: "{{name}}", summary: "counts letter triples", config: Config,
     new: |config: Config, _host| async move {
         if config.dimension == 0 {
-            return Err(Error::config("dimension = 0: a vector has at least one number"));
+            return Err(Error::config("dimension = 0: must be at least 1"));
         }
         Ok(Arc::new(Triples { dimension: config.dimension }) as _)
     },

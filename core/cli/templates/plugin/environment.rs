@@ -2,7 +2,7 @@
 use forethought_sdk::prelude::*;
 use std::sync::Mutex;
 
-/// The keys under `[environment]`. What is said of a key becomes its help text.
+/// The keys under `[environment]`. The comment on a key becomes its help text.
 #[config]
 #[derive(Clone, Copy, Default)]
 #[serde(default)]
@@ -11,7 +11,7 @@ struct Config {
     extra_looks: u32,
 }
 
-/// Beside its keys, the state of an episode: the crab's pool, and the looks that are left.
+/// The keys, and the state of an episode: the pool of the crab, and the looks that are left.
 struct Shore(Config, Mutex<(u64, u32)>);
 
 fn turn(text: &str) -> Turn {

@@ -1,13 +1,13 @@
 //! A language model that says its lines: a backend to start from.
 //!
-//! One that calls a provider looks the same: an HTTP client in the struct, built in `new`, and a
-//! request in `complete`. Methods run on this library's own tokio runtime. Keys belong into the
+//! A backend that calls a provider looks the same: an HTTP client in the struct, built in `new`, and
+//! a request in `complete`. Methods run on this library's own tokio runtime. API keys belong in the
 //! environment: let a field `key_env` name the variable.
 
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::IndexedRandom;
 
-/// The keys under `[llm.<name>]`. What is said of a key becomes its help text.
+/// The keys under `[llm.<name>]`. The comment on a key becomes its help text.
 #[config]
 #[serde(default)]
 struct Config {
@@ -28,7 +28,7 @@ struct Parrot {
 #[async_trait]
 impl LlmBackend for Parrot {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
-        // Say only what is true: planners choose by it.
+        // Only what is true: planners rely on it.
         Ok(LlmCapabilities { model: "{{name}}-1".into(), seed: true, ..Default::default() })
     }
 
@@ -47,7 +47,7 @@ impl LlmBackend for Parrot {
     }
 }
 
-/// About four characters a token; a provider's own count is better.
+/// About four characters per token; a provider's own count is better.
 fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }

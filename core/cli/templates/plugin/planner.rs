@@ -1,18 +1,18 @@
-//! Ask several times and do what most answers say: a planner to start from.
+//! Asks several times and does what most answers say: a planner to start from.
 //!
-//! A planner keeps nothing between decisions. Models are asked through `models` alone: there every
-//! answer is recorded before it is used, so that an interrupted episode goes on where it was.
+//! A planner keeps nothing between decisions. Models are asked only through `models`: there every
+//! answer is recorded before it is used, so that an interrupted episode continues where it stopped.
 
 use std::collections::BTreeMap;
 
 use forethought_sdk::prelude::*;
 
-/// The keys under `[planner.<name>]`. What is said of a key becomes its help text.
+/// The keys under `[planner.<name>]`. The comment on a key becomes its help text.
 #[config]
 struct Config {
     /// Name of the language model under `[llm]`.
     llm: String,
-    /// Answers to vote.
+    /// Number of answers that vote.
     #[serde(default = "three")]
     votes: u32,
 }
@@ -50,7 +50,7 @@ impl Planner for Majority {
     }
 }
 
-/// All that the seat knows, in words.
+/// Everything that the seat knows, in words.
 fn prompt(context: &DecisionContext) -> String {
     let mut prompt = context.environment.instructions.clone();
     for exchange in &context.history {
@@ -70,7 +70,7 @@ register! {
     config: Config,
     new: |config: Config, _host| async move {
         if config.votes == 0 {
-            return Err(Error::config("votes = 0: somebody must vote"));
+            return Err(Error::config("votes = 0: must be at least 1"));
         }
         Ok(Arc::new(Majority(config)) as _)
     },

@@ -1,11 +1,11 @@
-//! A history in short without a model: a summariser to start from.
+//! A summary of the history without a model: a summariser to start from.
 //!
-//! Critics see states through a summariser only: the same words when data are collected and when
-//! the critic is asked. So the same history always gives the same summary.
+//! Critics see states only through a summariser, in the same words when data is collected and when
+//! the critic is asked. So the same history must always give the same summary.
 
 use forethought_sdk::prelude::*;
 
-/// The keys under `[summariser]`. What is said of a key becomes its help text.
+/// The keys under `[summariser]`. The comment on a key becomes its help text.
 #[config]
 #[serde(default)]
 struct Config {
@@ -26,7 +26,7 @@ struct Latest {
 #[async_trait]
 impl Summariser for Latest {
     async fn requires(&self) -> Result<Requirements> {
-        Ok(Requirements::default()) // One that asks a model names it here.
+        Ok(Requirements::default()) // A summariser that asks a model names it here.
     }
 
     async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {

@@ -1,7 +1,7 @@
 //! Bulls and cows against golden outputs: a verifier to start from.
 //!
-//! A verifier holds an environment to its reference implementation: golden files say what that
-//! answered, and every case is counted, the failing ones too.
+//! A verifier compares an environment with its reference implementation: golden files have the
+//! answers of the reference, and every case is counted, failing ones included.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ struct Case {
     cows: usize,
 }
 
-/// The rule under verification: letters in their place, and letters out of it.
+/// The rule to verify: letters in their place, and letters out of place.
 fn bulls_and_cows(secret: &str, guess: &str) -> (usize, usize) {
     let bulls = secret.chars().zip(guess.chars()).filter(|(a, b)| a == b).count();
     let mut rest: Vec<char> = secret.chars().collect();
