@@ -16,6 +16,7 @@ use crate::{
     arguments::RunArguments,
     exit::Exit,
     session::Session,
+    unread,
     written::{Written, write},
 };
 
@@ -41,6 +42,9 @@ pub(crate) async fn play(
         RunStatus::Interrupted => session.reporter.say("interrupted; the same command continues here"),
         RunStatus::Failed => session.reporter.say("some episodes failed; the same command tries them again"),
         RunStatus::Running | RunStatus::Finished => {}
+    }
+    if let Some(warning) = unread::warning(&name, &outcome) {
+        session.reporter.say(warning);
     }
     Ok((name, outcome))
 }
