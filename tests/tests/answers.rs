@@ -56,9 +56,9 @@ fn read(purpose: &str, prompt: &str, answer: &Answer) -> Result<(), Complaint> {
             sections.text("Thought").map(drop)
         }
         "outcomes" => {
+            // Some prompts give a list to pick from instead: "Pick 2 good and 2 bad ones".
             let wanted = prompt.rsplit_once("Imagine ").and_then(|(_, rest)| rest.split_once(' '));
-            let wanted: usize =
-                wanted.and_then(|(count, _)| count.parse().ok()).expect("a number of outcomes");
+            let wanted: usize = wanted.map_or(4, |(count, _)| count.parse().expect("a number of outcomes"));
             let found = sections(&["Good", "Bad"]).texts(&["Good", "Bad"]).len();
             let few = || Complaint::unreadable(format!("{found} of {wanted} outcomes"));
             if found >= wanted { Ok(()) } else { Err(few()) }
