@@ -100,6 +100,8 @@ struct Game<D> {
     metrics: BTreeMap<String, f64>,
     tally: Tally,
     other_calls: CallCount,
+    /// Of the subject, and of the other seats.
+    faults: [BTreeMap<String, u32>; 2],
     timed: (u32, f64),
     trajectories: Vec<Trajectory>,
 }
@@ -125,6 +127,7 @@ impl<D: Durable> Game<D> {
             metrics: BTreeMap::new(),
             tally: Tally::default(),
             other_calls: CallCount::default(),
+            faults: Default::default(),
             timed: (0, 0.0),
             trajectories: Vec::new(),
             spec,
@@ -169,6 +172,10 @@ impl<D: Durable> Game<D> {
         let context = self.context(turn, false);
         let decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
+        for (key, count) in &decision.trace.faults {
+            let sum = self.faults[usize::from(seat != self.spec.subject)].entry(key.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
         self.log.push(&Event::Decision {
             step,
             seat,
@@ -372,6 +379,7 @@ impl<D: Durable> Game<D> {
             all_calls += *count;
         }
         let (subject, seats) = (self.spec.subject, self.planners());
+        let [faults, other_faults] = self.faults;
         Ok(EpisodeResult {
             summary: EpisodeSummary {
                 episode: self.spec.id,
@@ -390,6 +398,8 @@ impl<D: Durable> Game<D> {
                 tokens: all_calls.tokens(),
                 calls: self.tally.calls,
                 other_calls: self.other_calls,
+                faults,
+                other_faults,
                 value_queries: self.tally.value_queries,
                 ms_per_decision: (self.timed.0 > 0).then(|| self.timed.1 / f64::from(self.timed.0)),
             },
@@ -409,11 +419,12 @@ fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
     }
 }
 
-/// The summary after the last step is where that step led.
+/// The summary after the last step is where that step led. A summary that could not be read names no outcome.
 fn link(steps: &mut [Step], after: &Summary) {
     if let Some(step) = steps.last_mut() {
         step.next_state = after.state.clone();
-        step.outcomes = vec![after.outcome.clone()];
+        step.outcomes =
+            Some(after.outcome.clone()).filter(|outcome| !outcome.is_empty()).into_iter().collect();
     }
 }
 

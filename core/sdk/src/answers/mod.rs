@@ -161,7 +161,10 @@ impl Answer {
         let labelled = !self.sections(&known[..2]).is_empty();
         let bare = Self { text: format!("Action: {}", self.text), ..self.clone() };
         let sections = if labelled { self } else { &bare }.sections(&known);
-        let said = sections.first("Action")?;
+        let said = sections.first("Action").map_err(|why| match why.fault {
+            Fault::Unreadable => self.complaint(why.text),
+            _ => why,
+        })?;
         let name = speakers.iter().find_map(|name| {
             let head = said.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name))?;
             said[head.len()..].strip_prefix([':', '：'])
