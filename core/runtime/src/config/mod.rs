@@ -205,7 +205,12 @@ impl Config {
 
     fn of(mut document: Document, registry: &Registry) -> Result<Self> {
         default_summariser(&mut document.values, registry);
-        let mut findings = check(&Value::Object(document.values.clone()), &schema(registry));
+        let mut findings = check(&Value::Object(document.values.clone()), &schema::frame(registry));
+        for section in layers::sections(&document.values) {
+            let own = check_component(&section, &document, registry).unwrap_or_default();
+            findings.problems.extend(own.problems);
+            findings.paths.extend(own.paths);
+        }
         findings.problems.extend(unknown_planners(&document.values));
         findings.problems.extend(roles::unknown_models(&document.values));
         if !findings.problems.is_empty() {
@@ -309,6 +314,15 @@ fn file(path: &Path) -> Result<Option<Layer>> {
 
 fn missing(path: &Path) -> Error {
     Error::config(format!("there is no configuration file {}", path.display()))
+}
+
+/// Checks what a component itself reads in `section`, if the component is known.
+fn check_component(section: &[String], document: &Document, registry: &Registry) -> Option<Findings> {
+    let mut own = document.get(section)?.as_object()?.clone();
+    let component = registry.find(&section[0], own.get("kind")?.as_str()?).ok()?;
+    let keys = schema::program_keys(&section[0]);
+    own.retain(|key, _| !keys.contains(&&**key));
+    Some(check::check_part(&Value::Object(own), &component.schema, section, keys))
 }
 
 /// The role `summariser` summarises; without it, with one language model, there is no doubt about who does.

@@ -203,6 +203,68 @@ fn a_wrong_type_is_refused_with_what_was_expected() {
     );
 }
 
+/// The registry with one planner more, whose plugin wrote `schema`.
+fn with_planner(schema: Value) -> Registry {
+    let described = forethought_api::module::Described {
+        interface: "forethought.planner/1".into(),
+        kind: "tide".into(),
+        summary: "waits".into(),
+        schema,
+    };
+    let create: crate::registry::Create =
+        std::sync::Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
+    let entry =
+        crate::registry::Entry::new(described, "tides", "1.0.0", crate::registry::Origin::Linked, create);
+    Registry::with([entry.unwrap()]).unwrap()
+}
+
+#[test]
+fn the_schema_of_a_plugin_is_enforced_as_it_is_written() {
+    let registry = with_planner(json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "https://example.com/tide.json",
+        "properties": {
+            "name": { "$ref": "#/definitions/Name" },
+            "step": { "multipleOf": 0.5 },
+            "next": { "$ref": "#" },
+            "log": { "type": "string", "format": "path" },
+        },
+        "additionalProperties": false,
+        "definitions": { "Name": { "type": "string", "pattern": "^[a-z]+$" } },
+    }));
+    let desk = Desk::new();
+    let load = |toml: &str| {
+        desk.write("forethought.toml", &format!("[planner.a]\nkind = \"tide\"\n{toml}\n"));
+        Config::load(&desk.sources, &registry).map_err(|error| error.to_string())
+    };
+    let good = load("name = \"ebb\"\nlog = \"a.txt\"\nnext = { next = { step = 1.5 } }").unwrap();
+    assert_eq!(good.planner["a"].config["log"], desk.folder.path().join("a.txt").to_str().unwrap());
+    let refusal = load("name = \"Ebb\"\nnext = { next = { step = 0.7, nmae = 1 } }\nkidn = 1").unwrap_err();
+    for complaint in [
+        "forethought.toml:3: `planner.a.name`: the text \"Ebb\" does not match the pattern `^[a-z]+$`",
+        "forethought.toml:4: `planner.a.next.next.step`: 0.7 must be a multiple of 0.5",
+        "forethought.toml:4: `planner.a.next.next.nmae`: unknown key; the nearest is `name`",
+        "forethought.toml:5: `planner.a.kidn`: unknown key; the nearest is `kind`",
+    ] {
+        assert!(refusal.contains(complaint), "{complaint}\n{refusal}");
+    }
+    assert_eq!(refusal.lines().count(), 4, "{refusal}");
+}
+
+#[test]
+fn a_broken_schema_stops_only_those_who_use_it() {
+    let registry = with_planner(json!({ "allOf": [{ "$ref": "#" }] }));
+    let desk = Desk::new().set(&["preset=walk"]);
+    assert!(Config::load(&desk.sources, &registry).is_ok());
+    let desk = desk.set(&["preset=walk", "planner.a.kind=tide"]);
+    let refusal = Config::load(&desk.sources, &registry).unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        "--set planner.a.kind=tide: `planner.a`: cannot be validated: its JSON Schema recurses without end (a bug in \
+         the plugin that provides it)"
+    );
+}
+
 #[test]
 fn malformed_toml_is_refused_with_line_and_column() {
     let desk = Desk::new();
