@@ -96,13 +96,27 @@ impl Layer {
         Ok(layer)
     }
 
+    /// Values that the command of this name gives.
+    pub(super) fn command(name: &str, values: &[(KeyPath, Value)], base: &Path) -> Result<Self> {
+        let mut layer = Self::empty(base);
+        for (path, value) in values {
+            layer.insert(path.clone(), value.clone(), Origin::Command(name.into()))?;
+        }
+        Ok(layer)
+    }
+
     /// Sets one key to a value in TOML, else to the text itself.
     fn put(&mut self, path: KeyPath, text: &str, origin: Origin) -> Result<()> {
         let value = match text.parse::<toml_edit::Value>() {
             Ok(value) => self.item(&Item::Value(value), &mut path.clone(), &|_| origin.clone())?,
             Err(_) => Value::String(text.into()),
         };
-        let (last, parents) = path.split_last().expect("a split or parsed key has a segment");
+        self.insert(path, value, origin)
+    }
+
+    fn insert(&mut self, path: KeyPath, value: Value, origin: Origin) -> Result<()> {
+        let (last, parents) =
+            path.split_last().ok_or_else(|| Error::config(format!("{origin}: a value without a key")))?;
         let mut table = &mut self.values;
         for (depth, key) in parents.iter().enumerate() {
             self.places.insert(path[..=depth].to_vec(), origin.clone());

@@ -1,7 +1,8 @@
 //! Configuration: read from layers, checked against the registry's schema, every value with its origin.
 //!
 //! Lowest layer first: built-in defaults, preset, the user's file, `forethought.toml` in the current folder, the file
-//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`.
+//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), values that a command gives,
+//! `--set a.b=c`.
 
 mod check;
 mod document;
@@ -283,13 +284,15 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     if let Some(path) = &sources.file {
         layers.push(file(path)?.ok_or_else(|| missing(path))?);
     }
+    let values = Layer::command(&sources.command, &sources.values, folder)?;
     let set = Layer::set(&sources.set, folder)?;
     let environment = |lower: &[Layer]| {
         let lower = layers::merge(lower)?;
         Layer::environment(sources.variables.iter().cloned(), folder, &lower)
     };
     let variables = environment(&layers)?;
-    let named = layers.iter().chain([&variables, &set]).rev().find_map(|layer| layer.values.get("preset"));
+    let named =
+        layers.iter().chain([&variables, &values, &set]).rev().find_map(|layer| layer.values.get("preset"));
     if let Some(name) = sources.preset.as_deref().or(named.and_then(Value::as_str)) {
         let preset = *sources.find_preset(name)?;
         let at = |line| Origin::Preset { name: preset.name.into(), line };
@@ -297,7 +300,7 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     }
     // Read once more: a preset may bring names that the variables refer to.
     let variables = environment(&layers)?;
-    layers.extend([variables, set]);
+    layers.extend([variables, values, set]);
     Ok(layers)
 }
 

@@ -27,6 +27,8 @@ pub enum Origin {
     },
     /// An environment variable, by name.
     Environment(String),
+    /// A command, by name.
+    Command(String),
     /// A `--set` argument, as typed.
     Set(String),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Origin {
             Self::Preset { name, line } => write!(f, "preset {name}:{line}"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(variable) => write!(f, "${variable}"),
+            Self::Command(command) => write!(f, "set by `{command}`"),
             Self::Set(argument) => write!(f, "--set {argument}"),
         }
     }

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use forethought_api::{Error, Result};
+use serde_json::Value;
 
-use super::presets::{PRESETS, Preset};
+use super::{
+    origin::KeyPath,
+    presets::{PRESETS, Preset},
+};
 use crate::registry::suggestion;
 
 /// The sources of one configuration. [`Sources::of_process`] fills them in as the program does; tests name their own.
@@ -20,6 +24,10 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// Environment variables.
     pub variables: Vec<(String, String)>,
+    /// Values that a command gives, above files and variables and below `--set`.
+    pub values: Vec<(KeyPath, Value)>,
+    /// The command that gives `values`, as messages name it.
+    pub command: String,
     /// `--set` arguments.
     pub set: Vec<String>,
     /// `--plugin` arguments: what is loaded beside what `[plugins]` names.
@@ -39,6 +47,8 @@ impl Sources {
             user: None,
             file: None,
             variables: Vec::new(),
+            values: Vec::new(),
+            command: String::new(),
             set: Vec::new(),
             plugins: Vec::new(),
             search: Vec::new(),

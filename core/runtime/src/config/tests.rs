@@ -115,6 +115,36 @@ fn set_takes_toml_and_else_text() {
 }
 
 #[test]
+fn a_command_gives_values_as_they_are() {
+    let mut desk = Desk::new();
+    desk.write("forethought.toml", "preset = \"walk\"\n[llm.actor]\nmodel = \"mine\"\nslip = 0.2\n");
+    desk.sources.variables = vec![("FORETHOUGHT__LLM__ACTOR__MODEL".into(), "theirs".into())];
+    desk.sources.command = "quickstart".into();
+    desk.sources.values = vec![
+        (path("llm.actor.model"), json!("7")),
+        (path("llm.actor.provider"), json!("true")),
+        (path("llm.actor.slip"), json!(0.5)),
+        (path("planner.a"), json!({ "kind": "echo", "llm": "actor", "rounds": 3 })),
+    ];
+    let desk = desk.set(&["llm.actor.slip=0.75"]);
+    let config = desk.load();
+    let actor = &config.llm["actor"].config;
+    assert_eq!((&actor["model"], &actor["provider"]), (&json!("7"), &json!("true")));
+    assert_eq!((&actor["slip"], &config.planner["a"].config["rounds"]), (&json!(0.75), &json!(3)));
+    let origin = |key| origin(&config, desk.folder.path(), key);
+    assert_eq!(origin("llm.actor.model"), "set by `quickstart`");
+    assert_eq!(origin("planner.a.rounds"), "set by `quickstart`");
+    assert_eq!(origin("llm.actor.slip"), "--set llm.actor.slip=0.75");
+
+    let mut desk = Desk::new();
+    desk.sources.command = "play".into();
+    desk.sources.values = vec![(path("preset"), json!("walk")), (path("llm.actor.slip"), json!("0.5"))];
+    assert_eq!(desk.refusal(), "set by `play`: `llm.actor.slip`: expected a number, found the text \"0.5\"");
+    desk.sources.values = vec![(Vec::new(), json!(1))];
+    assert_eq!(desk.refusal(), "set by `play`: a value without a key");
+}
+
+#[test]
 fn variables_reach_names_that_they_cannot_spell() {
     let mut desk = Desk::new();
     desk.write(
