@@ -1,6 +1,6 @@
 //! What the commands share: how they show data, and how they come by configured components.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use forethought_api::{Error, Result, error::Code};
 use forethought_runtime::{
@@ -48,6 +48,11 @@ impl Session {
         let draft = Draft::read(sources)?;
         let registry = self.components(draft.plugins()).await?;
         let config = draft.check(&registry)?;
+        // Once: a command may load its configuration more than once.
+        static NOTES: Once = Once::new();
+        if !config.notes().is_empty() {
+            NOTES.call_once(|| self.reporter.say(config.notes().join("\n")));
+        }
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
 

@@ -205,6 +205,7 @@ impl Config {
     }
 
     fn of(mut document: Document, registry: &Registry) -> Result<Self> {
+        document.rename_critics(registry)?;
         default_summariser(&mut document.values, registry);
         let mut findings = check(&Value::Object(document.values.clone()), &schema::frame(registry));
         for section in layers::sections(&document.values) {
@@ -226,6 +227,11 @@ impl Config {
     /// The document behind this configuration, with every value's origin.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// Old names in it, and what to write instead, one line each. None for what the program wrote itself.
+    pub fn notes(&self) -> Vec<String> {
+        self.document.notes()
     }
 
     /// The resolved configuration: all layers in one, paths absolute. It names environment variables that hold
@@ -284,11 +290,11 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     if let Some(path) = &sources.file {
         layers.push(file(path)?.ok_or_else(|| missing(path))?);
     }
-    let values = Layer::command(&sources.command, &sources.values, folder)?;
-    let set = Layer::set(&sources.set, folder)?;
+    let values = Layer::command(&sources.command, &sources.values, folder)?.renamed()?;
+    let set = Layer::set(&sources.set, folder)?.renamed()?;
     let environment = |lower: &[Layer]| {
         let lower = layers::merge(lower)?;
-        Layer::environment(sources.variables.iter().cloned(), folder, &lower)
+        Layer::environment(sources.variables.iter().cloned(), folder, &lower)?.renamed()
     };
     let variables = environment(&layers)?;
     let named =
@@ -296,7 +302,7 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     if let Some(name) = sources.preset.as_deref().or(named.and_then(Value::as_str)) {
         let preset = *sources.find_preset(name)?;
         let at = |line| Origin::Preset { name: preset.name.into(), line };
-        layers.insert(1, Layer::toml(preset.text, folder, at)?);
+        layers.insert(1, Layer::toml(preset.text, folder, at)?.renamed()?);
     }
     // Read once more: a preset may bring names that the variables refer to.
     let variables = environment(&layers)?;
@@ -312,7 +318,7 @@ fn file(path: &Path) -> Result<Option<Layer>> {
     };
     let path = std::path::absolute(path)?;
     let base = path.parent().unwrap_or(Path::new("/"));
-    Layer::toml(&text, base, |line| Origin::File { path: path.clone(), line }).map(Some)
+    Layer::toml(&text, base, |line| Origin::File { path: path.clone(), line })?.renamed().map(Some)
 }
 
 fn missing(path: &Path) -> Error {

@@ -1,6 +1,11 @@
 //! What a configuration may say, and what is answered if it may not.
 
+use std::sync::Arc;
+
+use forethought_api::module::Described;
+
 use super::*;
+use crate::registry::{self, Create};
 use crate::testing::registry;
 
 const PRESET: Preset = Preset {
@@ -233,35 +238,42 @@ fn a_wrong_type_is_refused_with_what_was_expected() {
     );
 }
 
-/// The registry with one planner more, whose plugin wrote `schema`.
-fn with_planner(schema: Value) -> Registry {
-    let described = forethought_api::module::Described {
-        interface: "forethought.planner/1".into(),
-        kind: "tide".into(),
-        summary: "waits".into(),
-        schema,
-    };
-    let create: crate::registry::Create =
-        std::sync::Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
-    let entry =
-        crate::registry::Entry::new(described, "tides", "1.0.0", crate::registry::Origin::Linked, create);
-    Registry::with([entry.unwrap()]).unwrap()
+/// The registry with components of a plugin that wrote these schemas.
+fn with<const N: usize>(components: [(&str, &str, Value); N]) -> Registry {
+    let entries = components.map(|(interface, kind, schema)| {
+        let described = Described {
+            interface: interface.into(),
+            kind: kind.into(),
+            summary: "of a plugin".into(),
+            schema,
+        };
+        let create: Create = Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
+        registry::Entry::new(described, "tides", "1.0.0", registry::Origin::Linked, create).unwrap()
+    });
+    Registry::with(entries).unwrap()
 }
+
+const PLANNER: &str = "forethought.planner/1";
+const CRITIC: &str = "forethought.value/1";
 
 #[test]
 fn the_schema_of_a_plugin_is_enforced_as_it_is_written() {
-    let registry = with_planner(json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": "https://example.com/tide.json",
-        "properties": {
-            "name": { "$ref": "#/definitions/Name" },
-            "step": { "multipleOf": 0.5 },
-            "next": { "$ref": "#" },
-            "log": { "type": "string", "format": "path" },
-        },
-        "additionalProperties": false,
-        "definitions": { "Name": { "type": "string", "pattern": "^[a-z]+$" } },
-    }));
+    let registry = with([(
+        PLANNER,
+        "tide",
+        json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "$id": "https://example.com/tide.json",
+            "properties": {
+                "name": { "$ref": "#/definitions/Name" },
+                "step": { "multipleOf": 0.5 },
+                "next": { "$ref": "#" },
+                "log": { "type": "string", "format": "path" },
+            },
+            "additionalProperties": false,
+            "definitions": { "Name": { "type": "string", "pattern": "^[a-z]+$" } },
+        }),
+    )]);
     let desk = Desk::new();
     let load = |toml: &str| {
         desk.write("forethought.toml", &format!("[planner.a]\nkind = \"tide\"\n{toml}\n"));
@@ -283,7 +295,7 @@ fn the_schema_of_a_plugin_is_enforced_as_it_is_written() {
 
 #[test]
 fn a_broken_schema_stops_only_those_who_use_it() {
-    let registry = with_planner(json!({ "allOf": [{ "$ref": "#" }] }));
+    let registry = with([(PLANNER, "tide", json!({ "allOf": [{ "$ref": "#" }] }))]);
     let desk = Desk::new().set(&["preset=walk"]);
     assert!(Config::load(&desk.sources, &registry).is_ok());
     let desk = desk.set(&["preset=walk", "planner.a.kind=tide"]);
@@ -293,6 +305,123 @@ fn a_broken_schema_stops_only_those_who_use_it() {
         "--set planner.a.kind=tide: `planner.a`: cannot be validated: its JSON Schema recurses without end (a bug in \
          the plugin that provides it)"
     );
+}
+
+/// Planners of three kinds: one has a critic, one a value, one both.
+fn with_critics() -> Registry {
+    let planner = |keys: &[&str]| {
+        let properties: Map<_, _> =
+            keys.iter().map(|key| ((*key).into(), json!({ "type": "string" }))).collect();
+        json!({ "properties": properties, "additionalProperties": false })
+    };
+    with([
+        (PLANNER, "new", planner(&["critic"])),
+        (PLANNER, "own", planner(&["value"])),
+        (PLANNER, "both", planner(&["critic", "value"])),
+        (
+            CRITIC,
+            "tide",
+            json!({ "properties": { "height": { "type": "integer" } }, "additionalProperties": false }),
+        ),
+    ])
+}
+
+#[test]
+fn old_names_of_critics_count_in_every_layer() {
+    let mut desk = Desk::new();
+    let toml = "[value.high-tide]\nkind = \"tide\"\nheight = 1\n[planner.a]\nkind = \"new\"\nvalue = \"high-tide\"\n\
+                [planner.b]\nkind = \"own\"\nvalue = \"mine\"\n[planner.c]\nkind = \"both\"\nvalue = \"mine\"\n";
+    let load =
+        |desk: &Desk| Config::load(&desk.sources, &with_critics()).unwrap_or_else(|error| panic!("{error}"));
+    let file = desk.write("forethought.toml", toml);
+    let config = load(&desk);
+    let told = |config: &Config| {
+        config.notes().join("\n").replace(&format!("{}/", desk.folder.path().display()), "")
+    };
+    let seen = |config: &Config, key: &str| {
+        format!("{} {}", config.document().get(&path(key)).unwrap(), origin(config, desk.folder.path(), key))
+    };
+    assert_eq!(seen(&config, "critic.high-tide.height"), "1 forethought.toml:3");
+    assert_eq!(seen(&config, "planner.a.critic"), "\"high-tide\" forethought.toml:6");
+    assert_eq!(seen(&config, "planner.b.value"), "\"mine\" forethought.toml:9");
+    assert_eq!(seen(&config, "planner.c.value"), "\"mine\" forethought.toml:12");
+    assert!(
+        config.document().get(&path("value")).is_none()
+            && config.document().get(&path("planner.a.value")).is_none()
+    );
+    let notes = "forethought.toml:1: [value.high-tide] is the old name of [critic.high-tide]; rename it\n\
+                 forethought.toml:6: `planner.a.value` is the old name of `planner.a.critic`; rename it";
+    assert_eq!(told(&config), notes);
+
+    let preset = Preset { name: "tides", text: "[value.low]\nkind = \"tide\"\nheight = 0\n" };
+    let mut all = desk.sources.clone();
+    all.presets.push(preset);
+    all.preset = Some("tides".into());
+    all.variables = vec![
+        ("FORETHOUGHT__VALUE__HIGH_TIDE__HEIGHT".into(), "2".into()),
+        ("FORETHOUGHT__CRITIC__LOW__HEIGHT".into(), "7".into()),
+    ];
+    all.command = "play".into();
+    all.values = vec![(path("planner.a.value"), json!("low"))];
+    all.set = vec!["value.high-tide.height=3".into(), "critic.mid={ kind = \"tide\" }".into()];
+    let config = Config::load(&all, &with_critics()).unwrap();
+    assert_eq!(seen(&config, "critic.high-tide.height"), "3 --set value.high-tide.height=3");
+    assert_eq!(seen(&config, "critic.low.height"), "7 $FORETHOUGHT__CRITIC__LOW__HEIGHT");
+    assert_eq!(seen(&config, "critic.low.kind"), "\"tide\" preset tides:2");
+    assert_eq!(seen(&config, "planner.a.critic"), "\"low\" set by `play`");
+    assert_eq!(seen(&config, "critic.mid.kind"), "\"tide\" --set critic.mid={ kind = \"tide\" }");
+    for place in [
+        "preset tides:1",
+        "$FORETHOUGHT__VALUE__HIGH_TIDE__HEIGHT",
+        "set by `play`",
+        "--set value.high-tide.height=3",
+    ] {
+        assert!(told(&config).contains(&format!("{place}: ")), "{place}");
+    }
+    assert_eq!(told(&config).lines().count(), 6, "{}", told(&config));
+
+    // A mistake is still at its line, under its present name.
+    std::fs::write(&file, toml.replace("height", "hieght")).unwrap();
+    let refusal = Config::load(&desk.sources, &with_critics()).unwrap_err().to_string();
+    assert!(
+        refusal
+            .ends_with("forethought.toml:3: `critic.high-tide.hieght`: unknown key; the nearest is `height`"),
+        "{refusal}"
+    );
+
+    // Written by release 0.1.0, which nobody is asked to edit.
+    let old = desk.write("run/config.resolved.toml", &format!("seed = 0\n{toml}"));
+    let config = Config::load_resolved(&old, &with_critics()).unwrap();
+    assert_eq!(
+        (config.critic["high-tide"].kind.as_str(), &config.planner["a"].config["critic"]),
+        ("tide", &json!("high-tide"))
+    );
+    assert_eq!(config.notes(), [""; 0]);
+    desk.sources.file = Some(old);
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(load(&desk).notes(), [""; 0]);
+}
+
+#[test]
+fn both_names_of_one_critic_are_refused_with_both_places() {
+    for (toml, refusal) in [
+        (
+            "[value.a]\nkind = \"tide\"\n[critic.a]\nheight = 1\n[critic.b]\nkind = \"tide\"\n",
+            "forethought.toml:1: [value.a] is the old name of [critic.a], which forethought.toml:3 sets; keep one of them",
+        ),
+        (
+            "[planner.a]\nkind = \"new\"\nvalue = \"a\"\ncritic = \"b\"\n",
+            "forethought.toml:3: `planner.a.value` is the old name of `planner.a.critic`, which forethought.toml:4 sets; \
+             keep one of them",
+        ),
+        ("value = 3\n", "forethought.toml:1: `value`: unknown key; known are"),
+    ] {
+        let desk = Desk::new();
+        desk.write("forethought.toml", toml);
+        let found = Config::load(&desk.sources, &with_critics()).unwrap_err().to_string();
+        let found = found.replace(&format!("{}/", desk.folder.path().display()), "");
+        assert!(found.starts_with(refusal), "{found}");
+    }
 }
 
 #[test]
