@@ -1,6 +1,6 @@
 //! Shared by the commands: showing data, and building configured components.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use forethought_api::{Error, Result, error::Code, registry::Pluggable};
 use forethought_plugin_host::{Plugins, Request};
@@ -52,6 +52,11 @@ impl Session {
             }
         }
         let config = draft.check(&registry)?;
+        // Once: a command may load its configuration more than once.
+        static NOTES: Once = Once::new();
+        if !config.notes().is_empty() {
+            NOTES.call_once(|| self.reporter.say(config.notes().join("\n")));
+        }
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
 
