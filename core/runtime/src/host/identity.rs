@@ -1,13 +1,17 @@
 //! What decides a component's answers, for the ids of episodes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use forethought_api::{Result, error::Context, host::ModelFiles, llm::LlmBackend, registry::Pluggable};
+use forethought_api::{
+    Result, error::Context, host::ModelFiles, llm::LlmBackend, planner::Planner, registry::Pluggable,
+};
 use serde_json::{Map, Value, json};
 
-use crate::config::{dotted, roles};
+use crate::config::{KeyPath, dotted, roles};
 use crate::host::{ROLES, RuntimeHost};
+use crate::run::old_words;
 
 impl RuntimeHost {
     /// What decides a component's answers, for the identity of episodes: its configuration, the contents of its files,
@@ -22,8 +26,10 @@ impl RuntimeHost {
             let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
             dependencies.get(section).cloned().unwrap_or_default()
         };
-        let needs: Map<String, Value> =
-            needs.iter().map(|need| (dotted(need), self.identity(need))).collect();
+        let old_name = |need: &KeyPath| [&[old_words::section(&need[0]).to_owned()], &need[1..]].concat();
+        let needs: BTreeMap<KeyPath, Value> =
+            needs.iter().map(|need| (old_name(need), self.identity(need))).collect();
+        let needs: Map<String, Value> = needs.into_iter().map(|(need, own)| (dotted(&need), own)).collect();
         let mut config = document.get(section).cloned().unwrap_or_default();
         if section[0] == <dyn LlmBackend>::WORD
             && let Value::Object(config) = &mut config
@@ -34,6 +40,11 @@ impl RuntimeHost {
             && let Value::Object(config) = &mut config
         {
             config.retain(|key, _| !roles::LIMITS.contains(&key.as_str())); // Nor how much it may cost.
+        }
+        if section[0] == <dyn Planner>::WORD
+            && let Value::Object(own) = config
+        {
+            config = Value::Object(old_words::planner(own));
         }
         json!({ "config": config, "files": files, "needs": needs })
     }

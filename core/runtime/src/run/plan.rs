@@ -22,6 +22,7 @@ use crate::journal::meter::Metering;
 use crate::run::episode::{EpisodeSpec, Seat};
 use crate::run::folder::{self, Earlier, RunInfo, RunStatus};
 use crate::run::needs::{self, Lookup};
+use crate::run::old_words;
 use crate::run::summary::{EpisodeIdentity, episode_id};
 
 /// A component and the configuration that it was built from.
@@ -190,7 +191,7 @@ impl Plan {
         let episodes = episodes(spec, &environment, &models)?;
         let planner = spec.seats[spec.subject].0.clone();
         let parent = spec.root.join(format!("{}--{}", plain(&environment.name), plain(&planner)));
-        let config_hash = config_hash(&spec.config, &episodes)?;
+        let config_hash = config_hash(&spec.config, episodes.iter().map(|episode| &*episode.id))?;
         Ok(Self { environment, planner, parent, config_hash, llms, critics, episodes })
     }
 
@@ -273,10 +274,11 @@ fn episodes(
 /// two starts.
 const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
-fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
+fn config_hash<'a>(config: &str, episodes: impl Iterator<Item = &'a str>) -> Result<String> {
     let mut config: toml::Table = toml::from_str(config).map_err(|error| {
         Error::config(error.to_string()).context("the resolved configuration is not TOML")
     })?;
+    old_words::document(&mut config);
     // Nor does it matter where components come from, and what they cost.
     config.remove("plugins");
     config.remove("prices");
@@ -290,8 +292,8 @@ fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
     roles.into_iter().flatten().for_each(|(_, role)| without_pace(role));
     let mut hasher = blake3::Hasher::new();
     hasher.update(toml::to_string(&config)?.as_bytes());
-    episodes.iter().for_each(|episode| {
-        hasher.update(episode.id.as_bytes());
+    episodes.for_each(|id| {
+        hasher.update(id.as_bytes());
     });
     Ok(hasher.finalize().to_hex()[..32].to_owned())
 }
@@ -301,4 +303,46 @@ fn plain(name: &str) -> String {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let name: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
     name.trim_start_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_the_first_release_is_continued() {
+        // The configuration of core/cli/tests/fixtures/release-0.1.0 by today's names, its episodes, and its `run.json`.
+        let config = r#"
+seed = 5
+[critic.guess]
+kind = "random"
+[environment]
+kind = "webshop"
+products = 40
+[llm.actor]
+kind = "simulated"
+[planner.pnlc]
+critic = "guess"
+kind = "pnlc"
+llm = "actor"
+rounds = 1
+[run]
+concurrency = 16
+episodes = 2
+first_task = 0
+out = "/tmp/w/old/runs"
+repeats = 1
+[seats]
+agent = "pnlc"
+[summariser]
+kind = "llm"
+llm = "actor"
+"#;
+        let ids = ["ff3e76280e7d00c98ef9ba4f9f1b4c4a", "05839fa034958d5a7455530e84b9b8af"];
+        assert_eq!(config_hash(config, ids.into_iter()).unwrap(), "a2a58f5cdbfd24177ad346b6fa60bac6");
+        assert_ne!(
+            config_hash(&config.replace("rounds = 1", "rounds = 2"), ids.into_iter()).unwrap(),
+            "a2a58f5cdbfd24177ad346b6fa60bac6"
+        );
+    }
 }
