@@ -15,7 +15,7 @@ const SHOWN: usize = 200;
 /// Appends what the model answered and what is wrong with it.
 ///
 /// No turn that is added is empty, and no tool result lacks the id of its call, because strict servers refuse both: then
-/// the complaint stands alone, after the last message of the user.
+/// the complaint is added to the user's last message.
 pub fn ask_again(messages: &mut Vec<Message>, choice: Choice, complaint: &Complaint) {
     let answer = Answer::of(&choice);
     let complaint =

@@ -9,12 +9,9 @@ pub(super) fn probabilities(text: &str, count: usize) -> Result<Vec<f64>, String
     for line in text.lines().filter(|line| !dress::is_fence(line)) {
         match numbered(line) {
             Some((index, rest)) if (1..=count).contains(&index) => {
-                match probability(rest) {
-                    // Words about a statement do not replace its number.
-                    Some(read) => {
-                        found[index - 1] = Some(read.map_err(|why| format!("statement {index}: {why}")))
-                    }
-                    None => {}
+                // Words about a statement do not replace its number.
+                if let Some(read) = probability(rest) {
+                    found[index - 1] = Some(read.map_err(|why| format!("statement {index}: {why}")));
                 }
             }
             _ => bare.extend(alone(line)),

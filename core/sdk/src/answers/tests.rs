@@ -209,7 +209,7 @@ fn an_utterance_is_all_that_one_speaker_says() {
         ("Action: Hello!\n\nHow are you?", "Hello!\n\nHow are you?"),
         ("Hello!\n\nHow are you?", "Hello!\n\nHow are you?"),
         ("Seller: \"Hello!\"", "Hello!"),
-        ("Action: Seller: Hello!\nBuyer: Too dear.\nSeller: Well.", "Hello!"),
+        ("Action: Seller: Hello!\nBuyer: Too much.\nSeller: Well.", "Hello!"),
         ("Thought: be kind\nAction: Hello!\nThought: good", "Hello!"),
         ("Action: Hello!\nAction: Bye!", "Hello!"),
     ] {
