@@ -1,4 +1,4 @@
-//! Episodes from JSON Lines, a step a line: an importer to start from.
+//! Episodes from JSON Lines, one step per line: an importer to start from.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use forethought_sdk::prelude::*;
 #[serde(default)]
 struct Config {}
 
-/// A line of the file. The steps of an episode follow one another.
+/// A line of the file. The steps of an episode are on consecutive lines.
 #[data]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -50,7 +50,7 @@ impl Importer for StepsByLine {
                 before.next_state = line.observation.clone();
             }
             trajectory.steps.push(Step {
-                // Critics learn from states; a history in short would make a better one.
+                // Critics learn from states; a summary of the history would be a better one.
                 state: line.observation.clone(),
                 next_state: line.outcome.clone(),
                 observation: line.observation,
@@ -73,7 +73,7 @@ impl Importer for StepsByLine {
 }
 
 register! {
-    interface: dyn Importer, kind: "{{name}}", summary: "episodes from JSON Lines, a step a line",
+    interface: dyn Importer, kind: "{{name}}", summary: "episodes from JSON Lines, one step per line",
     config: Config,
     new: |_config: Config, _host| async move { Ok(Arc::new(StepsByLine) as _) },
 }

@@ -1,7 +1,7 @@
-//! A history in short without a model: a summariser to start from.
+//! Summarises a history without a model: a summariser to start from.
 //!
-//! Critics see states through a summariser only: the same words when data are collected and when
-//! the critic is asked. So the same history always gives the same summary.
+//! Critics see states only as summaries, with the same words when data are collected and when the
+//! critic is asked. So the same history must always give the same summary.
 
 use forethought_sdk::prelude::*;
 
