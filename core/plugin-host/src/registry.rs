@@ -1,4 +1,4 @@
-//! Which components this program has, linked into it or brought by plugins, by interface and kind.
+//! The components of this program, linked into it or provided by plugins, by interface and kind.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Builds a component from its configuration, which is without the `kind` key.
+/// Builds a component from its configuration, without the `kind` key.
 pub type Create = Arc<dyn Fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<Component>> + Send + Sync>;
 
 /// Where a component's code is.
@@ -27,7 +27,7 @@ pub enum Origin {
     Linked,
     /// In a library.
     Library(PathBuf),
-    /// In a process of its own: the library that it serves, or the command that started it.
+    /// In its own process: the library that it serves, or the command that started it.
     Process(String),
 }
 
@@ -48,11 +48,11 @@ pub struct Entry {
     pub interface: &'static str,
     /// The interface's word in configs, such as `planner`.
     pub word: &'static str,
-    /// Kind name.
+    /// Name of the kind.
     pub kind: String,
     /// One line.
     pub summary: String,
-    /// Package that brings it.
+    /// Package that provides it.
     pub package: String,
     /// That package's version.
     pub version: String,
@@ -100,8 +100,8 @@ impl Entry {
         let (interface, word) = known(&interface).ok_or_else(|| {
             let code = if origin == Origin::Linked { Code::Config } else { Code::Plugin };
             let message = format!(
-                "{package} {version} ({origin}) brings `{kind}` of the interface `{interface}`, which this program does \
-                 not know; update one of them"
+                "{package} {version} ({origin}) provides `{kind}` of the interface `{interface}`, which this program \
+                 does not know; update one of them"
             );
             Error::new(code, message)
         })?;
@@ -150,7 +150,7 @@ impl Registry {
         Self::collect(linked.into_iter().chain(plugins))
     }
 
-    /// The same with further components.
+    /// This registry with further components.
     ///
     /// # Errors
     /// If there are two of one interface and kind.
@@ -179,9 +179,9 @@ impl Registry {
             }
         }
         if components.is_empty() {
-            // The linker drops a crate that nobody names, silently (inventory issue 7).
+            // The linker silently drops a crate that is never named (inventory issue 7).
             return Err(Error::config(
-                "no component is linked into this program, and no plugin brings any; its main file must name each \
+                "no component is linked into this program, and no plugin provides any; its main file must name each \
                  plugin crate, as in `use forethought_planners as _;`, `use forethought_webshop as _;`, or \
                  `--plugin FILE` and `[plugins] load = [...]` must name libraries",
             ));
@@ -206,7 +206,7 @@ impl Registry {
         self.find(I::WORD, kind)
     }
 
-    /// Kind names of an interface, in order.
+    /// Names of the kinds of an interface, in order.
     pub fn kinds<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
         self.list().filter(move |entry| entry.word == word).map(|entry| entry.kind.as_str())
     }
@@ -225,7 +225,7 @@ impl Registry {
         if kinds.is_empty() {
             return Error::not_found(format!(
                 "there is no {word}.{kind}: no crate linked into this program registers any {word}, and no plugin \
-                 brings one"
+                 provides one"
             ));
         }
         Error::not_found(format!("there is no {word}.{kind}; {}", suggestion(kind, kinds.into_iter())))
@@ -237,7 +237,7 @@ pub fn known(interface: &str) -> Option<(&'static str, &'static str)> {
     INTERFACES.iter().find(|(name, _)| *name == interface).copied()
 }
 
-/// The default that a schema states, without what is null in it: TOML has no null.
+/// The default in a schema, without its nulls: TOML has no null.
 pub fn default_of(schema: &Value) -> Option<Value> {
     fn given(value: &Value) -> Option<Value> {
         match value {
@@ -264,7 +264,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, word)| word)
 }
 
-/// The way out for a mistyped word: the nearest known one, else all of them.
+/// The way out for a mistyped word: the nearest known one, or all of them.
 pub fn suggestion<'a>(typed: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(typed, known.clone()) {
         Some(near) => format!("the nearest is `{near}`"),
@@ -317,7 +317,7 @@ mod tests {
             message.contains("use forethought_webshop as _;") && message.contains("--plugin"),
             "{message}"
         );
-        // Nothing need be linked where a plugin brings something.
+        // Nothing has to be linked if a plugin provides something.
         assert!(Registry::collect([compass("north", Origin::Process("python3 north.py".into()))]).is_ok());
     }
 

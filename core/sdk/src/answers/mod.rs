@@ -173,6 +173,11 @@ impl Answer {
         if dress::says_something(&said) { Ok(said) } else { Err(self.complaint("nothing is said")) }
     }
 
+    /// As [`Answer::probabilities`], with `None` where the number is missing or is not a probability.
+    pub fn probability_of_each(&self, count: usize) -> Vec<Option<f64>> {
+        numbers::probabilities(&self.text, count).into_iter().map(Result::ok).collect()
+    }
+
     /// What to act on when nothing could be read twice: the last line that says something. `None` where every line is
     /// syntax, the text was cut, or the model refused.
     pub fn last_resort(&self) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use super::dress;
 
-/// Probabilities of the statements 1 to `count`. A later line about a statement replaces an earlier one.
-pub(super) fn probabilities(text: &str, count: usize) -> Result<Vec<f64>, String> {
+/// The probability of each of the statements 1 to `count`. A later line about a statement replaces an earlier one.
+pub(super) fn probabilities(text: &str, count: usize) -> Vec<Result<f64, String>> {
     let mut found: Vec<Option<Result<f64, String>>> = vec![None; count];
     let mut bare = Vec::new();
     for line in text.lines().filter(|line| !dress::is_fence(line)) {
