@@ -8,7 +8,7 @@ use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
     host::RuntimeHost,
-    registry::{Entry, Registry},
+    registry::{Registry, RegistryEntry},
 };
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ impl Session {
     }
 
     /// A component that can be named here.
-    pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<Entry>> {
+    pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<RegistryEntry>> {
         let word = self.current(word);
         let registry = self.registry().await?;
         let found = registry.find(word, kind).cloned();

@@ -24,7 +24,7 @@ use crate::{
     lock::{self, Lock},
     policy,
     process::Process,
-    registry::{Entry, Origin, Registry},
+    registry::{ComponentOrigin, Registry, RegistryEntry},
     settings::{Isolation, PluginSettings},
     source::{Request, Source, Wanted, at},
     survey::{Library, look},
@@ -204,7 +204,7 @@ impl Plugin {
     }
 
     /// Where its code runs.
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> ComponentOrigin {
         self.source.origin(self.settings.isolation)
     }
 
@@ -212,7 +212,7 @@ impl Plugin {
     ///
     /// # Errors
     /// If this program does not know one of their interfaces.
-    pub fn entries(self: &Arc<Self>) -> Result<Vec<Entry>> {
+    pub fn entries(self: &Arc<Self>) -> Result<Vec<RegistryEntry>> {
         let Description { package, version, components, .. } = &self.description;
         let entry = |described: &Described| {
             let (plugin, interface, kind) =
@@ -221,7 +221,7 @@ impl Plugin {
                 let create = Create { interface: interface.clone(), kind: kind.clone(), config };
                 Box::pin(plugin.clone().create(create, host))
             };
-            Entry::new(described.clone(), package, version, self.origin(), Arc::new(create))
+            RegistryEntry::new(described.clone(), package, version, self.origin(), Arc::new(create))
         };
         components.iter().map(entry).collect()
     }

@@ -22,7 +22,7 @@ pub type Create = Arc<dyn Fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<
 /// Where a component's code is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum ComponentOrigin {
     /// In this program.
     Linked,
     /// In a library.
@@ -31,7 +31,7 @@ pub enum Origin {
     Process(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ComponentOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Linked => f.write_str("linked"),
@@ -43,7 +43,7 @@ impl fmt::Display for Origin {
 
 /// A component that configurations may name.
 #[derive(Clone, Serialize)]
-pub struct Entry {
+pub struct RegistryEntry {
     /// Interface with its major version, such as `forethought.planner/1`.
     pub interface: &'static str,
     /// The interface's word in configs, such as `planner`.
@@ -57,7 +57,7 @@ pub struct Entry {
     /// That package's version.
     pub version: String,
     /// Where its code is.
-    pub origin: Origin,
+    pub origin: ComponentOrigin,
     /// Configuration keys that have no default.
     pub requirements: Vec<String>,
     /// JSON Schema of its configuration.
@@ -67,13 +67,13 @@ pub struct Entry {
     pub create: Create,
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for RegistryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{} of {}", self.word, self.kind, self.source())
     }
 }
 
-impl Entry {
+impl RegistryEntry {
     /// A component that is linked into this program.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Entry {
         let Registration { interface, kind, summary, package, version, schema, create, .. } = *registration;
         let (kind, summary) = (kind.into(), summary.into());
         let described = Described { interface: interface.into(), kind, summary, schema: schema().to_value() };
-        Self::new(described, package, version, Origin::Linked, Arc::new(create))
+        Self::new(described, package, version, ComponentOrigin::Linked, Arc::new(create))
     }
 
     /// A component as its plugin describes it.
@@ -93,12 +93,12 @@ impl Entry {
         described: Described,
         package: &str,
         version: &str,
-        origin: Origin,
+        origin: ComponentOrigin,
         create: Create,
     ) -> Result<Self> {
         let Described { interface, kind, summary, schema } = described;
         let (interface, word) = known(&interface).ok_or_else(|| {
-            let code = if origin == Origin::Linked { Code::Config } else { Code::Plugin };
+            let code = if origin == ComponentOrigin::Linked { Code::Config } else { Code::Plugin };
             let message = format!(
                 "{package} {version} ({origin}) provides `{kind}` of the interface `{interface}`, which this program \
                  does not know; update one of them"
@@ -129,7 +129,7 @@ impl Entry {
 
 /// Every component of this program, at most one for each interface and kind.
 pub struct Registry {
-    components: BTreeMap<(&'static str, String), Arc<Entry>>,
+    components: BTreeMap<(&'static str, String), Arc<RegistryEntry>>,
 }
 
 impl Registry {
@@ -145,8 +145,8 @@ impl Registry {
     ///
     /// # Errors
     /// If there are none, or two of one interface and kind.
-    pub fn with(plugins: impl IntoIterator<Item = Entry>) -> Result<Self> {
-        let linked = linked().map(Entry::linked).collect::<Result<Vec<_>>>()?;
+    pub fn with(plugins: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
+        let linked = linked().map(RegistryEntry::linked).collect::<Result<Vec<_>>>()?;
         Self::collect(linked.into_iter().chain(plugins))
     }
 
@@ -154,7 +154,7 @@ impl Registry {
     ///
     /// # Errors
     /// If there are two of one interface and kind.
-    pub fn and(self, more: impl IntoIterator<Item = Entry>) -> Result<Self> {
+    pub fn and(self, more: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
         Self::collect(self.components.into_values().map(Arc::unwrap_or_clone).chain(more))
     }
 
@@ -162,8 +162,8 @@ impl Registry {
     ///
     /// # Errors
     /// If there are none, or two of one interface and kind.
-    pub fn collect(entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
-        let mut components: BTreeMap<_, Arc<Entry>> = BTreeMap::new();
+    pub fn collect(entries: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
+        let mut components: BTreeMap<_, Arc<RegistryEntry>> = BTreeMap::new();
         for entry in entries {
             let entry = Arc::new(entry);
             if let Some(earlier) = components.insert((entry.word, entry.kind.clone()), entry.clone()) {
@@ -174,7 +174,7 @@ impl Registry {
                     earlier.source(),
                     entry.source()
                 );
-                let linked = [&earlier, &entry].iter().all(|entry| entry.origin == Origin::Linked);
+                let linked = [&earlier, &entry].iter().all(|entry| entry.origin == ComponentOrigin::Linked);
                 return Err(Error::new(if linked { Code::Config } else { Code::Plugin }, message));
             }
         }
@@ -193,7 +193,7 @@ impl Registry {
     ///
     /// # Errors
     /// If there is none; the message names the nearest.
-    pub fn find(&self, word: &str, kind: &str) -> Result<&Arc<Entry>> {
+    pub fn find(&self, word: &str, kind: &str) -> Result<&Arc<RegistryEntry>> {
         let found = self.components.values().find(|entry| entry.word == word && entry.kind == kind);
         found.ok_or_else(|| self.unknown(word, kind))
     }
@@ -202,7 +202,7 @@ impl Registry {
     ///
     /// # Errors
     /// If there is none; the message names the nearest.
-    pub fn get<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<&Arc<Entry>> {
+    pub fn get<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<&Arc<RegistryEntry>> {
         self.find(I::WORD, kind)
     }
 
@@ -212,7 +212,7 @@ impl Registry {
     }
 
     /// Every component, by interface and kind.
-    pub fn list(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn list(&self) -> impl Iterator<Item = &Arc<RegistryEntry>> {
         self.components.values()
     }
 
@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
 
-    fn compass(package: &str, origin: Origin) -> Entry {
+    fn compass(package: &str, origin: ComponentOrigin) -> RegistryEntry {
         let described = Described {
             interface: "forethought.encoder/1".into(),
             kind: "compass".into(),
@@ -289,7 +289,7 @@ mod tests {
             schema: Value::Null,
         };
         let create: Create = Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
-        Entry::new(described, package, "1.0.0", origin, create).unwrap()
+        RegistryEntry::new(described, package, "1.0.0", origin, create).unwrap()
     }
 
     fn refusal<T>(result: Result<T>) -> Error {
@@ -298,12 +298,12 @@ mod tests {
 
     #[test]
     fn two_components_of_one_kind_name_both_origins() {
-        let linked = || compass("north", Origin::Linked);
-        let message = refusal(Registry::collect([linked(), compass("south", Origin::Linked)]));
+        let linked = || compass("north", ComponentOrigin::Linked);
+        let message = refusal(Registry::collect([linked(), compass("south", ComponentOrigin::Linked)]));
         assert_eq!(message.code, Code::Config);
         assert!(message.message.contains("encoder.compass"), "{message}");
 
-        let library = compass("south", Origin::Library("/plugins/libsouth.so".into()));
+        let library = compass("south", ComponentOrigin::Library("/plugins/libsouth.so".into()));
         let message = refusal(Registry::collect([linked(), library]));
         assert_eq!(message.code, Code::Plugin);
         assert!(message.message.contains("one of north 1.0.0 (linked)"), "{message}");
@@ -318,20 +318,21 @@ mod tests {
             "{message}"
         );
         // Nothing has to be linked if a plugin provides something.
-        assert!(Registry::collect([compass("north", Origin::Process("python3 north.py".into()))]).is_ok());
+        let north = compass("north", ComponentOrigin::Process("python3 north.py".into()));
+        assert!(Registry::collect([north]).is_ok());
     }
 
     #[test]
     fn an_unknown_interface_is_named() {
         let described = Described { interface: "forethought.oracle/9".into(), ..Described::default() };
-        let create = compass("north", Origin::Linked).create;
-        let entry = Entry::new(described, "delphi", "9.0.0", Origin::Linked, create);
+        let create = compass("north", ComponentOrigin::Linked).create;
+        let entry = RegistryEntry::new(described, "delphi", "9.0.0", ComponentOrigin::Linked, create);
         assert!(refusal(entry).message.contains("forethought.oracle/9"));
     }
 
     #[test]
     fn a_lookup_suggests_the_nearest_kind() {
-        let registry = Registry::collect([compass("north", Origin::Linked)]).unwrap();
+        let registry = Registry::collect([compass("north", ComponentOrigin::Linked)]).unwrap();
         assert_eq!(registry.get::<dyn TextEncoder>("compass").unwrap().package, "north");
         let refusal = |word, kind| refusal(registry.find(word, kind)).message;
         assert_eq!(refusal("encoder", "compas"), "there is no encoder.compas; the nearest is `compass`");
@@ -350,7 +351,7 @@ mod tests {
         );
         assert_eq!(
             (&letters.origin, &letters.requirements),
-            (&Origin::Linked, &vec!["alphabet".to_string()])
+            (&ComponentOrigin::Linked, &vec!["alphabet".to_string()])
         );
         assert!(letters.schema["properties"]["dimension"].is_object());
         let listed = serde_json::to_value(registry.list().collect::<Vec<_>>()).unwrap();

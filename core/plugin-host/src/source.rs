@@ -7,7 +7,7 @@ use forethought_api::{Error, Result};
 use crate::{
     find,
     lock::Lock,
-    registry::Origin,
+    registry::ComponentOrigin,
     settings::{Isolation, PluginSettings},
 };
 
@@ -56,11 +56,11 @@ impl Source {
     pub(crate) fn library(file: &Path) -> Self {
         Self::Library(file.canonicalize().unwrap_or_else(|_| file.into()))
     }
-    pub(crate) fn origin(&self, isolation: Isolation) -> Origin {
+    pub(crate) fn origin(&self, isolation: Isolation) -> ComponentOrigin {
         match (self, isolation) {
-            (Self::Library(file), Isolation::Library) => Origin::Library(file.clone()),
-            (Self::Library(file), Isolation::Process) => Origin::Process(file.display().to_string()),
-            (Self::Command(command), _) => Origin::Process(command.join(" ")),
+            (Self::Library(file), Isolation::Library) => ComponentOrigin::Library(file.clone()),
+            (Self::Library(file), Isolation::Process) => ComponentOrigin::Process(file.display().to_string()),
+            (Self::Command(command), _) => ComponentOrigin::Process(command.join(" ")),
         }
     }
 }

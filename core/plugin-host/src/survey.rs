@@ -11,7 +11,7 @@ use crate::{
     lock::Lock,
     metadata::{self, Metadata},
     policy,
-    registry::Origin,
+    registry::ComponentOrigin,
     settings::PluginSettings,
     source::{Request, Source, Wanted, at},
 };
@@ -66,7 +66,7 @@ impl Library {
 /// A plugin that was found but not opened.
 pub struct Found {
     /// Where it is.
-    pub origin: Origin,
+    pub origin: ComponentOrigin,
     /// Whether the configuration names it; else it is in a search folder.
     pub wanted: bool,
     /// The library, if it is one; or the reason why it would be refused.

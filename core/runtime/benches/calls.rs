@@ -78,7 +78,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         config: String::new(),
         environment: Configured::new(json!({}), Arc::new(Corridor::default()) as _),
         seats: vec![("asks".into(), Configured::new(json!({}), Arc::new(Asks) as _))],
-        tables: Vec::new(),
+        seatings: Vec::new(),
         subject: 0,
         summariser: None,
         llms: BTreeMap::from([("actor".into(), Configured::new(json!({}), backend))]),

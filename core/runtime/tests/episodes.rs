@@ -218,7 +218,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         config: "seed = 7\n[run]\nconcurrency = 4\n".into(),
         environment: Configured::new(json!({ "kind": "walk" }), Arc::new(Walk::default())),
         seats: vec![("thinker".into(), Configured::new(json!({ "kind": "thinker" }), Arc::new(Thinker)))],
-        tables: Vec::new(),
+        seatings: Vec::new(),
         subject: 0,
         summariser: Some(Configured::new(json!({ "kind": "scribe" }), Arc::new(Scribe))),
         llms: BTreeMap::from([("oracle".into(), Configured::new(json!({ "kind": "oracle" }), oracle as _))]),

@@ -167,7 +167,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         config: "[run]\n".into(),
         environment: Configured::new(json!(null), Arc::new(room)),
         seats: vec![("chatter".into(), Configured::new(json!(null), Arc::new(Chatter)))],
-        tables: Vec::new(),
+        seatings: Vec::new(),
         subject: 0,
         summariser: None,
         llms: [("actor".to_string(), llm.clone()), ("judge".to_string(), llm)].into(),

@@ -120,7 +120,7 @@ async fn a_library_is_loaded_only_when_a_component_is_first_built() {
     let plugins = Plugins::new(tide.clone());
     let registry = plugins.registry(&desk.request).await.unwrap();
     let entry = registry.find("encoder", "tide").unwrap();
-    assert_eq!(entry.origin, Origin::Library(desk.file.clone()));
+    assert_eq!(entry.origin, ComponentOrigin::Library(desk.file.clone()));
     assert_eq!(
         (&*entry.package, &entry.schema["properties"]["depth"]["type"]),
         ("tide-pools", &json!("integer"))
@@ -198,7 +198,7 @@ async fn in_isolation_each_component_has_its_own_process() {
     }
     assert_eq!(tide.counts(), (0, 3));
     let origin = &registry.find("encoder", "tide").unwrap().origin;
-    assert_eq!(*origin, Origin::Process(desk.file.display().to_string()));
+    assert_eq!(*origin, ComponentOrigin::Process(desk.file.display().to_string()));
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn a_command_is_asked_too() {
     let registry =
         Plugins::new(tide.clone()).registry(&Request { wanted, ..Request::default() }).await.unwrap();
     let entry = registry.find("encoder", "tide").unwrap();
-    assert_eq!(entry.origin, Origin::Process("python3 env.py".into()));
+    assert_eq!(entry.origin, ComponentOrigin::Process("python3 env.py".into()));
     build(&registry, json!({})).await.unwrap();
     assert_eq!(tide.counts(), (0, 2));
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::budget::prices::Price;
 use crate::layers::CallConfig;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Registry, RegistryEntry};
 
 /// Name of the definition of `[llm.<name>.calls]`.
 const CALLS: &str = "llm.calls";
@@ -116,7 +116,7 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
 }
 
 /// A component's own schema with the program's keys among its own: `kind`, and for language models `calls`.
-fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
+fn section(component: &RegistryEntry, definitions: &mut Map<String, Value>) -> Value {
     let name = format!("{}.{}", component.word, component.kind);
     let mut schema = inlined(&name, component.schema.clone(), definitions);
     let mut kind = json!({ "const": component.kind, "description": component.summary });

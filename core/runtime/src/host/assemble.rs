@@ -103,7 +103,7 @@ impl RuntimeHost {
             config: toml::to_string(&resolved)?,
             environment: Configured::new(self.identity(&["environment".into()]), environment),
             seats: planners,
-            tables: Vec::new(),
+            seatings: Vec::new(),
             subject: 0,
             summariser,
             llms,

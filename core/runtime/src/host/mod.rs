@@ -29,7 +29,7 @@ use tokio::sync::OnceCell;
 use crate::config::{ComponentConfig, Config, KeyPath, dotted, roles};
 use crate::host::encoder_cache::CachedEncoder;
 use crate::journal::meter::Metering;
-use crate::layers::{CallConfig, route::Routed};
+use crate::layers::{CallConfig, route::Router};
 use crate::registry::Registry;
 
 /// The components of one configuration.
@@ -146,7 +146,7 @@ impl RuntimeHost {
         for (purpose, target) in &role.routes {
             routes.insert(*purpose, llm(target).await?);
         }
-        Ok(Routed::over(llm(&role.llm).await?, routes))
+        Ok(Router::over(llm(&role.llm).await?, routes))
     }
 
     /// A language model within the layers that its calls go through.

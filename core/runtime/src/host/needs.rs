@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::budget::prices::{self, Price};
 use crate::config::{ComponentConfig, KeyPath};
 use crate::host::{ROLES, RuntimeHost};
-use crate::registry::Origin;
+use crate::registry::ComponentOrigin;
 use crate::run::needs::{self, Lookup};
 
 impl RuntimeHost {
@@ -71,7 +71,7 @@ impl RuntimeHost {
                 let ComponentConfig { kind, config: settings } = config.component("llm", &llm)?;
                 let within = self.models_within(&llm);
                 // What a loaded plugin asks of another model is not seen here to be part of a call.
-                let linked = self.shared.registry.find("llm", kind)?.origin == Origin::Linked;
+                let linked = self.shared.registry.find("llm", kind)?.origin == ComponentOrigin::Linked;
                 let price = if capabilities.free || (linked && !within.is_empty()) {
                     Some(Price::FREE)
                 } else {

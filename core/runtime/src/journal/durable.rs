@@ -8,14 +8,14 @@ use serde::de::DeserializeOwned;
 
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
-use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::effects::{Deps, Durable, Effect, ReplayMode};
 use crate::journal::key::{Blob, EffectKey};
 use crate::journal::meter::{Accounts, Meter};
-use crate::journal::store::{Entry, Outcome, Recorded, Store};
+use crate::journal::store::{JournalEntry, Recorded, RecordedOutcome, Store};
 
 /// One episode's effects, journaled. The layers, outermost first: recorded answer, cancellation, budget, the call,
 /// the journal.
-pub struct Journaled {
+pub struct JournaledEffects {
     deps: Deps,
     store: Store,
     recorded: Recorded,
@@ -23,10 +23,10 @@ pub struct Journaled {
     /// The episode's money. Its calls and tokens are counted by the episode itself, recorded answers among them.
     money: Arc<Budget>,
     cancel: Cancel,
-    recalled: AtomicU64,
+    replayed: AtomicU64,
 }
 
-impl Journaled {
+impl JournaledEffects {
     /// An episode over what [`Store::begin`] returned.
     pub fn new(
         deps: Deps,
@@ -37,7 +37,7 @@ impl Journaled {
     ) -> Self {
         let limits = Limits { max_usd: accounts.episode_usd, ..Limits::default() };
         let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
-        Self { deps, store, recorded, accounts, money, cancel, recalled: AtomicU64::new(0) }
+        Self { deps, store, recorded, accounts, money, cancel, replayed: AtomicU64::new(0) }
     }
 
     async fn ask<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
@@ -61,7 +61,8 @@ impl Journaled {
             Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
             Err(error) => serde_json::to_vec(error)?,
         };
-        let entry = Entry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
+        let entry =
+            JournalEntry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
         let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
         for reservation in reservations {
             reservation.settle(Spent::call(usage.unwrap_or_default()));
@@ -100,19 +101,19 @@ impl Journaled {
     }
 }
 
-impl Durable for Journaled {
+impl Durable for JournaledEffects {
     async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         if let Some(outcome) = self.recorded.effects.get(&key) {
-            self.recalled.fetch_add(1, Ordering::Relaxed);
-            return match E::RECALL {
-                Recall::Answer => recall(outcome)?,
-                Recall::Repeat => {
+            self.replayed.fetch_add(1, Ordering::Relaxed);
+            return match E::REPLAY {
+                ReplayMode::UseRecorded => recorded_answer(outcome)?,
+                ReplayMode::ReExecute => {
                     self.cancel.check()?;
-                    self.meter(&key.target).around(repeat::<E>(&self.deps, &key, input, outcome)).await
+                    self.meter(&key.target).around(re_execute::<E>(&self.deps, &key, input, outcome)).await
                 }
             };
         }
-        if E::RECALL == Recall::Repeat {
+        if E::REPLAY == ReplayMode::ReExecute {
             self.check_same_path::<E>(&key)?;
         }
         self.ask::<E>(key, input).await
@@ -120,20 +121,20 @@ impl Durable for Journaled {
     fn deps(&self) -> &Deps {
         &self.deps
     }
-    fn recalled(&self) -> u64 {
-        self.recalled.load(Ordering::Relaxed)
+    fn replayed(&self) -> u64 {
+        self.replayed.load(Ordering::Relaxed)
     }
 }
 
 /// Runs an effect again, which must answer as it did.
-pub(crate) async fn repeat<E: Effect>(
+pub(crate) async fn re_execute<E: Effect>(
     deps: &Deps,
     key: &EffectKey,
     input: E::In,
-    outcome: &Outcome,
+    outcome: &RecordedOutcome,
 ) -> Result<E::Out> {
     let result = E::run(deps, input).await;
-    let recorded = recall::<E::Out>(outcome)?;
+    let recorded = recorded_answer::<E::Out>(outcome)?;
     let same = match (&result, &recorded) {
         // By their JSON, which is what was recorded; and parsed first, for this program may know more fields.
         (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
@@ -152,10 +153,10 @@ pub(crate) async fn repeat<E: Effect>(
 }
 
 /// The recorded answer; the outer error is a damaged record.
-pub(crate) fn recall<T: DeserializeOwned>(outcome: &Outcome) -> Result<Result<T>> {
+pub(crate) fn recorded_answer<T: DeserializeOwned>(outcome: &RecordedOutcome) -> Result<Result<T>> {
     let unreadable = "a recorded answer cannot be read; start a fresh run";
     match outcome {
-        Outcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
-        Outcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),
+        RecordedOutcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
+        RecordedOutcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),
     }
 }

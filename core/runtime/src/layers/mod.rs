@@ -97,12 +97,13 @@ impl CallConfig {
         let longest = seconds("longest_pause_s", self.longest_pause_s)?;
         let backend =
             attempt::Attempt::new(backend, name, seconds("timeout_s", self.timeout_s)?, metering.clone());
-        let backend = concurrency::Adaptive::new(Arc::new(backend), self.concurrency);
-        let backend = rate::Limited::new(Arc::new(backend), self.requests_per_minute, self.tokens_per_minute);
+        let backend = concurrency::ConcurrencyLimit::new(Arc::new(backend), self.concurrency);
+        let backend =
+            rate::RateLimit::new(Arc::new(backend), self.requests_per_minute, self.tokens_per_minute);
         let backend: Arc<dyn LlmBackend> =
-            Arc::new(retry::Retried::new(Arc::new(backend), self.retries, longest));
+            Arc::new(retry::Retry::new(Arc::new(backend), self.retries, longest));
         Ok(match &self.cache {
-            Some(path) => Arc::new(cache::Cached::open(backend, path, identity)?),
+            Some(path) => Arc::new(cache::Cache::open(backend, path, identity)?),
             None => backend,
         })
     }

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
-use crate::journal::durable::Journaled;
+use crate::journal::durable::JournaledEffects;
 use crate::journal::effects::{CriticHandle, Deps, Llm};
 use crate::journal::meter::Accounts;
 use crate::journal::store::{Closed, Resume, Store};
@@ -212,8 +212,13 @@ impl Pool {
             critics: self.critics.clone(),
         };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
-        let durable =
-            Journaled::new(deps, self.store.clone(), recorded, self.accounts.clone(), self.cancel.clone());
+        let durable = JournaledEffects::new(
+            deps,
+            self.store.clone(),
+            recorded,
+            self.accounts.clone(),
+            self.cancel.clone(),
+        );
         let EpisodeResult { summary, trajectories, events } = run_episode(Arc::new(durable), episode).await?;
         self.observer.ended(&summary);
         if summary.status != EpisodeStatus::Interrupted {

@@ -59,7 +59,7 @@ pub struct RunSpec {
     /// Who acts, seat by seat: name and planner.
     pub seats: Vec<(String, Configured<dyn Planner>)>,
     /// Who of `seats` sits where, episode by episode; empty where everybody keeps the seat.
-    pub tables: Vec<Vec<usize>>,
+    pub seatings: Vec<Vec<usize>>,
     /// The seat whose planner is reported, and names the folder.
     pub subject: usize,
     /// Given when trajectories are wanted.
@@ -95,19 +95,20 @@ impl RunSpec {
     }
 
     /// Who sits where in an episode.
-    fn table(&self, episode: usize) -> Vec<&(String, Configured<dyn Planner>)> {
-        match self.tables.get(episode) {
-            Some(table) => table.iter().map(|planner| &self.seats[*planner]).collect(),
+    fn seating(&self, episode: usize) -> Vec<&(String, Configured<dyn Planner>)> {
+        match self.seatings.get(episode) {
+            Some(seating) => seating.iter().map(|planner| &self.seats[*planner]).collect(),
             None => self.seats.iter().collect(),
         }
     }
 
     /// Whether there is somebody for each of `seats` seats in every episode.
     fn seated(&self, seats: usize) -> bool {
-        let fits =
-            |table: &Vec<usize>| table.len() == seats && table.iter().all(|one| *one < self.seats.len());
-        let tables = self.tables.len() == self.episodes.len() && self.tables.iter().all(fits);
-        self.subject < seats && if self.tables.is_empty() { self.seats.len() == seats } else { tables }
+        let fits = |seating: &Vec<usize>| {
+            seating.len() == seats && seating.iter().all(|one| *one < self.seats.len())
+        };
+        let seatings = self.seatings.len() == self.episodes.len() && self.seatings.iter().all(fits);
+        self.subject < seats && if self.seatings.is_empty() { self.seats.len() == seats } else { seatings }
     }
 }
 
@@ -228,7 +229,7 @@ fn episodes(
     let mut ids = HashSet::new();
     let mut episodes = Vec::with_capacity(spec.episodes.len());
     for (index, reset) in spec.episodes.iter().enumerate() {
-        let table = spec.table(index);
+        let seating = spec.seating(index);
         let seat = |(name, planner): &(String, Configured<dyn Planner>)| Seat {
             name: name.clone(),
             planner: planner.component.clone(),
@@ -246,7 +247,7 @@ fn episodes(
             version: &environment.version,
             environment_config: &spec.environment.config,
             reset: *reset,
-            planners: table.iter().map(|(_, planner)| &planner.config).collect(),
+            planners: seating.iter().map(|(_, planner)| &planner.config).collect(),
             models,
             summariser: spec.summariser.as_ref().map(|summariser| &summariser.config),
         })?;
@@ -260,7 +261,7 @@ fn episodes(
             id,
             environment: environment.clone(),
             reset: *reset,
-            seats: table.into_iter().map(seat).collect(),
+            seats: seating.into_iter().map(seat).collect(),
             subject: spec.subject,
             summariser: spec.summariser.as_ref().map(|summariser| summariser.component.clone()),
             limits: spec.episode_limits,
