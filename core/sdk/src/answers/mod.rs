@@ -141,13 +141,23 @@ impl Answer {
     /// # Errors
     /// If a number is missing or is not a probability; the complaint names the statement.
     pub fn probabilities(&self, count: usize) -> Result<Vec<f64>, Complaint> {
+        let read: Result<_, _> = self.numbers(count).into_iter().collect();
+        read.map_err(|why: String| self.complaint(why))
+    }
+
+    /// As [`Answer::probabilities`], with `None` where a number is missing or is not a probability.
+    pub fn probability_of_each(&self, count: usize) -> Vec<Option<f64>> {
+        self.numbers(count).into_iter().map(Result::ok).collect()
+    }
+
+    fn numbers(&self, count: usize) -> Vec<Result<f64, String>> {
         // The limit may have cut the number on the last line.
         let whole = if self.cut {
             self.given().rsplit_once('\n').map_or("", |(lines, _)| lines)
         } else {
             self.given()
         };
-        numbers::probabilities(whole, count).map_err(|why| self.complaint(why))
+        numbers::probabilities(whole, count)
     }
 
     /// What is said: the first text labelled `Action`, or the whole text if it has no label. It ends where a line starts
@@ -171,11 +181,6 @@ impl Answer {
         });
         let said = dress::undress(name.unwrap_or(&said));
         if dress::says_something(&said) { Ok(said) } else { Err(self.complaint("nothing is said")) }
-    }
-
-    /// As [`Answer::probabilities`], with `None` where the number is missing or is not a probability.
-    pub fn probability_of_each(&self, count: usize) -> Vec<Option<f64>> {
-        numbers::probabilities(&self.text, count).into_iter().map(Result::ok).collect()
     }
 
     /// What to act on when nothing could be read twice: the last line that says something. `None` where every line is
