@@ -119,7 +119,7 @@ fn dialogues_are_collected_learned_from_and_planned_by_offline() {
     let result = json(
         &desk,
         &format!(
-            "eval persuasion --planner react,pnlc --episodes 4 --set value.critic.model={}",
+            "eval persuasion --planner react,pnlc --episodes 4 --set critic.critic.model={}",
             critic.display()
         ),
     );

@@ -224,7 +224,7 @@ fn an_episode_with_models_and_a_critic_is_replayed_without_asking() {
     desk.write("forethought.toml", forethought_tests::SHOP);
     desk.write(
         "more.toml",
-        "[planner.pnlc]\nvalue = \"judge\"\n[critic.judge]\nkind = \"judge\"\nllm = \"actor\"\n",
+        "[planner.pnlc]\ncritic = \"judge\"\n[critic.judge]\nkind = \"judge\"\nllm = \"actor\"\n",
     );
     let run = json(&desk, "run more.toml --planner pnlc --episodes 2");
     let (folder, id) =

@@ -37,7 +37,7 @@ llm = "actor"
 [planner.pnlc]
 kind = "pnlc"
 llm = "actor"
-value = "critic"
+critic = "critic"
 [seats]
 agent = "react"
 [run]

@@ -18,5 +18,5 @@ macro_rules! presets {
     };
 }
 
-/// Every preset: the files of `configs/` that need no key and nothing else of one's own.
+/// Every preset: the files of `configs/` that run as they are, without a key or a model.
 pub const PRESETS: &[Preset] = presets!["quickstart", "avalon", "persuasion", "negotiation"];

@@ -15,7 +15,7 @@ use crate::registry::{Entry, Registry};
 /// Name of the definition of `[llm.<name>.calls]`.
 const CALLS: &str = "llm.calls";
 
-/// The kind of `[summariser]` where none is given.
+/// The kind of `[summariser]` if no kind is given.
 pub(super) const DEFAULT_SUMMARISER: &str = "llm";
 
 /// The schema of a configuration made of `registry`'s components. Editors check TOML against it as it is typed.
@@ -30,7 +30,7 @@ pub fn schema(registry: &Registry) -> Value {
     })
 }
 
-/// The same with no keys of components: each component's own schema, as it wrote it, judges these.
+/// The same without the keys that components read: those are checked against each component's own schema.
 pub(super) fn frame(registry: &Registry) -> Value {
     whole(|word, definitions| {
         let kinds: Vec<&str> = registry
@@ -45,7 +45,7 @@ pub(super) fn frame(registry: &Registry) -> Value {
     })
 }
 
-/// The keys of the program in the section of a component.
+/// The keys that the program reads in the section of a component.
 pub(super) fn program_keys(word: &str) -> &'static [&'static str] {
     if word == <dyn LlmBackend>::WORD { &["kind", "calls"] } else { &["kind"] }
 }
@@ -70,26 +70,26 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
         "Text encoders, by name.",
         "Critics, by name.",
         "Trainers of critics, by name.",
-        "Planners, by name: whoever may take a seat.",
+        "Planners, by name. Each may take a seat.",
     ]) {
         let schema = json!({ "type": "object", "additionalProperties": section(word, &mut definitions) });
         describe(word, description, schema);
     }
     for (word, description) in SINGLE.iter().zip([
-        "Writes histories down in short when episodes are recorded; by default the only language model does.",
-        "The world in which episodes are played.",
+        "Summarises histories when episodes are recorded; by default the only language model does.",
+        "The environment in which episodes are played.",
     ]) {
         describe(word, description, section(word, &mut definitions));
     }
     describe(
         "roles",
-        "Which model answers for a role that planners name, and for which purposes another one does.",
+        "Which model answers for a role that planners name, and which purposes go to another model.",
         super::roles::schema(&mut definitions),
     );
     let price = inlined("prices", schema_for!(Price).to_value(), &mut definitions);
     describe(
         "prices",
-        "What models cost, by model or by provider/model: before the shipped table.",
+        "What models cost, by model or by provider/model. These come before the shipped table.",
         json!({ "type": "object", "additionalProperties": price }),
     );
     let seats = json!({ "type": "object", "additionalProperties": { "type": "string" } });
@@ -101,7 +101,7 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
     );
     describe(
         "plugins",
-        "What is loaded beside what is linked into the program.",
+        "Plugins to load, in addition to what is linked into the program.",
         super::plugins::schema(&mut definitions),
     );
     json!({
@@ -114,7 +114,7 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
     })
 }
 
-/// A component's own schema with the program's keys among its own: `kind`, and for language models `calls`.
+/// A component's own schema with the program's keys added: `kind`, and for language models `calls`.
 fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
     let name = format!("{}.{}", component.word, component.kind);
     let mut schema = inlined(&name, component.schema.clone(), definitions);
@@ -147,7 +147,7 @@ fn add_key(schema: &mut Value, key: &str, value: &Value, required: bool) {
         choices.iter_mut().for_each(|choice| add_key(choice, key, value, required));
     }
     schema.insert("type".into(), "object".into());
-    // A plugin may write anything for a schema.
+    // The schema of a plugin may be anything.
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
     if let Value::Object(properties) = properties {
         properties.insert(key.into(), value.clone());
@@ -157,7 +157,7 @@ fn add_key(schema: &mut Value, key: &str, value: &Value, required: bool) {
     }
 }
 
-/// `schema` as a part of the whole: its definitions move up, under names of its own.
+/// `schema` as a part of the whole: its definitions move up, prefixed with `name`.
 pub(super) fn inlined(name: &str, mut schema: Value, definitions: &mut Map<String, Value>) -> Value {
     rename_references(&mut schema, name);
     if let Value::Object(schema) = &mut schema {
