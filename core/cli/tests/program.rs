@@ -172,6 +172,19 @@ fn a_configuration_is_checked_down_to_what_its_planners_need() {
 }
 
 #[test]
+fn old_names_are_read_with_one_note() {
+    let desk = desk();
+    let old = SHOP.replace("[critic.", "[value.").replace("critic = ", "value = ");
+    desk.write("forethought.toml", &old);
+    let assert = desk.forethought("run --episodes 1 --planner react").assert().success();
+    let note = "[value.critic] is the old name of [critic.critic]; rename it";
+    assert_eq!(err(&assert).matches(note).count(), 1, "{}", err(&assert));
+    let shown = out(&desk.forethought("config show").assert().success());
+    assert!(shown.contains("[critic.critic]") && shown.contains("\ncritic = \"critic\""), "{shown}");
+    assert!(!shown.contains("value"), "{shown}");
+}
+
+#[test]
 fn shipped_configurations_meet_the_schema() {
     let schema = json(&desk(), "schema");
     let configs = workspace().join("configs");

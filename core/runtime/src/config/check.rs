@@ -48,8 +48,8 @@ pub(super) fn check_part(part: &Value, schema: &Value, place: &[String], others:
     })
 }
 
-/// Whether every part of a schema applies a bounded number of schemas to one value. `jsonschema` stops at a circle, but
-/// takes as long as it takes where each definition refers to the next one twice.
+/// Whether every part of a schema applies a bounded number of schemas to one value. `jsonschema` accepts a circle, and
+/// takes exponential time if each definition refers to the next one twice.
 fn ends(root: &Value, part: &Value) -> bool {
     fn steps(root: &Value, schema: &Value, level: u32, left: &mut u32) -> bool {
         let Some(table) = schema.as_object() else { return true };
@@ -88,7 +88,7 @@ impl<'a> Wording<'a> {
         if !ends(self.root, self.root) {
             return Err("recurses without end".into());
         }
-        // Drafts that know a list of formats would drop these two.
+        // Older drafts ignore formats that they do not know.
         let options = jsonschema::options().with_format("path", |_| true).with_format("plugin", |_| true);
         let validator = options.offline().build(self.root).map_err(|error| {
             let place = error.instance_path().as_str();
@@ -108,7 +108,7 @@ impl<'a> Wording<'a> {
         }
     }
 
-    /// What the units of the evaluation of a valid part say besides.
+    /// What the evaluation of a valid part shows, by its units: paths, and fractions where whole numbers are expected.
     fn read<'b>(&self, part: &'b Value, units: impl Iterator<Item = &'b Value> + Clone) -> Findings {
         // The values that a keyword judged, each with what the schema says there.
         let of = |keyword: &'static str| {
@@ -130,7 +130,7 @@ impl<'a> Wording<'a> {
             value.as_str().is_some_and(|text| *format == "path" || *format == "plugin" && !is_name(text))
                 && !is_word(place, value)
         };
-        // JSON Schema calls 2.0 a whole number; what reads one does not.
+        // JSON Schema accepts 2.0 as a whole number; the components that read it do not.
         let whole = |(_, value, types): &(&str, &Value, &Value)| {
             value.is_f64() && words(types).contains(&"integer") && !words(types).contains(&"number")
         };
@@ -152,7 +152,7 @@ impl<'a> Wording<'a> {
     fn word(&self, error: &ValidationError) -> Vec<Problem> {
         let mut path = self.path(error.instance_path().as_str());
         let value: &Value = error.instance();
-        // The schema with the keyword that objects.
+        // The schema with the keyword that fails.
         let (parent, _) = error.schema_path().as_str().rsplit_once('/').unwrap_or_default();
         let schema = self.root.pointer(parent).unwrap_or(&Value::Null);
         let message = match error.kind() {

@@ -26,7 +26,7 @@ pub struct Entry {
     pub path: KeyPath,
     /// Its value.
     pub value: Value,
-    /// Where that comes from.
+    /// Where it comes from.
     pub origin: Origin,
 }
 
@@ -53,7 +53,7 @@ impl Document {
         self.layer(path).and_then(|layer| layer.place(path)).cloned().unwrap_or(Origin::Default)
     }
 
-    /// Every leaf with its origin, in the order of keys; also what components take by default.
+    /// Every leaf with its origin, in the order of keys; also the defaults of components.
     pub fn entries(&self, registry: &Registry) -> Vec<Entry> {
         let mut entries = Vec::new();
         leaves(&self.values, &mut KeyPath::new(), &mut |path, value| {
@@ -78,7 +78,7 @@ impl Document {
 
     /// A message about the value at `path` with its place, as in ``my.toml:3: `seats.agent`: ...``.
     pub fn at(&self, path: &[String], message: impl std::fmt::Display) -> String {
-        // A key that is missing has no place; the table that lacks it has.
+        // A missing key has no place, but its table has.
         let nearest = if self.get(path).is_some() { path.len() } else { 1 };
         let places = (nearest..=path.len()).rev().map(|length| self.origin(&path[..length]));
         let place = places.into_iter().find(|origin| *origin != Origin::Default);
@@ -87,12 +87,12 @@ impl Document {
         format!("{place}{key}{message}")
     }
 
-    /// All of `problems`, one a line.
+    /// All of `problems`, one per line.
     pub(super) fn complaint(&self, problems: &[Problem]) -> String {
         let lines = problems.iter().map(|Problem { path, message }| {
             let typed = matches!(self.origin(path), Origin::Set(_) | Origin::Environment(_));
             let hint = if typed && message.starts_with("expected a text") {
-                "; a text that looks like something else needs quotes of its own, as in '\"1\"'"
+                "; a text that looks like something else needs its own quotes, as in '\"1\"'"
             } else {
                 ""
             };
@@ -167,7 +167,7 @@ fn get_mut<'a>(values: &'a mut Map<String, Value>, path: &[String]) -> Option<&'
     })
 }
 
-/// `value` against `base`. What is on the hub, absolute or empty stays as it is.
+/// `value` relative to `base`. Paths on the hub, absolute paths and empty ones stay as they are.
 pub(super) fn resolve(base: &Path, value: &str) -> String {
     if value.is_empty() || value.starts_with("hf:") || Path::new(value).is_absolute() {
         return value.into();

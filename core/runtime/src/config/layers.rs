@@ -1,4 +1,6 @@
 //! Layers: each source of configuration as a table of values, every one with its place.
+//!
+//! figment only merges them: its metadata knows the file of a value, and messages need the line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,7 @@ pub(super) const SINGLE: [&str; 2] = ["summariser", "environment"];
 pub(super) struct Layer {
     /// What it says.
     pub(super) values: Map<String, Value>,
-    /// Where each key stands.
+    /// The place of each key.
     pub(super) places: BTreeMap<KeyPath, Origin>,
     /// The folder against which its relative paths resolve.
     pub(super) base: PathBuf,
@@ -63,8 +65,8 @@ impl Layer {
         Ok(layer)
     }
 
-    /// Environment variables called `FORETHOUGHT__A__B`. Names are matched with those of the lower layers whatever
-    /// their case, and `_` stands for `-` too, for a variable's name can hold neither.
+    /// Environment variables called `FORETHOUGHT__A__B`. They match names of the lower layers in any case, and
+    /// `_` also matches `-`, because the name of a variable cannot contain everything that a key can.
     pub(super) fn environment(
         variables: impl IntoIterator<Item = (String, String)>,
         base: &Path,
@@ -151,7 +153,7 @@ impl Layer {
         let mut values = Map::new();
         for (name, item) in table.iter() {
             path.push(name.into());
-            // A header's span is the table's own; of a dotted or plain key it is the key's.
+            // A header has the span of its table; any other key has its own.
             let span = item.as_table().and_then(|table| table.span());
             let span = span.or_else(|| table.key(name).and_then(|key| key.span())).or_else(|| item.span());
             if let Some(span) = span {
@@ -186,7 +188,7 @@ impl Layer {
         Ok(Value::Array(list))
     }
 
-    /// Where `path` stands in this layer, if it does: at the key itself, else at the table that was given as a whole.
+    /// The place of `path` in this layer, if it has one: of the key itself, else of the table that was given as a whole.
     pub(super) fn place(&self, path: &[String]) -> Option<&Origin> {
         get(&self.values, path)?;
         let nearest = (1..=path.len()).rev().find_map(|length| self.places.get(&path[..length]));
@@ -277,8 +279,7 @@ pub(super) fn merge(layers: &[Layer]) -> Result<Value> {
     figment.extract().map_err(|error| Error::config(error.to_string()))
 }
 
-/// Where a layer gives a section another kind, the lower layers' keys for the old kind are forgotten: they would be
-/// unknown to the new one.
+/// Where a layer gives a section another kind, the lower layers' keys are dropped: the new kind does not know them.
 pub(super) fn forget_replaced_kinds(layers: &mut [Layer]) {
     let mut kinds: BTreeMap<KeyPath, String> = BTreeMap::new();
     for index in 0..layers.len() {

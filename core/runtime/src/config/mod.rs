@@ -49,10 +49,10 @@ pub struct Config {
     /// Language models, by name.
     #[serde(default)]
     pub llm: Components,
-    /// Who answers for a role. A name that is no role is a model's own.
+    /// Which model answers for a role. A name that is not a role is a model's own.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
-    /// What models cost, beside and before the shipped table.
+    /// What models cost. These come before the shipped table.
     #[serde(default)]
     pub prices: Prices,
     /// Text encoders, by name.
@@ -67,9 +67,9 @@ pub struct Config {
     /// Planners, by name.
     #[serde(default)]
     pub planner: Components,
-    /// Writes histories down in short.
+    /// Summarises histories.
     pub summariser: Option<ComponentConfig>,
-    /// The world.
+    /// The environment.
     pub environment: Option<ComponentConfig>,
     /// Seat name to planner name.
     #[serde(default)]
@@ -98,38 +98,39 @@ pub struct ComponentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// Tasks that each planner plays, one episode a task.
+    /// Tasks that each planner plays, one episode per task.
     pub episodes: u64,
     /// The first task; the others follow it.
     pub first_task: u64,
-    /// Times that each task is played, each time under a seed of its own.
+    /// How many times each task is played, each time with its own seed.
     #[schemars(range(min = 1))]
     pub repeats: u64,
-    /// Episodes under way at once.
+    /// Episodes that run at the same time.
     #[schemars(range(min = 1))]
     pub concurrency: usize,
-    /// Folder in which runs are written.
+    /// Folder for the runs.
     pub out: ConfigPath,
-    /// Model calls after which no more are made.
+    // A flattened `Limits` would accept unknown keys: serde's `deny_unknown_fields` excludes `flatten`.
+    /// Limit on model calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
-    /// Tokens, of requests and answers, after which no more calls are made.
+    /// Limit on tokens, in requests and answers together. No call is made beyond it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// Cost in US dollars that is not passed. The price of every model at work must be known.
+    /// Limit on the cost in US dollars, which is never exceeded. The price of every model in use must be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_usd: Option<f64>,
-    /// Seconds after which no more calls are made.
+    /// Limit on the duration in seconds. No call is made after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_wall_s: Option<f64>,
-    /// The most that each episode may use.
+    /// Limits for each episode.
     #[serde(skip_serializing_if = "Limits::none")]
     pub per_episode: Limits,
 }
 
 impl RunConfig {
-    /// The most that the run may use.
+    /// Limits for the whole run.
     pub fn limits(&self) -> Limits {
         let Self { max_calls, max_tokens, max_usd, max_wall_s, .. } = *self;
         Limits { max_calls, max_tokens, max_usd, max_wall_s }
@@ -153,7 +154,7 @@ impl Default for RunConfig {
     }
 }
 
-/// A configuration that has been read and not yet checked: what it may say depends on the plugins that it names.
+/// A configuration that has been read and not yet checked: what is valid depends on the plugins that it names.
 #[derive(Debug, Clone)]
 pub struct Draft {
     document: Document,
@@ -164,7 +165,7 @@ impl Draft {
     /// Reads the layers and merges them; checks `[plugins]` alone.
     ///
     /// # Errors
-    /// If a layer cannot be read, or `[plugins]` says what it may not.
+    /// If a layer cannot be read, or `[plugins]` is not valid.
     pub fn read(sources: &Sources) -> Result<Self> {
         let mut layers = read(sources)?;
         layers::forget_replaced_kinds(&mut layers);
@@ -182,12 +183,12 @@ impl Draft {
         })
     }
 
-    /// The plugins that it names.
+    /// The plugins to load.
     pub fn plugins(&self) -> &Request {
         &self.plugins
     }
 
-    /// Checks the whole against what `registry` knows, the components of plugins among it.
+    /// Checks the whole against `registry`, which includes the plugins' components.
     ///
     /// # Errors
     /// Every unknown key, wrong type and missing file at once, each with its place and the way out.
@@ -197,7 +198,7 @@ impl Draft {
 }
 
 impl Config {
-    /// Reads the layers, merges them, and checks the whole against what `registry` knows.
+    /// Reads the layers, merges them, and checks the whole against `registry`.
     ///
     /// # Errors
     /// Every unknown key, wrong type and missing file at once, each with its place and the way out.
@@ -205,7 +206,7 @@ impl Config {
         Draft::read(sources)?.check(registry)
     }
 
-    /// Reads a resolved configuration, as [`Config::to_toml`] wrote it at `path`, and nothing else.
+    /// Reads a resolved configuration, as [`Config::to_toml`] wrote it at `path`, and no other layer.
     ///
     /// # Errors
     /// If the file cannot be read, or no longer fits the program's components.
@@ -244,10 +245,10 @@ impl Config {
     }
 
     /// The resolved configuration: all layers in one, paths absolute. It names environment variables that hold
-    /// secrets, and holds none.
+    /// secrets, never the secrets.
     ///
     /// # Errors
-    /// If a value has no form in TOML.
+    /// If TOML cannot express a value.
     pub fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(&self.document.values)?)
     }
@@ -255,7 +256,7 @@ impl Config {
     /// The component configured as `[<word>.<name>]`.
     ///
     /// # Errors
-    /// If there is none; the message names the nearest.
+    /// If it does not exist; the message names the nearest.
     pub fn component(&self, word: &str, name: &str) -> Result<&ComponentConfig> {
         let sections = match word {
             "llm" => &self.llm,
@@ -275,7 +276,7 @@ impl Config {
 /// `--set` arguments as one table.
 ///
 /// # Errors
-/// If one is not written `key=value`.
+/// If one does not have the form `key=value`.
 pub fn settings(arguments: &[String]) -> Result<Map<String, Value>> {
     Ok(Layer::set(arguments, Path::new("."))?.values)
 }
@@ -343,7 +344,7 @@ fn check_component(section: &[String], document: &Document, registry: &Registry)
     Some(check::check_part(&Value::Object(own), &component.schema, section, keys))
 }
 
-/// The role `summariser` summarises; without it, with one language model, there is no doubt about who does.
+/// The role `summariser` summarises; without that role, the only language model does.
 fn default_summariser(document: &mut Map<String, Value>, registry: &Registry) {
     let llms = document.get("llm").and_then(Value::as_object);
     let only = llms.filter(|llms| llms.len() == 1).and_then(|llms| llms.keys().next()).cloned();

@@ -1,9 +1,9 @@
-//! Where a configured value comes from, for people: the line to edit.
+//! Where a configured value comes from: the line to edit.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// A key's way down the document; list elements by their index.
+/// The keys that lead to a value; elements of a list by their index.
 pub type KeyPath = Vec<String>;
 
 /// The source of a configured value.

@@ -1,6 +1,6 @@
-//! `[plugins]`: which plugins a configuration loads, and where they are looked for.
+//! `[plugins]`: which plugins a configuration loads, and from where.
 //!
-//! This section is read before all others, for the schemas of the others come from the plugins.
+//! This section is read first, because plugins provide the schemas of the others.
 
 use std::path::{Path, PathBuf};
 
@@ -87,7 +87,7 @@ pub(super) fn settle(document: &mut Document, sources: &Sources) -> Result<Reque
     Ok(Request { wanted, ..request })
 }
 
-/// A name that no plugin has may well be a folder.
+/// A name that is not a plugin's may be a folder.
 fn settle_name(path: &mut PluginPath, base: &Path, search: &[PathBuf]) {
     if path.is_name() && base.join(&path.0).is_dir() && find::libraries(path, search).is_err() {
         path.0 = resolve(base, &path.0);

@@ -16,9 +16,9 @@ use crate::{budget::Limits, registry::suggestion};
 pub struct Role {
     /// Name under `[llm]` of the model that answers for it.
     pub llm: String,
-    /// Names under `[llm]` of models that answer for it what is asked for these purposes.
+    /// Names under `[llm]` of the models that answer calls for these purposes instead.
     pub routes: BTreeMap<Purpose, String>,
-    /// The most that its calls may use, in all episodes of a run together.
+    /// Limits for its calls, in all episodes of a run together.
     pub limits: Limits,
 }
 
@@ -29,10 +29,11 @@ impl Role {
     }
 }
 
-/// The keys of a role that say how far to go, not who answers.
+/// The keys of a role that are limits; the others name models.
 pub(crate) const LIMITS: [&str; 3] = ["max_calls", "max_tokens", "max_usd"];
 
-/// As it is written: a model's name, or a table that says more.
+/// As it is written: a model's name, or a table. The limits are spelled out, because a flattened `Limits` would
+/// accept `max_wall_s`, which a role does not have.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Given {
@@ -58,14 +59,14 @@ impl From<Given> for Role {
     }
 }
 
-/// The schema of the section. The purposes are those of the api, in its own words.
+/// The schema of the section. The purposes and their descriptions come from the api.
 pub(super) fn schema(definitions: &mut Map<String, Value>) -> Value {
     let llm = "Name under [llm] of the model that answers";
     let mut properties = Map::from_iter([("llm".into(), json!({ "type": "string", "description": llm }))]);
     let purposes = schema_for!(Purpose).to_value();
     for purpose in purposes["oneOf"].as_array().into_iter().flatten() {
         let words = purpose["description"].as_str().unwrap_or_default().trim_end_matches('.');
-        let about = format!("{llm} what is asked for this purpose: {words}");
+        let about = format!("{llm} calls for this purpose: {words}");
         let word = purpose["const"].as_str().unwrap_or_default();
         properties.insert(word.into(), json!({ "type": "string", "description": about }));
     }
@@ -82,7 +83,7 @@ pub(super) fn schema(definitions: &mut Map<String, Value>) -> Value {
     json!({ "type": "object", "additionalProperties": { "anyOf": [{ "type": "string", "description": llm }, table] } })
 }
 
-/// Names of models that are not there.
+/// Models that are named and do not exist.
 pub(super) fn unknown_models(document: &Map<String, Value>) -> Vec<Problem> {
     let table = |key: &str| document.get(key).and_then(Value::as_object).into_iter().flatten();
     let models: Vec<&str> = table("llm").map(|(name, _)| name.as_str()).collect();

@@ -16,7 +16,7 @@ use crate::registry::{Registry, RegistryEntry};
 /// Name of the definition of `[llm.<name>.calls]`.
 const CALLS: &str = "llm.calls";
 
-/// The kind of `[summariser]` where none is given.
+/// The kind of `[summariser]` if no kind is given.
 pub(super) const DEFAULT_SUMMARISER: &str = "llm";
 
 /// The schema of a configuration made of `registry`'s components. Editors check TOML against it as it is typed.
@@ -31,7 +31,7 @@ pub fn schema(registry: &Registry) -> Value {
     })
 }
 
-/// The same with no keys of components: each component's own schema, as it wrote it, judges these.
+/// The same without the keys that components read: those are checked against each component's own schema.
 pub(super) fn frame(registry: &Registry) -> Value {
     whole(|word, definitions| {
         let kinds: Vec<&str> = registry
@@ -46,7 +46,7 @@ pub(super) fn frame(registry: &Registry) -> Value {
     })
 }
 
-/// The keys of the program in the section of a component.
+/// The keys that the program reads in the section of a component.
 pub(super) fn program_keys(word: &str) -> &'static [&'static str] {
     if word == <dyn LlmBackend>::WORD { &["kind", "calls"] } else { &["kind"] }
 }
@@ -71,26 +71,26 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
         "Text encoders, by name.",
         "Critics, by name.",
         "Trainers of critics, by name.",
-        "Planners, by name: whoever may take a seat.",
+        "Planners, by name. Each may take a seat.",
     ]) {
         let schema = json!({ "type": "object", "additionalProperties": section(word, &mut definitions) });
         describe(word, description, schema);
     }
     for (word, description) in SINGLE.iter().zip([
-        "Writes histories down in short when episodes are recorded; by default the only language model does.",
-        "The world in which episodes are played.",
+        "Summarises histories when episodes are recorded; by default the only language model does.",
+        "The environment in which episodes are played.",
     ]) {
         describe(word, description, section(word, &mut definitions));
     }
     describe(
         "roles",
-        "Which model answers for a role that planners name, and for which purposes another one does.",
+        "Which model answers for a role that planners name, and which purposes go to another model.",
         super::roles::schema(&mut definitions),
     );
     let price = inlined("prices", schema_for!(Price).to_value(), &mut definitions);
     describe(
         "prices",
-        "What models cost, by model or by provider/model: before the shipped table.",
+        "What models cost, by model or by provider/model. These come before the shipped table.",
         json!({ "type": "object", "additionalProperties": price }),
     );
     let seats = json!({ "type": "object", "additionalProperties": { "type": "string" } });
@@ -102,7 +102,7 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
     );
     describe(
         "plugins",
-        "What is loaded beside what is linked into the program.",
+        "Plugins to load, in addition to what is linked into the program.",
         super::plugins::schema(&mut definitions),
     );
     json!({
@@ -115,7 +115,7 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
     })
 }
 
-/// A component's own schema with the program's keys among its own: `kind`, and for language models `calls`.
+/// A component's own schema with the program's keys added: `kind`, and for language models `calls`.
 fn section(component: &RegistryEntry, definitions: &mut Map<String, Value>) -> Value {
     let name = format!("{}.{}", component.word, component.kind);
     let mut schema = inlined(&name, component.schema.clone(), definitions);
@@ -148,7 +148,7 @@ fn add_key(schema: &mut Value, key: &str, value: &Value, required: bool) {
         choices.iter_mut().for_each(|choice| add_key(choice, key, value, required));
     }
     schema.insert("type".into(), "object".into());
-    // A plugin may write anything for a schema.
+    // The schema of a plugin may be anything.
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
     if let Value::Object(properties) = properties {
         properties.insert(key.into(), value.clone());

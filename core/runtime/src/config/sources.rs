@@ -1,4 +1,4 @@
-//! Where configuration is looked for.
+//! Where configuration comes from.
 
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ use crate::registry::suggestion;
 /// The sources of one configuration. [`Sources::of_process`] fills them in as the program does; tests name their own.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// Presets on offer.
+    /// Known presets.
     pub presets: Vec<Preset>,
-    /// The preset asked for by `--preset`.
+    /// The preset that `--preset` names.
     pub preset: Option<String>,
-    /// The user's own file; none if it does not exist.
+    /// The user's own file, which may be missing.
     pub user: Option<PathBuf>,
     /// The file on the command line, which must exist.
     pub file: Option<PathBuf>,
@@ -30,16 +30,16 @@ pub struct Sources {
     pub values: Vec<(KeyPath, Value)>,
     /// The command that gives `values`, as messages name it; may be empty.
     pub command: String,
-    /// `--plugin` arguments: what is loaded beside what `[plugins]` names.
+    /// `--plugin` arguments: plugins to load in addition to those of `[plugins]`.
     pub plugins: Vec<String>,
     /// Folders in which plugins are looked for by name, after those of `[plugins]`.
     pub search: Vec<PathBuf>,
-    /// The current folder: `forethought.toml` is looked for in it, and what no file says is relative to it.
+    /// The current folder: it may hold a `forethought.toml`, and paths that are not in a file are relative to it.
     pub folder: PathBuf,
 }
 
 impl Sources {
-    /// Nothing but what is built in, and `forethought.toml` in `folder`.
+    /// Only what is built in, and `forethought.toml` in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             presets: PRESETS.to_vec(),
@@ -79,7 +79,7 @@ impl Sources {
         })
     }
 
-    /// Takes a configuration as it is named on the command line: a file, or else a preset.
+    /// Uses a configuration as the command line names it: a file, or else a preset.
     ///
     /// # Errors
     /// If it is neither.

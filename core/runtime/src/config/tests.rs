@@ -1,4 +1,4 @@
-//! What a configuration may say, and what is answered if it may not.
+//! What a configuration may contain, and which errors anything else gives.
 
 use std::sync::Arc;
 
@@ -543,7 +543,7 @@ fn plugins_are_named_in_many_ways() {
     assert_eq!(
         wanted[4].settings.folder.as_deref(),
         Some(&*folder.join("deep")),
-        "a command runs beside its file"
+        "a command runs in the folder of its file"
     );
     assert_eq!(wanted[5].place, "--plugin ./typed.so: ");
     assert!(wanted[1].place.ends_with("deep/run.toml:3: `plugins.load.1`: "), "{}", wanted[1].place);
