@@ -1,4 +1,4 @@
-//! Notes what the program is compiled for: a library for anything else is refused before it is loaded.
+//! Records the compile target: a library for any other target is refused before it is loaded.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -1,7 +1,7 @@
 // A plugin that breaks the contract, one way for each `mode` in the configuration of its one component.
 //
-// Two ways are chosen when it is built: -DDESCRIBED="other" makes it describe a component that its metadata do not have,
-// -DMARK="path" writes a file as soon as the library is loaded. -DMAJOR and -DENTRY set what the entry function says.
+// Build options: -DDESCRIBED="other" makes it describe a component that is not in its metadata, -DMARK="path" writes a
+// file as soon as the library is loaded, -DMAJOR and -DENTRY set the version and the result of the entry function.
 #define _POSIX_C_SOURCE 200809L
 #include "forethought.h"
 
@@ -41,7 +41,7 @@ __attribute__((constructor)) static void mark(void) {
 
 static FthStr text(const char *text) { return (FthStr){(const uint8_t *)text, strlen(text)}; }
 
-// ---- Replies. They are never freed, but each is released once, which is counted.
+// ---- Replies. They are never freed, but each must be released once, which is counted.
 
 static atomic_long unreleased;
 
@@ -50,7 +50,7 @@ static void count_release(void *owner, const uint8_t *at, size_t length) {
     atomic_fetch_sub(&unreleased, 1);
 }
 
-// Memory that is not lost, for those who look for what is.
+// Static memory, so that leak checkers do not report it.
 static char *room(void) {
     static char rooms[1000][512];
     static atomic_int used;
@@ -75,7 +75,7 @@ static void reply_object(FthCompletion done, FthObj object) {
     done.done(done.ctx, FTH_OK, &message);
 }
 
-// ---- The component. Its data is the name of its mode.
+// ---- The component. Its data pointer is the name of its mode.
 
 static void keep(const void *data) { (void)data; }
 
@@ -105,7 +105,7 @@ static void start(void *(*run)(void *), FthCompletion done) {
     if (pthread_create(&thread, NULL, run, copy) == 0) pthread_detach(thread);
 }
 
-// A call that is answered as soon as it is cancelled, from within `cancel` and once more from a thread.
+// A call that is answered when it is cancelled, from within `cancel` and once more from a thread.
 static void cancel(const void *data) {
     FthCompletion done = *(const FthCompletion *)data;
     reply(done, FTH_OK, TRANSITION);
@@ -157,9 +157,9 @@ static void misbehave(const char *mode, FthCompletion done, FthCall *out) {
         message.body.len = (size_t)1 << 40;
     } else if (strcmp(mode, "small_message") == 0) {
         message.size = 16;
-        atomic_fetch_sub(&unreleased, 1); // Of 16 bytes, nobody can take a body.
+        atomic_fetch_sub(&unreleased, 1); // The body is not within 16 bytes, so it cannot be released.
     } else if (strcmp(mode, "large_message") == 0) {
-        message.size = 4096; // As a newer side's would be; allowed.
+        message.size = 4096; // Allowed: as from a newer version.
     } else if (strcmp(mode, "codec") == 0) {
         message.codec = 9;
     } else if (strcmp(mode, "meta") == 0) {
@@ -209,7 +209,7 @@ static void environment_invoke(const void *data, FthStr method, FthMsg *request,
     if (is(method, "reset")) {
         char turn[96];
         snprintf(turn, sizeof turn, "{\"observation\":{\"text\":\"%ld\"}}", atomic_load(&unreleased));
-        reply(*done, FTH_OK, turn); // How many replies nobody has released.
+        reply(*done, FTH_OK, turn); // Number of replies that have not been released.
     } else if (is(method, "spec")) {
         reply(*done, FTH_OK, "{\"name\":\"hostile\",\"seats\":[{\"name\":\"agent\"}]}");
     } else {

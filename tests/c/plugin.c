@@ -1,10 +1,10 @@
-// A small complete plugin in plain C: a lamp that wants to be switched.
+// A small complete plugin in plain C: a lamp to switch on or off.
 //
 // It needs core/abi/include/forethought.h and a POSIX system:
 //     cc -std=c11 -shared -fPIC -I core/abi/include tests/c/plugin.c -o liblamp.so -lpthread
 //
-// What to look at, in order: the metadata, which is read without running anything; the two objects, a module and a
-// world, each with a count of its own references; `invoke`, which answers at once or from a thread of its own.
+// Reading order: the metadata, which is read without running anything; the two objects, a module and a world with a
+// reference count; `invoke`, which answers immediately or from another thread.
 #define _POSIX_C_SOURCE 200809L
 #include "forethought.h"
 
@@ -37,7 +37,7 @@ static const struct __attribute__((packed)) {
     RECORD,
 };
 
-// ---- JSON, as much as is needed: where a value begins in a text.
+// ---- Minimal JSON: finds where values start in a text.
 
 typedef struct { const char *at, *end; } Text;
 
@@ -46,7 +46,7 @@ static Text skip_blanks(Text text) {
     return text;
 }
 
-// After the string, object, array, number or word that `text` begins with.
+// Skips the string, object, array, number or word at the start of `text`.
 static Text skip_value(Text text) {
     text = skip_blanks(text);
     int depth = 0;
@@ -68,7 +68,7 @@ static Text skip_value(Text text) {
     return text;
 }
 
-// The next member of the object that `*rest` points into (start after its '{'); false at its end.
+// The next member of the object in `*rest` (initially just after its '{'); false at its end.
 static bool next_member(Text *rest, Text *key, Text *value) {
     Text text = skip_blanks(*rest);
     if (text.at < text.end && *text.at == ',') text.at++;
@@ -95,7 +95,7 @@ static bool enter(Text *text) {
     return text->at < text->end && *text->at++ == '{';
 }
 
-// The member `name` of the object `text`; empty if there is none.
+// The member `name` of the object `text`, or an empty text.
 static Text member(Text text, const char *name) {
     Text key, value;
     if (enter(&text))
@@ -111,7 +111,7 @@ static void release_body(void *owner, const uint8_t *at, size_t length) {
     free(owner);
 }
 
-// Gives up all that a request brought; what is needed of it has been copied.
+// Releases everything in a request; what is needed has been copied.
 static void release_request(FthMsg *request) {
     FthBuf buffers[2] = {request->body, request->meta};
     for (int i = 0; i < 2; i++)
@@ -126,7 +126,7 @@ static void release_request(FthMsg *request) {
     if (request->blobs.release) request->blobs.release(request->blobs.owner, request->blobs.ptr, request->blobs.len);
 }
 
-// Completes a call with a text and, if `object` is not null, an object beside it, whose reference is given away.
+// Completes a call with a text and, if `object` is not null, an object, whose reference is given away.
 static void complete(FthCompletion done, uint32_t status, const char *text, const FthObj *object) {
     char *body = strdup(text);
     FthMsg reply = {.size = sizeof reply, .codec = FTH_CODEC_JSON};
@@ -191,7 +191,7 @@ static void reset(Lamp *lamp, Text task, FthCompletion done) {
     lamp->lit = !lamp->wanted;
     snprintf(text, sizeof text, TURN, word(lamp->lit), word(lamp->wanted));
     pthread_mutex_unlock(&lamp->lock);
-    complete(done, FTH_OK, text, NULL); // Without the lock: it runs the caller's code.
+    complete(done, FTH_OK, text, NULL); // Without the lock, because it runs the caller's code.
 }
 
 typedef struct {
@@ -219,7 +219,7 @@ static void *step(void *argument) {
     return NULL;
 }
 
-// Steps take their time, so they are not taken on the caller's thread.
+// Steps take time, so they do not run on the caller's thread.
 static void start_step(Lamp *lamp, Text action, FthCompletion done) {
     Step *begun = calloc(1, sizeof *begun);
     size_t length = action.end - action.at;
@@ -245,7 +245,7 @@ static void lamp_invoke(const void *data, FthStr name, FthMsg *request, const Ft
     FthMsg taken = *request;
     *out = (FthCall){NULL, NULL}; // It cannot be cancelled.
     if (taken.codec != FTH_CODEC_JSON) {
-        refuse(done, FTH_BAD_REQUEST, "bad_request", "a lamp understands JSON alone");
+        refuse(done, FTH_BAD_REQUEST, "bad_request", "a lamp understands only JSON");
     } else if (is(method, "spec")) {
         complete(done, FTH_OK,
                  "{\"name\":\"lamp\",\"version\":\"1\",\"seats\":[{\"name\":\"agent\"}],\"tasks\":2,"
@@ -272,7 +272,7 @@ static const FthObjVTable lamp_vtable = {
     sizeof(FthObjVTable), lamp_retain, lamp_release, lamp_interface, lamp_invoke, 0,
 };
 
-// ---- The module, of which there is one, for ever.
+// ---- The module: one static object.
 
 static void keep(const void *data) { (void)data; }
 
@@ -284,7 +284,7 @@ static FthStr module_interface(const void *data) {
 static void create(Text body, FthCompletion done) {
     Text wanted = member(body, "create"), config = member(wanted, "config"), key, value;
     if (!is(member(wanted, "kind"), "\"lamp\"") || !is(member(wanted, "interface"), "\"forethought.environment/1\"")) {
-        refuse(done, FTH_ERROR, "not_found", "there are lamps here, and nothing else");
+        refuse(done, FTH_ERROR, "not_found", "this plugin has only lamps");
         return;
     }
     long delay_ms = 0;
@@ -310,7 +310,7 @@ static void module_invoke(const void *data, FthStr name, FthMsg *request, const 
     *out = (FthCall){NULL, NULL};
     if (is(method, "describe")) {
         complete(done, FTH_OK,
-                 "{" PACKAGE ",\"components\":[{" COMPONENT ",\"kind\":\"lamp\",\"summary\":\"a lamp that wants to be switched\","
+                 "{" PACKAGE ",\"components\":[{" COMPONENT ",\"kind\":\"lamp\",\"summary\":\"a lamp to switch on or off\","
                  "\"schema\":{\"title\":\"Lamp\",\"description\":\"Settings of a lamp.\",\"type\":\"object\",\"additionalProperties\":false,"
                  "\"properties\":{\"delay_ms\":{\"type\":\"integer\",\"minimum\":0,\"default\":0,"
                  "\"description\":\"How long a switch takes, in milliseconds.\"}}}}]}",

@@ -233,14 +233,15 @@ const NOT_PROSE: [&str; 9] = [
     "plugins/llm-local/tests/reference.py",
 ];
 
-/// Single lines that a model reads, by their file and a part of the line.
-const READ_BY_MODELS: [(&str, &str); 6] = [
+/// Single lines that a model reads or that old files contain, by their file and a part of the line.
+const EXEMPT_LINES: [(&str, &str); 7] = [
     ("environments/avalon/src/behaviour/moves.rs", "Propose myself and"),
     ("environments/avalon/src/behaviour/moves.rs", "accused us most openly"),
     ("environments/avalon/src/behaviour/moves.rs", "always voted against our teams"),
     ("environments/avalon/src/behaviour/moves.rs", "Only those who have won a quest are good"),
     ("environments/avalon/src/observe.rs", "answers in a row"),
     ("environments/webshop/src/behaviour/view.rs", "\"In sh"),
+    ("core/conformance/src/report.rs", "#[serde(alias = "),
 ];
 
 #[test]
@@ -252,7 +253,7 @@ fn plain_words_are_used() {
             continue;
         }
         for (index, line) in text.lines().enumerate() {
-            if READ_BY_MODELS.iter().any(|(file, part)| path == *file && line.contains(part)) {
+            if EXEMPT_LINES.iter().any(|(file, part)| path == *file && line.contains(part)) {
                 continue;
             }
             let plain = line.replace("None", "").to_lowercase();
@@ -298,7 +299,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("layers", &["budget", "journal"]),
     ("config", &["budget", "layers"]),
     ("run", &["budget", "cancel", "clock", "files", "journal"]),
-    ("host", &["budget", "cancel", "config", "layers", "run"]),
+    ("host", &["budget", "cancel", "config", "journal", "layers", "run"]),
     ("trajectories", &["files"]),
     ("evaluate", &["run"]),
 ];

@@ -1,8 +1,8 @@
-//! The simulated LLM is honest: it knows what it has been shown and nothing else, and refinement gains nothing that
-//! the critic did not tell it (`docs/simulated-llm.md`, the invariants of `ARCHITECTURE.md`).
+//! The simulated LLM is honest: it knows only what it has been shown, and refinement gains only what the critic says
+//! (`docs/simulated-llm.md`, the invariants of `ARCHITECTURE.md`).
 //!
-//! Every check is shown to be able to fail: next to what must hold stands a planted leak or a critic that does know
-//! something, and the same check finds it.
+//! Every check is shown to be able to fail: it also runs on a planted leak, or on a critic that does know something,
+//! and finds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ const PRODUCTS: u32 = 200;
 /// Decisions in a sample of refinements.
 const DRAWS: u64 = 2500;
 
-// ---- the players, and a tape of what passes between them ----------------------------------------------------------
+// ---- the players, and a tape of their messages --------------------------------------------------------------------
 
 fn simulated(config: SimulatedConfig) -> Arc<dyn LlmBackend> {
     let behaviours: Vec<(String, Arc<dyn ScriptedBehaviour>)> = vec![
@@ -72,9 +72,9 @@ fn random(seed: u64) -> Arc<dyn Critic> {
 
 /// What happened, in order.
 enum Event {
-    /// The world showed something, the shop a page.
+    /// The world showed something, such as a page of the shop.
     Shown(String),
-    /// The world told the log, and nobody else, how the score came about.
+    /// The world wrote the parts of the score to the log, and nowhere else.
     Logged(Value),
     /// The model was asked.
     Asked(ChatRequest, Completion),
@@ -84,7 +84,7 @@ enum Event {
 
 type Tape = Arc<Mutex<Vec<Event>>>;
 
-/// A component whose dealings are taped. A blind environment tells the first seat nothing but text, and the log nothing.
+/// A component whose messages are taped. A blind environment gives the first seat only text, and the log nothing.
 struct Taped<T: ?Sized> {
     inner: Arc<T>,
     tape: Tape,
@@ -127,7 +127,7 @@ impl Environment for Taped<dyn Environment> {
         self.note(Event::Logged(transition.info.clone()));
         transition.turn = self.show(transition.turn);
         if self.blind {
-            // What each seat sees at the end is no secret: it stands there for want of a turn.
+            // What each seat sees at the end is not a secret: it is here because the end has no turn.
             let ends = transition.info.get("ends").cloned();
             transition.info = ends.map_or(Value::Null, |ends| json!({ "ends": ends }));
             transition.rewards.fill(0.0);
@@ -161,15 +161,15 @@ impl Planner for Taped<dyn Planner> {
     }
 }
 
-/// A played episode.
+/// A finished episode.
 struct Played {
     task: u64,
     tape: Vec<Event>,
     summary: EpisodeSummary,
 }
 
-/// Plays an episode as `forethought collect` would: the summariser writes down its end too, so that prompts are made
-/// after the purchase, when the shop has told the log what it was worth. `planner` has the first seat, `other` all others.
+/// Plays an episode as `forethought collect` would: its end is summarised too, so that prompts are also made after the
+/// purchase, when the shop has logged its score. `planner` has the first seat, `other` all others.
 async fn play(
     world: &dyn Environment,
     planner: Arc<dyn Planner>,
@@ -215,8 +215,8 @@ async fn play(
     Played { task, tape, summary }
 }
 
-/// Episodes of both planners in both kinds of shop: one where any purchase is the end, and one that answers a purchase
-/// by its score and goes on.
+/// Episodes of both planners in both kinds of shop: one ends with any purchase, the other answers a purchase with its
+/// score and continues.
 async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
     let mut played = Vec::new();
     for end in [End::Purchase, End::FullScore] {
@@ -231,7 +231,7 @@ async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
     played
 }
 
-/// Episodes in company: a table of Avalon with bots, and dialogues with a donor.
+/// Episodes with several seats: a table of Avalon with bots, and dialogues with a donor.
 async fn in_company(blind: bool) -> Vec<Played> {
     let config = json!({ "agent_role": "merlin", "discussion": true });
     let config: AvalonConfig = serde_json::from_value(config).expect("a configuration");
@@ -252,7 +252,7 @@ async fn in_company(blind: bool) -> Vec<Played> {
     played
 }
 
-/// The episodes that most tests look at, played once.
+/// The episodes that most tests use, played once.
 async fn seen() -> &'static [Played] {
     static SEEN: OnceCell<Vec<Played>> = OnceCell::const_new();
     SEEN.get_or_init(|| episodes(SimulatedConfig::default(), false)).await
@@ -273,7 +273,7 @@ impl Played {
     }
 }
 
-// ---- nothing but text reaches a decision --------------------------------------------------------------------------
+// ---- only text reaches a decision ---------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn nothing_hidden_reaches_a_decision() {
@@ -292,21 +292,21 @@ async fn nothing_hidden_reaches_a_decision() {
         };
         assert!(prompts(seen) == prompts(blind), "the prompts of task {} differ", seen.task);
         assert!(decisions(seen) == decisions(blind), "the decisions of task {} differ", seen.task);
-        // The blindfold sits: there was something to hide, and none of it came through.
+        // The blinding works: there was something to hide, and it was hidden.
         listed += usize::from(seen.decisions().any(|(context, _)| !context.turn.legal_actions.is_empty()));
         assert!(blind.decisions().all(|(context, _)| context.turn.legal_actions.is_empty()));
         assert_eq!((blind.summary.score, blind.summary.success), (0.0, None));
         scored += usize::from(seen.summary.score > 0.0);
     }
-    // In a dialogue there is nothing to list.
+    // A dialogue has no legal actions to list.
     assert_eq!(listed, blind.len() - 10);
-    assert!(scored > 0, "nobody scored: there was nothing to hide");
+    assert!(scored > 0, "no episode scored: there was nothing to hide");
 }
 
-// ---- what stands in a prompt --------------------------------------------------------------------------------------
+// ---- the content of prompts ---------------------------------------------------------------------------------------
 
-/// What an episode hides: the product that its goal was made from, the attributes as stored, and how the score comes
-/// about: names of its parts, numbers too long to stand somewhere by accident, the record of the purchase.
+/// What an episode hides: the product that its goal was made from, the attributes as stored, and the parts of the score
+/// (their names), numbers too long to appear by accident, the record of the purchase.
 fn secrets(played: &Played) -> Vec<String> {
     let goal = GeneratedCatalogue::new(PRODUCTS, 0).goal(played.task).into_owned();
     let mut secrets = vec![goal.asin, goal.name, goal.product_category];
@@ -332,7 +332,7 @@ fn text(request: &ChatRequest) -> String {
     request.messages.iter().map(|message| message.content.to_lowercase() + "\n").collect()
 }
 
-/// The secrets that stand in a prompt before the shop has shown them.
+/// The secrets that are in a prompt before the shop has shown them.
 fn leaks<'a>(events: impl IntoIterator<Item = &'a Event>, secrets: &[String]) -> Vec<String> {
     let (mut shown, mut leaks) = (String::new(), Vec::new());
     for event in events {
@@ -350,13 +350,13 @@ fn leaks<'a>(events: impl IntoIterator<Item = &'a Event>, secrets: &[String]) ->
 }
 
 #[tokio::test]
-async fn prompts_hold_only_what_the_shop_has_shown() {
+async fn prompts_contain_only_what_the_shop_has_shown() {
     let (mut asins_in_prompts, mut prompts_after_a_purchase) = (0, 0);
     for played in seen().await {
         let secrets = secrets(played);
         assert_eq!(leaks(&played.tape, &secrets), [""; 0], "task {}", played.task);
 
-        // The detector finds any of them where it does not belong.
+        // The detector finds every secret that is planted.
         for secret in &secrets {
             let prompt = format!("Observation:\nsecretly: {secret}\nThought: <a thought>");
             let request = ChatRequest::new(Purpose::Thought, vec![Message::user(prompt)]);
@@ -370,12 +370,12 @@ async fn prompts_hold_only_what_the_shop_has_shown() {
         let after = played.tape.iter().skip_while(|event| !bought(event));
         prompts_after_a_purchase += after.filter(|event| matches!(event, Event::Asked(..))).count();
     }
-    // It could have found something: goals' products do come into view, and prompts are made after purchases.
+    // There was something to find: goals' products are shown, and prompts are made after purchases.
     assert!(asins_in_prompts > 0 && prompts_after_a_purchase > 0);
 }
 
 #[tokio::test]
-async fn a_skill_sees_text_alone() {
+async fn a_scripted_behaviour_sees_only_text() {
     // Another backend of the same configuration, asked out of order and for other purposes, answers the same.
     let other = simulated(SimulatedConfig::default());
     let reseeded = simulated(SimulatedConfig { seed: 1, ..SimulatedConfig::default() });
@@ -395,8 +395,8 @@ async fn a_skill_sees_text_alone() {
 
 // ---- refinement ---------------------------------------------------------------------------------------------------
 
-/// A critic that hopes for a thought as it is told to: the first half of the outcomes, the good ones, get values that
-/// are higher than those of the bad ones by so much.
+/// A critic with a given opinion of a thought: the values of the first half of the outcomes, the good ones, exceed
+/// those of the bad ones by this much.
 struct Opinion(fn(&str) -> f64);
 
 #[async_trait]
@@ -415,7 +415,7 @@ fn opinion(hope: fn(&str) -> f64) -> Arc<dyn Critic> {
     Arc::new(Opinion(hope))
 }
 
-/// One model and one critic, whatever they are called.
+/// One model and one critic, under any name.
 struct Cast(Arc<dyn LlmBackend>, Arc<dyn Critic>);
 
 #[async_trait]
@@ -434,8 +434,8 @@ impl Models for Cast {
 /// How often each strategy is the one acted on.
 type Counts = BTreeMap<String, f64>;
 
-/// Strategies of thousands of decisions in one state. Each draw has a seed and a critic of its own: random values are
-/// the same whenever the same question is asked, so one critic alone would be a fixed, if meaningless, taste.
+/// Strategies of thousands of decisions in one state. Each draw has its own seed and critic: random values are the same
+/// for the same question, so a single critic would be a fixed, if meaningless, preference.
 async fn strategies(
     context: &DecisionContext,
     name: &str,
@@ -456,8 +456,8 @@ async fn strategies(
     counts
 }
 
-/// The chi-square test of two samples of one size: whether they may come from one distribution, in which case it says
-/// no once in a million times.
+/// The chi-square test whether two samples of equal size may come from one distribution. If they do, it says no once in
+/// a million times.
 fn alike(a: &Counts, b: &Counts) -> bool {
     let strategies: BTreeSet<_> = a.keys().chain(b.keys()).collect();
     let count = |counts: &Counts, strategy: &String| counts.get(strategy).copied().unwrap_or(0.0);
@@ -478,30 +478,30 @@ async fn refinement_gains_nothing_without_information() {
         let is = |context: &DecisionContext| context.turn.observation.text.contains("[Buy Now]");
         played.decisions().map(|(context, _)| context).find(|context| is(context))
     };
-    let context = seen().await.iter().find_map(at_a_product).expect("somebody opened a product");
+    let context = seen().await.iter().find_map(at_a_product).expect("a product was opened");
 
     let first = strategies(context, "first thoughts", 0, |_| random(0)).await;
     assert!(first.len() > 1, "there is nothing to choose between: {first:?}");
 
-    // Values that have nothing to do with the thought: random ones, and those of a critic that fears the worst whatever
-    // the thought, so that the model thinks again as often as it may.
+    // Values that do not depend on the thought: random ones, and those of a critic that always fears the worst, so that
+    // the model thinks again as often as allowed.
     let refined = strategies(context, "random values", 2, random).await;
     assert!(alike(&first, &refined), "random values: {first:?} became {refined:?}");
     let refined = strategies(context, "dread", 5, |_| opinion(|_| -0.8)).await;
     assert!(alike(&first, &refined), "dread of everything: {first:?} became {refined:?}");
-    // The same check does notice a critic that tells something: one that dislikes buying.
-    let dislike = |thought: &str| if speaks_of_buying(thought) { -0.8 } else { 0.4 };
+    // The same check does notice a critic with information: one that dislikes buying.
+    let dislike = |thought: &str| if is_about_buying(thought) { -0.8 } else { 0.4 };
     let refined = strategies(context, "dislike", 1, |_| opinion(dislike)).await;
     assert!(!alike(&first, &refined), "a critic that dislikes buying changed nothing: {refined:?}");
     assert!(refined.get("Buy") < first.get("Buy"), "{first:?} became {refined:?}");
 }
 
-fn speaks_of_buying(thought: &str) -> bool {
+fn is_about_buying(thought: &str) -> bool {
     let thought = thought.to_lowercase();
     thought.contains("buy") || thought.contains("purchase")
 }
 
-// ---- the model's other weaknesses ---------------------------------------------------------------------------------
+// ---- other weaknesses of the model --------------------------------------------------------------------------------
 
 /// The judge of a configuration: it asks the model for its own probabilities.
 async fn judge() -> Arc<dyn Critic> {
@@ -514,7 +514,7 @@ async fn judge() -> Arc<dyn Critic> {
     host.critic("judge".into()).await.expect("a judge")
 }
 
-/// Whether two samples of one size have means more than five standard errors apart.
+/// Whether the means of two samples of equal size are more than five standard errors apart.
 fn means_differ(a: &[f64], b: &[f64]) -> bool {
     let mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
     let squared_error = |sample: &[f64]| {
@@ -537,7 +537,7 @@ async fn the_judge_is_blind_to_the_thought() {
                 thought: thought.into(),
                 outcome: outcome.into(),
             };
-            // An answer that cannot be read twice is no estimate.
+            // A second unreadable answer would give no estimate.
             let llm = simulated(SimulatedConfig { seed, malformed: 0.0, ..SimulatedConfig::default() });
             let models = Arc::new(Cast(llm, random(0)));
             let queries = outcomes.iter().map(|outcome| query(outcome)).collect();
@@ -553,7 +553,7 @@ async fn the_judge_is_blind_to_the_thought() {
     assert_ne!(wise, rash, "the thought is part of the question");
     for ((outcome, wise), rash) in outcomes.iter().zip(&wise).zip(&rash) {
         assert!(!means_differ(wise, rash), "{outcome}");
-        // A twentieth more hope for one of the thoughts would have been noticed.
+        // A difference of 0.05 between the thoughts would have been noticed.
         let hopeful: Vec<f64> = wise.iter().map(|probability| probability + 0.05).collect();
         assert!(means_differ(&hopeful, rash), "{outcome}");
     }
@@ -570,7 +570,7 @@ async fn answers_in_the_wrong_form_are_recovered() {
             recoveries.extend(decision.trace.recoveries.clone());
         }
     }
-    // One answer in two has to be asked for again, one in four is given up; a decision takes at least one answer.
+    // One answer in two must be requested again, one in four is given up; a decision needs at least one answer.
     let count = |what| recoveries.iter().filter(|recovery| recovery.ends_with(what)).count();
     let (again, given_up) = (count("asked once more"), count("went on without it"));
     assert!(

@@ -151,7 +151,7 @@ typedef struct FthMsg {
   struct FthObjs objs;
   // Binary attachments, to which the body refers by index; numbers in them are little-endian.
   struct FthBufs blobs;
-  // JSON `{traceparent, deadline_unix_ms}`, both optional; empty if there are none.
+  // JSON `{traceparent, deadline_unix_ms}`, both optional; may be empty.
   struct FthBuf meta;
 } FthMsg;
 

@@ -130,7 +130,7 @@ pub struct FthMsg {
     pub objs: FthObjs,
     /// Binary attachments, to which the body refers by index; numbers in them are little-endian.
     pub blobs: FthBufs,
-    /// JSON `{traceparent, deadline_unix_ms}`, both optional; empty if there are none.
+    /// JSON `{traceparent, deadline_unix_ms}`, both optional; may be empty.
     pub meta: FthBuf,
 }
 

@@ -61,7 +61,7 @@ pub trait ScriptedBehaviour: Send + Sync {
 pub struct BehaviourPrompt {
     /// The request's messages as one text.
     pub text: String,
-    /// The thought under discussion, as written in the text; empty if there is none.
+    /// The thought under discussion, as written in the text, or empty.
     pub thought: String,
     /// Number of outcomes requested.
     pub count: usize,

@@ -333,7 +333,7 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// The first answer's text; empty if there is none.
+    /// The first answer's text, or an empty one.
     pub fn text(&self) -> &str {
         self.choices.first().map_or("", |choice| choice.text.as_str())
     }

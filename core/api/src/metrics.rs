@@ -43,7 +43,7 @@ pub struct ReliabilityBin {
     pub observed: f64,
 }
 
-/// Share of predictions whose outcome was reached; 0 if there are none.
+/// Share of predictions whose outcome was reached; 0 without predictions.
 pub fn base_rate(scored: &[Scored]) -> f64 {
     mean(scored, Scored::label)
 }

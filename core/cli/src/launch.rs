@@ -16,6 +16,7 @@ use crate::{
     arguments::RunArguments,
     exit::Exit,
     session::Session,
+    unread,
     written::{Written, write},
 };
 
@@ -43,6 +44,9 @@ pub(crate) async fn play(
         RunStatus::Interrupted => session.reporter.say("interrupted; the same command continues this run"),
         RunStatus::Failed => session.reporter.say("some episodes failed; the same command retries them"),
         RunStatus::Running | RunStatus::Finished => {}
+    }
+    if let Some(warning) = unread::warning(&name, &outcome) {
+        session.reporter.say(warning);
     }
     Ok((name, outcome))
 }

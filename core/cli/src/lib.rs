@@ -20,6 +20,7 @@ mod progress;
 mod session;
 mod tables;
 mod transcript;
+mod unread;
 mod written;
 
 use clap::Parser as _;

@@ -22,7 +22,7 @@ use forethought_api::{
 };
 use forethought_runtime::{
     cancel::Cancel,
-    registry::{Entry, Origin},
+    registry::{ComponentOrigin, RegistryEntry},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::transcript::{Page, new_since};
 
 /// The components of this file.
-pub(crate) fn entries(terminal: &Terminal) -> Result<Vec<Entry>> {
+pub(crate) fn entries(terminal: &Terminal) -> Result<Vec<RegistryEntry>> {
     let llm = json!({ "type": "string", "default": "person", "description":
         "Name of the model that answers for the person, of kind `terminal`." });
     let terminal = terminal.clone();
@@ -59,7 +59,7 @@ fn entry<I: Pluggable + ?Sized>(
     summary: &str,
     properties: Value,
     create: impl Fn(Value) -> Arc<I> + Send + Sync + 'static,
-) -> Result<Entry> {
+) -> Result<RegistryEntry> {
     let described = Described {
         interface: I::NAME.into(),
         kind: kind.into(),
@@ -71,7 +71,7 @@ fn entry<I: Pluggable + ?Sized>(
         Box::pin(async move { Ok(component) })
     };
     let (package, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    Entry::new(described, package, version, Origin::Linked, Arc::new(create))
+    RegistryEntry::new(described, package, version, ComponentOrigin::Linked, Arc::new(create))
 }
 
 /// The planner.

@@ -1,6 +1,6 @@
 //! Shared by the commands: showing data, and building configured components.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use forethought_api::{Error, Result, error::Code, registry::Pluggable};
 use forethought_plugin_host::{Plugins, Request};
@@ -8,7 +8,7 @@ use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
     host::RuntimeHost,
-    registry::{Entry, Registry},
+    registry::{Registry, RegistryEntry},
 };
 use serde::Serialize;
 
@@ -52,6 +52,11 @@ impl Session {
             }
         }
         let config = draft.check(&registry)?;
+        // Once: a command may load its configuration more than once.
+        static NOTES: Once = Once::new();
+        if !config.notes().is_empty() {
+            NOTES.call_once(|| self.reporter.say(config.notes().join("\n")));
+        }
         Ok(RuntimeHost::new(Arc::new(config), Arc::new(registry)))
     }
 
@@ -71,7 +76,7 @@ impl Session {
     }
 
     /// A component that can be named here.
-    pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<Entry>> {
+    pub(crate) async fn component(&self, word: &str, kind: &str) -> Result<Arc<RegistryEntry>> {
         let word = self.current(word);
         let registry = self.registry().await?;
         let found = registry.find(word, kind).cloned();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use console::measure_text_width;
 use forethought_runtime::evaluate::stats::{Mean, PlannerStats};
 
+use crate::unread;
+
 /// Rows below a head; the first column is aligned left, the others right.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     columns(head, rows, |column| column > 0)
@@ -82,7 +84,7 @@ pub(crate) fn results(planners: &[PlannerStats]) -> String {
             text += &format!("\n{}", table(["planner", what, "mean", "95 %"], &rows));
         }
     }
-    text
+    text + &unread::line(planners)
 }
 
 /// A line with the cost of a run, if it is known and not 0.

@@ -106,8 +106,8 @@ fn what_cannot_be_found_names_file_key_and_way_out() {
 fn what_is_no_plugin_is_refused_with_5() {
     let desk = desk();
     desk.write("libtext.so", "#!/bin/sh\n");
-    refused(&desk, "list --plugin ./libtext.so", 5, &["libtext.so is no library that can be read", "cdylib"]);
-    refused(&desk, "plugin inspect ./libtext.so", 5, &["libtext.so is no library that can be read"]);
+    refused(&desk, "list --plugin ./libtext.so", 5, &["libtext.so is not a readable library", "cdylib"]);
+    refused(&desk, "plugin inspect ./libtext.so", 5, &["libtext.so is not a readable library"]);
     desk.write("libempty.so", "");
     refused(&desk, "plugin add ./libempty.so", 5, &["libempty.so is empty"]);
     // One in a search folder does no harm, and is shown.

@@ -47,7 +47,7 @@ pub use self::{
     common::resident,
     options::Options,
     report::{Checked, Finding, Outcome, Report},
-    subject::{Create, Subject},
+    subject::{Factory, Subject},
     trial::Rule,
 };
 

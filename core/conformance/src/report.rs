@@ -54,7 +54,6 @@ pub struct Finding {
     /// What was observed.
     pub problem: String,
     /// How to fix it.
-    #[serde(alias = "mend")]
     pub fix: String,
 }
 

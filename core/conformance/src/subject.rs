@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 /// Builds a component from its configuration.
-pub type Create = Arc<dyn Fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<Component>> + Send + Sync>;
+pub type Factory = Arc<dyn Fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<Component>> + Send + Sync>;
 
 /// A component to be checked.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Subject {
     /// JSON Schema of its configuration.
     pub schema: Value,
     /// Builds it.
-    pub create: Create,
+    pub create: Factory,
 }
 
 impl Subject {

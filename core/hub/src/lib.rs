@@ -1,16 +1,16 @@
 //! Files of a model from a folder or from the Hugging Face Hub: fetched once, and verified before every use.
 //!
-//! It owns everything about `hf:` sources and knows nothing of what the files mean. Together with language model
-//! backends it is the only part of the program that opens sockets.
+//! It owns everything about `hf:` sources and does not know what the files mean. Only this crate and language model
+//! backends open sockets.
 //!
-//! The cache is that of the hub's own libraries, laid out by `hf-hub`: a model that one of them fetched is found here,
-//! and the other way round, and while one fetches a file the others wait. The transfer is ours, for a file counts as
-//! fetched only when its bytes are those announced: a large file's etag is its SHA-256, a small one's its git blob hash.
+//! The cache is the one that the hub's own libraries use, laid out by `hf-hub`: they and this crate find each other's
+//! models, and while one fetches a file the others wait. The transfer is our own, because a file counts as fetched only
+//! if its bytes match its etag: SHA-256 for a large file, the git blob hash for a small one.
 //!
-//! Everything here blocks. It may depend on `forethought-api` alone.
+//! Everything here blocks. It may depend only on `forethought-api`.
 //!
 //! # Reading order
-//! This file (what is asked for, and where it lies), [`transfer`] (how it gets here), [`verify`] (whether it is sound).
+//! This file (what is requested, and where it is), [`transfer`] (how it gets here), [`verify`] (whether it is intact).
 
 mod transfer;
 mod verify;
@@ -27,11 +27,11 @@ use serde::Deserialize;
 use transfer::{Announced, Client, Failure, Patience, provider};
 use verify::{Digest, Record};
 
-/// The folder that holds the files of `request`, each of them verified. Blocks: call it where blocking is allowed.
+/// The folder with the files of `request`, all verified. Blocks: call it where blocking is allowed.
 ///
 /// # Errors
-/// A malformed source or file name, a required file that does not exist, a hub that cannot be reached or refuses, a
-/// file that arrived damaged twice.
+/// If the source or a file name is malformed, a required file does not exist, the hub cannot be reached or refuses, or
+/// a file arrives damaged twice.
 pub fn fetch(request: &ModelFiles) -> Result<PathBuf> {
     let names = || request.required.iter().chain(&request.optional);
     if let Some(name) = names().find(|name| !is_plain(name)) {
@@ -87,7 +87,7 @@ impl Source {
         let parts: Vec<&str> = name.split('/').collect();
         if parts.len() > 2 || !parts.into_iter().all(word) || !revision.split('/').all(word) {
             return Err(Error::config(format!(
-                "{:?} is not of the form hf:owner/name@revision",
+                "{:?} does not have the form hf:owner/name@revision",
                 format!("hf:{text}")
             )));
         }
@@ -112,7 +112,7 @@ struct Hub {
     offline: bool,
 }
 
-/// One snapshot of a model while its files are brought together.
+/// One snapshot of a model while its files are fetched.
 struct Snapshot<'a> {
     hub: &'a Hub,
     source: &'a Source,
@@ -121,7 +121,7 @@ struct Snapshot<'a> {
     record: Record,
 }
 
-/// What the hub says of a model at a revision.
+/// The hub's description of a model at a revision.
 #[derive(Deserialize)]
 struct Listing {
     sha: String,
@@ -141,7 +141,7 @@ impl Listing {
 }
 
 impl Hub {
-    /// As the variables say that the hub's own libraries read.
+    /// Reads the same variables as the hub's own libraries.
     fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let read =
             |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -165,7 +165,7 @@ impl Hub {
     fn fetch(&self, source: &Source, request: &ModelFiles) -> Result<PathBuf> {
         let pinned = is_commit(&source.revision).then(|| source.revision.clone());
         if let Some(commit) = pinned.or_else(|| self.offline.then(|| self.known_commit(source)).flatten()) {
-            // A commit never changes: nothing to ask of the hub if everything is here.
+            // A commit never changes: if all files are here, the hub need not be asked.
             let mut snapshot = self.snapshot(source, commit);
             if snapshot.is_complete(request)? {
                 return Ok(snapshot.folder);
@@ -173,8 +173,8 @@ impl Hub {
         }
         if self.offline {
             return Err(Error::not_found(format!(
-                "{source} is not (or not wholly) in the cache {}, and HF_HUB_OFFLINE is set; unset it once to fetch \
-                 the model",
+                "{source} is missing or incomplete in the cache {}, and HF_HUB_OFFLINE is set; unset it once to \
+                 fetch the model",
                 self.cache.path().display()
             )));
         }
@@ -196,7 +196,7 @@ impl Hub {
         Ok(snapshot.folder)
     }
 
-    /// The commit that the revision stands for, and the names of its files.
+    /// The commit that the revision means, and the names of its files.
     fn listing(&self, source: &Source) -> Result<Listing> {
         let segments = source.name.split('/').chain(["revision", &source.revision]);
         let url = self.client.url(["api", "models"].into_iter().chain(segments));
@@ -205,7 +205,7 @@ impl Hub {
             self.client.persist(|| self.client.json(url.clone(), &doing)).map_err(|error| {
                 match error.retryable {
                     true => {
-                        error.context("the hub cannot be used; with HF_HUB_OFFLINE=1 a copy in the cache is")
+                        error.context("the hub cannot be used; HF_HUB_OFFLINE=1 uses a copy in the cache")
                     }
                     false => error,
                 }
@@ -213,7 +213,7 @@ impl Hub {
         match is_commit(&listing.sha) {
             true => Ok(listing),
             false => {
-                Err(provider(format!("the hub names {source} by {:?}, which is no commit", listing.sha)))
+                Err(provider(format!("the hub names {source} by {:?}, which is not a commit", listing.sha)))
             }
         }
     }
@@ -239,7 +239,7 @@ impl Hub {
         is_commit(&commit).then_some(commit)
     }
 
-    /// Whole or not at all, for another process may be reading it.
+    /// Atomic, because another process may be reading the file.
     fn note_commit(&self, source: &Source, commit: &str) -> Result<()> {
         if is_commit(&source.revision) || self.known_commit(source).as_deref() == Some(commit) {
             return Ok(());
@@ -248,8 +248,8 @@ impl Hub {
         verify::write_whole(&path, commit.as_bytes()).context(format!("writing {}", path.display()))
     }
 
-    /// Waits until nobody else fetches the file with this digest into this cache, and keeps others waiting until the
-    /// lock is dropped (or this process ends, however). The hub's own libraries wait for the same file.
+    /// Waits until no other process fetches the file with this digest into this cache, then blocks the others until the
+    /// lock is dropped or this process ends. The hub's own libraries use the same lock file.
     fn lock(&self, source: &Source, digest: &Digest) -> Result<File> {
         let folder = self.cache.path().join(".locks").join(source.repo(&source.revision).folder_name());
         let path = folder.join(format!("{}.lock", digest.hex()));
@@ -259,7 +259,7 @@ impl Hub {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    tracing::info!(lock = %path.display(), "waiting for whoever is fetching the same file");
+                    tracing::info!(lock = %path.display(), "waiting for another process that fetches the same file");
                     file.lock()?;
                 }
                 Err(TryLockError::Error(error)) => return Err(error.into()),
@@ -271,7 +271,7 @@ impl Hub {
 }
 
 impl Snapshot<'_> {
-    /// Whether every file is in the cache and sound, and every optional one besides is known not to exist.
+    /// Whether every required file is in the cache and intact, and each optional one is too or is known not to exist.
     fn is_complete(&mut self, request: &ModelFiles) -> Result<bool> {
         for name in &request.required {
             if !self.is_sound(name)? {
@@ -279,7 +279,7 @@ impl Snapshot<'_> {
             }
         }
         for name in &request.optional {
-            // Offline, an optional file that nobody fetched is taken for absent.
+            // Offline, an optional file that is not in the cache counts as absent.
             if !self.is_sound(name)? && !self.record.is_absent(name) && !self.hub.offline {
                 return Ok(false);
             }
@@ -287,13 +287,13 @@ impl Snapshot<'_> {
         Ok(true)
     }
 
-    /// Whether the file is in the cache and is what the hub announced. If it is damaged, deletes it and says so.
+    /// Whether the file is in the cache and is what the hub announced. A damaged file is deleted, with a warning.
     fn is_sound(&mut self, name: &str) -> Result<bool> {
         let path = self.folder.join(name);
         if !path.is_file() {
             return Ok(false);
         }
-        // Files are links to blobs named by their digests, also where another of the hub's libraries fetched them.
+        // Files are links to blobs named by their digests, also if another of the hub's libraries fetched them.
         let target = path.canonicalize()?;
         let by_name = || target.file_name().and_then(|name| name.to_str()).and_then(Digest::parse);
         let Some(digest) = self.record.digest(name).or_else(by_name) else {
@@ -304,7 +304,7 @@ impl Snapshot<'_> {
         }
         let mut sound = digest.of_file(&path)? == digest;
         if !sound {
-            // Looked at once more with the lock in hand: somebody may just have mended it.
+            // Checked again while holding the lock: another process may just have fixed it.
             let _lock = self.hub.lock(self.source, &digest)?;
             sound = path.is_file() && digest.of_file(&path)? == digest;
             if !sound {
@@ -320,7 +320,7 @@ impl Snapshot<'_> {
         Ok(sound)
     }
 
-    /// Makes sure that the file is in the cache and sound, fetching it if need be.
+    /// Makes sure that the file is in the cache and intact; fetches it if necessary.
     fn bring(&mut self, name: &str) -> Result<()> {
         match self.is_sound(name)? {
             true => Ok(()),
@@ -337,12 +337,12 @@ impl Snapshot<'_> {
         if of.as_ref() != Some(commit) {
             let of = of.as_deref().unwrap_or("none");
             return Err(
-                provider(format!("{doing}: asked for commit {commit}, the hub answers for {of}")).into()
+                provider(format!("{doing}: requested commit {commit}, the hub answered for {of}")).into()
             );
         }
         let Some(digest) = etag.as_deref().and_then(Digest::parse) else {
             return Err(provider(format!(
-                "{doing}: the hub gives the etag {:?}, which is no digest, so the file cannot be verified",
+                "{doing}: the hub gives the etag {:?}, which is not a digest, so the file cannot be verified",
                 etag.unwrap_or_default()
             ))
             .into());
@@ -351,11 +351,11 @@ impl Snapshot<'_> {
         let blobs = hub.model_folder(source).join("blobs");
         std::fs::create_dir_all(&blobs).context(format!("making the folder {}", blobs.display()))?;
         let blob = blobs.join(digest.hex());
-        // Also a file that another snapshot has, or that another process fetched while this one waited.
+        // Another snapshot may have the file, or another process may have fetched it while this one waited.
         if blob.is_file() && digest.of_file(&blob)? == digest {
             return Ok(self.link(name, &blob, digest)?);
         }
-        // Named as the hub's libraries name it. A part that is whole already only has to be looked at.
+        // Named as the hub's libraries name it. A part that is already whole only has to be verified.
         let part = blobs.join(format!("{}.incomplete", digest.hex()));
         let have = std::fs::metadata(&part).map_or(0, |part| part.len());
         if have == 0 || size != Some(have) {
@@ -375,12 +375,12 @@ impl Snapshot<'_> {
         Ok(self.link(name, &blob, digest)?)
     }
 
-    /// Makes `name` in the snapshot stand for the blob. Called with the blob's lock in hand.
+    /// Links `name` in the snapshot to the blob. The caller holds the blob's lock.
     fn link(&mut self, name: &str, blob: &Path, digest: Digest) -> Result<()> {
         let path = self.folder.join(name);
         let link = || -> Result<()> {
             std::fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
-            // Made beside it and then renamed: at no moment is a file missing that somebody else was given.
+            // Made next to it, then renamed: a file that another caller was given is never missing.
             let new = self.folder.join(format!("{name}.new"));
             remove(&new)?;
             #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Fetching from a server on this machine that imitates the hub, well-behaved and otherwise.
+//! Fetching from a local server that imitates the hub, with and without faults.
 
 #![expect(clippy::disallowed_types, reason = "the imitated hub listens on a socket")]
 
@@ -19,52 +19,51 @@ const TOKEN: &str = "hf_verysecret";
 /// How the server sends a body.
 #[derive(Debug, Clone, Copy)]
 enum Send {
-    /// The connection breaks after so many bytes.
+    /// The connection breaks after this many bytes.
     CutAt(usize),
-    /// The same, and the file is another one from then on.
+    /// The same, and from then on the file is another one.
     CutAndChange(usize),
-    /// A whole answer of so many bytes: shorter than was announced.
+    /// A complete answer of this many bytes: shorter than announced.
     Short(usize),
     /// Other bytes of the right number.
     Wrong,
-    /// So many bytes too many.
+    /// This many bytes too many.
     Long(usize),
-    /// From the start, whatever range was asked for.
+    /// From the start, ignoring the requested range.
     IgnoreRange,
-    /// Another range than was asked for.
+    /// Another range than requested.
     OtherRange,
-    /// Half of it, and then nothing.
+    /// Half of the body, then nothing.
     Hang,
-    /// No body but this status.
+    /// No body, only this status.
     Status(u16),
 }
 
-/// What the server has, and what it was asked.
+/// The server's files, and the requests it received.
 #[derive(Default)]
 struct State {
     commit: String,
     files: BTreeMap<String, Vec<u8>>,
     /// Where large files are sent from.
     elsewhere: String,
-    /// Misbehaviour of the next bodies of a file; afterwards it is sent as it should be.
+    /// Faults of the next bodies of a file; later ones are sent correctly.
     faults: BTreeMap<String, VecDeque<Send>>,
-    /// The next answers, whatever is asked; a status and headers.
+    /// The next answers, to any request: a status and headers.
     answers: VecDeque<(u16, &'static str)>,
-    /// An answer to everything; a status and headers.
+    /// The answer to every request: a status and headers.
     answer: Option<(u16, &'static str)>,
-    /// Etags that are no digests.
+    /// Whether etags are not digests.
     weak_etags: bool,
-    /// Whoever has no token is refused.
+    /// Whether requests without a token are refused.
     private: bool,
     /// Bodies sent: file and range.
     bodies: Vec<(String, String)>,
     requests: usize,
-    /// Requests with a token, by the host that they were addressed to.
+    /// The hosts that received a token.
     authorized: Vec<String>,
 }
 
-/// A hub on a port of this machine, which sends large files under another name of the host. It stops with the test
-/// process.
+/// A hub on a local port, which sends large files under another host name. It stops with the test process.
 struct FakeHub {
     address: String,
     state: Arc<Mutex<State>>,
@@ -86,7 +85,7 @@ impl FakeHub {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = shared.clone();
-                // A client that goes away is part of what is tested.
+                // Clients that disconnect are part of the tests.
                 std::thread::spawn(move || answer(stream, &shared));
             }
         });
@@ -107,7 +106,7 @@ impl FakeHub {
     }
 }
 
-/// Whatever a test is about: the token is for the endpoint, not for where it redirects to.
+/// Checked in every test: the token goes only to the endpoint, not to hosts that it redirects to.
 impl Drop for FakeHub {
     fn drop(&mut self) {
         let own = self.address.trim_start_matches("http://");
@@ -136,7 +135,7 @@ impl Reply {
     fn new(status: u16, headers: impl Into<Vec<String>>, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: headers.into(), body: body.into(), hang: false }
     }
-    /// With the body's length, so that a cut can be told.
+    /// With the body's length, so that a cut is noticed.
     fn whole(status: u16, mut headers: Vec<String>, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         headers.push(format!("Content-Length: {}", body.len()));
@@ -170,7 +169,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Files over 1,000 bytes are large ones: their etag is SHA-256 and they are sent from elsewhere.
+/// Files over 1,000 bytes are large: their etag is SHA-256 and they are sent from elsewhere.
 fn reply(asked: &Asked, state: &mut State) -> Reply {
     state.requests += 1;
     let header = |name: &str| asked.headers.get(name).map_or("", String::as_str);
@@ -219,7 +218,7 @@ fn reply(asked: &Asked, state: &mut State) -> Reply {
         headers.push(format!("Location: {}/elsewhere/{name}", state.elsewhere));
         return Reply::whole(302, headers, "it is elsewhere");
     }
-    // Another host has etags of its own.
+    // Another host has its own etags.
     let etag = if from_elsewhere.is_some() { "\"elsewhere\"".to_owned() } else { etag };
     headers.push(format!("etag: {etag}"));
     let total = content.len();
@@ -242,7 +241,7 @@ fn reply(asked: &Asked, state: &mut State) -> Reply {
     broken(fault, 206, headers, &content[start..], &mut state.files, &name)
 }
 
-/// What is sent where `rest` should be.
+/// The reply with `fault`, or with `rest` if there is none.
 fn broken(
     fault: Option<Send>,
     status: u16,
@@ -265,7 +264,7 @@ fn broken(
         Some(Send::Short(bytes)) => Reply::whole(status, headers, &rest[..bytes]),
         Some(Send::Wrong) => Reply::whole(status, headers, vec![b'?'; rest.len()]),
         Some(Send::Long(bytes)) => {
-            // No length: whatever comes until the connection ends.
+            // No length: the body lasts until the connection ends.
             headers.push("X-No-Length: 1".into());
             Reply::new(status, headers, [rest, &vec![b'?'; bytes]].concat())
         }
@@ -282,7 +281,7 @@ fn digest_of(content: &[u8], large: bool) -> String {
     kind.of_file(&path).expect("hashes").hex().to_owned()
 }
 
-/// A client of `fake` with a cache of its own, and little patience.
+/// A client of `fake` with its own cache and short timeouts.
 fn client(fake: &FakeHub, home: &Path) -> Hub {
     client_of(&fake.address, Some(TOKEN), home)
 }
@@ -327,7 +326,7 @@ fn check_weights(faults: &[Send], ranges: &[&str]) {
     assert_eq!(fake.ranges("model.safetensors"), ranges);
 }
 
-/// The error of fetching the weights with `faults`; nothing damaged may stay behind.
+/// Checks the error of fetching the weights with `faults`; nothing damaged must stay behind.
 fn check_damage(faults: &[Send], expect: &str) {
     let (home, weights) = (tempfile::tempdir().expect("a folder"), weights());
     let fake = FakeHub::with(&[("model.safetensors", &weights)]);
@@ -340,12 +339,12 @@ fn check_damage(faults: &[Send], expect: &str) {
     let cache = home.path().join("hub/models--owner--name");
     assert!(!cache.join("snapshots").join(COMMIT).join("model.safetensors").exists());
     assert!(!cache.join("blobs").join(digest_of(&weights, true)).exists());
-    // The next call, with a hub that behaves, mends it.
+    // The next call, without a fault, fixes it.
     hub.fetch(&main_branch(), &wanted(&["model.safetensors"], &[])).expect("fetches");
 }
 
 #[test]
-fn small_and_large_files_arrive_and_are_fetched_once() {
+fn small_and_large_files_are_fetched_once() {
     let (home, weights) = (tempfile::tempdir().expect("a folder"), weights());
     let fake = FakeHub::with(&[
         ("config.json", b"{\"a\":1}"),
@@ -373,28 +372,28 @@ fn small_and_large_files_arrive_and_are_fetched_once() {
 }
 
 #[test]
-fn what_breaks_off_is_resumed_where_it_broke() {
+fn an_interrupted_transfer_is_resumed() {
     check_weights(&[Send::CutAt(8000)], &["", "bytes=8000-"]);
     check_weights(&[Send::CutAt(8000), Send::CutAt(4000)], &["", "bytes=8000-", "bytes=12000-"]);
     check_weights(&[Send::Short(8000)], &["", "bytes=8000-"]);
     check_weights(&[Send::Hang], &["", "bytes=10000-"]);
     check_weights(&[Send::CutAt(8000), Send::Status(500)], &["", "bytes=8000-", "bytes=8000-"]);
-    // As of a signed address that has expired: the hub is asked for a new one.
+    // As for a signed address that has expired: the hub is asked for a new one.
     check_weights(&[Send::CutAt(8000), Send::Status(403)], &["", "bytes=8000-", "bytes=8000-"]);
 }
 
 #[test]
-fn what_is_not_the_file_is_fetched_again_from_the_start() {
+fn a_damaged_file_is_fetched_again_from_the_start() {
     check_weights(&[Send::Wrong], &["", ""]);
     check_weights(&[Send::Long(5)], &["", ""]);
     check_weights(&[Send::CutAt(8000), Send::Wrong], &["", "bytes=8000-", ""]);
     check_weights(&[Send::CutAt(8000), Send::OtherRange], &["", "bytes=8000-", ""]);
-    // Sent whole although a part was asked for, it is taken as it comes.
+    // If the whole file is sent although a part was requested, it is accepted.
     check_weights(&[Send::CutAt(8000), Send::IgnoreRange], &["", "bytes=8000-"]);
 }
 
 #[test]
-fn damage_that_stays_is_an_error_and_leaves_nothing_behind() {
+fn repeated_damage_is_an_error_and_leaves_nothing_behind() {
     check_damage(&[Send::Wrong, Send::Wrong], "does not match its digest");
     check_damage(&[Send::Long(1), Send::Long(100_000)], "more than the announced 20000 bytes");
     check_damage(&[Send::Short(10), Send::Short(10), Send::Short(10)], "30 bytes arrived of 20000");
@@ -414,7 +413,7 @@ fn parts_of_two_files_are_never_joined() {
 }
 
 #[test]
-fn the_token_goes_to_the_endpoint_and_nowhere_else() {
+fn the_token_goes_only_to_the_endpoint() {
     let (home, weights) = (tempfile::tempdir().expect("a folder"), weights());
     let files: &[(&str, &[u8])] = &[("config.json", b"{}"), ("model.safetensors", &weights)];
     let (fake, other) = (FakeHub::with(files), FakeHub::with(files));
@@ -427,14 +426,14 @@ fn the_token_goes_to_the_endpoint_and_nowhere_else() {
     // Where the endpoint redirects to itself, the token goes along.
     let old = Source::parse("owner/old").expect("is well formed");
     client(&fake, home.path()).fetch(&old, &wanted).expect("fetches");
-    // Nor does a redirect in circles go on for ever.
+    // A redirect loop ends.
     fake.state().answer = Some((302, "Location: /api/models"));
     let error = client(&fake, home.path()).fetch(&main_branch(), &wanted).expect_err("no end");
     assert!(error.to_string().contains("redirects"), "{error}");
 }
 
 #[test]
-fn who_fetches_a_file_lets_others_wait_for_it() {
+fn a_file_is_fetched_once_while_others_wait_for_it() {
     let (home, weights) = (tempfile::tempdir().expect("a folder"), weights());
     let fake = FakeHub::with(&[("model.safetensors", &weights)]);
     fake.fault("model.safetensors", &[Send::CutAt(10)]);
@@ -452,7 +451,7 @@ fn who_fetches_a_file_lets_others_wait_for_it() {
 }
 
 #[test]
-fn the_cache_is_that_of_the_hubs_own_libraries() {
+fn the_cache_has_the_layout_of_the_hubs_own_libraries() {
     let (home, weights) = (tempfile::tempdir().expect("a folder"), weights());
     let fake = FakeHub::with(&[("1_Pooling/a b.json", b"{}"), ("model.safetensors", &weights)]);
     let source = Source::parse("owner/name@refs/pr/3").expect("is well formed");
@@ -513,7 +512,7 @@ fn a_part_left_by_a_crash_is_used_or_dropped() {
     let (wrong, longer) = (other_weights(), [&weights[..], b"?"].concat());
     let cases: [(&[u8], &[&str]); 4] = [
         (&weights[..5000], &["bytes=5000-"]),
-        // Whole, and only not yet named so.
+        // Complete, but not yet renamed.
         (&weights[..], &[]),
         (&longer, &[""]),
         (&wrong[..5000], &["bytes=5000-", ""]),
@@ -564,7 +563,7 @@ fn offline_the_cache_is_used_and_still_verified() {
     let folder = client(&fake, home.path()).fetch(&main_branch(), &wanted).expect("fetches");
     assert_eq!(offline().fetch(&main_branch(), &wanted).expect("finds it"), folder);
 
-    // As another tool of the hub leaves it: without our record, but with blobs named by their digests.
+    // As other hub tools leave it: without our record, but with blobs named by their digests.
     std::fs::remove_dir_all(home.path().join("hub/models--owner--name/forethought")).expect("removes");
     assert_eq!(offline().fetch(&main_branch(), &wanted).expect("finds it"), folder);
 
@@ -575,8 +574,8 @@ fn offline_the_cache_is_used_and_still_verified() {
     std::fs::write(&path, damaged).expect("writes");
     let error = offline().fetch(&main_branch(), &wanted).expect_err("the file is damaged");
     assert_eq!(error.code, Code::NotFound);
-    assert!(!path.exists(), "what is damaged is deleted");
-    client(&fake, home.path()).fetch(&main_branch(), &wanted).expect("fetches it anew");
+    assert!(!path.exists(), "the damaged file is deleted");
+    client(&fake, home.path()).fetch(&main_branch(), &wanted).expect("fetches it again");
     assert_eq!(std::fs::read(path).expect("reads"), weights);
 }
 
@@ -598,7 +597,7 @@ fn refusals_are_explained_and_the_token_stays_secret() {
     let anonymous = client_of(&fake.address, None, home.path());
     for status in [401, 403] {
         fake.state().answer = Some((status, "X-Other: 1"));
-        check(&hub, "owner/name", &config, Code::Provider, "the token in use may not read it");
+        check(&hub, "owner/name", &config, Code::Provider, "the token in use cannot read it");
         check(
             &anonymous,
             "owner/name",
@@ -613,7 +612,7 @@ fn refusals_are_explained_and_the_token_stays_secret() {
     fake.state().answer = None;
     fake.state().weak_etags = true;
     check(&hub, "owner/name", &config, Code::Provider, "cannot be verified");
-    // Nobody listens there; one is asked for TLS and speaks none.
+    // The first port is closed; the second server does not support TLS.
     for scheme in ["http", "https"] {
         let address = fake.address.trim_start_matches("http://");
         let address = if scheme == "http" { "127.0.0.1:1" } else { address };
@@ -626,16 +625,16 @@ fn refusals_are_explained_and_the_token_stays_secret() {
 }
 
 #[test]
-fn a_busy_hub_is_asked_again_when_it_says() {
+fn a_busy_hub_is_asked_again_after_the_pause_it_requests() {
     let home = tempfile::tempdir().expect("a folder");
     let fake = FakeHub::with(&[("config.json", b"{}")]);
     let (hub, config) = (client(&fake, home.path()), wanted(&["config.json"], &[]));
     fake.state().answers = [(429, "Retry-After: 1"), (503, "X-Other: 1")].into();
     let watch = std::time::Instant::now();
     hub.fetch(&main_branch(), &config).expect("fetches");
-    assert!(watch.elapsed() >= Duration::from_secs(1), "it came back too early");
+    assert!(watch.elapsed() >= Duration::from_secs(1), "it retried too early");
 
-    // A pause of an hour is not waited for, and patience ends.
+    // An hour's pause is not waited for, and retries are limited.
     for (answer, requests) in [((429, "Retry-After: 3600"), 1), ((503, "X-Other: 1"), 3)] {
         let before = fake.state().requests;
         fake.state().answer = Some(answer);
@@ -646,7 +645,7 @@ fn a_busy_hub_is_asked_again_when_it_says() {
 }
 
 #[test]
-fn a_folder_is_taken_as_it_is() {
+fn a_folder_is_used_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut request = wanted(&["config.json"], &["modules.json"]);
     request.source = folder.path().to_string_lossy().into_owned();

@@ -1,8 +1,8 @@
-//! Requests to the hub: who is asked, with which credentials, for how long, and how often.
+//! Requests to the hub: which host is asked, with which credentials, for how long, and how often.
 //!
-//! Redirects are followed here and not by the HTTP library, for two reasons: the token is for the endpoint alone, and
-//! what the endpoint itself says of a file (its digest, its commit) counts, not what another host says that sends the
-//! bytes.
+//! Redirects are followed here and not by the HTTP library, for two reasons: only the endpoint may see the token, and
+//! what the endpoint itself says about a file (its digest, its commit) counts, not what the host that sends the bytes
+//! says.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -24,13 +24,13 @@ use url::Url;
 /// Redirects followed for one request.
 const REDIRECTS: usize = 10;
 
-/// A longer pause than this is not waited for, whoever asks for it.
+/// The longest pause that is waited for, even if the server requests a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
-/// Bytes after which an attempt that broke off was worth it: the next failure counts as the first again.
+/// Bytes after which an interrupted attempt counts as progress: the next failure counts as the first again.
 const PROGRESS: u64 = 1 << 20;
 
-/// Time between two lines about a long transfer.
+/// Time between two log lines about a long transfer.
 const REPORT: Duration = Duration::from_secs(10);
 
 /// How long to wait for the hub, and how often to ask it.
@@ -40,9 +40,9 @@ pub(super) struct Patience {
     pub(super) connect: Duration,
     /// For the next bytes of an answer.
     pub(super) read: Duration,
-    /// Further attempts after a failure that may pass.
+    /// Retries after a failure that may pass.
     pub(super) retries: usize,
-    /// The pause before the first of them; it doubles.
+    /// The pause before the first retry; it doubles.
     pub(super) pause: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Default for Patience {
     }
 }
 
-/// What became of one attempt.
+/// How one attempt failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Another attempt would end the same way.
@@ -65,12 +65,12 @@ pub(super) enum Failure {
     /// Another attempt may go better.
     Passing {
         error: Error,
-        /// What the server asked for by `Retry-After`.
+        /// What the server requested in `Retry-After`.
         wait: Option<Duration>,
-        /// Bytes of the file that are here now and were not before.
+        /// New bytes of the file in this attempt.
         gained: u64,
     },
-    /// The file arrived, and is not the one announced. Fetching it whole is dear, so it is done once more only.
+    /// The file arrived, but is not the one announced. Fetching it whole is expensive, so it is done only once more.
     Damaged(Error),
 }
 
@@ -90,14 +90,14 @@ pub(super) fn provider(message: String) -> Error {
     Error::new(Code::Provider, message)
 }
 
-/// What the endpoint says of a file.
+/// What the endpoint says about a file.
 pub(super) struct Announced {
     pub(super) etag: Option<String>,
     pub(super) commit: Option<String>,
     pub(super) size: Option<u64>,
 }
 
-/// The hub, as one that asks sees it.
+/// A client of the hub.
 pub(super) struct Client {
     agent: Agent,
     endpoint: Url,
@@ -107,10 +107,10 @@ pub(super) struct Client {
 
 impl Client {
     /// # Errors
-    /// If `endpoint` is no address of a hub.
+    /// If `endpoint` is not the address of a hub.
     pub(super) fn new(endpoint: &str, token: Option<String>, patience: Patience) -> Result<Self> {
-        // Neither the address nor the reason is repeated: either may quote a password.
-        let wrong = || Error::config("HF_ENDPOINT is no http:// or https:// address of a hub");
+        // The address and the reason are not repeated: both may contain a password.
+        let wrong = || Error::config("HF_ENDPOINT is not an http:// or https:// address of a hub");
         let mut url = Url::parse(endpoint).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || url.set_username("").is_err() {
             return Err(wrong());
@@ -135,7 +135,7 @@ impl Client {
         self.token.is_some()
     }
 
-    /// The endpoint's address followed by these segments, each of them escaped.
+    /// The endpoint's address followed by these segments, escaped.
     pub(super) fn url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.endpoint.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -144,7 +144,7 @@ impl Client {
         url
     }
 
-    /// Repeats an attempt for as long as its failures may pass and patience lasts.
+    /// Retries an attempt while its failures may pass and patience lasts.
     pub(super) fn persist<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(self.patience.pause)
@@ -184,19 +184,19 @@ impl Client {
         let body = answer.response.body_mut().with_config().limit(LONGEST).read_to_vec();
         let body = body.map_err(|error| broken(doing, &answer.url, &error))?;
         serde_json::from_slice(&body).map_err(|error| {
-            provider(format!("{doing}: what {} answers is unreadable", host(&answer.url)))
+            provider(format!("{doing}: the answer of {} is unreadable", host(&answer.url)))
                 .because(error)
                 .into()
         })
     }
 
-    /// What the endpoint says of the file at `url`. A host that it redirects to is not asked.
+    /// What the endpoint says about the file at `url`. A host that it redirects to is not asked.
     pub(super) fn announced(&self, url: Url, doing: &str) -> Result<Announced, Failure> {
         let answer = self.follow(&Method::HEAD, url, None, doing)?;
         let elsewhere = answer.response.status().is_redirection();
         let answer = if elsewhere { answer } else { answer.good(self, doing)? };
         let text = |name: &str| Some(answer.said.get(name)?.to_str().ok()?.to_owned());
-        // A redirect's own length is that of its few words.
+        // The length of a redirect is that of its own short body.
         let length = || text("content-length").filter(|_| !elsewhere);
         let etag = text("x-linked-etag").or_else(|| text("etag"));
         Ok(Announced {
@@ -206,7 +206,7 @@ impl Client {
         })
     }
 
-    /// Adds to the file at `part` what it lacks of the file at `url`, which has the given etag and size. Whoever calls
+    /// Appends to the file at `part` what is missing of the file at `url`, which has this etag and size. The caller
     /// verifies the result.
     pub(super) fn download(
         &self,
@@ -222,7 +222,7 @@ impl Client {
         let range = (have > 0).then_some((have, etag));
         let mut answer = self.follow(&Method::GET, url, range, doing)?;
         let restart = match answer.response.status().as_u16() {
-            // What is here does not end within the file, so it is none of it.
+            // The part is as long as the file or longer, so it is not a part of it.
             416 => {
                 file.set_len(0).context(writing())?;
                 return Err(Failure::passing(format!(
@@ -238,12 +238,12 @@ impl Client {
                 _ => {
                     file.set_len(0).context(writing())?;
                     return Err(Failure::Damaged(provider(format!(
-                        "{doing}: asked for what follows the first {have} bytes, the server sent the range {:?}",
+                        "{doing}: requested what follows the first {have} bytes, the server sent the range {:?}",
                         answer.header("content-range").unwrap_or_default()
                     ))));
                 }
             },
-            // The server ignores ranges, or has another file by now: what comes is whole.
+            // The server ignores ranges, or has another file by now: it sends the whole file.
             _ => true,
         };
         answer = answer.good(self, doing)?;
@@ -276,7 +276,7 @@ impl Client {
             if let Some(size) = size.filter(|size| have > *size) {
                 file.set_len(0).context(writing())?;
                 return Err(Failure::Damaged(provider(format!(
-                    "{doing}: more than the announced {size} bytes came"
+                    "{doing}: more than the announced {size} bytes arrived"
                 ))));
             }
             if watch.elapsed() >= REPORT {
@@ -286,12 +286,12 @@ impl Client {
         }
         match size {
             Some(size) if have < size => cut(gained, &format_args!("{have} bytes arrived of {size}")),
-            // The bytes are on the disk before a name says that they are.
+            // The bytes must be on the disk before the file is renamed.
             _ => Ok(file.sync_all().context(writing())?),
         }
     }
 
-    /// Asks for `url` and follows redirects: `HEAD` within the endpoint, `GET` anywhere.
+    /// Requests `url` and follows redirects: `HEAD` within the endpoint, `GET` anywhere.
     fn follow(
         &self,
         method: &Method,
@@ -306,14 +306,14 @@ impl Client {
             if let Some((start, etag)) = range {
                 request = request.header(header::RANGE, format!("bytes={start}-"));
                 if own {
-                    // Of another host's etags nothing is known. There the whole file's digest alone tells.
+                    // The etags of other hosts are unknown: there, only the whole file's digest can be checked.
                     request = request.header(header::IF_RANGE, format!("\"{etag}\""));
                 }
             }
             if let Some(token) = self.token.as_ref().filter(|_| own) {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
-            // The reason would quote the token.
+            // The reason would contain the token.
             let request = request.body(()).map_err(|_| {
                 Error::config(format!("{doing}: the token or the address cannot be written into a request"))
             })?;
@@ -326,7 +326,9 @@ impl Client {
             let Some(next) = next else { return Ok(Answer { url, own, response, said }) };
             let next = next.to_str().ok().and_then(|next| url.join(next).ok());
             let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) else {
-                return Err(provider(format!("{doing}: {} redirects to no address", host(&url))).into());
+                return Err(
+                    provider(format!("{doing}: {} redirects to an invalid address", host(&url))).into()
+                );
             };
             if method == Method::HEAD && next.origin() != self.endpoint.origin() {
                 return Ok(Answer { url, own, response, said });
@@ -340,10 +342,10 @@ impl Client {
 /// The last answer to a request.
 struct Answer {
     url: Url,
-    /// Whether the endpoint itself gave it.
+    /// Whether it is from the endpoint itself.
     own: bool,
     response: Response<Body>,
-    /// The headers of all answers that the endpoint gave on the way, the latest where several say the same.
+    /// The headers of all answers of the endpoint; of equal names, the latest.
     said: HeaderMap,
 }
 
@@ -352,35 +354,35 @@ impl Answer {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// Start and total of the range that this answer holds.
+    /// Start and total of this answer's range.
     fn content_range(&self) -> Option<(u64, Option<u64>)> {
         let (range, total) = self.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
         Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
     }
 
-    /// This answer if it is one, and otherwise what its status means for the user.
+    /// This answer if it succeeded; else an error that explains the status to the user.
     fn good(self, client: &Client, doing: &str) -> Result<Self, Failure> {
         let status = self.response.status().as_u16();
         if self.response.status().is_success() {
             return Ok(self);
         }
         let from = host(&self.url);
-        // The hub's own word for it; without a token it answers 401 for whatever an anonymous user cannot see.
+        // The hub's own code; without a token it answers 401 for everything that an anonymous user cannot see.
         let gated = self.header("x-error-code") == Some("GatedRepo");
         let error = match status {
             401 | 403 if self.own => {
                 let way_out = match (gated, client.has_token()) {
                     (true, true) => {
-                        "the model is gated, and whose token is in use has not been given access: accept \
-                                     the model's terms on its page"
+                        "the model is gated, and the owner of the token in use has no access: accept the \
+                                     model's terms on its page"
                     }
                     (true, false) => "the model is gated: accept its terms on its page",
-                    (false, true) => "the token in use may not read it, or it does not exist",
+                    (false, true) => "the token in use cannot read it, or it does not exist",
                     (false, false) => "it does not exist, is private, or is gated",
                 };
                 return Err(provider(format!(
-                    "{doing}: {from} refused with status {status}; {way_out}. A token is read from HF_TOKEN, or else \
-                     from the file `token` in HF_HOME"
+                    "{doing}: {from} refused with status {status}; {way_out}. A token is read from HF_TOKEN, else from \
+                     the file `token` in HF_HOME"
                 ))
                 .into());
             }
@@ -397,9 +399,9 @@ impl Answer {
             }
             _ => provider(format!("{doing}: {from} answered with status {status}")),
         };
-        // A host that the hub sent us to refuses when its address has expired; the hub gives a new one.
+        // A host that the hub redirects to refuses when its address has expired; the hub gives a new one.
         if !self.own || matches!(status, 408 | 425 | 429) || status >= 500 {
-            // A date, the other form of the header, counts as none: our own pauses will do.
+            // A date, the other form of the header, is ignored: our own pauses are used.
             let wait = self.header("retry-after").and_then(|wait| wait.trim().parse().ok());
             return Err(Failure::Passing { error, wait: wait.map(Duration::from_secs), gained: 0 });
         }
@@ -412,7 +414,7 @@ fn broken(doing: &str, url: &Url, error: &ureq::Error) -> Failure {
     Failure::passing(format!("{doing}: asking {}: {error}", host(url)))
 }
 
-/// Scheme, host and port alone: what follows may be signed, and is good for whoever reads it.
+/// Only scheme, host and port: the rest may be signed, and works for anyone who reads it.
 fn host(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

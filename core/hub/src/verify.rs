@@ -1,4 +1,4 @@
-//! Digests of files, and the record of which files of a snapshot were found sound.
+//! Digests of files, and the record of which files of a snapshot were verified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-/// What an etag of the hub says of a file's content, in lower-case hexadecimal.
+/// The digest in an etag of the hub, in lower-case hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Digest {
-    /// Of a large file: its content's SHA-256.
+    /// The SHA-256 of a large file's content.
     Sha256(String),
-    /// Of a small file: its hash as a git blob.
+    /// The git blob hash of a small file.
     GitBlob(String),
 }
 
 impl Digest {
-    /// The digest that an etag stands for; `None` where it is none.
+    /// The digest in an etag; `None` if it is not a digest.
     pub(super) fn parse(etag: &str) -> Option<Self> {
         let hex = etag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         match etag.len() {
@@ -31,14 +31,14 @@ impl Digest {
         }
     }
 
-    /// In hexadecimal, as it names locks and blobs.
+    /// In hexadecimal, as in the names of locks and blobs.
     pub(super) fn hex(&self) -> &str {
         match self {
             Self::Sha256(hex) | Self::GitBlob(hex) => hex,
         }
     }
 
-    /// The digest of the same kind of the file at `path`.
+    /// The digest of the file at `path`, of the same kind as this one.
     pub(super) fn of_file(&self, path: &Path) -> Result<Self> {
         let reading = || format!("reading {}", path.display());
         let mut file = File::open(path).context(reading())?;
@@ -64,10 +64,10 @@ fn hash(mut hasher: impl sha2::Digest, file: &mut File) -> std::io::Result<Strin
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What is known of a snapshot's files, kept beside the cache.
+/// What is known about a snapshot's files, kept next to them in the cache.
 ///
-/// Hashing hundreds of megabytes at every start would be slow, so a file whose size and time of change are those of
-/// the last verification counts as verified. Anything else is hashed again.
+/// Hashing hundreds of megabytes at every start would be slow, so a file whose size and modification time have not
+/// changed since it was verified counts as verified. Other files are hashed again.
 #[derive(Debug)]
 pub(super) struct Record {
     path: PathBuf,
@@ -88,18 +88,18 @@ struct Verified {
 }
 
 impl Record {
-    /// The record at `path`; empty where there is none. It only saves work, so an unreadable one is as good as none.
+    /// The record at `path`; empty if it is missing or unreadable, because it only saves work.
     pub(super) fn open(path: PathBuf) -> Self {
         let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Self { path, known: known.unwrap_or_default() }
     }
 
-    /// The digest that the file had when it was verified.
+    /// The file's digest when it was verified.
     pub(super) fn digest(&self, name: &str) -> Option<Digest> {
         self.known.files.get(name).map(|verified| verified.digest.clone())
     }
 
-    /// Whether the file at `path` is untouched since it was verified.
+    /// Whether the file at `path` is unchanged since it was verified.
     pub(super) fn holds(&self, name: &str, path: &Path) -> Result<bool> {
         let Some(verified) = self.known.files.get(name) else { return Ok(false) };
         Ok(stamp(path)? == (verified.size, verified.modified_ns))
@@ -129,17 +129,17 @@ impl Record {
         }
     }
 
-    /// A cache that cannot be written to is still good for reading.
+    /// A cache that cannot be written can still be read.
     fn save(&self) {
         let write = || write_whole(&self.path, &serde_json::to_vec_pretty(&self.known)?);
         if let Err(error) = write() {
             let path = self.path.display();
-            tracing::debug!(%path, %error, "what was verified is not noted, and will be verified again");
+            tracing::debug!(%path, %error, "the verification cannot be saved; it will be done again");
         }
     }
 }
 
-/// Writes a file whole or not at all: another process may be reading it.
+/// Writes a file atomically: another process may be reading it.
 pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;

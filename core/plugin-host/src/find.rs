@@ -1,4 +1,4 @@
-//! From what a configuration names to the files of libraries.
+//! Finds the library files that a configuration names.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use forethought_api::{Error, Result, error::Context};
 
 use crate::{registry::suggestion, settings::PluginPath};
 
-/// The libraries that `path` stands for: itself, all of a folder, or the first of this name in the folders of `search`.
+/// The libraries that `path` means: itself, all of a folder, or the first of this name in the folders of `search`.
 ///
 /// # Errors
 /// If there is none.
@@ -19,7 +19,7 @@ pub fn libraries(path: &PluginPath, search: &[PathBuf]) -> Result<Vec<PathBuf>> 
     if path.is_dir() {
         return match in_folder(path)? {
             none if none.is_empty() => Err(Error::not_found(format!(
-                "{} holds no library ({DLL_PREFIX}*{DLL_SUFFIX}); put one in, or take the folder out of the configuration",
+                "{} contains no library ({DLL_PREFIX}*{DLL_SUFFIX}); add one, or remove the folder from the configuration",
                 path.display()
             ))),
             libraries => Ok(libraries),
@@ -32,7 +32,7 @@ pub fn libraries(path: &PluginPath, search: &[PathBuf]) -> Result<Vec<PathBuf>> 
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let near: Vec<_> = beside.iter().map(|file| name(file)).collect();
     let known = match near.is_empty() {
-        true => "build it by `cargo build --release`, or correct the path".into(),
+        true => "build it with `cargo build --release`, or correct the path".into(),
         false => suggestion(&name(path), near.iter().map(String::as_str)),
     };
     Err(Error::not_found(format!("there is no library {}; {known}", path.display())))
@@ -62,7 +62,7 @@ fn named(name: &str, search: &[PathBuf]) -> Result<PathBuf> {
     let folders: Vec<_> = search.iter().map(|folder| folder.display().to_string()).collect();
     let folders = if folders.is_empty() { "no folder".into() } else { folders.join(", ") };
     Err(Error::not_found(format!(
-        "there is no plugin `{name}`: {file} was looked for in {folders}; put it there, add its folder to [plugins] \
+        "there is no plugin `{name}`: {file} is not in {folders}; put it there, add its folder to [plugins] \
          search or FORETHOUGHT_PLUGIN_PATH, or write a path: ./{file}, or ./{name} for a folder"
     )))
 }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_for_in_order() {
+    fn folders_are_searched_in_order() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let search = [first.path().to_path_buf(), second.path().to_path_buf()];
         let file = format!("{DLL_PREFIX}tide_pools{DLL_SUFFIX}");
@@ -90,10 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_stands_for_all_its_libraries() {
+    fn a_folder_means_all_its_libraries() {
         let folder = tempfile::tempdir().unwrap();
         let whole = path(folder.path().to_string_lossy());
-        assert!(libraries(&whole, &[]).unwrap_err().message.contains("holds no library"));
+        assert!(libraries(&whole, &[]).unwrap_err().message.contains("contains no library"));
         let [b, a] = ["libb", "liba"].map(|name| folder.path().join(format!("{name}{DLL_SUFFIX}")));
         for file in [&a, &b, &folder.path().join("README.md")] {
             std::fs::write(file, "").unwrap();

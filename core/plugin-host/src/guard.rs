@@ -1,5 +1,5 @@
-//! What the program puts around every object of a plugin: a deadline on each call, and no second chance for an object
-//! that panicked, hung or died. A component is then built anew; a world or a stream ends with its episode.
+//! The wrapper around every object of a plugin: each call has a deadline, and an object that panicked, hung or died is
+//! not called again. A component is then rebuilt; a world or a stream ends with its episode.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -20,21 +20,21 @@ fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
-/// What a plugin's objects are held to.
+/// The limits for a plugin's objects.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The plugin's name, for errors.
     pub plugin: String,
-    /// The longest that a call may take. Calls that report progress have no deadline: whoever watches can interrupt.
+    /// The longest that a call may take. Calls that report progress have no deadline: the user can interrupt them.
     pub deadline: Duration,
-    /// How often a component is built anew after it failed.
+    /// How often a component is rebuilt after a failure.
     pub restarts: u32,
 }
 
-/// How a component is built, again if need be.
+/// Builds a component, also again after a failure.
 pub type Recipe = Arc<dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Object>>> + Send + Sync>;
 
-/// A component that is built by `recipe`, and built anew after it failed.
+/// A component that is built by `recipe`, and rebuilt after a failure.
 ///
 /// # Errors
 /// If it cannot be built the first time.
@@ -46,10 +46,10 @@ pub async fn component(recipe: Recipe, policy: Policy) -> Result<Arc<dyn Object>
     Ok(Arc::new(Instance { interface, messagepack, inner: Arc::new(inner) }))
 }
 
-/// A plugin's component, whichever build of it.
+/// A plugin's component, across its rebuilds.
 struct Instance {
     interface: String,
-    /// Whether the first build understands MessagePack; a later one is of the same bytes.
+    /// Whether the first build understands MessagePack; later ones have the same code.
     messagepack: bool,
     inner: Arc<Inner>,
 }
@@ -62,12 +62,12 @@ struct Inner {
 
 struct State {
     current: Arc<Guarded>,
-    /// How often it was built anew.
+    /// How often it was rebuilt.
     builds: u32,
 }
 
 impl Inner {
-    /// The component, built anew if the present one failed.
+    /// The component, rebuilt if the current one failed.
     async fn sound(&self) -> Result<Arc<Guarded>> {
         let mut state = self.state.lock().await;
         let Some(failure) = state.current.failure.get() else { return Ok(state.current.clone()) };
@@ -76,7 +76,7 @@ impl Inner {
             let message = format!("plugin {plugin} is not started again after {restarts} restarts");
             return Err(Error::new(Code::Panic, message).because(failure.clone()));
         }
-        tracing::warn!(plugin, "built anew after it failed: {failure}");
+        tracing::warn!(plugin, "rebuilt after a failure: {failure}");
         state.builds += 1;
         state.current = Guarded::new((self.recipe)().await?, self.policy.clone());
         Ok(state.current.clone())
@@ -106,7 +106,7 @@ impl Object for Instance {
 struct Guarded {
     object: Arc<dyn Object>,
     policy: Arc<Policy>,
-    /// Why it is not called any more.
+    /// Why it is no longer called.
     failure: Arc<OnceLock<Error>>,
 }
 
@@ -150,7 +150,7 @@ impl Object for Guarded {
                     error
                 }
                 Code::BadRequest | Code::Plugin | Code::Shutdown => error.context(call),
-                _ => error, // The component's own, as if it were linked in.
+                _ => error, // The component's own error, as from a linked one.
             })?;
             reply.objects =
                 reply.objects.into_iter().map(|object| Guarded::new(object, policy.clone()) as _).collect();
@@ -164,7 +164,7 @@ impl Object for Guarded {
     fn origin(&self) -> Option<&str> {
         Some(&self.policy.plugin)
     }
-    /// What it guards: an object that goes back to its plugin, or on to another, goes as itself.
+    /// The guarded object: sent back to its plugin or on to another, it goes without the guard.
     fn as_any(&self) -> &dyn Any {
         self.object.as_any()
     }
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers by what it is asked; the n-th build says so.
+    /// Behaves as the method says; otherwise answers the number of its build.
     struct Moody(u32);
 
     impl Object for Moody {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_component_that_failed_is_built_anew_as_often_as_allowed() {
+    async fn a_component_that_failed_is_rebuilt_as_often_as_allowed() {
         let moody = moody(2).await;
         assert_eq!(ask(&moody, "build").await.unwrap(), 0);
         let error = ask(&moody, "panic").await.unwrap_err();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_components_own_error_passes_unchanged_and_does_no_harm() {
+    async fn a_components_own_error_is_unchanged_and_does_no_harm() {
         let moody = moody(0).await;
         assert_eq!(ask(&moody, "fail").await.unwrap_err(), Error::input("no such thing"));
         assert_eq!(ask(&moody, "build").await.unwrap(), 0);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_object_that_failed_is_not_called_again_and_leaves_its_siblings_alone() {
+    async fn an_object_that_failed_is_not_called_again_and_does_not_affect_its_siblings() {
         let moody = moody(0).await;
         let child = moody.invoke("child", Message::default()).await.unwrap().objects.remove(0);
         let sibling = moody.invoke("child", Message::default()).await.unwrap().objects.remove(0);

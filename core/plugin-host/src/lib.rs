@@ -1,14 +1,14 @@
-//! Which components a program has, linked into it or brought by plugins; and how plugins are found, inspected, loaded,
-//! guarded and spoken to.
+//! The components of a program, linked into it or provided by plugins; and how plugins are found, inspected, loaded,
+//! guarded and called.
 //!
-//! It may depend on `forethought-api`, `forethought-bridge` and `forethought-abi`, and on nothing else of this workspace.
+//! Of this workspace it may depend only on `forethought-api`, `forethought-bridge` and `forethought-abi`.
 //!
 //! # Reading order
-//! [`registry`] (which components there are), [`settings`] and [`find`] (which files a configuration names),
-//! [`metadata`] and [`policy`] (what they are, and whether they are loaded, before a byte of them runs), [`lock`] (what
-//! was found out earlier), [`survey`] and [`open`] (all of that in order, and its result: entries of the registry),
+//! [`registry`] (the components), [`settings`] and [`find`] (which files a configuration names), [`metadata`] and
+//! [`policy`] (what they are, and whether they may be loaded, before any of their code runs), [`lock`] (the results of
+//! earlier inspections), [`survey`] and [`open`] (all of these in order, resulting in entries of the registry),
 //! [`library`] (a library's root object), [`process`] and [`serve`] (both ends of a plugin in its own process),
-//! [`guard`] (what is put around every object).
+//! [`guard`] (the wrapper around every object).
 
 pub mod find;
 pub mod guard;

@@ -1,7 +1,7 @@
-//! Loading a library: from bytes that were looked at to its root object.
+//! Loads a library: from its inspected bytes to its root object.
 //!
-//! The bytes that were hashed are the bytes that are loaded: they are copied into a sealed file in memory, and the
-//! loader is given that. So nobody can swap the file in between, and a file replaced while it is loaded does no harm.
+//! The bytes that were hashed are the bytes that are loaded: they are copied into a sealed file in memory, which is
+//! given to the loader. So the file cannot be swapped in between, and replacing it while it is loaded does no harm.
 //! Libraries are never unloaded: their threads, thread-local destructors and vtables live until the process exits.
 
 use std::ffi::c_void;
@@ -20,37 +20,37 @@ use forethought_bridge::{Side, import};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 use tokio::runtime::Handle;
 
-/// Do not unload, whoever asks. The same on every platform that has it but Darwin, where it is 0x80.
+/// Never unload. The same on every platform that has it except Darwin, where it is 0x80.
 const RTLD_NODELETE: i32 = if cfg!(target_os = "macos") { 0x80 } else { 0x1000 };
 
-/// Loads a library from its bytes. `name` is what the plugin is called, `file` where the bytes came from; both are for
-/// errors and logs. What the library asks of the program runs on `runtime`.
+/// Loads a library from its bytes. `name` is the plugin's name, `file` the origin of the bytes; both are for errors and
+/// logs. The library's calls to the program run on `runtime`.
 ///
-/// The bytes are to have passed [`metadata::read`](super::metadata::read): the system's loader trusts a file's own
-/// tables, and dies of one that was cut short.
+/// The bytes must have passed [`metadata::read`](super::metadata::read): the system's loader trusts a file's tables,
+/// and crashes on a truncated one.
 ///
-/// Running foreign code begins here: its constructors run with all the rights of this process.
+/// Foreign code runs from here on: its constructors have all the rights of this process.
 ///
 /// # Errors
-/// [`Code::Plugin`] if it cannot be loaded, or does not enter as the contract says.
+/// [`Code::Plugin`] if it cannot be loaded, or its entry point does not follow the contract.
 pub fn load(name: &str, file: &Path, bytes: &[u8], runtime: Handle) -> Result<Arc<dyn Object>> {
     let refused = |why: String| Error::new(Code::Plugin, format!("{}: {why}", file.display()));
     let copy =
         sealed_copy(name, bytes).context(format!("{}: no private copy can be made", file.display()))?;
-    // SAFETY: a library's constructors are foreign code, and trusted by whoever configured it.
+    // SAFETY: a library's constructors are foreign code, trusted by the user who configured it.
     let library = unsafe { Library::open(Some(&copy), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
-    // The loader's messages name the private copy, which says nothing to anybody.
-    let told = |error: libloading::Error| {
+    // The loader's messages name the private copy, which means nothing to a user.
+    let reason = |error: libloading::Error| {
         let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         why.replace(&*copy.to_string_lossy(), &file.display().to_string())
     };
-    let library = library.map_err(|error| refused(format!("cannot be loaded: {}", told(error))))?;
-    // SAFETY: the symbol's name stands for its type.
+    let library = library.map_err(|error| refused(format!("cannot be loaded: {}", reason(error))))?;
+    // SAFETY: the contract fixes the type of the symbol of this name.
     let entry: Result<Symbol<abi::FthEntry>, _> = unsafe { library.get(abi::ENTRY_SYMBOL.as_bytes()) };
     let entry = entry.map(|entry| *entry).map_err(|_| {
         refused(format!("has no entry point `{}`; is it built with the sdk as a cdylib?", abi::ENTRY_SYMBOL))
     })?;
-    // Never closed: see above.
+    // Never unloaded: see above.
     std::mem::forget(library);
 
     let mut plugin = abi::FthPlugin {
@@ -62,14 +62,14 @@ pub fn load(name: &str, file: &Path, bytes: &[u8], runtime: Handle) -> Result<Ar
     // SAFETY: the table lives until the process exits; `plugin` can be written.
     let status = unsafe { entry(host_table(name), &mut plugin) };
     if status != abi::OK {
-        return Err(refused(format!("its entry point answered with status {status}; the log may say why")));
+        return Err(refused(format!("its entry point returned status {status}; the log may say why")));
     }
     if plugin.abi_major != abi::ABI_MAJOR {
         let (theirs, ours) = (plugin.abi_major, abi::ABI_MAJOR);
-        return Err(refused(format!("speaks major version {theirs} of the contract, this program {ours}")));
+        return Err(refused(format!("uses major version {theirs} of the contract, this program {ours}")));
     }
     let side = Arc::new(Side { peer: name.into(), spawn: Box::new(runtime) });
-    // SAFETY: the entry point gave the reference up to us.
+    // SAFETY: the entry point passed ownership of the reference to us.
     let module = unsafe { import(plugin.module, &side) }.map_err(|error| refused(error.to_string()))?;
     if module.interface() != abi::MODULE_INTERFACE {
         return Err(refused(format!(
@@ -81,7 +81,7 @@ pub fn load(name: &str, file: &Path, bytes: &[u8], runtime: Handle) -> Result<Ar
     Ok(module)
 }
 
-/// A file that holds `bytes`, and that nobody can change.
+/// A file with `bytes` that cannot be changed.
 #[cfg(target_os = "linux")]
 fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -89,7 +89,7 @@ fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
     use std::os::fd::{AsRawFd as _, IntoRawFd as _};
 
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Kernels that can be told to refuse executable memory files want to be asked for one; older ones do not know how.
+    // Kernels that can refuse executable memory files require this flag; older ones do not know it.
     let file = match memfd_create(name, flags | MemfdFlags::EXEC) {
         Err(Errno::INVAL) => memfd_create(name, flags),
         other => other,
@@ -98,13 +98,13 @@ fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
     file.write_all(bytes)?;
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    // Kept open for good: the loader knows libraries by their path, and would take the next one under this number for
-    // the same.
+    // Kept open forever: the loader identifies libraries by their path, and would mistake the next file with this
+    // number for the same one.
     let _ = file.into_raw_fd();
     Ok(path)
 }
 
-/// A file that holds `bytes`, in a folder of this user alone.
+/// A file with `bytes`, in a folder that only this user can access.
 #[cfg(not(target_os = "linux"))]
 fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
     let folder = tempfile::Builder::new().prefix("forethought-").tempdir()?.keep();
@@ -114,7 +114,7 @@ fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What this program offers to the library called `name`. Lives until the process exits, as the contract says.
+/// The functions that this program offers to the library `name`. Lives until the process exits, as the contract says.
 fn host_table(name: &str) -> &'static abi::FthHost {
     let name: &'static String = Box::leak(Box::new(name.to_string()));
     let level = tracing::level_filters::LevelFilter::current().into_level();
@@ -149,7 +149,7 @@ unsafe extern "C" fn log(ctx: *const c_void, level: u32, target: abi::FthStr, me
             String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(text.ptr, text.len) }).into_owned()
         }
     };
-    // SAFETY: this table's `ctx` is the name that was leaked with it.
+    // SAFETY: the `ctx` of this table is the name that was leaked with it.
     let name = unsafe { &*ctx.cast::<String>() };
     record(name, level, &text(target), &text(message));
 }

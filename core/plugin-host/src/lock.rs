@@ -1,7 +1,7 @@
-//! `plugins.lock`: libraries as they were when somebody looked at them, with what they said of themselves.
+//! `plugins.lock`: libraries that were inspected, with their hashes and descriptions.
 //!
-//! `forethought plugin add FILE` writes it. A library that is in it is loaded only if its bytes are still the same, and
-//! is not asked again what it brings.
+//! `forethought plugin add FILE` writes it. A library in it is loaded only if its bytes are still the same, and is not
+//! asked for its description again.
 
 use std::fs::Permissions;
 use std::io::Write as _;
@@ -16,10 +16,10 @@ use super::{metadata::Metadata, policy::refused};
 /// Name of the file.
 pub const NAME: &str = "plugins.lock";
 
-/// A library that was looked at.
+/// A library that was inspected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Locked {
-    /// The file, relative to the lock's folder if it lies below that.
+    /// The file, relative to the lock's folder if it is below that.
     pub path: PathBuf,
     /// SHA-256 of its bytes, in hexadecimal digits.
     pub sha256: String,
@@ -29,7 +29,7 @@ pub struct Locked {
     pub description: Description,
 }
 
-/// What a `plugins.lock` holds.
+/// The content of a `plugins.lock`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lock {
     /// The libraries, by path.
@@ -50,7 +50,7 @@ impl Lock {
         };
         let mut lock: Self = serde_json::from_str(&text).map_err(|error| {
             Error::config(format!(
-                "{} is malformed: {error}; delete it, and add its plugins again by `forethought plugin add FILE`",
+                "{} is malformed: {error}; delete it, and add its plugins again with `forethought plugin add FILE`",
                 path.display()
             ))
         })?;
@@ -75,13 +75,13 @@ impl Lock {
         Ok(path)
     }
 
-    /// Puts a library in, in place of what was known of its path.
+    /// Adds a library, replacing the entry of the same path.
     pub fn add(&mut self, plugin: Locked) {
         self.plugins.retain(|known| !same(&known.path, &plugin.path));
         self.plugins.push(plugin);
     }
 
-    /// What is known of the library `file`, whose bytes have this hash.
+    /// The entry of the library `file`, whose bytes have this hash.
     ///
     /// # Errors
     /// If other bytes of this file were locked.
@@ -93,7 +93,7 @@ impl Lock {
                 file,
                 format!("its SHA-256 is {sha256}, and {NAME} knows it as {}", known.sha256),
                 format!(
-                    "if it was changed on purpose, look at it again by `forethought plugin add {}`",
+                    "if it was changed on purpose, inspect it again with `forethought plugin add {}`",
                     file.display()
                 ),
             ));
@@ -102,7 +102,7 @@ impl Lock {
     }
 }
 
-/// Another program that reads it sees the old lock or the new one.
+/// Atomic: another program that reads it sees the old lock or the new one.
 fn write_whole(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
@@ -130,7 +130,7 @@ mod tests {
             interface: "forethought.environment/1".into(),
             kind: "tide".into(),
             summary: "rises and falls".into(),
-            // TOML could not hold this null.
+            // TOML has no null.
             schema: serde_json::json!({ "properties": { "map": { "type": "string", "default": null } } }),
         };
         let description = Description::new("tide-pools", "0.1.0", vec![tide]);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_lock_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Lock::read(folder.path()).unwrap(), Lock::default());
         let mut lock = Lock::default();
@@ -146,7 +146,7 @@ mod tests {
         lock.add(locked("/opt/libdrift.so".into(), "bb"));
         let path = lock.clone().write(folder.path()).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
-        // A folder may move with its plugins.
+        // A folder can be moved together with its plugins.
         assert!(text.contains("\"plugins/libtide.so\"") && text.contains("\"/opt/libdrift.so\""), "{text}");
         let again = Lock::read(folder.path()).unwrap();
         let tide = again.find(&folder.path().join("plugins/libtide.so"), "aa").unwrap().unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused_and_the_same_bytes_known_anywhere() {
+    fn other_bytes_are_refused_and_the_same_bytes_are_known_at_any_path() {
         let mut lock = Lock::default();
         lock.add(locked("/plugins/libtide.so".into(), "aa"));
         let error = lock.find(Path::new("/plugins/libtide.so"), "bb").unwrap_err();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_lock_says_how_to_be_rid_of_it() {
+    fn the_error_of_a_malformed_lock_says_how_to_replace_it() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(NAME), "{").unwrap();
         let error = Lock::read(folder.path()).unwrap_err();

@@ -1,7 +1,7 @@
-//! What a library says of itself, read from its file without running a byte of it.
+//! A library's metadata, read from its file without running any of its code.
 //!
-//! Section `.fth_meta` (`__DATA,__fth_meta` of Mach-O files) holds records: `FTHMETA1\0`, a little-endian `u32` length,
-//! and that much JSON. The linker may put zeros between them.
+//! Section `.fth_meta` (`__DATA,__fth_meta` of Mach-O files) contains records: `FTHMETA1\0`, a little-endian `u32`
+//! length, and as many bytes of JSON. The linker may put zeros between them.
 
 use std::path::Path;
 
@@ -10,32 +10,32 @@ use forethought_api::{Error, Result, error::Code};
 use object::{Object as _, ObjectSection as _};
 use serde::{Deserialize, Serialize};
 
-/// Of one component: what it is, and how its library was built.
+/// The metadata of one component: what it is, and how its library was built.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// Major version of the contract that the library was built against.
     pub abi_major: u32,
-    /// Minor version of that.
+    /// Minor version of the contract.
     pub abi_minor: u32,
     /// Name of its package.
     pub package: String,
     /// The package's version.
     pub version: String,
-    /// Version of the sdk; empty for libraries that were built without.
+    /// Version of the sdk; empty for libraries that were built without it.
     #[serde(default)]
     pub sdk: String,
     /// Interface with its major version.
     pub interface: String,
-    /// Kind name.
+    /// Name of the kind.
     #[serde(rename = "id")]
     pub kind: String,
     /// One line.
     #[serde(default)]
     pub summary: String,
-    /// The compiler.
+    /// The compiler's version.
     #[serde(default)]
     pub rustc: String,
-    /// What it was compiled for, such as `x86_64-unknown-linux-gnu`.
+    /// The compile target, such as `x86_64-unknown-linux-gnu`.
     pub target: String,
     /// What a panic does: `unwind` or `abort`.
     #[serde(default = "unwind")]
@@ -49,7 +49,7 @@ fn unwind() -> String {
 /// The records of a library, in the order of the file; `file` is for messages.
 ///
 /// # Errors
-/// [`Code::Plugin`] if `bytes` are no library, or a library without readable records.
+/// [`Code::Plugin`] if `bytes` are not a library, or a library without readable records.
 pub fn read(file: &Path, bytes: &[u8]) -> Result<Vec<Metadata>> {
     records(bytes).map_err(|why| Error::new(Code::Plugin, format!("{} {why}", file.display())))
 }
@@ -60,7 +60,7 @@ fn records(bytes: &[u8]) -> Result<Vec<Metadata>, String> {
         return Err(format!("is empty; {REBUILD}"));
     }
     let library = object::File::parse(bytes).map_err(|error| {
-        format!("is no library that can be read ({error}); name what `cargo build` makes of a cdylib, or {REBUILD}")
+        format!("is not a readable library ({error}); name the file that `cargo build` makes of a cdylib, or {REBUILD}")
     })?;
     let broken = |error: &dyn std::fmt::Display| {
         format!(
@@ -82,14 +82,14 @@ fn records(bytes: &[u8]) -> Result<Vec<Metadata>, String> {
     }
     match all.is_empty() {
         true => Err(format!(
-            "is a library, but no plugin: it has no section {METADATA_SECTION}. Components are registered by \
+            "is a library, but not a plugin: it has no section {METADATA_SECTION}. Components are registered by \
              `register!` of forethought-sdk, in a crate whose crate-type is cdylib"
         )),
         false => Ok(all),
     }
 }
 
-/// The JSON of the record that `bytes` start with, and what follows it.
+/// The JSON of the record at the start of `bytes`, and the bytes after it.
 fn record(bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let rest = bytes.strip_prefix(METADATA_MAGIC).ok_or("a record does not start with FTHMETA1")?;
     let (length, rest) = rest.split_first_chunk().ok_or("a record ends before its length")?;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_read_whatever_lies_between_them() {
+    fn records_are_read_with_zeros_between_them() {
         let (first, second) = (record("environment", "tide"), record("planner", "drift"));
         let read = read(&library(&[&*first, &[0; 7], &*second, &[0; 3]].concat())).unwrap();
         assert_eq!(read.len(), 2);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_platform_s_format_is_read() {
+    fn the_format_of_every_platform_is_read() {
         for format in [object::BinaryFormat::MachO, object::BinaryFormat::Coff] {
             let read = read(&library_as(format, &record("environment", "tide"))).unwrap();
             assert_eq!(read[0].kind, "tide");
@@ -127,16 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plugin_is_refused_with_file_and_way_out() {
+    fn a_file_that_is_not_a_plugin_is_refused_with_its_name_and_a_way_out() {
         let whole = library(&record("environment", "tide"));
         let magic = METADATA_MAGIC.as_slice();
         let with = |section: &[&[u8]]| library(&section.concat());
         for (bytes, says) in [
             (Vec::new(), "is empty"),
-            (b"#!/bin/sh\necho hello\n".to_vec(), "is no library that can be read"),
-            (whole[..64].to_vec(), "is no"),
-            (whole[..whole.len() / 2].to_vec(), "is no"),
-            (with(&[]), "is a library, but no plugin"),
+            (b"#!/bin/sh\necho hello\n".to_vec(), "is not a readable library"),
+            (whole[..64].to_vec(), "is not a"),
+            (whole[..whole.len() / 2].to_vec(), "is not a"),
+            (with(&[]), "is a library, but not a plugin"),
             (with(&[magic]), "a record ends before its length"),
             (with(&[magic, &[0xff; 4], b"{}"]), "a record is longer than the section"),
             (with(&[magic, &2_u32.to_le_bytes(), &[0xff, 0xfe]]), "damaged"),
@@ -154,7 +154,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
         #[test]
-        fn no_damage_makes_it_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        fn damage_never_panics(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
             let mut bytes = library(&record("environment", "tide"));
             for (at, byte) in flips {
                 let at = at.index(bytes.len());
@@ -166,7 +166,7 @@ mod tests {
         }
 
         #[test]
-        fn nor_does_any_length(at in any::<prop::sample::Index>(), noise in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn lengths_never_panic(at in any::<prop::sample::Index>(), noise in prop::collection::vec(any::<u8>(), 0..64)) {
             let bytes = library(&record("environment", "tide"));
             let _ = read(&bytes[..at.index(bytes.len())]);
             let _ = read(&library(&noise));

@@ -1,8 +1,8 @@
-//! Opening plugins: from what a configuration names to entries of the registry, and from an entry to a component.
+//! Opening plugins: from a configuration to entries of the registry, and from an entry to a component.
 //!
-//! In this order: the file is read once; its hash is taken, and compared with the pin; its metadata is read, and judged;
-//! its description is looked up in `plugins.lock`, or else asked for in a process of its own. Only when a component is
-//! first built is the library loaded into this program, from the very bytes that were looked at.
+//! In this order: the file is read once; its hash is compared with the pin; its metadata is read and checked; its
+//! description is looked up in `plugins.lock`, or else requested from a separate process. The library is loaded into
+//! this program only when a component is first built, from the same bytes that were inspected.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::{
     lock::{self, Lock},
     policy,
     process::Process,
-    registry::{Entry, Origin, Registry},
+    registry::{ComponentOrigin, Registry, RegistryEntry},
     settings::{Isolation, PluginSettings},
     source::{Request, Source, Wanted, at},
     survey::{Library, look},
@@ -33,27 +33,27 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Longest that a plugin may take to say what it brings.
+/// The longest that a plugin may take to describe itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How plugins are reached.
+/// How plugins are loaded and started.
 pub trait Transport: Send + Sync {
-    /// Loads a library into this program: its root object.
+    /// Loads a library into this program and gives its root object.
     ///
     /// # Errors
     /// [`Code::Plugin`] if it cannot be loaded.
     fn load(&self, library: &Library) -> Result<Arc<dyn Object>>;
-    /// Starts a process: its root object.
+    /// Starts a process and gives its root object.
     fn start(&self, process: Process) -> BoxFuture<'static, Result<Arc<dyn Object>>>;
-    /// The command that serves a library from a process of its own.
+    /// The command that serves a library from its own process.
     fn serving(&self, library: &Library) -> Vec<String>;
 }
 
 /// Real libraries and real processes.
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    /// What serves a library over standard input and output, such as `forethought plugin serve`; the library's path
-    /// and `--sha256` with its hash follow.
+    /// The command that serves a library over standard input and output, such as `forethought plugin serve`; the
+    /// library's path and `--sha256` with its hash are appended.
     pub command: Vec<String>,
 }
 
@@ -70,22 +70,22 @@ impl Transport for Launcher {
     }
 }
 
-/// The plugins of one program. Each is opened once, however often it is asked for.
+/// The plugins of one program. Each is opened only once.
 pub struct Plugins {
     transport: Arc<dyn Transport>,
     opened: Mutex<Vec<Arc<Plugin>>>,
 }
 
 impl Plugins {
-    /// None yet.
+    /// No plugins yet.
     pub fn new(transport: impl Transport + 'static) -> Self {
         Self { transport: Arc::new(transport), opened: Mutex::default() }
     }
 
-    /// What is linked into this program, and what these plugins bring.
+    /// The components that are linked into this program, and those of these plugins.
     ///
     /// # Errors
-    /// [`Code::Plugin`] if one is refused; else if one cannot be found, or there are two components of one name.
+    /// [`Code::Plugin`] if one is refused; else if one cannot be found, or two components have the same name.
     pub async fn registry(&self, request: &Request) -> Result<Registry> {
         let mut entries = Vec::new();
         for plugin in self.open(request).await? {
@@ -104,13 +104,13 @@ impl Plugins {
         for wanted in &request.wanted {
             let found = Source::of(&wanted.settings, &request.search);
             for source in found.map_err(|error| at(&wanted.place, error))? {
-                // Named twice, in a file and on the command line: the first says more.
+                // If it is named twice, in a file and on the command line, the first says more.
                 if sources.iter().all(|(_, known)| *known != source) {
                     sources.push((wanted, source));
                 }
             }
         }
-        // At once, for most of the time goes into waiting for what they say.
+        // Concurrently, because most of the time is spent waiting for their descriptions.
         let opening = sources.into_iter().map(async |(wanted, source)| {
             self.one(source, &wanted.settings, locks).await.map_err(|error| at(&wanted.place, error))
         });
@@ -130,7 +130,7 @@ impl Plugins {
         Ok(plugin)
     }
 
-    /// All that is done before anything is built.
+    /// Everything that happens before a component is built.
     async fn look(&self, source: Source, settings: &PluginSettings, locks: &[Lock]) -> Result<Plugin> {
         let (library, command, locked) = match &source {
             Source::Command(command) => (None, command.clone(), None),
@@ -157,8 +157,7 @@ impl Plugins {
         match &plugin.library {
             Some(library) => policy::agree(&library.file, &library.metadata, &plugin.description)?,
             None if plugin.description.components.is_empty() => {
-                let why =
-                    format!("{} is refused: it brings no component; describe one at least", plugin.name());
+                let why = format!("{} is refused: it has no component; describe at least one", plugin.name());
                 return Err(Error::new(Code::Plugin, why));
             }
             None => {}
@@ -166,7 +165,7 @@ impl Plugins {
         Ok(plugin)
     }
 
-    /// Tells all plugins that are loaded into this program that nothing is asked of them any more.
+    /// Tells all plugins that are loaded into this program to shut down.
     pub async fn shutdown(&self) {
         const PATIENCE: Duration = Duration::from_secs(2);
         for plugin in &*self.opened.lock().await {
@@ -180,21 +179,21 @@ impl Plugins {
     }
 }
 
-/// A plugin that may be used.
+/// An opened plugin.
 pub struct Plugin {
     source: Source,
     library: Option<Library>,
     settings: PluginSettings,
-    /// What starts a process that serves it.
+    /// The command that starts a process that serves it.
     command: Vec<String>,
     description: Description,
     transport: Arc<dyn Transport>,
-    /// Its root object, once it is loaded into this program.
+    /// Its root object, if it is loaded into this program.
     module: OnceCell<Arc<dyn Module>>,
 }
 
 impl Plugin {
-    /// What it says of itself.
+    /// Its own description.
     pub fn description(&self) -> &Description {
         &self.description
     }
@@ -205,15 +204,15 @@ impl Plugin {
     }
 
     /// Where its code runs.
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> ComponentOrigin {
         self.source.origin(self.settings.isolation)
     }
 
     /// Its components.
     ///
     /// # Errors
-    /// If this program does not know an interface of theirs.
-    pub fn entries(self: &Arc<Self>) -> Result<Vec<Entry>> {
+    /// If this program does not know one of their interfaces.
+    pub fn entries(self: &Arc<Self>) -> Result<Vec<RegistryEntry>> {
         let Description { package, version, components, .. } = &self.description;
         let entry = |described: &Described| {
             let (plugin, interface, kind) =
@@ -222,12 +221,12 @@ impl Plugin {
                 let create = Create { interface: interface.clone(), kind: kind.clone(), config };
                 Box::pin(plugin.clone().create(create, host))
             };
-            Entry::new(described.clone(), package, version, self.origin(), Arc::new(create))
+            RegistryEntry::new(described.clone(), package, version, self.origin(), Arc::new(create))
         };
         components.iter().map(entry).collect()
     }
 
-    /// Builds a component, and builds it anew where it fails.
+    /// Builds a component, which is rebuilt after a failure.
     async fn create(self: Arc<Self>, create: Create, host: Arc<dyn Host>) -> Result<Component> {
         let wanted = create.interface.clone();
         let policy = guard::Policy {
@@ -241,7 +240,7 @@ impl Plugin {
         };
         let component = guard::component(Arc::new(recipe), policy).await?;
         if component.interface() != wanted {
-            let why = format!("asked for a {wanted}, a plugin gave a {}", component.interface());
+            let why = format!("a {wanted} was requested, the plugin gave a {}", component.interface());
             return Err(Error::new(Code::Plugin, why));
         }
         Component::connect(component)
@@ -262,13 +261,13 @@ impl Plugin {
         }
     }
 
-    /// Its root object: one for this program, or a new process for each component, which may then fail alone.
+    /// Its root object: one for this program, or a new process for each component, so that it can fail alone.
     async fn module(&self) -> Result<Arc<dyn Module>> {
         let module = match &self.library {
             Some(library) if self.settings.isolation == Isolation::Library => {
                 let load = async || {
                     let (transport, library) = (self.transport.clone(), library.clone());
-                    // Constructors are foreign code, and may take their time.
+                    // Constructors are foreign code, and may be slow.
                     let load = tokio::task::spawn_blocking(move || transport.load(&library));
                     let module = connect::<dyn Module>(load.await.context("loading a library")??)?;
                     self.same(&module).await?;
@@ -291,7 +290,7 @@ impl Plugin {
         connect(self.transport.start(process).await?)
     }
 
-    /// Asks it what it brings, in a process of its own.
+    /// Asks for its description, in a separate process.
     async fn ask(&self) -> Result<Description> {
         self.answer(async { self.start().await?.describe().await }).await
     }
@@ -302,12 +301,12 @@ impl Plugin {
         });
         answer.map_err(|error| match error.code {
             Code::Plugin => error,
-            _ => Error::new(Code::Plugin, format!("{} does not say what it brings", self.name()))
+            _ => Error::new(Code::Plugin, format!("{} does not describe its components", self.name()))
                 .because(error),
         })
     }
 
-    /// Whether what it says now, at the point of being used, is what it said when it was looked at.
+    /// Checks that its description has not changed since it was inspected.
     async fn same(&self, module: &Arc<dyn Module>) -> Result<()> {
         let said = self.answer(module.describe()).await?;
         let sorted = |description: &Description| {
@@ -319,8 +318,8 @@ impl Plugin {
             return Ok(());
         }
         let why = format!(
-            "{} is refused: it describes itself otherwise than when it was looked at; if it is in {}, look at it again \
-             by `forethought plugin add`",
+            "{} is refused: its description has changed since it was inspected; if it is in {}, inspect it again with \
+             `forethought plugin add`",
             self.name(),
             lock::NAME
         );
@@ -331,7 +330,7 @@ impl Plugin {
         Duration::try_from_secs_f64(self.settings.deadline_s).unwrap_or(Duration::MAX)
     }
 
-    /// Its package, or the little that is known before it said so; for logs.
+    /// Its package, or, before that is known, its file or command; for logs.
     fn short_name(&self) -> String {
         match (&*self.description.package, &self.source) {
             ("", Source::Library(file)) => {

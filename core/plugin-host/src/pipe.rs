@@ -1,15 +1,15 @@
-//! Calls over a pipe: the messages of `forethought_api::wire`, framed, both ways at once over one pair of byte streams.
-//! `docs/plugin-pipe.md` is the protocol.
+//! Calls over a pipe: the messages of `forethought_api::wire`, framed, both ways over one pair of byte streams.
+//! `docs/plugin-pipe.md` describes the protocol.
 //!
-//! # Who owns what
-//! A [`Peer`] is this side's end. Each object of the other side that this side holds, and each call under way, keeps it
-//! alive; when the last of them is gone, the queue of frames closes, and with it the stream that is written to: the
-//! other side reads the end, and ends.
+//! # Ownership
+//! A [`Peer`] is this side's end. Each object of the other side that this side holds, and each call in flight, keeps it
+//! alive; when the last of them is dropped, the queue of frames closes, and with it the written stream: the other side
+//! reads the end of the stream, and ends.
 //!
 //! # Counting references
-//! Every time that an object is sent, it gets a fresh handle, which the receiver releases once. So there is no count
-//! that two sides could see differently. Frames keep their order, and a frame that names an object is queued before the
-//! object can be dropped, so no frame names a handle that was released before.
+//! Each time an object is sent, it gets a fresh handle, which the receiver releases once. So there is no count on which
+//! the two sides could disagree. Frames keep their order, and a frame that names an object is queued before the object
+//! can be dropped, so no frame names a handle that was already released.
 
 mod frame;
 #[cfg(test)]
@@ -39,57 +39,57 @@ use tokio::time::timeout;
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
 
 const PROTOCOL: &str = "forethought";
-/// Sides of one major version understand each other; a minor version only adds.
+/// Sides with the same major version understand each other; a minor version only adds.
 const VERSION: (u64, u64) = (1, 0);
-/// The feature of dropping a call's work on `cancel`. Without it, work that nobody waits for goes on.
+/// The feature that drops a call's work on `cancel`. Without it, abandoned work continues.
 const CANCEL: &str = "cancel";
-/// Longest hello.
+/// The longest hello, in bytes.
 const MAX_HELLO: usize = 1 << 16;
 /// Handle of the object that a plugin starts with.
 const ROOT: u64 = 0;
-/// How long is waited for what the other side said before it closed its end.
+/// How long to wait for frames that the other side sent before it closed its end.
 pub(super) const LAST_MOMENT: Duration = Duration::from_millis(250);
-/// Bytes read or written at once, where frames are small.
+/// Bytes read or written at once, if frames are small.
 const BUFFER: usize = 1 << 16;
 
 /// This side's end of a pipe.
 pub(super) struct Peer {
-    /// Who is at the other end, for errors and logs: the name of a plugin.
+    /// The name of the other side, for errors and logs: a plugin's name.
     name: String,
     queue: mpsc::UnboundedSender<Outgoing>,
     state: Mutex<State>,
     runtime: Handle,
-    /// Whether the other side drops work when it is told to.
+    /// Whether the other side drops work on `cancel`.
     cancels: bool,
-    /// Dropped with this end, which wakes who waits for that.
+    /// Dropped with this end, which wakes the task that waits for that.
     _alive: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Why nothing goes any more, once it does not.
+    /// Why the connection ended, once it has.
     end: Option<Error>,
-    /// The last number that was given to a call or a handle.
+    /// The last number given to a call or a handle.
     last: u64,
-    /// Calls of the other side's objects; `None`: nobody waits any more, but the return is still to come.
+    /// Calls of the other side's objects; `None` if the caller is gone, but the return is still to come.
     calls: HashMap<u64, Option<oneshot::Sender<Result<Message>>>>,
-    /// Calls of this side's objects, by the other side's numbers; to drop the sender withdraws the call.
+    /// Calls of this side's objects, by the other side's numbers; dropping the sender withdraws the call.
     served: HashMap<u64, oneshot::Sender<()>>,
     /// This side's objects that the other side holds.
     exports: HashMap<u64, Arc<dyn Object>>,
 }
 
-/// A pipe whose ends have greeted each other.
+/// A pipe after the exchange of hellos.
 pub(super) struct Connection<R, W> {
     /// This end.
     pub(super) peer: Arc<Peer>,
-    /// Resolves when this end is dropped: nobody here has any business with the other side.
+    /// Resolves when this end is dropped: this side no longer uses the other side.
     pub(super) dropped: oneshot::Receiver<()>,
-    /// To be run for anything to go.
+    /// Must be run for frames to be read and written.
     pub(super) traffic: Traffic<R, W>,
 }
 
-/// What goes over the pipe.
+/// Reads and writes the frames of a pipe.
 pub(super) struct Traffic<R, W> {
     peer: Weak<Peer>,
     reader: BufReader<R>,
@@ -97,10 +97,10 @@ pub(super) struct Traffic<R, W> {
     queue: mpsc::UnboundedReceiver<Outgoing>,
 }
 
-/// Greets the other side, and waits for its greeting. `root` is what it may call from the start.
+/// Sends a hello and waits for the other side's. `root` is the object that it may call from the start.
 ///
 /// # Errors
-/// In words, if the other side does not greet in `patience`, or speaks something else.
+/// A message, if the other side sends no hello within `patience`, or speaks another protocol.
 pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     name: &str,
     root: Option<Arc<dyn Object>>,
@@ -115,7 +115,7 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         features: vec![CANCEL.into()],
     };
     let greeting = Outgoing::new(&greeting, Vec::new()).map_err(|error| error.to_string())?;
-    // The other side may end without reading it; then its own words, or their lack, tell more.
+    // The other side may end without reading it; then reading its frames gives the better error.
     let _ = async {
         greeting.write(&mut writer).await?;
         writer.flush().await
@@ -140,10 +140,10 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     Ok(Connection { peer, dropped, traffic })
 }
 
-/// The features of a hello, if this side can go on from it.
+/// The features of a hello, if this side understands its version.
 fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
     let Head::Hello { protocol, version, features } = hello else {
-        return Err("its first frame is no hello".into());
+        return Err("its first frame is not a hello".into());
     };
     let major = version.split('.').next().and_then(|major| major.parse::<u64>().ok());
     if protocol != PROTOCOL || major != Some(VERSION.0) {
@@ -154,16 +154,16 @@ fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
-    /// Reads and writes until the other side closes its end, or is no more.
+    /// Reads and writes until the other side closes its end or ends.
     ///
     /// # Errors
-    /// In words, how the other side broke the protocol.
+    /// A message that says how the other side broke the protocol.
     pub(super) async fn run(self) -> Result<(), String> {
         let Self { peer, reader, writer, queue } = self;
         let mut reading = pin!(read(&peer, reader));
         tokio::select! {
             outcome = &mut reading => outcome,
-            // To close the one stream is to close both; what was said before may still be on its way.
+            // Closing one stream closes both; earlier frames may still arrive.
             Err(_) = write(queue, writer) => timeout(LAST_MOMENT, reading).await.unwrap_or(Ok(())),
         }
     }
@@ -171,7 +171,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
 
 async fn read(peer: &Weak<Peer>, mut reader: impl AsyncRead + Unpin) -> Result<(), String> {
     while let Some(frame) = Incoming::read(&mut reader, MAX_FRAME).await? {
-        // What comes after this end was dropped is for nobody.
+        // Frames that arrive after this end was dropped are ignored.
         if let Some(peer) = peer.upgrade() {
             peer.receive(&frame)?;
         }
@@ -179,7 +179,7 @@ async fn read(peer: &Weak<Peer>, mut reader: impl AsyncRead + Unpin) -> Result<(
     Ok(())
 }
 
-/// Writes what is queued, and closes the stream after the last frame. One flush covers all that is there.
+/// Writes queued frames, and closes the stream after the last one. One flush covers all that are queued.
 async fn write(
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     mut writer: BufWriter<impl AsyncWrite + Unpin>,
@@ -199,7 +199,7 @@ impl Peer {
         self.remote(ROOT, abi::MODULE_INTERFACE.into())
     }
 
-    /// Nothing goes any more: every call under way, and every later one, fails with `why`.
+    /// Ends the connection: all calls in flight, and all later ones, fail with `why`.
     pub(super) fn end(&self, why: Error) {
         let mut state = self.state();
         let gone = std::mem::replace(&mut *state, State { end: Some(why), ..State::default() });
@@ -207,7 +207,7 @@ impl Peer {
         self.discard(gone);
     }
 
-    /// Drops what may run anything when it is dropped, where that does no harm.
+    /// Drops a value whose destructor may be foreign code, in a task where a panic does no harm.
     fn discard(&self, what: impl Send + 'static) {
         self.runtime.spawn(async move {
             let _ = catch(|| drop(what));
@@ -218,7 +218,7 @@ impl Peer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Frames for a side that is gone are lost, as is all that waits for an answer to them.
+    /// Frames for a side that has ended are lost, as are the calls that wait for their answers.
     fn send(&self, head: &Head<'_>, blobs: Vec<bytes::Bytes>) -> Result<()> {
         let _ = self.queue.send(Outgoing::new(head, blobs)?);
         Ok(())
@@ -228,7 +228,7 @@ impl Peer {
         Arc::new(Remote(Arc::new(Held { peer: self.clone(), handle, interface })))
     }
 
-    /// How objects stand in a frame: the other side's own as such, all others under a fresh handle.
+    /// References to objects, for a frame: the other side's own ones as such, all others under a fresh handle.
     fn give(&self, state: &mut State, objects: &[Arc<dyn Object>]) -> Vec<Reference> {
         let give = |object: &Arc<dyn Object>| {
             if let Some(Remote(held)) = object.as_any().downcast_ref()
@@ -243,7 +243,7 @@ impl Peer {
         objects.iter().map(give).collect()
     }
 
-    /// The objects that stand in a frame. All of them are taken, so that those of a refused message are released.
+    /// The objects of a frame. All of them are taken, so that those of a refused message are released.
     fn take(self: &Arc<Self>, objects: Vec<Reference>) -> Result<Vec<Arc<dyn Object>>> {
         let taken: Vec<_> = objects
             .into_iter()
@@ -261,7 +261,7 @@ impl Peer {
         Error::new(Code::BadRequest, what)
     }
 
-    /// Does what a frame says.
+    /// Handles a frame.
     fn receive(self: &Arc<Self>, frame: &Incoming) -> Result<(), String> {
         match frame.head()? {
             Head::Hello { .. } => return Err("a second hello".into()),
@@ -271,7 +271,7 @@ impl Peer {
                 let objects = self.take(objects);
                 let (withdraw, withdrawn) = oneshot::channel();
                 if self.state().served.insert(id, withdraw).is_some() {
-                    return Err(format!("two calls of the number {id} at once"));
+                    return Err(format!("two calls with the number {id} at once"));
                 }
                 let work = objects.and_then(|objects| {
                     let target = target.ok_or_else(|| self.no_object(object))?;
@@ -298,7 +298,7 @@ impl Peer {
                 };
                 let objects = self.take(objects);
                 let Some(caller) = self.state().calls.remove(&id) else {
-                    return Err(format!("an answer to call {id}, which is not under way"));
+                    return Err(format!("an answer to call {id}, which is not in flight"));
                 };
                 let outcome = match objects {
                     Ok(objects) => status::outcome(status, Message { objects, ..reply }),
@@ -313,7 +313,7 @@ impl Peer {
                 }
             }
             Head::Cancel { id } => {
-                // It may have been answered already: the two frames have crossed.
+                // It may already be answered: the two frames crossed.
                 self.state().served.remove(&id);
             }
             Head::Release { object } => {
@@ -326,14 +326,14 @@ impl Peer {
     }
 
     fn answer(self: &Arc<Self>, id: u64, outcome: Result<Message>) {
-        // Before the answer is on its way, or the other side could use the number again too early.
+        // Before the answer is sent, because the other side may reuse the number after it.
         self.state().served.remove(&id);
         let sent = match outcome {
             Ok(reply) => self.send_reply(id, abi::OK, reply),
             Err(error) => self.send_error(id, &error),
         };
         if let Err(error) = sent {
-            // What cannot be sent was refused as a whole; that can be said.
+            // The answer was refused as a whole, so an error can be sent instead.
             let cause = Error::new(Code::Malformed, "the answer cannot be sent").because(error);
             let _ = self.send_error(id, &cause);
         }
@@ -347,7 +347,7 @@ impl Peer {
         let body = Some(json(&reply)?);
         let mut state = self.state();
         if state.end.is_some() {
-            return Ok(()); // Nobody is there to release what it gives.
+            return Ok(()); // The other side has ended, and would not release the objects.
         }
         let objects = self.give(&mut state, &reply.objects);
         drop(state);
@@ -355,7 +355,7 @@ impl Peer {
         self.send(&Head::Return { id, status, body, objects, blobs }, reply.blobs.clone())
     }
 
-    /// Puts a line of the other side into this side's log.
+    /// Writes a line of the other side to this side's log.
     fn log(&self, level: &str, target: &str, message: &str) {
         let plugin = &*self.name;
         match level {
@@ -375,7 +375,7 @@ impl Drop for Peer {
     }
 }
 
-/// Runs a call. It is dropped when it is withdrawn, and in any case before its outcome is told.
+/// Runs a call. Its work is dropped when it is withdrawn, and always before its outcome is sent.
 async fn serve(
     target: Arc<dyn Object>,
     method: String,
@@ -399,7 +399,7 @@ async fn serve(
 }
 
 impl State {
-    /// A number that was not used before.
+    /// A fresh number.
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -409,7 +409,7 @@ impl State {
 /// An object of the other side.
 struct Remote(Arc<Held>);
 
-/// The handle itself. Calls under way share it.
+/// The handle itself. Calls in flight share it.
 struct Held {
     peer: Arc<Peer>,
     handle: u64,
@@ -418,7 +418,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // The object that the other side started with is never given back.
+        // The root object is never released.
         if self.handle != ROOT {
             let _ = self.peer.send(&Head::Release { object: self.handle }, Vec::new());
         }
@@ -452,7 +452,7 @@ impl Held {
         answer.unwrap_or_else(|_| Err(self.ended("during", method)))
     }
 
-    /// The error of a call that the other side's end has caught.
+    /// The error of a call after the other side has ended.
     fn ended(&self, when: &str, method: &str) -> Error {
         let interface = self.interface.strip_prefix("forethought.").unwrap_or(&self.interface);
         let interface = interface.split('/').next().unwrap_or(interface);
@@ -463,7 +463,7 @@ impl Held {
     }
 }
 
-/// A call under way; dropped before its answer is there, it is withdrawn.
+/// A call in flight; it is withdrawn if it is dropped before its answer arrives.
 struct Call<'a> {
     peer: &'a Peer,
     id: u64,
@@ -504,11 +504,11 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let under_way = match self.peer.state().calls.get_mut(&self.id) {
+        let in_flight = match self.peer.state().calls.get_mut(&self.id) {
             Some(caller) => caller.take().is_some(),
             None => false,
         };
-        if under_way && self.peer.cancels {
+        if in_flight && self.peer.cancels {
             let _ = self.peer.send(&Head::Cancel { id: self.id }, Vec::new());
         }
     }

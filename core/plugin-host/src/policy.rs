@@ -1,4 +1,4 @@
-//! Which libraries are loaded at all, decided before a byte of them runs; each refusal says why, and the way out.
+//! Decides which libraries may be loaded, before any of their code runs; each refusal says why, and the way out.
 
 use std::path::Path;
 
@@ -8,22 +8,22 @@ use forethought_api::{Error, Result, error::Code, module::Description, registry:
 use super::metadata::Metadata;
 use crate::registry::{known, suggestion};
 
-/// What this program was compiled for.
+/// The target that this program was compiled for.
 pub const TARGET: &str = env!("FORETHOUGHT_TARGET");
 
-/// Whether a library with these records may be loaded.
+/// Checks whether a library with these records may be loaded.
 ///
 /// # Errors
-/// [`Code::Plugin`] with the first reason against it.
+/// [`Code::Plugin`] with the first reason why it may not.
 pub fn admit(file: &Path, records: &[Metadata]) -> Result<()> {
     if records.is_empty() {
-        return Err(refused(file, "it registers no component", "register one by `register!`"));
+        return Err(refused(file, "it registers no component", "register one with `register!`"));
     }
     for record in records {
         let Metadata { abi_major, package, kind, interface, target, panic, sdk, .. } = record;
         if *abi_major != ABI_MAJOR {
             let (why, way_out) = match *abi_major > ABI_MAJOR {
-                true => ("newer", "take a newer program, or build it with an older forethought-sdk"),
+                true => ("newer", "use a newer program, or build it with an older forethought-sdk"),
                 false => ("older", "build it again with a newer forethought-sdk"),
             };
             return Err(refused(
@@ -37,14 +37,16 @@ pub fn admit(file: &Path, records: &[Metadata]) -> Result<()> {
         }
         if target != TARGET {
             let why = format!("it was built for {target}, and this program for {TARGET}");
-            return Err(refused(file, why, format!("build it by `cargo build --release --target {TARGET}`")));
+            return Err(refused(
+                file,
+                why,
+                format!("build it with `cargo build --release --target {TARGET}`"),
+            ));
         }
         if panic != "unwind" {
             return Err(refused(
                 file,
-                format!(
-                    "it was built with panic = \"{panic}\", so that a mistake in it would end this program"
-                ),
+                format!("it was built with panic = \"{panic}\", so a panic in it would end this program"),
                 "build it with panic = \"unwind\" in its Cargo profile",
             ));
         }
@@ -53,7 +55,7 @@ pub fn admit(file: &Path, records: &[Metadata]) -> Result<()> {
             return Err(refused(
                 file,
                 format!(
-                    "it brings `{kind}` of the interface `{interface}`, which this program does not know"
+                    "it provides `{kind}` of the interface `{interface}`, which this program does not know"
                 ),
                 format!("update one of them; {near}"),
             ));
@@ -62,19 +64,19 @@ pub fn admit(file: &Path, records: &[Metadata]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a library is the one that was pinned.
+/// Checks that a library is the one that was pinned.
 ///
 /// # Errors
-/// [`Code::Plugin`] with both hashes if not.
+/// [`Code::Plugin`] with both hashes if it is not.
 pub fn pinned(file: &Path, sha256: &str, pin: &str) -> Result<()> {
     if sha256.eq_ignore_ascii_case(pin) {
         return Ok(());
     }
     let why = format!("its SHA-256 is {sha256}, and the configuration pins {pin}");
-    Err(refused(file, why, "if the new library is wanted, change the pin; else get the old one back"))
+    Err(refused(file, why, "to use the new library, change the pin; else restore the old one"))
 }
 
-/// Whether a library's own description is what its metadata said.
+/// Checks that a library's description matches its metadata.
 ///
 /// # Errors
 /// [`Code::Plugin`] with the first difference.
@@ -83,7 +85,7 @@ pub fn agree(file: &Path, records: &[Metadata], description: &Description) -> Re
         Err(refused(
             file,
             format!("its metadata and its description do not agree: {what}"),
-            "build it again from clean sources; do not load it unless you trust where it comes from",
+            "build it again from clean sources; do not load it unless you trust its origin",
         ))
     };
     for component in &description.components {
@@ -102,7 +104,7 @@ pub fn agree(file: &Path, records: &[Metadata], description: &Description) -> Re
         }
         if (&record.package, &record.version) != (&description.package, &description.version) {
             return lies(format!(
-                "its metadata says {} {}, and it says {} {}",
+                "its metadata says {} {}, and its description says {} {}",
                 record.package, record.version, description.package, description.version
             ));
         }
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_reason_and_way_out() {
+    fn an_unusable_library_is_refused_with_reason_and_way_out() {
         let tide = metadata("environment", "tide");
         assert!(admit(Path::new(FILE), std::slice::from_ref(&tide)).is_ok());
         let changed = |change: fn(&mut Metadata)| {
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minor_version_or_compiler_of_any_age_is_welcome() {
+    fn any_minor_version_and_any_compiler_are_accepted() {
         let record =
             Metadata { abi_minor: 99, rustc: "rustc 3.1.0".into(), ..metadata("environment", "tide") };
         assert!(admit(Path::new(FILE), &[record]).is_ok());

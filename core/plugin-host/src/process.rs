@@ -1,8 +1,8 @@
-//! Plugins in processes of their own: started, watched, ended.
+//! Plugins in their own processes: started, watched, ended.
 //!
-//! The process lives for as long as anybody holds one of its objects. Then its standard input is closed, which ends a
-//! plugin that keeps to the protocol, and what is left after a while is killed. It is the head of a process group, so an
-//! interruption from the keyboard reaches the program alone, and what the plugin started dies with it.
+//! A process lives as long as one of its objects is in use. Then its standard input is closed, which ends a plugin that
+//! follows the protocol, and after a grace period the process is killed. It leads a process group, so a keyboard
+//! interrupt reaches only the program, and the plugin's child processes end with it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -19,32 +19,32 @@ use tokio::time::timeout;
 
 use super::pipe::{self, Connection, LAST_MOMENT};
 
-/// How long a process may take to end once it was told to, or once it closed its output.
+/// How long a process may take to end after it was told to, or after it closed its output.
 const GRACE: Duration = Duration::from_secs(2);
-/// Lines of standard error that are kept for errors.
+/// The number of lines of standard error that are kept for errors.
 const LAST_WORDS: usize = 8;
-/// Longest line of standard error; a longer one is taken for several.
+/// The longest line of standard error, in bytes; a longer one is split.
 const LINE: u64 = 4096;
 
-/// A plugin in a process of its own, and how it is started: again and again, if need be.
+/// How a plugin's own process is started, as often as needed.
 #[derive(Debug, Clone)]
 pub struct Process {
     /// The plugin's name, for errors and logs.
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Where it runs; `None` for this process's own folder.
+    /// The folder in which it runs; `None` for this process's own folder.
     pub folder: Option<PathBuf>,
-    /// Names of the environment variables that it gets; `None` for all that this process has.
+    /// Names of the environment variables that it gets; `None` for all of this process's.
     pub variables: Option<Vec<String>>,
-    /// The most address space that it may take, in MiB. Linux alone can hold a process to it.
+    /// The limit of its address space, in MiB. Only Linux can enforce it.
     pub memory_mb: Option<u64>,
-    /// How long it may take to greet.
+    /// How long it may take to send its hello.
     pub patience: Duration,
 }
 
 impl Process {
-    /// `command` with everything this process has, no limit of memory, and 30 seconds to greet.
+    /// `command` with this process's folder and variables, no memory limit, and 30 seconds for its hello.
     pub fn new(name: impl Into<String>, command: Vec<String>) -> Self {
         let patience = Duration::from_secs(30);
         Self { name: name.into(), command, folder: None, variables: None, memory_mb: None, patience }
@@ -52,11 +52,11 @@ impl Process {
 
     /// Starts the process and gives its root object, a `forethought.module/1`.
     ///
-    /// When the process ends before its objects do, calls under way and all later ones fail with [`Code::Panic`]; then
-    /// it can be started anew.
+    /// If the process ends before its objects do, calls in flight and all later ones fail with [`Code::Panic`]; then it
+    /// can be started again.
     ///
     /// # Errors
-    /// With [`Code::Plugin`], if it cannot be started, or does not greet as `docs/plugin-pipe.md` says.
+    /// [`Code::Plugin`] if it cannot be started, or does not send the hello of `docs/plugin-pipe.md`.
     pub async fn start(&self) -> Result<Arc<dyn Object>> {
         let failed = |what: String| {
             let command = self.command.join(" ");
@@ -90,7 +90,7 @@ impl Process {
             command.env_clear();
             command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
-        // What it prints to standard error goes into a log.
+        // Its standard error goes into a log.
         command.env("NO_COLOR", "1");
         let mut child = command.spawn()?;
         let pipes = (child.stdout.take(), child.stdin.take(), child.stderr.take());
@@ -99,7 +99,7 @@ impl Process {
         let listener = tokio::spawn(listen(self.name.clone(), errors, words.clone()));
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let running = Running { name: self.name.clone(), child, group, words, listener };
-        // Set from outside, for between fork and exec nothing is safe. Until it greets, it is nobody's plugin.
+        // Set from outside, because nothing is safe between fork and exec. It is not used before its hello.
         if let Some(mebibytes) = self.memory_mb {
             running.limit_memory(mebibytes)?;
         }
@@ -107,7 +107,7 @@ impl Process {
     }
 }
 
-/// Runs the pipe, and sees to it that nothing is left of the process.
+/// Runs the pipe until its end, and makes sure that no process is left.
 async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildStdin>) {
     let Connection { peer, dropped, traffic } = connection;
     let end = Arc::downgrade(&peer);
@@ -116,12 +116,12 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
     let broken = tokio::select! {
         outcome = &mut traffic => outcome.err(),
         _ = running.child.wait() => {
-            // Nobody holds the pipe open now, and what was said last is still in it.
+            // The process no longer holds the pipe open, and its last frames are still in it.
             running.kill_group();
             timeout(LAST_MOMENT, &mut traffic).await.ok().and_then(Result::err)
         }
         _ = dropped => {
-            // Its input is closed once all is written that it should read.
+            // Its input is closed after all queued frames are written.
             let _ = timeout(GRACE, async { tokio::join!(&mut traffic, running.child.wait()) }).await;
             return running.kill().await;
         }
@@ -143,12 +143,12 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
     }
 }
 
-/// A process, from its start to its end.
+/// A started process.
 struct Running {
     name: String,
     child: tokio::process::Child,
-    /// Its number, which is also that of its group; `None` once the group was killed. The number of a process that has
-    /// ended may become another's, but not before all others were used: the group is killed long before.
+    /// Its id, which is also the id of its group; `None` after the group was killed. The id of an ended process may be
+    /// reused, but only after all others were: the group is killed long before.
     group: Option<Pid>,
     /// The last lines of its standard error.
     words: Arc<Mutex<VecDeque<String>>>,
@@ -168,7 +168,7 @@ impl Running {
         Err(Error::config("`memory_mb` needs Linux; leave it out"))
     }
 
-    /// How it ended, if it did so by itself within `patience`; after that, it is killed.
+    /// Its status if it ends by itself within `patience`; it is killed afterwards.
     async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
         let status = timeout(patience, self.child.wait()).await.ok().and_then(Result::ok);
         self.kill().await;
@@ -177,7 +177,7 @@ impl Running {
 
     async fn kill(&mut self) {
         self.kill_group();
-        // Within the kernel, it may take its time even for that; it is reaped when it is done.
+        // Within the kernel it may take longer even for that; it is reaped when it has ended.
         let _ = timeout(GRACE, self.child.wait()).await;
     }
 
@@ -187,9 +187,9 @@ impl Running {
         }
     }
 
-    /// The error with what the process, now ended, said last.
+    /// The error with the last words of the process, which has ended.
     async fn with_last_words(mut self, mut error: Error) -> Error {
-        // Whoever inherited its standard error may keep it open.
+        // A child that inherited its standard error may keep it open.
         let _ = timeout(LAST_MOMENT, &mut self.listener).await;
         let words = std::mem::take(&mut *self.words.lock().unwrap_or_else(PoisonError::into_inner));
         if !words.is_empty() {
@@ -201,13 +201,13 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Where nobody could wait for its end: while it started, or as the whole program ends.
+    /// For the cases where nothing waits for its end: a failed start, or the end of the whole program.
     fn drop(&mut self) {
         self.kill_group();
     }
 }
 
-/// Reads standard error to its end: into the log, and the last lines into `words`.
+/// Reads standard error to its end: all lines into the log, the last ones into `words`.
 async fn listen(plugin: String, errors: ChildStderr, words: Arc<Mutex<VecDeque<String>>>) {
     let mut errors = BufReader::new(errors);
     let mut line = Vec::new();
@@ -223,7 +223,7 @@ async fn listen(plugin: String, errors: ChildStderr, words: Arc<Mutex<VecDeque<S
     }
 }
 
-/// A line that starts with the name of a level, as most loggers write them, is of that level.
+/// A line that starts with the name of a level, as most loggers write it, is logged at that level.
 fn log(plugin: &str, line: &str) {
     let level = line.trim_start().split(|c: char| !c.is_ascii_uppercase()).next();
     match level {

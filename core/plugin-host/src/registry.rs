@@ -1,4 +1,4 @@
-//! Which components this program has, linked into it or brought by plugins, by interface and kind.
+//! The components of this program, linked into it or provided by plugins, by interface and kind.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,22 +16,22 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Builds a component from its configuration, which is without the `kind` key.
+/// Builds a component from its configuration, without the `kind` key.
 pub type Create = Arc<dyn Fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<Component>> + Send + Sync>;
 
 /// Where a component's code is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum ComponentOrigin {
     /// In this program.
     Linked,
     /// In a library.
     Library(PathBuf),
-    /// In a process of its own: the library that it serves, or the command that started it.
+    /// In its own process: the library that it serves, or the command that started it.
     Process(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ComponentOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Linked => f.write_str("linked"),
@@ -43,21 +43,21 @@ impl fmt::Display for Origin {
 
 /// A component that configurations may name.
 #[derive(Clone, Serialize)]
-pub struct Entry {
+pub struct RegistryEntry {
     /// Interface with its major version, such as `forethought.planner/1`.
     pub interface: &'static str,
     /// The interface's word in configs, such as `planner`.
     pub word: &'static str,
-    /// Kind name.
+    /// Name of the kind.
     pub kind: String,
     /// One line.
     pub summary: String,
-    /// Package that brings it.
+    /// Package that provides it.
     pub package: String,
     /// That package's version.
     pub version: String,
     /// Where its code is.
-    pub origin: Origin,
+    pub origin: ComponentOrigin,
     /// Configuration keys that have no default.
     pub requirements: Vec<String>,
     /// JSON Schema of its configuration.
@@ -67,13 +67,13 @@ pub struct Entry {
     pub create: Create,
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for RegistryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{} of {}", self.word, self.kind, self.source())
     }
 }
 
-impl Entry {
+impl RegistryEntry {
     /// A component that is linked into this program.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Entry {
         let Registration { interface, kind, summary, package, version, schema, create, .. } = *registration;
         let (kind, summary) = (kind.into(), summary.into());
         let described = Described { interface: interface.into(), kind, summary, schema: schema().to_value() };
-        Self::new(described, package, version, Origin::Linked, Arc::new(create))
+        Self::new(described, package, version, ComponentOrigin::Linked, Arc::new(create))
     }
 
     /// A component as its plugin describes it.
@@ -93,15 +93,15 @@ impl Entry {
         described: Described,
         package: &str,
         version: &str,
-        origin: Origin,
+        origin: ComponentOrigin,
         create: Create,
     ) -> Result<Self> {
         let Described { interface, kind, summary, schema } = described;
         let (interface, word) = known(&interface).ok_or_else(|| {
-            let code = if origin == Origin::Linked { Code::Config } else { Code::Plugin };
+            let code = if origin == ComponentOrigin::Linked { Code::Config } else { Code::Plugin };
             let message = format!(
-                "{package} {version} ({origin}) brings `{kind}` of the interface `{interface}`, which this program does \
-                 not know; update one of them"
+                "{package} {version} ({origin}) provides `{kind}` of the interface `{interface}`, which this program \
+                 does not know; update one of them"
             );
             Error::new(code, message)
         })?;
@@ -129,7 +129,7 @@ impl Entry {
 
 /// Every component of this program, at most one for each interface and kind.
 pub struct Registry {
-    components: BTreeMap<(&'static str, String), Arc<Entry>>,
+    components: BTreeMap<(&'static str, String), Arc<RegistryEntry>>,
 }
 
 impl Registry {
@@ -145,16 +145,16 @@ impl Registry {
     ///
     /// # Errors
     /// If there are none, or two of one interface and kind.
-    pub fn with(plugins: impl IntoIterator<Item = Entry>) -> Result<Self> {
-        let linked = linked().map(Entry::linked).collect::<Result<Vec<_>>>()?;
+    pub fn with(plugins: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
+        let linked = linked().map(RegistryEntry::linked).collect::<Result<Vec<_>>>()?;
         Self::collect(linked.into_iter().chain(plugins))
     }
 
-    /// The same with further components.
+    /// This registry with further components.
     ///
     /// # Errors
     /// If there are two of one interface and kind.
-    pub fn and(self, more: impl IntoIterator<Item = Entry>) -> Result<Self> {
+    pub fn and(self, more: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
         Self::collect(self.components.into_values().map(Arc::unwrap_or_clone).chain(more))
     }
 
@@ -162,8 +162,8 @@ impl Registry {
     ///
     /// # Errors
     /// If there are none, or two of one interface and kind.
-    pub fn collect(entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
-        let mut components: BTreeMap<_, Arc<Entry>> = BTreeMap::new();
+    pub fn collect(entries: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
+        let mut components: BTreeMap<_, Arc<RegistryEntry>> = BTreeMap::new();
         for entry in entries {
             let entry = Arc::new(entry);
             if let Some(earlier) = components.insert((entry.word, entry.kind.clone()), entry.clone()) {
@@ -174,14 +174,14 @@ impl Registry {
                     earlier.source(),
                     entry.source()
                 );
-                let linked = [&earlier, &entry].iter().all(|entry| entry.origin == Origin::Linked);
+                let linked = [&earlier, &entry].iter().all(|entry| entry.origin == ComponentOrigin::Linked);
                 return Err(Error::new(if linked { Code::Config } else { Code::Plugin }, message));
             }
         }
         if components.is_empty() {
-            // The linker drops a crate that nobody names, silently (inventory issue 7).
+            // The linker silently drops a crate that is never named (inventory issue 7).
             return Err(Error::config(
-                "no component is linked into this program, and no plugin brings any; its main file must name each \
+                "no component is linked into this program, and no plugin provides any; its main file must name each \
                  plugin crate, as in `use forethought_planners as _;`, `use forethought_webshop as _;`, or \
                  `--plugin FILE` and `[plugins] load = [...]` must name libraries",
             ));
@@ -193,7 +193,7 @@ impl Registry {
     ///
     /// # Errors
     /// If there is none; the message names the nearest.
-    pub fn find(&self, word: &str, kind: &str) -> Result<&Arc<Entry>> {
+    pub fn find(&self, word: &str, kind: &str) -> Result<&Arc<RegistryEntry>> {
         let found = self.components.values().find(|entry| entry.word == word && entry.kind == kind);
         found.ok_or_else(|| self.unknown(word, kind))
     }
@@ -202,17 +202,17 @@ impl Registry {
     ///
     /// # Errors
     /// If there is none; the message names the nearest.
-    pub fn get<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<&Arc<Entry>> {
+    pub fn get<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<&Arc<RegistryEntry>> {
         self.find(I::WORD, kind)
     }
 
-    /// Kind names of an interface, in order.
+    /// Names of the kinds of an interface, in order.
     pub fn kinds<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
         self.list().filter(move |entry| entry.word == word).map(|entry| entry.kind.as_str())
     }
 
     /// Every component, by interface and kind.
-    pub fn list(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub fn list(&self) -> impl Iterator<Item = &Arc<RegistryEntry>> {
         self.components.values()
     }
 
@@ -225,7 +225,7 @@ impl Registry {
         if kinds.is_empty() {
             return Error::not_found(format!(
                 "there is no {word}.{kind}: no crate linked into this program registers any {word}, and no plugin \
-                 brings one"
+                 provides one"
             ));
         }
         Error::not_found(format!("there is no {word}.{kind}; {}", suggestion(kind, kinds.into_iter())))
@@ -237,7 +237,7 @@ pub fn known(interface: &str) -> Option<(&'static str, &'static str)> {
     INTERFACES.iter().find(|(name, _)| *name == interface).copied()
 }
 
-/// The default that a schema states, without what is null in it: TOML has no null.
+/// The default in a schema, without its nulls: TOML has no null.
 pub fn default_of(schema: &Value) -> Option<Value> {
     fn given(value: &Value) -> Option<Value> {
         match value {
@@ -264,7 +264,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, word)| word)
 }
 
-/// The way out for a mistyped word: the nearest known one, else all of them.
+/// The way out for a mistyped word: the nearest known one, or all of them.
 pub fn suggestion<'a>(typed: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(typed, known.clone()) {
         Some(near) => format!("the nearest is `{near}`"),
@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
 
-    fn compass(package: &str, origin: Origin) -> Entry {
+    fn compass(package: &str, origin: ComponentOrigin) -> RegistryEntry {
         let described = Described {
             interface: "forethought.encoder/1".into(),
             kind: "compass".into(),
@@ -289,7 +289,7 @@ mod tests {
             schema: Value::Null,
         };
         let create: Create = Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
-        Entry::new(described, package, "1.0.0", origin, create).unwrap()
+        RegistryEntry::new(described, package, "1.0.0", origin, create).unwrap()
     }
 
     fn refusal<T>(result: Result<T>) -> Error {
@@ -298,12 +298,12 @@ mod tests {
 
     #[test]
     fn two_components_of_one_kind_name_both_origins() {
-        let linked = || compass("north", Origin::Linked);
-        let message = refusal(Registry::collect([linked(), compass("south", Origin::Linked)]));
+        let linked = || compass("north", ComponentOrigin::Linked);
+        let message = refusal(Registry::collect([linked(), compass("south", ComponentOrigin::Linked)]));
         assert_eq!(message.code, Code::Config);
         assert!(message.message.contains("encoder.compass"), "{message}");
 
-        let library = compass("south", Origin::Library("/plugins/libsouth.so".into()));
+        let library = compass("south", ComponentOrigin::Library("/plugins/libsouth.so".into()));
         let message = refusal(Registry::collect([linked(), library]));
         assert_eq!(message.code, Code::Plugin);
         assert!(message.message.contains("one of north 1.0.0 (linked)"), "{message}");
@@ -317,21 +317,22 @@ mod tests {
             message.contains("use forethought_webshop as _;") && message.contains("--plugin"),
             "{message}"
         );
-        // Nothing need be linked where a plugin brings something.
-        assert!(Registry::collect([compass("north", Origin::Process("python3 north.py".into()))]).is_ok());
+        // Nothing has to be linked if a plugin provides something.
+        let north = compass("north", ComponentOrigin::Process("python3 north.py".into()));
+        assert!(Registry::collect([north]).is_ok());
     }
 
     #[test]
     fn an_unknown_interface_is_named() {
         let described = Described { interface: "forethought.oracle/9".into(), ..Described::default() };
-        let create = compass("north", Origin::Linked).create;
-        let entry = Entry::new(described, "delphi", "9.0.0", Origin::Linked, create);
+        let create = compass("north", ComponentOrigin::Linked).create;
+        let entry = RegistryEntry::new(described, "delphi", "9.0.0", ComponentOrigin::Linked, create);
         assert!(refusal(entry).message.contains("forethought.oracle/9"));
     }
 
     #[test]
     fn a_lookup_suggests_the_nearest_kind() {
-        let registry = Registry::collect([compass("north", Origin::Linked)]).unwrap();
+        let registry = Registry::collect([compass("north", ComponentOrigin::Linked)]).unwrap();
         assert_eq!(registry.get::<dyn TextEncoder>("compass").unwrap().package, "north");
         let refusal = |word, kind| refusal(registry.find(word, kind)).message;
         assert_eq!(refusal("encoder", "compas"), "there is no encoder.compas; the nearest is `compass`");
@@ -350,7 +351,7 @@ mod tests {
         );
         assert_eq!(
             (&letters.origin, &letters.requirements),
-            (&Origin::Linked, &vec!["alphabet".to_string()])
+            (&ComponentOrigin::Linked, &vec!["alphabet".to_string()])
         );
         assert!(letters.schema["properties"]["dimension"].is_object());
         let listed = serde_json::to_value(registry.list().collect::<Vec<_>>()).unwrap();

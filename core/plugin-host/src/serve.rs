@@ -1,4 +1,4 @@
-//! The other end of the pipe: this process as a plugin of the program that started it.
+//! The plugin's end of the pipe: this process is a plugin of the program that started it.
 
 use std::fs::File;
 use std::io::{stderr, stdin, stdout};
@@ -15,10 +15,10 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::pipe;
 
-/// How long the program may take to greet.
+/// How long the program may take to send its hello.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// This process's standard input and output, taken for frames.
+/// This process's standard input and output, reserved for frames.
 #[derive(Debug)]
 pub struct Stdio {
     input: OwnedFd,
@@ -26,8 +26,8 @@ pub struct Stdio {
 }
 
 impl Stdio {
-    /// Takes them. From here on, what is printed goes to standard error, and standard input is empty: whatever a plugin
-    /// does with them, it does not meet the frames. To be called before a plugin is loaded.
+    /// Takes them. From here on, printed text goes to standard error, and standard input is empty, so a plugin cannot
+    /// disturb the frames. Call this before a plugin is loaded.
     ///
     /// # Errors
     /// If the system refuses.
@@ -39,8 +39,8 @@ impl Stdio {
         Ok(Self { input, output })
     }
 
-    /// Serves `root`, a `forethought.module/1`, until the program closes its end or ends. Calls under way are dropped
-    /// then; the process should exit, whatever its threads still do.
+    /// Serves `root`, a `forethought.module/1`, until the program closes its end or ends. Calls in flight are then
+    /// dropped; the process should exit, even if its threads still run.
     ///
     /// # Errors
     /// If the other end of the pipes does not speak the protocol.
@@ -48,7 +48,7 @@ impl Stdio {
         let pipes = Receiver::from_owned_fd(self.input)
             .and_then(|input| Ok((input, Sender::from_owned_fd(self.output)?)))
             .context(
-                "standard input and output are no pipes: this is for a program to start, not for people",
+                "standard input and output are not pipes: this is started by a program, not by people",
             )?;
         let broken = |what| Error::new(Code::Plugin, format!("the program: {what}"));
         let connection = pipe::open("the program", Some(root), pipes, PATIENCE).await.map_err(broken)?;

@@ -1,4 +1,4 @@
-//! What a configuration says about one plugin.
+//! The configuration of one plugin.
 
 use std::path::Path;
 
@@ -61,8 +61,8 @@ pub enum Isolation {
     Process,
 }
 
-/// A path to a library or a folder of libraries; or a bare name such as `tide-pools`, which is looked for in the
-/// search folders. Relative paths resolve against the file that names them.
+/// A path to a library or a folder of libraries; or a bare name such as `tide-pools`, which is found in the search
+/// folders. Relative paths resolve against the file that names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PluginPath(pub String);

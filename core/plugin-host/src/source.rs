@@ -1,4 +1,4 @@
-//! What a configuration asks for, and the files and commands that this means.
+//! The plugins that a configuration requests, and their files and commands.
 
 use std::path::{Path, PathBuf};
 
@@ -7,27 +7,27 @@ use forethought_api::{Error, Result};
 use crate::{
     find,
     lock::Lock,
-    registry::Origin,
+    registry::ComponentOrigin,
     settings::{Isolation, PluginSettings},
 };
 
 /// The plugins that a configuration names.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// What is to be loaded.
+    /// The plugins to be loaded.
     pub wanted: Vec<Wanted>,
-    /// Folders in which names are looked for.
+    /// Folders in which plugins are searched by name.
     pub search: Vec<PathBuf>,
-    /// Folders whose `plugins.lock` counts.
+    /// Folders whose `plugins.lock` is used.
     pub locks: Vec<PathBuf>,
 }
 
-/// A plugin that is to be loaded.
+/// A plugin to be loaded.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Who wants it, as the beginning of a message: ``forethought.toml:3: `plugins.load.0`: ``.
+    /// Where it is requested, as the start of a message: ``forethought.toml:3: `plugins.load.0`: ``.
     pub place: String,
-    /// What is said of it.
+    /// Its settings.
     pub settings: PluginSettings,
 }
 
@@ -41,7 +41,7 @@ impl Request {
 /// Where a plugin is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A file, by its one true path.
+    /// A file, by its canonical path.
     Library(PathBuf),
     Command(Vec<String>),
 }
@@ -56,16 +56,16 @@ impl Source {
     pub(crate) fn library(file: &Path) -> Self {
         Self::Library(file.canonicalize().unwrap_or_else(|_| file.into()))
     }
-    pub(crate) fn origin(&self, isolation: Isolation) -> Origin {
+    pub(crate) fn origin(&self, isolation: Isolation) -> ComponentOrigin {
         match (self, isolation) {
-            (Self::Library(file), Isolation::Library) => Origin::Library(file.clone()),
-            (Self::Library(file), Isolation::Process) => Origin::Process(file.display().to_string()),
-            (Self::Command(command), _) => Origin::Process(command.join(" ")),
+            (Self::Library(file), Isolation::Library) => ComponentOrigin::Library(file.clone()),
+            (Self::Library(file), Isolation::Process) => ComponentOrigin::Process(file.display().to_string()),
+            (Self::Command(command), _) => ComponentOrigin::Process(command.join(" ")),
         }
     }
 }
 
-/// `error`, with the place that it is about before its message.
+/// `error`, with `place` prepended to its message.
 pub(crate) fn at(place: &str, mut error: Error) -> Error {
     error.message.insert_str(0, place);
     error

@@ -1,4 +1,4 @@
-//! Looking at plugins before a byte of them runs: which there are, and whether they may be loaded.
+//! Inspects plugins before any of their code runs: which there are, and whether they may be loaded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use crate::{
     lock::Lock,
     metadata::{self, Metadata},
     policy,
-    registry::Origin,
+    registry::ComponentOrigin,
     settings::PluginSettings,
     source::{Request, Source, Wanted, at},
 };
 
-/// A library's file, looked at: nothing of it runs.
+/// A library's file, read but not loaded: none of its code runs.
 #[derive(Clone)]
 pub struct Library {
     /// The file.
     pub file: PathBuf,
     /// SHA-256 of its bytes, in hexadecimal digits.
     pub sha256: String,
-    /// What it says of itself.
+    /// Its metadata.
     pub metadata: Vec<Metadata>,
     /// The file's bytes.
     pub bytes: Arc<[u8]>,
@@ -33,7 +33,7 @@ impl Library {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Code::Plugin`](forethought_api::error::Code::Plugin) if it is no plugin; else if it cannot be read.
+    /// [`Code::Plugin`](forethought_api::error::Code::Plugin) if it is not a plugin; else if it cannot be read.
     pub fn read(file: &Path) -> Result<Self> {
         let bytes = std::fs::read(file).context(format!("{} cannot be read", file.display()))?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -41,15 +41,15 @@ impl Library {
         Ok(Self { file: file.into(), sha256, metadata, bytes: bytes.into() })
     }
 
-    /// Whether it may be loaded.
+    /// Checks whether it may be loaded.
     ///
     /// # Errors
-    /// [`Code::Plugin`](forethought_api::error::Code::Plugin) with the reason against it.
+    /// [`Code::Plugin`](forethought_api::error::Code::Plugin) with the reason if it may not.
     pub fn admit(&self) -> Result<()> {
         policy::admit(&self.file, &self.metadata)
     }
 
-    /// Loads it into this program: its root object.
+    /// Loads it into this program and gives its root object.
     ///
     /// # Errors
     /// [`Code::Plugin`](forethought_api::error::Code::Plugin) if it cannot be loaded.
@@ -63,20 +63,20 @@ impl Library {
     }
 }
 
-/// A plugin that was found, and not opened.
+/// A plugin that was found but not opened.
 pub struct Found {
     /// Where it is.
-    pub origin: Origin,
-    /// Whether the configuration names it; else it lies in a search folder.
+    pub origin: ComponentOrigin,
+    /// Whether the configuration names it; else it is in a search folder.
     pub wanted: bool,
-    /// The library, if it is one; or why it would be refused.
+    /// The library, if it is one; or the reason why it would be refused.
     pub verdict: Result<Option<Library>>,
 }
 
-/// What a request names, and what lies in its search folders: nothing of it runs.
+/// The plugins that a request names, and those in its search folders: none of their code runs.
 ///
 /// # Errors
-/// If a `plugins.lock` cannot be read, or what is named cannot be found.
+/// If a `plugins.lock` cannot be read, or a named plugin cannot be found.
 pub fn survey(request: &Request) -> Result<Vec<Found>> {
     let locks = request.locks()?;
     let mut all: Vec<Found> = Vec::new();
@@ -104,7 +104,7 @@ pub fn survey(request: &Request) -> Result<Vec<Found>> {
     Ok(all)
 }
 
-/// All that is known of a library before a byte of it runs: itself, and what is locked of it.
+/// What is known about a library before any of its code runs: its file, and its locked description.
 pub(crate) fn look(
     file: &Path,
     settings: &PluginSettings,

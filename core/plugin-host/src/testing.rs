@@ -1,7 +1,5 @@
-//! For this crate's tests: libraries made without a compiler (an ELF file with nothing but a metadata section), a linked
-//! component, and a host that has nothing.
-
-use std::path::PathBuf;
+//! For this crate's tests: libraries made without a compiler (an ELF file with only a metadata section), a linked
+//! component, and an empty host.
 
 use forethought_abi::METADATA_MAGIC;
 use forethought_sdk::prelude::*;
@@ -9,7 +7,7 @@ use object::{Architecture, BinaryFormat, Endianness, SectionKind, write::Object}
 
 use crate::{metadata::Metadata, policy::TARGET};
 
-/// A record that nothing is wrong with.
+/// A valid record.
 pub(crate) fn metadata(word: &str, kind: &str) -> Metadata {
     Metadata {
         abi_major: 1,
@@ -24,18 +22,18 @@ pub(crate) fn metadata(word: &str, kind: &str) -> Metadata {
     }
 }
 
-/// That record as it lies in a file.
+/// A valid record as it is in a file.
 pub(crate) fn record(word: &str, kind: &str) -> Vec<u8> {
     record_of(&metadata(word, kind))
 }
 
-/// A record as it lies in a file.
+/// A record as it is in a file.
 pub(crate) fn record_of(metadata: &Metadata) -> Vec<u8> {
-    let json = serde_json::to_vec(metadata).expect("metadata have a form in JSON");
+    let json = serde_json::to_vec(metadata).expect("metadata can be written as JSON");
     [METADATA_MAGIC.as_slice(), &(json.len() as u32).to_le_bytes(), &json].concat()
 }
 
-/// An ELF file whose metadata section holds this; without the section, if it would be empty.
+/// An ELF file with this metadata section; without the section if it is empty.
 pub(crate) fn library(section: &[u8]) -> Vec<u8> {
     library_as(BinaryFormat::Elf, section)
 }
@@ -54,30 +52,11 @@ pub(crate) fn library_as(format: BinaryFormat, section: &[u8]) -> Vec<u8> {
     file.write().expect("an object file can be written")
 }
 
-/// A host that has nothing.
+/// An empty host.
 pub(crate) struct Nothing;
 
 #[async_trait]
-impl Host for Nothing {
-    async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, _: ModelFiles) -> Result<PathBuf> {
-        Err(Error::not_found("nothing here"))
-    }
-}
+impl Host for Nothing {}
 
 /// Letters of an alphabet.
 #[config]

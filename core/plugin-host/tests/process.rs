@@ -1,5 +1,5 @@
-//! Plugins in processes of their own, end to end: one that does as it should, and one that misbehaves in every way. All
-//! that these tests need is `python3`.
+//! Plugins in their own processes, end to end: one that behaves, and one that misbehaves in every way. These tests need
+//! only `python3`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,11 @@ use forethought_conformance::{Options, Outcome, Subject};
 use forethought_plugin_host::process::Process;
 use forethought_sdk::{
     api::{
-        behaviour::ScriptedBehaviour,
-        critic::Critic,
-        encoder::TextEncoder,
-        llm::LlmBackend,
         module::{Create, Described, Module},
-        planner::Planner,
         registry::{Component, Pluggable as _},
         wire::{Codec, Message, Object, connect},
     },
-    prelude::{Action, Code, Environment, Error, Host, ModelFiles, Reset, Result},
+    prelude::{Action, Code, Environment, Error, Host, Reset, Result},
     serde_json::{Value, json},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -41,7 +36,7 @@ fn tide_pools() -> Process {
     python("tide-pools", "../../examples/tide_pools.py", &[])
 }
 
-/// Calls `describe` and gives the name of its package: the numbers of its processes.
+/// Calls `describe` and gives the name of the package: the ids of the plugin's processes.
 async fn describe(module: &Arc<dyn Object>) -> Result<String> {
     connect::<dyn Module>(module.clone())?.describe().await.map(|description| description.package)
 }
@@ -58,30 +53,11 @@ async fn vanishes(process: &str) {
     }
 }
 
-/// A host that has nothing.
+/// An empty host.
 struct Nothing;
 
 #[async_trait]
-impl Host for Nothing {
-    async fn planner(&self, _: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found("nothing here"))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
-    async fn model_files(&self, _: ModelFiles) -> Result<PathBuf> {
-        Err(Error::not_found("nothing here"))
-    }
-}
+impl Host for Nothing {}
 
 async fn create(module: &Arc<dyn Object>, config: Value) -> Result<Component> {
     let create = Create { interface: "forethought.environment/1".into(), kind: "tide-pools".into(), config };
@@ -100,20 +76,20 @@ async fn an_environment_in_python_is_an_environment() {
     assert_eq!(described.components[0].schema["properties"]["pools"]["default"], 4);
 
     let shared = beach(&module, json!({"pools": 3})).await;
-    drop(module); // What was made of it keeps the process alive.
+    drop(module); // Its component keeps the process alive.
     assert!(shared.spec().await.unwrap().fork);
     let world = shared.spawn().await.unwrap();
     let start = async |seed| world.reset(Reset { task: 1, seed }).await.unwrap();
     let first = start(7).await;
     assert_eq!(first.legal_actions.len(), 6);
     assert_ne!(start(8).await, first, "another seed is another episode");
-    assert_eq!(start(7).await, first, "the same seed is the same");
+    assert_eq!(start(7).await, first, "the same seed is the same episode");
 
     let step = async |world: &Arc<dyn Environment>, text: &str| world.step(Action::new(text)).await.unwrap();
     step(&world, "look 1").await;
     let fork = world.fork().await.unwrap().unwrap();
     for action in ["dance", "look 2", "look 3", "take 2"] {
-        assert_eq!(step(&world, action).await, step(&fork, action).await, "a fork goes the same way");
+        assert_eq!(step(&world, action).await, step(&fork, action).await, "a fork behaves the same");
     }
     let end = step(&world, "look 1").await;
     assert!(end.terminated && end.turn.legal_actions.is_empty());
@@ -129,7 +105,7 @@ async fn an_environment_in_python_is_an_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_environment_in_python_keeps_every_rule() {
+async fn an_environment_in_python_passes_conformance() {
     let module = connect::<dyn Module>(tide_pools().start().await.unwrap()).unwrap();
     let Described { interface, kind, schema, .. } = module.describe().await.unwrap().components.remove(0);
     let create = {
@@ -140,7 +116,7 @@ async fn an_environment_in_python_keeps_every_rule() {
         }
     };
     let subject = Subject { interface, kind, package: "tide-pools".into(), schema, create: Arc::new(create) };
-    // What a Python process keeps for itself says nothing about this program.
+    // Memory that a Python process keeps says nothing about this program.
     let report = forethought_conformance::check(&subject, &Options { steps: 0, ..Options::default() }).await;
     assert!(report.passed(), "{report}");
     assert!(report.checked.iter().filter(|rule| rule.outcome == Outcome::Passed).count() >= 8, "{report}");
@@ -170,7 +146,7 @@ async fn two_hundred_calls_of_a_python_plugin_overlap_and_can_be_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_process_ends_with_the_last_of_its_objects() {
+async fn a_process_ends_with_its_last_object() {
     for (mode, patience) in [("behave", 1), ("linger", 5)] {
         let module = misbehaving(mode).start().await.unwrap();
         let process = describe(&module).await.unwrap();
@@ -183,12 +159,12 @@ async fn a_process_ends_with_the_last_of_its_objects() {
 }
 
 #[tokio::test]
-async fn what_it_started_ends_with_it() {
+async fn child_processes_of_a_plugin_end_with_it() {
     let module = misbehaving("leave a child").start().await.unwrap();
     let processes = describe(&module).await.unwrap();
     let (plugin, child) = processes.split_once(' ').unwrap();
     assert!(exists(child));
-    // Killed in the middle, its child holds standard error open; that keeps nobody waiting.
+    // It is killed while its child holds standard error open, which must not delay anything.
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(plugin.parse().unwrap()).unwrap(),
         rustix::process::Signal::KILL,
@@ -203,7 +179,7 @@ async fn what_it_started_ends_with_it() {
 #[tokio::test]
 async fn a_start_that_fails_says_why() {
     let started = |process: Process| async move {
-        let error = process.start().await.err().expect("no plugin");
+        let error = process.start().await.err().expect("not a plugin");
         assert_eq!(error.code, Code::Plugin, "{error}");
         error.to_string()
     };
@@ -212,13 +188,13 @@ async fn a_start_that_fails_says_why() {
         ("exit at once", "its last words on standard error:\n  no module named tide"),
         ("print at once", "text where a frame should be, starting \"Hello! L\""),
         ("other version", "it speaks forethought 2.0, and this side forethought 1.0"),
-        ("no hello", "its first frame is no hello"),
+        ("no hello", "its first frame is not a hello"),
     ] {
         let error = started(misbehaving(mode)).await;
         assert!(error.starts_with("plugin misbehaving (`python3 "), "{error}");
         assert!(error.contains(words), "{error}\n  does not say\n{words}");
     }
-    // Little patience with this one alone: a busy machine takes its time to start Python.
+    // A short timeout only here: a busy machine may be slow to start Python.
     let mut silent = misbehaving("say nothing");
     silent.patience = SECOND;
     assert!(started(silent).await.contains("it said nothing within 1s"));
@@ -231,7 +207,7 @@ async fn a_start_that_fails_says_why() {
 }
 
 #[tokio::test]
-async fn a_misbehaving_plugin_fails_alone_and_is_named() {
+async fn a_misbehaving_plugin_is_named_and_does_not_affect_others() {
     let neighbour = misbehaving("behave").start().await.unwrap();
     for (mode, words) in [
         ("exit", "the process of plugin misbehaving ended: exit status: 3, during module.describe"),
@@ -244,11 +220,11 @@ async fn a_misbehaving_plugin_fails_alone_and_is_named() {
         ),
         (
             "rubbish",
-            "its process was killed: a frame of 2206368128 + 2273740164 bytes; the most is 536870912",
+            "its process was killed: a frame of 2206368128 + 2273740164 bytes; the limit is 536870912",
         ),
         ("huge length", "closed its pipe, and its process was killed, during module.describe"),
         ("length beyond limits", "its process was killed: a frame of 2147483648 + 2147483648 bytes"),
-        ("answer nobody", "its process was killed: an answer to call 1001, which is not under way"),
+        ("answer nobody", "its process was killed: an answer to call 1001, which is not in flight"),
     ] {
         let module = misbehaving(mode).start().await.unwrap();
         let error = timeout(5 * SECOND, describe(&module)).await.expect(mode).unwrap_err();
@@ -261,7 +237,7 @@ async fn a_misbehaving_plugin_fails_alone_and_is_named() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_after_an_answer_is_said_by_the_next_call() {
+async fn a_failure_after_an_answer_is_reported_by_the_next_call() {
     for (mode, words) in [
         ("answer twice", "broke the protocol, and its process was killed: an answer to call 1"),
         ("stop reading", "closed its pipe, and its process was killed"),
@@ -275,7 +251,7 @@ async fn what_goes_wrong_after_an_answer_is_said_by_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_hanging_plugin_is_given_up_by_its_caller_and_killed() {
+async fn a_hanging_plugin_is_abandoned_and_killed() {
     let module = misbehaving("hang").start().await.unwrap();
     assert!(timeout(SECOND / 10, describe(&module)).await.is_err());
     let children = || std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
@@ -294,7 +270,7 @@ async fn memory_is_limited() {
     let error = timeout(20 * SECOND, describe(&module)).await.unwrap().unwrap_err();
     assert_eq!(error.code, Code::Panic);
     assert!(error.to_string().contains("MemoryError"), "{error}");
-    // It can be started anew, again and again.
+    // It can be started again, several times.
     let again = Process { memory_mb: Some(300), ..misbehaving("behave") };
     for _ in 0..2 {
         assert!(describe(&again.start().await.unwrap()).await.is_ok());
@@ -302,12 +278,12 @@ async fn memory_is_limited() {
 }
 
 #[tokio::test]
-async fn standard_error_is_read_however_much_there_is() {
+async fn any_amount_of_standard_error_is_read() {
     let module = misbehaving("flood standard error").start().await.unwrap();
     assert!(timeout(20 * SECOND, describe(&module)).await.unwrap().is_ok());
 }
 
-/// Everything that is logged from here on, by every test.
+/// Everything that all tests log from here on.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -321,7 +297,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn what_a_plugin_logs_and_prints_is_logged_under_its_name() {
+async fn logs_and_output_of_a_plugin_are_logged_under_its_name() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone()).init();

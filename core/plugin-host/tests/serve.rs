@@ -1,5 +1,5 @@
-//! A process that serves a Rust module over its standard input and output. This test is all the processes of its story
-//! itself, told apart by their first argument, for a test harness would print where frames should be.
+//! A process that serves a Rust module over its standard input and output. This test runs as each of its processes,
+//! distinguished by the first argument. It has no test harness, because that would print to the output for frames.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use forethought_sdk::{
     prelude::{Code, Error, Host, Result},
 };
 
-/// Says who it is, and what it finds on its standard input.
+/// Describes its process id, and the content of its standard input.
 struct Chatty;
 
 #[async_trait]
@@ -41,7 +41,7 @@ fn own(role: &str) -> Vec<String> {
     vec![std::env::current_exe().unwrap().to_str().unwrap().into(), role.into()]
 }
 
-/// A plugin in a process of its own, and the number of that process.
+/// A plugin in its own process, and the id of that process.
 async fn started() -> (Arc<dyn Object>, Arc<dyn Module>, String) {
     let root = Process::new("chatty", own("plugin")).start().await.unwrap();
     let module = connect::<dyn Module>(root.clone()).unwrap();
@@ -67,14 +67,14 @@ async fn as_plugin() {
     stdio.serve(<dyn Module>::serve(Arc::new(Chatty))).await.unwrap();
 }
 
-/// A program that starts a plugin, tells its number, and does nothing else.
+/// A program that starts a plugin, prints its process id, and does nothing else.
 async fn as_host() {
     let (_root, _module, process) = started().await;
     println!("{process}");
     std::future::pending().await
 }
 
-async fn what_a_plugin_prints_is_no_frame() {
+async fn printed_text_does_not_disturb_the_frames() {
     let (root, module, process) = started().await;
     let error = root.invoke("create", Default::default()).await.unwrap_err();
     assert_eq!(error.code, Code::BadRequest);
@@ -85,7 +85,7 @@ async fn what_a_plugin_prints_is_no_frame() {
     vanishes(&process);
 }
 
-async fn a_plugin_ends_with_the_last_of_its_objects() {
+async fn a_plugin_ends_with_its_last_object() {
     let (root, module, process) = started().await;
     drop((root, module));
     tokio::task::spawn_blocking(move || vanishes(&process)).await.unwrap();
@@ -97,16 +97,16 @@ async fn a_plugin_does_not_outlive_its_program() {
     let mut process = String::new();
     BufReader::new(host.stdout.take().unwrap()).read_line(&mut process).unwrap();
     assert!(exists(process.trim()));
-    host.kill().unwrap(); // By SIGKILL: it cannot say good-bye.
+    host.kill().unwrap(); // By SIGKILL: it cannot clean up.
     host.wait().unwrap();
     vanishes(process.trim());
 }
 
-async fn people_are_told_that_this_is_not_for_them() {
+async fn a_start_by_hand_is_explained() {
     let command = own("plugin");
     let typed = Command::new(&command[0]).arg(&command[1]).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&typed.stderr).into_owned();
-    assert!(said.contains("standard input and output are no pipes"), "{said}");
+    assert!(said.contains("standard input and output are not pipes"), "{said}");
 }
 
 #[tokio::main]
@@ -115,10 +115,10 @@ async fn main() {
         Some("plugin") => as_plugin().await,
         Some("host") => as_host().await,
         _ => {
-            what_a_plugin_prints_is_no_frame().await;
-            a_plugin_ends_with_the_last_of_its_objects().await;
+            printed_text_does_not_disturb_the_frames().await;
+            a_plugin_ends_with_its_last_object().await;
             a_plugin_does_not_outlive_its_program().await;
-            people_are_told_that_this_is_not_for_them().await;
+            a_start_by_hand_is_explained().await;
         }
     }
 }

@@ -15,6 +15,7 @@ use forethought_runtime::{
     budget::Limits,
     cancel::Cancel,
     journal::effects::{Deps, Llm, Unrecorded},
+    journal::meter::Metering,
     layers::CallConfig,
     run::episode::{EpisodeSpec, Seat, run_episode},
     run::folder::{Earlier, RunStatus},
@@ -55,7 +56,9 @@ fn main() {
 fn case(journal: bool, in_flight: usize) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
-    let backend = CallConfig::default().around(Arc::new(Instant), "actor", &json!({})).expect("layers");
+    let backend = CallConfig::default()
+        .around(Arc::new(Instant), "actor", &json!({}), &Metering::default())
+        .expect("layers");
     let (processor, memory) = (processor_ms(), memory_kb("VmRSS"));
     runtime.block_on(async {
         match journal {
@@ -75,11 +78,12 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         config: String::new(),
         environment: Configured::new(json!({}), Arc::new(Corridor::default()) as _),
         seats: vec![("asks".into(), Configured::new(json!({}), Arc::new(Asks) as _))],
-        tables: Vec::new(),
+        seatings: Vec::new(),
         subject: 0,
         summariser: None,
         llms: BTreeMap::from([("actor".into(), Configured::new(json!({}), backend))]),
         prices: BTreeMap::new(),
+        metering: Metering::default(),
         critics: BTreeMap::new(),
         episodes: (0..EPISODES).map(|task| Reset { task, seed: 0 }).collect(),
         concurrency: in_flight,

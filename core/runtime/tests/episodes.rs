@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use forethought_runtime::budget::Limits;
 use forethought_runtime::cancel::Cancel;
 use forethought_runtime::journal::effects::{Deps, Unrecorded};
+use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::run::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::run::events::{self, Event};
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
@@ -217,7 +218,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         config: "seed = 7\n[run]\nconcurrency = 4\n".into(),
         environment: Configured::new(json!({ "kind": "walk" }), Arc::new(Walk::default())),
         seats: vec![("thinker".into(), Configured::new(json!({ "kind": "thinker" }), Arc::new(Thinker)))],
-        tables: Vec::new(),
+        seatings: Vec::new(),
         subject: 0,
         summariser: Some(Configured::new(json!({ "kind": "scribe" }), Arc::new(Scribe))),
         llms: BTreeMap::from([("oracle".into(), Configured::new(json!({ "kind": "oracle" }), oracle as _))]),
@@ -233,6 +234,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
         prices: BTreeMap::new(),
+        metering: Metering::default(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }

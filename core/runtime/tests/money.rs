@@ -14,6 +14,7 @@ use std::time::Duration;
 use forethought_runtime::budget::Limits;
 use forethought_runtime::budget::prices::Price;
 use forethought_runtime::cancel::Cancel;
+use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::layers::CallConfig;
 use forethought_runtime::run::episode::EpisodeStatus;
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
@@ -157,7 +158,8 @@ impl LlmBackend for Provider {
 
 fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -> RunSpec {
     let calls = CallConfig { retries: 2, longest_pause_s: 0.001, timeout_s: 0.05, ..CallConfig::default() };
-    let stack = calls.around(provider, "till", &json!(null)).unwrap();
+    let metering = Metering::default();
+    let stack = calls.around(provider, "till", &json!(null), &metering).unwrap();
     let llm = Configured::new(json!({ "kind": "till" }), stack);
     let room = Room { steps, state: Arc::default() };
     RunSpec {
@@ -165,11 +167,12 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         config: "[run]\n".into(),
         environment: Configured::new(json!(null), Arc::new(room)),
         seats: vec![("chatter".into(), Configured::new(json!(null), Arc::new(Chatter)))],
-        tables: Vec::new(),
+        seatings: Vec::new(),
         subject: 0,
         summariser: None,
         llms: [("actor".to_string(), llm.clone()), ("judge".to_string(), llm)].into(),
         prices: [("till".to_string(), Some(price()))].into(),
+        metering,
         critics: BTreeMap::new(),
         episodes: (0..episodes).map(|task| Reset { task, seed: task }).collect(),
         concurrency: 64,
@@ -300,12 +303,59 @@ async fn what_the_cache_answers_costs_nothing() {
     for _ in 0..2 {
         let mut spec = spec(root.path(), provider.clone(), 2, 3);
         let calls = CallConfig { cache: cache.clone(), ..CallConfig::default() };
-        let stack = calls.around(provider.clone(), "till", &json!(null)).unwrap();
+        let stack = calls.around(provider.clone(), "till", &json!(null), &spec.metering).unwrap();
         spec.llms.values_mut().for_each(|llm| llm.component = stack.clone());
         paid.push(play(spec).await.usd.unwrap());
     }
     assert!(paid[0] > 0.0 && paid[1] == 0.0, "{paid:?}");
     assert_eq!(provider.books.lock().unwrap().calls, 12);
+}
+
+/// A layer that makes each call in a task of its own, where no meter is.
+struct Detached {
+    inner: Arc<dyn LlmBackend>,
+    errors: Arc<Mutex<Vec<String>>>,
+}
+
+#[async_trait]
+impl LlmBackend for Detached {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.inner.capabilities().await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        let inner = self.inner.clone();
+        let outcome = tokio::spawn(async move { inner.complete(request).await }).await?;
+        self.errors.lock().unwrap().extend(outcome.as_ref().err().map(ToString::to_string));
+        outcome
+    }
+}
+
+#[tokio::test]
+async fn a_paid_call_that_a_run_cannot_count_is_not_made() {
+    let root = tempfile::tempdir().unwrap();
+    let (provider, errors) = (Arc::new(Provider::default()), Arc::<Mutex<Vec<String>>>::default());
+    let mut spec = spec(root.path(), provider.clone(), 1, 2);
+    spec.earlier = Earlier::Ignore;
+    for llm in spec.llms.values_mut() {
+        llm.component = Arc::new(Detached { inner: llm.component.clone(), errors: errors.clone() });
+    }
+    let calls = || provider.books.lock().unwrap().calls;
+    let outside = async || {
+        let request = ChatRequest::new(Purpose::Action, vec![Message::user("actor 0 0")]);
+        spec.llms["actor"].component.complete(request).await
+    };
+    outside().await.expect("no run, no meter");
+    let outcome = play(spec.clone()).await;
+    assert_eq!((outcome.usd, calls()), (Some(0.0), 1), "nothing is charged, nothing sent");
+    let refused = std::mem::take(&mut *errors.lock().unwrap());
+    assert_eq!(refused.len(), 4);
+    let words = "[llm.till] was not called: the call came from a task that the run in progress does not know";
+    assert!(refused.iter().all(|error| error.contains(words)), "{refused:?}");
+    outside().await.expect("the run is over");
+
+    let free = RunSpec { prices: [("till".to_string(), Some(Price::FREE))].into(), ..spec.clone() };
+    assert_eq!(play(free).await.status, RunStatus::Finished);
+    assert_eq!((calls(), errors.lock().unwrap().len()), (6, 0), "what costs nothing needs no meter");
 }
 
 /// Says that it used more than it can have.

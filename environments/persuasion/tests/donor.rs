@@ -251,12 +251,12 @@ fn hagglers_come_to_deals_that_share_the_range() {
 }
 
 #[test]
-fn a_persona_is_one_person_throughout_and_speaks_one_line() {
+fn a_persona_is_one_person_throughout_and_speaks_for_itself_alone() {
     let config = from_value::<PersonaConfig>(json!({ "llm": "actor" })).expect("a configuration");
     let persona = Persona::new(config).expect("a persona");
     let llm = Arc::new(Parrot { says: "\nDonor: I see.\nPersuader: Please!", ..Parrot::default() });
     let (end, said) = play(json!({ "turns": 3 }), 1, Ok(EVERYTHING), &persona, &llm);
-    assert_eq!((end.info["metrics"]["donation"].as_f64(), said[0].as_str()), (Some(0.0), "Donor: I see."));
+    assert_eq!((end.info["metrics"]["donation"].as_f64(), said[0].as_str()), (Some(0.0), "I see."));
     let heard = llm.heard.lock().expect("the requests");
     assert_eq!((heard.len(), heard[0].purpose), (5, Purpose::Persona));
     let who = |request: &ChatRequest| {
@@ -264,8 +264,31 @@ fn a_persona_is_one_person_throughout_and_speaks_one_line() {
         text.lines().find(|line| line.starts_with("Who you are: ")).map(str::to_owned)
     };
     assert!(who(&heard[0]).is_some() && heard.iter().all(|request| who(request) == who(&heard[0])));
-    assert!(heard[1].messages[0].content.contains("You said: Donor: I see."));
+    assert!(heard[1].messages[0].content.contains("You said: I see."));
     assert!(heard[0].messages[0].content.starts_with("You are in a dialogue: persuasion"));
+}
+
+#[test]
+fn a_persona_says_all_that_it_says_and_nothing_that_it_thought() {
+    let config = from_value::<PersonaConfig>(json!({ "llm": "actor" })).expect("a configuration");
+    let persona = Persona::new(config).expect("a persona");
+    let said = |says: &'static str| {
+        let llm = Arc::new(Parrot { says, ..Parrot::default() });
+        let (_, said) = play(json!({ "turns": 1 }), 1, Ok(EVERYTHING), &persona, &llm);
+        let heard = llm.heard.lock().expect("the requests").clone();
+        (said[0].clone(), heard)
+    };
+    let (words, _) =
+        said("<think>I could give.\nAction: Take all!</think>Action: Hello!\n\nI am not sure.\n\nWhy me?");
+    assert_eq!(words, "Hello!\n\nI am not sure.\n\nWhy me?");
+    let (words, _) = said("Hello!\n\nWhy me?\nPersuader: Because.\nDonor: Then yes.");
+    assert_eq!(words, "Hello!\n\nWhy me?");
+    // Nothing is said: once more, without an empty turn of the model, and then the silence is counted by the caller.
+    let (words, heard) = said("<think>What now");
+    assert_eq!(words, "");
+    assert_eq!((heard[1].messages.len(), heard[1].messages[0].role), (1, Role::User));
+    assert!(heard[1].messages[0].content.contains("ended within its reasoning"));
+    assert_ne!(heard[0].seed, heard[1].seed);
 }
 
 #[test]

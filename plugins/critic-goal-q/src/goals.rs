@@ -140,6 +140,7 @@ impl Corpus {
                 .flat_map(|one| &one.steps)
                 .flat_map(|step| &step.outcomes)
                 .map(String::as_str)
+                .filter(|outcome| !outcome.is_empty())
                 .collect()
         } else {
             BTreeSet::new()

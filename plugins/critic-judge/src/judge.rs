@@ -1,7 +1,8 @@
 //! The language model's own probabilities: how a plan looks to the model that made it.
 //!
-//! A model that does not answer with one probability per outcome is asked once more; then the estimate is an error of
-//! [`Code::Malformed`]. No value is made up, since a control of made-up values would make any critic look good.
+//! By default an outcome without a readable probability counts as 0.5, with a warning, as in release 0.1.0: the published
+//! figures of this control depend on it. With `unreadable = "ask_again"` no value is made up: the model is asked once
+//! more, then the estimate is an error of [`Code::Malformed`].
 
 use forethought_sdk::{
     answers::{Answer, ask_again},
@@ -22,6 +23,21 @@ pub struct JudgeConfig {
     /// File that replaces the shipped prompt template. Variables: `state`, `thought`, `outcomes`.
     #[serde(default)]
     pub prompt: Option<ConfigPath>,
+    /// What happens when an answer has no readable probability for an outcome.
+    #[serde(default)]
+    pub unreadable: Unreadable,
+}
+
+/// What happens when an answer has no readable probability for an outcome.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreadable {
+    /// It counts as 0.5, with a warning.
+    #[default]
+    Half,
+    /// The model is asked once more, with the error; if that fails too, there is no estimate.
+    AskAgain,
 }
 
 /// Characters of an unreadable answer that an error shows.
@@ -86,6 +102,11 @@ impl Judge {
             let answer = Answer::of(&choice);
             match answer.probabilities(group.len()) {
                 Ok(probabilities) => break probabilities,
+                Err(complaint) if self.config.unreadable == Unreadable::Half => {
+                    tracing::warn!(llm = self.config.llm, "a judge's answer counts as 0.5: {complaint}");
+                    let each = answer.probability_of_each(group.len()).into_iter();
+                    break each.map(|probability| probability.unwrap_or(0.5)).collect();
+                }
                 Err(complaint) if again => ask_again(&mut request.messages, choice, &complaint),
                 Err(complaint) => {
                     let shown: String = answer.text().chars().take(SHOWN).collect();
@@ -165,9 +186,14 @@ mod tests {
     impl Host for World {}
 
     fn judge(answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
+        judge_with("ask_again", answers)
+    }
+
+    fn judge_with(unreadable: &str, answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
         let script = Arc::new(Script(Mutex::new(answers.iter().copied().collect()), Mutex::default()));
         let world = Arc::new(World(script.clone()));
-        let judge = Judge::new(from_value(json!({ "llm": "actor" })).unwrap(), world.clone()).unwrap();
+        let config = json!({ "llm": "actor", "unreadable": unreadable });
+        let judge = Judge::new(from_value(config).unwrap(), world.clone()).unwrap();
         let query = |outcome: &str| CriticQuery { outcome: outcome.into(), ..CriticQuery::default() };
         let estimates = block_on(judge.estimate_with(vec![query("it works"), query("it breaks")], world));
         let estimates = estimates.map(|all| all.iter().map(|estimate| estimate.probability).collect());
@@ -215,7 +241,17 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_made_up() {
+    fn by_default_what_cannot_be_read_counts_as_half() {
+        for (answer, read) in
+            [("1: 0.8", [0.8, 0.5]), ("Sure! 0.77", [0.5, 0.5]), ("1: 80\n2: 0.3", [0.5, 0.3])]
+        {
+            let (estimates, asked) = judge_with("half", &[answer]);
+            assert_eq!((estimates, asked.len()), (Ok(read.to_vec()), 1), "{answer}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_made_up_when_it_is_asked_again() {
         for answer in ["Both are likely.", "1: 80\n2: 30", ""] {
             let error = judge(&["hm", answer]).0.unwrap_err();
             assert_eq!(error.code, Code::Malformed);

@@ -337,7 +337,11 @@ fn understand<T>(
             read => return read,
         }
     }
-    Err(complaint.unwrap_or_else(|| answer.complaint(missing.unwrap_or_default())))
+    let missing = missing.unwrap_or_default();
+    let called = !choice.tool_calls.is_empty() && choice.finish != FinishReason::Length;
+    // A call without text is not an empty answer.
+    let whole = || if called { Complaint::unreadable(missing) } else { answer.complaint(missing) };
+    Err(complaint.unwrap_or_else(whole))
 }
 
 /// Requests the answer in this form. Prompts ask for lines, so the model is told after the prompt what to give instead.

@@ -70,6 +70,52 @@ fn object(lines: &str, schema: &Value) -> Value {
     properties.filter_map(value).collect()
 }
 
+/// A model that gives listed choices in order, whatever form is requested.
+#[derive(Default)]
+struct Free {
+    choices: Mutex<VecDeque<Choice>>,
+    asked: Mutex<Vec<ChatRequest>>,
+}
+
+#[async_trait]
+impl LlmBackend for Free {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        self.asked.lock().unwrap().push(request);
+        let choice = self.choices.lock().unwrap().pop_front().expect("one more answer");
+        Ok(Completion { choices: vec![choice], ..Completion::default() })
+    }
+}
+
+fn wrote(text: &str) -> Choice {
+    Choice { text: text.into(), ..Choice::default() }
+}
+
+fn ended(text: &str, finish: FinishReason) -> Choice {
+    Choice { text: text.into(), finish, ..Choice::default() }
+}
+
+fn called(id: &str, arguments: Value) -> Choice {
+    let call = ToolCall { id: id.into(), name: "answer".into(), arguments };
+    Choice { tool_calls: vec![call], finish: FinishReason::ToolCalls, ..Choice::default() }
+}
+
+/// A decision of ReAct, and what was asked for it.
+fn react(answers: &str, choices: impl IntoIterator<Item = Choice>) -> (Decision, Vec<ChatRequest>) {
+    let planner = React::new(from_value(json!({ "llm": "actor", "answers": answers })).unwrap()).unwrap();
+    let model = Arc::new(Free::default());
+    model.choices.lock().unwrap().extend(choices);
+    let decision = block_on(planner.decide(context(), Arc::new(World(model.clone())))).unwrap();
+    let asked = std::mem::take(&mut *model.asked.lock().unwrap());
+    (decision, asked)
+}
+
+fn faults(decision: &Decision) -> Vec<(&str, u32)> {
+    decision.trace.faults.iter().map(|(key, count)| (key.as_str(), *count)).collect()
+}
+
 /// A model that ignores the requested form.
 struct Wordy;
 
@@ -255,7 +301,7 @@ fn an_answer_outside_of_its_form_is_asked_for_once_more() {
         React::new(from_value(config).unwrap()).unwrap()
     };
     for (answers, complaint) in
-        [("json", "this is no JSON object"), ("tool", "the tool `answer` was not called")]
+        [("json", "this is not a JSON object"), ("tool", "the tool `answer` was not called")]
     {
         let decision = block_on(react(answers).decide(context(), Arc::new(World(Arc::new(Wordy))))).unwrap();
         assert_eq!(decision.action.text, "enter", "the last words are acted on");
@@ -328,9 +374,183 @@ fn broken_answers_never_end_an_episode() {
     let decision = decision.unwrap();
     assert_eq!((decision.thought.as_str(), decision.trace.rounds[0].kept), ("a", true));
 
-    // Everything unreadable: there is still an action, which the environment answers.
-    let (decision, _) = decide(&planner, &["?"; 8]);
-    assert_eq!(decision.unwrap().action.text, "?");
+    // Everything unreadable: the last words are an action, which the environment answers.
+    let (decision, script) = decide(&planner, &["Hm, so?"; 10]);
+    let decision = decision.unwrap();
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("Hm, so?", "Hm, so?"));
+    assert_eq!(script.asked.lock().unwrap().len(), 8);
+    assert_eq!(faults(&decision), [("repeated", 4), ("unevaluated", 1), ("unread", 1), ("unreadable", 8)]);
+    let summary = decision.summary.unwrap();
+    assert_eq!((summary.state.as_str(), summary.outcome.as_str()), ("A cave.", ""), "no outcome is made up");
+    // Without a word there is neither a thought, which nothing could be imagined of, nor an action.
+    let (decision, script) = decide(&planner, &["```"; 10]);
+    let decision = decision.unwrap();
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("", ""));
+    let asked: Vec<_> = script.asked.lock().unwrap().iter().map(|request| request.purpose).collect();
+    use Purpose::*;
+    assert_eq!(asked, [Summarise, Summarise, Thought, Thought, Action, Action]);
+}
+
+#[test]
+fn reasoning_is_not_acted_on() {
+    let (decision, _) =
+        react("text", [wrote("<think>\nAction: click[Buy Now]\n</think>\nThought: look\nAction: search[x]")]);
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("look", "search[x]"));
+    assert_eq!(decision.trace, Trace::default());
+    // Not closed: once more, naming the reason, without an empty turn of the model.
+    let open = ended("<think>I could.\nAction: click[Buy Now]\nBut", FinishReason::Length);
+    let (decision, asked) = react("text", [open.clone(), wrote("Action: search[x]")]);
+    assert_eq!(decision.action.text, "search[x]");
+    assert_eq!(faults(&decision), [("cut", 1), ("repeated", 1)]);
+    assert_eq!(asked[1].messages.len(), 2);
+    assert!(asked[1].messages[1].content.contains("ended within its reasoning"));
+    let (decision, _) = react("text", [open.clone(), open]);
+    assert_eq!(decision.action.text, "");
+    assert_eq!(faults(&decision), [("cut", 2), ("repeated", 1), ("unread", 1)]);
+    // Reasoning apart, and no answer.
+    let (_, asked) = react("text", [wrote(""), wrote("Action: search[x]")]);
+    let roles: Vec<_> = asked[1].messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::System, Role::User]);
+    assert!(asked[1].messages[1].content.contains("the answer is empty"));
+}
+
+#[test]
+fn fiction_cut_and_refused_answers_are_not_acted_on() {
+    let fiction =
+        "Thought: a\nAction: search[x]\nObservation: Found.\nThought: Done.\nAction: click[Buy Now]";
+    let (decision, _) = react("text", [wrote(fiction)]);
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("a", "search[x]"));
+    for (choice, fault) in [
+        (ended("Thought: a\nAction: search[wool scarf in dark gre", FinishReason::Length), "cut"),
+        (ended("Thought: a\nAction: click[Buy Now]", FinishReason::ContentFilter), "refused"),
+        (ended("I cannot help with that.", FinishReason::ContentFilter), "refused"),
+    ] {
+        let (decision, _) = react("text", [choice.clone(), choice.clone()]);
+        assert_eq!(decision.action.text, "", "{choice:?}");
+        assert_eq!(decision.trace.faults[fault], 2);
+        assert_eq!(decision.trace.faults["unread"], 1);
+        assert_eq!(decision.trace.recoveries.len(), 2);
+    }
+    // Several actions: a complaint; then the first.
+    let several = || wrote("Thought: a\nAction: search[x]\nAction: click[Buy Now]");
+    let (decision, asked) = react("text", [several(), several()]);
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("a", "search[x]"));
+    assert!(asked[1].messages[3].content.contains("2 different actions"));
+    assert_eq!(faults(&decision), [("repeated", 1), ("several", 2)]);
+    // A thought alone is not an action.
+    let (decision, _) = react("text", [wrote("Thought: I will buy"), wrote("Thought: I will buy")]);
+    assert_eq!(decision.action.text, "");
+}
+
+#[test]
+fn an_answer_in_another_form_than_the_requested_one_is_understood() {
+    let object = json!({ "thought": "a", "action": "search[x]" });
+    let lines = "Thought: a\nAction: search[x]";
+    for (answers, choice) in [
+        ("text", wrote(&object.to_string())),
+        (
+            "text",
+            wrote(&format!("<tool_call>\n{{\"name\": \"answer\", \"arguments\": {object}}}\n</tool_call>")),
+        ),
+        ("text", wrote("**Thought:** a\n**Action:**\n```\nsearch[x]\n```")),
+        ("json", wrote(&format!("```json\n{object}\n```"))),
+        ("json", wrote("Sure!\n{\n  \"Thought\": \"a\",\n  \"Action\": \"search[x]\",\n}\nThat is it.")),
+        ("json", wrote(&format!("<think>{{\"action\": \"no\"}}</think>{object}"))),
+        ("json", wrote(lines)),
+        ("tool", called("1", object.clone())),
+        ("tool", called("1", object.to_string().into())),
+        ("tool", called("1", json!(json!(object.to_string()).to_string()))),
+        ("tool", wrote(&format!("<tool_call>{{\"name\": \"answer\", \"arguments\": {object}}}</tool_call>"))),
+        ("tool", wrote(lines)),
+    ] {
+        let (decision, _) = react(answers, [choice.clone()]);
+        let read = (decision.thought.as_str(), decision.action.text.as_str());
+        assert_eq!(read, ("a", "search[x]"), "{answers}: {choice:?}");
+    }
+    // Neither JSON nor fences are an action.
+    for text in ["```json\n{\"thought\": null}\n```", "{\n\"act\": 1\n}", "</tool_call>"] {
+        let (decision, _) = react("json", [wrote(text), wrote(text)]);
+        assert_eq!(decision.action.text, "", "{text}");
+    }
+}
+
+#[test]
+fn a_second_request_is_one_that_strict_servers_take() {
+    // A call without an id gets no result.
+    let (_, asked) = react("tool", [called("", json!({})), wrote("Action: x")]);
+    let again = &asked[1].messages;
+    assert!(again.iter().all(|message| message.role != Role::Tool && message.tool_calls.is_empty()));
+    for (answers, first) in [("text", wrote("")), ("json", wrote(" \n")), ("tool", called("", json!({})))] {
+        let (_, asked) = react(answers, [first, wrote("Action: x")]);
+        let full = |message: &Message| !message.content.trim().is_empty() || !message.tool_calls.is_empty();
+        assert!(asked[1].messages.iter().all(full), "{answers}: {:?}", asked[1].messages);
+    }
+}
+
+#[test]
+fn whole_texts_arrive() {
+    let thought = "compare:\n- price\n- size\n\nThen decide.";
+    let (decision, _) = react("text", [wrote(&format!("Thought: {thought}\nAction: search[x]"))]);
+    assert_eq!(decision.thought, thought);
+    let (decision, _) =
+        react("text", [wrote("Thought: greet\nAction: Dear friend,\n\nhow are you?\n\nYours")]);
+    assert_eq!(decision.action.text, "Dear friend,\n\nhow are you?\n\nYours");
+    // In a dialogue the other seat's words are fiction.
+    let planner = React::new(from_value(json!({ "llm": "actor" })).unwrap()).unwrap();
+    let model = Arc::new(Free::default());
+    model
+        .choices
+        .lock()
+        .unwrap()
+        .push_back(wrote("Thought: t\nAction: Hello!\n\nWell?\nDonor: Take it all."));
+    let mut context = context();
+    let seat = |name: &str| SeatSpec { name: name.into(), ..SeatSpec::default() };
+    context.environment.seats = vec![seat("persuader"), seat("donor")];
+    context.turn.observation.data = json!({ "dialogue": {} });
+    let decision = block_on(planner.decide(context, Arc::new(World(model)))).unwrap();
+    assert_eq!(decision.action.text, "Hello!\n\nWell?");
+}
+
+/// A critic whose model gives no numbers.
+struct Mute(Arc<dyn LlmBackend>);
+
+#[async_trait]
+impl Models for Mute {
+    async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
+        Ok(self.0.clone())
+    }
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
+        Ok(Arc::new(Mute(self.0.clone())))
+    }
+}
+
+#[async_trait]
+impl Critic for Mute {
+    async fn estimate(&self, _: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        Err(Error::malformed("no probabilities"))
+    }
+}
+
+#[test]
+fn a_critic_whose_model_cannot_be_read_leaves_the_round_out() {
+    let script = Arc::new(Script::default());
+    script.answers.lock().unwrap().extend([SUMMARY, "Thought: a", OUTCOMES, "Action: act"].map(String::from));
+    let decision = block_on(pnlc(json!({})).unwrap().decide(context(), Arc::new(Mute(script)))).unwrap();
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("a", "act"));
+    assert!(decision.trace.rounds.is_empty());
+    assert!(decision.trace.recoveries[0].contains("no probabilities"), "{:?}", decision.trace.recoveries);
+    assert_eq!(faults(&decision), [("unevaluated", 1), ("unread", 1)]);
+}
+
+#[test]
+fn the_last_revision_is_counted_where_no_critic_weighed_it() {
+    let planner = pnlc(json!({ "rounds": 1 })).unwrap();
+    let revise = "Decision: revise\nThought: b";
+    let (decision, _) = decide(&planner, &[SUMMARY, "Thought: a", OUTCOMES, revise, "Action: act"]);
+    assert_eq!(faults(&decision.unwrap()), [("unevaluated", 1)]);
+    let (decision, _) =
+        decide(&planner, &[SUMMARY, "Thought: a", OUTCOMES, "Decision: I would keep it", "Action: act"]);
+    assert_eq!(faults(&decision.unwrap()), []);
 }
 
 #[test]

@@ -48,6 +48,21 @@ fn acts_are_drawn_by_their_probability_if_configured() {
 }
 
 #[test]
+fn silence_is_asked_about_once_and_counted() {
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let late = Mind::new(move |_, _| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => String::new(),
+        _ => "It is a fine bridge.".into(),
+    });
+    let decision = decide(false, underway(), &late).unwrap();
+    assert_eq!(decision.action.text, "It is a fine bridge.");
+    assert_eq!(decision.trace.faults, [("repeated".to_owned(), 1), ("unreadable".to_owned(), 1)].into());
+    let decision = decide(false, underway(), &Mind::new(|_, _| String::new())).unwrap();
+    assert_eq!((decision.action.text.as_str(), decision.trace.faults["unread"]), ("", 1));
+    assert_eq!(decision.trace.recoveries.len(), 2);
+}
+
+#[test]
 fn an_opening_is_one_of_the_acts_for_it() {
     let decision = decide(false, context(json!([])), &speaker()).unwrap();
     assert_eq!(decision.thought, "[greeting] Say hello.");

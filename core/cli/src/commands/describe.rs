@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_runtime::registry::{Entry, default_of};
+use forethought_runtime::registry::{RegistryEntry, default_of};
 
 use crate::{exit::Exit, session::Session, tables::list};
 
@@ -30,8 +30,8 @@ impl Describe {
     }
 }
 
-fn words(component: &Entry) -> String {
-    let Entry { interface, word, kind, summary, requirements, schema, .. } = component;
+fn words(component: &RegistryEntry) -> String {
+    let RegistryEntry { interface, word, kind, summary, requirements, schema, .. } = component;
     let properties = schema["properties"].as_object().into_iter().flatten();
     let rows: Vec<_> = properties
         .map(|(key, schema)| {

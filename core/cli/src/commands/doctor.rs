@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use forethought_api::Result;
 use forethought_plugin_host::{Request, survey};
-use forethought_runtime::{config::Draft, registry::Origin};
+use forethought_runtime::{config::Draft, registry::ComponentOrigin};
 use serde::Serialize;
 
 use crate::{arguments::ConfigArguments, builtin, exit::Exit, session::Session, tables::list};
@@ -39,7 +39,7 @@ impl Doctor {
         let registry = session.registry().await;
         match &registry {
             Ok(registry) => {
-                let linked = registry.list().filter(|entry| entry.origin == Origin::Linked).count();
+                let linked = registry.list().filter(|entry| entry.origin == ComponentOrigin::Linked).count();
                 let brought = registry.list().count() - linked;
                 let mut detail = format!("{linked} linked, {brought} from plugins; `list` shows them");
                 let left_out: Vec<_> = builtin::left_out().collect();

@@ -93,7 +93,7 @@ impl Tournament {
             config.run.first_task,
             environment.tasks,
         );
-        (spec.tables, spec.episodes) = (plan.tables, plan.episodes);
+        (spec.seatings, spec.episodes) = (plan.seatings, plan.episodes);
         spec.root = spec.root.join("tournaments");
         let outcome = run::run(spec, session.reporter.watch("tournament")).await?;
         let planners = standings(&names, &outcome.episodes);

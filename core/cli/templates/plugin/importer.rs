@@ -10,7 +10,7 @@ use forethought_sdk::prelude::*;
 #[serde(default)]
 struct Config {}
 
-/// A line of the file. The steps of an episode follow one another.
+/// A line of the file. The steps of an episode are on consecutive lines.
 #[data]
 #[serde(deny_unknown_fields)]
 struct Line {

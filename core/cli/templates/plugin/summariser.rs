@@ -1,7 +1,7 @@
-//! A summary of the history without a model: a summariser to start from.
+//! Summarises a history without a model: a summariser to start from.
 //!
-//! Critics see states only through a summariser, in the same words when data is collected and when
-//! the critic is asked. So the same history must always give the same summary.
+//! Critics see states only as summaries, with the same words when data are collected and when the
+//! critic is asked. So the same history must always give the same summary.
 
 use forethought_sdk::prelude::*;
 

@@ -91,10 +91,11 @@ impl Scripted {
             "Good" | "Bad" => {
                 format!("{label}: {}\n{label}: {}", phrase(label, seed), phrase(label, seed + 1))
             }
-            // A probability for each numbered line, from its text alone.
+            // A probability for each numbered line, by its words alone, even if it has none.
             _ if label.parse::<u32>().is_ok() => {
-                let numbered = text.lines().filter_map(|line| line.trim().split_once(": "));
+                let numbered = text.lines().filter_map(|line| line.trim().split_once(':'));
                 let numbered = numbered
+                    .map(|(number, words)| (number, words.trim_start()))
                     .filter(|(number, words)| number.parse::<u32>().is_ok() && !words.starts_with('<'));
                 let lines = numbered.map(|(number, words)| format!("{number}: {:.2}", share(words)));
                 lines.collect::<Vec<_>>().join("\n")

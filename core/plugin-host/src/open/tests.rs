@@ -1,4 +1,4 @@
-//! Plugins in memory, opened in each way.
+//! Plugins in memory, opened in every way.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -14,12 +14,12 @@ use crate::settings::PluginPath;
 use crate::survey;
 use crate::testing::{Nothing, library, metadata, record, record_of};
 
-/// A plugin in memory, which brings `encoder.tide`, and counts how often it is loaded and started.
+/// A plugin in memory that provides `encoder.tide`, and counts how often it is loaded and started.
 #[derive(Clone, Default)]
 struct TidePools {
     loaded: Arc<AtomicU32>,
     started: Arc<AtomicU32>,
-    /// What it says of itself where it is loaded, if that is not what it says in a process.
+    /// The kind that it describes when it is loaded, if not the one that it describes in a process.
     lie: Option<&'static str>,
 }
 
@@ -115,21 +115,21 @@ fn refusal<T>(result: Result<T>) -> String {
 }
 
 #[tokio::test]
-async fn a_library_is_loaded_when_a_component_is_first_built_and_only_then() {
+async fn a_library_is_loaded_only_when_a_component_is_first_built() {
     let (tide, desk) = (TidePools::default(), Desk::new(PluginSettings::default()));
     let plugins = Plugins::new(tide.clone());
     let registry = plugins.registry(&desk.request).await.unwrap();
     let entry = registry.find("encoder", "tide").unwrap();
-    assert_eq!(entry.origin, Origin::Library(desk.file.clone()));
+    assert_eq!(entry.origin, ComponentOrigin::Library(desk.file.clone()));
     assert_eq!(
         (&*entry.package, &entry.schema["properties"]["depth"]["type"]),
         ("tide-pools", &json!("integer"))
     );
-    assert_eq!(tide.counts(), (0, 1), "it was asked in a process, and not loaded");
+    assert_eq!(tide.counts(), (0, 1), "a process was asked, the library is not loaded");
 
     let encoder = build(&registry, json!({})).await.unwrap();
     assert_eq!(encoder.spec().await.unwrap().id, "tide");
-    // Another configuration of the same program: it is there already.
+    // Another configuration of the same program: it is already loaded.
     let registry = plugins.registry(&desk.request).await.unwrap();
     build(&registry, json!({})).await.unwrap();
     assert_eq!(tide.counts(), (1, 1));
@@ -137,7 +137,7 @@ async fn a_library_is_loaded_when_a_component_is_first_built_and_only_then() {
 }
 
 #[tokio::test]
-async fn what_is_locked_is_not_asked_and_must_be_the_same() {
+async fn a_locked_library_is_not_asked_and_must_be_unchanged() {
     let (tide, desk) = (TidePools::default(), Desk::new(PluginSettings::default()));
     let looked = Library::read(&desk.file).unwrap();
     let mut lock = Lock::default();
@@ -158,13 +158,13 @@ async fn what_is_locked_is_not_asked_and_must_be_the_same() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_even_asked() {
+async fn a_refused_library_is_not_asked() {
     let foreign = Metadata { target: "riscv64gc-unknown-linux-gnu".into(), ..metadata("encoder", "tide") };
     let pinned = PluginSettings { sha256: Some("0".repeat(64)), ..PluginSettings::default() };
     for (desk, says) in [
         (Desk::new(pinned), "the configuration pins 0000"),
         (Desk::with(PluginSettings::default(), &record_of(&foreign)), "riscv64gc"),
-        (Desk::with(PluginSettings::default(), &[]), "no plugin"),
+        (Desk::with(PluginSettings::default(), &[]), "not a plugin"),
     ] {
         let tide = TidePools::default();
         let message = refusal(Plugins::new(tide.clone()).open(&desk.request).await);
@@ -185,11 +185,11 @@ async fn a_library_that_lies_is_refused() {
         (TidePools { lie: Some("trap"), ..TidePools::default() }, Desk::new(PluginSettings::default()));
     let registry = Plugins::new(tide).registry(&desk.request).await.unwrap();
     let message = refusal(build(&registry, json!({})).await.map(|_| ()));
-    assert!(message.contains("describes itself otherwise than when it was looked at"), "{message}");
+    assert!(message.contains("its description has changed since it was inspected"), "{message}");
 }
 
 #[tokio::test]
-async fn in_isolation_each_component_has_a_process_of_its_own() {
+async fn in_isolation_each_component_has_its_own_process() {
     let settings = PluginSettings { isolation: Isolation::Process, ..PluginSettings::default() };
     let (tide, desk) = (TidePools::default(), Desk::new(settings));
     let registry = Plugins::new(tide.clone()).registry(&desk.request).await.unwrap();
@@ -198,11 +198,11 @@ async fn in_isolation_each_component_has_a_process_of_its_own() {
     }
     assert_eq!(tide.counts(), (0, 3));
     let origin = &registry.find("encoder", "tide").unwrap().origin;
-    assert_eq!(*origin, Origin::Process(desk.file.display().to_string()));
+    assert_eq!(*origin, ComponentOrigin::Process(desk.file.display().to_string()));
 }
 
 #[tokio::test]
-async fn a_component_that_is_never_done_building_is_given_up() {
+async fn building_a_component_has_a_deadline() {
     let settings = PluginSettings { deadline_s: 0.05, ..PluginSettings::default() };
     let registry = Plugins::new(TidePools::default()).registry(&Desk::new(settings).request).await;
     let error = build(&registry.unwrap(), json!({ "hang": true })).await.err().expect("it hangs");
@@ -211,7 +211,7 @@ async fn a_component_that_is_never_done_building_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_named_twice_is_opened_once() {
+async fn a_plugin_that_is_named_twice_is_opened_once() {
     let (tide, mut desk) = (TidePools::default(), Desk::new(PluginSettings::default()));
     let path = Some(PluginPath(desk.folder.path().display().to_string()));
     let settings = PluginSettings { path, ..PluginSettings::default() };
@@ -229,13 +229,13 @@ async fn a_command_is_asked_too() {
     let registry =
         Plugins::new(tide.clone()).registry(&Request { wanted, ..Request::default() }).await.unwrap();
     let entry = registry.find("encoder", "tide").unwrap();
-    assert_eq!(entry.origin, Origin::Process("python3 env.py".into()));
+    assert_eq!(entry.origin, ComponentOrigin::Process("python3 env.py".into()));
     build(&registry, json!({})).await.unwrap();
     assert_eq!(tide.counts(), (0, 2));
 }
 
 #[test]
-fn a_survey_tells_of_all_and_runs_nothing() {
+fn a_survey_lists_everything_and_runs_nothing() {
     let mut desk = Desk::new(PluginSettings::default());
     std::fs::write(desk.folder.path().join("libtext.so"), "no library").unwrap();
     desk.request.search = vec![desk.folder.path().into(), "/no/such/folder".into()];

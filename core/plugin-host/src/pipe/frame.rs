@@ -1,4 +1,4 @@
-//! Frames: what goes over a pipe, byte by byte. `docs/plugin-pipe.md` tells the same to authors.
+//! Frames: the bytes on a pipe. `docs/plugin-pipe.md` describes them for authors of plugins.
 
 use std::borrow::Cow;
 use std::io;
@@ -13,18 +13,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Longest frame. Text that was printed by mistake is thereby recognised at once: taken for a length, four printable
-/// characters come to more.
+/// The longest frame, in bytes. Text that was printed by mistake is recognised at once: as a length, four printable
+/// characters are more than this.
 pub(super) const MAX_FRAME: usize = 1 << 29;
 
-/// Room made for a frame before its bytes are there: a length alone may not cost more.
+/// Bytes allocated for a frame before they arrive: a length alone must not cost more.
 const TRUSTED: usize = 1 << 20;
 
-/// What a frame says.
+/// The JSON of a frame.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Head<'a> {
-    /// The first frame of either side.
+    /// The first frame of each side.
     Hello {
         protocol: String,
         version: String,
@@ -68,30 +68,30 @@ pub(super) enum Head<'a> {
     },
 }
 
-/// An object beside a body.
+/// An object next to a body.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Reference {
     pub(super) handle: u64,
     #[serde(default)]
     pub(super) interface: String,
-    /// Whether the handle is one of the receiver's, coming back; else it is one of the sender's.
+    /// Whether the handle is one of the receiver's, sent back; else it is one of the sender's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) yours: bool,
 }
 
-/// The body of a message as JSON, checked: what is broken must not get into a frame.
+/// The body of a message as JSON, checked: a frame must not contain invalid JSON.
 pub(super) fn json(message: &Message) -> Result<&RawValue> {
     let size = message.blobs.iter().fold(message.body.len(), |size, blob| size.saturating_add(blob.len()));
     // The rest of the head is small: an object takes less than a KiB.
     if size.saturating_add((message.objects.len() + 64) << 10) > MAX_FRAME {
-        let what = format!("a message of {size} bytes is more than a pipe carries at once ({MAX_FRAME})");
+        let what = format!("a message of {size} bytes is more than a pipe can carry at once ({MAX_FRAME})");
         return Err(Error::new(Code::BadRequest, what));
     }
     if message.codec != Codec::Json {
         return Err(Error::new(Code::BadRequest, "a pipe carries JSON, and this message is MessagePack"));
     }
     serde_json::from_slice(&message.body).map_err(|error| {
-        Error::new(Code::BadRequest, "the body of a message is not JSON, and a pipe does not carry it")
+        Error::new(Code::BadRequest, "the body of a message is not JSON, which a pipe cannot carry")
             .because(error)
     })
 }
@@ -131,10 +131,10 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// The next frame, of at most `limit` bytes; `None` where the pipe ends, be it in the middle of a frame.
+    /// The next frame, of at most `limit` bytes; `None` if the pipe ends, even in the middle of a frame.
     ///
     /// # Errors
-    /// In words, what is wrong with what came.
+    /// A message that says what is wrong with the frame.
     pub(super) async fn read(
         reader: &mut (impl AsyncRead + Unpin),
         limit: usize,
@@ -145,12 +145,12 @@ impl Incoming {
         if length.saturating_add(beside) > limit {
             if prefix.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
                 return Err(format!(
-                    "text where a frame should be, starting {:?}: standard output is for frames, print to standard \
-                     error",
+                    "text where a frame should be, starting {:?}: standard output is only for frames, print to \
+                     standard error",
                     String::from_utf8_lossy(&prefix)
                 ));
             }
-            return Err(format!("a frame of {length} + {beside} bytes; the most is {limit}"));
+            return Err(format!("a frame of {length} + {beside} bytes; the limit is {limit}"));
         }
         let json = read_up_to(reader, length).await?;
         let blobs = read_up_to(reader, beside).await?;
@@ -158,10 +158,10 @@ impl Incoming {
         Ok(whole.then_some(Self { json, blobs }))
     }
 
-    /// What it says.
+    /// Its JSON, decoded.
     ///
     /// # Errors
-    /// In words, why it says nothing.
+    /// A message, if it cannot be read.
     pub(super) fn head(&self) -> Result<Head<'_>, String> {
         serde_json::from_slice(&self.json).map_err(|error| {
             let start = String::from_utf8_lossy(&self.json[..self.json.len().min(80)]);
@@ -169,7 +169,7 @@ impl Incoming {
         })
     }
 
-    /// A body as a message has it, without a copy.
+    /// The body for a message, without a copy.
     pub(super) fn body(&self, body: Option<&RawValue>, missing: &'static str) -> Bytes {
         match body {
             Some(body) => self.json.slice_ref(body.get().as_bytes()),
@@ -180,7 +180,7 @@ impl Incoming {
     /// The attachments, without a copy.
     ///
     /// # Errors
-    /// In words, if they are not as long as the head says.
+    /// A message, if their lengths are not those of the head.
     pub(super) fn blobs(&self, lengths: &[usize]) -> Result<Vec<Bytes>, String> {
         let mut rest = self.blobs.clone();
         let mut blobs = Vec::new();
@@ -197,7 +197,7 @@ impl Incoming {
     }
 }
 
-/// `length` bytes, or as many as there are until the end. Memory is taken as they arrive.
+/// `length` bytes, or fewer if the stream ends. Memory is allocated as they arrive.
 async fn read_up_to(reader: &mut (impl AsyncRead + Unpin), length: usize) -> Result<Bytes, String> {
     let mut bytes = BytesMut::with_capacity(length.min(TRUSTED));
     let mut reader = reader.take(length as u64);

@@ -22,7 +22,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Two ends that have greeted each other. Each runs until the other is dropped.
+/// Two connected ends. Each runs until the other is dropped.
 struct Pair {
     here: Arc<Peer>,
     there: Arc<Peer>,
@@ -45,14 +45,14 @@ async fn pair(root: Arc<dyn Object>) -> Pair {
     Pair { here: here.peer, there: there.peer, runs }
 }
 
-/// A component as it looks from the other end of a pipe.
+/// A component as seen from the other end of a pipe.
 async fn remote<I: Interface + ?Sized>(component: Arc<I>) -> (Arc<I>, Pair) {
     let pair = pair(I::serve(component)).await;
     (I::connect(pair.here.root()), pair)
 }
 
 impl Peer {
-    /// Calls made and not answered, calls not yet answered, objects given away.
+    /// Numbers of outgoing calls in flight, of incoming calls in flight, and of exported objects.
     fn live(&self) -> [usize; 3] {
         let state = self.state();
         [state.calls.len(), state.served.len(), state.exports.len()]
@@ -67,7 +67,7 @@ async fn becomes<T: PartialEq + std::fmt::Debug>(wanted: T, mut look: impl FnMut
     }
 }
 
-/// Does with a message what the method says.
+/// An object whose methods are named for what they do with a message.
 #[derive(Default)]
 struct Bench {
     /// Calls that are running.
@@ -148,12 +148,12 @@ async fn a_body_crosses_byte_for_byte_with_its_attachments() {
     assert_eq!(
         nothing.decode::<Value>().unwrap(),
         Value::Object(Default::default()),
-        "no arguments: none by name"
+        "no arguments become an empty object"
     );
 }
 
 #[tokio::test]
-async fn four_mebibytes_cross_as_text_and_beside_it() {
+async fn four_mebibytes_cross_as_text_and_as_a_blob() {
     let (bench, _pair) = bench().await;
     let (text, blob) = ("ü".repeat(2 << 20), Bytes::from(vec![255; 4 << 20]));
     let reply = bench.invoke("echo", Message { blobs: vec![blob.clone()], ..said(&text) }).await.unwrap();
@@ -170,7 +170,7 @@ async fn objects_go_both_ways_and_come_back_as_themselves() {
     let echo = bench.invoke("call back", with(&mine)).await.unwrap();
     assert_eq!(echo.decode::<String>().unwrap(), "hello", "the other side calls an object of this side");
     let back = bench.invoke("echo", with(&mine)).await.unwrap();
-    assert!(Arc::ptr_eq(&back.objects[0], &mine), "sent there and back, it is the very object");
+    assert!(Arc::ptr_eq(&back.objects[0], &mine), "sent there and back, it is the same object");
 
     let theirs = bench.invoke("own", said(&())).await.unwrap().objects.remove(0);
     assert_eq!(theirs.interface(), "forethought.bench/1");
@@ -178,7 +178,7 @@ async fn objects_go_both_ways_and_come_back_as_themselves() {
     let known = bench.invoke("is it yours", with(&theirs)).await.unwrap();
     assert!(known.decode::<bool>().unwrap(), "an object of the other side is unwrapped there");
 
-    // Over a second pipe it is passed on: two hops.
+    // Passed on over a second pipe: two hops.
     let (second, other) = self::bench().await;
     let echo = second.invoke("call back", with(&theirs)).await.unwrap();
     assert_eq!(echo.decode::<String>().unwrap(), "hello");
@@ -205,7 +205,7 @@ async fn two_hundred_calls_overlap() {
     let start = Instant::now();
     let calls = (0..200).map(|_| bench.invoke("sleep", said(&100)));
     assert!(join_all(calls).await.iter().all(Result::is_ok));
-    assert!(start.elapsed() < 5 * SECOND, "one after the other they take 20 s: {:?}", start.elapsed());
+    assert!(start.elapsed() < 5 * SECOND, "in sequence they take 20 s: {:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +216,7 @@ async fn a_storm_of_withdrawn_calls_leaves_nothing_behind() {
     let calls = (0..3000u64).map(|index| {
         let bench = bench.clone();
         tokio::spawn(async move {
-            // Spread evenly, in an order without rhyme; every tenth waits for its answer.
+            // Spread evenly in a mixed order; every tenth call waits for its answer.
             let patience = if index % 10 == 0 { 60_000_000 } else { index * 104_729 % 4000 };
             let (work, patience) = (index * 7919 % 4, Duration::from_micros(patience));
             let request = Message { objects: vec![Arc::new(Bench::default())], ..said(&work) };
@@ -232,7 +232,7 @@ async fn a_storm_of_withdrawn_calls_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn panics_are_answers() {
+async fn panics_are_sent_as_answers() {
     let (bench, pair) = bench().await;
     for (method, words) in [("panic", "panicked: on the bench"), ("panic later", "panic without a message")] {
         let error = bench.invoke(method, said(&())).await.unwrap_err();
@@ -246,14 +246,14 @@ async fn panics_are_answers() {
 }
 
 #[tokio::test]
-async fn what_a_pipe_cannot_carry_is_refused_on_its_own_side() {
+async fn a_message_that_a_pipe_cannot_carry_is_refused_by_its_sender() {
     let (bench, pair) = bench().await;
     assert!(!bench.understands(Codec::MessagePack));
     let messagepack = Message::encode(Codec::MessagePack, &1).unwrap();
     let broken = Message { body: Bytes::from_static(b"[1, 2"), ..Message::default() };
     let huge = Message { blobs: vec![Bytes::from(vec![0; MAX_FRAME])], ..said(&()) };
     for (message, words) in
-        [(messagepack, "MessagePack"), (broken, "not JSON"), (huge, "more than a pipe carries")]
+        [(messagepack, "MessagePack"), (broken, "not JSON"), (huge, "more than a pipe can carry")]
     {
         let error = bench.invoke("echo", message).await.unwrap_err();
         assert_eq!(error.code, Code::BadRequest);
@@ -269,7 +269,7 @@ async fn what_a_pipe_cannot_carry_is_refused_on_its_own_side() {
 }
 
 #[tokio::test]
-async fn a_deadline_travels_along() {
+async fn a_deadline_is_sent_with_the_call() {
     let (bench, _pair) = bench().await;
     let meta = Meta { deadline_unix_ms: Some(1_900_000_000_000), ..Meta::default() };
     let reply = bench.invoke("deadline", Message { meta: meta.clone(), ..said(&()) }).await.unwrap();
@@ -277,7 +277,7 @@ async fn a_deadline_travels_along() {
 }
 
 #[tokio::test]
-async fn an_end_fails_every_call_and_says_during_which() {
+async fn when_a_connection_ends_every_call_fails_and_its_error_names_it() {
     let (bench, pair) = bench().await;
     let call = tokio::spawn(bench.invoke("sleep", said(&60_000)));
     becomes([1, 0, 0], || pair.here.live()).await;
@@ -290,16 +290,16 @@ async fn an_end_fails_every_call_and_says_during_which() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_dropped_ends_the_other() {
+async fn dropping_one_end_ends_the_other() {
     let (bench, Pair { here, there, runs }) = bench().await;
     drop((bench, here));
     for run in runs {
         assert_eq!(tokio::time::timeout(SECOND, run).await.unwrap().unwrap(), Ok(()));
     }
-    assert_eq!(there.live(), [0, 0, 1], "what it serves is still its own");
+    assert_eq!(there.live(), [0, 0, 1], "it still has the object that it serves");
 }
 
-// Interfaces, as their users see them.
+// Interfaces, as their callers see them.
 
 /// Counts its steps.
 #[derive(Clone, Default)]
@@ -373,7 +373,7 @@ impl TokenStream for Words {
 }
 
 #[tokio::test]
-async fn streams_are_pulled_in_batches_and_errors_keep_what_they_are() {
+async fn streams_are_pulled_in_batches_and_errors_arrive_unchanged() {
     let (speaker, pair) = remote::<dyn LlmBackend>(Arc::new(Speaker)).await;
     let stream = speaker.stream(ChatRequest::default()).await.unwrap();
     let mut batches = Vec::new();
@@ -436,7 +436,7 @@ impl Progress for Watcher {
 }
 
 #[tokio::test]
-async fn progress_is_reported_while_the_call_lasts() {
+async fn progress_is_reported_during_the_call() {
     let (trainer, pair) = remote::<dyn CriticTrainer>(Arc::new(Trainer)).await;
     let watcher = Arc::new(Watcher::default());
     let report = trainer.fit(TrainingRequest::default(), watcher.clone()).await.unwrap();
@@ -446,11 +446,11 @@ async fn progress_is_reported_while_the_call_lasts() {
 
 // One end against frames written by hand.
 
-/// The other side, without its manners.
+/// The other side, written by hand so that it can break the protocol.
 struct Hand(Half);
 
 impl Hand {
-    /// Greets an end that serves a [`Bench`], or is about to call this side.
+    /// Sends a hello to an end that serves a [`Bench`] or is about to call this side.
     async fn greets(hello: Value) -> (Self, Result<Connection<impl AsyncRead, impl AsyncWrite>, String>) {
         let (here, there) = duplex();
         let mut hand = Self(there);
@@ -487,7 +487,7 @@ fn bytes_of(head: &str, blobs: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn only_the_same_major_version_is_spoken() {
+async fn only_the_same_major_version_is_accepted() {
     let (_hand, opened) = Hand::greets(json!({"protocol": "forethought", "version": "1.7", "new": 1})).await;
     assert!(opened.is_ok(), "a minor version only adds");
     for (hello, words) in [
@@ -502,7 +502,7 @@ async fn only_the_same_major_version_is_spoken() {
 }
 
 #[tokio::test]
-async fn withdrawn_means_dropped_already() {
+async fn a_withdrawn_call_is_dropped_before_its_answer() {
     let (here, there) = duplex();
     let running = Arc::new(AtomicUsize::new(0));
     let mut hand = Hand(there);
@@ -524,7 +524,7 @@ async fn withdrawn_means_dropped_already() {
 }
 
 #[tokio::test]
-async fn a_side_that_does_not_cancel_is_not_asked_to() {
+async fn a_side_without_the_feature_gets_no_cancel() {
     let (mut hand, opened) = Hand::greets(json!({"protocol": "forethought", "version": "1.0"})).await;
     let Connection { peer, traffic, .. } = opened.unwrap();
     tokio::spawn(traffic.run());
@@ -537,7 +537,7 @@ async fn a_side_that_does_not_cancel_is_not_asked_to() {
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_answered() {
+async fn invalid_requests_are_answered() {
     let (mut hand, _peer, _run) = Hand::meets().await;
     for (call, status, words) in [
         (json!({"id": 1, "object": 9, "method": "echo"}), abi::BAD_REQUEST, "there is no object 9"),
@@ -557,7 +557,7 @@ async fn requests_that_make_no_sense_are_answered() {
 }
 
 #[tokio::test]
-async fn objects_of_a_refused_request_are_given_back() {
+async fn objects_of_a_refused_request_are_released() {
     let (mut hand, _peer, _run) = Hand::meets().await;
     let objects = json!([{"handle": 5, "interface": "forethought.bench/1"}, {"handle": 3, "yours": true}]);
     hand.says(json!({"call": {"id": 1, "object": 0, "method": "echo", "objects": objects}}), &[]).await;
@@ -568,7 +568,7 @@ async fn objects_of_a_refused_request_are_given_back() {
 }
 
 #[tokio::test]
-async fn answers_that_make_no_sense_are_errors_of_their_call() {
+async fn invalid_answers_are_errors_of_their_call() {
     let (mut hand, peer, _run) = Hand::meets().await;
     for (answer, code, words) in [
         (json!({"status": 99}), Code::Plugin, "unknown status 99"),
@@ -587,13 +587,13 @@ async fn answers_that_make_no_sense_are_errors_of_their_call() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_ends_it_and_says_how() {
+async fn breaking_the_protocol_ends_the_connection_with_a_reason() {
     let call = json!({"call": {"id": 1, "object": 0, "method": "sleep", "body": 1000}}).to_string();
     for (bytes, words) in [
         (bytes_of(r#"{"hello": {"protocol": "forethought", "version": "1.0"}}"#, b""), "a second hello"),
-        (bytes_of(r#"{"return": {"id": 1, "status": 0}}"#, b""), "call 1, which is not under way"),
+        (bytes_of(r#"{"return": {"id": 1, "status": 0}}"#, b""), "call 1, which is not in flight"),
         (bytes_of(r#"{"release": {"object": 3}}"#, b""), "there is no object 3"),
-        ([bytes_of(&call, b""), bytes_of(&call, b"")].concat(), "two calls of the number 1"),
+        ([bytes_of(&call, b""), bytes_of(&call, b"")].concat(), "two calls with the number 1"),
         (bytes_of(r#"{"dance": {}}"#, b""), "unknown variant `dance`"),
         (bytes_of("[]", b""), "cannot be read"),
         (bytes_of("\"\u{1F30A}", b""), "starting \"\\\"\u{1F30A}\""),
@@ -617,14 +617,14 @@ async fn what_breaks_the_protocol_ends_it_and_says_how() {
 }
 
 #[tokio::test]
-async fn who_does_not_greet_is_not_waited_for() {
+async fn a_side_without_a_hello_is_given_up() {
     let (here, _there) = duplex();
     let error = open("mute", None, here, SECOND / 20).await.err().unwrap();
     assert_eq!(error, "it said nothing within 50ms");
 }
 
 #[tokio::test]
-async fn a_body_is_copied_out_of_no_frame() {
+async fn bodies_are_not_copied_out_of_their_frames() {
     let head = r#"{"return": {"id": 1, "status": 0, "body": {"a": [1, 2]}, "blobs": [1, 2]}}"#;
     let bytes = bytes_of(head, b"abc");
     let frame = Incoming::read(&mut &bytes[..], MAX_FRAME).await.unwrap().unwrap();
@@ -634,7 +634,7 @@ async fn a_body_is_copied_out_of_no_frame() {
     assert!(std::ptr::eq(body.map(RawValue::get).unwrap().as_ptr(), frame.body(body, "null").as_ptr()));
 }
 
-/// Frames that make sense, to be damaged.
+/// Valid frames, to be damaged.
 fn traffic() -> Vec<u8> {
     [
         bytes_of(r#"{"call": {"id": 1, "object": 0, "method": "echo", "body": {"a": [1, "b"]}, "blobs": [3]}}"#, b"abc"),
@@ -644,13 +644,13 @@ fn traffic() -> Vec<u8> {
         ),
         bytes_of(r#"{"cancel": {"id": 2}}"#, b""),
         bytes_of(r#"{"log": {"level": "debug", "target": "t", "message": "m"}}"#, b""),
-        // The last one is too much: nobody called.
+        // The last one is an error: there was no such call.
         bytes_of(r#"{"return": {"id": 3, "status": 1, "body": {"code": "other", "message": "m"}}}"#, b""),
     ]
     .concat()
 }
 
-/// Whether an end that is fed these bytes ends in words, and holds nothing afterwards.
+/// The outcome of an end that reads these bytes; checks that it holds nothing afterwards.
 fn survives(bytes: &[u8]) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -673,7 +673,7 @@ proptest! {
             let (lengths, _) = lengths.as_chunks::<4>();
             8 + lengths.iter().map(|length| u32::from_le_bytes(*length) as usize).sum::<usize>()
         });
-        // What is shorter than the frame that it is taken for is a pipe that ended.
+        // Bytes that are shorter than the frame they announce are a pipe that ended.
         let taken = frame.is_none_or(|frame| (bytes.len() + 1..=MAX_FRAME + 8).contains(&frame));
         prop_assert_eq!(survives(&bytes).is_ok(), taken);
     }
@@ -690,12 +690,12 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = byte;
         }
-        // It may go unnoticed, in a name say; what counts is that this returns.
+        // Damage to a name, for example, may go unnoticed; what counts is that this returns.
         let _ = survives(&bytes);
     }
 }
 
 #[test]
 fn undamaged_frames_are_understood() {
-    assert_eq!(survives(&traffic()).unwrap_err(), "an answer to call 3, which is not under way");
+    assert_eq!(survives(&traffic()).unwrap_err(), "an answer to call 3, which is not in flight");
 }

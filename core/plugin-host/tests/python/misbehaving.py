@@ -1,5 +1,5 @@
-"""A plugin that misbehaves as its first argument says: at its start, or in `describe`. Until then, and with `behave`, it
-does as it should, one call after the other."""
+"""A plugin that misbehaves as its first argument says: at its start or in `describe`. Until then, and with `behave`, it
+follows the protocol, one call at a time."""
 
 import json
 import os

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     check::Problem,
-    layers::{self, Layer},
+    layers::{self, CRITIC, Layer, OLD_CRITIC},
     origin::{KeyPath, Origin, dotted},
 };
 use crate::registry::{Registry, default_of};
@@ -99,6 +99,32 @@ impl Document {
             self.at(path, format_args!("{message}{hint}"))
         });
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What people should write differently.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.layers.iter().flat_map(|layer| layer.notes.clone()).collect()
+    }
+
+    /// Calls the key `value` of planners `critic`, where the kind has only the latter.
+    pub(super) fn rename_critics(&mut self, registry: &Registry) -> Result<()> {
+        let planners = self.values.get("planner").and_then(Value::as_object).into_iter().flatten();
+        let old = planners.filter_map(|(name, section)| {
+            let component = registry.find("planner", section["kind"].as_str()?).ok()?;
+            let has = |key: &str| component.schema["properties"].get(key).is_some();
+            (has(CRITIC) && !has(OLD_CRITIC)).then(|| name.clone())
+        });
+        let mut renamed = false;
+        for name in old.collect::<Vec<_>>() {
+            let [from, to] = [OLD_CRITIC, CRITIC].map(|key| ["planner".into(), name.clone(), key.into()]);
+            for layer in &mut self.layers {
+                renamed |= layer.rename(&from, &to)?;
+            }
+        }
+        if renamed {
+            self.values.insert("planner".into(), layers::merge(&self.layers)?["planner"].take());
+        }
+        Ok(())
     }
 
     /// Makes the values at `paths` absolute, each against the folder of the file that names it.

@@ -16,6 +16,13 @@ use super::origin::{KeyPath, Origin, dotted};
 /// Prefix of environment variables that set configuration.
 pub(super) const PREFIX: &str = "FORETHOUGHT__";
 
+/// Files of this name are written by the program, not by people.
+const RESOLVED: &str = "config.resolved.toml";
+
+/// Critics were values in release 0.1.0: as sections, and as keys of planners.
+pub(super) const OLD_CRITIC: &str = "value";
+pub(super) const CRITIC: &str = "critic";
+
 /// Sections that hold one component under each name, and sections that are one component.
 pub(super) const NAMED: [&str; 5] = ["llm", "encoder", "critic", "trainer", "planner"];
 pub(super) const SINGLE: [&str; 2] = ["summariser", "environment"];
@@ -29,11 +36,13 @@ pub(super) struct Layer {
     pub(super) places: BTreeMap<KeyPath, Origin>,
     /// The folder against which its relative paths resolve.
     pub(super) base: PathBuf,
+    /// Old names in it, and what to write instead.
+    pub(super) notes: Vec<String>,
 }
 
 impl Layer {
     pub(super) fn empty(base: &Path) -> Self {
-        Self { values: Map::new(), places: BTreeMap::new(), base: base.into() }
+        Self { values: Map::new(), places: BTreeMap::new(), base: base.into(), notes: Vec::new() }
     }
 
     /// Values that are built in.
@@ -70,11 +79,11 @@ impl Layer {
             let mut below = Some(lower);
             for segment in name.split("__") {
                 let plain = |key: &str| key.to_lowercase().replace('-', "_");
-                let known = below
-                    .and_then(Value::as_object)
-                    .and_then(|table| table.iter().find(|(key, _)| plain(key) == plain(segment)));
-                path.push(known.map_or_else(|| segment.to_lowercase(), |(key, _)| key.clone()));
-                below = known.map(|(_, value)| value);
+                let table = below.and_then(Value::as_object);
+                let known = |name: &str| table?.iter().find(|(key, _)| plain(key) == plain(name));
+                path.push(known(segment).map_or_else(|| segment.to_lowercase(), |(key, _)| key.clone()));
+                let old = if path == [OLD_CRITIC] { known(CRITIC) } else { None };
+                below = known(segment).or(old).map(|(_, value)| value);
             }
             layer.put(path, &text, Origin::Environment(variable))?;
         }
@@ -96,11 +105,11 @@ impl Layer {
         Ok(layer)
     }
 
-    /// What a command sets.
-    pub(super) fn command(values: &[(KeyPath, Value)], base: &Path) -> Result<Self> {
+    /// Values that the command of this name gives.
+    pub(super) fn command(name: &str, values: &[(KeyPath, Value)], base: &Path) -> Result<Self> {
         let mut layer = Self::empty(base);
         for (path, value) in values {
-            layer.insert(path.clone(), value.clone(), Origin::Command)?;
+            layer.insert(path.clone(), value.clone(), Origin::Command(name.into()))?;
         }
         Ok(layer)
     }
@@ -115,10 +124,11 @@ impl Layer {
     }
 
     fn insert(&mut self, path: KeyPath, value: Value, origin: Origin) -> Result<()> {
-        let (last, parents) = path.split_last().expect("a split or parsed key has a segment");
+        let (last, parents) =
+            path.split_last().ok_or_else(|| Error::config(format!("{origin}: a value without a key")))?;
         let mut table = &mut self.values;
         for (depth, key) in parents.iter().enumerate() {
-            self.places.insert(path[..=depth].to_vec(), origin.clone());
+            self.places.entry(path[..=depth].to_vec()).or_insert_with(|| origin.clone());
             let entry = table.entry(key).or_insert_with(|| Value::Object(Map::new()));
             table = entry.as_object_mut().ok_or_else(|| {
                 Error::config(format!(
@@ -183,16 +193,56 @@ impl Layer {
         Some(nearest.unwrap_or(&Origin::Default))
     }
 
+    /// The same with sections under their present names.
+    pub(super) fn renamed(mut self) -> Result<Self> {
+        let old = self.values.get(OLD_CRITIC).and_then(Value::as_object);
+        let names: Vec<String> = old.into_iter().flat_map(Map::keys).cloned().collect();
+        for name in &names {
+            let [from, to] = [OLD_CRITIC, CRITIC].map(|word| [word.into(), name.clone()]);
+            self.rename(&from, &to)?;
+        }
+        if !names.is_empty() {
+            self.remove(&[OLD_CRITIC.into()]);
+        }
+        Ok(self)
+    }
+
+    /// Moves what is at `from`, an old name, to `to`; says whether anything was there.
+    pub(super) fn rename(&mut self, from: &[String], to: &[String]) -> Result<bool> {
+        let Some(origin) = self.place(from).cloned() else { return Ok(false) };
+        let section = from.len() == 2;
+        let [old, new] = [from, to]
+            .map(dotted)
+            .map(|name| if section { format!("[{name}]") } else { format!("`{name}`") });
+        if let Some(other) = self.place(to) {
+            let message =
+                format!("{origin}: {old} is the old name of {new}, which {other} sets; keep one of them");
+            return Err(Error::config(message));
+        }
+        if !matches!(&origin, Origin::File { path, .. } if path.ends_with(RESOLVED)) {
+            self.notes.push(format!("{origin}: {old} is the old name of {new}; rename it"));
+        }
+        let value = self.take(from).unwrap_or_default();
+        self.insert(to.to_vec(), value, origin)?;
+        let moved = |path: KeyPath| match path.strip_prefix(from) {
+            Some(rest) => [to, rest].concat(),
+            None => path,
+        };
+        self.places =
+            std::mem::take(&mut self.places).into_iter().map(|(path, at)| (moved(path), at)).collect();
+        Ok(true)
+    }
+
     fn remove(&mut self, section: &[String]) {
-        let (last, parents) = section.split_last().expect("a section has a name");
-        let mut table = Some(&mut self.values);
-        for key in parents {
-            table = table.and_then(|table| table.get_mut(key)).and_then(Value::as_object_mut);
-        }
-        if let Some(table) = table {
-            table.remove(last);
-        }
+        self.take(section);
         self.places.retain(|path, _| !path.starts_with(section));
+    }
+
+    fn take(&mut self, path: &[String]) -> Option<Value> {
+        let (last, parents) = path.split_last()?;
+        let table =
+            parents.iter().try_fold(&mut self.values, |table, key| table.get_mut(key)?.as_object_mut());
+        table?.remove(last)
     }
 }
 

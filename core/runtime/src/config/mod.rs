@@ -1,7 +1,8 @@
 //! Configuration: read from layers, checked against the registry's schema, every value with its origin.
 //!
 //! Lowest layer first: built-in defaults, preset, the user's file, `forethought.toml` in the current folder, the file
-//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`, a command's own values.
+//! on the command line, environment variables (`FORETHOUGHT__LLM__ACTOR__MODEL`), `--set a.b=c`, values that a command
+//! gives.
 
 mod check;
 mod compose;
@@ -213,8 +214,14 @@ impl Config {
     }
 
     fn of(mut document: Document, registry: &Registry) -> Result<Self> {
+        document.rename_critics(registry)?;
         default_summariser(&mut document.values, registry);
-        let mut findings = check(&Value::Object(document.values.clone()), &schema(registry));
+        let mut findings = check(&Value::Object(document.values.clone()), &schema::frame(registry));
+        for section in layers::sections(&document.values) {
+            let own = check_component(&section, &document, registry).unwrap_or_default();
+            findings.problems.extend(own.problems);
+            findings.paths.extend(own.paths);
+        }
         findings.problems.extend(unknown_planners(&document.values));
         findings.problems.extend(roles::unknown_models(&document.values));
         if !findings.problems.is_empty() {
@@ -229,6 +236,11 @@ impl Config {
     /// The document behind this configuration, with every value's origin.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// Old names in it, and what to write instead, one line each. None for what the program wrote itself.
+    pub fn notes(&self) -> Vec<String> {
+        self.document.notes()
     }
 
     /// The resolved configuration: all layers in one, paths absolute. It names environment variables that hold
@@ -287,21 +299,23 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     if let Some(path) = &sources.file {
         layers.push(file(path)?.ok_or_else(|| missing(path))?);
     }
-    let set = Layer::set(&sources.set, folder)?;
+    let values = Layer::command(&sources.command, &sources.values, folder)?.renamed()?;
+    let set = Layer::set(&sources.set, folder)?.renamed()?;
     let environment = |lower: &[Layer]| {
         let lower = layers::merge(lower)?;
-        Layer::environment(sources.variables.iter().cloned(), folder, &lower)
+        Layer::environment(sources.variables.iter().cloned(), folder, &lower)?.renamed()
     };
     let variables = environment(&layers)?;
-    let named = layers.iter().chain([&variables, &set]).rev().find_map(|layer| layer.values.get("preset"));
+    let named =
+        layers.iter().chain([&variables, &set, &values]).rev().find_map(|layer| layer.values.get("preset"));
     if let Some(name) = sources.preset.as_deref().or(named.and_then(Value::as_str)) {
         let preset = *sources.find_preset(name)?;
         let at = |line| Origin::Preset { name: preset.name.into(), line };
-        layers.insert(1, Layer::toml(preset.text, folder, at)?);
+        layers.insert(1, Layer::toml(preset.text, folder, at)?.renamed()?);
     }
     // Read once more: a preset may bring names that the variables refer to.
     let variables = environment(&layers)?;
-    layers.extend([variables, set, Layer::command(&sources.values, folder)?]);
+    layers.extend([variables, set, values]);
     Ok(layers)
 }
 
@@ -313,11 +327,20 @@ fn file(path: &Path) -> Result<Option<Layer>> {
     };
     let path = std::path::absolute(path)?;
     let base = path.parent().unwrap_or(Path::new("/"));
-    Layer::toml(&text, base, |line| Origin::File { path: path.clone(), line }).map(Some)
+    Layer::toml(&text, base, |line| Origin::File { path: path.clone(), line })?.renamed().map(Some)
 }
 
 fn missing(path: &Path) -> Error {
     Error::config(format!("there is no configuration file {}", path.display()))
+}
+
+/// Checks what a component itself reads in `section`, if the component is known.
+fn check_component(section: &[String], document: &Document, registry: &Registry) -> Option<Findings> {
+    let mut own = document.get(section)?.as_object()?.clone();
+    let component = registry.find(&section[0], own.get("kind")?.as_str()?).ok()?;
+    let keys = schema::program_keys(&section[0]);
+    own.retain(|key, _| !keys.contains(&&**key));
+    Some(check::check_part(&Value::Object(own), &component.schema, section, keys))
 }
 
 /// The role `summariser` summarises; without it, with one language model, there is no doubt about who does.

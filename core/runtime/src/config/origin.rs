@@ -27,10 +27,10 @@ pub enum Origin {
     },
     /// An environment variable, by name.
     Environment(String),
+    /// The command itself or one of its flags: the command's name, or nothing.
+    Command(String),
     /// A `--set` argument, as typed.
     Set(String),
-    /// The command itself, or one of its flags.
-    Command,
 }
 
 impl fmt::Display for Origin {
@@ -40,8 +40,9 @@ impl fmt::Display for Origin {
             Self::Preset { name, line } => write!(f, "preset {name}:{line}"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(variable) => write!(f, "${variable}"),
+            Self::Command(command) if command.is_empty() => f.write_str("the command line"),
+            Self::Command(command) => write!(f, "set by `{command}`"),
             Self::Set(argument) => write!(f, "--set {argument}"),
-            Self::Command => f.write_str("the command line"),
         }
     }
 }

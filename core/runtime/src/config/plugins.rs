@@ -52,9 +52,9 @@ pub(super) fn schema(definitions: &mut Map<String, Value>) -> Value {
 pub(super) fn settle(document: &mut Document, sources: &Sources) -> Result<Request> {
     let mut definitions = Map::new();
     let properties = json!({ "plugins": schema(&mut definitions) });
-    let given = document.values.get("plugins").cloned().unwrap_or_else(|| json!({}));
-    let findings =
-        check(&json!({ "plugins": given }), &json!({ "properties": properties, "$defs": definitions }));
+    let schema = json!({ "properties": properties, "$defs": definitions });
+    let given = document.values.get("plugins");
+    let findings = given.map(|given| check(&json!({ "plugins": given }), &schema)).unwrap_or_default();
     if !findings.problems.is_empty() {
         return Err(Error::config(document.complaint(&findings.problems)));
     }

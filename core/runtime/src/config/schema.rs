@@ -11,7 +11,7 @@ use super::{
 };
 use crate::budget::prices::Price;
 use crate::layers::CallConfig;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Registry, RegistryEntry};
 
 /// Name of the definition of `[llm.<name>.calls]`.
 const CALLS: &str = "llm.calls";
@@ -21,12 +21,38 @@ pub(super) const DEFAULT_SUMMARISER: &str = "llm";
 
 /// The schema of a configuration made of `registry`'s components. Editors check TOML against it as it is typed.
 pub fn schema(registry: &Registry) -> Value {
-    let mut definitions = Map::new();
-    let mut one_of = |word: &str| {
-        let of_word = registry.list().filter(|component| component.word == word);
-        let choices: Vec<Value> = of_word.map(|component| section(component, &mut definitions)).collect();
+    whole(|word, definitions| {
+        let choices: Vec<Value> = registry
+            .list()
+            .filter(|component| component.word == word)
+            .map(|component| section(component, definitions))
+            .collect();
         if choices.is_empty() { Value::Bool(false) } else { json!({ "oneOf": choices }) }
-    };
+    })
+}
+
+/// The same with no keys of components: each component's own schema, as it wrote it, judges these.
+pub(super) fn frame(registry: &Registry) -> Value {
+    whole(|word, definitions| {
+        let kinds: Vec<&str> = registry
+            .list()
+            .filter(|component| component.word == word)
+            .map(|component| &*component.kind)
+            .collect();
+        let mut schema = json!({ "type": "object" });
+        add_key(&mut schema, "kind", &json!({ "enum": kinds }), true);
+        add_calls(&mut schema, word, definitions);
+        schema
+    })
+}
+
+/// The keys of the program in the section of a component.
+pub(super) fn program_keys(word: &str) -> &'static [&'static str] {
+    if word == <dyn LlmBackend>::WORD { &["kind", "calls"] } else { &["kind"] }
+}
+
+fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Value {
+    let mut definitions = Map::new();
     let mut properties = Map::new();
     let mut describe = |name: &str, description: &str, mut schema: Value| {
         if let Value::Object(schema) = &mut schema {
@@ -47,14 +73,14 @@ pub fn schema(registry: &Registry) -> Value {
         "Trainers of critics, by name.",
         "Planners, by name: whoever may take a seat.",
     ]) {
-        let schema = json!({ "type": "object", "additionalProperties": one_of(word) });
+        let schema = json!({ "type": "object", "additionalProperties": section(word, &mut definitions) });
         describe(word, description, schema);
     }
     for (word, description) in SINGLE.iter().zip([
         "Writes histories down in short when episodes are recorded; by default the only language model does.",
         "The world in which episodes are played.",
     ]) {
-        describe(word, description, one_of(word));
+        describe(word, description, section(word, &mut definitions));
     }
     describe(
         "roles",
@@ -90,7 +116,7 @@ pub fn schema(registry: &Registry) -> Value {
 }
 
 /// A component's own schema with the program's keys among its own: `kind`, and for language models `calls`.
-fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
+fn section(component: &RegistryEntry, definitions: &mut Map<String, Value>) -> Value {
     let name = format!("{}.{}", component.word, component.kind);
     let mut schema = inlined(&name, component.schema.clone(), definitions);
     let mut kind = json!({ "const": component.kind, "description": component.summary });
@@ -99,15 +125,19 @@ fn section(component: &Entry, definitions: &mut Map<String, Value>) -> Value {
         kind["default"] = kind["const"].clone();
     }
     add_key(&mut schema, "kind", &kind, !optional);
-    if component.word == <dyn LlmBackend>::WORD {
-        let calls = inlined(CALLS, schema_for!(CallConfig).to_value(), definitions);
-        definitions.insert(CALLS.into(), calls);
-        add_key(&mut schema, "calls", &json!({ "$ref": format!("#/$defs/{CALLS}") }), false);
-    }
+    add_calls(&mut schema, component.word, definitions);
     if let Value::Object(schema) = &mut schema {
         schema.insert("title".into(), name.into());
     }
     schema
+}
+
+fn add_calls(schema: &mut Value, word: &str, definitions: &mut Map<String, Value>) {
+    if program_keys(word).contains(&"calls") {
+        let calls = inlined(CALLS, schema_for!(CallConfig).to_value(), definitions);
+        definitions.insert(CALLS.into(), calls);
+        add_key(schema, "calls", &json!({ "$ref": format!("#/$defs/{CALLS}") }), false);
+    }
 }
 
 /// A configuration may itself be a choice of tables: each of them then takes the key.

@@ -28,6 +28,8 @@ pub struct Sources {
     pub set: Vec<String>,
     /// What the command itself sets, such as the value of a flag; above `--set`.
     pub values: Vec<(KeyPath, Value)>,
+    /// The command that gives `values`, as messages name it; may be empty.
+    pub command: String,
     /// `--plugin` arguments: what is loaded beside what `[plugins]` names.
     pub plugins: Vec<String>,
     /// Folders in which plugins are looked for by name, after those of `[plugins]`.
@@ -47,6 +49,7 @@ impl Sources {
             variables: Vec::new(),
             set: Vec::new(),
             values: Vec::new(),
+            command: String::new(),
             plugins: Vec::new(),
             search: Vec::new(),
             folder: folder.into(),

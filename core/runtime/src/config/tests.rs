@@ -1,8 +1,12 @@
 //! What a configuration may say, and what is answered if it may not.
 
+use std::sync::Arc;
+
+use forethought_api::module::Described;
 use forethought_plugin_host::settings::{Isolation, PluginSettings};
 
 use super::*;
+use crate::registry::{self, Create};
 use crate::testing::registry;
 
 const PRESET: Preset = Preset {
@@ -117,6 +121,37 @@ fn set_takes_toml_and_else_text() {
 }
 
 #[test]
+fn a_command_gives_values_as_they_are() {
+    let mut desk = Desk::new();
+    desk.write("forethought.toml", "preset = \"walk\"\n[llm.actor]\nmodel = \"mine\"\nslip = 0.2\n");
+    desk.sources.variables = vec![("FORETHOUGHT__LLM__ACTOR__MODEL".into(), "theirs".into())];
+    desk.sources.command = "quickstart".into();
+    desk.sources.values = vec![
+        (path("llm.actor.model"), json!("7")),
+        (path("llm.actor.provider"), json!("true")),
+        (path("llm.actor.slip"), json!(0.5)),
+        (path("planner.a"), json!({ "kind": "echo", "llm": "actor", "rounds": 3 })),
+    ];
+    let desk = desk.set(&["llm.actor.slip=0.75", "llm.actor.clever=true"]);
+    let config = desk.load();
+    let actor = &config.llm["actor"].config;
+    assert_eq!((&actor["model"], &actor["provider"]), (&json!("7"), &json!("true")));
+    assert_eq!((&actor["slip"], &config.planner["a"].config["rounds"]), (&json!(0.5), &json!(3)));
+    let origin = |key| origin(&config, desk.folder.path(), key);
+    assert_eq!(origin("llm.actor.model"), "set by `quickstart`");
+    assert_eq!(origin("planner.a.rounds"), "set by `quickstart`");
+    assert_eq!(origin("llm.actor.slip"), "set by `quickstart`");
+    assert_eq!(origin("llm.actor.clever"), "--set llm.actor.clever=true");
+
+    let mut desk = Desk::new();
+    desk.sources.command = "play".into();
+    desk.sources.values = vec![(path("preset"), json!("walk")), (path("llm.actor.slip"), json!("0.5"))];
+    assert_eq!(desk.refusal(), "set by `play`: `llm.actor.slip`: expected a number, found the text \"0.5\"");
+    desk.sources.values = vec![(Vec::new(), json!(1))];
+    assert_eq!(desk.refusal(), "set by `play`: a value without a key");
+}
+
+#[test]
 fn variables_reach_names_that_they_cannot_spell() {
     let mut desk = Desk::new();
     desk.write(
@@ -203,6 +238,192 @@ fn a_wrong_type_is_refused_with_what_was_expected() {
         message.contains("$FORETHOUGHT__LLM__ACTOR__API_KEY_ENV: `llm.actor.api_key_env`: expected a text"),
         "{message}"
     );
+}
+
+/// The registry with components of a plugin that wrote these schemas.
+fn with<const N: usize>(components: [(&str, &str, Value); N]) -> Registry {
+    let entries = components.map(|(interface, kind, schema)| {
+        let described = Described {
+            interface: interface.into(),
+            kind: kind.into(),
+            summary: "of a plugin".into(),
+            schema,
+        };
+        let create: Create = Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
+        registry::Entry::new(described, "tides", "1.0.0", registry::Origin::Linked, create).unwrap()
+    });
+    Registry::with(entries).unwrap()
+}
+
+const PLANNER: &str = "forethought.planner/1";
+const CRITIC: &str = "forethought.value/1";
+
+#[test]
+fn the_schema_of_a_plugin_is_enforced_as_it_is_written() {
+    let registry = with([(
+        PLANNER,
+        "tide",
+        json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "$id": "https://example.com/tide.json",
+            "properties": {
+                "name": { "$ref": "#/definitions/Name" },
+                "step": { "multipleOf": 0.5 },
+                "next": { "$ref": "#" },
+                "log": { "type": "string", "format": "path" },
+            },
+            "additionalProperties": false,
+            "definitions": { "Name": { "type": "string", "pattern": "^[a-z]+$" } },
+        }),
+    )]);
+    let desk = Desk::new();
+    let load = |toml: &str| {
+        desk.write("forethought.toml", &format!("[planner.a]\nkind = \"tide\"\n{toml}\n"));
+        Config::load(&desk.sources, &registry).map_err(|error| error.to_string())
+    };
+    let good = load("name = \"ebb\"\nlog = \"a.txt\"\nnext = { next = { step = 1.5 } }").unwrap();
+    assert_eq!(good.planner["a"].config["log"], desk.folder.path().join("a.txt").to_str().unwrap());
+    let refusal = load("name = \"Ebb\"\nnext = { next = { step = 0.7, nmae = 1 } }\nkidn = 1").unwrap_err();
+    for complaint in [
+        "forethought.toml:3: `planner.a.name`: the text \"Ebb\" does not match the pattern `^[a-z]+$`",
+        "forethought.toml:4: `planner.a.next.next.step`: 0.7 must be a multiple of 0.5",
+        "forethought.toml:4: `planner.a.next.next.nmae`: unknown key; the nearest is `name`",
+        "forethought.toml:5: `planner.a.kidn`: unknown key; the nearest is `kind`",
+    ] {
+        assert!(refusal.contains(complaint), "{complaint}\n{refusal}");
+    }
+    assert_eq!(refusal.lines().count(), 4, "{refusal}");
+}
+
+#[test]
+fn a_broken_schema_stops_only_those_who_use_it() {
+    let registry = with([(PLANNER, "tide", json!({ "allOf": [{ "$ref": "#" }] }))]);
+    let desk = Desk::new().set(&["preset=walk"]);
+    assert!(Config::load(&desk.sources, &registry).is_ok());
+    let desk = desk.set(&["preset=walk", "planner.a.kind=tide"]);
+    let refusal = Config::load(&desk.sources, &registry).unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        "--set planner.a.kind=tide: `planner.a`: cannot be validated: its JSON Schema recurses without end (a bug in \
+         the plugin that provides it)"
+    );
+}
+
+/// Planners of three kinds: one has a critic, one a value, one both.
+fn with_critics() -> Registry {
+    let planner = |keys: &[&str]| {
+        let properties: Map<_, _> =
+            keys.iter().map(|key| ((*key).into(), json!({ "type": "string" }))).collect();
+        json!({ "properties": properties, "additionalProperties": false })
+    };
+    with([
+        (PLANNER, "new", planner(&["critic"])),
+        (PLANNER, "own", planner(&["value"])),
+        (PLANNER, "both", planner(&["critic", "value"])),
+        (
+            CRITIC,
+            "tide",
+            json!({ "properties": { "height": { "type": "integer" } }, "additionalProperties": false }),
+        ),
+    ])
+}
+
+#[test]
+fn old_names_of_critics_count_in_every_layer() {
+    let mut desk = Desk::new();
+    let toml = "[value.high-tide]\nkind = \"tide\"\nheight = 1\n[planner.a]\nkind = \"new\"\nvalue = \"high-tide\"\n\
+                [planner.b]\nkind = \"own\"\nvalue = \"mine\"\n[planner.c]\nkind = \"both\"\nvalue = \"mine\"\n";
+    let load =
+        |desk: &Desk| Config::load(&desk.sources, &with_critics()).unwrap_or_else(|error| panic!("{error}"));
+    let file = desk.write("forethought.toml", toml);
+    let config = load(&desk);
+    let told = |config: &Config| {
+        config.notes().join("\n").replace(&format!("{}/", desk.folder.path().display()), "")
+    };
+    let seen = |config: &Config, key: &str| {
+        format!("{} {}", config.document().get(&path(key)).unwrap(), origin(config, desk.folder.path(), key))
+    };
+    assert_eq!(seen(&config, "critic.high-tide.height"), "1 forethought.toml:3");
+    assert_eq!(seen(&config, "planner.a.critic"), "\"high-tide\" forethought.toml:6");
+    assert_eq!(seen(&config, "planner.b.value"), "\"mine\" forethought.toml:9");
+    assert_eq!(seen(&config, "planner.c.value"), "\"mine\" forethought.toml:12");
+    assert!(
+        config.document().get(&path("value")).is_none()
+            && config.document().get(&path("planner.a.value")).is_none()
+    );
+    let notes = "forethought.toml:1: [value.high-tide] is the old name of [critic.high-tide]; rename it\n\
+                 forethought.toml:6: `planner.a.value` is the old name of `planner.a.critic`; rename it";
+    assert_eq!(told(&config), notes);
+
+    let preset = Preset { name: "tides", text: "[value.low]\nkind = \"tide\"\nheight = 0\n" };
+    let mut all = desk.sources.clone();
+    all.presets.push(preset);
+    all.preset = Some("tides".into());
+    all.variables = vec![
+        ("FORETHOUGHT__VALUE__HIGH_TIDE__HEIGHT".into(), "2".into()),
+        ("FORETHOUGHT__CRITIC__LOW__HEIGHT".into(), "7".into()),
+    ];
+    all.command = "play".into();
+    all.values = vec![(path("planner.a.value"), json!("low"))];
+    all.set = vec!["value.high-tide.height=3".into(), "critic.mid={ kind = \"tide\" }".into()];
+    let config = Config::load(&all, &with_critics()).unwrap();
+    assert_eq!(seen(&config, "critic.high-tide.height"), "3 --set value.high-tide.height=3");
+    assert_eq!(seen(&config, "critic.low.height"), "7 $FORETHOUGHT__CRITIC__LOW__HEIGHT");
+    assert_eq!(seen(&config, "critic.low.kind"), "\"tide\" preset tides:2");
+    assert_eq!(seen(&config, "planner.a.critic"), "\"low\" set by `play`");
+    assert_eq!(seen(&config, "critic.mid.kind"), "\"tide\" --set critic.mid={ kind = \"tide\" }");
+    for place in [
+        "preset tides:1",
+        "$FORETHOUGHT__VALUE__HIGH_TIDE__HEIGHT",
+        "set by `play`",
+        "--set value.high-tide.height=3",
+    ] {
+        assert!(told(&config).contains(&format!("{place}: ")), "{place}");
+    }
+    assert_eq!(told(&config).lines().count(), 6, "{}", told(&config));
+
+    // A mistake is still at its line, under its present name.
+    std::fs::write(&file, toml.replace("height", "hieght")).unwrap();
+    let refusal = Config::load(&desk.sources, &with_critics()).unwrap_err().to_string();
+    assert!(
+        refusal
+            .ends_with("forethought.toml:3: `critic.high-tide.hieght`: unknown key; the nearest is `height`"),
+        "{refusal}"
+    );
+
+    // Written by release 0.1.0, which nobody is asked to edit.
+    let old = desk.write("run/config.resolved.toml", &format!("seed = 0\n{toml}"));
+    let config = Config::load_resolved(&old, &with_critics()).unwrap();
+    assert_eq!(
+        (config.critic["high-tide"].kind.as_str(), &config.planner["a"].config["critic"]),
+        ("tide", &json!("high-tide"))
+    );
+    assert_eq!(config.notes(), [""; 0]);
+    desk.sources.file = Some(old);
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(load(&desk).notes(), [""; 0]);
+}
+
+#[test]
+fn both_names_of_one_critic_are_refused_with_both_places() {
+    for (toml, refusal) in [
+        (
+            "[value.a]\nkind = \"tide\"\n[critic.a]\nheight = 1\n[critic.b]\nkind = \"tide\"\n",
+            "forethought.toml:1: [value.a] is the old name of [critic.a], which forethought.toml:3 sets; keep one of them",
+        ),
+        (
+            "[planner.a]\nkind = \"new\"\nvalue = \"a\"\ncritic = \"b\"\n",
+            "forethought.toml:3: `planner.a.value` is the old name of `planner.a.critic`, which forethought.toml:4 sets; \
+             keep one of them",
+        ),
+        ("value = 3\n", "forethought.toml:1: `value`: unknown key; known are"),
+    ] {
+        let desk = Desk::new();
+        desk.write("forethought.toml", toml);
+        let found = Config::load(&desk.sources, &with_critics()).unwrap_err().to_string();
+        let found = found.replace(&format!("{}/", desk.folder.path().display()), "");
+        assert!(found.starts_with(refusal), "{found}");
+    }
 }
 
 #[test]

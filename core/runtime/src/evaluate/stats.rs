@@ -52,6 +52,44 @@ pub struct PlannerStats {
     pub tokens_per_decision: f64,
     /// Milliseconds a decision.
     pub ms_per_decision: f64,
+    /// Answers that could not be read, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
+}
+
+/// Answers that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Faults {
+    /// All decisions of the planner.
+    pub decisions: u64,
+    /// Sums of [`Trace::faults`](forethought_api::planner::Trace::faults); `unread` counts decisions that went on without
+    /// an answer.
+    pub counts: BTreeMap<String, u64>,
+    /// The same for the other seats.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, u64>,
+}
+
+impl Faults {
+    fn of(episodes: &[&EpisodeSummary]) -> Option<Self> {
+        let mut faults = Self::default();
+        for episode in episodes {
+            faults.decisions += u64::from(episode.decisions);
+            for (sums, counts) in
+                [(&mut faults.counts, &episode.faults), (&mut faults.others, &episode.other_faults)]
+            {
+                for (key, count) in counts {
+                    *sums.entry(key.clone()).or_default() += u64::from(*count);
+                }
+            }
+        }
+        Some(faults).filter(|faults| !faults.counts.is_empty() || !faults.others.is_empty())
+    }
+
+    /// Decisions that went on without an answer.
+    pub fn unread(&self) -> u64 {
+        self.counts.get("unread").copied().unwrap_or_default()
+    }
 }
 
 /// All planners' results, as `--json` prints them.
@@ -88,6 +126,7 @@ pub fn planner_stats(name: impl Into<String>, episodes: &[EpisodeSummary]) -> Pl
         calls_per_decision: per_decision(done.iter().map(|episode| episode.llm_calls as f64).sum()),
         tokens_per_decision: per_decision(done.iter().map(|episode| episode.tokens as f64).sum()),
         ms_per_decision: if timed_decisions > 0.0 { ms / timed_decisions } else { 0.0 },
+        faults: Faults::of(&done),
     }
 }
 
@@ -217,6 +256,8 @@ mod tests {
             tokens: 400,
             calls: BTreeMap::new(),
             other_calls: CallCount::default(),
+            faults: BTreeMap::new(),
+            other_faults: BTreeMap::new(),
             value_queries: 0,
             ms_per_decision: (task > 0).then_some(10.0),
         }
@@ -294,6 +335,20 @@ mod tests {
         ];
         assert_eq!(keys, expected);
     }
+
+    #[test]
+    fn faults_are_summed_up_and_absent_without_any() {
+        let mut episodes = vec![episode(0, 0.0, false), episode(1, 0.0, false)];
+        assert_eq!(planner_stats("pnlc", &episodes).faults, None);
+        for episode in &mut episodes {
+            episode.faults = [("unread".into(), 1), ("cut".into(), 2)].into();
+        }
+        episodes[1].other_faults = [("empty".into(), 3)].into();
+        let faults = planner_stats("pnlc", &episodes).faults.expect("faults");
+        assert_eq!((faults.decisions, faults.unread(), faults.counts["cut"]), (8, 2, 4));
+        assert_eq!(faults.others, [("empty".to_owned(), 3)].into());
+    }
+
     #[test]
     fn metrics_are_shares_or_means_over_the_episodes_that_have_them() {
         let mut episodes: Vec<_> = (0..4).map(|task| episode(task, 0.0, false)).collect();

@@ -18,7 +18,7 @@ use forethought_api::seed;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// Which planner takes each seat, game by game.
-    pub tables: Vec<Vec<usize>>,
+    pub seatings: Vec<Vec<usize>>,
     /// Task and seed, game by game.
     pub episodes: Vec<Reset>,
 }
@@ -37,14 +37,14 @@ pub fn schedule(
     first_task: u64,
     tasks: Option<u64>,
 ) -> Schedule {
-    let mut schedule = Schedule { tables: Vec::new(), episodes: Vec::new() };
+    let mut schedule = Schedule { seatings: Vec::new(), episodes: Vec::new() };
     for round in 0..games.div_ceil(planners.max(1) as u64) {
         let task = tasks.map_or(first_task + round, |tasks| (first_task + round) % tasks.max(1));
         let reset = Reset { task, seed: seed::derive(seed, &format!("tournament/{round}")) };
         let mut order: Vec<usize> = (0..seats.max(planners)).collect();
         order.sort_by_key(|place| seed::derive(reset.seed, &format!("place/{place}")));
         for game in 0..planners {
-            schedule.tables.push(order[..seats].iter().map(|place| (place + game) % planners).collect());
+            schedule.seatings.push(order[..seats].iter().map(|place| (place + game) % planners).collect());
             schedule.episodes.push(reset);
         }
     }
@@ -155,20 +155,20 @@ mod tests {
     #[test]
     fn every_planner_takes_every_seat_equally_often() {
         for (planners, seats, games) in [(2, 5, 20), (3, 5, 30), (5, 5, 10), (4, 2, 8), (2, 2, 3)] {
-            let Schedule { tables, episodes } = schedule(7, planners, seats, games, 0, Some(3));
-            assert_eq!(tables.len() as u64, games.next_multiple_of(planners as u64));
-            assert_eq!(tables.len(), episodes.len());
+            let Schedule { seatings, episodes } = schedule(7, planners, seats, games, 0, Some(3));
+            assert_eq!(seatings.len() as u64, games.next_multiple_of(planners as u64));
+            assert_eq!(seatings.len(), episodes.len());
             for seat in 0..seats {
                 for planner in 0..planners {
-                    let taken = tables.iter().filter(|table| table[seat] == planner).count();
-                    assert_eq!(taken, tables.len() / planners, "{planner} in seat {seat} of {seats}");
+                    let taken = seatings.iter().filter(|table| table[seat] == planner).count();
+                    assert_eq!(taken, seatings.len() / planners, "{planner} in seat {seat} of {seats}");
                 }
             }
             assert!(episodes.iter().all(|reset| reset.task < 3));
         }
         let seated = |seed| schedule(seed, 3, 5, 30, 0, None);
         assert_eq!(seated(7), seated(7));
-        assert_ne!(seated(7).tables, seated(8).tables);
+        assert_ne!(seated(7).seatings, seated(8).seatings);
     }
 
     fn game(seats: &[&str], scores: &[f64]) -> EpisodeSummary {

@@ -9,7 +9,7 @@ use crate::{
     cancel::Cancel,
     host::{ROLES, RuntimeHost},
     run::folder::Earlier,
-    run::{self, Configured, RunSpec},
+    run::plan::{self, Configured, RunSpec},
 };
 
 /// What a command says about a run beyond the configuration.
@@ -103,11 +103,12 @@ impl RuntimeHost {
             config: toml::to_string(&resolved)?,
             environment: Configured::new(self.identity(&["environment".into()]), environment),
             seats: planners,
-            tables: Vec::new(),
+            seatings: Vec::new(),
             subject: 0,
             summariser,
             llms,
             prices,
+            metering: self.shared.metering.clone(),
             critics,
             episodes: episodes.collect(),
             concurrency: run.concurrency,
@@ -127,7 +128,7 @@ impl RuntimeHost {
         let mut identity = self.identity(&[ROLES.into(), name.into()]);
         let mut says = Vec::new();
         for (llm, capabilities) in self.targets(name).await? {
-            says.push(json!([llm, run::identity(&capabilities)?]));
+            says.push(json!([llm, plan::identity(&capabilities)?]));
         }
         identity["says"] = says.into();
         Ok(identity)

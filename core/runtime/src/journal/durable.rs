@@ -1,45 +1,21 @@
 //! The durable of this program: effects run here, and their answers lie in the run's journal before they are used.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forethought_api::{Error, Result, error::Code, error::Context};
 use serde::de::DeserializeOwned;
 
-use crate::budget::prices::Price;
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
-use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::effects::{Deps, Durable, Effect, ReplayMode};
 use crate::journal::key::{Blob, EffectKey};
-use crate::journal::meter::Meter;
-use crate::journal::store::{Entry, Outcome, Recorded, Store};
-
-/// Who pays for the calls of a run, and what they cost.
-#[derive(Debug)]
-pub struct Accounts {
-    /// The run's budget.
-    pub run: Arc<Budget>,
-    /// Budgets of roles, by name.
-    pub roles: BTreeMap<String, Arc<Budget>>,
-    /// Prices by `[llm.<name>]`, where they are known.
-    pub prices: Arc<BTreeMap<String, Option<Price>>>,
-}
-
-impl Accounts {
-    /// Whether a budget that all episodes share was met.
-    pub fn reached(&self) -> bool {
-        self.run.reached() || self.roles.values().any(|role| role.reached())
-    }
-    /// What calls of `target` count against, the narrower first.
-    fn of(&self, target: &str) -> impl Iterator<Item = &Arc<Budget>> {
-        self.roles.get(target).into_iter().chain([&self.run])
-    }
-}
+use crate::journal::meter::{Accounts, Meter};
+use crate::journal::store::{JournalEntry, Recorded, RecordedOutcome, Store};
 
 /// One episode's effects, journaled. The layers, outermost first: recorded answer, cancellation, budget, the call,
 /// the journal.
-pub struct Journaled {
+pub struct JournaledEffects {
     deps: Deps,
     store: Store,
     recorded: Recorded,
@@ -47,22 +23,21 @@ pub struct Journaled {
     /// The episode's money. Its calls and tokens are counted by the episode itself, recorded answers among them.
     money: Arc<Budget>,
     cancel: Cancel,
-    recalled: AtomicU64,
+    replayed: AtomicU64,
 }
 
-impl Journaled {
-    /// An episode over what [`Store::begin`] returned; `max_usd` is the most that it may cost.
+impl JournaledEffects {
+    /// An episode over what [`Store::begin`] returned.
     pub fn new(
         deps: Deps,
         store: Store,
         recorded: Recorded,
         accounts: Arc<Accounts>,
-        max_usd: Option<f64>,
         cancel: Cancel,
     ) -> Self {
-        let limits = Limits { max_usd, ..Limits::default() };
+        let limits = Limits { max_usd: accounts.episode_usd, ..Limits::default() };
         let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
-        Self { deps, store, recorded, accounts, money, cancel, recalled: AtomicU64::new(0) }
+        Self { deps, store, recorded, accounts, money, cancel, replayed: AtomicU64::new(0) }
     }
 
     async fn ask<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
@@ -86,7 +61,8 @@ impl Journaled {
             Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
             Err(error) => serde_json::to_vec(error)?,
         };
-        let entry = Entry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
+        let entry =
+            JournalEntry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
         let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
         for reservation in reservations {
             reservation.settle(Spent::call(usage.unwrap_or_default()));
@@ -99,7 +75,7 @@ impl Journaled {
     fn meter(&self, target: &str) -> Meter {
         Meter {
             budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
-            prices: self.accounts.prices.clone(),
+            accounts: self.accounts.clone(),
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
@@ -125,19 +101,19 @@ impl Journaled {
     }
 }
 
-impl Durable for Journaled {
+impl Durable for JournaledEffects {
     async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         if let Some(outcome) = self.recorded.effects.get(&key) {
-            self.recalled.fetch_add(1, Ordering::Relaxed);
-            return match E::RECALL {
-                Recall::Answer => recall(outcome)?,
-                Recall::Repeat => {
+            self.replayed.fetch_add(1, Ordering::Relaxed);
+            return match E::REPLAY {
+                ReplayMode::UseRecorded => recorded_answer(outcome)?,
+                ReplayMode::ReExecute => {
                     self.cancel.check()?;
-                    repeat::<E>(&self.deps, &key, input, outcome).await
+                    self.meter(&key.target).around(re_execute::<E>(&self.deps, &key, input, outcome)).await
                 }
             };
         }
-        if E::RECALL == Recall::Repeat {
+        if E::REPLAY == ReplayMode::ReExecute {
             self.check_same_path::<E>(&key)?;
         }
         self.ask::<E>(key, input).await
@@ -145,20 +121,20 @@ impl Durable for Journaled {
     fn deps(&self) -> &Deps {
         &self.deps
     }
-    fn recalled(&self) -> u64 {
-        self.recalled.load(Ordering::Relaxed)
+    fn replayed(&self) -> u64 {
+        self.replayed.load(Ordering::Relaxed)
     }
 }
 
 /// Runs an effect again, which must answer as it did.
-pub(crate) async fn repeat<E: Effect>(
+pub(crate) async fn re_execute<E: Effect>(
     deps: &Deps,
     key: &EffectKey,
     input: E::In,
-    outcome: &Outcome,
+    outcome: &RecordedOutcome,
 ) -> Result<E::Out> {
     let result = E::run(deps, input).await;
-    let recorded = recall::<E::Out>(outcome)?;
+    let recorded = recorded_answer::<E::Out>(outcome)?;
     let same = match (&result, &recorded) {
         // By their JSON, which is what was recorded; and parsed first, for this program may know more fields.
         (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
@@ -177,10 +153,10 @@ pub(crate) async fn repeat<E: Effect>(
 }
 
 /// The recorded answer; the outer error is a damaged record.
-pub(crate) fn recall<T: DeserializeOwned>(outcome: &Outcome) -> Result<Result<T>> {
+pub(crate) fn recorded_answer<T: DeserializeOwned>(outcome: &RecordedOutcome) -> Result<Result<T>> {
     let unreadable = "a recorded answer cannot be read; start a fresh run";
     match outcome {
-        Outcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
-        Outcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),
+        RecordedOutcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
+        RecordedOutcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),
     }
 }

@@ -26,7 +26,7 @@ pub trait Effect: Send + Sync + 'static {
     /// Name, part of the key.
     const NAME: &'static str;
     /// What a recorded answer means when the episode is taken up again.
-    const RECALL: Recall = Recall::Answer;
+    const REPLAY: ReplayMode = ReplayMode::UseRecorded;
     /// What is asked.
     type In: Serialize + DeserializeOwned + Send + Sync;
     /// What is answered.
@@ -52,11 +52,11 @@ pub trait Effect: Send + Sync + 'static {
 
 /// What a recorded answer means when the episode is taken up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recall {
+pub enum ReplayMode {
     /// It is the answer: the effect does not run again.
-    Answer,
+    UseRecorded,
     /// The effect runs again, for it leaves the world in a state, and must answer the same.
-    Repeat,
+    ReExecute,
 }
 
 /// Runs effects, once each.
@@ -67,7 +67,7 @@ pub trait Durable: Send + Sync + 'static {
     /// unrecorded: capabilities and forks.
     fn deps(&self) -> &Deps;
     /// How many answers were recorded ones so far. Only for measuring.
-    fn recalled(&self) -> u64 {
+    fn replayed(&self) -> u64 {
         0
     }
 }
@@ -165,7 +165,7 @@ pub struct ResetEnvironment;
 
 impl Effect for ResetEnvironment {
     const NAME: &'static str = "environment.reset";
-    const RECALL: Recall = Recall::Repeat;
+    const REPLAY: ReplayMode = ReplayMode::ReExecute;
     type In = Reset;
     type Out = Turn;
     async fn run(deps: &Deps, input: Reset) -> Result<Turn> {
@@ -179,7 +179,7 @@ pub struct StepEnvironment;
 
 impl Effect for StepEnvironment {
     const NAME: &'static str = "environment.step";
-    const RECALL: Recall = Recall::Repeat;
+    const REPLAY: ReplayMode = ReplayMode::ReExecute;
     type In = Action;
     type Out = Transition;
     async fn run(deps: &Deps, input: Action) -> Result<Transition> {

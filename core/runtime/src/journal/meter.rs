@@ -2,14 +2,15 @@
 //!
 //! Budgets belong to a run, models to a host, and one call may be many attempts, or none where a cache answers. So the
 //! run puts its meter around a call as a task-local value ([`Meter::around`]), and the innermost layer asks the meter of
-//! its task before each attempt ([`set_aside`]). Outside of a run there is no meter, and nothing is counted.
+//! its task before each attempt ([`Metering::set_aside`]). Outside of runs there is no meter, and nothing is counted. An
+//! attempt that finds no meter while a run uses the model was made from another task: if it costs anything, it is refused.
 //!
 //! The most that an attempt can cost is set aside in every budget, and written into the run's journal, before anything
 //! is sent. An answer replaces it by its price, a refusal by nothing. An attempt that failed in any other way, or was
 //! given up, or was under way when the process was killed, may have been charged: it keeps what was set aside.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use forethought_api::{
     Error, Result,
@@ -25,12 +26,44 @@ tokio::task_local! {
     static METER: Arc<Meter>;
 }
 
+/// Who pays for the calls of a run, and what they cost.
+#[derive(Debug)]
+pub struct Accounts {
+    /// The run's budget.
+    pub run: Arc<Budget>,
+    /// Budgets of roles, by name.
+    pub roles: BTreeMap<String, Arc<Budget>>,
+    /// The most that an episode may cost in US dollars.
+    pub episode_usd: Option<f64>,
+    /// Prices by `[llm.<name>]`, where they are known.
+    pub prices: BTreeMap<String, Option<Price>>,
+}
+
+impl Accounts {
+    /// Whether a budget that all episodes share was met.
+    pub fn reached(&self) -> bool {
+        self.run.reached() || self.roles.values().any(|role| role.reached())
+    }
+    fn limits_money(&self) -> bool {
+        self.episode_usd.is_some()
+            || self.run.limits_money()
+            || self.roles.values().any(|role| role.limits_money())
+    }
+    /// What calls of `target` count against, the narrower first.
+    pub(crate) fn of(&self, target: &str) -> impl Iterator<Item = &Arc<Budget>> {
+        self.roles.get(target).into_iter().chain([&self.run])
+    }
+}
+
+/// Which runs count the calls of a set of models. A host shares one with its models and with the runs of these.
+#[derive(Debug, Clone, Default)]
+pub struct Metering(Arc<Mutex<Vec<Weak<Accounts>>>>);
+
 /// Counts what one episode pays in one role.
 pub(crate) struct Meter {
     /// Who pays, the narrowest first: whoever waits for an episode's money holds none of the run's.
     pub(crate) budgets: Vec<Arc<Budget>>,
-    /// Prices by `[llm.<name>]`, where they are known.
-    pub(crate) prices: Arc<BTreeMap<String, Option<Price>>>,
+    pub(crate) accounts: Arc<Accounts>,
     /// Where what was spent is written down: the journal, the episode's number in it, and the role.
     pub(crate) store: Store,
     pub(crate) episode: i64,
@@ -44,7 +77,7 @@ impl Meter {
     }
 
     fn price(&self, llm: &str) -> Result<Option<Price>> {
-        match self.prices.get(llm) {
+        match self.accounts.prices.get(llm) {
             Some(Some(price)) => Ok(Some(*price)),
             _ if self.budgets.iter().any(|budget| budget.limits_money()) => {
                 Err(Error::config(format!("the price of [llm.{llm}] is not known, and money has a limit")))
@@ -54,22 +87,48 @@ impl Meter {
     }
 }
 
-/// Sets aside the most that an attempt of `[llm.<llm>]` at `request` can cost; `None` where it costs nothing, or nobody
-/// counts.
-///
-/// # Errors
-/// With [`Code::Budget`] if a budget has not enough left.
-pub(crate) async fn set_aside(llm: &str, request: &ChatRequest) -> Result<Option<Charge>> {
-    let Ok(meter) = METER.try_with(Arc::clone) else { return Ok(None) };
-    let Some(price) = meter.price(llm)?.filter(|price| !price.is_free()) else { return Ok(None) };
-    let most = price.most(request)?;
-    let mut reservations = Vec::with_capacity(meter.budgets.len());
-    for budget in &meter.budgets {
-        reservations.push(budget.reserve(Spent::money(most.total())).await?);
+impl Metering {
+    /// From now on, and while `accounts` live, paid calls need a meter.
+    pub(crate) fn begin(&self, accounts: &Arc<Accounts>) {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.retain(|run| run.strong_count() > 0);
+        runs.push(Arc::downgrade(accounts));
     }
-    let number = meter.store.charge(meter.episode, meter.role.clone(), most.total()).await?;
-    let llm = llm.to_owned();
-    Ok(Some(Charge { meter, llm, price, most, reservations, number, spent: most.total() }))
+
+    /// Sets aside the most that an attempt of `[llm.<llm>]` at `request` can cost; `None` where it costs nothing, or no
+    /// run counts it.
+    ///
+    /// # Errors
+    /// With [`Code::Budget`] if a budget has not enough left; else if a run should count the attempt and cannot.
+    pub(crate) async fn set_aside(&self, llm: &str, request: &ChatRequest) -> Result<Option<Charge>> {
+        let Ok(meter) = METER.try_with(Arc::clone) else { return self.uncounted(llm).map(|()| None) };
+        let Some(price) = meter.price(llm)?.filter(|price| !price.is_free()) else { return Ok(None) };
+        let most = price.most(request)?;
+        let mut reservations = Vec::with_capacity(meter.budgets.len());
+        for budget in &meter.budgets {
+            reservations.push(budget.reserve(Spent::money(most.total())).await?);
+        }
+        let number = meter.store.charge(meter.episode, meter.role.clone(), most.total()).await?;
+        let llm = llm.to_owned();
+        Ok(Some(Charge { meter, llm, price, most, reservations, number, spent: most.total() }))
+    }
+
+    /// An error if a run uses the model and would have to pay.
+    fn uncounted(&self, llm: &str) -> Result<()> {
+        let costs = |run: Arc<Accounts>| match run.prices.get(llm) {
+            Some(Some(price)) => !price.is_free(),
+            _ => run.limits_money(),
+        };
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.iter().filter_map(Weak::upgrade).any(costs) {
+            return Err(Error::other(format!(
+                "[llm.{llm}] was not called: the call came from a task that the run in progress does not know (a spawned \
+                 task, or a plugin that asked its host), so its cost cannot be counted. Make the call in the task that \
+                 asks for it; or, if its cost is counted elsewhere, set its price to 0 under [prices]"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// An attempt under way. Dropped, it counts in full.

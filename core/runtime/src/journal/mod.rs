@@ -4,5 +4,5 @@
 pub mod durable;
 pub mod effects;
 pub mod key;
-pub(crate) mod meter;
+pub mod meter;
 pub mod store;

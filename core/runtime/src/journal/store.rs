@@ -91,12 +91,12 @@ pub struct Recorded {
     /// Money that the episode has cost so far, in billionths of a US dollar.
     pub(crate) nano_usd: u64,
     /// Recorded answers: JSON of the output, or of the error.
-    pub effects: HashMap<EffectKey, Outcome>,
+    pub effects: HashMap<EffectKey, RecordedOutcome>,
 }
 
 /// A recorded answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecordedOutcome {
     /// JSON of the output.
     Answer(Vec<u8>),
     /// JSON of the error.
@@ -114,7 +114,7 @@ pub enum Resume {
 
 /// An effect to be recorded.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct JournalEntry {
     pub(crate) key: EffectKey,
     /// JSON of the input, without what is in `shared`.
     pub(crate) request: Blob,
@@ -156,7 +156,7 @@ impl Store {
         self.call(move |tables| tables.begin(&episode, resume)).await
     }
     /// Records an answer. Returns when it is committed.
-    pub(crate) async fn append(&self, number: i64, attempt: i64, entry: Entry) -> Result<()> {
+    pub(crate) async fn append(&self, number: i64, attempt: i64, entry: JournalEntry) -> Result<()> {
         self.call(move |tables| tables.append(number, attempt, &entry)).await
     }
     /// The answers of an episode that is done, and whether its trajectories were collected. Changes nothing.
@@ -341,7 +341,7 @@ impl Tables {
         Ok(())
     }
 
-    fn effects(&self, number: i64, attempt: i64) -> Result<HashMap<EffectKey, Outcome>> {
+    fn effects(&self, number: i64, attempt: i64) -> Result<HashMap<EffectKey, RecordedOutcome>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT step, seat, effect, target, input, occurrence, ok, packed, data
              FROM effects JOIN blobs ON hash = answer WHERE episode = ?1 AND attempt = ?2",
@@ -358,12 +358,15 @@ impl Tables {
                 occurrence: row.get(5)?,
             };
             let data = unpack(row.get(7)?, row.get_ref(8)?.as_blob()?)?;
-            effects.insert(key, if row.get(6)? { Outcome::Answer(data) } else { Outcome::Error(data) });
+            effects.insert(
+                key,
+                if row.get(6)? { RecordedOutcome::Answer(data) } else { RecordedOutcome::Error(data) },
+            );
         }
         Ok(effects)
     }
 
-    fn append(&mut self, number: i64, attempt: i64, entry: &Entry) -> Result<()> {
+    fn append(&mut self, number: i64, attempt: i64, entry: &JournalEntry) -> Result<()> {
         for part in &entry.shared {
             self.put(part)?;
         }

@@ -10,19 +10,25 @@ use forethought_api::{
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
 
-use crate::journal::meter;
+use crate::journal::meter::Metering;
 
 /// A backend whose every attempt ends in time.
 pub struct Attempt {
     inner: Arc<dyn LlmBackend>,
     name: String,
     limit: Duration,
+    metering: Metering,
 }
 
 impl Attempt {
-    /// Attempts at `inner`, called `name` in the configuration, of at most `limit`.
-    pub fn new(inner: Arc<dyn LlmBackend>, name: impl Into<String>, limit: Duration) -> Self {
-        Self { inner, name: name.into(), limit }
+    /// Attempts at `inner`, called `name` in the configuration, of at most `limit`, and counted by the runs of `metering`.
+    pub fn new(
+        inner: Arc<dyn LlmBackend>,
+        name: impl Into<String>,
+        limit: Duration,
+        metering: Metering,
+    ) -> Self {
+        Self { inner, name: name.into(), limit, metering }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -43,7 +49,7 @@ impl LlmBackend for Attempt {
         self.within(self.inner.capabilities()).await
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        let charge = meter::set_aside(&self.name, &request).await?;
+        let charge = self.metering.set_aside(&self.name, &request).await?;
         let (purpose, watch) = (request.purpose, Instant::now());
         let outcome = self.within(self.inner.complete(request)).await;
         let (llm, ms) = (&*self.name, watch.elapsed().as_millis() as u64);
@@ -62,7 +68,7 @@ impl LlmBackend for Attempt {
     /// The limit holds until the stream begins; from then on its reader decides how long to wait. What a stream costs is
     /// known only to its reader, so it counts in full.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
-        let _charge = meter::set_aside(&self.name, &request).await?;
+        let _charge = self.metering.set_aside(&self.name, &request).await?;
         self.within(self.inner.stream(request)).await
     }
 }

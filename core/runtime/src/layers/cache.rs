@@ -26,7 +26,7 @@ const TABLES: &str = "
 ";
 
 /// A backend whose answers are kept.
-pub struct Cached {
+pub struct Cache {
     inner: Arc<dyn LlmBackend>,
     identity: blake3::Hash,
     path: PathBuf,
@@ -34,7 +34,7 @@ pub struct Cached {
     asked: Mutex<HashMap<blake3::Hash, u64>>,
 }
 
-impl Cached {
+impl Cache {
     /// `inner`, with its answers in the file at `path`, made if missing. `identity` holds all that decides its answers
     /// beside the request. Several processes may share the file.
     ///
@@ -88,7 +88,7 @@ impl Cached {
 }
 
 #[async_trait]
-impl LlmBackend for Cached {
+impl LlmBackend for Cache {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         self.inner.capabilities().await
     }

@@ -13,12 +13,12 @@ use forethought_api::{
 use tokio::sync::Notify;
 
 /// A backend with so many calls under way at once, at most.
-pub struct Adaptive {
+pub struct ConcurrencyLimit {
     inner: Arc<dyn LlmBackend>,
     gate: Gate,
 }
 
-impl Adaptive {
+impl ConcurrencyLimit {
     /// `inner`, with at most `most` calls under way.
     pub fn new(inner: Arc<dyn LlmBackend>, most: u32) -> Self {
         let most = f64::from(most.max(1));
@@ -44,7 +44,7 @@ impl Adaptive {
 }
 
 #[async_trait]
-impl LlmBackend for Adaptive {
+impl LlmBackend for ConcurrencyLimit {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         self.inner.capabilities().await
     }

@@ -33,6 +33,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::journal::meter::Metering;
+
 /// How a model is called: `[llm.<name>.calls]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -76,8 +78,7 @@ impl Default for CallConfig {
 
 impl CallConfig {
     /// The layers around `backend`, which is called `name` in the configuration; by this name its price is known to a
-    /// run. `identity` holds all that decides its
-    /// answers, for the cache.
+    /// run, which counts its calls through `metering`. `identity` holds all that decides its answers, for the cache.
     ///
     /// # Errors
     /// A duration that is none, or a cache that cannot be opened.
@@ -86,6 +87,7 @@ impl CallConfig {
         backend: Arc<dyn LlmBackend>,
         name: &str,
         identity: &Value,
+        metering: &Metering,
     ) -> Result<Arc<dyn LlmBackend>> {
         let seconds = |key: &str, seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|_| {
@@ -93,13 +95,15 @@ impl CallConfig {
             })
         };
         let longest = seconds("longest_pause_s", self.longest_pause_s)?;
-        let backend = attempt::Attempt::new(backend, name, seconds("timeout_s", self.timeout_s)?);
-        let backend = concurrency::Adaptive::new(Arc::new(backend), self.concurrency);
-        let backend = rate::Limited::new(Arc::new(backend), self.requests_per_minute, self.tokens_per_minute);
+        let backend =
+            attempt::Attempt::new(backend, name, seconds("timeout_s", self.timeout_s)?, metering.clone());
+        let backend = concurrency::ConcurrencyLimit::new(Arc::new(backend), self.concurrency);
+        let backend =
+            rate::RateLimit::new(Arc::new(backend), self.requests_per_minute, self.tokens_per_minute);
         let backend: Arc<dyn LlmBackend> =
-            Arc::new(retry::Retried::new(Arc::new(backend), self.retries, longest));
+            Arc::new(retry::Retry::new(Arc::new(backend), self.retries, longest));
         Ok(match &self.cache {
-            Some(path) => Arc::new(cache::Cached::open(backend, path, identity)?),
+            Some(path) => Arc::new(cache::Cache::open(backend, path, identity)?),
             None => backend,
         })
     }

@@ -15,13 +15,13 @@ use tokio::time::{Duration, Instant};
 use crate::budget::tokens;
 
 /// A backend that is not asked more than it allows.
-pub struct Limited {
+pub struct RateLimit {
     inner: Arc<dyn LlmBackend>,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
 }
 
-impl Limited {
+impl RateLimit {
     /// `inner`, asked at most so often a minute.
     pub fn new(
         inner: Arc<dyn LlmBackend>,
@@ -48,7 +48,7 @@ impl Limited {
 }
 
 #[async_trait]
-impl LlmBackend for Limited {
+impl LlmBackend for RateLimit {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         self.inner.capabilities().await
     }

@@ -18,13 +18,13 @@ use forethought_api::{
 const FIRST: Duration = Duration::from_millis(500);
 
 /// A backend that is asked again.
-pub struct Retried {
+pub struct Retry {
     inner: Arc<dyn LlmBackend>,
     pauses: ExponentialBuilder,
     longest: Duration,
 }
 
-impl Retried {
+impl Retry {
     /// `inner`, asked up to `retries` times more, with pauses of up to `longest`.
     pub fn new(inner: Arc<dyn LlmBackend>, retries: u32, longest: Duration) -> Self {
         let pauses = ExponentialBuilder::default()
@@ -63,7 +63,7 @@ fn given_up(error: Error, attempts: u32) -> Error {
 }
 
 #[async_trait]
-impl LlmBackend for Retried {
+impl LlmBackend for Retry {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         self.inner.capabilities().await
     }

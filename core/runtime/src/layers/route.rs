@@ -10,12 +10,12 @@ use forethought_api::{
 };
 
 /// A backend that hands each request on to the one for its purpose.
-pub struct Routed {
+pub struct Router {
     default: Arc<dyn LlmBackend>,
     routes: BTreeMap<Purpose, Arc<dyn LlmBackend>>,
 }
 
-impl Routed {
+impl Router {
     /// `default`, but for the purposes that have a route.
     pub fn over(
         default: Arc<dyn LlmBackend>,
@@ -30,7 +30,7 @@ impl Routed {
 }
 
 #[async_trait]
-impl LlmBackend for Routed {
+impl LlmBackend for Router {
     /// What all of them can do, under the default one's name.
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         let mut all = self.default.capabilities().await?;

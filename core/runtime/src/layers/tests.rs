@@ -73,7 +73,7 @@ fn question(text: &str) -> ChatRequest {
 #[tokio::test(start_paused = true)]
 async fn what_may_help_is_repeated_after_growing_pauses() {
     let provider = Provider::of([Err(overloaded()), Err(overloaded()), Err(overloaded()), Ok("at last")]);
-    let retried = retry::Retried::new(provider.clone(), 5, Duration::from_secs(60));
+    let retried = retry::Retry::new(provider.clone(), 5, Duration::from_secs(60));
     let start = Instant::now();
     assert_eq!(retried.complete(question("")).await.unwrap().text(), "at last");
     // 0.5 + 1 + 2 seconds, each with up to as much again of jitter.
@@ -86,13 +86,12 @@ async fn what_may_help_is_repeated_after_growing_pauses() {
 async fn a_provider_that_says_how_long_to_wait_is_taken_at_its_word() {
     let provider = Provider::of([Err(after(20_000)), Ok("now")]);
     let start = Instant::now();
-    retry::Retried::new(provider, 1, Duration::from_secs(60)).complete(question("")).await.unwrap();
+    retry::Retry::new(provider, 1, Duration::from_secs(60)).complete(question("")).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(20));
     // An hour is longer than anybody waits: the error says so at once.
     let provider = Provider::of([Err(after(3_600_000))]);
     let start = Instant::now();
-    let error =
-        retry::Retried::new(provider.clone(), 5, Duration::from_secs(60)).complete(question("")).await;
+    let error = retry::Retry::new(provider.clone(), 5, Duration::from_secs(60)).complete(question("")).await;
     assert_eq!(error.unwrap_err().message, "overloaded");
     assert_eq!((provider.asked(), start.elapsed()), (1, Duration::ZERO));
 }
@@ -100,19 +99,21 @@ async fn a_provider_that_says_how_long_to_wait_is_taken_at_its_word() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_help_is_not_repeated_and_the_last_error_is_told() {
     let provider = Provider::of([Err(Error::new(Code::Provider, "no such key"))]);
-    let error =
-        retry::Retried::new(provider.clone(), 5, Duration::from_secs(60)).complete(question("")).await;
+    let error = retry::Retry::new(provider.clone(), 5, Duration::from_secs(60)).complete(question("")).await;
     assert_eq!((error.unwrap_err().message.as_str(), provider.asked()), ("no such key", 1));
     let provider = Provider::of([Err(overloaded()), Err(overloaded()), Err(overloaded())]);
-    let error =
-        retry::Retried::new(provider.clone(), 2, Duration::from_secs(60)).complete(question("")).await;
+    let error = retry::Retry::new(provider.clone(), 2, Duration::from_secs(60)).complete(question("")).await;
     assert_eq!(error.unwrap_err().to_string(), "given up after 3 attempts: overloaded");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_ends_in_time() {
-    let attempt =
-        attempt::Attempt::new(Provider::slow(Duration::from_secs(9)), "actor", Duration::from_secs(2));
+    let attempt = attempt::Attempt::new(
+        Provider::slow(Duration::from_secs(9)),
+        "actor",
+        Duration::from_secs(2),
+        Metering::default(),
+    );
     let start = Instant::now();
     let error = attempt.complete(question("")).await.unwrap_err();
     assert_eq!(error.message, "[llm.actor] gave no answer within 2 s (`calls.timeout_s`)");
@@ -121,7 +122,7 @@ async fn an_attempt_ends_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn no_minute_sees_more_requests_than_are_allowed() {
-    let limited = Arc::new(rate::Limited::new(Provider::of([]), Some(60), None));
+    let limited = Arc::new(rate::RateLimit::new(Provider::of([]), Some(60), None));
     let start = Instant::now();
     let calls = (0..130).map(|_| {
         let limited = limited.clone();
@@ -140,14 +141,14 @@ async fn no_minute_sees_more_requests_than_are_allowed() {
 #[tokio::test(start_paused = true)]
 async fn tokens_are_estimated_before_and_settled_after() {
     // 600 a minute, of which 100 may come at once. A call is estimated at 100 and uses 100.
-    let limited = rate::Limited::new(Provider::of([]), None, Some(600));
+    let limited = rate::RateLimit::new(Provider::of([]), None, Some(600));
     let start = Instant::now();
     for _ in 0..7 {
         limited.complete(question("")).await.unwrap();
     }
     assert!((start.elapsed().as_secs_f64() - 60.0).abs() < 0.1, "{:?}", start.elapsed());
     // Estimated at 1,000 by its limit, and used 100: the others do not wait for what was not used.
-    let limited = rate::Limited::new(Provider::of([]), None, Some(6000));
+    let limited = rate::RateLimit::new(Provider::of([]), None, Some(6000));
     let generous = ChatRequest { max_tokens: Some(1000), ..question("") };
     let start = Instant::now();
     for _ in 0..10 {
@@ -159,7 +160,7 @@ async fn tokens_are_estimated_before_and_settled_after() {
 #[tokio::test(start_paused = true)]
 async fn calls_under_way_are_bounded_and_fewer_while_the_provider_is_overloaded() {
     let provider = Provider::slow(Duration::from_secs(1));
-    let adaptive = concurrency::Adaptive::new(provider.clone(), 8);
+    let adaptive = concurrency::ConcurrencyLimit::new(provider.clone(), 8);
     let all = |count: usize| futures::future::join_all((0..count).map(|_| adaptive.complete(question(""))));
     all(40).await;
     assert_eq!(provider.most_under_way.load(Ordering::Relaxed), 8);
@@ -177,7 +178,7 @@ async fn calls_under_way_are_bounded_and_fewer_while_the_provider_is_overloaded(
 #[tokio::test]
 async fn a_dropped_call_makes_room() {
     let provider = Provider::slow(Duration::from_secs(3600));
-    let adaptive = concurrency::Adaptive::new(provider, 1);
+    let adaptive = concurrency::ConcurrencyLimit::new(provider, 1);
     for _ in 0..3 {
         let call = adaptive.complete(question(""));
         assert!(tokio::time::timeout(Duration::from_millis(5), call).await.is_err());
@@ -193,7 +194,7 @@ async fn the_same_question_is_paid_once_across_runs_and_samples_stay_samples() {
     let provider = Provider::of([Ok("one"), Ok("two"), Ok("three")]);
     let mut runs = Vec::new();
     for _ in 0..2 {
-        let cached = cache::Cached::open(provider.clone(), &path, &json!({ "model": "a" })).unwrap();
+        let cached = cache::Cache::open(provider.clone(), &path, &json!({ "model": "a" })).unwrap();
         let mut answers = Vec::new();
         for text in ["x", "x", "y"] {
             answers.push(cached.complete(question(text)).await.unwrap().text().to_string());
@@ -203,10 +204,10 @@ async fn the_same_question_is_paid_once_across_runs_and_samples_stay_samples() {
     assert_eq!(runs, [["one", "two", "three"], ["one", "two", "three"]]);
     assert_eq!(provider.asked(), 3);
     // Why it is asked is no part of the question; another model is.
-    let same = cache::Cached::open(provider.clone(), &path, &json!({ "model": "a" })).unwrap();
+    let same = cache::Cache::open(provider.clone(), &path, &json!({ "model": "a" })).unwrap();
     same.complete(ChatRequest { purpose: Purpose::Judge, ..question("x") }).await.unwrap();
     assert_eq!(provider.asked(), 3);
-    let other = cache::Cached::open(provider.clone(), &path, &json!({ "model": "b" })).unwrap();
+    let other = cache::Cache::open(provider.clone(), &path, &json!({ "model": "b" })).unwrap();
     other.complete(question("x")).await.unwrap();
     assert_eq!(provider.asked(), 4);
 }
@@ -217,22 +218,43 @@ async fn errors_are_not_kept_and_a_file_that_is_no_cache_is_named() {
     let path = folder.path().join("answers.sqlite");
     let provider = Provider::of([Err(overloaded()), Ok("fine")]);
     for expected in [false, true] {
-        let cached = cache::Cached::open(provider.clone(), &path, &json!(null)).unwrap();
+        let cached = cache::Cache::open(provider.clone(), &path, &json!(null)).unwrap();
         assert_eq!(cached.complete(question("")).await.is_ok(), expected);
     }
     let text = folder.path().join("notes.txt");
     std::fs::write(&text, "not a database, and long enough to be looked at as one").unwrap();
-    let error = cache::Cached::open(provider, &text, &json!(null)).err().expect("refused");
+    let error = cache::Cache::open(provider, &text, &json!(null)).err().expect("refused");
     assert!(error.message.contains("notes.txt cannot be opened"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_stack_gives_an_answer_or_says_why_not() {
     let provider = Provider::of([Err(overloaded()), Ok("fine")]);
-    let stack = CallConfig::default().around(provider.clone(), "actor", &json!(null)).unwrap();
+    let stack =
+        CallConfig::default().around(provider.clone(), "actor", &json!(null), &Metering::default()).unwrap();
     assert_eq!(stack.complete(question("")).await.unwrap().text(), "fine");
     assert_eq!(provider.asked(), 2);
     let never = CallConfig { timeout_s: -1.0, ..CallConfig::default() };
-    let error = never.around(provider, "actor", &json!(null)).err().expect("refused");
+    let error = never.around(provider, "actor", &json!(null), &Metering::default()).err().expect("refused");
     assert!(error.message.contains("`llm.actor.calls.timeout_s`: -1 is no number of seconds"), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_asks_the_model_of_the_purpose() {
+    struct Named(&'static str);
+    #[async_trait]
+    impl LlmBackend for Named {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            Ok(Completion { raw: self.0.into(), ..Completion::default() })
+        }
+    }
+    let routes = [(Purpose::Judge, Arc::new(Named("small")) as _)].into();
+    let role = route::Router::over(Arc::new(Named("big")), routes);
+    for (purpose, expected) in [(Purpose::Judge, "small"), (Purpose::Action, "big")] {
+        let answer = role.complete(ChatRequest::new(purpose, Vec::new())).await.unwrap();
+        assert_eq!(answer.raw, expected);
+    }
 }

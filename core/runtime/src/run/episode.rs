@@ -81,50 +81,53 @@ pub async fn run_episode<D: Durable>(durable: Arc<D>, spec: EpisodeSpec) -> Resu
             spec.subject
         )));
     }
-    let mut game = Game::new(durable, spec);
-    let end = match AssertUnwindSafe(game.play()).catch_unwind().await {
+    let mut runner = EpisodeRunner::new(durable, spec);
+    let end = match AssertUnwindSafe(runner.play()).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => Err(Error::other(format!("panicked: {}", panic_message(&*panic)))),
     };
-    game.close(end)
+    runner.close(end)
 }
 
-struct Game<D> {
+struct EpisodeRunner<D> {
     durable: Arc<D>,
     spec: EpisodeSpec,
     budget: Arc<Budget>,
     log: EventLog,
     step: u32,
-    players: Vec<Player>,
+    seats: Vec<SeatState>,
     success: Option<bool>,
     metrics: BTreeMap<String, f64>,
     tally: Tally,
     other_calls: CallCount,
+    /// Of the subject, and of the other seats.
+    faults: [BTreeMap<String, u32>; 2],
     timed: (u32, f64),
     trajectories: Vec<Trajectory>,
 }
 
 /// What is known of one seat.
 #[derive(Default)]
-struct Player {
+struct SeatState {
     history: Vec<Exchange>,
     score: f64,
     /// Collected steps, whose `next_state` and `outcomes` are filled in by the seat's next summary.
     collected: Vec<Step>,
 }
 
-impl<D: Durable> Game<D> {
+impl<D: Durable> EpisodeRunner<D> {
     fn new(durable: Arc<D>, spec: EpisodeSpec) -> Self {
         Self {
             durable,
             budget: Arc::new(Budget::new("episode", spec.limits, Spent::default())),
             log: EventLog::default(),
             step: 0,
-            players: spec.seats.iter().map(|_| Player::default()).collect(),
+            seats: spec.seats.iter().map(|_| SeatState::default()).collect(),
             success: None,
             metrics: BTreeMap::new(),
             tally: Tally::default(),
             other_calls: CallCount::default(),
+            faults: Default::default(),
             timed: (0, 0.0),
             trajectories: Vec::new(),
             spec,
@@ -157,11 +160,11 @@ impl<D: Durable> Game<D> {
     /// One decision and what it leads to.
     async fn turn(&mut self, turn: Turn) -> Result<Transition> {
         let (step, seat) = (self.step, turn.seat);
-        if seat >= self.players.len() {
+        if seat >= self.seats.len() {
             return Err(Error::input(format!(
                 "environment `{}` asked seat {seat} to act at step {step}, but has {} seats",
                 self.spec.environment.name,
-                self.players.len()
+                self.seats.len()
             )));
         }
         self.log.push(&Event::Turn { step, turn: turn.clone() })?;
@@ -169,6 +172,10 @@ impl<D: Durable> Game<D> {
         let context = self.context(turn, false);
         let decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
+        for (key, count) in &decision.trace.faults {
+            let sum = self.faults[usize::from(seat != self.spec.subject)].entry(key.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
         self.log.push(&Event::Decision {
             step,
             seat,
@@ -206,7 +213,7 @@ impl<D: Durable> Game<D> {
 
     async fn decide(&mut self, context: &DecisionContext, models: &StepModels<D>) -> Result<Decision> {
         let seat = &self.spec.seats[context.seat];
-        let (watch, recalled) = (Instant::now(), self.durable.recalled());
+        let (watch, replayed) = (Instant::now(), self.durable.replayed());
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
         models.stopped()?;
@@ -222,7 +229,7 @@ impl<D: Durable> Game<D> {
             *self.tally.calls.entry(purpose).or_default() += count;
         }
         self.tally.value_queries += tally.value_queries;
-        if self.durable.recalled() == recalled {
+        if self.durable.replayed() == replayed {
             self.timed.0 += 1;
             self.timed.1 += elapsed.as_secs_f64() * 1e3;
         }
@@ -252,8 +259,8 @@ impl<D: Durable> Game<D> {
         let key = Position::new(self.step, seat).key::<StepEnvironment>("", action)?;
         let mut transition = self.durable.effect::<StepEnvironment>(key, action.clone()).await?;
         let wrong = |what: String| Err(self.wrong(what));
-        if transition.rewards.len() != self.players.len() {
-            return wrong(format!("{} rewards for {} seats", transition.rewards.len(), self.players.len()));
+        if transition.rewards.len() != self.seats.len() {
+            return wrong(format!("{} rewards for {} seats", transition.rewards.len(), self.seats.len()));
         }
         if transition.rewards.iter().any(|reward| !reward.is_finite()) {
             return wrong(format!("rewards must be finite numbers, not {:?}", transition.rewards));
@@ -280,9 +287,9 @@ impl<D: Durable> Game<D> {
     fn remember(&mut self, seat: usize, exchange: Exchange, summary: Option<Summary>, led_to: &Transition) {
         if self.spec.summariser.is_some() {
             let summary = summary.unwrap_or_default();
-            let player = &mut self.players[seat];
-            link(&mut player.collected, &summary);
-            player.collected.push(Step {
+            let state = &mut self.seats[seat];
+            link(&mut state.collected, &summary);
+            state.collected.push(Step {
                 observation: exchange.observation.clone(),
                 state: summary.state,
                 thought: exchange.thought.clone(),
@@ -290,11 +297,11 @@ impl<D: Durable> Game<D> {
                 ..Step::default()
             });
         }
-        self.players[seat].history.push(exchange);
-        for (player, reward) in self.players.iter_mut().zip(&led_to.rewards) {
-            player.score += reward;
+        self.seats[seat].history.push(exchange);
+        for (state, reward) in self.seats.iter_mut().zip(&led_to.rewards) {
+            state.score += reward;
             // What others' moves bring a seat belongs to its own last decision.
-            if let Some(step) = player.collected.last_mut() {
+            if let Some(step) = state.collected.last_mut() {
                 step.reward += reward;
                 step.terminated = led_to.terminated;
                 step.truncated = led_to.truncated;
@@ -305,8 +312,8 @@ impl<D: Durable> Game<D> {
     /// Summaries of the end, and the finished trajectories.
     async fn collect_ends(&mut self, last: Turn, ends: &Value) -> Result<()> {
         let Some(summariser) = self.spec.summariser.clone() else { return Ok(()) };
-        for seat in 0..self.players.len() {
-            if self.players[seat].collected.is_empty() {
+        for seat in 0..self.seats.len() {
+            if self.seats[seat].collected.is_empty() {
                 continue;
             }
             // The seat that acted last sees the end. The others are told by the list `ends` of the last `info`, seat by
@@ -320,7 +327,7 @@ impl<D: Durable> Game<D> {
             models.stopped()?;
             let summary = summary.map_err(|error| error.context("the summariser failed at the end"))?;
             self.count_other(models.take_tally());
-            let mut steps = std::mem::take(&mut self.players[seat].collected);
+            let mut steps = std::mem::take(&mut self.seats[seat].collected);
             link(&mut steps, &summary);
             self.trajectories.push(Trajectory {
                 episode: self.spec.id.clone(),
@@ -340,7 +347,7 @@ impl<D: Durable> Game<D> {
             environment: self.spec.environment.clone(),
             seat: turn.seat,
             step: self.step,
-            history: self.players[turn.seat].history.clone(),
+            history: self.seats[turn.seat].history.clone(),
             turn,
             ended,
             seed: seed::derive(self.spec.reset.seed, &format!("decision/{}", self.step)),
@@ -365,13 +372,14 @@ impl<D: Durable> Game<D> {
                 (status, Some(error.to_string()))
             }
         };
-        let scores: Vec<f64> = self.players.iter().map(|player| player.score).collect();
+        let scores: Vec<f64> = self.seats.iter().map(|seat| seat.score).collect();
         self.log.push(&Event::End { status, error: error.clone(), scores: scores.clone() })?;
         let mut all_calls = CallCount::default();
         for count in self.tally.calls.values() {
             all_calls += *count;
         }
         let (subject, seats) = (self.spec.subject, self.planners());
+        let [faults, other_faults] = self.faults;
         Ok(EpisodeResult {
             summary: EpisodeSummary {
                 episode: self.spec.id,
@@ -385,11 +393,13 @@ impl<D: Durable> Game<D> {
                 success: self.success,
                 metrics: self.metrics,
                 steps: self.step,
-                decisions: u32::try_from(self.players[subject].history.len()).unwrap_or(u32::MAX),
+                decisions: u32::try_from(self.seats[subject].history.len()).unwrap_or(u32::MAX),
                 llm_calls: all_calls.calls,
                 tokens: all_calls.tokens(),
                 calls: self.tally.calls,
                 other_calls: self.other_calls,
+                faults,
+                other_faults,
                 value_queries: self.tally.value_queries,
                 ms_per_decision: (self.timed.0 > 0).then(|| self.timed.1 / f64::from(self.timed.0)),
             },
@@ -409,11 +419,12 @@ fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
     }
 }
 
-/// The summary after the last step is where that step led.
+/// The summary after the last step is where that step led. A summary that could not be read names no outcome.
 fn link(steps: &mut [Step], after: &Summary) {
     if let Some(step) = steps.last_mut() {
         step.next_state = after.state.clone();
-        step.outcomes = vec![after.outcome.clone()];
+        step.outcomes =
+            Some(after.outcome.clone()).filter(|outcome| !outcome.is_empty()).into_iter().collect();
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct RunFolder {
     path: PathBuf,
     info: Mutex<RunInfo>,
     lines: Mutex<File>,
-    _lock: File,
+    lock: File,
 }
 
 impl RunFolder {
@@ -107,7 +107,7 @@ impl RunFolder {
             .append(true)
             .open(&lines_path)
             .context(format!("{} could not be opened", lines_path.display()))?;
-        let folder = Self { path, info: Mutex::new(info), lines: Mutex::new(lines), _lock: lock };
+        let folder = Self { path, info: Mutex::new(info), lines: Mutex::new(lines), lock };
         folder.write_info()?;
         Ok(folder)
     }
@@ -221,6 +221,13 @@ fn find(parent: &Path, config_hash: &str, earlier: Earlier) -> Result<Option<(Pa
     }
     // Names are ULIDs, so the greatest is the newest.
     Ok(runs.into_iter().max_by(|a, b| a.0.cmp(&b.0)))
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that is just being started holds a copy of it until `exec`.
+        let _ = self.lock.unlock();
+    }
 }
 
 fn lock(run: &Path) -> Result<File> {

@@ -10,13 +10,13 @@ use forethought_api::{
 use serde::Serialize;
 
 use crate::budget::Limits;
-use crate::journal::durable::{recall, repeat};
-use crate::journal::effects::{Deps, Durable, Effect, Recall};
+use crate::journal::durable::{re_execute, recorded_answer};
+use crate::journal::effects::{Deps, Durable, Effect, ReplayMode};
 use crate::journal::key::EffectKey;
 use crate::journal::store::{Recorded, Store};
 use crate::run::episode::run_episode;
+use crate::run::plan::{Plan, RunSpec};
 use crate::run::summary::EpisodeSummary;
-use crate::run::{Plan, RunSpec};
 use crate::{run::events, run::folder};
 
 /// What came of playing an episode again.
@@ -77,8 +77,8 @@ pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Resu
         llms: Arc::new(plan.llms),
         critics: Arc::new(plan.critics),
     };
-    let repeats = plan.environment.recovery == Recovery::Replay;
-    let played = run_episode(Arc::new(FromJournal { deps, recorded, repeats }), again).await?;
+    let re_executes = plan.environment.recovery == Recovery::Replay;
+    let played = run_episode(Arc::new(FromJournal { deps, recorded, re_executes }), again).await?;
     let played = String::from_utf8_lossy(&played.events);
     Ok(Replay {
         episode: episode.episode.clone(),
@@ -93,7 +93,7 @@ struct FromJournal {
     deps: Deps,
     recorded: Recorded,
     /// Whether the world is taken through its steps again; one that would not answer alike is not.
-    repeats: bool,
+    re_executes: bool,
 }
 
 impl Durable for FromJournal {
@@ -106,15 +106,17 @@ impl Durable for FromJournal {
                 E::NAME
             )));
         };
-        match E::RECALL {
-            Recall::Repeat if self.repeats => repeat::<E>(&self.deps, &key, input, outcome).await,
-            Recall::Repeat | Recall::Answer => recall(outcome)?,
+        match E::REPLAY {
+            ReplayMode::ReExecute if self.re_executes => {
+                re_execute::<E>(&self.deps, &key, input, outcome).await
+            }
+            ReplayMode::ReExecute | ReplayMode::UseRecorded => recorded_answer(outcome)?,
         }
     }
     fn deps(&self) -> &Deps {
         &self.deps
     }
-    fn recalled(&self) -> u64 {
+    fn replayed(&self) -> u64 {
         self.recorded.effects.len() as u64
     }
 }

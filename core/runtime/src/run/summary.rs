@@ -83,6 +83,13 @@ pub struct EpisodeSummary {
     pub calls: BTreeMap<Purpose, CallCount>,
     /// Calls for the other seats and for collecting.
     pub other_calls: CallCount,
+    /// Answers that could not be read in the subject's decisions, and the result: sums of
+    /// [`Trace::faults`](forethought_api::planner::Trace::faults).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<String, u32>,
+    /// The same for the other seats.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_faults: BTreeMap<String, u32>,
     /// Questions to critics in the subject's decisions.
     pub value_queries: u64,
     /// Mean time of the subject's decisions in milliseconds, those with recorded answers left out.

@@ -14,8 +14,8 @@ const SHOWN: usize = 200;
 
 /// Appends what the model answered and what is wrong with it.
 ///
-/// No turn that is added is empty, and no tool result lacks the id of its call, because strict servers refuse both: then
-/// the complaint stands alone, after the last message of the user.
+/// Strict servers refuse empty turns and tool results without the id of their call, so neither is added: if nothing
+/// else is left, the complaint alone is appended to the last message of the user.
 pub fn ask_again(messages: &mut Vec<Message>, choice: Choice, complaint: &Complaint) {
     let answer = Answer::of(&choice);
     let complaint =

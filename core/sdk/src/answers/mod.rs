@@ -161,13 +161,21 @@ impl Answer {
         let labelled = !self.sections(&known[..2]).is_empty();
         let bare = Self { text: format!("Action: {}", self.text), ..self.clone() };
         let sections = if labelled { self } else { &bare }.sections(&known);
-        let said = sections.first("Action")?;
+        let said = sections.first("Action").map_err(|why| match why.fault {
+            Fault::Unreadable => self.complaint(why.text),
+            _ => why,
+        })?;
         let name = speakers.iter().find_map(|name| {
             let head = said.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name))?;
             said[head.len()..].strip_prefix([':', '：'])
         });
         let said = dress::undress(name.unwrap_or(&said));
         if dress::says_something(&said) { Ok(said) } else { Err(self.complaint("nothing is said")) }
+    }
+
+    /// As [`Answer::probabilities`], with `None` where the number is missing or is not a probability.
+    pub fn probability_of_each(&self, count: usize) -> Vec<Option<f64>> {
+        numbers::probabilities(&self.text, count).into_iter().map(Result::ok).collect()
     }
 
     /// What to act on when nothing could be read twice: the last line that says something. `None` where every line is

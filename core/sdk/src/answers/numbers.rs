@@ -2,19 +2,16 @@
 
 use super::dress;
 
-/// Probabilities of the statements 1 to `count`. A later line about a statement replaces an earlier one.
-pub(super) fn probabilities(text: &str, count: usize) -> Result<Vec<f64>, String> {
+/// The probability of each of the statements 1 to `count`. A later line about a statement replaces an earlier one.
+pub(super) fn probabilities(text: &str, count: usize) -> Vec<Result<f64, String>> {
     let mut found: Vec<Option<Result<f64, String>>> = vec![None; count];
     let mut bare = Vec::new();
     for line in text.lines().filter(|line| !dress::is_fence(line)) {
         match numbered(line) {
             Some((index, rest)) if (1..=count).contains(&index) => {
-                match probability(rest) {
-                    // Words about a statement do not replace its number.
-                    Some(read) => {
-                        found[index - 1] = Some(read.map_err(|why| format!("statement {index}: {why}")))
-                    }
-                    None => {}
+                // Words about a statement do not replace its number.
+                if let Some(read) = probability(rest) {
+                    found[index - 1] = Some(read.map_err(|why| format!("statement {index}: {why}")));
                 }
             }
             _ => bare.extend(alone(line)),

@@ -1,4 +1,7 @@
-use forethought_api::llm::FinishReason::{ContentFilter, Length, Stop};
+use forethought_api::llm::{
+    FinishReason::{ContentFilter, Length, Stop},
+    Message, Role, ToolCall,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -197,6 +200,104 @@ fn syntax_is_never_a_last_resort() {
     ] {
         assert_eq!(answer(text).last_resort().as_deref(), line, "{text}");
     }
+}
+
+#[test]
+fn an_utterance_is_all_that_one_speaker_says() {
+    let said = |text: &str| answer(text).utterance(&["seller", "buyer"]);
+    for (text, words) in [
+        ("Action: Hello!\n\nHow are you?", "Hello!\n\nHow are you?"),
+        ("Hello!\n\nHow are you?", "Hello!\n\nHow are you?"),
+        ("Seller: \"Hello!\"", "Hello!"),
+        ("Action: Seller: Hello!\nBuyer: Too much.\nSeller: Well.", "Hello!"),
+        ("Thought: be kind\nAction: Hello!\nThought: good", "Hello!"),
+        ("Action: Hello!\nAction: Bye!", "Hello!"),
+    ] {
+        assert_eq!(said(text).as_deref(), Ok(words), "{text}");
+    }
+    for (text, fault) in [
+        ("", Fault::Empty),
+        ("```", Fault::Unreadable),
+        ("Thought: be kind", Fault::Unreadable),
+        ("<think>Hello!", Fault::Cut),
+    ] {
+        assert_eq!(said(text).unwrap_err().fault, fault, "{text}");
+    }
+    let cut = Answer::new("Action: [doubts] I am not su", &Length);
+    assert_eq!(cut.utterance(&[]).unwrap_err().fault, Fault::Cut);
+    assert_eq!(cut.uncut().utterance(&[]).as_deref(), Ok("[doubts] I am not su"));
+    let fiction = Answer::new("Hello!\nBuyer: Too d", &Length);
+    assert_eq!(fiction.utterance(&["seller", "buyer"]).as_deref(), Ok("Hello!"));
+}
+
+#[test]
+fn nothing_refused_is_read() {
+    let refused = Answer::new("Thought: a\nAction: b\n1: 0.5\n{\"action\": \"b\"}", &ContentFilter);
+    let faults = [
+        refused.sections(&REACT).text("Thought").unwrap_err(),
+        refused.sections(&REACT).action(&[]).unwrap_err(),
+        refused.object(&["action"]).unwrap_err(),
+        refused.probabilities(1).unwrap_err(),
+        refused.utterance(&[]).unwrap_err(),
+    ];
+    assert!(faults.iter().all(|complaint| complaint.fault == Fault::Refused), "{faults:?}");
+    assert!(refused.sections(&REACT).is_empty());
+}
+
+#[test]
+fn of_several_actions_the_first_can_be_taken_and_a_cut_number_is_none() {
+    let several = answer("Thought: a\nAction: open[blue]\nThought: b\nAction: open[red]");
+    assert_eq!(several.sections(&REACT).first_action(&[]).as_deref(), Ok("open[blue]"));
+    let cut = |text: &str| Answer::new(text, &Length).probabilities(2).map_err(|complaint| complaint.fault);
+    assert_eq!(cut("1: 0.8\n2: 0."), Err(Fault::Cut));
+    assert_eq!(cut("1: 0.8\n2: 0.3\nThe fir"), Ok(vec![0.8, 0.3]));
+    let amounts =
+        answer("Good: 1.5 dollars are given\nBad: none").sections(&["Good", "Bad"]).texts(&["Good"]);
+    assert_eq!(amounts[0].1, "1.5 dollars are given");
+}
+
+#[test]
+fn a_second_request_has_no_empty_turn() {
+    let complaint = Complaint::unreadable("it is odd");
+    let again = |choice: Choice| {
+        let mut messages = vec![Message::system("s"), Message::user("u")];
+        ask_again(&mut messages, choice, &complaint);
+        messages.iter().map(|message| (message.role, message.content.clone())).collect::<Vec<_>>()
+    };
+    let text = |text: &str| Choice { text: text.into(), ..Choice::default() };
+    let said = "That could not be read: it is odd. Answer again, exactly in the form asked for.";
+    for empty in ["", " \n", "<think>so", "<think>so</think>"] {
+        assert_eq!(
+            again(text(empty))[1..],
+            [(Role::User, format!("u\n\n{said}"))],
+            "the complaint follows the prompt after {empty:?}"
+        );
+    }
+    let answered = again(text("<think>so</think>odd"));
+    assert_eq!(answered[2..], [(Role::Assistant, "odd".into()), (Role::User, said.into())]);
+    let call = |id: &str| Choice {
+        tool_calls: vec![ToolCall { id: id.into(), name: "answer".into(), ..ToolCall::default() }],
+        ..Choice::default()
+    };
+    assert_eq!(again(call("7"))[2..], [(Role::Assistant, String::new()), (Role::Tool, said.into())]);
+    assert_eq!(again(call("")).len(), 2, "a result needs the id of its call");
+}
+
+#[test]
+fn a_decision_is_unread_once() {
+    let (mut first, mut later) = (Unread::default(), Unread::default());
+    for unread in [&mut first, &mut later] {
+        unread.repeated("Action", &Complaint::unreadable("it is odd"));
+        unread.given_up("Action", &Complaint::unreadable("it is odd"), "odd");
+    }
+    first.append(later);
+    let trace = first.trace();
+    let faults: Vec<_> = trace.faults.iter().map(|(key, count)| (key.as_str(), *count)).collect();
+    assert_eq!(faults, [("repeated", 2), ("unread", 1), ("unreadable", 4)]);
+    assert_eq!(trace.recoveries[1], "Action could not be read (it is odd) in \"odd\": went on without it");
+    let mut several = Unread::default();
+    several.given_up("Action", &Complaint { fault: Fault::Several, text: "two".into() }, "a");
+    assert!(several.recoveries[0].ends_with("took the first") && !several.faults.contains_key("unread"));
 }
 
 /// The reader of release 0.1.0: what it read from plain answers is read the same.

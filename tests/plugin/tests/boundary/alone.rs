@@ -58,8 +58,8 @@ async fn what_is_no_library_is_refused() {
 
 async fn a_library_that_does_not_enter_as_agreed_is_refused() {
     for (name, flags, words) in [
-        ("major", &["-DMAJOR=9"][..], "speaks major version 9 of the contract, this program 1"),
-        ("status", &["-DENTRY=2"], "answered with status 2"),
+        ("major", &["-DMAJOR=9"][..], "uses major version 9 of the contract, this program 1"),
+        ("status", &["-DENTRY=2"], "returned status 2"),
         (
             "no_entry",
             &["-Dforethought_plugin_entry_v1=other"],

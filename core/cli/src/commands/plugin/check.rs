@@ -43,7 +43,7 @@ mod kit {
     use forethought_conformance::{Options, Report, Subject, check};
     use forethought_runtime::{
         config::settings,
-        registry::{Entry, Registry},
+        registry::{Registry, RegistryEntry},
     };
 
     use super::{
@@ -55,7 +55,7 @@ mod kit {
         pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
             let given = settings(&self.set)?;
             let entries = self.entries(session).await?;
-            let takes = |entry: &Entry, key: &str| entry.schema["properties"].get(key).is_some();
+            let takes = |entry: &RegistryEntry, key: &str| entry.schema["properties"].get(key).is_some();
             let mut reports = Vec::new();
             for entry in &entries {
                 let mut options = Options { config: given.clone(), ..Options::default() };
@@ -76,7 +76,7 @@ mod kit {
         }
 
         /// The components to check.
-        async fn entries(&self, session: &Session) -> Result<Vec<Arc<Entry>>> {
+        async fn entries(&self, session: &Session) -> Result<Vec<Arc<RegistryEntry>>> {
             let component = self.what.split_once('.').filter(|_| !Path::new(&self.what).exists());
             if let Some((word, kind)) =
                 component.filter(|(word, _)| !word.is_empty() && !self.what.contains('/'))
@@ -93,7 +93,7 @@ mod kit {
         }
     }
 
-    fn subject(entry: &Entry) -> Subject {
+    fn subject(entry: &RegistryEntry) -> Subject {
         Subject {
             interface: entry.interface.into(),
             kind: entry.kind.clone(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_plugin_host::{registry::Origin, survey};
+use forethought_plugin_host::{registry::ComponentOrigin, survey};
 use serde::Serialize;
 
 use super::name;
@@ -20,7 +20,7 @@ pub(crate) struct List {}
 /// One plugin, as `--json` prints it.
 #[derive(Serialize)]
 struct Listed {
-    origin: Origin,
+    origin: ComponentOrigin,
     /// Whether the configuration or the command line names it.
     loaded: bool,
     package: Option<String>,

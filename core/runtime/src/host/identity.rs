@@ -1,0 +1,120 @@
+//! What decides a component's answers, for the ids of episodes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::PoisonError;
+
+use forethought_api::{
+    Result, error::Context, host::ModelFiles, llm::LlmBackend, planner::Planner, registry::Pluggable,
+};
+use serde_json::{Map, Value, json};
+
+use crate::config::{KeyPath, dotted, roles};
+use crate::host::{ROLES, RuntimeHost};
+use crate::run::old_words;
+
+impl RuntimeHost {
+    /// What decides a component's answers, for the identity of episodes: its configuration, the contents of its files,
+    /// and the same of every component that it needs. Complete once the component is built.
+    pub fn identity(&self, section: &[String]) -> Value {
+        let document = self.shared.config.document();
+        let files = {
+            let files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.get(section).cloned().unwrap_or_default()
+        };
+        let needs = {
+            let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
+            dependencies.get(section).cloned().unwrap_or_default()
+        };
+        let old_name = |need: &KeyPath| [&[old_words::section(&need[0]).to_owned()], &need[1..]].concat();
+        let needs: BTreeMap<KeyPath, Value> =
+            needs.iter().map(|need| (old_name(need), self.identity(need))).collect();
+        let needs: Map<String, Value> = needs.into_iter().map(|(need, own)| (dotted(&need), own)).collect();
+        let mut config = document.get(section).cloned().unwrap_or_default();
+        if section[0] == <dyn LlmBackend>::WORD
+            && let Value::Object(config) = &mut config
+        {
+            config.remove("calls"); // How it is called decides no answer.
+        }
+        if section[0] == ROLES
+            && let Value::Object(config) = &mut config
+        {
+            config.retain(|key, _| !roles::LIMITS.contains(&key.as_str())); // Nor how much it may cost.
+        }
+        if section[0] == <dyn Planner>::WORD
+            && let Value::Object(own) = config
+        {
+            config = Value::Object(old_words::planner(own));
+        }
+        json!({ "config": config, "files": files, "needs": needs })
+    }
+
+    /// Notes what the owner's files hold: a checkpoint trained anew under the old name is another critic.
+    pub(super) fn note_files(&self, folder: &Path, request: &ModelFiles) -> Result<()> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        for file in request.required.iter().chain(&request.optional) {
+            let path = folder.join(file);
+            if path.is_file() {
+                let mut hasher = blake3::Hasher::new();
+                let mut contents = std::fs::File::open(&path).context(path.display().to_string())?;
+                std::io::copy(&mut contents, &mut hasher).context(path.display().to_string())?;
+                let mut files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+                let own = files.entry(owner.clone()).or_default();
+                own.insert(file.clone(), hasher.finalize().to_hex().to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forethought_api::host::Host as _;
+
+    use super::*;
+    use crate::host::tests::host;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn an_identity_holds_all_that_decides_an_answer() {
+        let host = host(
+            "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"b\"\n[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n",
+        );
+        host.planner("a".into()).await.unwrap();
+        let identity = host.identity(&["planner".into(), "a".into()]);
+        assert_eq!(identity["config"]["inner"], "b");
+        assert_eq!(identity["needs"]["planner.b"]["config"]["llm"], "actor");
+
+        // A model's files count by what is in them.
+        let folder = tempfile::tempdir().unwrap();
+        let request = ModelFiles {
+            source: folder.path().to_string_lossy().into(),
+            required: vec!["weights".into()],
+            optional: vec!["more".into()],
+        };
+        let section = ["critic".to_string(), "critic".to_string()];
+        let mut identities = Vec::new();
+        for weights in ["1", "2"] {
+            std::fs::write(folder.path().join("weights"), weights).unwrap();
+            host.owned_by(&section).model_files(request.clone()).await.unwrap();
+            identities.push(host.identity(&section));
+        }
+        assert_ne!(identities[0], identities[1]);
+    }
+
+    #[tokio::test]
+    async fn how_a_model_is_called_is_configured_beside_it_and_decides_no_answer() {
+        let world = "[environment]\nkind = \"corridor\"\n";
+        let called = |calls: &str| testing::host(&format!("{world}[llm.a]\nkind = \"parrot\"\n{calls}"));
+        let (plain, patient) =
+            (called(""), called("[llm.a.calls]\ntimeout_s = 5\nrequests_per_minute = 60\n"));
+        for host in [&plain, &patient] {
+            host.llm("a".into()).await.unwrap();
+        }
+        let section = ["llm".to_string(), "a".to_string()];
+        assert_eq!(plain.identity(&section), patient.identity(&section));
+        let none = format!("{world}[llm.a]\nkind = \"parrot\"\n[llm.a.calls]\ntimeout_s = -5.0\n");
+        let error = testing::config(&none).unwrap_err();
+        assert!(error.message.contains("`llm.a.calls.timeout_s`: -5.0 is out of range"), "{error}");
+    }
+}

@@ -1,0 +1,349 @@
+//! What to run, checked: its parts with what they say of themselves, and the identities of run and episodes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forethought_api::{
+    Error, Result,
+    critic::Critic,
+    environment::{Environment, EnvironmentSpec, Reset},
+    error::Context,
+    llm::{LlmBackend, LlmCapabilities},
+    planner::{Planner, Requirements, Summariser},
+};
+use serde_json::{Value, json};
+
+use crate::budget::{Limits, prices::Price};
+use crate::cancel::Cancel;
+use crate::clock;
+use crate::journal::effects::{CriticHandle, Llm};
+use crate::journal::meter::Metering;
+use crate::run::episode::{EpisodeSpec, Seat};
+use crate::run::folder::{self, Earlier, RunInfo, RunStatus};
+use crate::run::needs::{self, Lookup};
+use crate::run::old_words;
+use crate::run::summary::{EpisodeIdentity, episode_id};
+
+/// A component and the configuration that it was built from.
+pub struct Configured<T: ?Sized> {
+    /// The configuration; part of episode ids. Whatever changes the component's answers belongs in it.
+    pub config: Value,
+    /// The component.
+    pub component: Arc<T>,
+}
+
+impl<T: ?Sized> Configured<T> {
+    /// A component with its configuration.
+    pub fn new(config: Value, component: Arc<T>) -> Self {
+        Self { config, component }
+    }
+}
+
+// Not derived: that would ask `T` itself to be `Clone`.
+impl<T: ?Sized> Clone for Configured<T> {
+    fn clone(&self) -> Self {
+        Self { config: self.config.clone(), component: self.component.clone() }
+    }
+}
+
+/// What to run.
+#[derive(Clone)]
+pub struct RunSpec {
+    /// The folder of all runs.
+    pub root: PathBuf,
+    /// The resolved configuration as TOML; written into the run.
+    pub config: String,
+    /// The world.
+    pub environment: Configured<dyn Environment>,
+    /// Who acts, seat by seat: name and planner.
+    pub seats: Vec<(String, Configured<dyn Planner>)>,
+    /// Who of `seats` sits where, episode by episode; empty where everybody keeps the seat.
+    pub seatings: Vec<Vec<usize>>,
+    /// The seat whose planner is reported, and names the folder.
+    pub subject: usize,
+    /// Given when trajectories are wanted.
+    pub summariser: Option<Configured<dyn Summariser>>,
+    /// Language models by role or configured name; those that nobody requires are left alone.
+    pub llms: BTreeMap<String, Configured<dyn LlmBackend>>,
+    /// The price of every `[llm.<name>]` at work; `None` where it is not known. Money is counted by the layers around a
+    /// model ([`CallConfig::around`](crate::layers::CallConfig::around)), which know it by this name.
+    pub prices: BTreeMap<String, Option<Price>>,
+    /// What the layers around the models were given: then no paid call of this run goes uncounted.
+    pub metering: Metering,
+    /// Critics by configured name; those that nobody requires are left alone.
+    pub critics: BTreeMap<String, Configured<dyn Critic>>,
+    /// The episodes, each once.
+    pub episodes: Vec<Reset>,
+    /// Episodes under way at once, at most.
+    pub concurrency: usize,
+    /// The most that the run may use.
+    pub limits: Limits,
+    /// The most that each episode may use.
+    pub episode_limits: Limits,
+    /// The most that the calls of each role may use, in all episodes together.
+    pub role_limits: BTreeMap<String, Limits>,
+    /// What to do about an earlier run of the same specification.
+    pub earlier: Earlier,
+    /// Raised to interrupt the run.
+    pub cancel: Cancel,
+}
+
+impl RunSpec {
+    fn missing(&self, asker: &[String], table: &str, name: &str) -> Error {
+        self.error(asker, format!("needs [{table}.{name}], which is not configured"))
+    }
+
+    /// Who sits where in an episode.
+    fn seating(&self, episode: usize) -> Vec<&(String, Configured<dyn Planner>)> {
+        match self.seatings.get(episode) {
+            Some(seating) => seating.iter().map(|planner| &self.seats[*planner]).collect(),
+            None => self.seats.iter().collect(),
+        }
+    }
+
+    /// Whether there is somebody for each of `seats` seats in every episode.
+    fn seated(&self, seats: usize) -> bool {
+        let fits = |seating: &Vec<usize>| {
+            seating.len() == seats && seating.iter().all(|one| *one < self.seats.len())
+        };
+        let seatings = self.seatings.len() == self.episodes.len() && self.seatings.iter().all(fits);
+        self.subject < seats && if self.seatings.is_empty() { self.seats.len() == seats } else { seatings }
+    }
+}
+
+impl Lookup for RunSpec {
+    async fn models(&self, asker: &[String], name: &str) -> Result<Vec<(String, LlmCapabilities)>> {
+        let llm = self.llms.get(name).ok_or_else(|| self.missing(asker, "llm", name))?;
+        Ok(vec![(name.into(), llm.component.capabilities().await.context(format!("[llm.{name}]"))?)])
+    }
+    async fn critic(&self, asker: &[String], name: &str) -> Result<Arc<dyn Critic>> {
+        let critic = self.critics.get(name).ok_or_else(|| self.missing(asker, "critic", name))?;
+        Ok(critic.component.clone())
+    }
+    /// The models of a role answer as one here.
+    fn is_role(&self, _: &str) -> bool {
+        false
+    }
+    fn limits_money(&self) -> bool {
+        let mut limits = self.role_limits.values().chain([&self.limits, &self.episode_limits]);
+        limits.any(|limits| limits.max_usd.is_some())
+    }
+    async fn prices(&self, names: &[String]) -> Result<BTreeMap<String, Option<Price>>> {
+        match self.prices.is_empty() {
+            true => Ok(names.iter().map(|name| (name.clone(), None)).collect()),
+            false => Ok(self.prices.clone()),
+        }
+    }
+    fn error(&self, asker: &[String], message: String) -> Error {
+        Error::config(format!("[{}] {message}", asker.join(".")))
+    }
+    async fn unknown_price(&self, llm: &str) -> Error {
+        Error::config(format!("max_usd is set, and the price of [llm.{llm}] is not known"))
+    }
+}
+
+/// A specification that was looked through: what its parts say of themselves, and the episodes' identities.
+pub(crate) struct Plan {
+    pub(crate) environment: EnvironmentSpec,
+    planner: String,
+    pub(crate) parent: PathBuf,
+    config_hash: String,
+    pub(crate) llms: BTreeMap<String, Llm>,
+    pub(crate) critics: BTreeMap<String, CriticHandle>,
+    pub(crate) episodes: Vec<EpisodeSpec>,
+}
+
+impl Plan {
+    pub(crate) async fn new(spec: &RunSpec) -> Result<Self> {
+        let environment = spec.environment.component.spec().await?;
+        if !spec.seated(environment.seats.len()) {
+            return Err(Error::config(format!(
+                "environment `{}` has {} seats ({}); {} planners were given",
+                environment.name,
+                environment.seats.len(),
+                environment.seats.iter().map(|seat| seat.name.as_str()).collect::<Vec<_>>().join(", "),
+                spec.seats.len()
+            )));
+        }
+        let mut askers = Vec::new();
+        for (name, planner) in &spec.seats {
+            let own = planner.component.requires().await.context(format!("[planner.{name}]"))?;
+            askers.push((vec!["planner".into(), name.clone()], own));
+        }
+        if let Some(summariser) = &spec.summariser {
+            let own = summariser.component.requires().await.context("the summariser")?;
+            askers.push((vec!["summariser".into()], own));
+        }
+        let needs = needs::check(spec, &environment, askers).await?;
+        let mut models = BTreeMap::new();
+        let mut critics = BTreeMap::new();
+        for (name, (estimator, own)) in needs.critics {
+            models.insert(format!("value.{name}"), spec.critics[&name].config.clone());
+            critics.insert(name, CriticHandle { estimator, asks_models: own != Requirements::default() });
+        }
+        let mut llms = BTreeMap::new();
+        for name in needs.all.llms {
+            let llm = &spec.llms[&name];
+            let capabilities = llm.component.capabilities().await.context(format!("[llm.{name}]"))?;
+            models.insert(format!("llm.{name}"), json!([&llm.config, identity(&capabilities)?]));
+            llms.insert(name, Llm { backend: llm.component.clone(), capabilities });
+        }
+        let episodes = episodes(spec, &environment, &models)?;
+        let planner = spec.seats[spec.subject].0.clone();
+        let parent = spec.root.join(format!("{}--{}", plain(&environment.name), plain(&planner)));
+        let config_hash = config_hash(&spec.config, episodes.iter().map(|episode| &*episode.id))?;
+        Ok(Self { environment, planner, parent, config_hash, llms, critics, episodes })
+    }
+
+    pub(crate) fn info(&self, spec: &RunSpec) -> RunInfo {
+        RunInfo {
+            schema: folder::SCHEMA,
+            program: env!("CARGO_PKG_VERSION").into(),
+            environment: self.environment.name.clone(),
+            planner: self.planner.clone(),
+            config_hash: self.config_hash.clone(),
+            episodes: spec.episodes.len() as u64,
+            status: RunStatus::Running,
+            usd: None,
+            started: clock::timestamp(),
+            finished: None,
+        }
+    }
+}
+
+/// What a model says of itself, as part of an episode's identity: what it costs decides no answer.
+pub(crate) fn identity(model: &LlmCapabilities) -> Result<Value> {
+    let mut says = serde_json::to_value(model)?;
+    if let Value::Object(says) = &mut says {
+        says.remove("free");
+    }
+    Ok(says)
+}
+
+fn episodes(
+    spec: &RunSpec,
+    environment: &EnvironmentSpec,
+    models: &BTreeMap<String, Value>,
+) -> Result<Vec<EpisodeSpec>> {
+    let mut ids = HashSet::new();
+    let mut episodes = Vec::with_capacity(spec.episodes.len());
+    for (index, reset) in spec.episodes.iter().enumerate() {
+        let seating = spec.seating(index);
+        let seat = |(name, planner): &(String, Configured<dyn Planner>)| Seat {
+            name: name.clone(),
+            planner: planner.component.clone(),
+        };
+        if environment.tasks.is_some_and(|tasks| reset.task >= tasks) {
+            return Err(Error::config(format!(
+                "task {} does not exist: environment `{}` has {} tasks, counted from 0",
+                reset.task,
+                environment.name,
+                environment.tasks.unwrap_or_default()
+            )));
+        }
+        let id = episode_id(&EpisodeIdentity {
+            environment: &environment.name,
+            version: &environment.version,
+            environment_config: &spec.environment.config,
+            reset: *reset,
+            planners: seating.iter().map(|(_, planner)| &planner.config).collect(),
+            models,
+            summariser: spec.summariser.as_ref().map(|summariser| &summariser.config),
+        })?;
+        if !ids.insert(id.clone()) {
+            return Err(Error::config(format!(
+                "episode (task {}, seed {}) is asked for twice",
+                reset.task, reset.seed
+            )));
+        }
+        episodes.push(EpisodeSpec {
+            id,
+            environment: environment.clone(),
+            reset: *reset,
+            seats: seating.into_iter().map(seat).collect(),
+            subject: spec.subject,
+            summariser: spec.summariser.as_ref().map(|summariser| summariser.component.clone()),
+            limits: spec.episode_limits,
+            progress: None,
+        });
+    }
+    Ok(episodes)
+}
+
+/// Keys under `[run]` and `[roles.<name>]` that say how far and how fast to go, not what to do: they may change between
+/// two starts.
+const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
+
+fn config_hash<'a>(config: &str, episodes: impl Iterator<Item = &'a str>) -> Result<String> {
+    let mut config: toml::Table = toml::from_str(config).map_err(|error| {
+        Error::config(error.to_string()).context("the resolved configuration is not TOML")
+    })?;
+    old_words::document(&mut config);
+    // Nor does it matter where components come from, and what they cost.
+    config.remove("plugins");
+    config.remove("prices");
+    let without_pace = |section: &mut toml::Value| {
+        if let Some(table) = section.as_table_mut() {
+            table.retain(|key, _| !PACE.contains(&key));
+        }
+    };
+    config.get_mut("run").into_iter().for_each(without_pace);
+    let roles = config.get_mut("roles").and_then(toml::Value::as_table_mut);
+    roles.into_iter().flatten().for_each(|(_, role)| without_pace(role));
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(toml::to_string(&config)?.as_bytes());
+    episodes.for_each(|id| {
+        hasher.update(id.as_bytes());
+    });
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+/// A name as part of a path.
+fn plain(name: &str) -> String {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    name.trim_start_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_the_first_release_is_continued() {
+        // The configuration of core/cli/tests/fixtures/release-0.1.0 by today's names, its episodes, and its `run.json`.
+        let config = r#"
+seed = 5
+[critic.guess]
+kind = "random"
+[environment]
+kind = "webshop"
+products = 40
+[llm.actor]
+kind = "simulated"
+[planner.pnlc]
+critic = "guess"
+kind = "pnlc"
+llm = "actor"
+rounds = 1
+[run]
+concurrency = 16
+episodes = 2
+first_task = 0
+out = "/tmp/w/old/runs"
+repeats = 1
+[seats]
+agent = "pnlc"
+[summariser]
+kind = "llm"
+llm = "actor"
+"#;
+        let ids = ["ff3e76280e7d00c98ef9ba4f9f1b4c4a", "05839fa034958d5a7455530e84b9b8af"];
+        assert_eq!(config_hash(config, ids.into_iter()).unwrap(), "a2a58f5cdbfd24177ad346b6fa60bac6");
+        assert_ne!(
+            config_hash(&config.replace("rounds = 1", "rounds = 2"), ids.into_iter()).unwrap(),
+            "a2a58f5cdbfd24177ad346b6fa60bac6"
+        );
+    }
+}
