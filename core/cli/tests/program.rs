@@ -153,6 +153,13 @@ fn every_value_shows_where_it_comes_from() {
 }
 
 #[test]
+fn flags_win_over_set() {
+    let planned = json(&shop(), "run --dry-run --episodes 2 --set run.episodes=9");
+    assert_eq!(planned[0]["episodes"], 2);
+    refused(&shop(), "run --concurrency 0", 2, &["the command line: `run.concurrency`: "]);
+}
+
+#[test]
 fn a_configuration_is_checked_down_to_what_its_planners_need() {
     let desk = shop();
     assert_eq!(json(&desk, "config check")["seats"], json!(["react"]));
