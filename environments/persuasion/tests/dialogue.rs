@@ -261,5 +261,5 @@ fn a_tag_without_effect_is_explained_to_its_author() {
         "reactions, which are [no donation], ",
     );
     check(json!({ "preset": "gdp-zero" }), &["Hello.", "[\"Neutral.\"] Hm.", "Please."], "");
-    check(json!({}), &["[DONATE much]", "Please."], "needs a sum, as in [DONATE $1]");
+    check(json!({}), &["Hello.", "[DONATE much]", "Please."], "needs a sum, as in [DONATE $1]");
 }
