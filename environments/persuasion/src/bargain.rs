@@ -91,8 +91,7 @@ pub(crate) fn tags(text: &str) -> impl Iterator<Item = String> {
 /// The text of a tag by which it is compared: in lower case, with single blanks, and without quotes, emphasis and a
 /// full stop around it.
 pub(crate) fn tag(text: &str) -> String {
-    let text =
-        text.to_lowercase().replace(['_', '-', '\u{2010}', '\u{2011}', '\u{2013}'], " ").replace(':', " ");
+    let text = text.to_lowercase().replace(['_', ':'], " ");
     let around = |c: char| {
         c.is_whitespace() || matches!(c, '*' | '`' | '"' | '\'' | '.' | '!' | '\u{2018}'..='\u{201f}')
     };
