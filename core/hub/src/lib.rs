@@ -20,6 +20,8 @@ mod tests;
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use forethought_api::{Error, Result, error::Context, host::ModelFiles};
@@ -478,9 +480,6 @@ impl Snapshot<'_> {
         self.record.note_sound(name, &path, digest)
     }
 }
-
-#[cfg(unix)]
-use std::os::unix::fs::symlink;
 
 /// Windows allows it to few.
 #[cfg(not(unix))]
