@@ -63,7 +63,7 @@ fn refuse_pointers(folder: &Path, request: &ModelFiles) -> Result<()> {
                 false => "run `git lfs pull` in its folder, or let the hub deliver the model: hf:owner/name",
             };
             return Err(Error::input(format!(
-                "{} is a Git LFS pointer, not the file that it stands for; {way_out}",
+                "{} is a Git LFS pointer, not the file itself; {way_out}",
                 path.display()
             )));
         }

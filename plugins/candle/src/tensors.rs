@@ -98,7 +98,7 @@ impl Tensors {
 pub fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
     if bytes.starts_with(b"version https://git-lfs.github.com/spec") {
         return Err(Error::input(format!(
-            "{} is a Git LFS pointer, not the file that it stands for; run `git lfs pull` in its folder, or let the hub \
+            "{} is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder, or let the hub \
              deliver the model: hf:owner/name",
             path.display()
         )));
