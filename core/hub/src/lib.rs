@@ -71,7 +71,7 @@ fn refuse_pointers(folder: &Path, request: &ModelFiles) -> Result<()> {
     Ok(())
 }
 
-/// What there is, after a file that is not among it was named.
+/// Lists the files that there are, for the error about one that is missing.
 fn instead(missing: &str, mut names: Vec<String>) -> String {
     const MOST: usize = 40;
     names.sort();
