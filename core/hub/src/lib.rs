@@ -20,8 +20,6 @@ mod tests;
 
 use std::fs::{File, TryLockError};
 use std::io::Read;
-#[cfg(unix)]
-use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use forethought_api::{Error, Result, error::Context, host::ModelFiles};
@@ -479,6 +477,11 @@ impl Snapshot<'_> {
         link().context(format!("linking {} to {}", path.display(), blob.display()))?;
         self.record.note_sound(name, &path, digest)
     }
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, new: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, new)
 }
 
 /// Windows allows it to few.
