@@ -413,7 +413,7 @@ fn instructions(config: &WebShopConfig) -> String {
         ObservationMode::React => {
             "- search[words] looks for products. It works only on the start page, the one with [Search].\n\
              - click[text] clicks one of the texts in brackets, written exactly as shown: a product's code opens it, \
-             an option's value chooses it (a chosen one is shown as [[critic]]), [Back to Search] leads to the start page \
+             an option's value chooses it (a chosen one is shown as [[value]]), [Back to Search] leads to the start page \
              and forgets what was chosen, [< Prev] leads back. [Next >] does not work.\n\
              - think[text] is a note to yourself, answered by OK."
         }
