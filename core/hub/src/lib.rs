@@ -19,6 +19,7 @@ mod verify;
 mod tests;
 
 use std::fs::{File, TryLockError};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use forethought_api::{Error, Result, error::Context, host::ModelFiles};
@@ -37,12 +38,54 @@ pub fn fetch(request: &ModelFiles) -> Result<PathBuf> {
     if let Some(name) = names().find(|name| !is_plain(name)) {
         return Err(Error::input(format!("the file name {name:?} leads out of the model's folder")));
     }
-    match request.source.strip_prefix("hf:") {
+    let folder = match request.source.strip_prefix("hf:") {
         Some(source) => {
-            Hub::from_env(|name| std::env::var(name).ok())?.fetch(&Source::parse(source)?, request)
+            Hub::from_env(|name| std::env::var(name).ok())?.fetch(&Source::parse(source)?, request)?
         }
-        None => local(request),
+        None => local(request)?,
+    };
+    refuse_pointers(&folder, request)?;
+    Ok(folder)
+}
+
+/// Refuses a file that only says where Git LFS keeps the real one.
+fn refuse_pointers(folder: &Path, request: &ModelFiles) -> Result<()> {
+    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec";
+    for name in request.required.iter().chain(&request.optional) {
+        let path = folder.join(name);
+        let mut start = [0; POINTER.len()];
+        let read = |start: &mut [u8]| File::open(&path).and_then(|mut file| file.read_exact(start));
+        if path.is_file() && read(&mut start).is_ok() && start == POINTER {
+            let way_out = match request.source.starts_with("hf:") {
+                true => "the hub or its mirror sent it in place of the file; try another HF_ENDPOINT",
+                false => "run `git lfs pull` in its folder, or let the hub deliver the model: hf:owner/name",
+            };
+            return Err(Error::input(format!(
+                "{} is a Git LFS pointer, not the file itself; {way_out}",
+                path.display()
+            )));
+        }
     }
+    Ok(())
+}
+
+/// Lists the files that there are, for the error about one that is missing.
+fn instead(missing: &str, mut names: Vec<String>) -> String {
+    const MOST: usize = 40;
+    names.sort();
+    let older =
+        |name: &String| [".bin", ".h5", ".msgpack", ".pt", ".pth"].iter().any(|end| name.ends_with(end));
+    let older = names.iter().find(|name| missing.ends_with(".safetensors") && older(name)).cloned();
+    let more = if names.len() > MOST { ", ..." } else { "" };
+    names.truncate(MOST);
+    let has = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let older = older.map_or_else(String::new, |name| {
+        format!(
+            ". {name} is an older format, which is not read: use a model or revision with .safetensors files, or \
+             convert this one with `save_pretrained` of transformers"
+        )
+    });
+    format!("it has {has}{more}{older}")
 }
 
 /// A relative path of ordinary names.
@@ -62,11 +105,16 @@ fn local(request: &ModelFiles) -> Result<PathBuf> {
         request.required.iter().map(String::as_str).filter(|name| !folder.join(name).is_file()).collect();
     match missing[..] {
         [] => Ok(folder.to_owned()),
-        _ => Err(Error::not_found(format!(
-            "the model folder {} has no {}",
-            request.source,
-            missing.join(", no ")
-        ))),
+        [first, ..] => {
+            let entries = std::fs::read_dir(folder).context(format!("reading {}", folder.display()))?;
+            let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+            Err(Error::not_found(format!(
+                "the model folder {} has no {}; {}",
+                request.source,
+                missing.join(", no "),
+                instead(first, names.collect())
+            )))
+        }
     }
 }
 
@@ -112,6 +160,33 @@ struct Hub {
     offline: bool,
 }
 
+/// A path with `~` for the home folder and with variables (`$NAME`, `${NAME}`), as the hub's Python library reads it.
+/// What cannot be resolved stays.
+fn expanded(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+    let home = || Some(std::env::home_dir()?.to_string_lossy().into_owned());
+    let path = match path.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with(std::path::is_separator) => {
+            home().map_or_else(|| path.to_owned(), |home| home + rest)
+        }
+        _ => path.to_owned(),
+    };
+    let (mut out, mut rest) = (String::new(), path.as_str());
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let braced = after.strip_prefix('{').and_then(|after| after.split_once('}'));
+        let (name, behind) = braced.unwrap_or_else(|| {
+            let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+            after.split_at(end)
+        });
+        match variable(name) {
+            Some(value) => out.push_str(&value),
+            None => out.push_str(&rest[before.len()..rest.len() - behind.len()]),
+        }
+        rest = behind;
+    }
+    out + rest
+}
+
 /// One snapshot of a model while its files are fetched.
 struct Snapshot<'a> {
     hub: &'a Hub,
@@ -141,23 +216,30 @@ impl Listing {
 }
 
 impl Hub {
-    /// Reads the same variables as the hub's own libraries.
+    /// Reads the same variables as the hub's own libraries; the older names have lower precedence.
     fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let read =
             |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let folder = |name| read(name).map(PathBuf::from);
+        let folder = |name| read(name).map(|path| PathBuf::from(expanded(&path, &variable)));
         let home = folder("HF_HOME")
             .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
             .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")))
             .ok_or_else(|| Error::config("there is no home folder for the models' cache; set HF_HOME"))?;
         let token_file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
         let token = || Some(std::fs::read_to_string(token_file).ok()?.trim().to_owned());
-        let token = read("HF_TOKEN").or_else(token).filter(|token| !token.is_empty());
+        let token = read("HF_TOKEN")
+            .or_else(|| read("HUGGING_FACE_HUB_TOKEN"))
+            .or_else(token)
+            .filter(|token| !token.is_empty());
         let endpoint = read("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         let yes = |value: String| ["1", "true", "yes", "on"].contains(&value.to_ascii_lowercase().as_str());
         Ok(Self {
             client: Client::new(&endpoint, token, Patience::default())?,
-            cache: Cache::new(folder("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub"))),
+            cache: Cache::new(
+                folder("HF_HUB_CACHE")
+                    .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
+                    .unwrap_or_else(|| home.join("hub")),
+            ),
             offline: read("HF_HUB_OFFLINE").is_some_and(yes),
         })
     }
@@ -182,7 +264,11 @@ impl Hub {
         let mut snapshot = self.snapshot(source, listing.sha.clone());
         for name in &request.required {
             if !listing.has(name) {
-                return Err(Error::not_found(format!("{source} has no file {name}")));
+                let names = listing.siblings.into_iter().map(|file| file.name).collect();
+                return Err(Error::not_found(format!(
+                    "{source} has no file {name}; {}",
+                    instead(name, names)
+                )));
             }
             snapshot.bring(name)?;
         }
@@ -334,8 +420,8 @@ impl Snapshot<'_> {
         let segments = source.name.split('/').chain(["resolve", commit]).chain(name.split('/'));
         let url = hub.client.url(segments);
         let Announced { etag, commit: of, size } = hub.client.announced(url.clone(), &doing)?;
-        if of.as_ref() != Some(commit) {
-            let of = of.as_deref().unwrap_or("none");
+        // Some mirrors do not repeat the commit, which is part of the address.
+        if let Some(of) = of.filter(|of| of != commit) {
             return Err(
                 provider(format!("{doing}: requested commit {commit}, the hub answered for {of}")).into()
             );
@@ -383,19 +469,40 @@ impl Snapshot<'_> {
             // Made next to it, then renamed: a file that another caller was given is never missing.
             let new = self.folder.join(format!("{name}.new"));
             remove(&new)?;
-            #[cfg(unix)]
-            {
-                // Relative, so that the cache can be moved: out of the file's folders, the commit and `snapshots`.
-                let out = PathBuf::from("../".repeat(Path::new(name).components().count() + 1));
-                std::os::unix::fs::symlink(out.join("blobs").join(digest.hex()), &new)?;
-            }
-            #[cfg(not(unix))]
-            std::fs::hard_link(blob, &new)?;
+            // Relative, so that the cache can be moved: out of the file's folders, the commit and `snapshots`.
+            let out = PathBuf::from("../".repeat(Path::new(name).components().count() + 1));
+            stand_for(blob, &out.join("blobs").join(digest.hex()), &new, symlink)?;
             Ok(std::fs::rename(&new, &path)?)
         };
         link().context(format!("linking {} to {}", path.display(), blob.display()))?;
         self.record.note_sound(name, &path, digest)
     }
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, new: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, new)
+}
+
+/// Windows allows it to few.
+#[cfg(not(unix))]
+fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Makes `new` stand for the blob: as a symbolic link to `relative`, or where the system or the file system refuses
+/// those, as a hard link, or as a copy.
+fn stand_for(
+    blob: &Path,
+    relative: &Path,
+    new: &Path,
+    symlink: impl Fn(&Path, &Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    if symlink(relative, new).or_else(|_| std::fs::hard_link(blob, new)).is_err() {
+        std::fs::copy(blob, new)?;
+        File::open(new)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -54,6 +54,10 @@ struct State {
     answer: Option<(u16, &'static str)>,
     /// Whether etags are not digests.
     weak_etags: bool,
+    /// Answers do not repeat the commit.
+    no_commit: bool,
+    /// The address that every file is redirected to.
+    moved: Option<String>,
     /// Whether requests without a token are refused.
     private: bool,
     /// Bodies sent: file and range.
@@ -211,7 +215,13 @@ fn reply(asked: &Asked, state: &mut State) -> Reply {
     let large = content.len() > 1000;
     let digest = digest_of(&content, large);
     let etag = if state.weak_etags { "W/\"123\"".to_owned() } else { format!("\"{digest}\"") };
+    if let Some(moved) = &state.moved {
+        return Reply::whole(308, vec![format!("Location: {moved}{path}")], "");
+    }
     let mut headers = vec![format!("x-repo-commit: {}", state.commit)];
+    if state.no_commit {
+        headers.clear();
+    }
     if large && from_elsewhere.is_none() {
         headers.push(format!("x-linked-etag: {etag}"));
         headers.push(format!("x-linked-size: {}", content.len()));
@@ -491,6 +501,130 @@ fn the_hubs_own_variables_are_read() {
         let error = Hub::from_env(read).err().expect("no address");
         assert!(error.to_string().contains("HF_ENDPOINT"), "{error}");
     }
+}
+
+#[test]
+fn paths_are_expanded_and_older_names_read() {
+    let home = std::env::home_dir().expect("a home folder");
+    let check = |variables: &[(&str, &str)], cache: &Path, token: bool| {
+        let read =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        let hub = Hub::from_env(read).expect("is well formed");
+        assert_eq!((hub.cache.path(), hub.client.has_token()), (cache, token), "{variables:?}");
+    };
+    let none = ("HF_TOKEN_PATH", "/none");
+    check(&[none, ("HF_HOME", "~/x")], &home.join("x/hub"), false);
+    check(&[none, ("HF_HOME", "~")], &home.join("hub"), false);
+    check(&[none, ("HF_HUB_CACHE", "~/x")], &home.join("x"), false);
+    check(&[none, ("XDG_CACHE_HOME", "~/x")], &home.join("x/huggingface/hub"), false);
+    check(&[none, ("HF_HOME", "$A/${A}b/$C/~"), ("A", "/a")], Path::new("/a//ab/$C/~/hub"), false);
+    check(&[none, ("HF_HOME", "~other/${open")], Path::new("~other/${open/hub"), false);
+    check(
+        &[none, ("HUGGINGFACE_HUB_CACHE", "/old"), ("HUGGING_FACE_HUB_TOKEN", "t")],
+        Path::new("/old"),
+        true,
+    );
+    check(&[none, ("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")], Path::new("/new"), false);
+    let folder = tempfile::tempdir_in(&home).expect("a folder");
+    std::fs::write(folder.path().join("token"), TOKEN).expect("writes");
+    let path = format!("~/{}/token", folder.path().file_name().expect("a name").to_string_lossy());
+    check(&[("HF_TOKEN_PATH", &path), ("HF_HOME", "/none")], Path::new("/none/hub"), true);
+}
+
+#[test]
+fn without_symbolic_links_files_are_linked_or_copied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blob = folder.path().join("blob");
+    std::fs::write(&blob, "content").expect("writes");
+    let refused = |_: &Path, _: &Path| Err(std::io::ErrorKind::PermissionDenied.into());
+    for (name, blob) in [("hard", &blob), ("again", &blob)] {
+        let new = folder.path().join(name);
+        stand_for(blob, Path::new("../none"), &new, refused).expect("links");
+        assert_eq!(std::fs::read_to_string(&new).expect("reads"), "content");
+        assert!(!new.is_symlink());
+    }
+    // Hard links across file systems do not exist either.
+    #[cfg(target_os = "linux")]
+    if let Ok(other) = tempfile::tempdir_in("/dev/shm") {
+        let new = other.path().join("copy");
+        stand_for(&blob, Path::new("../none"), &new, refused).expect("copies");
+        assert_eq!(std::fs::read_to_string(&new).expect("reads"), "content");
+    }
+    stand_for(&folder.path().join("none"), Path::new("x"), &folder.path().join("n"), refused)
+        .expect_err("no blob");
+
+    // Files that are no links, as Windows has them, are found again and looked after like links.
+    let (home, weights) = (tempfile::tempdir().expect("a folder"), weights());
+    let fake = FakeHub::with(&[("model.safetensors", &weights)]);
+    let (hub, wanted) = (client(&fake, home.path()), wanted(&["model.safetensors"], &[]));
+    let path = hub.fetch(&main_branch(), &wanted).expect("fetches").join("model.safetensors");
+    std::fs::remove_file(&path).expect("removes");
+    std::fs::write(&path, &weights).expect("writes");
+    hub.fetch(&main_branch(), &wanted).expect("fetches");
+    assert_eq!(fake.ranges("model.safetensors").len(), 1, "nothing is fetched again");
+    std::fs::write(&path, other_weights()).expect("writes");
+    hub.fetch(&main_branch(), &wanted).expect("fetches");
+    assert_eq!(std::fs::read(&path).expect("reads"), weights);
+}
+
+#[test]
+fn a_mirror_that_redirects_is_named_with_the_address_to_write() {
+    let home = tempfile::tempdir().expect("a folder");
+    let fake = FakeHub::with(&[("config.json", b"{}")]);
+    let check = |endpoint: &str, moved: &str, expect: &str| {
+        fake.state().moved = Some(moved.into());
+        let error = client_of(endpoint, Some(TOKEN), home.path())
+            .fetch(&main_branch(), &wanted(&["config.json"], &[]))
+            .expect_err("redirects");
+        assert!(error.to_string().contains("redirects to http"), "{error}");
+        assert!(error.to_string().ends_with(expect), "{error}");
+        assert!(!error.to_string().contains(TOKEN), "{error}");
+    };
+    check(&fake.address, "https://hub.example", "set HF_ENDPOINT=https://hub.example");
+    check(&fake.address, "https://hub.example/models/hf", "set HF_ENDPOINT=https://hub.example/models/hf");
+    fake.state().moved = None;
+    // A mirror that only leaves the commit out of its answers is fine: the address has it.
+    fake.state().no_commit = true;
+    client(&fake, home.path()).fetch(&main_branch(), &wanted(&["config.json"], &[])).expect("fetches");
+}
+
+#[test]
+fn what_is_there_instead_is_listed() {
+    let home = tempfile::tempdir().expect("a folder");
+    let fake =
+        FakeHub::with(&[("config.json", b"{}"), ("pytorch_model.bin", b"old"), ("a.Q4_0.gguf", b"new")]);
+    let missing = |name: &str| {
+        let request = wanted(&[name], &[]);
+        client(&fake, home.path()).fetch(&main_branch(), &request).expect_err("missing").to_string()
+    };
+    let error = missing("model.safetensors");
+    assert!(error.contains("no file model.safetensors; it has a.Q4_0.gguf, config.json, pytorch_model.bin. pytorch_model.bin is an older format"), "{error}");
+    let error = missing("b.gguf");
+    assert!(error.ends_with("it has a.Q4_0.gguf, config.json, pytorch_model.bin"), "{error}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut request = wanted(&["model.safetensors"], &[]);
+    request.source = folder.path().to_string_lossy().into_owned();
+    let error = fetch(&request).expect_err("missing").to_string();
+    assert!(error.ends_with("it has nothing"), "{error}");
+    std::fs::write(folder.path().join("pytorch_model.bin"), "").expect("writes");
+    let error = fetch(&request).expect_err("missing").to_string();
+    assert!(error.contains("it has pytorch_model.bin. pytorch_model.bin is an older format"), "{error}");
+}
+
+#[test]
+fn pointers_of_git_lfs_are_named_as_such() {
+    const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("config.json"), "{}").expect("writes");
+    std::fs::write(folder.path().join("model.gguf"), POINTER).expect("writes");
+    let mut request = wanted(&["config.json"], &["model.gguf"]);
+    let error = refuse_pointers(folder.path(), &request).expect_err("a pointer").to_string();
+    assert!(error.contains("model.gguf is a Git LFS pointer") && error.contains("HF_ENDPOINT"), "{error}");
+    request.source = folder.path().to_string_lossy().into_owned();
+    let error = fetch(&request).expect_err("a pointer").to_string();
+    assert!(error.contains("model.gguf is a Git LFS pointer") && error.contains("`git lfs pull`"), "{error}");
+    request.optional.clear();
+    fetch(&request).expect("the rest is there");
 }
 
 #[test]

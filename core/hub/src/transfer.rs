@@ -21,6 +21,8 @@ use ureq::{
 };
 use url::Url;
 
+use crate::verify::Digest;
+
 /// Redirects followed for one request.
 const REDIRECTS: usize = 10;
 
@@ -199,11 +201,31 @@ impl Client {
         // The length of a redirect is that of its own short body.
         let length = || text("content-length").filter(|_| !elsewhere);
         let etag = text("x-linked-etag").or_else(|| text("etag"));
+        let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
+        let unknown = etag.as_deref().and_then(Digest::parse).is_none();
+        if let Some(next) = answer.header("location").filter(|_| elsewhere && unknown) {
+            // This is not where a large file's bytes are, but where the whole hub is said to be.
+            let moved = self.moved(&answer.url, next);
+            return Err(provider(format!(
+                "{doing}: HF_ENDPOINT, which is {}, redirects to {moved} and says nothing about the file itself; set \
+                 HF_ENDPOINT={moved}",
+                host(&self.endpoint),
+            ))
+            .into());
+        }
         Ok(Announced {
-            etag: etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned()),
+            etag,
             commit: text("x-repo-commit"),
             size: text("x-linked-size").or_else(length).and_then(|size| size.parse().ok()),
         })
+    }
+
+    /// The endpoint by the redirect of `url` to `next`: the part before the requested path.
+    fn moved(&self, url: &Url, next: &str) -> String {
+        let Ok(next) = url.join(next) else { return "another address".to_owned() };
+        let asked = url.path().strip_prefix(self.endpoint.path().trim_end_matches('/')).unwrap_or(url.path());
+        let prefix = next.path().strip_suffix(asked).unwrap_or_default();
+        format!("{}{prefix}", host(&next))
     }
 
     /// Appends to the file at `part` what is missing of the file at `url`, which has this etag and size. The caller

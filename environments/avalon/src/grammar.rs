@@ -87,13 +87,34 @@ pub fn read(text: &str, ask: Ask, players: usize) -> Result<Move, Illegal> {
     }
 }
 
-/// What follows the last `Action:`, which many models write.
+/// What follows the last `Action:`, which many models write, also in bold.
 fn after_label(text: &str) -> &str {
-    const LABEL: &str = "action:";
-    let at =
-        text.as_bytes().windows(LABEL.len()).rposition(|part| part.eq_ignore_ascii_case(LABEL.as_bytes()));
+    const LABEL: &str = "action";
+    let labels = text.as_bytes().windows(LABEL.len()).enumerate().rev();
+    let mut labels = labels.filter(|(_, part)| part.eq_ignore_ascii_case(LABEL.as_bytes()));
     // The label is ASCII, so that what follows it starts a character.
-    at.map(|at| &text[at + LABEL.len()..]).filter(|rest| !rest.trim().is_empty()).unwrap_or(text)
+    labels
+        .find_map(|(at, _)| {
+            text[at + LABEL.len()..].trim_start_matches(EMPHASIS).strip_prefix([':', '\u{ff1a}'])
+        })
+        .map(|rest| rest.trim_start_matches(EMPHASIS))
+        .filter(|rest| !rest.trim().is_empty())
+        .unwrap_or(text)
+}
+
+/// Marks of emphasis.
+const EMPHASIS: [char; 3] = ['*', '_', '`'];
+
+/// The ASCII character that a full-width one or an East Asian bracket or stop means.
+fn narrow(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+        '\u{3000}' => ' ',
+        '\u{3010}' => '[',
+        '\u{3011}' => ']',
+        '\u{3002}' => '.',
+        c => c,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -116,7 +137,7 @@ impl Token {
 
 fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
-    let mut chars = text.chars().peekable();
+    let mut chars = text.chars().map(narrow).peekable();
     // Whether a minus is right before it; between words or numbers, as in `0-1`, it is a dash.
     let (mut minus, mut joined) = (false, false);
     while let Some(first) = chars.next() {
@@ -287,20 +308,62 @@ fn seat(number: Option<usize>, players: usize) -> Result<usize, Illegal> {
 /// A statement: in one line, so that nobody can imitate the game's own lines.
 fn statement(text: &str) -> Result<String, Illegal> {
     let wanted = "It is time to talk. Answer with \"say ...\".";
-    let mut said = after_label(text).trim();
-    if let Some(rest) = said.get(..3).filter(|word| word.eq_ignore_ascii_case("say")).map(|_| &said[3..])
-        && !rest.starts_with(char::is_alphanumeric)
-    {
-        said = rest.trim_start_matches(|c: char| c == ':' || c.is_whitespace());
+    let mut said = undressed(after_label(text));
+    if let Some(rest) = after_say(said) {
+        said = rest;
     } else if is_command(said) {
         return Err(wanted.into());
     }
+    said = undressed(said);
     for (open, close) in [('[', ']'), ('"', '"'), ('\u{201c}', '\u{201d}')] {
         let inner = said.strip_prefix(open).and_then(|said| said.strip_suffix(close));
         said = inner.filter(|inner| !inner.contains([open, close])).unwrap_or(said);
     }
     let said = one_line(said);
     if said.is_empty() { Err(wanted.into()) } else { Ok(said) }
+}
+
+/// What follows the word that begins a statement: `say ...`, `Say: ...`, `**say** ...`, `say - ...`.
+fn after_say(said: &str) -> Option<&str> {
+    let head = said.trim_start_matches(EMPHASIS);
+    let rest = head.get(..3).filter(|word| word.eq_ignore_ascii_case("say")).map(|_| &head[3..])?;
+    // "Say, who failed the quest?" is a statement itself.
+    if rest.starts_with(|c: char| c.is_alphanumeric() || c == ',') {
+        return None;
+    }
+    let emphasis: &[char] = if head.len() < said.len() { &EMPHASIS } else { &[] };
+    let trim = |text: &'_ str| {
+        text.len()
+            - text
+                .trim_start_matches(|c: char| {
+                    matches!(c, ':' | '\u{ff1a}') || c.is_whitespace() || emphasis.contains(&c)
+                })
+                .len()
+    };
+    let rest = &rest[trim(rest)..];
+    let dashed =
+        rest.strip_prefix(['-', '\u{2013}', '\u{2014}']).filter(|rest| rest.starts_with(char::is_whitespace));
+    Some(dashed.unwrap_or(rest).trim_start())
+}
+
+/// A text without the quotes and emphasis around the whole of it.
+fn undressed(text: &str) -> &str {
+    const PAIRS: [(&str, &str); 8] = [
+        ("**", "**"),
+        ("*", "*"),
+        ("__", "__"),
+        ("_", "_"),
+        ("`", "`"),
+        ("\"", "\""),
+        ("\u{201c}", "\u{201d}"),
+        ("\u{2018}", "\u{2019}"),
+    ];
+    let text = text.trim();
+    let inner = PAIRS.iter().find_map(|(open, close)| {
+        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
+        (!inner.contains(open) && !inner.contains(close)).then_some(inner)
+    });
+    inner.map_or(text, undressed)
 }
 
 /// A text in one line without control characters, cut to the longest statement.

@@ -42,6 +42,10 @@ fn teams() {
             "propose [0, 1] because [3, 4] failed",
             "Thought: propose [2, 3]?\nAction: propose [0, 1]",
             "propose [0, 1], yes, propose [0, 1]",
+            "\u{201c}Propose [0, 1].\u{201d}",
+            "`propose [0, 1]`",
+            "propose \u{ff3b}\u{ff10}\u{ff0c}\u{ff11}\u{ff3d}",
+            "**Action\u{ff1a}** propose \u{3010}0, 1\u{3011}\u{3002}",
         ],
     );
     refused(Ask::Propose, "several groups", &["propose [0, 1] or propose [1, 2]", "[0, 1] or [2, 3]?"]);
@@ -80,6 +84,9 @@ fn votes() {
             "I don't reject it.",
             "I approve of the team [0, 1], yes.",
             "**Action:** vote approve",
+            "\"Vote Approve.\"",
+            "*vote* **approve**",
+            "Vote \u{ff1a}approve",
         ],
     );
     means(
@@ -144,10 +151,22 @@ fn statements() {
             "say[I trust Player 3.]",
             "I trust Player 3.",
             "Action: say I trust\n  Player 3.",
+            "SAY I trust Player 3.",
+            "say - I trust Player 3.",
+            "Say \u{2014} I trust Player 3.",
+            "say\u{ff1a}I trust Player 3.",
+            "**Say:** I trust Player 3.",
+            "**say** I trust Player 3.",
+            "**say I trust Player 3.**",
+            "\"say I trust Player 3.\"",
+            "**Action:** say \u{201c}I trust Player 3.\u{201d}",
+            "**Action**: *I trust Player 3.*",
         ],
     );
     means(Ask::Say, &said("Vote with me!"), &["Vote with me!"]);
     means(Ask::Say, &said("saying nothing is wise"), &["saying nothing is wise"]);
+    means(Ask::Say, &said("Say, who failed?"), &["Say, who failed?"]);
+    means(Ask::Say, &said("*nothing* is wise"), &["say *nothing* is wise"]);
     // Nobody can imitate the game's own lines.
     means(
         Ask::Say,

@@ -63,17 +63,51 @@ pub enum Move {
 
 /// The last tag of an utterance that binds.
 pub fn read(text: &str) -> Option<Move> {
-    let tags = text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(tag, _)| tag.trim());
-    tags.filter_map(|tag| {
-        let tag = tag.to_lowercase();
-        match tag.split_once(|c: char| c.is_whitespace() || c == ':') {
-            None if tag == "accept" => Some(Move::Accept),
-            Some(("walk", rest)) if rest.trim() == "away" => Some(Move::WalkAway),
-            Some(("offer", price)) => dollars(price.trim_start_matches([':', ' '])).map(Move::Offer),
+    tags(text)
+        .filter_map(|tag| match tag.split_once(' ') {
+            None if tag == "accept" || tag == "accepted" => Some(Move::Accept),
+            Some(("accept", "offer" | "the offer" | "your offer" | "deal" | "the deal")) => {
+                Some(Move::Accept)
+            }
+            Some(("walk", "away")) => Some(Move::WalkAway),
+            Some(("offer", price)) => {
+                let price = price.trim_start_matches([':', '=', ' ']);
+                let price = price.strip_suffix("dollars").or(price.strip_suffix("usd")).unwrap_or(price);
+                dollars(price).map(Move::Offer)
+            }
             _ => None,
-        }
-    })
-    .last()
+        })
+        .last()
+}
+
+/// The texts in brackets, as [`tag`] has them.
+pub(crate) fn tags(text: &str) -> impl Iterator<Item = String> {
+    let text = narrow(text);
+    let tags: Vec<String> =
+        text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(text, _)| tag(text)).collect();
+    tags.into_iter()
+}
+
+/// The text of a tag by which it is compared: in lower case, with single blanks, and without quotes, emphasis and a
+/// full stop around it.
+pub(crate) fn tag(text: &str) -> String {
+    let text = text.to_lowercase().replace(['_', ':'], " ");
+    let around = |c: char| {
+        c.is_whitespace() || matches!(c, '*' | '`' | '"' | '\'' | '.' | '!' | '\u{2018}'..='\u{201f}')
+    };
+    text.trim_matches(around).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text with full-width forms and East Asian brackets as ASCII.
+pub(crate) fn narrow(text: &str) -> String {
+    let narrow = |c| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+        '\u{3000}' => ' ',
+        '\u{3010}' => '[',
+        '\u{3011}' => ']',
+        c => c,
+    };
+    text.chars().map(narrow).collect()
 }
 
 #[cfg(test)]
@@ -91,6 +125,23 @@ mod tests {
         check("[OFFER $90] or rather [OFFER $80]", Some(Move::Offer(80.0)));
         check("Fine. [ACCEPT]", Some(Move::Accept));
         check("No. [Walk away]", Some(Move::WalkAway));
+        for text in
+            ["[Accept.]", "**[ACCEPT]**", "[ accept the offer ]", "\u{ff3b}ACCEPT\u{ff3d}", "[\"ACCEPT\"]"]
+        {
+            check(text, Some(Move::Accept));
+        }
+        check("[WALK-AWAY]", Some(Move::WalkAway));
+        for text in [
+            "[OFFER = $90]",
+            "[Offer: 90 dollars]",
+            "[OFFER $90.]",
+            "[**OFFER $90**]",
+            "\u{3010}OFFER \u{ff04}90\u{3011}",
+        ] {
+            check(text, Some(Move::Offer(90.0)));
+        }
+        check("[ACCEPT $90]", None);
+        check("[OFFER -5]", None);
         check("I would pay $80", None);
         check("[OFFER something]", None);
         check("[ACCEPT", None);

@@ -47,6 +47,8 @@ pub struct Dialogue {
     offers: [Option<f64>; 2],
     asked: u32,
     ended: Option<Ended>,
+    /// Why what a seat last put in brackets had no effect.
+    notices: [Option<String>; 2],
 }
 
 impl Dialogue {
@@ -62,7 +64,16 @@ impl Dialogue {
             text => vec![Utterance { seat: 0, text: text.into(), reply: None }],
         };
         let token = seed::derive(seed, "second seat");
-        Self { script, listing, token, utterances, offers: [None; 2], asked: 0, ended: None }
+        Self {
+            script,
+            listing,
+            token,
+            utterances,
+            offers: [None; 2],
+            asked: 0,
+            ended: None,
+            notices: [None, None],
+        }
     }
 
     /// This dialogue as one seat may imagine it: what only the other seat knows is drawn again.
@@ -123,6 +134,10 @@ impl Dialogue {
     pub fn utterances(&self) -> &[Utterance] {
         &self.utterances
     }
+    /// Why what the seat last put in brackets had no effect, and what would have one.
+    pub fn notice(&self, seat: usize) -> Option<&str> {
+        self.notices.get(seat)?.as_deref()
+    }
     /// Identifies the second seat's person.
     pub fn token(&self) -> u64 {
         self.token
@@ -135,6 +150,7 @@ impl Dialogue {
         }
         let seat = self.seat();
         let mut text = clean(words, &self.script.party(seat).label);
+        self.notices[seat] = None;
         let reply = (seat == 1 && self.script.outcome == Outcome::Reply).then(|| self.take_reply(&mut text));
         self.utterances.push(Utterance { seat, text, reply });
         self.ended = match self.script.outcome {
@@ -145,12 +161,19 @@ impl Dialogue {
     }
 
     /// Takes the first name in brackets out of the text. The script may not know it.
-    fn take_reply(&self, text: &mut String) -> usize {
-        let Some((before, rest)) = text.split_once('[') else { return self.script.neutral() };
+    fn take_reply(&mut self, text: &mut String) -> usize {
+        let narrow = bargain::narrow(text);
+        let Some((before, rest)) = narrow.split_once('[') else { return self.script.neutral() };
         let Some((name, after)) = rest.split_once(']') else { return self.script.neutral() };
-        let known = self.script.replies.iter().position(|reply| reply.name.eq_ignore_ascii_case(name.trim()));
+        let known =
+            self.script.replies.iter().position(|reply| bargain::tag(&reply.name) == bargain::tag(name));
         *text = format!("{} {}", before.trim(), after.trim()).trim().to_owned();
-        known.unwrap_or(self.script.neutral())
+        known.unwrap_or_else(|| {
+            let names: Vec<_> = self.script.replies.iter().map(|reply| format!("[{}]", reply.name)).collect();
+            self.notices[1] =
+                Some(format!("[{name}] is not one of the reactions, which are {}.", names.join(", ")));
+            self.script.neutral()
+        })
     }
 
     fn gift(&mut self, seat: usize) -> Option<Ended> {
@@ -163,6 +186,13 @@ impl Dialogue {
             _ => donation::donation(text, &script.tag, script.maximum),
         };
         let unread = given.is_none();
+        if unread
+            && self.asked == 0
+            && bargain::tags(text).any(|tag| tag.split(' ').next() == Some(&*bargain::tag(&script.tag)))
+        {
+            self.notices[1] =
+                Some(format!("[{0} ...] gave nothing: it needs a sum, as in [{0} $1].", script.tag));
+        }
         if unread && self.asked < MAX_QUESTIONS && (self.asked > 0 || self.pairs() >= script.turns.get()) {
             self.asked += 1;
             return None;
@@ -190,15 +220,26 @@ impl Dialogue {
 
     fn deal(&mut self, seat: usize) -> Option<Ended> {
         let over = |by, amount: f64, share| Some(Ended { by, amount, share, unread: false });
-        match bargain::read(&self.utterances.last()?.text) {
+        let text = &self.utterances.last()?.text;
+        const POSSIBLE: &str =
+            "Possible are [OFFER $x], [ACCEPT] after an offer of the other side, and [WALK AWAY].";
+        match bargain::read(text) {
             Some(Move::WalkAway) => return over(End::Refusal, 0.0, 0.0),
             Some(Move::Accept) => {
                 if let (Some(price), Some(listing)) = (self.offers[1 - seat], &self.listing) {
                     return over(End::Agreement, price, listing.share(price));
                 }
+                self.notices[seat] =
+                    Some(format!("[ACCEPT] had no effect: the other side has made no offer. {POSSIBLE}"));
             }
             Some(Move::Offer(price)) => self.offers[seat] = Some(price),
-            None => {}
+            None => {
+                let binds =
+                    |tag: &String| ["offer", "accept", "walk"].iter().any(|word| tag.starts_with(word));
+                if let Some(tag) = bargain::tags(text).find(binds) {
+                    self.notices[seat] = Some(format!("[{tag}] had no effect. {POSSIBLE}"));
+                }
+            }
         }
         if seat == 1 && self.pairs() >= self.script.turns.get() {
             return over(End::Length, 0.0, 0.0);
@@ -227,18 +268,52 @@ impl Dialogue {
     }
 }
 
-/// An utterance in one line, without the labels that models put before it.
+/// An utterance in one line, without the labels, quotes and emphasis that models put around it.
 fn clean(words: &str, label: &str) -> String {
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut text = line.as_str();
-    // In lower case alone, as the grammar has it: "Say, have you heard of ..." is an utterance.
-    text = text.strip_prefix("say ").or(text.strip_prefix("say:")).unwrap_or(text).trim_start();
-    if text.get(..label.len()).is_some_and(|head| head.eq_ignore_ascii_case(label)) {
-        text = text[label.len()..].strip_prefix(':').unwrap_or(text).trim_start();
-    }
-    let quoted =
-        text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|text| !text.contains('"'));
-    quoted.unwrap_or(text).trim().chars().take(LONGEST).collect()
+    let text = undressed(&line);
+    // Without a colon in lower case alone, as the grammar has it: "Say, have you heard of ..." is an utterance.
+    let said = labelled(text, "say").or_else(|| {
+        let rest = text.strip_prefix("say ")?.trim_start();
+        Some(["- ", "\u{2013} ", "\u{2014} "].iter().find_map(|dash| rest.strip_prefix(dash)).unwrap_or(rest))
+    });
+    let text = undressed(said.unwrap_or(text));
+    let text = undressed(labelled(text, label).unwrap_or(text));
+    text.chars().take(LONGEST).collect()
+}
+
+/// Marks of emphasis.
+const EMPHASIS: [char; 3] = ['*', '_', '`'];
+
+/// What follows `label:`, in any case and also emphasised.
+fn labelled<'a>(text: &'a str, label: &str) -> Option<&'a str> {
+    let head = text.trim_start_matches(EMPHASIS);
+    let rest = head
+        .get(..label.len())
+        .filter(|word| word.eq_ignore_ascii_case(label))
+        .map(|_| &head[label.len()..])?;
+    let rest = rest.trim_start_matches(EMPHASIS).strip_prefix([':', '\u{ff1a}'])?;
+    let emphasised = head.len() < text.len();
+    Some(if emphasised { rest.trim_start_matches(EMPHASIS) } else { rest }.trim_start())
+}
+
+/// A text without the quotes and emphasis around the whole of it.
+fn undressed(text: &str) -> &str {
+    const PAIRS: [(&str, &str); 7] = [
+        ("**", "**"),
+        ("*", "*"),
+        ("__", "__"),
+        ("_", "_"),
+        ("`", "`"),
+        ("\"", "\""),
+        ("\u{201c}", "\u{201d}"),
+    ];
+    let text = text.trim();
+    let inner = PAIRS.iter().find_map(|(open, close)| {
+        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
+        (!inner.contains(open) && !inner.contains(close)).then_some(inner)
+    });
+    inner.map_or(text, undressed)
 }
 
 #[cfg(test)]
@@ -253,6 +328,22 @@ mod tests {
         check("Donor: \"Sure\"", "Sure");
         check("donor: no", "no");
         check("Say when.", "Say when.");
+        check("Say, have you heard?", "Say, have you heard?");
+        for dressed in [
+            "Say: I will not.",
+            "say - I will not.",
+            "say \u{2014} I will not.",
+            "**Say:** I will not.",
+            "**say: I will not.**",
+            "\"say: I will not.\"",
+            "\u{201c}I will not.\u{201d}",
+            "**Donor:** I will not.",
+            "say: **Donor**: *I will not.*",
+            "Donor\u{ff1a}I will not.",
+        ] {
+            check(dressed, "I will not.");
+        }
+        check("*Well*, I *might*", "*Well*, I *might*");
         check("Donors give a lot.", "Donors give a lot.");
         check("\"Yes\", he said, \"no\"", "\"Yes\", he said, \"no\"");
         check(" \n\t", "");

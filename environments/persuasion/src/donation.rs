@@ -5,6 +5,8 @@
 //! was given before or will be given later, what would be given if that were possible, and questions, do not count.
 //! If the words leave it open, the reading that promises less is taken.
 
+use crate::bargain::narrow;
+
 /// A set of words, written as one text.
 struct Words(&'static str);
 
@@ -66,7 +68,14 @@ const HARMLESS: Words = Words(
 
 /// What the last tag `[<word> $x]` in the text gives, within [0, maximum]; `None` if there is no readable tag.
 pub fn tagged(text: &str, word: &str, maximum: f64) -> Option<f64> {
-    let tags = text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(tag, _)| tag.trim());
+    let text = narrow(text);
+    let around =
+        |c: char| c.is_whitespace() || matches!(c, '*' | '_' | '`' | '"' | '\'' | '\u{2018}'..='\u{201f}');
+    let tags = text
+        .split('[')
+        .skip(1)
+        .filter_map(|rest| rest.split_once(']'))
+        .map(|(tag, _)| tag.trim_matches(around));
     let amounts = tags.filter_map(|tag| {
         let head = tag.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
         let rest = &tag[head.len()..];

@@ -58,6 +58,9 @@ fn text(dialogue: &Dialogue, seat: usize) -> String {
             let own = dialogue.utterances().iter().take(usize::from(opened));
             lines.extend(own.map(|said| line(script, said)));
             lines.extend(heard);
+            if seat == dialogue.seat() {
+                lines.extend(dialogue.notice(seat).map(|notice| format!("[Refused] {notice}")));
+            }
             lines.push(format!("[Your turn] {}", script.party(seat).ask));
             if seat == 1 && script.outcome == Outcome::Reply {
                 let names: Vec<_> = script.replies.iter().map(|reply| format!("[{}]", reply.name)).collect();
@@ -119,6 +122,11 @@ fn data(dialogue: &Dialogue, seat: usize) -> Value {
     }
     if script.outcome == Outcome::Gift {
         data["gift"] = json!({ "maximum": script.maximum, "tag": script.tag });
+    }
+    if seat == dialogue.seat()
+        && let Some(notice) = dialogue.notice(seat)
+    {
+        data["refused"] = notice.into();
     }
     if seat == 1 {
         data["token"] = dialogue.token().into();

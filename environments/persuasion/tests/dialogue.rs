@@ -229,3 +229,37 @@ fn the_environment_conforms() {
         forethought_conformance::assert_conforms("environment", "persuasion", json!({ "preset": preset }));
     }
 }
+
+#[test]
+fn a_tag_without_effect_is_explained_to_its_author() {
+    let check = |config: Value, words: &[&str], part: &str| {
+        let world = world(config);
+        reset(&world, 3);
+        let mut seen = None;
+        for words in words {
+            seen = Some(say(&world, words).turn);
+        }
+        let turn = seen.expect("something was said");
+        let refused = turn.observation.data["refused"].as_str();
+        match part {
+            "" => assert_eq!(refused, None, "{words:?}"),
+            part => {
+                let refused = refused.expect(part);
+                assert!(refused.contains(part), "{refused}");
+                assert!(turn.observation.text.contains(&format!("\n[Refused] {refused}\n")));
+            }
+        }
+    };
+    let deal = || json!({ "preset": "negotiation" });
+    check(deal(), &["[ACCEPT]", "Well."], "has made no offer. Possible are [OFFER $x]");
+    check(deal(), &["[OFFER something]", "Well."], "[offer something] had no effect. Possible are");
+    check(deal(), &["[OFFER something]"], "");
+    check(deal(), &["[OFFER $60]", "Well."], "");
+    check(
+        json!({ "preset": "gdp-zero" }),
+        &["Hello.", "[so so] Hm.", "Please."],
+        "reactions, which are [no donation], ",
+    );
+    check(json!({ "preset": "gdp-zero" }), &["Hello.", "[\"Neutral.\"] Hm.", "Please."], "");
+    check(json!({}), &["Hello.", "[DONATE much]", "Please."], "needs a sum, as in [DONATE $1]");
+}

@@ -6,6 +6,7 @@ use crate::action::{Parsed, parse, parse_react};
 use crate::page;
 use crate::session::{Page, Session, SubPage};
 use crate::shop::Shop;
+use crate::spoken;
 
 /// What an action did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,11 @@ pub enum Effect {
 
 /// Acts as upstream's text environment does. Search works on every page; case does not matter.
 pub fn gym(shop: &Shop, session: &mut Session, action: &str) -> Effect {
-    match parse(action) {
+    gym_act(shop, session, parse(action))
+}
+
+fn gym_act(shop: &Shop, session: &mut Session, action: Parsed) -> Effect {
+    match action {
         Parsed::Search(words) => {
             session.search(shop, words.split(' ').map(str::to_owned).collect());
             Effect::Moved
@@ -74,9 +79,13 @@ fn choose(shop: &Shop, session: &mut Session, value: &str) -> bool {
 /// Acts as the ReAct and LATS prompts expect: search only on the start page, no turning of pages, and the text to click
 /// must be written as shown.
 pub fn react(shop: &Shop, session: &mut Session, action: &str) -> Effect {
+    react_act(shop, session, parse_react(action))
+}
+
+fn react_act(shop: &Shop, session: &mut Session, action: Parsed) -> Effect {
     let page = session.page();
     let is_product_page = matches!(page, Page::Item | Page::Sub(_));
-    match parse_react(action) {
+    match action {
         Parsed::Search(words) if page == Page::Index && !words.trim().is_empty() => {
             session.search(shop, vec![words]);
         }
@@ -105,6 +114,49 @@ pub fn react(shop: &Shop, session: &mut Session, action: &str) -> Effect {
     }
     Effect::Moved
 }
+
+/// Acts as [`gym`] does, also on an action in another spelling that has a single meaning.
+///
+/// # Errors
+/// Why the action is refused, as a sentence to its author; then nothing has changed.
+pub fn lenient_gym(shop: &Shop, session: &mut Session, action: &str) -> Result<Effect, String> {
+    let effect = gym(shop, session, action);
+    if effect != Effect::Refused {
+        return Ok(effect);
+    }
+    let clickables = page::clickables(shop, session).into_iter().filter(|text| text != "search");
+    let meant = match spoken::read(action, &clickables.collect::<Vec<_>>())? {
+        Parsed::Search(words) if words.is_empty() => return Err(NO_WORDS.into()),
+        Parsed::Search(words) => Parsed::Search(words.to_lowercase()),
+        meant => meant,
+    };
+    Ok(gym_act(shop, session, meant))
+}
+
+/// Acts as [`react`] does, also on an action in another spelling that has a single meaning. Text after a search's
+/// closing bracket is not searched for.
+///
+/// # Errors
+/// Why the action is refused, as a sentence to its author; then nothing has changed.
+pub fn lenient_react(shop: &Shop, session: &mut Session, action: &str) -> Result<Effect, String> {
+    let exact = match (parse_react(action), spoken::search(action)) {
+        (Parsed::Search(_), Some(words)) => Parsed::Search(words.to_owned()),
+        (exact, _) => exact,
+    };
+    let effect = react_act(shop, session, exact);
+    if effect != Effect::Refused {
+        return Ok(effect);
+    }
+    match spoken::read(action, &react_clickables(shop, session, usize::MAX))? {
+        Parsed::Search(_) if session.page() != Page::Index => {
+            Err("Search works only on the start page; click[Back to Search] leads there.".into())
+        }
+        Parsed::Search(words) if words.trim().is_empty() => Err(NO_WORDS.into()),
+        meant => Ok(react_act(shop, session, meant)),
+    }
+}
+
+const NO_WORDS: &str = "The search has no words.";
 
 /// What can be clicked in the ReAct dialect, as shown, with the first `products` products of a page of results.
 pub fn react_clickables(shop: &Shop, session: &Session, products: usize) -> Vec<String> {

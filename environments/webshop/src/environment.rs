@@ -8,7 +8,7 @@ use forethought_sdk::prelude::*;
 use forethought_sdk::schemars::{self, Schema, SchemaGenerator};
 use forethought_sdk::serde_json::{Value, json};
 
-use crate::action::is_thought;
+use crate::action;
 use crate::catalogue::{FileCatalogue, GoalKind};
 use crate::dialect::{self, Effect};
 use crate::generated::GeneratedCatalogue;
@@ -18,6 +18,7 @@ use crate::render;
 use crate::reward::reward;
 use crate::session::Session;
 use crate::shop::Shop;
+use crate::spoken;
 
 /// Settings of the shop.
 #[config]
@@ -41,6 +42,13 @@ pub struct WebShopConfig {
     pub max_steps: u32,
     /// What ends an episode: any purchase, or, as in LATS, only a purchase with the full score.
     pub end: End,
+    /// Whether actions must be written exactly as the reference implementation reads them, for comparisons with it.
+    /// Without it, an action that fails exactly is also taken in another spelling with a single meaning: other
+    /// Unicode forms, case, white space, quotes or brackets, and with text after it.
+    pub strict: bool,
+    /// Whether the answer to a refused action says why, and what is possible now. The reference implementation does
+    /// not.
+    pub explain_refusals: bool,
 }
 
 impl Default for WebShopConfig {
@@ -56,6 +64,8 @@ impl Default for WebShopConfig {
             results_shown: TEN,
             max_steps: 15,
             end: End::Purchase,
+            strict: false,
+            explain_refusals: false,
         }
     }
 }
@@ -243,7 +253,10 @@ enum Ended {
 impl Episode {
     fn step(&mut self, world: &World, action: &str) -> Transition {
         let (mut earned, mut info) = (0.0, Value::Null);
-        let react = world.config.observation == ObservationMode::React;
+        let config = &world.config;
+        let react = config.observation == ObservationMode::React;
+        let is_thought = if config.strict { action::is_thought } else { spoken::is_thought };
+        let mut refused = None;
         let text = if self.ended.is_some() {
             self.render(world)
         } else if is_thought(action) {
@@ -254,25 +267,87 @@ impl Episode {
             if react { "OK.".into() } else { self.render(world) }
         } else {
             self.actions += 1;
-            let act = if react { dialect::react } else { dialect::gym };
-            match act(&world.shop, &mut self.session, action) {
-                Effect::Refused if react => "Invalid action!".into(),
-                Effect::Chose(value) if react => format!("You have clicked {value}."),
-                Effect::Refused | Effect::Chose(_) | Effect::Moved => self.render(world),
-                Effect::Bought => self.buy(world, &mut earned, &mut info),
+            match self.act(world, action) {
+                Ok(Effect::Chose(value)) if react => format!("You have clicked {value}."),
+                Ok(Effect::Bought) => self.buy(world, &mut earned, &mut info),
+                Ok(_) => self.render(world),
+                Err(why) => {
+                    let text = if react { "Invalid action!".into() } else { self.render(world) };
+                    match config.explain_refusals {
+                        true => {
+                            let why = format!("{why} {}", self.possible(world));
+                            let text = format!("{text}\n{why}");
+                            refused = Some(why);
+                            text
+                        }
+                        false => text,
+                    }
+                }
             }
         };
-        let limit = world.config.max_steps;
+        let limit = config.max_steps;
         if self.ended.is_none() && limit > 0 && self.actions >= limit {
             self.ended = Some(Ended::Truncated);
         }
+        let mut turn = self.turn(world, text);
+        if let Some(why) = refused {
+            turn.observation.data["refused"] = why.into();
+        }
         Transition {
-            turn: self.turn(world, text),
+            turn,
             rewards: vec![earned],
             terminated: self.ended == Some(Ended::Terminated),
             truncated: self.ended == Some(Ended::Truncated),
             success: self.ended.map(|_| self.best == 1.0),
             info,
+        }
+    }
+
+    /// Carries out an action, or says why not.
+    fn act(&mut self, world: &World, action: &str) -> Result<Effect, String> {
+        let WebShopConfig { strict, observation, .. } = *world.config;
+        let (shop, session) = (&*world.shop, &mut self.session);
+        let effect = match (observation, strict) {
+            (ObservationMode::React, false) => dialect::lenient_react(shop, session, action)?,
+            (_, false) => dialect::lenient_gym(shop, session, action)?,
+            (ObservationMode::React, true) => dialect::react(shop, session, action),
+            (_, true) => dialect::gym(shop, session, action),
+        };
+        match effect {
+            Effect::Refused => Err("That is not an action here, exactly as it is written.".into()),
+            effect => Ok(effect),
+        }
+    }
+
+    /// The actions that are possible now, as a sentence.
+    fn possible(&self, world: &World) -> String {
+        const MOST: usize = 40;
+        let react = world.config.observation == ObservationMode::React;
+        let clickables = self.clickables(world);
+        let mut actions: Vec<String> = clickables
+            .iter()
+            .filter(|text| react || *text != "search")
+            .take(MOST)
+            .map(|text| format!("click[{text}]"))
+            .collect();
+        if !react || page::has_search_bar(&self.session) {
+            actions.insert(0, "search[words]".into());
+        }
+        let more = match clickables.len().saturating_sub(MOST) {
+            0 => "",
+            _ => ", and the page's other options",
+        };
+        format!("Possible now: {}{more}.", actions.join(", "))
+    }
+
+    /// What can be clicked, as shown.
+    fn clickables(&self, world: &World) -> Vec<String> {
+        match world.config.observation {
+            ObservationMode::React => {
+                let shown = world.config.results_shown.get() as usize;
+                dialect::react_clickables(&world.shop, &self.session, shown)
+            }
+            ObservationMode::Text | ObservationMode::TextRich => page::clickables(&world.shop, &self.session),
         }
     }
 
@@ -316,18 +391,10 @@ impl Episode {
 
     fn turn(&self, world: &World, text: String) -> Turn {
         let shop = &*world.shop;
-        let (clickables, clicks): (Vec<String>, Vec<String>) = match world.config.observation {
-            ObservationMode::React => {
-                let shown = world.config.results_shown.get() as usize;
-                let texts = dialect::react_clickables(shop, &self.session, shown);
-                let clicks = texts.iter().map(|text| format!("click[{text}]")).collect();
-                (texts, clicks)
-            }
-            ObservationMode::Text | ObservationMode::TextRich => {
-                let texts = page::clickables(shop, &self.session);
-                let clicks = dialect::gym_clicks(&texts);
-                (texts, clicks)
-            }
+        let clickables = self.clickables(world);
+        let clicks = match world.config.observation {
+            ObservationMode::React => clickables.iter().map(|text| format!("click[{text}]")).collect(),
+            ObservationMode::Text | ObservationMode::TextRich => dialect::gym_clicks(&clickables),
         };
         let legal_actions = if self.ended.is_some() { Vec::new() } else { clicks };
         let data = json!({
@@ -346,7 +413,7 @@ fn instructions(config: &WebShopConfig) -> String {
         ObservationMode::React => {
             "- search[words] looks for products. It works only on the start page, the one with [Search].\n\
              - click[text] clicks one of the texts in brackets, written exactly as shown: a product's code opens it, \
-             an option's value chooses it (a chosen one is shown as [[critic]]), [Back to Search] leads to the start page \
+             an option's value chooses it (a chosen one is shown as [[value]]), [Back to Search] leads to the start page \
              and forgets what was chosen, [< Prev] leads back. [Next >] does not work.\n\
              - think[text] is a note to yourself, answered by OK."
         }

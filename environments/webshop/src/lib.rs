@@ -21,6 +21,7 @@ pub mod reward;
 pub mod search;
 pub mod session;
 pub mod shop;
+pub mod spoken;
 pub mod verify;
 
 /// First line of the instructions: readers of a prompt recognise the task by it.

@@ -115,8 +115,74 @@ fn worlds_are_spawned_without_an_episode() {
 }
 
 #[test]
+fn actions_are_taken_in_any_spelling_with_one_meaning() {
+    let page = |shop: &WebShop, action: &str| act(shop, action).turn.observation.data["page"].clone();
+    for mode in ["react", "text", "text_rich"] {
+        let (lenient, strict) = (
+            shop(json!({ "observation": mode })),
+            shop(json!({ "observation": mode, "strict": true, "explain_refusals": true })),
+        );
+        for action in ["Search[chair]", "search [chair]", "\"search[chair]\"", "**search(chair)**"] {
+            for shop in [&lenient, &strict] {
+                reset(shop, 3);
+            }
+            assert_eq!(page(&lenient, action), "search_results", "{mode}: {action}");
+            assert_eq!(page(&strict, action), "index", "{mode}: {action}");
+        }
+        for action in ["Click[Buy Now]", "click [buy\u{a0}now]", "\u{201c}click[Buy Now]\u{201d}"] {
+            for shop in [&lenient, &strict] {
+                open_first(shop, 3);
+            }
+            assert!(act(&lenient, action).terminated, "{mode}: {action}");
+            assert_eq!(page(&strict, action), "item_page", "{mode}: {action}");
+        }
+    }
+    // The words after a search are no part of it; by the reference they are.
+    let searched = |config: Value, action: &str| {
+        let shop = shop(config);
+        reset(&shop, 3);
+        act(&shop, action).turn.observation.data["url"].as_str().expect("an address").to_owned()
+    };
+    let tail = "search[chair] and then click[Buy Now]";
+    assert!(searched(json!({}), tail).ends_with("/chair/1"));
+    assert!(!searched(json!({ "strict": true }), tail).ends_with("/chair/1"));
+    let (lenient, strict) = (shop(json!({})), shop(json!({ "strict": true })));
+    for (shop, text) in [(&lenient, "OK."), (&strict, "Invalid action!")] {
+        reset(shop, 3);
+        assert_eq!(act(shop, "Think [hm]").turn.observation.text, text);
+    }
+}
+
+#[test]
+fn a_refusal_says_why_and_what_is_possible_if_asked() {
+    let react = shop(json!({ "explain_refusals": true }));
+    let check = |action: &str, parts: &[&str]| {
+        let observation = act(&react, action).turn.observation;
+        let why = observation.data["refused"].as_str().expect("a reason").to_owned();
+        assert_eq!(observation.text, format!("Invalid action!\n{why}"));
+        assert!(parts.iter().all(|part| why.contains(part)), "{action}: {why}");
+    };
+    reset(&react, 2);
+    check("click[Buy Now]", &["[Buy Now] cannot be clicked here", "Possible now: search[words]."]);
+    check("search[ ]", &["has no words"]);
+    open_first(&react, 2);
+    check("search[chair]", &["only on the start page", "click[< Prev]", "click[Buy Now]"]);
+    check("hello", &["search[words] or click[text]"]);
+    assert_eq!(act(&react, "click[Features]").turn.observation.data["refused"], Value::Null);
+    let text = shop(json!({ "explain_refusals": true, "observation": "text" }));
+    let page = open_first(&text, 2).observation.text;
+    let refused = act(&text, "click[blue moon]").turn.observation;
+    assert!(
+        refused.text.starts_with(&format!("{page}\n[blue moon] cannot be clicked here.")),
+        "{}",
+        refused.text
+    );
+    assert!(refused.text.contains("search[words], click[back to search]"), "{}", refused.text);
+}
+
+#[test]
 fn what_cannot_be_done_changes_nothing() {
-    let react = shop(json!({}));
+    let react = shop(json!({ "strict": true }));
     open_first(&react, 2);
     for action in
         ["search[chair]", "click[buy now]", "click[Next >]", "click[no such thing]", "buy", "", "click["]
@@ -127,7 +193,7 @@ fn what_cannot_be_done_changes_nothing() {
     }
     assert_eq!(act(&react, "think[hm]").turn.observation.text, "OK.");
 
-    let text = shop(json!({ "observation": "text" }));
+    let text = shop(json!({ "observation": "text", "strict": true }));
     let before = open_first(&text, 2);
     for action in
         ["look around", "search[]", "click[no such thing]", "click[search]", "Click[buy now]", "think[hm]"]

@@ -9,6 +9,6 @@ mod tensors;
 mod tokenizer;
 
 pub use device::device;
-pub use tensors::{FLOATS, Tensors, misshapen, missing, serialize};
+pub use tensors::{FLOATS, Tensors, misshapen, missing, refuse_pointer, serialize};
 #[cfg(feature = "tokenizers")]
 pub use tokenizer::tokenizer;

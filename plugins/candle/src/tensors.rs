@@ -33,6 +33,7 @@ impl Tensors {
     /// # Errors
     /// As [`Tensors::new`].
     pub fn add(&mut self, path: &Path, bytes: &[u8], device: &Device) -> Result<()> {
+        refuse_pointer(path, bytes)?;
         let tensors = load_buffer(bytes, device).map_err(|error| {
             Error::input(format!("{} is damaged or not a safetensors file: {error}", path.display()))
         })?;
@@ -88,6 +89,21 @@ impl Tensors {
         names.sort();
         (self.path, names)
     }
+}
+
+/// Refuses a file that only says where Git LFS keeps the real one.
+///
+/// # Errors
+/// If `bytes`, which were read from `path`, begin as such a file does.
+pub fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec") {
+        return Err(Error::input(format!(
+            "{} is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder, or let the hub \
+             deliver the model: hf:owner/name",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The bytes of a safetensors file with these tensors, which must be on the CPU.
@@ -158,5 +174,9 @@ mod tests {
             let error = Tensors::new(Path::new("torn.safetensors"), bytes, &Device::Cpu).err().unwrap();
             assert!(error.message.contains("torn.safetensors is damaged"), "{error}");
         }
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+        let error = Tensors::new(Path::new("m.safetensors"), pointer, &Device::Cpu).err().unwrap();
+        assert!(error.message.contains("m.safetensors is a Git LFS pointer"), "{error}");
+        assert!(error.message.contains("`git lfs pull`"), "{error}");
     }
 }

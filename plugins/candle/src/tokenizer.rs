@@ -12,6 +12,7 @@ use tokenizers::Tokenizer;
 /// A file that cannot be read, or that knows more tokens than the network.
 pub fn tokenizer(path: &Path, bytes: &[u8], vocabulary: usize) -> Result<Tokenizer> {
     let unreadable = |error: tokenizers::Error| Error::input(format!("{}: {error}", path.display()));
+    crate::refuse_pointer(path, bytes)?;
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(unreadable)?;
     let size = tokenizer.get_vocab_size(true);
     if size > vocabulary {

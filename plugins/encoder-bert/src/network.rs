@@ -60,9 +60,17 @@ struct Norm {
 
 impl Norm {
     fn take(weights: &mut File, name: &str, config: &BertFile) -> Result<Self> {
+        // BERT's first checkpoints, converted from TensorFlow, have the older names.
+        let mut take = |new: &str, old: &str| {
+            let (new, old) = (format!("{name}.{new}"), format!("{name}.{old}"));
+            weights.take(
+                if weights.has(&new) || !weights.has(&old) { &new } else { &old },
+                &[config.hidden_size],
+            )
+        };
         Ok(Self {
-            weight: weights.take(&format!("{name}.weight"), &[config.hidden_size])?,
-            bias: weights.take(&format!("{name}.bias"), &[config.hidden_size])?,
+            weight: take("weight", "gamma")?,
+            bias: take("bias", "beta")?,
             epsilon: config.layer_norm_eps,
         })
     }
@@ -213,6 +221,10 @@ impl File {
         let tensors = Tensors::new(&weights.path, &weights.bytes, device)?;
         let prefixed = tensors.contains("bert.embeddings.word_embeddings.weight");
         Ok(Self { tensors, prefix: if prefixed { "bert." } else { "" } })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains(&format!("{}{name}", self.prefix))
     }
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {

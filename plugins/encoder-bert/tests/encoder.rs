@@ -206,6 +206,24 @@ fn a_file_with_the_prefix_of_a_larger_model_loads() {
 }
 
 #[test]
+fn the_older_names_of_norms_are_read() {
+    let folder = tiny_model();
+    let encode = || {
+        let encoder = BertEncoder::load(folder.path(), &config()).expect("loads");
+        encoder.encode_blocking(texts(&["buy it"]), true).expect("encodes")
+    };
+    let plain = encode();
+    for prefix in ["", "bert."] {
+        let renamed = weights().into_iter().map(|(name, tensor)| {
+            let name = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+            (format!("{prefix}{}", name.replace("LayerNorm.bias", "LayerNorm.beta")), tensor)
+        });
+        save(&renamed.collect(), folder.path());
+        assert_eq!(encode(), plain);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_model_is_said_with_the_files_name() {
     let check = |spoil: &dyn Fn(&Path), expect: &[&str]| {
         let folder = tiny_model();

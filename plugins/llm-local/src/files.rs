@@ -51,7 +51,19 @@ pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(Path
     if config.file.is_none() && !model.join(WEIGHTS).exists() && model.join(INDEX).exists() {
         let shards = shards(&model.join(INDEX))?;
         // All files again, because a branch may have moved in between.
-        model = host.model_files(ModelFiles { required: shards.into_iter().collect(), ..request }).await?;
+        model = host
+            .model_files(ModelFiles { required: shards.into_iter().collect(), ..request.clone() })
+            .await?;
+    }
+    if config.file.is_none()
+        && ![WEIGHTS, INDEX].iter().any(|name| model.join(name).exists())
+        && only_gguf(&model).is_err_and(|error| error.code == Code::NotFound)
+    {
+        // The error lists what there is.
+        request.required = names(&[WEIGHTS]);
+        model = host.model_files(request).await.context(format!(
+            "a model has {CONFIG} and {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, which on the hub `file` names"
+        ))?;
     }
     let tokenizer = match &config.tokenizer {
         None => model.clone(),

@@ -2,7 +2,7 @@
 //! that the network expects. All must be there, and none left over: that would be a layer that is not computed.
 
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::{BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use candle_core::{
     DType, Device, Tensor,
     quantized::{QMatMul, QTensor, gguf_file::Content},
 };
-use forethought_candle::{FLOATS, Tensors, misshapen, missing};
+use forethought_candle::{FLOATS, Tensors, misshapen, missing, refuse_pointer};
 use forethought_sdk::prelude::*;
 
 /// Weights on their way into a network.
@@ -97,6 +97,10 @@ impl Gguf {
             Error::input(format!("{} is damaged or not a GGUF file: {error}", path.display()))
         };
         let mut file = File::open(&path).map_err(|error| malformed(&error))?;
+        let mut start = Vec::new();
+        (&file).take(64).read_to_end(&mut start)?;
+        refuse_pointer(&path, &start)?;
+        file.rewind()?;
         identity.update_reader(&file)?;
         file.rewind()?;
         let mut file = BufReader::new(file);

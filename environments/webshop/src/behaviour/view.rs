@@ -144,6 +144,10 @@ impl View {
     /// Reads the result of `action`.
     pub fn observe(&mut self, action: &str, lines: &[&str]) {
         let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+        // The shopper stays where they are; the reasons that may follow name buttons.
+        if lines.first() == Some(&"Invalid action!") {
+            return;
+        }
         let argument = action.split_once('[').map_or("", |(_, rest)| rest.trim_end_matches(']'));
         let buttons: BTreeSet<&str> = lines.iter().filter_map(|line| button(line)).collect();
         if let Some(score) =
@@ -185,7 +189,7 @@ impl View {
                 item.details.push(' ');
             }
         }
-        // Anything else ("OK.", "Invalid action!") leaves the reader where they were.
+        // Anything else ("OK.") leaves the reader where they were.
     }
 
     fn open(&mut self, argument: &str, lines: &[&str]) {
