@@ -199,7 +199,7 @@ mod tests {
             for framing in [Framing::Sse, Framing::Lines] {
                 let written = events.iter().map(|event| match framing {
                     Framing::Sse => format!("event: x{end}data: {event}{end}{end}"),
-                    Framing::Lines => format!("{event}{end}"),
+                    _ => format!("{event}{end}"),
                 });
                 let bytes = written.collect::<String>().into_bytes();
                 let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();

@@ -90,3 +90,47 @@ impl ServerCertVerifier for Trust {
         self.inner.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Made by `openssl req -x509` for `localhost`, valid from 2026-11-30 to 2036-11-27; its key was thrown away.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBlDCCATmgAwIBAgIUGrtM02DdC44J3/sTPvMVUPitdLQwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MB4XDTI2MTEzMDAyNTYwN1oXDTM2MTEyNzAy
+NTYwN1owFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEQCtzaxRGXBWiwtSF1YQ/1O9pDe9YxXWnYGkHBDNAMlSz9NN7BPjCT0FG
+MbYfjYrqwTB2d//z/0eEnUI0P7KzCKNpMGcwHQYDVR0OBBYEFIa2L/8j5ypwcU7G
+OU7er++HSQ2PMB8GA1UdIwQYMBaAFIa2L/8j5ypwcU7GOU7er++HSQ2PMA8GA1Ud
+EwEB/wQFMAMBAf8wFAYDVR0RBA0wC4IJbG9jYWxob3N0MAoGCCqGSM49BAMCA0kA
+MEYCIQCq0nVwD0VkjBFKw5VqTPmHoqfSFqOw79dFdg2Tz0aXsQIhAKcU0xE5Q6V8
+95aUTRZQrYiyg2JQ1y1ke1xu5ceXtnKV
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_servers_own_certificate_is_trusted_where_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cert.pem");
+        std::fs::write(&file, CERTIFICATE).unwrap();
+        let certificates = named(Some(file.into()));
+        let [certificate] = &certificates[..] else { panic!("{certificates:?}") };
+        let verify = |named: &[CertificateDer<'static>], name: &'static str, year: u64| {
+            let provider = Arc::new(ring::default_provider());
+            let inner = Verifier::new_with_extra_roots([certificate.clone()], provider).unwrap();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_557_600));
+            let name = ServerName::try_from(name).unwrap();
+            let trust = Trust { inner, named: named.to_vec() };
+            trust.verify_server_cert(certificate, &[], &name, &[], now).is_ok()
+        };
+        assert!(verify(&certificates, "localhost", 2030));
+        assert!(!verify(&[], "localhost", 2030), "not named");
+        assert!(!verify(&certificates, "example.org", 2030), "another name");
+        assert!(!verify(&certificates, "localhost", 2040), "expired");
+        assert!(!verify(&certificates, "localhost", 2020), "not valid yet");
+        assert!(named(Some("no such file".into())).is_empty());
+    }
+}
