@@ -25,6 +25,9 @@ pub struct Error {
     /// nothing; the cost of any other failed call is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// Whether the other side said that it has too much work: fewer calls at a time may succeed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overloaded: bool,
     /// Causes, outermost first.
     #[serde(default)]
     pub chain: Vec<String>,
@@ -71,7 +74,15 @@ impl Error {
     /// An error with the given code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, message, retryable: false, retry_after_ms: None, refused: false, chain: Vec::new() }
+        Self {
+            code,
+            message,
+            retryable: false,
+            retry_after_ms: None,
+            refused: false,
+            overloaded: false,
+            chain: Vec::new(),
+        }
     }
     /// An invalid configuration.
     pub fn config(message: impl Into<String>) -> Self {
@@ -115,6 +126,11 @@ impl Error {
     pub fn refused(mut self) -> Self {
         self.refused = true;
         self
+    }
+    /// Marks the other side as overloaded, which makes the error worth repeating.
+    pub fn overloaded(mut self) -> Self {
+        self.overloaded = true;
+        self.retryable()
     }
 }
 

@@ -275,6 +275,9 @@ pub enum FinishReason {
 pub struct Choice {
     /// The text.
     pub text: String,
+    /// The reasoning before it, if the provider keeps it apart; no part of the answer.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
     /// Why it ended.
     pub finish: FinishReason,
     /// Natural logarithms of token probabilities, if requested and supported.

@@ -136,8 +136,7 @@ async fn answer(
         plain(200, format.whole(&model, &completion, &usage))
     };
     match fault {
-        Some(Fault::Malformed) if streaming => reply.pieces[0] = reply.pieces[0].replacen('{', "{{", 1),
-        Some(Fault::Malformed) => reply.pieces = vec!["<html>It works!</html>".into()],
+        Some(Fault::Malformed) => reply.pieces[0] = reply.pieces[0].replacen('{', "{{", 1),
         Some(Fault::Truncate) => reply.pieces = half(reply.pieces),
         Some(Fault::Cut | Fault::Stall) => return torn(reply, fault == Some(Fault::Cut)),
         _ => {}

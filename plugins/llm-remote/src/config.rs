@@ -33,6 +33,10 @@ pub struct RemoteConfig {
     /// Additional fields of the request's body, as in the provider's documentation; merged over what is sent.
     #[serde(default)]
     pub extra: Map<String, Value>,
+    /// Fields to leave out of the request's body, for servers that refuse them, such as `["seed", "stream_options"]`; a
+    /// field within an object is `"options.seed"`. Without `n`, each sample is a request of its own.
+    #[serde(default)]
+    pub omit: Vec<String>,
     /// Longest answer in tokens, for requests that set no limit. Anthropic requires one: 4096 by default.
     #[serde(default)]
     pub max_tokens: Option<u32>,
@@ -78,6 +82,7 @@ impl RemoteConfig {
             api_key_file: None,
             headers: BTreeMap::new(),
             extra: Map::new(),
+            omit: Vec::new(),
             max_tokens: None,
             streaming: false,
             connect_timeout_s: connect_timeout(),
@@ -87,9 +92,26 @@ impl RemoteConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        // With some providers it is part of a path.
-        if self.model.trim().is_empty() || self.model.contains(['?', '#', '%']) || self.model.contains("..") {
+        // With Gemini it is part of a path.
+        let outside = self.model.contains(['?', '#', '%']) || self.model.contains("..");
+        if self.model.trim().is_empty() || self.provider == Provider::Gemini && outside {
             return Err(Error::config(format!("model = {:?} is not a valid model name", self.model)));
+        }
+        let required = self.provider.traits().format.required();
+        for name in &self.omit {
+            if name == "stream" {
+                return Err(Error::config(
+                    "omit = [\"stream\"]: the setting `streaming` decides on this field",
+                ));
+            }
+            if required.contains(&name.as_str()) {
+                return Err(Error::config(format!(
+                    "omit = [{name:?}]: no request can be without this field"
+                )));
+            }
+            if name.split('.').any(str::is_empty) {
+                return Err(Error::config(format!("omit = [{name:?}]: is not the name of a field")));
+            }
         }
         let seconds = [
             ("connect_timeout_s", self.connect_timeout_s),

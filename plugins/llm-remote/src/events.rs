@@ -1,6 +1,10 @@
 //! Splits a stream of bytes into events: server-sent events, or one JSON document per line.
 
 use bytes::{Buf, BytesMut};
+use forethought_sdk::{serde::de::IgnoredAny, serde_json};
+
+/// The byte order mark that some servers write first.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How a stream is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +14,22 @@ pub(crate) enum Framing {
     Sse,
     /// Newline-delimited JSON.
     Lines,
+    /// No stream: one document, such as JSON or HTML. Never requested, but found where events were expected.
+    Whole,
+}
+
+impl Framing {
+    /// Whether a whole body is a stream of this kind, though none was requested.
+    pub(crate) fn fits(self, body: &str) -> bool {
+        let first = body.lines().next().unwrap_or_default();
+        match self {
+            Self::Sse => {
+                ["data:", "event:", "id:", "retry:", ":"].iter().any(|field| first.starts_with(field))
+            }
+            Self::Lines => first.len() < body.len() && serde_json::from_str::<IgnoredAny>(first).is_ok(),
+            Self::Whole => false,
+        }
+    }
 }
 
 /// Bytes in, the data of events out; bytes may be split anywhere, even within a character.
@@ -20,19 +40,48 @@ pub(crate) struct Events {
     /// Bytes of the buffer that are known to contain no line end.
     searched: usize,
     data: Vec<u8>,
+    /// Whether anything but white space has arrived.
+    begun: bool,
 }
 
 impl Events {
     pub(crate) fn new(framing: Framing) -> Self {
-        Self { framing, buffer: BytesMut::new(), searched: 0, data: Vec::new() }
+        Self { framing, buffer: BytesMut::new(), searched: 0, data: Vec::new(), begun: false }
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+        if !self.begun {
+            self.begin();
+        }
+    }
+
+    /// Removes a byte order mark, and finds out whether this is a stream at all.
+    fn begin(&mut self) {
+        if self.buffer.starts_with(MARK) {
+            self.buffer.advance(MARK.len());
+            self.searched = 0;
+        } else if MARK.starts_with(&self.buffer) {
+            return; // It may be half a mark.
+        }
+        if let Some(first) = self.buffer.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            self.begun = true;
+            if self.framing == Framing::Sse && matches!(first, b'{' | b'[' | b'<') {
+                self.framing = Framing::Whole;
+            }
+        }
+    }
+
+    /// Whether what arrives is one document and no stream.
+    pub(crate) fn whole(&self) -> bool {
+        self.framing == Framing::Whole
     }
 
     /// The next complete event.
     pub(crate) fn next(&mut self) -> Option<String> {
+        if self.whole() {
+            return None;
+        }
         while let Some(length) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
             let line = self.buffer.split_to(self.searched + length);
             self.buffer.advance(1);
@@ -54,20 +103,23 @@ impl Events {
 
     fn line(&mut self, line: &[u8]) -> Option<String> {
         match self.framing {
-            Framing::Lines if line.is_empty() => None,
-            Framing::Lines => Some(text(line)),
+            Framing::Lines | Framing::Whole if line.is_empty() => None,
+            Framing::Lines | Framing::Whole => Some(text(line)),
             Framing::Sse if line.is_empty() => {
                 let data = std::mem::take(&mut self.data);
                 (!data.is_empty()).then(|| text(&data))
             }
             Framing::Sse => {
-                if let Some(data) = line.strip_prefix(b"data:") {
-                    if !self.data.is_empty() {
-                        self.data.push(b'\n');
-                    }
-                    self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+                let data = line.strip_prefix(b"data:")?;
+                // Some servers forget the empty line between events; a complete document has no second line.
+                let before = (!self.data.is_empty()
+                    && serde_json::from_slice::<IgnoredAny>(&self.data).is_ok())
+                .then(|| text(&std::mem::take(&mut self.data)));
+                if !self.data.is_empty() {
+                    self.data.push(b'\n');
                 }
-                None
+                self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+                before
             }
         }
     }
@@ -92,7 +144,9 @@ mod tests {
                 found.push(event);
             }
         }
-        found.extend(events.rest());
+        while let Some(event) = events.rest() {
+            found.push(event);
+        }
         found
     }
 
@@ -107,6 +161,33 @@ mod tests {
         assert_eq!(all(Framing::Lines, &[b"{}\n\n[1]\r\n{\"a\"", b":2}"]), ["{}", "[1]", "{\"a\":2}"]);
     }
 
+    #[test]
+    fn what_is_almost_a_stream_is_split_as_well() {
+        for (framing, bytes, expected) in [
+            // No empty line between events.
+            (
+                Framing::Sse,
+                "data: {\"a\":1}\ndata: {\"b\":\ndata: 2}\ndata: [DONE]\n",
+                &["{\"a\":1}", "{\"b\":\n2}", "[DONE]"][..],
+            ),
+            // A byte order mark.
+            (Framing::Sse, "\u{feff}data: 1\n\ndata: 2\n\n", &["1", "2"]),
+            (Framing::Lines, "\u{feff}{}\n{}\n", &["{}", "{}"]),
+            // One document.
+            (Framing::Sse, "\u{feff} \n{\"a\":\n1}\n", &[" \n{\"a\":\n1}\n"]),
+            (Framing::Sse, "<html>\n\n</html>", &["<html>\n\n</html>"]),
+        ] {
+            let bytes = bytes.as_bytes();
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(all(framing, &[bytes]), expected);
+            let found = all(framing, &single);
+            assert_eq!(
+                found.iter().map(|event| event.trim_start()).collect::<Vec<_>>(),
+                expected.iter().map(|event| event.trim_start()).collect::<Vec<_>>()
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn where_bytes_are_split_does_not_matter(
@@ -118,7 +199,7 @@ mod tests {
             for framing in [Framing::Sse, Framing::Lines] {
                 let written = events.iter().map(|event| match framing {
                     Framing::Sse => format!("event: x{end}data: {event}{end}{end}"),
-                    Framing::Lines => format!("{event}{end}"),
+                    _ => format!("{event}{end}"),
                 });
                 let bytes = written.collect::<String>().into_bytes();
                 let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();

@@ -1,20 +1,20 @@
 //! Sends requests and reads answers: one client per model, and one classification of everything that can go wrong.
 
-use std::{fmt, time::Duration};
+use std::{env, error, fmt, io, time::Duration};
 
 use forethought_sdk::{
     prelude::*,
     serde_json::{self, Value},
 };
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
     redirect, retry,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::CertificateError;
 
-use crate::{config::RemoteConfig, key::Key, provider::Provider};
+use crate::{config::RemoteConfig, events::Framing, key::Key, provider::Provider, tls};
 
 /// An answer's longest body in bytes: far above any answer, and small enough to hold in memory.
 const MAX_BODY: usize = 64 << 20;
@@ -28,7 +28,13 @@ pub(crate) struct Http {
     provider: Provider,
     base: String,
     key: Option<Key>,
+    /// The proxy's address and the variable that sets it.
+    proxy: Option<String>,
 }
+
+/// What to do about an address that answers, but is not the API's.
+const ELSEWHERE: &str =
+    "check base_url, which must include the API's version, such as http://127.0.0.1:8000/v1";
 
 impl Http {
     pub(crate) fn new(config: &RemoteConfig) -> Result<Self> {
@@ -68,7 +74,7 @@ impl Http {
         }
         let mut client = Client::builder()
             .default_headers(headers)
-            .tls_backend_preconfigured(tls(&url)?)
+            .tls_backend_preconfigured(tls::config(&url)?)
             // The redirect may lead anywhere, and the key would be sent along.
             .redirect(redirect::Policy::none())
             // One request is one attempt; the layers that count calls and money decide on retries.
@@ -78,13 +84,15 @@ impl Http {
             .connect_timeout(Duration::from_secs_f64(config.connect_timeout_s))
             .read_timeout(Duration::from_secs_f64(config.read_timeout_s))
             .timeout(Duration::from_secs_f64(config.timeout_s));
-        if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let proxy = if local { None } else { proxy(&url) };
+        if local {
             client = client.no_proxy();
         } else if key.is_some() && url.scheme() == "http" {
             tracing::warn!(base = %url, "the key is sent unencrypted");
         }
         let client = client.build().context("cannot create an HTTP client")?;
-        Ok(Self { client, provider: config.provider, base: base.trim_end_matches('/').into(), key })
+        Ok(Self { client, provider: config.provider, base: base.trim_end_matches('/').into(), key, proxy })
     }
 
     /// Sends `body` and waits for the head of a successful answer.
@@ -99,24 +107,53 @@ impl Http {
         let headers = response.headers().clone();
         // The status alone is enough for an error.
         let text = self.text(response).await.unwrap_or_default();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Err(self.refused(status, &headers, &body))
+        let answer = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or(Value::String(text));
+        Err(self.refused(status, &headers, &answer, body))
     }
 
-    /// Sends `body` and waits for the whole answer.
-    pub(crate) async fn ask(&self, path: &str, body: &Value) -> Result<Value> {
+    /// Sends `body` and waits for the whole answer, which may be a stream split by `framing`.
+    pub(crate) async fn ask(&self, path: &str, body: &Value, framing: Framing) -> Result<String> {
         let response = self.send(path, body).await?;
-        self.json(&self.text(response).await?)
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let plain = kind.is_some_and(|kind| kind.starts_with("text/plain"));
+        let text = self.text(response).await?;
+        // Words such as "404 page not found". Some servers write JSON as plain text, though.
+        let body = text.trim_start_matches('\u{feff}').trim();
+        if plain && !body.is_empty() && !body.starts_with(['{', '[']) && !framing.fits(body) {
+            return Err(self.elsewhere(body));
+        }
+        Ok(text)
     }
 
     /// Reads an answer, or an event of one.
     pub(crate) fn json(&self, text: &str) -> Result<Value> {
+        if text.trim_start().starts_with('<') {
+            return Err(self.elsewhere(text));
+        }
         let answer: Value = serde_json::from_str(text).map_err(|error| {
             let quoted = quote(text);
             self.fault(format_args!("the answer is not JSON ({error}): {quoted:?}")).retryable()
         })?;
         // Some report errors with a success status, and any may in the middle of a stream.
-        if answer["error"].is_null() { Ok(answer) } else { Err(self.error_in_body(&answer)) }
+        match failure(&answer) {
+            None => Ok(answer),
+            Some(error) => Err(self.error_in_body(error)),
+        }
+    }
+
+    /// Refuses JSON that is from another API.
+    pub(crate) fn recognise(&self, answer: &Value, marks: &[&str]) -> Result<()> {
+        match answer.as_object() {
+            Some(fields) if !fields.is_empty() && !marks.iter().any(|mark| fields.contains_key(*mark)) => {
+                Err(self.elsewhere(&words(answer)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An answer of something that is not the API.
+    fn elsewhere(&self, text: &str) -> Error {
+        self.fault(format_args!("the answer is not from this API; {ELSEWHERE}: {:?}", quote(text.trim())))
     }
 
     async fn text(&self, mut response: Response) -> Result<String> {
@@ -156,6 +193,20 @@ impl Http {
 
     /// A missing or incomplete answer.
     pub(crate) fn lost(&self, error: reqwest::Error) -> Error {
+        if let Some(tls) = cause(&error) {
+            return self.untrusted(tls);
+        }
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| error.is_connect()) {
+            // A proxy that answers may reach the provider later; one that is not there stays away.
+            let answers = chain(&error).any(|cause| cause.to_string().contains("tunnel"));
+            let what = self.fault(format_args!(
+                "no connection through the proxy {proxy}; correct that variable, or list the provider's host in \
+                 NO_PROXY"
+            ));
+            let mut what = what.because(error.without_url()).refused();
+            what.retryable = answers;
+            return what;
+        }
         let what = if error.is_connect() {
             "no connection"
         } else if error.is_timeout() {
@@ -171,46 +222,244 @@ impl Http {
         if unreached { error.refused() } else { error }
     }
 
+    /// A connection without a trusted encryption, which no retry changes.
+    fn untrusted(&self, error: &rustls::Error) -> Error {
+        use CertificateError::{
+            Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        };
+        let way_out = match error {
+            rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+                "the server's certificate is for another name: base_url must have a name that it lists"
+            }
+            rustls::Error::InvalidCertificate(
+                Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+            ) => "the server's certificate is not valid today: renew it, or set this machine's clock",
+            rustls::Error::InvalidCertificate(_) => {
+                "the server's certificate is not trusted: set the environment variable SSL_CERT_FILE to a PEM file that \
+                 contains it or its issuer's certificate"
+            }
+            rustls::Error::InvalidMessage(_) => {
+                "the server does not answer in TLS: is base_url = \"http://...\" meant?"
+            }
+            _ => "no encrypted connection",
+        };
+        let known = matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::InvalidMessage(_));
+        let mut fault = self.fault(format_args!("{way_out} ({error})"));
+        // Only these certainly come before the request was sent.
+        (fault.retryable, fault.refused) = (!known, known);
+        fault
+    }
+
     /// A stream that ended early.
     pub(crate) fn truncated(&self) -> Error {
         self.fault(format_args!("the stream ended early; the answer is incomplete")).retryable()
     }
 
     /// A status other than success.
-    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &Value) -> Error {
-        let hint = match status.as_u16() {
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &Value, sent: &Value) -> Error {
+        let (body, code) = (failure(body).unwrap_or(body), status.as_u16());
+        let wait =
+            wait(headers).or_else(|| wait_in_body(body)).filter(|_| repeatable(code) && !exhausted(body));
+        let (words, hint) = (words(body), self.hint(code));
+        let hint = match wait {
+            Some(wait) => format!(
+                " (asks for a pause of {} s; one above calls.longest_pause_s is not waited for)",
+                wait as f64 / 1000.0
+            ),
+            None if matches!(code, 400 | 422) => omittable(sent, &words).unwrap_or_default(),
+            None => hint.into(),
+        };
+        let mut error = self.fault(format_args!("status {status}: {words}{hint}"));
+        error.retryable = repeatable(code) && !exhausted(body);
+        error.overloaded = error.retryable && overload(code);
+        // Overload is reported before work begins; other server errors may come after it.
+        error.refused = !status.is_server_error() || matches!(code, 503 | 529);
+        error.retry_after_ms = wait;
+        error
+    }
+
+    /// What to check after a status.
+    fn hint(&self, status: u16) -> &'static str {
+        match status {
             401 | 403 => match &self.key {
                 Some(_) => " (the key was refused: check api_key_env or api_key_file)",
                 None => " (no key was sent: set api_key_env or api_key_file)",
             },
-            404 => " (check model and base_url, which must include the API's version)",
+            404 | 405 => " (check model and base_url, which must include the API's version)",
             300..=399 => " (set base_url to the address that it redirects to)",
             _ => "",
-        };
-        let mut error = self.fault(format_args!("status {status}: {}{hint}", words(body)));
-        error.retryable = repeatable(status.as_u16()) && !exhausted(body);
-        // Overload is reported before work begins; other server errors may come after it.
-        error.refused = !status.is_server_error() || matches!(status.as_u16(), 503 | 529);
-        if error.retryable {
-            error.retry_after_ms = wait(headers).or_else(|| wait_in_body(body));
         }
-        error
     }
 
-    /// An error in place of an answer or a piece of one.
-    fn error_in_body(&self, body: &Value) -> Error {
-        let mut error = self.fault(format_args!("{}", words(body)));
-        let kind = &body["error"]["type"];
-        error.retryable = !exhausted(body)
-            && match body["error"]["code"].as_u64() {
-                Some(status @ 300..=599) => repeatable(status as u16),
-                _ => !["invalid", "authentication", "permission", "not_found", "billing"]
-                    .iter()
-                    .any(|refusal| kind.as_str().is_some_and(|kind| kind.contains(refusal))),
-            };
-        error.retry_after_ms = wait_in_body(body).filter(|_| error.retryable);
-        error
+    /// An error in place of an answer or a piece of one, under a status of success.
+    fn error_in_body(&self, error: &Value) -> Error {
+        let words = words(error);
+        let status = status(error).or_else(|| meaning(error, &words));
+        let hint = status.map_or("", |status| self.hint(status));
+        let mut fault = self.fault(format_args!("{words}{hint}"));
+        fault.retryable = status.is_none_or(repeatable) && !exhausted(error);
+        fault.overloaded = fault.retryable && status.is_some_and(overload);
+        fault.retry_after_ms = wait_in_body(error).filter(|_| fault.retryable);
+        fault
     }
+}
+
+/// The causes of an error, with itself.
+fn chain<'a>(
+    error: &'a (dyn error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        // An error within an I/O error is not among its sources.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|inner| inner as _).or_else(|| error.source())
+    })
+}
+
+/// The cause of this type.
+fn cause(error: &reqwest::Error) -> Option<&rustls::Error> {
+    chain(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The proxy that the environment sets for `url`, without its password, and the variable.
+fn proxy(url: &Url) -> Option<String> {
+    let proxy = Matcher::from_env().intercept(&url.as_str().parse().ok()?)?;
+    let host = proxy.uri().host()?;
+    let port = proxy.uri().port().map(|port| format!(":{port}")).unwrap_or_default();
+    let of_scheme = format!("{}_proxy", url.scheme());
+    let names = [of_scheme.to_uppercase(), of_scheme, "ALL_PROXY".into(), "all_proxy".into()];
+    let name = names.into_iter().find(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))?;
+    Some(format!("{host}{port} ({name})"))
+}
+
+/// The error that an answer or an event of one contains, or is.
+fn failure(answer: &Value) -> Option<&Value> {
+    /// Whether nothing is said: some servers write an empty error beside every answer.
+    fn blank(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Bool(is) => !is,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.trim().is_empty(),
+            Value::Array(list) => list.iter().all(blank),
+            Value::Object(fields) => fields.values().all(blank),
+        }
+    }
+    if let Value::Array(list) = answer {
+        return list.iter().find_map(failure);
+    }
+    match &answer["error"] {
+        error if blank(error) => {}
+        Value::Bool(_) => return Some(answer),
+        Value::Array(list) => return list.first(),
+        error => return Some(error),
+    }
+    if answer["object"] == "error" || answer["type"] == "error" {
+        return Some(answer);
+    }
+    if answer["success"] == false {
+        return Some(answer["errors"].get(0).unwrap_or(answer));
+    }
+    answer["choices"].as_array()?.iter().find_map(|choice| match &choice["error"] {
+        error if !blank(error) => Some(error),
+        _ => (choice["finish_reason"] == "error").then_some(choice),
+    })
+}
+
+/// The status that an error contains, as a number or as text.
+fn status(error: &Value) -> Option<u16> {
+    ["code", "status", "status_code"].iter().find_map(|key| {
+        let status = match &error[*key] {
+            Value::Number(status) => status.as_u64(),
+            Value::String(status) => status.trim().parse().ok(),
+            _ => None,
+        };
+        status.filter(|status| (300..600).contains(status)).map(|status| status as u16)
+    })
+}
+
+/// The status that an error without one means, by its code or kind, or by its words if it has neither.
+fn meaning(error: &Value, words: &str) -> Option<u16> {
+    let plain =
+        |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let find = |text: &str, table: &[(&str, u16)]| {
+        let text = plain(text);
+        table.iter().find(|(word, _)| text.contains(word)).map(|(_, status)| *status)
+    };
+    let kinds: Vec<_> = ["code", "type", "status"].iter().filter_map(|key| error[*key].as_str()).collect();
+    kinds
+        .iter()
+        .find_map(|kind| {
+            find(
+                kind,
+                &[
+                    ("ratelimit", 429),
+                    ("toomany", 429),
+                    ("resourceexhausted", 429),
+                    ("throttl", 429),
+                    ("overload", 503),
+                    ("unavailable", 503),
+                    ("apikey", 401),
+                    ("authentication", 401),
+                    ("unauthenticated", 401),
+                    ("unauthorized", 401),
+                    ("permission", 403),
+                    ("forbidden", 403),
+                    ("denied", 403),
+                    ("notfound", 404),
+                    ("billing", 402),
+                    ("credit", 402),
+                    ("quota", 402),
+                    ("invalid", 400),
+                    ("badrequest", 400),
+                    ("unsupported", 400),
+                    ("contextlength", 400),
+                    ("unprocessable", 422),
+                    ("contentfilter", 400),
+                ],
+            )
+        })
+        .or_else(|| {
+            let words = if kinds.is_empty() { words } else { "" };
+            find(
+                words,
+                &[
+                    ("ratelimit", 429),
+                    ("toomanyrequests", 429),
+                    ("overloaded", 503),
+                    ("unexpectedendpoint", 404),
+                    ("unknownendpoint", 404),
+                    ("invalidendpoint", 404),
+                    ("unsupportedendpoint", 404),
+                    ("notfound", 404),
+                    ("noroute", 404),
+                    ("cannotpost", 404),
+                    ("methodnotallowed", 405),
+                    ("unauthorized", 401),
+                    ("apikey", 401),
+                ],
+            )
+        })
+}
+
+/// Whether a status says that there is too much work.
+fn overload(status: u16) -> bool {
+    matches!(status, 429 | 503 | 529)
+}
+
+/// How to leave out the fields of a request that an error names.
+fn omittable(sent: &Value, words: &str) -> Option<String> {
+    let objects = [sent, &sent["options"], &sent["generationConfig"]];
+    let fields = objects.into_iter().filter_map(Value::as_object).flat_map(|fields| fields.keys());
+    let named = |field: &&String| {
+        let quoted = ["'", "\"", "`"].iter().any(|quote| words.contains(&format!("{quote}{field}{quote}")));
+        // Shorter names are words as well.
+        let long = field.len() > 6 || field.as_str() == "seed";
+        let mut parts = words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        quoted || long && parts.any(|part| part == field.as_str())
+    };
+    let needed = ["model", "messages", "contents", "stream", "options", "generationConfig"];
+    let fields: Vec<_> = fields.filter(|field| !needed.contains(&field.as_str())).filter(named).collect();
+    (!fields.is_empty()).then(|| format!(" (omit = {fields:?} leaves it out of the requests)"))
 }
 
 /// Whether a retry may succeed: after time-outs, conflicts, rate limits and server errors.
@@ -220,18 +469,22 @@ fn repeatable(status: u16) -> bool {
 
 /// Whether the account is empty, which waiting does not change. OpenAI uses the status of a rate limit for it.
 fn exhausted(body: &Value) -> bool {
-    let error = &body["error"];
-    error["code"] == "insufficient_quota" || error["type"] == "insufficient_quota"
+    body["code"] == "insufficient_quota" || body["type"] == "insufficient_quota"
 }
 
-/// The provider's message, from any of the usual places.
-fn words(body: &Value) -> String {
-    let error = &body["error"];
-    let text = [&error["message"], error, &body["message"], body].into_iter().find_map(Value::as_str);
-    match text.map(str::trim) {
+/// The provider's message in an error, from any of the usual places.
+fn words(error: &Value) -> String {
+    let text =
+        [&error["message"], &error["msg"], &error["detail"], error].into_iter().find_map(Value::as_str);
+    let text = match text.map(str::trim) {
         Some("") => "(no message)".into(),
         Some(text) => quote(text),
-        None => quote(&body.to_string()),
+        None => quote(&error.to_string()),
+    };
+    // What a gateway's provider said.
+    match error["metadata"]["raw"].as_str() {
+        Some(raw) => format!("{text}: {}", quote(raw)),
+        None => text,
     }
 }
 
@@ -259,9 +512,8 @@ fn wait(headers: &HeaderMap) -> Option<u64> {
 
 /// Milliseconds to wait, from the body, as Gemini says it: `google.rpc.RetryInfo` among the error's details, in seconds
 /// (`"34.5s"`).
-fn wait_in_body(body: &Value) -> Option<u64> {
-    let delay =
-        body["error"]["details"].as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
+fn wait_in_body(error: &Value) -> Option<u64> {
+    let delay = error["details"].as_array()?.iter().find_map(|detail| detail["retryDelay"].as_str())?;
     let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
     (seconds >= 0.0).then_some((seconds * 1000.0).ceil() as u64)
 }
@@ -300,18 +552,6 @@ fn allowed(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     }
 }
 
-/// Trusts the machine's certificates. Plain HTTP needs none, so it works on a machine without certificates.
-fn tls(url: &Url) -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .context("cannot set up TLS")?;
-    if url.scheme() == "http" {
-        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
-    }
-    let builder = builder.with_platform_verifier();
-    Ok(builder.context("cannot read the machine's certificates")?.with_no_client_auth())
-}
-
 #[cfg(test)]
 mod tests {
     use forethought_sdk::serde_json::json;
@@ -340,9 +580,7 @@ mod tests {
             assert_eq!(wait(&headers(pairs)), expected, "{pairs:?}");
         }
         let delay = |delay: &str| {
-            wait_in_body(
-                &json!({ "error": { "details": [{ "@type": "google.rpc.Help" }, { "retryDelay": delay }] } }),
-            )
+            wait_in_body(&json!({ "details": [{ "@type": "google.rpc.Help" }, { "retryDelay": delay }] }))
         };
         assert_eq!((delay("34.0742s"), delay("7"), delay("-1s")), (Some(34075), None, None));
     }

@@ -11,7 +11,7 @@
 //!
 //! # Reading order
 //! [`mod@config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
-//! every fault), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` (secrets).
+//! every fault), `tls` (trust), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` (secrets).
 
 pub mod config;
 mod events;
@@ -20,11 +20,17 @@ mod http;
 mod key;
 pub mod provider;
 mod stream;
+mod tls;
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use forethought_sdk::{futures::future::try_join_all, prelude::*, serde_json::Value};
 
 pub use config::RemoteConfig;
-use format::{Ask, Format};
+use format::{Ask, Format, UNNAMED};
 use http::Http;
 pub use provider::Provider;
 use stream::Stream;
@@ -34,6 +40,8 @@ pub struct Remote {
     config: RemoteConfig,
     format: &'static dyn Format,
     http: Arc<Http>,
+    /// Whether a warning said that the provider withholds answers.
+    warned: AtomicBool,
 }
 
 impl Remote {
@@ -43,12 +51,18 @@ impl Remote {
     /// If no base URL is known, the key cannot be read, or a setting cannot be used.
     pub fn new(config: RemoteConfig) -> Result<Self> {
         config.check()?;
-        Ok(Self { format: config.provider.traits().format, http: Arc::new(Http::new(&config)?), config })
+        let http = Arc::new(Http::new(&config)?);
+        Ok(Self { format: config.provider.traits().format, http, config, warned: AtomicBool::new(false) })
     }
 
     /// Refuses a request that this provider cannot answer, before anything is sent.
     fn check(&self, request: &ChatRequest) -> Result<()> {
         let provider = self.config.provider;
+        if request.logprobs && self.omits(&["logprobs", "responseLogprobs"]) {
+            return Err(Error::config(
+                "log-probabilities are needed, but omit leaves their field out of every request",
+            ));
+        }
         if request.logprobs && !provider.traits().logprobs {
             return Err(Error::config(format!(
                 "{provider} returns no log-probabilities; use a provider that does, or a planner that needs none"
@@ -85,6 +99,7 @@ impl Remote {
             seed: request.seed.map(|seed| seed.wrapping_add(earlier) & 0x7fff_ffff),
             streaming,
         });
+        self.config.omit.iter().for_each(|name| omit(&mut body, name));
         merge(&mut body, &Value::Object(self.config.extra.clone()));
         body
     }
@@ -94,10 +109,13 @@ impl Remote {
             self.begin(request, earlier).await?.finish().await?
         } else {
             let path = self.format.path(&self.config.model, false);
-            let answer = self.http.ask(&path, &self.body(request, samples, earlier, false)).await?;
-            let completion = self.format.read(&answer).map_err(|error| self.http.place(error))?;
-            Completion { raw: answer, ..completion }
+            let body = self.body(request, samples, earlier, false);
+            let answer = self.http.ask(&path, &body, self.format.framing()).await?;
+            stream::whole(&self.http, self.format, &answer)?
         };
+        if completion.choices.iter().any(|choice| choice.finish == FinishReason::ContentFilter) {
+            self.warn(&completion);
+        }
         let withheld = |choice: &Choice| choice.logprobs.is_empty() && !choice.text.is_empty();
         if request.logprobs && completion.choices.iter().any(withheld) {
             return Err(self.http.place(Error::new(
@@ -119,7 +137,97 @@ impl Remote {
 
     /// Most answers that one call returns.
     fn samples(&self) -> u32 {
-        if self.config.streaming { 1 } else { self.config.provider.traits().samples }
+        let one = self.config.streaming || self.omits(&["n", "candidateCount", "generationConfig"]);
+        if one { 1 } else { self.config.provider.traits().samples }
+    }
+
+    /// Whether one of these fields is left out of every request.
+    fn omits(&self, names: &[&str]) -> bool {
+        self.config.omit.iter().any(|omitted| names.contains(&omitted.rsplit('.').next().unwrap_or_default()))
+    }
+
+    /// Says that an answer was withheld, and why: the first time as a warning.
+    fn warn(&self, completion: &Completion) {
+        let reason = withheld(completion);
+        let model = &self.config.model;
+        if self.warned.swap(true, Ordering::Relaxed) {
+            tracing::debug!(model, reason, "the answer was withheld");
+        } else {
+            tracing::warn!(model, reason, "the answer was withheld by the model or its provider; said once");
+        }
+    }
+}
+
+/// Why an answer was withheld, in the provider's words.
+fn withheld(completion: &Completion) -> String {
+    let events = completion.raw.as_array().map_or(std::slice::from_ref(&completion.raw), Vec::as_slice);
+    let places = [
+        "/promptFeedback/blockReasonMessage",
+        "/promptFeedback/blockReason",
+        "/candidates/0/finishMessage",
+        "/candidates/0/finishReason",
+        "/stop_details/explanation",
+        "/delta/stop_details/explanation",
+        "/stop_reason",
+        "/delta/stop_reason",
+        "/choices/0/message/refusal",
+        "/choices/0/finish_reason",
+    ];
+    let reasons: Vec<_> = places
+        .iter()
+        .flat_map(|place| events.iter().filter_map(|event| event.pointer(place)?.as_str()))
+        .collect();
+    match completion.text() {
+        "" => reasons.join(", "),
+        text => text.chars().take(200).collect(),
+    }
+}
+
+/// Removes a field from a request's body: `name` from its top level and from the settings that Gemini and Ollama keep in
+/// an object, `outer.name` from the object `outer`.
+fn omit(body: &mut Value, name: &str) {
+    if let Some((outer, name)) = name.split_once('.') {
+        if let Some(outer) = body.get_mut(outer) {
+            omit(outer, name);
+        }
+        return;
+    }
+    for place in ["", "/options", "/generationConfig"] {
+        if let Some(Value::Object(fields)) = body.pointer_mut(place) {
+            fields.remove(name);
+        }
+    }
+}
+
+/// Makes a request one that strict servers accept: no turn of the assistant is empty, and every call has an identifier.
+fn tidy(request: &mut ChatRequest) {
+    let (mut count, mut unnamed, mut dropped) = (0, VecDeque::new(), false);
+    for mut message in std::mem::take(&mut request.messages) {
+        if message.role == Role::Assistant
+            && message.tool_calls.is_empty()
+            && message.content.trim().is_empty()
+        {
+            dropped = true;
+            continue;
+        }
+        for call in message.tool_calls.iter_mut().filter(|call| call.id.is_empty()) {
+            call.id = format!("{UNNAMED}{count}");
+            count += 1;
+            unnamed.push_back(call.id.clone());
+        }
+        if message.tool_call_id.as_deref() == Some("")
+            && let Some(id) = unnamed.pop_front()
+        {
+            message.tool_call_id = Some(id);
+        }
+        match request.messages.last_mut() {
+            // Two turns of the user in a row would be refused as well.
+            Some(last) if dropped && last.role == Role::User && message.role == Role::User => {
+                last.content += &format!("\n\n{}", message.content);
+            }
+            _ => request.messages.push(message),
+        }
+        dropped = false;
     }
 }
 
@@ -142,10 +250,10 @@ impl LlmBackend for Remote {
         Ok(LlmCapabilities {
             model: self.config.model.clone(),
             streaming: true,
-            tools: true,
-            json_schema: true,
-            logprobs: traits.logprobs,
-            seed: traits.seed,
+            tools: !self.omits(&["tools"]),
+            json_schema: !self.omits(&["response_format", "output_config", "responseJsonSchema", "format"]),
+            logprobs: traits.logprobs && !self.omits(&["logprobs", "responseLogprobs"]),
+            seed: traits.seed && !self.omits(&["seed"]),
             // Servers that people run themselves: those with a known address and without a key.
             free: traits.base_url.is_some() && traits.usual_key.is_none(),
             samples: self.samples(),
@@ -153,7 +261,8 @@ impl LlmBackend for Remote {
     }
 
     /// If a provider returns fewer answers per call than requested, it is called again for the rest.
-    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+    async fn complete(&self, mut request: ChatRequest) -> Result<Completion> {
+        tidy(&mut request);
         self.check(&request)?;
         let wanted = request.samples.max(1) as usize;
         let most = self.samples() as usize;
@@ -175,7 +284,8 @@ impl LlmBackend for Remote {
         Ok(completion)
     }
 
-    async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+    async fn stream(&self, mut request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
+        tidy(&mut request);
         self.check(&request)?;
         if request.samples > 1 {
             return Err(Error::input("a stream carries one answer; use `complete` for several samples"));

@@ -1,4 +1,4 @@
-//! A streamed answer.
+//! A streamed answer, and a whole one, each also where the other was requested.
 
 use forethought_sdk::{
     futures::{FutureExt, lock::Mutex},
@@ -8,8 +8,8 @@ use forethought_sdk::{
 use reqwest::Response;
 
 use crate::{
-    events::Events,
-    format::{Answer, Format},
+    events::{Events, Framing},
+    format::{Answer, Format, unreadable},
     http::Http,
 };
 
@@ -23,56 +23,34 @@ pub(crate) struct Stream {
 
 struct State {
     response: Response,
-    events: Events,
     /// Bytes received so far.
     length: usize,
-    answer: Answer,
-    raw: Vec<Value>,
+    reader: Reader,
     /// The error; it is returned again on every later call.
     failed: Option<Error>,
 }
 
 impl Stream {
     pub(crate) fn new(http: Arc<Http>, format: &'static dyn Format, response: Response) -> Self {
-        let state = State {
-            response,
-            events: Events::new(format.framing()),
-            length: 0,
-            answer: Answer::default(),
-            raw: Vec::new(),
-            failed: None,
-        };
+        let state = State { response, length: 0, reader: Reader::new(format.framing()), failed: None };
         Self { http, format, state: Mutex::new(state) }
-    }
-
-    /// Processes one event; returns the text that it adds.
-    fn take(&self, state: &mut State, event: String) -> Result<String> {
-        // The end in OpenAI's format; the one event that is not JSON.
-        if event.trim() == "[DONE]" {
-            state.answer.ended = true;
-            return Ok(String::new());
-        }
-        let event = self.http.json(&self.http.redact(event))?;
-        let before = state.answer.choice.text.len();
-        self.format.event(&event, &mut state.answer).map_err(|error| self.http.place(error))?;
-        state.raw.push(event);
-        Ok(state.answer.choice.text[before..].to_owned())
     }
 
     /// Reads until there is at least one piece, and up to `max` as long as it does not have to wait.
     async fn read(&self, state: &mut State, pieces: &mut Vec<String>, max: usize) -> Result<()> {
         loop {
             while pieces.len() < max {
-                let Some(event) = state.events.next() else { break };
-                let text = self.take(state, event)?;
+                let Some(event) = state.reader.events.next() else { break };
+                let text = state.reader.take(&self.http, self.format, event)?;
                 if !text.is_empty() {
                     pieces.push(text);
                 }
             }
-            if pieces.len() == max || (!pieces.is_empty() && !state.answer.ended) {
+            let ended = state.reader.ended(&self.http)?;
+            if pieces.len() == max || (!pieces.is_empty() && !ended) {
                 return Ok(());
             }
-            if state.answer.ended {
+            if ended {
                 // Reading the end of the body, which has usually arrived, frees the connection for the next request.
                 let _ = state.response.chunk().now_or_never();
                 return Ok(());
@@ -81,14 +59,12 @@ impl Stream {
                 Some(bytes) => {
                     state.length += bytes.len();
                     self.http.limit(state.length)?;
-                    state.events.push(&bytes);
+                    state.reader.events.push(&bytes);
                 }
-                None => match state.events.rest() {
-                    Some(event) => {
-                        pieces.extend(Some(self.take(state, event)?).filter(|text| !text.is_empty()))
-                    }
-                    None => return Err(self.http.truncated()),
-                },
+                None => {
+                    let text = state.reader.rest(&self.http, self.format)?;
+                    pieces.extend(Some(text).filter(|text| !text.is_empty()));
+                }
             }
         }
     }
@@ -113,9 +89,91 @@ impl TokenStream for Stream {
     async fn finish(&self) -> Result<Completion> {
         while !self.next(u32::MAX).await?.is_empty() {}
         let mut state = self.state.lock().await;
-        let (choice, usage) = std::mem::take(&mut state.answer).finish();
-        // The answer was moved out.
+        // The answer is moved out.
         state.failed = Some(Error::input("the stream is already finished"));
-        Ok(Completion { choices: vec![choice], usage, raw: std::mem::take(&mut state.raw).into() })
+        Ok(std::mem::replace(&mut state.reader, Reader::new(self.format.framing())).finish())
     }
+}
+
+/// Puts an answer together from its events.
+struct Reader {
+    events: Events,
+    answer: Answer,
+    raw: Vec<Value>,
+}
+
+impl Reader {
+    fn new(framing: Framing) -> Self {
+        Self { events: Events::new(framing), answer: Answer::default(), raw: Vec::new() }
+    }
+
+    /// Processes one event; returns the text that it adds.
+    fn take(&mut self, http: &Http, format: &dyn Format, event: String) -> Result<String> {
+        // The end in OpenAI's format; the one event that is not JSON.
+        if event.trim() == "[DONE]" {
+            self.answer.ended = true;
+            return Ok(String::new());
+        }
+        let event = http.redact(event);
+        if self.events.whole() {
+            let mut completion = document(http, format, &event)?;
+            self.answer.choice = completion.choices.swap_remove(0);
+            self.answer.usage = completion.usage;
+            (self.answer.begun, self.answer.ended) = (true, true);
+            self.raw.push(completion.raw);
+            return Ok(self.answer.choice.text.clone());
+        }
+        let event = http.json(&event)?;
+        let before = self.answer.choice.text.len();
+        format.event(&event, &mut self.answer).map_err(|error| http.place(error))?;
+        self.raw.push(event);
+        Ok(self.answer.choice.text[before..].to_owned())
+    }
+
+    /// At the end of the bytes: processes the events that are left. An answer whose reason for the end has arrived is
+    /// whole without the event that ends a stream.
+    fn rest(&mut self, http: &Http, format: &dyn Format) -> Result<String> {
+        let mut text = String::new();
+        while let Some(event) = self.events.rest() {
+            text += &self.take(http, format, event)?;
+        }
+        self.answer.ended |= self.answer.finished;
+        if self.answer.ended { Ok(text) } else { Err(http.truncated()) }
+    }
+
+    /// Whether the answer has ended.
+    fn ended(&self, http: &Http) -> Result<bool> {
+        match self.answer.ended && !self.answer.begun {
+            true => Err(http.place(unreadable("the stream ended without an answer"))),
+            false => Ok(self.answer.ended),
+        }
+    }
+
+    fn finish(self) -> Completion {
+        let (choice, usage) = self.answer.finish();
+        Completion { choices: vec![choice], usage, raw: self.raw.into() }
+    }
+}
+
+/// Reads a whole body: an answer, or a stream though none was requested.
+pub(crate) fn whole(http: &Http, format: &dyn Format, body: &str) -> Result<Completion> {
+    let body = body.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
+    if !format.framing().fits(body) {
+        return document(http, format, body);
+    }
+    let mut reader = Reader::new(format.framing());
+    reader.events.push(body.as_bytes());
+    while let Some(event) = reader.events.next() {
+        reader.take(http, format, event)?;
+    }
+    reader.rest(http, format)?;
+    reader.ended(http)?;
+    Ok(reader.finish())
+}
+
+fn document(http: &Http, format: &dyn Format, body: &str) -> Result<Completion> {
+    let answer = http.json(body)?;
+    http.recognise(&answer, format.marks())?;
+    let completion = format.read(&answer).map_err(|error| http.place(error))?;
+    Ok(Completion { raw: answer, ..completion })
 }

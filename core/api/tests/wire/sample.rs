@@ -135,6 +135,7 @@ fn completion() -> Completion {
         finish: FinishReason::Length,
         logprobs: vec![TokenLogprob { token: "wade".into(), logprob: -0.1 }],
         tool_calls: vec![ToolCall { id: "c1".into(), name: "look".into(), arguments: json!([]) }],
+        ..Choice::default()
     };
     Completion { choices: vec![choice], usage: Usage { input_tokens: 7, output_tokens: 3 }, raw: anything() }
 }

@@ -36,7 +36,10 @@ impl ConcurrencyLimit {
         let outcome = call.await;
         match &outcome {
             Ok(_) => permit.answered(),
-            Err(error) if error.retryable => permit.overloaded(),
+            // Backends from before `overloaded` existed say only how long to wait.
+            Err(error) if error.overloaded || (error.retryable && error.retry_after_ms.is_some()) => {
+                permit.overloaded()
+            }
             Err(_) => {}
         }
         outcome

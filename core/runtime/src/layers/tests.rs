@@ -57,7 +57,7 @@ impl LlmBackend for Provider {
 }
 
 fn overloaded() -> Error {
-    Error::new(Code::Provider, "overloaded").retryable()
+    Error::new(Code::Provider, "overloaded").overloaded()
 }
 
 fn after(ms: u64) -> Error {
@@ -173,6 +173,11 @@ async fn calls_under_way_are_bounded_and_fewer_while_the_provider_is_overloaded(
     assert_eq!(provider.most_under_way.load(Ordering::Relaxed), 4);
     all(200).await;
     assert_eq!(adaptive.allowed(), 8, "good answers bring the number back");
+    // Nothing else is a sign of overload, such as a connection that is refused.
+    let lost = || Err(Error::new(Code::Provider, "no connection").retryable().refused());
+    provider.listed.lock().unwrap().extend((0..8).map(|_| lost()));
+    all(8).await;
+    assert_eq!(adaptive.allowed(), 8);
 }
 
 #[tokio::test]

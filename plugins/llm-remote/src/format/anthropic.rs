@@ -6,7 +6,7 @@ use forethought_sdk::{
     serde_json::{Value, json},
 };
 
-use super::{Answer, Ask, Format, list, parameters, set, some, text, tokens, turns, unreadable};
+use super::{Answer, Ask, Format, arguments, list, parameters, set, some, text, tokens, turns, unreadable};
 use crate::events::Framing;
 
 pub(crate) struct Anthropic;
@@ -25,6 +25,14 @@ impl Format for Anthropic {
 
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[("anthropic-version", "2023-06-01")]
+    }
+
+    fn required(&self) -> &'static [&'static str] {
+        &["model", "messages", "max_tokens"]
+    }
+
+    fn marks(&self) -> &'static [&'static str] {
+        &["content", "stop_reason", "id", "model", "usage"]
     }
 
     fn body(&self, ask: &Ask<'_>) -> Value {
@@ -52,12 +60,11 @@ impl Format for Anthropic {
         for block in list(body, "content")? {
             match block["type"].as_str() {
                 Some("text") => answer.choice.text.push_str(text(block, "text")?),
-                Some("tool_use") => answer.call(ToolCall {
-                    id: text(block, "id")?.into(),
-                    name: text(block, "name")?.into(),
-                    arguments: block["input"].clone(),
-                }),
-                Some(_) => {} // Such as thinking: kept in the raw body.
+                Some("thinking") => answer.think(block),
+                Some("tool_use") => {
+                    answer.call(&block["id"], text(block, "name")?, arguments(&block["input"]));
+                }
+                Some(_) => {} // Such as encrypted thinking: kept in the raw body.
                 None => return Err(unreadable("a block of content has no type")),
             }
         }
@@ -73,11 +80,19 @@ impl Format for Anthropic {
 
     fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
         match event["type"].as_str() {
-            Some("message_start") => usage(&event["message"]["usage"], &mut answer.usage),
+            Some("message_start") => {
+                answer.begun = true;
+                usage(&event["message"]["usage"], &mut answer.usage);
+            }
             Some("content_block_start") => {
+                answer.begun = true;
                 let block = &event["content_block"];
                 match block["type"].as_str() {
-                    Some("tool_use") => answer.open(text(block, "id")?.into(), text(block, "name")?.into()),
+                    Some("tool_use") => {
+                        // The input is empty here, and comes in pieces.
+                        answer.piece(&event["index"], &block["id"], text(block, "name")?, &Value::Null)?;
+                    }
+                    Some("thinking") => answer.think(block),
                     _ => answer.choice.text.push_str(text(block, "text")?),
                 }
             }
@@ -85,16 +100,16 @@ impl Format for Anthropic {
                 let delta = &event["delta"];
                 match delta["type"].as_str() {
                     Some("text_delta") => answer.choice.text.push_str(text(delta, "text")?),
-                    // Blocks come one after another: the open call is the last.
+                    Some("thinking_delta") => answer.think(delta),
                     Some("input_json_delta") => {
-                        let index = answer.choice.tool_calls.len().wrapping_sub(1);
-                        answer.arguments(index, text(delta, "partial_json")?)?;
+                        answer.piece(&event["index"], &Value::Null, "", &delta["partial_json"])?;
                     }
                     _ => {}
                 }
             }
             Some("message_delta") => {
                 answer.choice.finish = finish(&event["delta"]["stop_reason"]);
+                answer.finished = event["delta"]["stop_reason"].is_string();
                 usage(&event["usage"], &mut answer.usage);
             }
             Some("message_stop") => answer.ended = true,

@@ -8,7 +8,8 @@ use forethought_sdk::{
 };
 
 use super::{
-    Answer, Ask, Format, called, items, logprobs, parameters, set, some, text, tokens, turns, unreadable,
+    Answer, Ask, Format, arguments, called, items, logprobs, parameters, set, some, text, tokens, turns,
+    unreadable,
 };
 use crate::events::Framing;
 
@@ -24,6 +25,14 @@ impl Format for Gemini {
 
     fn key_header(&self) -> (&'static str, &'static str) {
         ("x-goog-api-key", "")
+    }
+
+    fn required(&self) -> &'static [&'static str] {
+        &["contents"]
+    }
+
+    fn marks(&self) -> &'static [&'static str] {
+        &["candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"]
     }
 
     fn body(&self, ask: &Ask<'_>) -> Value {
@@ -77,19 +86,19 @@ impl Format for Gemini {
         }
         if let Some(choice) = blocked(event) {
             answer.choice = choice;
-            answer.ended = true;
+            (answer.begun, answer.ended) = (true, true);
         }
         items(event, "candidates").try_for_each(|candidate| take(candidate, answer))
     }
 }
 
 /// Prefix of the identifier of calls without one; a number makes it unique within an answer.
-const UNNAMED: &str = "unnamed-";
+pub(crate) const UNNAMED: &str = "unnamed-";
 
 /// A thought signature must be sent back with its call. The identifier, which is opaque to all others, is the only
 /// place for it in a [`ToolCall`].
 fn identifier(part: &Value, index: usize) -> String {
-    let id = part["functionCall"]["id"].as_str().map_or_else(|| format!("{UNNAMED}{index}"), str::to_owned);
+    let id = super::identifier(&part["functionCall"]["id"]).unwrap_or_else(|| format!("{UNNAMED}{index}"));
     match part["thoughtSignature"].as_str() {
         Some(signature) => format!("{id}:{signature}"),
         None => id,
@@ -104,18 +113,15 @@ fn divided(id: &str) -> (Option<&str>, Option<&str>) {
 
 /// Adds a candidate, or a piece of one, to the answer.
 fn take(candidate: &Value, answer: &mut Answer) -> Result<()> {
+    answer.begun = true;
     for part in items(&candidate["content"], "parts") {
         if part["functionCall"].is_object() {
-            let arguments = match &part["functionCall"]["args"] {
-                Value::Null => Map::new().into(),
-                arguments => arguments.clone(),
-            };
-            answer.call(ToolCall {
-                id: identifier(part, answer.choice.tool_calls.len()),
-                name: text(&part["functionCall"], "name")?.into(),
-                arguments,
-            });
-        } else if part["thought"] != true {
+            let call = &part["functionCall"];
+            let id = identifier(part, answer.choice.tool_calls.len());
+            answer.call(&id.into(), text(call, "name")?, arguments(&call["args"]));
+        } else if part["thought"] == true {
+            answer.think(part);
+        } else {
             answer.choice.text.push_str(text(part, "text")?);
         }
     }
@@ -168,7 +174,9 @@ fn finish(reason: &str) -> FinishReason {
     match reason {
         "STOP" => FinishReason::Stop,
         "MAX_TOKENS" => FinishReason::Length,
-        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => FinishReason::ContentFilter,
+        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY" => {
+            FinishReason::ContentFilter
+        }
         _ => FinishReason::Other,
     }
 }

@@ -8,10 +8,16 @@ mod openai;
 use forethought_sdk::{
     api::llm::{TokenLogprob, Tool, ToolCall},
     prelude::*,
+    serde::de::IgnoredAny,
     serde_json::{self, Value, json},
 };
 
-pub(crate) use self::{anthropic::Anthropic, gemini::Gemini, ollama::Ollama, openai::OpenAi};
+pub(crate) use self::{
+    anthropic::Anthropic,
+    gemini::{Gemini, UNNAMED},
+    ollama::Ollama,
+    openai::OpenAi,
+};
 use crate::events::Framing;
 
 /// A request with the settings from the config.
@@ -34,6 +40,12 @@ pub(crate) trait Format: Send + Sync {
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
+    /// Fields of the body that no request can be without.
+    fn required(&self) -> &'static [&'static str] {
+        &["model", "messages"]
+    }
+    /// Fields of which every answer has at least one: JSON without any of them is not from this API.
+    fn marks(&self) -> &'static [&'static str];
     /// The request's body.
     fn body(&self, ask: &Ask<'_>) -> Value;
     /// A whole answer, its `raw` left empty.
@@ -49,38 +61,126 @@ pub(crate) trait Format: Send + Sync {
 pub(crate) struct Answer {
     pub(crate) choice: Choice,
     pub(crate) usage: Usage,
+    /// Whether anything of an answer has arrived, if only its beginning.
+    pub(crate) begun: bool,
+    /// Whether the reason for the end has arrived: nothing is missing, though more may come, such as the usage.
+    pub(crate) finished: bool,
     /// Whether the event that ends the stream has arrived.
     pub(crate) ended: bool,
     /// Arguments of the choice's tool calls that arrive in pieces of text.
     arguments: Vec<String>,
+    /// What a stream calls the tool calls, each: null if it has no name for it.
+    indices: Vec<Value>,
+    /// Why the model does not answer.
+    refusal: String,
 }
 
 impl Answer {
+    /// Adds content: text, or a list of parts.
+    fn say(&mut self, content: &Value) -> Result<()> {
+        match content {
+            Value::Null => {}
+            Value::String(text) => self.choice.text.push_str(text),
+            Value::Array(parts) => parts.iter().try_for_each(|part| self.say(part))?,
+            Value::Object(part) => match part.get("type").and_then(Value::as_str) {
+                Some("thinking" | "reasoning" | "reasoning_text") => self.think(content),
+                Some("refusal") => self.refusal.push_str(text(content, "refusal")?),
+                // Such as an image.
+                Some(_) if !part.contains_key("text") => {}
+                _ => self.choice.text.push_str(text(content, "text")?),
+            },
+            other => return Err(unreadable(format!("`content` must be text, got {other}"))),
+        }
+        Ok(())
+    }
+
+    /// Adds reasoning, in any of its forms.
+    fn think(&mut self, reasoning: &Value) {
+        match reasoning {
+            Value::String(text) => self.choice.reasoning.push_str(text),
+            Value::Array(parts) => parts.iter().for_each(|part| self.think(part)),
+            Value::Object(part) => {
+                let keys = ["thinking", "reasoning", "text", "content", "summary"];
+                if let Some(text) = keys.iter().find_map(|key| part.get(*key)) {
+                    self.think(text);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// A tool call whose arguments are known.
-    fn call(&mut self, call: ToolCall) {
+    fn call(&mut self, id: &Value, name: &str, arguments: Value) {
+        let id = identifier(id).unwrap_or_else(|| format!("call_{}", self.choice.tool_calls.len()));
         self.arguments.push(String::new());
-        self.choice.tool_calls.push(call);
+        self.indices.push(Value::Null);
+        self.choice.tool_calls.push(ToolCall { id, name: name.into(), arguments });
     }
 
-    /// A tool call whose arguments come in pieces.
-    fn open(&mut self, id: String, name: String) {
-        self.call(ToolCall { id, name, arguments: Value::Null });
-    }
-
-    /// A piece of the arguments of the tool call opened as the `index`th.
-    fn arguments(&mut self, index: usize, piece: &str) -> Result<()> {
-        self.arguments
-            .get_mut(index)
-            .ok_or_else(|| unreadable("there are arguments for a tool call that was never begun"))?
-            .push_str(piece);
+    /// A piece of a tool call. `index` and `id` are names of the call, and either may be missing or be repeated: a new
+    /// one is a new call, and so is a tool's name after arguments that are complete.
+    fn piece(&mut self, index: &Value, id: &Value, name: &str, arguments: &Value) -> Result<()> {
+        let calls = &self.choice.tool_calls;
+        let given = identifier(id);
+        let complete = |at: usize| serde_json::from_str::<IgnoredAny>(&self.arguments[at]).is_ok();
+        let same_index =
+            |at: &usize| index.is_null() || self.indices[*at].is_null() || self.indices[*at] == *index;
+        let by_id =
+            given.as_ref().and_then(|id| calls.iter().rposition(|call| call.id == *id)).filter(same_index);
+        let by_index = || self.indices.iter().rposition(|known| !index.is_null() && known == index);
+        let last = calls.len().checked_sub(1);
+        // A piece without a tool's name continues a call, even if it has a new identifier: some servers invent one for
+        // every piece.
+        let open =
+            by_id.or_else(by_index).or(last.filter(|_| index.is_null() || name.is_empty())).filter(|at| {
+                let call = &calls[*at];
+                let other_id = given.is_some() && by_id.is_none() && !call.id.is_empty();
+                let other_name = index.is_null() && given.is_none() && call.name != name;
+                let begun = !call.name.is_empty() && !name.is_empty();
+                !(begun && (other_id || by_id.is_none() && (other_name || complete(*at))))
+            });
+        let at = match open {
+            Some(at) => at,
+            None if given.is_none() && name.is_empty() => {
+                return Err(unreadable("there are arguments for a tool call that was never begun"));
+            }
+            None => {
+                self.arguments.push(String::new());
+                self.indices.push(index.clone());
+                // Without an identifier until the end, because a later piece may have it.
+                self.choice.tool_calls.push(ToolCall::default());
+                self.choice.tool_calls.len() - 1
+            }
+        };
+        let call = &mut self.choice.tool_calls[at];
+        if call.id.is_empty() {
+            call.id = given.unwrap_or_default();
+        }
+        if call.name.is_empty() {
+            call.name = name.into();
+        }
+        match arguments {
+            Value::Null => {}
+            Value::String(text) => self.arguments[at].push_str(text),
+            whole => self.arguments[at] = whole.to_string(),
+        }
         Ok(())
     }
 
     /// The answer with all of its pieces put together.
     pub(crate) fn finish(mut self) -> (Choice, Usage) {
-        for (call, text) in self.choice.tool_calls.iter_mut().zip(&self.arguments) {
+        for (index, (call, text)) in self.choice.tool_calls.iter_mut().zip(self.arguments).enumerate() {
             if call.arguments.is_null() {
-                call.arguments = arguments(text);
+                call.arguments = arguments(&text.into());
+            }
+            if call.id.is_empty() {
+                call.id = format!("call_{index}");
+            }
+        }
+        if !self.refusal.is_empty() {
+            self.choice.finish = FinishReason::ContentFilter;
+            if self.choice.text.is_empty() {
+                self.choice.text = self.refusal;
             }
         }
         // Not every format has its own reason for tool calls.
@@ -96,12 +196,30 @@ pub(crate) fn unreadable(what: impl std::fmt::Display) -> Error {
     Error::new(Code::Provider, format!("the answer cannot be read: {what}")).retryable()
 }
 
-/// Arguments from text; empty text means an empty object. Text that is not JSON is the model's mistake, not the
-/// provider's: it is kept as a string, for the tool to refuse.
-fn arguments(text: &str) -> Value {
-    match text.trim() {
-        "" => json!({}),
-        text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+/// Arguments, as an object or as text, which may be encoded twice; none are an empty object. Text that is not JSON is the
+/// model's mistake, not the provider's: it is kept as a string, for the tool to refuse.
+fn arguments(given: &Value) -> Value {
+    match given {
+        Value::Null => json!({}),
+        Value::String(text) => match text.trim() {
+            "" => json!({}),
+            text => match serde_json::from_str(text) {
+                Ok(Value::Null) => json!({}),
+                Ok(inner @ Value::String(_)) => arguments(&inner),
+                Ok(arguments) => arguments,
+                Err(_) => text.into(),
+            },
+        },
+        other => other.clone(),
+    }
+}
+
+/// The identifier of a call, unless it is missing or empty.
+fn identifier(id: &Value) -> Option<String> {
+    match id {
+        Value::String(id) => Some(id.clone()).filter(|id| !id.is_empty()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
     }
 }
 

@@ -6,7 +6,9 @@ use forethought_sdk::{
     serde_json::{Value, json},
 };
 
-use super::{Answer, Ask, Format, called, items, logprobs, openai, set, some, text, tokens, unreadable};
+use super::{
+    Answer, Ask, Format, arguments, called, items, logprobs, openai, set, some, text, tokens, unreadable,
+};
 use crate::events::Framing;
 
 pub(crate) struct Ollama;
@@ -19,6 +21,10 @@ impl Format for Ollama {
     /// A local server needs none; ollama.com does.
     fn key_header(&self) -> (&'static str, &'static str) {
         ("authorization", "Bearer ")
+    }
+
+    fn marks(&self) -> &'static [&'static str] {
+        &["message", "done", "model", "created_at"]
     }
 
     fn body(&self, ask: &Ask<'_>) -> Value {
@@ -56,20 +62,21 @@ impl Format for Ollama {
     /// A whole answer is a stream with one event.
     fn event(&self, event: &Value, answer: &mut Answer) -> Result<()> {
         let message = &event["message"];
-        answer.choice.text.push_str(text(message, "content")?);
+        answer.begun |= message.is_object();
+        answer.say(&message["content"])?;
+        answer.think(&message["thinking"]);
         for call in items(message, "tool_calls") {
-            let index = answer.choice.tool_calls.len();
             let function = &call["function"];
-            answer.call(ToolCall {
-                id: call["id"].as_str().map_or_else(|| format!("call_{index}"), str::to_owned),
-                name: text(function, "name")?.into(),
-                arguments: function["arguments"].clone(),
-            });
+            answer.call(&call["id"], text(function, "name")?, arguments(&function["arguments"]));
         }
         answer.choice.logprobs.extend(logprobs(items(event, "logprobs"), "token", "logprob"));
         if event["done"] == true {
             answer.ended = true;
             answer.choice.finish = match event["done_reason"].as_str() {
+                // The server did nothing else.
+                Some(reason @ ("load" | "unload")) => {
+                    return Err(unreadable(format!("nothing was generated (`done_reason` is {reason:?})")));
+                }
                 Some("stop") => FinishReason::Stop,
                 Some("length") => FinishReason::Length,
                 _ => FinishReason::Other,

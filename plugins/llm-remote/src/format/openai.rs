@@ -26,6 +26,10 @@ impl Format for OpenAi {
         ("authorization", "Bearer ")
     }
 
+    fn marks(&self) -> &'static [&'static str] {
+        &["choices", "object", "id", "model", "created", "usage"]
+    }
+
     fn body(&self, ask: &Ask<'_>) -> Value {
         let request = ask.request;
         let messages: Vec<_> = request.messages.iter().map(message).collect();
@@ -64,25 +68,16 @@ impl Format for OpenAi {
             answer.usage = usage(&event["usage"]);
         }
         for choice in items(event, "choices") {
-            let delta = &choice["delta"];
-            answer.choice.text.push_str(text(delta, "content")?);
-            if let refusal @ [_, ..] = text(delta, "refusal")?.as_bytes() {
-                answer.choice.text.push_str(&String::from_utf8_lossy(refusal));
-                answer.choice.finish = FinishReason::ContentFilter;
-            }
-            for call in items(delta, "tool_calls") {
-                let index = call["index"].as_u64().unwrap_or(0) as usize;
-                let function = &call["function"];
-                if index == answer.choice.tool_calls.len() {
-                    answer.open(text(call, "id")?.into(), text(function, "name")?.into());
-                }
-                answer.arguments(index, text(function, "arguments")?)?;
+            answer.begun = true;
+            said(&choice["delta"], answer)?;
+            for call in items(&choice["delta"], "tool_calls") {
+                let function = function(call);
+                answer.piece(&call["index"], &call["id"], text(function, "name")?, &function["arguments"])?;
             }
             answer.choice.logprobs.extend(tokens_of(choice));
-            if let Some(reason) = choice["finish_reason"].as_str()
-                && answer.choice.finish != FinishReason::ContentFilter
-            {
+            if let Some(reason) = choice["finish_reason"].as_str().filter(|reason| !reason.is_empty()) {
                 answer.choice.finish = finish(reason);
+                answer.finished = true;
             }
         }
         Ok(())
@@ -122,25 +117,36 @@ pub(super) fn tool(tool: &Tool) -> Value {
 
 fn choice(choice: &Value) -> Result<Choice> {
     let message = &choice["message"];
-    let calls = items(message, "tool_calls").map(|call| {
-        let function = &call["function"];
-        Ok(ToolCall {
-            id: text(call, "id")?.into(),
-            name: text(function, "name")?.into(),
-            arguments: arguments(text(function, "arguments")?),
-        })
-    });
-    let tool_calls = calls.collect::<Result<Vec<_>>>()?;
-    let finish = finish(choice["finish_reason"].as_str().unwrap_or_default());
-    let refusal = text(message, "refusal")?;
-    let (text, finish) = match text(message, "content")? {
-        "" if !refusal.is_empty() => (refusal, FinishReason::ContentFilter),
-        // Some compatible servers say `stop` when tools are called.
-        text if finish == FinishReason::Stop && !tool_calls.is_empty() => (text, FinishReason::ToolCalls),
-        text if message.is_object() => (text, finish),
-        _ => return Err(unreadable("a choice has no message")),
-    };
-    Ok(Choice { text: text.into(), finish, logprobs: tokens_of(choice).collect(), tool_calls })
+    let mut answer = Answer::default();
+    answer.choice.finish = finish(choice["finish_reason"].as_str().unwrap_or_default());
+    // Before its first word, an answer can be cut by the limit or withheld.
+    let empty = matches!(answer.choice.finish, FinishReason::Length | FinishReason::ContentFilter);
+    if !message.is_object() && !empty {
+        return Err(unreadable("a choice has no message"));
+    }
+    said(message, &mut answer)?;
+    for call in items(message, "tool_calls") {
+        let function = function(call);
+        answer.call(&call["id"], text(function, "name")?, arguments(&function["arguments"]));
+    }
+    answer.choice.logprobs.extend(tokens_of(choice));
+    Ok(answer.finish().0)
+}
+
+/// Adds what a message or a piece of one says. Servers differ in what they call reasoning, and some send it twice.
+fn said(message: &Value, answer: &mut Answer) -> Result<()> {
+    answer.say(&message["content"])?;
+    answer.refusal.push_str(text(message, "refusal")?);
+    let reasoning = ["reasoning_content", "reasoning"].map(|key| &message[key]);
+    if let Some(reasoning) = reasoning.into_iter().find(|reasoning| !reasoning.is_null()) {
+        answer.think(reasoning);
+    }
+    Ok(())
+}
+
+/// The function that is called; some servers leave its frame out.
+fn function(call: &Value) -> &Value {
+    if call["function"].is_object() { &call["function"] } else { call }
 }
 
 fn tokens_of(choice: &Value) -> impl Iterator<Item = forethought_sdk::api::llm::TokenLogprob> {
@@ -149,10 +155,10 @@ fn tokens_of(choice: &Value) -> impl Iterator<Item = forethought_sdk::api::llm::
 
 fn finish(reason: &str) -> FinishReason {
     match reason {
-        "stop" => FinishReason::Stop,
-        "length" => FinishReason::Length,
-        "tool_calls" => FinishReason::ToolCalls,
-        "content_filter" => FinishReason::ContentFilter,
+        "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" => FinishReason::Stop,
+        "length" | "max_tokens" | "model_length" => FinishReason::Length,
+        "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
+        "content_filter" | "refusal" | "safety" => FinishReason::ContentFilter,
         _ => FinishReason::Other,
     }
 }
