@@ -250,7 +250,8 @@ fn with<const N: usize>(components: [(&str, &str, Value); N]) -> Registry {
             schema,
         };
         let create: Create = Arc::new(|_, _| Box::pin(async { Err(Error::other("not built in this test")) }));
-        registry::RegistryEntry::new(described, "tides", "1.0.0", registry::ComponentOrigin::Linked, create).unwrap()
+        registry::RegistryEntry::new(described, "tides", "1.0.0", registry::ComponentOrigin::Linked, create)
+            .unwrap()
     });
     Registry::with(entries).unwrap()
 }

@@ -5,7 +5,6 @@ pub mod events;
 pub mod folder;
 pub mod models;
 pub(crate) mod needs;
-pub(crate) mod old_words;
 pub(crate) mod plan;
 pub mod replay;
 pub mod summary;
