@@ -22,7 +22,7 @@ use crate::journal::meter::Metering;
 use crate::run::episode::{EpisodeSpec, Seat};
 use crate::run::folder::{self, Earlier, RunInfo, RunStatus};
 use crate::run::needs::{self, Lookup};
-use crate::run::summary::{EpisodeIdentity, episode_id};
+use crate::run::summary::{EpisodeIdentity, episode_id, identity_word};
 
 /// A component and the configuration that it was built from.
 pub struct Configured<T: ?Sized> {
@@ -178,7 +178,7 @@ impl Plan {
         let mut models = BTreeMap::new();
         let mut critics = BTreeMap::new();
         for (name, (estimator, own)) in needs.critics {
-            models.insert(format!("value.{name}"), spec.critics[&name].config.clone());
+            models.insert(format!("{}.{name}", identity_word("critic")), spec.critics[&name].config.clone());
             critics.insert(name, CriticHandle { estimator, asks_models: own != Requirements::default() });
         }
         let mut llms = BTreeMap::new();
@@ -275,9 +275,17 @@ fn episodes(
 const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
 fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
-    let mut config: toml::Table = toml::from_str(config).map_err(|error| {
+    let config: toml::Table = toml::from_str(config).map_err(|error| {
         Error::config(error.to_string()).context("the resolved configuration is not TOML")
     })?;
+    let in_old_words = |table: toml::Table| {
+        table.into_iter().map(|(key, value)| (identity_word(&key).into(), value)).collect()
+    };
+    let mut config: toml::Table = in_old_words(config);
+    let planners = config.get_mut("planner").and_then(toml::Value::as_table_mut);
+    planners.into_iter().flatten().filter_map(|(_, planner)| planner.as_table_mut()).for_each(|keys| {
+        *keys = in_old_words(std::mem::take(keys));
+    });
     // Nor does it matter where components come from, and what they cost.
     config.remove("plugins");
     config.remove("prices");
