@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use forethought_api::{
-    Result, error::Context, host::ModelFiles, llm::LlmBackend, planner::Planner, registry::Pluggable,
-};
+use forethought_api::{Result, error::Context, host::ModelFiles};
 use serde_json::{Map, Value, json};
 
 use crate::config::{KeyPath, dotted, roles};
 use crate::host::{ROLES, RuntimeHost};
-use crate::run::old_words;
+use crate::run::summary::identity_word;
 
 impl RuntimeHost {
     /// What decides a component's answers, for the identity of episodes: its configuration, the contents of its files,
@@ -26,25 +24,26 @@ impl RuntimeHost {
             let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
             dependencies.get(section).cloned().unwrap_or_default()
         };
-        let old_name = |need: &KeyPath| [&[old_words::section(&need[0]).to_owned()], &need[1..]].concat();
+        // In the order of their words, which decides the bytes that are hashed.
         let needs: BTreeMap<KeyPath, Value> =
-            needs.iter().map(|need| (old_name(need), self.identity(need))).collect();
-        let needs: Map<String, Value> = needs.into_iter().map(|(need, own)| (dotted(&need), own)).collect();
+            needs.iter().map(|need| (old_words(need), self.identity(need))).collect();
+        let needs: Map<String, Value> =
+            needs.into_iter().map(|(need, identity)| (dotted(&need), identity)).collect();
         let mut config = document.get(section).cloned().unwrap_or_default();
-        if section[0] == <dyn LlmBackend>::WORD
-            && let Value::Object(config) = &mut config
-        {
-            config.remove("calls"); // How it is called decides no answer.
-        }
-        if section[0] == ROLES
-            && let Value::Object(config) = &mut config
-        {
-            config.retain(|key, _| !roles::LIMITS.contains(&key.as_str())); // Nor how much it may cost.
-        }
-        if section[0] == <dyn Planner>::WORD
-            && let Value::Object(own) = config
-        {
-            config = Value::Object(old_words::planner(own));
+        if let Value::Object(keys) = &mut config {
+            match section[0].as_str() {
+                // How a model is called decides no answer.
+                "llm" => drop(keys.remove("calls")),
+                // Nor does how much it may cost.
+                ROLES => keys.retain(|key, _| !roles::LIMITS.contains(&key.as_str())),
+                "planner" => {
+                    let words = std::mem::take(keys).into_iter();
+                    let sorted: BTreeMap<_, _> =
+                        words.map(|(key, value)| (identity_word(&key).to_owned(), value)).collect();
+                    *keys = Map::from_iter(sorted);
+                }
+                _ => {}
+            }
         }
         json!({ "config": config, "files": files, "needs": needs })
     }
@@ -65,6 +64,12 @@ impl RuntimeHost {
         }
         Ok(())
     }
+}
+
+fn old_words(section: &[String]) -> KeyPath {
+    let mut words = section.to_vec();
+    words[0] = identity_word(&words[0]).into();
+    words
 }
 
 #[cfg(test)]

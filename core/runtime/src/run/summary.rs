@@ -25,6 +25,14 @@ pub struct EpisodeIdentity<'a> {
     pub summariser: Option<&'a Value>,
 }
 
+/// The word that stands for `word`, a section or key of a configuration, in what identities are made of.
+///
+/// Release 0.1.0 wrote critics as `[value.<name>]` and `value = "<name>"`. Ids of its episodes, and the hash by which a run
+/// is found again, are hashes of these words; so they stay in identities, and runs of that release continue.
+pub(crate) fn identity_word(word: &str) -> &str {
+    if word == "critic" { "value" } else { word }
+}
+
 /// The id of an episode: 32 hexadecimal digits.
 pub fn episode_id(identity: &EpisodeIdentity<'_>) -> Result<String> {
     let digest = blake3::hash(&serde_json::to_vec(identity)?);
