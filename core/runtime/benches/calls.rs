@@ -1,5 +1,5 @@
 //! What a call costs on this side: processor time and memory, against a model that answers at once, with 1 and with 64
-//! episodes under way, journaled and not. `cargo bench -p forethought-runtime --bench calls` prints a table.
+//! episodes in flight, journaled and not. `cargo bench -p forethought-runtime --bench calls` prints a table.
 //!
 //! Each case is a process of its own, so that none inherits another's memory. It reads /proc, so it wants Linux.
 

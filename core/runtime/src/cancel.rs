@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// A flag that is raised once (by Ctrl-C, say) and seen by every clone.
 ///
-/// A run that is cancelled starts no further effect: effects already under way are finished and journaled, for they
+/// A run that is cancelled starts no further effect: effects in flight are finished and journaled, for they
 /// may have been paid.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<Inner>);

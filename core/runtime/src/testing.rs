@@ -293,7 +293,7 @@ impl ScriptedBehaviour for Walking {
         Ok(vec!["the end is reached".into(); prompt.count])
     }
     async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)> {
-        Ok((prompt.text, "under way".into()))
+        Ok((prompt.text, "in progress".into()))
     }
 }
 

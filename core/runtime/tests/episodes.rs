@@ -342,7 +342,7 @@ async fn what_cannot_be_run_is_said_before_anything_is_asked() {
     refuse(|spec| spec.critics.clear(), "[critic.gut]").await;
     refuse(|spec| spec.seats.clear(), "1 seats (agent)").await;
     refuse(|spec| spec.episodes[1].task = 10_000, "task 10000 does not exist").await;
-    refuse(|spec| spec.episodes[1] = spec.episodes[0], "asked for twice").await;
+    refuse(|spec| spec.episodes[1] = spec.episodes[0], "requested twice").await;
     assert!(!root.path().join("walk--thinker").exists());
 }
 
@@ -530,13 +530,16 @@ async fn a_planner_that_decides_differently_is_found_out() {
     let mut second = spec(root.path(), Arc::default(), 1);
     second.seats[0].1.component = Arc::new(Contrary);
     let error = play(second).await.episodes.remove(0).error.expect("an error");
-    assert!(error.starts_with("step 0: the recorded environment.step was asked something else"), "{error}");
+    assert!(
+        error.starts_with("step 0: replay diverged: the journal holds a different environment.step"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_cannot_continue_the_same_run() {
     let root = tempfile::tempdir().expect("folder");
-    // It would take hours, so it is surely under way.
+    // It would take hours, so it is surely still running.
     let slow = Arc::new(Oracle { pause: Duration::from_secs(3600), ..Oracle::default() });
     let (begun, wait) = tokio::sync::oneshot::channel();
     struct Tell(Mutex<Option<tokio::sync::oneshot::Sender<()>>>);
@@ -549,7 +552,7 @@ async fn two_cannot_continue_the_same_run() {
     wait.await.expect("the first has begun");
     let refused =
         run(spec(root.path(), Arc::default(), 4), Arc::new(NoopObserver)).await.expect_err("locked");
-    assert!(refused.message.contains("under way in another process"), "{refused}");
+    assert!(refused.message.contains("in use by another process"), "{refused}");
     first.abort();
 }
 
@@ -633,7 +636,7 @@ async fn killed_at_any_point_it_asks_no_answered_call_twice() {
             break;
         }
         assert_eq!(status.code(), None, "not killed, but failed by itself after {kills} kills");
-        // What it had asked and not yet journaled when it was killed: no more than could be under way at once.
+        // What it had asked and not yet journaled when it was killed: no more than could be in flight at once.
         assert!(asked - answers <= 12, "{asked} asked, {answers} journaled");
         kills += 1;
         assert!(kills < 1000, "it never ends");
@@ -650,7 +653,7 @@ async fn killed_at_any_point_it_asks_no_answered_call_twice() {
 
 // ---- several seats --------------------------------------------------------------------------------------------
 
-/// Two seats take turns; whoever moves second is paid when the other moves.
+/// Two seats take turns; the one who moves second is paid when the other moves.
 struct Duet(Mutex<u32>);
 
 #[async_trait]
@@ -872,7 +875,7 @@ async fn where_seats_hide_something_a_planner_sees_imagined_copies_alone() {
     let drawn = |seed| seed::derive(seed, "imagined") % 1_000_000;
     let expected = [drawn(0), drawn(0), drawn(5), 42].map(|other| format!("[{other}, {own}]")).join(" ");
     let seen = thought(true).await;
-    assert_eq!(seen, expected, "its own card is the true one, the other is drawn anew or as it was told");
+    assert_eq!(seen, expected, "its own card is the true one, the other is drawn again or as requested");
     assert!(!seen.contains(&hidden.to_string()), "{seen}");
     assert_eq!(thought(false).await, "", "a plain copy would show the other's card");
 }

@@ -140,7 +140,7 @@ impl Budget {
             _ => Ok(()),
         }
     }
-    /// Sets `want` aside. Waits while calls under way may yet leave enough; refuses once they cannot.
+    /// Sets `want` aside. Waits while calls in flight may still leave enough; refuses once they cannot.
     pub async fn reserve(self: &Arc<Self>, want: Spent) -> Result<Reservation> {
         loop {
             let settled = self.settled.notified();
@@ -189,8 +189,7 @@ impl Budget {
         Error::new(
             Code::Budget,
             format!(
-                "the {}'s budget is reached: {limit}, used so far {} calls, {} tokens{}{next}; raise {} and give the \
-                 same command to go on",
+                "the {}'s budget is reached: {limit}, used so far {} calls, {} tokens{}{next}; raise {} and run the same command to continue",
                 self.whose,
                 used.calls,
                 used.tokens,

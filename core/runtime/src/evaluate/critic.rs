@@ -204,7 +204,7 @@ fn marginal(trajectories: &[Trajectory]) -> Result<Vec<&str>> {
     let summaries: Vec<&str> = steps().map(|step| step.next_state.as_str()).filter(given).collect();
     if summaries.is_empty() {
         return Err(Error::input(
-            "no step of the data names an outcome or a next state: nothing can be asked",
+            "no step of the data names an outcome or a next state: there is nothing to evaluate",
         ));
     }
     Ok(summaries)

@@ -28,7 +28,7 @@ pub struct Schedule {
 ///
 /// Games come in rounds of one game a planner. All games of a round have the same task and seed: the same cards, so to
 /// speak; and from game to game everybody moves on, so that in each round every planner takes every seat exactly once.
-/// Who sits beside whom is drawn anew from `seed` for each round. The last round is always whole.
+/// Who sits next to whom is drawn from `seed` again for each round. The last round is always whole.
 pub fn schedule(
     seed: u64,
     planners: usize,

@@ -70,8 +70,7 @@ impl RuntimeHost {
         let summariser = match options.collect {
             true if config.summariser.is_none() => {
                 return Err(Error::config(
-                    "to collect trajectories, somebody must write histories down in short; add \
-                     [summariser] with llm = \"...\", the name of a language model",
+                    "collecting trajectories needs a summariser; add [summariser] with llm = \"...\", the name of a language model",
                 ));
             }
             true => {

@@ -48,7 +48,7 @@ impl TextEncoder for CachedEncoder {
 
     async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
         let keys: Vec<_> = texts.iter().map(|text| blake3::hash(text.as_bytes())).collect();
-        // Rows are held here, not only in the cache: it may drop any of them while this batch is under way.
+        // Rows are held here, not only in the cache: it may drop any of them while this batch is in flight.
         let mut rows: HashMap<blake3::Hash, Option<Arc<[f32]>>> = HashMap::with_capacity(keys.len());
         let mut missing = Vec::new();
         for (key, text) in keys.iter().zip(texts) {

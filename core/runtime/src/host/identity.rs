@@ -48,7 +48,7 @@ impl RuntimeHost {
         json!({ "config": config, "files": files, "needs": needs })
     }
 
-    /// Notes what the owner's files hold: a checkpoint trained anew under the old name is another critic.
+    /// Notes what the owner's files hold: a checkpoint trained again under the same name is another critic.
     pub(super) fn note_files(&self, folder: &Path, request: &ModelFiles) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
         for file in request.required.iter().chain(&request.optional) {

@@ -9,7 +9,7 @@ use crate::registry::suggestion;
 const OTHERS: &str = "*";
 
 impl RuntimeHost {
-    /// Who takes each of the environment's seats: what `[seats]` says (`"*"` stands for every seat that it does not
+    /// Who takes each of the environment's seats: what `[seats]` says (`"*"` means every seat that it does not
     /// name), or the only planner there is. `first` names a planner for the first seat, whatever the configuration says:
     /// the agent under test.
     ///
@@ -31,7 +31,7 @@ impl RuntimeHost {
             let given = config.seats.get(&seat.name).or(config.seats.get(OTHERS));
             let planner = first.or(given.or(only).map(String::as_str)).ok_or_else(|| {
                 Error::config(format!(
-                    "nobody takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a planner",
+                    "no planner takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a planner",
                     seat.name, spec.name
                 ))
             })?;
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(seats(one, None).await.unwrap(), ["a"]);
         assert_eq!(seats(&format!("{two}[seats]\nagent = \"b\"\n"), None).await.unwrap(), ["b"]);
         assert_eq!(seats(&two, Some("b")).await.unwrap(), ["b"]);
-        assert!(seats(&two, None).await.unwrap_err().contains("nobody takes the seat `agent`"));
+        assert!(seats(&two, None).await.unwrap_err().contains("no planner takes the seat `agent`"));
         assert!(seats(&two, Some("d")).await.unwrap_err().contains("there is no [planner.d]"));
     }
 

@@ -91,8 +91,7 @@ impl JournaledEffects {
         });
         if elsewhere {
             return Err(Error::other(format!(
-                "step {}: the recorded {} was asked something else; the planner does not decide the same from the \
-                 same answers, or has changed since. Start a fresh run",
+                "step {}: replay diverged: the journal holds a different {} here. The planner is not deterministic, or it has changed; start a new run (--fresh)",
                 key.step,
                 E::NAME
             )));
@@ -145,8 +144,7 @@ pub(crate) async fn re_execute<E: Effect>(
         return result;
     }
     Err(Error::other(format!(
-        "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or has \
-         changed since (then it needs a new version). Start a fresh run",
+        "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or it has changed (then it needs a new version). Start a new run (--fresh)",
         key.step,
         E::NAME
     )))
@@ -154,7 +152,7 @@ pub(crate) async fn re_execute<E: Effect>(
 
 /// The recorded answer; the outer error is a damaged record.
 pub(crate) fn recorded_answer<T: DeserializeOwned>(outcome: &RecordedOutcome) -> Result<Result<T>> {
-    let unreadable = "a recorded answer cannot be read; start a fresh run";
+    let unreadable = "a recorded answer cannot be read; start a new run (--fresh)";
     match outcome {
         RecordedOutcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
         RecordedOutcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),

@@ -1,7 +1,7 @@
 //! The seam between episode code and the world.
 //!
 //! [`run_episode`](crate::run::episode::run_episode) touches the world only through [`Durable::effect`]. Every effect has a
-//! key that is fixed by its position in the episode, a serialisable input and a serialisable output, so whoever
+//! key that is fixed by its position in the episode, a serialisable input and a serialisable output, so anyone who
 //! implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
 //! This module knows effects, not journals.
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A BLAKE3 hash.
 pub(crate) type Hash = [u8; 32];
 
-/// Where in an episode an effect stands. Independent of time: calls made at once get the same keys in any order.
+/// The position of an effect in an episode. Independent of time: calls made at once get the same keys in any order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectKey {
     /// Decisions made before, by any seat.

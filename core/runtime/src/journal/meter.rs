@@ -7,7 +7,7 @@
 //!
 //! The most that an attempt can cost is set aside in every budget, and written into the run's journal, before anything
 //! is sent. An answer replaces it by its price, a refusal by nothing. An attempt that failed in any other way, or was
-//! given up, or was under way when the process was killed, may have been charged: it keeps what was set aside.
+//! given up, or was in flight when the process was killed, may have been charged: it keeps what was set aside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -61,7 +61,7 @@ pub struct Metering(Arc<Mutex<Vec<Weak<Accounts>>>>);
 
 /// Counts what one episode pays in one role.
 pub(crate) struct Meter {
-    /// Who pays, the narrowest first: whoever waits for an episode's money holds none of the run's.
+    /// Who pays, the narrowest first: a call that waits for an episode's money holds none of the run's.
     pub(crate) budgets: Vec<Arc<Budget>>,
     pub(crate) accounts: Arc<Accounts>,
     /// Where what was spent is written down: the journal, the episode's number in it, and the role.
@@ -122,16 +122,14 @@ impl Metering {
         let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.iter().filter_map(Weak::upgrade).any(costs) {
             return Err(Error::other(format!(
-                "[llm.{llm}] was not called: the call came from a task that the run in progress does not know (a spawned \
-                 task, or a plugin that asked its host), so its cost cannot be counted. Make the call in the task that \
-                 asks for it; or, if its cost is counted elsewhere, set its price to 0 under [prices]"
+                "[llm.{llm}] was not called: the call came from a task that the run in progress does not know (a spawned task, or a plugin that asked its host), so its cost cannot be counted. Make the call in the task that needs it; or, if its cost is counted elsewhere, set its price to 0 under [prices]"
             )));
         }
         Ok(())
     }
 }
 
-/// An attempt under way. Dropped, it counts in full.
+/// An attempt in flight. Dropped, it counts in full.
 pub(crate) struct Charge {
     meter: Arc<Meter>,
     llm: String,
@@ -143,7 +141,7 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Counts what came of the attempt.
+    /// Counts the result of the attempt.
     pub(crate) fn settle(mut self, outcome: &Result<Completion>) {
         self.spent = match outcome {
             Ok(completion) => self.price.cost(completion.usage, self.most).total(),
@@ -154,9 +152,7 @@ impl Charge {
         if spent > most {
             let usd = |nano| Spent::money(nano).usd();
             tracing::warn!(
-                "[llm.{}] says that a call used more tokens than it can have: {:.6} USD instead of at most {:.6}. Its \
-                 counts or its max_output_tokens are wrong; it is counted as told, and a limit on money may be passed by \
-                 the difference",
+                "[llm.{}] says that a call used more tokens than it can have: {:.6} USD instead of at most {:.6}. Its counts or its max_output_tokens are wrong; it is counted as reported, and a limit on money may be exceeded by the difference",
                 self.llm,
                 usd(spent),
                 usd(most)

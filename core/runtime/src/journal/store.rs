@@ -108,7 +108,7 @@ pub enum RecordedOutcome {
 pub enum Resume {
     /// From its recorded effects.
     Replay,
-    /// Anew.
+    /// From the start.
     Restart,
 }
 
@@ -185,9 +185,7 @@ impl Store {
             let done = tables.settle(charge, nano_usd);
             Box::new(move |committed| {
                 if let Err(error) = committed.clone().and(done) {
-                    tracing::warn!(
-                        "the cost of an attempt was not written down, and counts in full: {error}"
-                    );
+                    tracing::warn!("the cost of an attempt was not recorded, so it counts in full: {error}");
                 }
             })
         });
@@ -244,8 +242,7 @@ impl Tables {
             SCHEMA => {}
             other => {
                 return Err(Error::input(format!(
-                    "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote \
-                     it, or start a fresh run",
+                    "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote it, or start a new run (--fresh)",
                     path.display()
                 )));
             }

@@ -1,4 +1,4 @@
-//! Calls under way at once: as many as configured, fewer while the provider is overloaded.
+//! calls in flight at once: as many as configured, fewer while the provider is overloaded.
 //!
 //! Additive increase, multiplicative decrease, as TCP does it: an answer that says "overloaded" halves the number of
 //! calls allowed, each round of good answers allows one more.
@@ -12,14 +12,14 @@ use forethought_api::{
 };
 use tokio::sync::Notify;
 
-/// A backend with so many calls under way at once, at most.
+/// A backend with so many calls in flight at once, at most.
 pub struct ConcurrencyLimit {
     inner: Arc<dyn LlmBackend>,
     gate: Gate,
 }
 
 impl ConcurrencyLimit {
-    /// `inner`, with at most `most` calls under way.
+    /// `inner`, with at most `most` calls in flight.
     pub fn new(inner: Arc<dyn LlmBackend>, most: u32) -> Self {
         let most = f64::from(most.max(1));
         let state = State { allowed: most, under_way: 0, round: 0 };
@@ -94,7 +94,7 @@ impl Gate {
     }
 }
 
-/// A call under way; dropped, it makes room.
+/// A call in flight; dropped, it makes room.
 struct Permit<'a> {
     gate: &'a Gate,
     round: u64,

@@ -6,7 +6,7 @@
 //! 4. cache ([`cache`]): across runs, the same request to the same model is not paid twice;
 //! 5. retry ([`retry`]): what may succeed if repeated, after a pause;
 //! 6. rate ([`rate`]): requests and tokens a minute; a repeated call counts again, as it does with the provider;
-//! 7. concurrency ([`concurrency`]): calls under way at once, fewer while the provider is overloaded;
+//! 7. concurrency ([`concurrency`]): calls in flight at once, fewer while the provider is overloaded;
 //! 8. attempt ([`attempt`]): one attempt's money, its limit in time, and its line in the log.
 //!
 //! The first two belong to a run, the third to a role, the others to a model: `[llm.<name>.calls]` sets them up around
@@ -46,7 +46,7 @@ pub struct CallConfig {
     pub retries: u32,
     /// The longest pause between two attempts, in seconds. A provider that asks for a longer one is not asked again.
     pub longest_pause_s: f64,
-    /// Calls under way at once, at most.
+    /// calls in flight at once, at most.
     #[schemars(range(min = 1))]
     pub concurrency: u32,
     /// Requests a minute that the provider allows.
@@ -81,7 +81,7 @@ impl CallConfig {
     /// run, which counts its calls through `metering`. `identity` holds all that decides its answers, for the cache.
     ///
     /// # Errors
-    /// A duration that is none, or a cache that cannot be opened.
+    /// A duration that is not valid, or a cache that cannot be opened.
     pub fn around(
         &self,
         backend: Arc<dyn LlmBackend>,

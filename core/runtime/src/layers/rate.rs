@@ -80,7 +80,7 @@ impl Bucket {
         Self { per_second: per_minute / 60.0, most, level: Mutex::new((most, Instant::now())) }
     }
 
-    /// Takes `amount`, and waits until it was there. Whoever takes more than is there leaves a debt that the next ones
+    /// Takes `amount`, and waits until it is available. A call that takes more than there is leaves a debt that the next ones
     /// wait for, so calls go in the order in which they came, and one that is larger than the bucket goes too.
     async fn take(&self, amount: f64) {
         let debt = {

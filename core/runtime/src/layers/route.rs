@@ -1,4 +1,4 @@
-//! A role: one model that answers, and others for some purposes. It stands before the layers of each.
+//! A role: one model that answers, and others for some purposes. It comes before the layers of each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -54,7 +54,7 @@ pub struct Seat {
     pub planner: Arc<dyn Planner>,
 }
 
-/// What came of an episode.
+/// The result of an episode.
 #[derive(Debug)]
 pub struct EpisodeResult {
     /// In one line.

@@ -58,7 +58,7 @@ pub enum Event {
         thought: String,
         /// What it does.
         action: String,
-        /// The history in short, where the planner or the collector made one.
+        /// The summary of the history, if the planner or the collector made one.
         #[serde(skip_serializing_if = "Option::is_none")]
         summary: Option<Summary>,
         /// How it came to this.
@@ -97,7 +97,7 @@ pub(crate) struct EventLog(Vec<u8>);
 
 impl EventLog {
     pub(crate) fn push(&mut self, event: &Event) -> Result<()> {
-        serde_json::to_writer(&mut self.0, event).context("an event could not be written down")?;
+        serde_json::to_writer(&mut self.0, event).context("an event could not be written")?;
         self.0.push(b'\n');
         Ok(())
     }

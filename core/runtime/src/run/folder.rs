@@ -45,7 +45,7 @@ pub struct RunInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Under way, or killed.
+    /// Running, or killed.
     Running,
     /// Every episode is done.
     Finished,
@@ -60,12 +60,12 @@ pub enum RunStatus {
 /// What to do about an earlier run of the same specification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Earlier {
-    /// Continue the newest unfinished one; after a finished one, begin anew.
+    /// Continue the newest unfinished one; after a finished one, start a new one.
     #[default]
     Continue,
     /// As [`Earlier::Continue`], but take a finished one for what it is: its results are given back.
     Reuse,
-    /// Begin anew.
+    /// Start a new one.
     Ignore,
 }
 
@@ -94,7 +94,8 @@ impl RunFolder {
             return Ok((Self::new(path, found, lock)?, true));
         }
         let path = parent.join(Ulid::generate().to_string());
-        fs::create_dir_all(path.join("events")).context(format!("{} could not be made", path.display()))?;
+        fs::create_dir_all(path.join("events"))
+            .context(format!("{} could not be created", path.display()))?;
         let lock = lock(&path)?;
         files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
         Ok((Self::new(path, info, lock)?, false))
@@ -178,7 +179,7 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     let mut episodes: Vec<EpisodeSummary> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        // The run may be under way, and its last line half written.
+        // The run may be in progress, and its last line half written.
         if !line.ends_with('\n') {
             break;
         }
@@ -237,7 +238,7 @@ fn lock(run: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::config(format!(
-            "run {} is under way in another process; wait for it, or start a fresh run",
+            "run {} is in use by another process; wait for it, or start a new run with --fresh",
             run.display()
         ))),
         Err(TryLockError::Error(error)) => Err(Error::from(error).context(failed())),
@@ -246,7 +247,7 @@ fn lock(run: &Path) -> Result<File> {
 
 /// Cuts off a last line that a killed process left half written.
 fn mend_lines(path: &Path) -> Result<()> {
-    let failed = || format!("{} could not be mended", path.display());
+    let failed = || format!("{} could not be repaired", path.display());
     let Ok(text) = fs::read(path) else { return Ok(()) };
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     if whole < text.len() {

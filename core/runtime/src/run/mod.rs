@@ -33,7 +33,7 @@ use crate::run::plan::Plan;
 pub use crate::run::plan::{Configured, RunSpec};
 use crate::run::summary::{EpisodeStatus, EpisodeSummary};
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct RunOutcome {
     /// The run's folder.

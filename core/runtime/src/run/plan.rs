@@ -74,7 +74,7 @@ pub struct RunSpec {
     pub critics: BTreeMap<String, Configured<dyn Critic>>,
     /// The episodes, each once.
     pub episodes: Vec<Reset>,
-    /// Episodes under way at once, at most.
+    /// Episodes in flight at once, at most.
     pub concurrency: usize,
     /// The most that the run may use.
     pub limits: Limits,
@@ -252,7 +252,7 @@ fn episodes(
         })?;
         if !ids.insert(id.clone()) {
             return Err(Error::config(format!(
-                "episode (task {}, seed {}) is asked for twice",
+                "episode (task {}, seed {}) is requested twice",
                 reset.task, reset.seed
             )));
         }

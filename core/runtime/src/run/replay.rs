@@ -19,7 +19,7 @@ use crate::run::plan::{Plan, RunSpec};
 use crate::run::summary::EpisodeSummary;
 use crate::{run::events, run::folder};
 
-/// What came of playing an episode again.
+/// The result of replaying an episode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replay {
     /// The episode's id.
@@ -57,12 +57,13 @@ pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Resu
             journal.display()
         )));
     }
-    let (recorded, collected) = Store::open(&journal)?.recorded(episode.episode.clone()).await?.ok_or_else(|| {
-        Error::input(format!(
-            "episode {} is not done; the command that ran it takes it up again, and then it can be replayed",
-            episode.episode
-        ))
-    })?;
+    let (recorded, collected) =
+        Store::open(&journal)?.recorded(episode.episode.clone()).await?.ok_or_else(|| {
+            Error::input(format!(
+                "episode {} is not done; the command that ran it continues it; then it can be replayed",
+                episode.episode
+            ))
+        })?;
     let reset = Reset { task: episode.task, seed: episode.seed };
     let mut plan = Plan::new(&RunSpec { episodes: vec![reset], ..spec.clone() }).await?;
     let mut again = plan.episodes.remove(0);
@@ -100,8 +101,7 @@ impl Durable for FromJournal {
     async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         let Some(outcome) = self.recorded.effects.get(&key) else {
             return Err(Error::other(format!(
-                "step {}: {} is asked something that is not on record; a component, its configuration or one of its \
-                 files has changed since",
+                "step {}: {} gets a request that was not recorded; a component, its configuration or one of its files has changed since",
                 key.step,
                 E::NAME
             )));

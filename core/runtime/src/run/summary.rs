@@ -25,7 +25,7 @@ pub struct EpisodeIdentity<'a> {
     pub summariser: Option<&'a Value>,
 }
 
-/// The word that stands for `word`, a section or key of a configuration, in what identities are made of.
+/// The word used for `word`, a section or key of a configuration, in what identities are made of.
 ///
 /// Release 0.1.0 wrote critics as `[value.<name>]` and `value = "<name>"`. Ids of its episodes, and the hash by which a run
 /// is found again, are hashes of these words; so they stay in identities, and runs of that release continue.

@@ -183,7 +183,7 @@ fn join(trajectories: &mut Vec<Trajectory>, mut row: Trajectory, index: u64) -> 
         _ if index == 0 => trajectories.push(row),
         Some(last) => {
             return Err(Error::input(format!(
-                "step {index} of episode `{}` where step {} was expected; rows must be sorted by trajectory and step",
+                "step {index} of episode `{}`, but step {} was expected; rows must be sorted by trajectory and step",
                 row.episode,
                 last.steps.len()
             )));
@@ -318,8 +318,7 @@ impl Columns<'_> {
         let compression = metadata.column(index).compression();
         if !matches!(compression, Compression::UNCOMPRESSED | Compression::ZSTD(_)) {
             return Err(Error::input(format!(
-                "column `{name}` is compressed by {compression}, which is not read here; write the file with zstd, or \
-                 uncompressed"
+                "column `{name}` is compressed with {compression}, which is not supported; write the file with zstd or uncompressed"
             )));
         }
         let full = descriptor.max_def_level();
