@@ -53,8 +53,8 @@ impl Summariser for LlmSummariser {
     }
 }
 
-/// Asks for a summary. If no answer can be read, the last observation is the state, and there is no outcome: an
-/// observation is not a goal that a critic should learn.
+/// Asks for a summary. If no answer can be read, the beginning of the last observation is both state and outcome, as in
+/// release 0.1.0: critics, and the figures of those that ship, depend on it.
 pub(crate) async fn summarise(
     prompts: &Prompts,
     asker: &mut Asker,
@@ -63,9 +63,9 @@ pub(crate) async fn summarise(
     let messages = prompts.messages("summarise", context, json!({}))?;
     let read = |said: &Said<'_>| Ok(Summary { state: said.text("State")?, outcome: said.text("Outcome")? });
     let labels = [One("State"), One("Outcome")];
-    Ok(asker.ask_for(&labels, Purpose::Summarise, messages, read).await?.unwrap_or_else(|_| Summary {
-        state: context.turn.observation.text.chars().take(500).collect(),
-        outcome: String::new(),
+    Ok(asker.ask_for(&labels, Purpose::Summarise, messages, read).await?.unwrap_or_else(|_| {
+        let text: String = context.turn.observation.text.chars().take(500).collect();
+        Summary { state: text.clone(), outcome: text }
     }))
 }
 

