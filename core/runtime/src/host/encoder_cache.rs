@@ -9,14 +9,24 @@ use forethought_api::{
     Error, Result,
     encoder::{EncoderSpec, Matrix, TextEncoder},
 };
-use moka::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 
 /// An encoder behind a cache of bounded size, keyed by the hash of the text.
 pub struct CachedEncoder {
     inner: Arc<dyn TextEncoder>,
-    rows: Cache<blake3::Hash, Arc<[f32]>>,
+    rows: Cache<blake3::Hash, Arc<[f32]>, Bytes>,
     hits: AtomicU64,
     misses: AtomicU64,
+}
+
+/// What a row takes in memory, its key included.
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<blake3::Hash, Arc<[f32]>> for Bytes {
+    fn weight(&self, _: &blake3::Hash, row: &Arc<[f32]>) -> u64 {
+        (size_of::<blake3::Hash>() + size_of_val(&**row)) as u64
+    }
 }
 
 impl CachedEncoder {
@@ -25,12 +35,9 @@ impl CachedEncoder {
 
     /// `inner` behind a cache of at most `bytes` bytes.
     pub fn new(inner: Arc<dyn TextEncoder>, bytes: u64) -> Self {
-        let rows = Cache::builder()
-            .weigher(|_: &blake3::Hash, row: &Arc<[f32]>| {
-                u32::try_from(size_of::<blake3::Hash>() + size_of_val(&**row)).unwrap_or(u32::MAX)
-            })
-            .max_capacity(bytes)
-            .build();
+        // The number of rows is a guess that the cache sizes its tables by.
+        let rows = (bytes / 1024).try_into().unwrap_or(usize::MAX);
+        let rows = Cache::with_weighter(rows, bytes, Bytes);
         Self { inner, rows, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{ExponentialBuilder, Retryable as _};
 use forethought_api::{
     Error, Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
@@ -36,29 +36,24 @@ impl Retry {
     }
 
     async fn repeat<T, F: Future<Output = Result<T>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
-        let mut pauses = self.pauses.build();
-        let mut attempts = 1;
-        loop {
-            let error = match attempt().await {
-                Err(error) if error.retryable => error,
-                done => return done,
-            };
-            let asked = error.retry_after_ms.map(Duration::from_millis);
-            let pause = pauses.next().map(|pause| asked.map_or(pause, |asked| pause.max(asked)));
-            let Some(pause) = pause.filter(|_| asked.is_none_or(|asked| asked <= self.longest)) else {
-                return Err(given_up(error, attempts));
-            };
-            tracing::debug!(%error, pause_ms = pause.as_millis() as u64, "asking again");
-            tokio::time::sleep(pause).await;
+        let mut attempts = 0;
+        let counted = || {
             attempts += 1;
-        }
-    }
-}
-
-fn given_up(error: Error, attempts: u32) -> Error {
-    match attempts {
-        1 => error,
-        _ => error.context(format!("given up after {attempts} attempts")),
+            attempt()
+        };
+        let outcome = counted
+            .retry(self.pauses)
+            .sleep(tokio::time::sleep)
+            .when(|error: &Error| error.retryable)
+            .adjust(|error, pause| {
+                let requested = Duration::from_millis(error.retry_after_ms.unwrap_or_default());
+                pause.filter(|_| requested <= self.longest).map(|pause| pause.max(requested))
+            })
+            .notify(|error, pause| tracing::debug!(%error, pause_ms = pause.as_millis() as u64, "retrying"));
+        outcome.await.map_err(|error| match attempts {
+            2.. if error.retryable => error.context(format!("given up after {attempts} attempts")),
+            _ => error,
+        })
     }
 }
 

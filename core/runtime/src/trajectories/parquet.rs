@@ -441,7 +441,7 @@ mod tests {
     fn rows_out_of_order_are_named() {
         let mut trajectories = vec![simple("a", 2)];
         let error = join(&mut trajectories, simple("a", 1), 3).expect_err("a gap").message;
-        assert!(error.contains("step 3 of episode `a` where step 2 was expected"), "{error}");
+        assert!(error.contains("step 3 of episode `a`, but step 2 was expected"), "{error}");
         assert!(join(&mut Vec::new(), simple("a", 1), 1).is_err());
         join(&mut trajectories, simple("a", 1), 0).expect("the same ids again begin a new trajectory");
         assert_eq!(trajectories.len(), 2);
