@@ -294,7 +294,7 @@ async fn an_error_under_a_status_of_success_is_an_error() {
         (json!([{ "error": { "code": 429, "message": "Quota" } }]), (true, true, "Quota")),
         (
             json!({ "success": false, "errors": [{ "code": 7, "message": "No route" }], "result": null }),
-            (true, false, "No route"),
+            (false, false, "base_url"),
         ),
     ] {
         for (streaming, body) in
