@@ -305,7 +305,7 @@ async fn an_error_under_a_status_of_success_is_an_error() {
             assert!(found.code == Code::Provider && found.message.contains(words), "{body}: {found}");
         }
     }
-    // An error that says nothing is none.
+    // An error without content is not an error.
     for blank in
         [json!(null), json!(false), json!({}), json!(""), json!([]), json!({ "code": null, "message": "" })]
     {
