@@ -69,6 +69,7 @@ pub fn read(text: &str) -> Option<Move> {
             Some(("accept", "offer" | "the offer" | "your offer" | "deal" | "the deal")) => {
                 Some(Move::Accept)
             }
+            None if tag == "walk-away" || tag == "walkaway" => Some(Move::WalkAway),
             Some(("walk", "away")) => Some(Move::WalkAway),
             Some(("offer", price)) => {
                 let price = price.trim_start_matches([':', '=', ' ']);

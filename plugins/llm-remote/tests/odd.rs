@@ -294,7 +294,7 @@ async fn an_error_under_a_status_of_success_is_an_error() {
         (json!([{ "error": { "code": 429, "message": "Quota" } }]), (true, true, "Quota")),
         (
             json!({ "success": false, "errors": [{ "code": 7, "message": "No route" }], "result": null }),
-            (true, false, "No route"),
+            (false, false, "base_url"),
         ),
     ] {
         for (streaming, body) in
@@ -305,7 +305,7 @@ async fn an_error_under_a_status_of_success_is_an_error() {
             assert!(found.code == Code::Provider && found.message.contains(words), "{body}: {found}");
         }
     }
-    // An error that says nothing is none.
+    // An error without content is not an error.
     for blank in
         [json!(null), json!(false), json!({}), json!(""), json!([]), json!({ "code": null, "message": "" })]
     {

@@ -162,7 +162,7 @@ fn invalid_settings_are_refused_when_the_config_is_read() {
     for (wrong, words) in [
         (compatible, "needs a base_url"),
         (RemoteConfig { model: " ".into(), ..base() }, "model"),
-        (RemoteConfig { model: "../files?x".into(), ..base() }, "model"),
+        (RemoteConfig { model: "../files?x".into(), provider: Provider::Gemini, ..base() }, "model"),
         (RemoteConfig { timeout_s: 0.0, ..base() }, "timeout_s"),
         (RemoteConfig { read_timeout_s: f64::NAN, ..base() }, "read_timeout_s"),
         (RemoteConfig { base_url: Some("127.0.0.1:8000".into()), ..base() }, "base_url"),
