@@ -18,6 +18,7 @@ use forethought_sdk::{
     prelude::{Action, Code, Environment, Error, Host, Reset, Result},
     serde_json::{Value, json},
 };
+use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -140,14 +141,15 @@ async fn two_hundred_calls_of_a_python_plugin_overlap_and_can_be_withdrawn() {
             timeout(patience, world.spawn()).await.is_ok()
         }
     });
-    let answered = futures::future::join_all(calls).await.into_iter().filter(|answered| *answered).count();
+    let answered = join_all(calls).await.into_iter().filter(|answered| *answered).count();
     assert!(answered < 200, "{answered} calls were answered");
     assert!(world.spec().await.is_ok());
 }
 
 #[tokio::test]
 async fn a_process_ends_with_its_last_object() {
-    for (mode, patience) in [("behave", 1), ("linger", 5)] {
+    let modes = [("behave", 1), ("linger", 5)];
+    let each = modes.map(async |(mode, patience)| {
         let module = misbehaving(mode).start().await.unwrap();
         let process = describe(&module).await.unwrap();
         assert!(exists(&process));
@@ -155,7 +157,8 @@ async fn a_process_ends_with_its_last_object() {
         timeout(patience * SECOND, vanishes(&process))
             .await
             .unwrap_or_else(|_| panic!("{mode}: still there"));
-    }
+    });
+    join_all(each).await;
 }
 
 #[tokio::test]
@@ -183,17 +186,19 @@ async fn a_start_that_fails_says_why() {
         assert_eq!(error.code, Code::Plugin, "{error}");
         error.to_string()
     };
-    for (mode, words) in [
+    let modes = [
         ("exit at once", "it ended before it said anything; its process ended: exit status: 1"),
         ("exit at once", "its last words on standard error:\n  no module named tide"),
         ("print at once", "text where a frame should be, starting \"Hello! L\""),
         ("other version", "it speaks forethought 2.0, and this side forethought 1.0"),
         ("no hello", "its first frame is not a hello"),
-    ] {
+    ];
+    let each = modes.map(async |(mode, words)| {
         let error = started(misbehaving(mode)).await;
         assert!(error.starts_with("plugin misbehaving (`python3 "), "{error}");
         assert!(error.contains(words), "{error}\n  does not say\n{words}");
-    }
+    });
+    join_all(each).await;
     // A short timeout only here: a busy machine may be slow to start Python.
     let mut silent = misbehaving("say nothing");
     silent.patience = SECOND;
@@ -209,7 +214,7 @@ async fn a_start_that_fails_says_why() {
 #[tokio::test]
 async fn a_misbehaving_plugin_is_named_and_does_not_affect_others() {
     let neighbour = misbehaving("behave").start().await.unwrap();
-    for (mode, words) in [
+    let modes = [
         ("exit", "the process of plugin misbehaving ended: exit status: 3, during module.describe"),
         ("exit", "its last words on standard error:\n  Traceback: the tide is in"),
         ("kill", "ended: signal: 9 (SIGKILL), during module.describe"),
@@ -225,29 +230,33 @@ async fn a_misbehaving_plugin_is_named_and_does_not_affect_others() {
         ("huge length", "closed its pipe, and its process was killed, during module.describe"),
         ("length beyond limits", "its process was killed: a frame of 2147483648 + 2147483648 bytes"),
         ("answer nobody", "its process was killed: an answer to call 1001, which is not in flight"),
-    ] {
+    ];
+    let each = modes.map(async |(mode, words)| {
         let module = misbehaving(mode).start().await.unwrap();
         let error = timeout(5 * SECOND, describe(&module)).await.expect(mode).unwrap_err();
         assert_eq!(error.code, Code::Panic, "{error}");
         assert!(error.to_string().contains(words), "{error}\n  does not say\n{words}");
         let later = describe(&module).await.unwrap_err();
         assert!(later.message.ends_with(", before module.describe"), "{later}");
-    }
+    });
+    join_all(each).await;
     assert!(describe(&neighbour).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_failure_after_an_answer_is_reported_by_the_next_call() {
-    for (mode, words) in [
+    let modes = [
         ("answer twice", "broke the protocol, and its process was killed: an answer to call 1"),
         ("stop reading", "closed its pipe, and its process was killed"),
-    ] {
+    ];
+    let each = modes.map(async |(mode, words)| {
         let module = misbehaving(mode).start().await.unwrap();
         let process = describe(&module).await.unwrap();
         let error = timeout(10 * SECOND, describe(&module)).await.expect(mode).unwrap_err();
         assert!(error.to_string().contains(words), "{error}\n  does not say\n{words}");
         vanishes(&process).await;
-    }
+    });
+    join_all(each).await;
 }
 
 #[tokio::test]
