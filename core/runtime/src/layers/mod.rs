@@ -91,7 +91,9 @@ impl CallConfig {
     ) -> Result<Arc<dyn LlmBackend>> {
         let seconds = |key: &str, seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|_| {
-                Error::config(format!("`llm.{name}.calls.{key}`: {seconds} is no number of seconds"))
+                Error::config(format!(
+                    "`llm.{name}.calls.{key}`: must be a positive number of seconds, got {seconds}"
+                ))
             })
         };
         let longest = seconds("longest_pause_s", self.longest_pause_s)?;
