@@ -10,7 +10,7 @@
 //! Everything here blocks. It may depend only on `forethought-api`.
 //!
 //! # Reading order
-//! This file (what is requested, and where it is), [`transfer`] (how it gets here), [`verify`] (whether it is intact).
+//! This file (what is requested, and where it is), `transfer` (how it gets here), `verify` (whether it is intact).
 
 mod transfer;
 mod verify;
