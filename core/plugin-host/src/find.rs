@@ -19,7 +19,8 @@ pub fn libraries(path: &PluginPath, search: &[PathBuf]) -> Result<Vec<PathBuf>> 
     if path.is_dir() {
         return match in_folder(path)? {
             none if none.is_empty() => Err(Error::not_found(format!(
-                "{} contains no library ({DLL_PREFIX}*{DLL_SUFFIX}); add one, or remove the folder from the configuration",
+                "{} contains no library ({DLL_PREFIX}*{DLL_SUFFIX}); add one, or remove the folder from the \
+                 configuration",
                 path.display()
             ))),
             libraries => Ok(libraries),

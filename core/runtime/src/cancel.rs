@@ -39,7 +39,7 @@ impl Cancel {
     pub async fn cancelled(&self) {
         let wake = self.0.wake.notified();
         tokio::pin!(wake);
-        // Enlist before looking, or a flag raised between the two would be missed.
+        // Register before checking; otherwise a flag raised in between would be missed.
         wake.as_mut().enable();
         if !self.is_cancelled() {
             wake.await;

@@ -1,8 +1,8 @@
 //! Everything between the interfaces and the program: how components are configured and built, and how episodes are
 //! run, recorded, replayed and evaluated.
 //!
-//! It may depend on `forethought-api`, `forethought-plugin-host` and `forethought-hub`, and on no plugin, environment or
-//! program: components are found through the registry, by kind.
+//! It may depend on `forethought-api`, `forethought-plugin-host` and `forethought-hub`, and on no plugin, environment
+//! or program: components are found through the registry, by kind.
 //!
 //! # Reading order
 //! [`config`] (what the user asks for), [`host`] (the components built from it), [`run`] (how they play episodes),

@@ -12,7 +12,7 @@ pub(crate) fn registry() -> Registry {
     Registry::linked().expect("the components of this file are linked")
 }
 
-/// Reads `toml` as the `forethought.toml` of an otherwise empty world.
+/// Reads `toml` as the `forethought.toml` of an otherwise empty folder.
 pub(crate) fn config(toml: &str) -> Result<Config> {
     let folder = tempfile::tempdir().expect("a folder can be made");
     std::fs::write(folder.path().join("forethought.toml"), toml).expect("a file can be written");
@@ -104,7 +104,7 @@ struct ParrotConfig {
     /// Whose it is.
     #[serde(rename = "provider")]
     _provider: Option<String>,
-    /// Whether it can do whatever a model may be asked for.
+    /// Whether it has every capability.
     clever: bool,
     /// Whether it costs nothing.
     free: bool,
@@ -169,16 +169,16 @@ struct EchoConfig {
     /// Times to think.
     #[serde(default = "two", rename = "rounds")]
     _rounds: u32,
-    /// Whether it wants copies of the environment.
+    /// Whether it needs copies of the environment.
     #[serde(default)]
     fork: bool,
-    /// Whether it wants log-probabilities.
+    /// Whether it needs log-probabilities.
     #[serde(default)]
     logprobs: bool,
-    /// Whether it wants tool calls.
+    /// Whether it needs tool calls.
     #[serde(default)]
     tools: bool,
-    /// Whether it wants answers held to a JSON schema.
+    /// Whether it needs answers held to a JSON schema.
     #[serde(default)]
     json_schema: bool,
 }

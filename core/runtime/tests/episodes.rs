@@ -609,8 +609,8 @@ async fn killed_at_any_point_it_asks_no_answered_call_twice() {
     loop {
         let answers_before = journaled(root.path());
         let lines_before = ledger(root.path()).len();
-        // Killed when it has asked so many more: early, late, in the midst of a commit. On a busy machine the kill comes
-        // late, so the child dies by itself soon after.
+        // Killed when it has asked so many more: early, late, in the midst of a commit. On a busy machine the kill
+        // comes late, so the child dies by itself soon after.
         let patience = 1 + kills * 3 % 17;
         let mut child = Command::new(&program)
             .args(["--exact", "child", "--nocapture"])

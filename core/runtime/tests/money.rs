@@ -1,7 +1,7 @@
 //! What is paid for: never more than is allowed, not by one call, and nothing twice.
 //!
-//! The provider of these tests keeps books of its own. It charges for answers, for some of the calls that failed, and for
-//! calls whose answer never arrived; what the runtime thinks it spent is compared with that.
+//! The provider of these tests keeps books of its own. It charges for answers, for some of the calls that failed, and
+//! for calls whose answer never arrived; what the runtime thinks it spent is compared with that.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
 //! Budgets: reserved before a call, settled after it, so that calls made at once cannot overshoot together.
 //!
 //! A budget knows amounts, not what they are for: calls and tokens are reserved around a whole call
-//! ([`journaled`](crate::journal::durable)), money around each attempt at one (`meter`).
+//! ([`durable`](crate::journal::durable)), money around each attempt at one ([`meter`](crate::journal::meter)).
 
 pub mod prices;
 pub(crate) mod tokens;
@@ -24,11 +24,11 @@ pub struct Limits {
     /// Tokens in and out, as counted by the providers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// Cost in US dollars. The price of every model at work must be known.
+    /// Cost in US dollars. The price of every model in use must be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_usd: Option<f64>,
-    /// Seconds by the clock on the wall, counted from each start of the program.
+    /// Seconds of wall-clock time, counted from each start of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_wall_s: Option<f64>,
@@ -53,11 +53,11 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// One call that takes so many tokens.
+    /// One call with this usage.
     pub fn call(usage: Usage) -> Self {
         Self { calls: 1, tokens: usage.total(), nano_usd: 0 }
     }
-    /// Money alone.
+    /// Money only.
     pub fn money(nano_usd: u64) -> Self {
         Self { nano_usd, ..Self::default() }
     }
@@ -107,7 +107,7 @@ struct State {
 }
 
 impl Budget {
-    /// A budget of which `used` is gone already. `whose` is named in the message when it is reached.
+    /// A budget of which `used` is already spent. `whose` is named in the message when it is reached.
     pub fn new(whose: impl Into<String>, limits: Limits, used: Spent) -> Self {
         Self {
             whose: whose.into(),
@@ -117,7 +117,7 @@ impl Budget {
             settled: Notify::new(),
         }
     }
-    /// Whether a limit was met.
+    /// Whether a limit was reached.
     pub fn reached(&self) -> bool {
         self.state().reached
     }
@@ -140,7 +140,7 @@ impl Budget {
             _ => Ok(()),
         }
     }
-    /// Sets `want` aside. Waits while calls in flight may still leave enough; refuses once they cannot.
+    /// Reserves `want`. Waits while calls in flight may still leave enough, and refuses once they cannot.
     pub async fn reserve(self: &Arc<Self>, want: Spent) -> Result<Reservation> {
         loop {
             let settled = self.settled.notified();
@@ -189,7 +189,8 @@ impl Budget {
         Error::new(
             Code::Budget,
             format!(
-                "the {}'s budget is reached: {limit}, used so far {} calls, {} tokens{}{next}; raise {} and run the same command to continue",
+                "the {}'s budget is reached: {limit}, used so far {} calls, {} tokens{}{next}; raise {} and run the \
+                 same command to continue",
                 self.whose,
                 used.calls,
                 used.tokens,
@@ -208,7 +209,7 @@ fn nano(usd: f64) -> u64 {
     (usd * 1e9) as u64
 }
 
-/// What was set aside. Dropped without being settled, it counts as unused.
+/// A reserved amount. Dropped without being settled, it counts as unused.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
@@ -217,7 +218,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Replaces what was set aside by what was really used.
+    /// Replaces the reserved amount by what was really used.
     pub fn settle(mut self, used: Spent) {
         self.used = used;
     }

@@ -1,8 +1,8 @@
 //! What models cost, and the most that a request can cost.
 //!
-//! A price is found by provider and model, never by a name that merely looks alike. The shipped table (`prices.toml`)
-//! goes by both; a configuration's `[prices."<model>"]` holds for that model of any provider, `[prices."<provider>/<model>"]`
-//! for one provider's, and both go before the table.
+//! A price is found by provider and model, never by a name that merely looks similar. The shipped table (`prices.toml`)
+//! uses both. In a configuration, `[prices."<model>"]` is the price of that model at any provider, and
+//! `[prices."<provider>/<model>"]` at one provider; both take precedence over the table.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,10 +22,10 @@ pub struct Price {
     /// US dollars per million tokens of requests.
     #[schemars(range(min = 0))]
     pub input: f64,
-    /// US dollars per million tokens of answers, reasoning among them.
+    /// US dollars per million tokens of answers, including reasoning.
     #[schemars(range(min = 0))]
     pub output: f64,
-    /// The model's longest answer in tokens: what a request that names no limit may come to.
+    /// The model's longest answer in tokens: assumed for a request that sets no limit.
     #[schemars(range(min = 1))]
     pub max_output_tokens: u32,
 }
@@ -43,8 +43,8 @@ pub fn find(configured: &Prices, provider: Option<&str>, model: &str) -> Option<
     by_provider(configured).or_else(|| configured.get(model).copied()).or_else(|| by_provider(&SHIPPED))
 }
 
-/// Billionths of a US dollar, for request and answer. Small enough that the rounding of ten thousand cheap calls is no
-/// cent; rounded up, for a budget must not be passed by it.
+/// Billionths of a US dollar, for request and answer. Small enough that rounding ten thousand cheap calls adds less
+/// than a cent; rounded up, so that rounding never exceeds a budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) input: u64,
@@ -77,7 +77,7 @@ impl Price {
         Cost { input: nano(usage.input_tokens, self.input), output: nano(usage.output_tokens, self.output) }
     }
 
-    /// The most that one attempt at `request` can cost. No tokenizer makes more than one token of a byte, so the bytes
+    /// The most that one attempt at `request` can cost. No tokenizer makes more than one token per byte, so the bytes
     /// of what is sent, written as JSON, and what providers add to them are an upper bound of the tokens.
     pub(crate) fn most(&self, request: &ChatRequest) -> Result<Cost> {
         let ChatRequest { messages, tools, json_schema, .. } = request;
@@ -96,7 +96,7 @@ impl Price {
         }))
     }
 
-    /// What an answer cost that could cost `most`. 0 tokens mean that the provider did not tell: then the most counts.
+    /// The cost of an answer that could cost `most`. 0 tokens mean that the provider did not say; then the most counts.
     pub(crate) fn cost(&self, usage: Usage, most: Cost) -> Cost {
         let told = self.of(usage);
         Cost {

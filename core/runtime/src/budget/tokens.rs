@@ -2,7 +2,7 @@
 
 use forethought_api::llm::{ChatRequest, Usage};
 
-/// Output tokens to expect of a request that sets no limit.
+/// Expected output tokens of a request that sets no limit.
 const UNLIMITED_ANSWER: u64 = 1024;
 
 /// The most that a request is expected to use.

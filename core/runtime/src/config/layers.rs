@@ -188,7 +188,8 @@ impl Layer {
         Ok(Value::Array(list))
     }
 
-    /// The place of `path` in this layer, if it has one: of the key itself, else of the table that was given as a whole.
+    /// The place of `path` in this layer, if it has one: of the key itself, else of the table that was given as a
+    /// whole.
     pub(super) fn place(&self, path: &[String]) -> Option<&Origin> {
         get(&self.values, path)?;
         let nearest = (1..=path.len()).rev().find_map(|length| self.places.get(&path[..length]));

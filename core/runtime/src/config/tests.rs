@@ -205,7 +205,7 @@ fn an_unknown_key_is_refused_with_file_line_and_nearest_key() {
         (
             "[prices.\"gpt-4o\"]\ninput = 2.5\noutput = 10\n",
             "forethought.toml:1: `prices.gpt-4o`: the key `max_output_tokens` is missing (The model's longest answer in \
-             tokens: what a request that names no limit may come to.)",
+             tokens: assumed for a request that sets no limit.)",
         ),
     ] {
         let desk = Desk::new();
@@ -410,7 +410,8 @@ fn both_names_of_one_critic_are_refused_with_both_places() {
     for (toml, refusal) in [
         (
             "[value.a]\nkind = \"tide\"\n[critic.a]\nheight = 1\n[critic.b]\nkind = \"tide\"\n",
-            "forethought.toml:1: [value.a] is the old name of [critic.a], which forethought.toml:3 sets; keep one of them",
+            "forethought.toml:1: [value.a] is the old name of [critic.a], which forethought.toml:3 sets; keep one of \
+             them",
         ),
         (
             "[planner.a]\nkind = \"new\"\nvalue = \"a\"\ncritic = \"b\"\n",

@@ -1,7 +1,7 @@
-//! Judging a critic: the evaluation behind `forethought critic eval`.
+//! Evaluating a critic: the measures of `forethought critic eval`.
 //!
 //! On trajectories that the critic has not seen, each step is asked about outcomes drawn from all outcomes in the
-//! data. The critic's answers stand beside those of two predictors that any critic must beat: the base rate, and a
+//! data. The critic's answers are compared with those of two predictors that any critic must beat: the base rate, and a
 //! logistic regression on the same embeddings. Intervals come from a bootstrap over trajectories, since the steps of
 //! one trajectory are not independent.
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluate::{draw::Draw, logistic::Logistic};
 
 /// Outcomes asked about at each step.
-const OUTCOMES_A_STEP: usize = 8;
+const OUTCOMES_PER_STEP: usize = 8;
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 1000;
 /// Bins of reliability tables and of the calibration error.
@@ -38,7 +38,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// What the checkpoint in `folder` says of its training.
+    /// What the checkpoint in `folder` says about its training.
     ///
     /// # Errors
     /// If `config.json` cannot be read or does not list the episodes of its split.
@@ -52,7 +52,7 @@ impl Seen {
     }
 }
 
-/// What an evaluation found.
+/// The results of an evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CriticReport {
@@ -152,7 +152,7 @@ pub async fn evaluate(
         )));
     }
     // A critic trained elsewhere has seen none of these data; the rivals then learn from the validation part, or from
-    // a half of the unseen trajectories that is no longer there: refuse, rather than compare unlike with unlike.
+    // a half of the unseen trajectories that is no longer there: refuse, because that would not be a fair comparison.
     if learned.is_empty() {
         return Err(Error::input(
             "none of the trajectories that the critic learned from is in the data: the base rate and the logistic \
@@ -210,12 +210,13 @@ fn marginal(trajectories: &[Trajectory]) -> Result<Vec<&str>> {
     Ok(summaries)
 }
 
-/// Questions about each step: outcomes from the marginal, true if a state of the own future carries the very text.
+/// Questions about each step: outcomes from the marginal, true if a later state of the same trajectory has exactly this
+/// text.
 fn triples(trajectories: &[&Trajectory], marginal: &[&str], draw: &mut Draw) -> Vec<Triple> {
     let mut triples = Vec::new();
     for (trajectory, recorded) in trajectories.iter().enumerate() {
         for (index, step) in recorded.steps.iter().enumerate() {
-            for _ in 0..OUTCOMES_A_STEP {
+            for _ in 0..OUTCOMES_PER_STEP {
                 let outcome = marginal[draw.below(marginal.len())];
                 let reached = recorded.steps[index..].iter().any(|later| {
                     later.next_state == outcome || later.outcomes.iter().any(|reached| reached == outcome)
@@ -237,7 +238,7 @@ fn scored(answers: &[f64], questions: &[Triple]) -> Vec<Scored> {
 }
 
 fn measure(name: &str, answers: &[f64], questions: &[Triple], resamples: &[Vec<f64>]) -> PredictorReport {
-    // In order of the answer: each resample then finds its ranking done.
+    // Sorted by the answer, so that the resamples need not sort.
     let mut order: Vec<usize> = (0..answers.len()).collect();
     order.sort_by(|&a, &b| answers[a].total_cmp(&answers[b]));
     let mut scored: Vec<Scored> =
@@ -415,7 +416,7 @@ mod tests {
         let data = episodes(200);
         let report = evaluate(&data, &seen(0..80, 80..120), &Oracle, &Words, 7).await.unwrap();
         assert_eq!((report.left_out_train, report.left_out_validation, report.evaluated), (80, 40, 80));
-        assert_eq!(report.triples, 80 * OUTCOMES_A_STEP);
+        assert_eq!(report.triples, 80 * OUTCOMES_PER_STEP);
         let [critic, base, regression] = &report.predictors[..] else { panic!("{report:?}") };
         let auc = |one: &PredictorReport| one.auc.unwrap();
         assert!((auc(critic).value - 0.75).abs() < 0.05 && critic.ece.value < 0.05, "{critic:?}");

@@ -44,7 +44,7 @@ impl Logistic {
         }
         mean
     }
-    /// Of yes.
+    /// The probability of a yes.
     pub(crate) fn probability(&self, inputs: &[f32]) -> f64 {
         let sum: f32 = self.weights.iter().zip(inputs).map(|(weight, input)| weight * input).sum();
         1.0 / (1.0 + f64::from(-(sum + self.bias)).exp())

@@ -34,11 +34,11 @@ pub struct Rate {
 pub struct PlannerStats {
     /// The planner's name.
     pub name: String,
-    /// Episodes that are done, on which all that follows is based.
+    /// Episodes that are done; everything else is based on them.
     pub episodes: u64,
-    /// Sum of rewards an episode.
+    /// Sum of rewards per episode.
     pub score: Mean,
-    /// Solved episodes. An environment that knows no success has none.
+    /// Solved episodes. An environment without a notion of success has none.
     pub success: Rate,
     /// What else the environment measured, each over the episodes that have it: see [`share_or_mean`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -46,11 +46,11 @@ pub struct PlannerStats {
     /// Where there are several seats: score of each planner at the table, over the seats that it took.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<String, Mean>,
-    /// Calls of language models a decision.
+    /// Calls of language models per decision.
     pub calls_per_decision: f64,
-    /// Tokens a decision.
+    /// Tokens per decision.
     pub tokens_per_decision: f64,
-    /// Milliseconds a decision.
+    /// Milliseconds per decision.
     pub ms_per_decision: f64,
     /// Answers that could not be read, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,8 +62,8 @@ pub struct PlannerStats {
 pub struct Faults {
     /// All decisions of the planner.
     pub decisions: u64,
-    /// Sums of [`Trace::faults`](forethought_api::planner::Trace::faults); `unread` counts decisions that went on without
-    /// an answer.
+    /// Sums of [`Trace::faults`](forethought_api::planner::Trace::faults); `unread` counts decisions that went on
+    /// without an answer.
     pub counts: BTreeMap<String, u64>,
     /// The same for the other seats.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -95,7 +95,7 @@ impl Faults {
 /// All planners' results, as `--json` prints them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// One entry a planner.
+    /// One entry per planner.
     pub planners: Vec<PlannerStats>,
 }
 
@@ -136,7 +136,7 @@ fn by_name<K: Ord>(values: impl Iterator<Item = (K, f64)>) -> impl Iterator<Item
     all.into_iter()
 }
 
-/// One number a planner, its mean score over the seats that it took: seats of one episode are not independent.
+/// One number per planner, its mean score over the seats that it took: seats of one episode are not independent.
 fn table_scores(episode: &EpisodeSummary) -> BTreeMap<&str, f64> {
     let seats = episode.seats.iter().map(String::as_str).zip(episode.scores.iter().copied());
     by_name(seats.filter(|_| episode.scores.len() > 1)).map(|(name, all)| (name, mean(&all).mean)).collect()
@@ -179,8 +179,8 @@ pub fn rate(successes: u64, trials: u64) -> Rate {
     Rate { rate, low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
 }
 
-/// What planner `a` achieves above planner `b` on the episodes (task, seed) that both have done: means of the paired
-/// differences, whose intervals do not carry the spread between tasks.
+/// How much better planner `a` is than planner `b` on the episodes (task, seed) that both have done: means of the
+/// paired differences, whose intervals do not include the spread between tasks.
 ///
 /// # Errors
 /// If they have no episode in common.

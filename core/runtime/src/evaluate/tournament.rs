@@ -26,9 +26,9 @@ pub struct Schedule {
 /// Plans at least `games` games of `planners` planners at a table of `seats` seats, on the tasks that follow
 /// `first_task` (and after the last of `tasks`, the first again).
 ///
-/// Games come in rounds of one game a planner. All games of a round have the same task and seed: the same cards, so to
-/// speak; and from game to game everybody moves on, so that in each round every planner takes every seat exactly once.
-/// Who sits next to whom is drawn from `seed` again for each round. The last round is always whole.
+/// Games come in rounds of one game per planner. All games of a round have the same task and seed, and from game to
+/// game everybody moves on by one seat, so that in each round every planner takes every seat exactly once. Who sits
+/// next to whom is drawn from `seed` again for each round. The last round is always whole.
 pub fn schedule(
     seed: u64,
     planners: usize,
@@ -68,7 +68,7 @@ pub struct Standing {
     pub deviation: f64,
 }
 
-/// How `planners` stand after these games, taken in this order, for ratings depend on it a little.
+/// The results of `planners` after these games, in this order: ratings depend on it a little.
 pub fn standings(planners: &[String], games: &[EpisodeSummary]) -> Vec<Standing> {
     let mut ratings = vec![WengLinRating::new(); planners.len()];
     let mut shares: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); planners.len()];
@@ -103,11 +103,12 @@ fn winners(scores: &[f64]) -> Vec<bool> {
     scores.iter().map(|score| *score == highest && scores.iter().any(|other| *other < highest)).collect()
 }
 
-/// One game by Weng and Lin (A Bayesian approximation method for online ranking, JMLR 12, 2011), as `skillratings` has
-/// it. Two different scores are those of two sides; otherwise everybody plays for themselves.
+/// One game by Weng and Lin (A Bayesian approximation method for online ranking, JMLR 12, 2011), as implemented by
+/// `skillratings`. Two different scores are those of two sides; otherwise everybody plays for themselves.
 ///
-/// A side counts as one player whose skill is the mean of its seats', not their sum: sides may differ in size and still be
-/// even, as in Avalon. What the game says of that mean is handed on to the planners as far as each makes it up.
+/// A side counts as one player whose skill is the mean of its seats', not their sum: sides may differ in size and still
+/// be even, as in Avalon. What the game says about that mean is passed on to the planners in proportion to their share
+/// of it.
 fn rate(ratings: &mut [WengLinRating], table: &[usize], scores: &[f64]) {
     let mut places = scores.to_vec();
     places.sort_by(|a, b| b.total_cmp(a));

@@ -1,4 +1,4 @@
-//! From a configuration to a run: the components of the host, put together as the runner takes them.
+//! From a configuration to a run: the components of the host as a [`RunSpec`].
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::{
 pub struct RunOptions {
     /// The planner of the first seat; by default the one that `[seats]` names.
     pub planner: Option<String>,
-    /// The planners of [`RunSpec::seats`], whatever `[seats]` says; by default those that it names.
+    /// The planners of [`RunSpec::seats`], instead of those of `[seats]`; by default those that it names.
     pub planners: Vec<String>,
-    /// Whether trajectories are wanted: then the summariser is at work too.
+    /// Whether to collect trajectories: then the summariser works, too.
     pub collect: bool,
     /// What to do about an earlier run of the same specification.
     pub earlier: Earlier,
@@ -31,7 +31,7 @@ impl RuntimeHost {
     /// The run that the configuration describes. Every component that it needs is built and checked.
     ///
     /// # Errors
-    /// Whatever in the configuration cannot be run.
+    /// Anything in the configuration that cannot be run.
     pub async fn run_spec(&self, options: &RunOptions) -> Result<RunSpec> {
         let config = self.config();
         let environment = self.environment().await?;
@@ -70,7 +70,8 @@ impl RuntimeHost {
         let summariser = match options.collect {
             true if config.summariser.is_none() => {
                 return Err(Error::config(
-                    "collecting trajectories needs a summariser; add [summariser] with llm = \"...\", the name of a language model",
+                    "collecting trajectories needs a summariser; add [summariser] with llm = \"...\", the name of a \
+                     language model",
                 ));
             }
             true => {
@@ -119,7 +120,7 @@ impl RuntimeHost {
         })
     }
 
-    /// All that decides the answers of a role, or of the model of that name.
+    /// Everything that decides the answers of a role, or of the model of that name.
     async fn llm_identity(&self, name: &str) -> Result<Value> {
         if !self.config().roles.contains_key(name) {
             return Ok(self.identity(&["llm".into(), name.into()]));

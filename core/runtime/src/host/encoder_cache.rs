@@ -1,4 +1,4 @@
-//! A cache around every text encoder: a text is encoded once, in whatever batch it comes.
+//! A cache around every text encoder: a text is encoded once, regardless of its batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Weighter<blake3::Hash, Arc<[f32]>> for Bytes {
 }
 
 impl CachedEncoder {
-    /// Bytes of vectors that an encoder's cache holds unless told otherwise: 170,000 of dimension 384.
+    /// Bytes of vectors that an encoder's cache holds by default: 170,000 of dimension 384.
     pub const DEFAULT_BYTES: u64 = 256 << 20;
 
     /// `inner` behind a cache of at most `bytes` bytes.

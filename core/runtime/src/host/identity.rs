@@ -13,7 +13,7 @@ use crate::run::summary::identity_word;
 
 impl RuntimeHost {
     /// What decides a component's answers, for the identity of episodes: its configuration, the contents of its files,
-    /// and the same of every component that it needs. Complete once the component is built.
+    /// and the same for every component that it needs. Complete once the component is built.
     pub fn identity(&self, section: &[String]) -> Value {
         let document = self.shared.config.document();
         let files = {
@@ -24,7 +24,7 @@ impl RuntimeHost {
             let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
             dependencies.get(section).cloned().unwrap_or_default()
         };
-        // In the order of their words, which decides the bytes that are hashed.
+        // Sorted by these words, because the order decides the bytes that are hashed.
         let needs: BTreeMap<KeyPath, Value> =
             needs.iter().map(|need| (old_words(need), self.identity(need))).collect();
         let needs: Map<String, Value> =
@@ -32,7 +32,7 @@ impl RuntimeHost {
         let mut config = document.get(section).cloned().unwrap_or_default();
         if let Value::Object(keys) = &mut config {
             match section[0].as_str() {
-                // How a model is called decides no answer.
+                // How a model is called does not affect its answers.
                 "llm" => drop(keys.remove("calls")),
                 // Nor does how much it may cost.
                 ROLES => keys.retain(|key, _| !roles::LIMITS.contains(&key.as_str())),
@@ -83,7 +83,8 @@ mod tests {
     #[tokio::test]
     async fn an_identity_holds_all_that_decides_an_answer() {
         let host = host(
-            "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"b\"\n[planner.b]\nkind = \"echo\"\nllm = \"actor\"\n",
+            "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"b\"\n[planner.b]\nkind = \"echo\"\nllm = \
+             \"actor\"\n",
         );
         host.planner("a".into()).await.unwrap();
         let identity = host.identity(&["planner".into(), "a".into()]);

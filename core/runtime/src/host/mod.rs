@@ -34,8 +34,8 @@ use crate::registry::Registry;
 
 /// The components of one configuration.
 ///
-/// Cheap to clone. The clone that a component is given knows whose it is, so that the dependencies between components
-/// are known as they arise, and one that would close a circle is refused rather than waited for.
+/// Cheap to clone. The clone that a component is given knows its owner. So dependencies between components are known as
+/// they arise, and one that would close a circle is refused instead of waited for.
 #[derive(Clone)]
 pub struct RuntimeHost {
     shared: Arc<Shared>,
@@ -80,15 +80,15 @@ impl RuntimeHost {
     /// The environment of `[environment]`.
     ///
     /// # Errors
-    /// If there is none, or it cannot be built.
+    /// If it does not exist or cannot be built.
     pub async fn environment(&self) -> Result<Arc<dyn Environment>> {
         self.component(&["environment"]).await
     }
 
-    /// The summariser of `[summariser]`; without that section, the only language model at work.
+    /// The summariser of `[summariser]`; without that section, one with the only language model.
     ///
     /// # Errors
-    /// If there is none, or it cannot be built.
+    /// If it does not exist or cannot be built.
     pub async fn summariser(&self) -> Result<Arc<dyn Summariser>> {
         self.component(&["summariser"]).await
     }
@@ -96,7 +96,7 @@ impl RuntimeHost {
     /// The trainer of `[trainer.<name>]`.
     ///
     /// # Errors
-    /// If there is none, or it cannot be built.
+    /// If it does not exist or cannot be built.
     pub async fn trainer(&self, name: &str) -> Result<Arc<dyn CriticTrainer>> {
         self.component(&["trainer", name]).await
     }
@@ -104,7 +104,7 @@ impl RuntimeHost {
     /// The component of `kind` with its default configuration: for importers and verifiers, which have no section.
     ///
     /// # Errors
-    /// If there is none, or it cannot be built from defaults.
+    /// If it does not exist or cannot be built from defaults.
     pub async fn unconfigured<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
         self.unwrap(self.create(&[I::WORD.into(), kind.into()], kind, Map::new()).await?)
     }
@@ -136,7 +136,7 @@ impl RuntimeHost {
         self.unwrap(component.await?.clone())
     }
 
-    /// Who answers for a role.
+    /// The model or models that answer for a role.
     async fn role(&self, name: &str, role: &roles::Role) -> Result<Arc<dyn LlmBackend>> {
         let section = [ROLES.to_string(), name.to_string()];
         self.depend(&section)?;
@@ -160,7 +160,7 @@ impl RuntimeHost {
         calls.around(inner, &section[1], &self.identity(section), &self.shared.metering)
     }
 
-    /// The configuration of a section, or an error at the very key that names a section which is not there.
+    /// The configuration of a section, or an error at the key that names a missing section.
     fn settings(&self, section: &[String]) -> Result<&ComponentConfig> {
         let config = &self.shared.config;
         let found = match section {
@@ -232,12 +232,12 @@ impl RuntimeHost {
 /// The section of roles.
 const ROLES: &str = "roles";
 
-/// A way along dependencies from one section to another, both included.
+/// A path along dependencies from one section to another, both included.
 fn way(all: &BTreeMap<KeyPath, BTreeSet<KeyPath>>, from: &[String], to: &[String]) -> Option<Vec<KeyPath>> {
     if from == to {
         return Some(vec![to.into()]);
     }
-    // There are no circles in `all`, for none is ever let in, so this ends.
+    // This ends, because a dependency that would close a circle is never added to `all`.
     let next = all.get(from)?.iter().find_map(|next| way(all, next, to))?;
     Some([vec![from.to_vec()], next].concat())
 }
@@ -268,7 +268,7 @@ impl Host for RuntimeHost {
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
         let host = self.clone();
-        // Hashing the weights of a model, let alone fetching them, takes longer than an async task may.
+        // Hashing the weights of a model, let alone fetching them, takes longer than an async task may block.
         tokio::task::spawn_blocking(move || {
             let folder = forethought_hub::fetch(&request)?;
             host.note_files(&folder, &request)?;
@@ -324,7 +324,7 @@ mod tests {
                       [planner.b]\nkind = \"echo\"\nllm = \"actor\"\ninner = \"a\"\n[seats]\nagent = \"a\"\n";
         let message = refusal(circle).await;
         assert!(message.contains("planner.b -> planner.a -> planner.b"), "{message}");
-        // Asked for both ends at once, neither waits for the other.
+        // Requested at once, neither waits for the other.
         let host = host(circle);
         let (a, b) = tokio::join!(host.planner("a".into()), host.planner("b".into()));
         assert!(a.is_err() && b.is_err());
@@ -371,7 +371,8 @@ mod tests {
              [roles]\nsimple = \"gpt\"\n[roles.actor]\nllm = \"gpt\"\nsummarise = \"mini\"\nmax_calls = 9\n\
              [planner.a]\nkind = \"echo\"\nllm = \"actor\"\n",
         );
-        // The role goes before the model of the same name, can what all of its models can, and has the first one's name.
+        // The role takes precedence over the model of the same name, can do what all of its models can, and is called
+        // like the first one.
         let actor = host.llm("actor".into()).await.unwrap().capabilities().await.unwrap();
         assert_eq!((actor.model.as_str(), actor.tools, actor.free), ("big", false, false));
         let simple = host.llm("simple".into()).await.unwrap().capabilities().await.unwrap();

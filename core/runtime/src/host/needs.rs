@@ -1,4 +1,4 @@
-//! Whether the needs of the configured components are met, and what the models cost that they ask.
+//! Whether the needs of the configured components are met, and what their models cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -39,8 +39,8 @@ impl RuntimeHost {
         Ok(needs::check(self, &environment, askers).await?.all)
     }
 
-    /// The models that may answer for `name`, a role or a model's own name: each with the key that names it, and what it
-    /// says of itself.
+    /// The models that may answer for `name`, a role or a model's own name: each with the key that names it, and its
+    /// capabilities.
     pub(crate) async fn targets(&self, name: &str) -> Result<Vec<(String, LlmCapabilities)>> {
         let names: BTreeSet<String> = match self.shared.config.roles.get(name) {
             Some(role) => role.targets().map(String::from).collect(),
@@ -54,8 +54,8 @@ impl RuntimeHost {
         Ok(targets)
     }
 
-    /// What every `[llm.<name>]` costs that may be asked on behalf of `names`, where that is known. A model that was built
-    /// over another one costs nothing itself.
+    /// What every `[llm.<name>]` costs that may be asked on behalf of `names`, where that is known. A model that was
+    /// built on another one costs nothing itself.
     ///
     /// # Errors
     /// If a model cannot be built.
@@ -70,7 +70,7 @@ impl RuntimeHost {
                 }
                 let ComponentConfig { kind, config: settings } = config.component("llm", &llm)?;
                 let within = self.models_within(&llm);
-                // What a loaded plugin asks of another model is not seen here to be part of a call.
+                // Calls of a loaded plugin to another model are not recognised as part of its own.
                 let linked = self.shared.registry.find("llm", kind)?.origin == ComponentOrigin::Linked;
                 let price = if capabilities.free || (linked && !within.is_empty()) {
                     Some(Price::FREE)
@@ -91,7 +91,7 @@ impl RuntimeHost {
         Ok(prices)
     }
 
-    /// The models and roles that `[llm.<name>]` was built over.
+    /// The models and roles that `[llm.<name>]` was built on.
     fn models_within(&self, name: &str) -> Vec<String> {
         let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
         let needs = dependencies.get(&["llm".to_string(), name.to_string()][..]).into_iter().flatten();
@@ -108,7 +108,7 @@ impl RuntimeHost {
     }
 }
 
-/// A component that needs another gets it here as it will when it is built: the host notes the dependency.
+/// Components are looked up as when they are built, so that the host notes the dependency.
 impl Lookup for RuntimeHost {
     async fn models(&self, asker: &[String], name: &str) -> Result<Vec<(String, LlmCapabilities)>> {
         self.owned_by(asker).llm(name.into()).await?;
@@ -168,7 +168,7 @@ mod tests {
             );
             assert!(message.ends_with(&expected), "{message}");
             let clever = "[llm.owl]\nkind = \"parrot\"\nclever = true\n";
-            // Every model of a role must do what is asked of the role.
+            // Every model of a role must have what the role needs.
             let roles = "[roles]\nactor = { llm = \"owl\", judge = \"actor\" }\n";
             let message = refusal(&format!("{planner}{clever}{roles}")).await;
             assert!(
@@ -209,7 +209,7 @@ mod tests {
         let own = "[prices.\"gpt-4o-mini\"]\ninput = 1\noutput = 2.5\nmax_output_tokens = 100\n";
         assert_eq!(price(own).await, Price { input: 1.0, output: 2.5, max_output_tokens: 100 });
 
-        // A model over another one costs nothing itself; the other one does.
+        // A model on top of another one costs nothing itself; the other one does.
         let phone = "[llm.phone]\nkind = \"phone\"\nnumber = \"gpt\"\n";
         let planner = planner.replace("\"gpt\"", "\"phone\"");
         let message = refusal(&format!("{gpt}{phone}{planner}")).await;

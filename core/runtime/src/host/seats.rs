@@ -9,12 +9,11 @@ use crate::registry::suggestion;
 const OTHERS: &str = "*";
 
 impl RuntimeHost {
-    /// Who takes each of the environment's seats: what `[seats]` says (`"*"` means every seat that it does not
-    /// name), or the only planner there is. `first` names a planner for the first seat, whatever the configuration says:
-    /// the agent under test.
+    /// The planner of each of the environment's seats: what `[seats]` says (`"*"` means every seat that it does not
+    /// name), or the only planner there is. `first` overrides the planner of the first seat, the agent under test.
     ///
     /// # Errors
-    /// A seat without a planner, or a name that is no seat or no planner.
+    /// A seat without a planner, or a name of a seat or planner that does not exist.
     pub fn seats(&self, spec: &EnvironmentSpec, first: Option<&str>) -> Result<Vec<String>> {
         let config = &self.shared.config;
         let known: Vec<&str> = spec.seats.iter().map(|seat| seat.name.as_str()).collect();
@@ -31,7 +30,8 @@ impl RuntimeHost {
             let given = config.seats.get(&seat.name).or(config.seats.get(OTHERS));
             let planner = first.or(given.or(only).map(String::as_str)).ok_or_else(|| {
                 Error::config(format!(
-                    "no planner takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a planner",
+                    "no planner takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a \
+                     planner",
                     seat.name, spec.name
                 ))
             })?;

@@ -1,4 +1,4 @@
-//! The durable of this program: effects run here, and their answers lie in the run's journal before they are used.
+//! This program's [`Durable`]: effects run here, and each answer is in the run's journal before it is used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ pub struct JournaledEffects {
     store: Store,
     recorded: Recorded,
     accounts: Arc<Accounts>,
-    /// The episode's money. Its calls and tokens are counted by the episode itself, recorded answers among them.
+    /// The episode's money. Its calls and tokens are counted by the episode itself, including recorded answers.
     money: Arc<Budget>,
     cancel: Cancel,
     replayed: AtomicU64,
@@ -50,14 +50,14 @@ impl JournaledEffects {
                 reservations.push(budget.reserve(Spent::call(estimate)).await?);
             }
         }
-        // The reservations may have been waited for.
+        // The reservations may have taken a while.
         self.cancel.check()?;
         let (request, shared) = E::record(&input)?;
         let result = self.meter(&key.target).around(E::run(&self.deps, input)).await;
         let usage = estimate.map(|_| result.as_ref().map(E::usage).unwrap_or_default());
         let answer = match &result {
             Ok(output) => serde_json::to_vec(output)?,
-            // Not an answer: the call was refused or withdrawn, and is to be made another time.
+            // Not an answer: the call was refused or withdrawn, and will be made another time.
             Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
             Err(error) => serde_json::to_vec(error)?,
         };
@@ -71,7 +71,7 @@ impl JournaledEffects {
         result
     }
 
-    /// Around every effect: a critic may ask a model in passing.
+    /// Around every effect, because a critic or an environment may ask a model, too.
     fn meter(&self, target: &str) -> Meter {
         Meter {
             budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
@@ -82,7 +82,7 @@ impl JournaledEffects {
         }
     }
 
-    /// An action at a step that has another action on record: the planner did not decide the same again.
+    /// An error if another action is recorded at this step: the planner did not decide the same again.
     fn check_same_path<E: Effect>(&self, key: &EffectKey) -> Result<()> {
         let elsewhere = self.recorded.effects.keys().any(|other| {
             other.step == key.step
@@ -91,7 +91,8 @@ impl JournaledEffects {
         });
         if elsewhere {
             return Err(Error::other(format!(
-                "step {}: replay diverged: the journal holds a different {} here. The planner is not deterministic, or it has changed; start a new run (--fresh)",
+                "step {}: replay diverged: the journal holds a different {} here. The planner is not deterministic, \
+                 or it has changed; start a new run (--fresh)",
                 key.step,
                 E::NAME
             )));
@@ -135,7 +136,7 @@ pub(crate) async fn re_execute<E: Effect>(
     let result = E::run(deps, input).await;
     let recorded = recorded_answer::<E::Out>(outcome)?;
     let same = match (&result, &recorded) {
-        // By their JSON, which is what was recorded; and parsed first, for this program may know more fields.
+        // By their JSON, which is what was recorded; and parsed first, because this program may know more fields.
         (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
         (Err(now), Err(then)) => now == then,
         _ => false,
@@ -144,7 +145,8 @@ pub(crate) async fn re_execute<E: Effect>(
         return result;
     }
     Err(Error::other(format!(
-        "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or it has changed (then it needs a new version). Start a new run (--fresh)",
+        "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or it has \
+         changed (then it needs a new version). Start a new run (--fresh)",
         key.step,
         E::NAME
     )))

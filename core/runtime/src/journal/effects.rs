@@ -1,8 +1,8 @@
 //! The seam between episode code and the world.
 //!
-//! [`run_episode`](crate::run::episode::run_episode) touches the world only through [`Durable::effect`]. Every effect has a
-//! key that is fixed by its position in the episode, a serialisable input and a serialisable output, so anyone who
-//! implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
+//! [`run_episode`](crate::run::episode::run_episode) touches the world only through [`Durable::effect`]. Every effect
+//! has a key that is fixed by its position in the episode, a serialisable input and a serialisable output, so anyone
+//! who implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
 //! This module knows effects, not journals.
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +25,7 @@ use crate::journal::key::{Blob, EffectKey};
 pub trait Effect: Send + Sync + 'static {
     /// Name, part of the key.
     const NAME: &'static str;
-    /// What a recorded answer means when the episode is taken up again.
+    /// How a recorded answer is used when the episode is continued.
     const REPLAY: ReplayMode = ReplayMode::UseRecorded;
     /// What is asked.
     type In: Serialize + DeserializeOwned + Send + Sync;
@@ -33,12 +33,12 @@ pub trait Effect: Send + Sync + 'static {
     type Out: Serialize + DeserializeOwned + Send + Sync;
     /// Asks.
     fn run(deps: &Deps, input: Self::In) -> impl Future<Output = Result<Self::Out>> + Send;
-    /// The input as it is recorded: its JSON, and parts of it that recur from call to call. These are kept once each, and
-    /// their hashes stand in their places.
+    /// The input as it is recorded: its JSON, and parts of it that recur from call to call. Each of these is stored
+    /// once; its hash takes its place.
     fn record(input: &Self::In) -> Result<(Blob, Vec<Blob>)> {
         Ok((Blob::new(serde_json::to_vec(input)?), Vec::new()))
     }
-    /// The most that asking is expected to use; `None` where it costs nothing.
+    /// The most that it is expected to use; `None` if it costs nothing.
     fn estimate(input: &Self::In) -> Option<Usage> {
         let _ = input;
         None
@@ -50,23 +50,23 @@ pub trait Effect: Send + Sync + 'static {
     }
 }
 
-/// What a recorded answer means when the episode is taken up again.
+/// How a recorded answer is used when the episode is continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayMode {
     /// It is the answer: the effect does not run again.
     UseRecorded,
-    /// The effect runs again, for it leaves the world in a state, and must answer the same.
+    /// The effect runs again, because it changes the world, and must answer the same.
     ReExecute,
 }
 
 /// Runs effects, once each.
 pub trait Durable: Send + Sync + 'static {
-    /// The answer to `input` at `key`: recorded, or asked for now and recorded before it is returned.
+    /// The answer to `input` at `key`: recorded, or requested now and recorded before it is returned.
     fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> impl Future<Output = Result<E::Out>> + Send;
-    /// What the effects run against. The episode itself uses it for nothing but what is local, deterministic and
-    /// unrecorded: capabilities and forks.
+    /// What the effects run against. The episode itself uses it only for what is local, deterministic and unrecorded:
+    /// capabilities and forks.
     fn deps(&self) -> &Deps;
-    /// How many answers were recorded ones so far. Only for measuring.
+    /// The number of recorded answers used so far. Only for measuring.
     fn replayed(&self) -> u64 {
         0
     }
@@ -75,7 +75,7 @@ pub trait Durable: Send + Sync + 'static {
 /// An effect's name, its target, and the hash of its input.
 type Question = (&'static str, String, [u8; 32]);
 
-/// Gives out the keys of one seat's step.
+/// Issues the keys of one seat's step.
 #[derive(Debug)]
 pub struct Position {
     step: u32,
@@ -121,21 +121,21 @@ pub struct Deps {
     pub critics: Arc<BTreeMap<String, CriticHandle>>,
 }
 
-/// A language model and what it said of itself when the run began.
+/// A language model, with its capabilities at the start of the run.
 #[derive(Clone)]
 pub struct Llm {
     /// The model.
     pub backend: Arc<dyn LlmBackend>,
-    /// Asked once a run, so that a planner that looks at them decides the same when it is replayed.
+    /// Requested once per run, so that a planner that reads them decides the same when it is replayed.
     pub capabilities: LlmCapabilities,
 }
 
-/// A critic and whether it asks models of its own.
+/// A critic, and whether it asks language models.
 #[derive(Clone)]
 pub struct CriticHandle {
     /// The critic.
     pub estimator: Arc<dyn Critic>,
-    /// If so, it is no effect itself: its calls are.
+    /// If so, the critic itself is not an effect; its calls are.
     pub asks_models: bool,
 }
 

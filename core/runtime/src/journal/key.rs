@@ -32,7 +32,7 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// Hashes `data`: once, and on the caller's thread, for the journal has only one.
+    /// Hashes `data`: once, and on the caller's thread, because the journal has only one.
     pub(crate) fn new(data: Vec<u8>) -> Self {
         Self { hash: *blake3::hash(&data).as_bytes(), data }
     }

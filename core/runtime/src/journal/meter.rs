@@ -1,13 +1,14 @@
 //! Money, counted where it is paid: at each attempt at a call.
 //!
 //! Budgets belong to a run, models to a host, and one call may be many attempts, or none where a cache answers. So the
-//! run puts its meter around a call as a task-local value (`Meter::around`), and the innermost layer asks the meter of
-//! its task before each attempt (`Metering::set_aside`). Outside of runs there is no meter, and nothing is counted. An
-//! attempt that finds no meter while a run uses the model was made from another task: if it costs anything, it is refused.
+//! run puts its meter around a call as a task-local value ([`Meter::around`]), and the innermost layer asks the meter
+//! of its task before each attempt ([`Metering::set_aside`]). Outside of runs there is no meter, and nothing is
+//! counted. An attempt that finds no meter while a run uses the model was made from another task: if it costs anything,
+//! it is refused.
 //!
 //! The most that an attempt can cost is set aside in every budget, and written into the run's journal, before anything
-//! is sent. An answer replaces it by its price, a refusal by nothing. An attempt that failed in any other way, or was
-//! given up, or was in flight when the process was killed, may have been charged: it keeps what was set aside.
+//! is sent. An answer replaces it with its price, a refusal with nothing. An attempt that failed in any other way, or
+//! was given up, or was in flight when the process was killed, may have been charged: it keeps what was set aside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -40,7 +41,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Whether a budget that all episodes share was met.
+    /// Whether a budget that all episodes share was reached.
     pub fn reached(&self) -> bool {
         self.run.reached() || self.roles.values().any(|role| role.reached())
     }
@@ -49,7 +50,7 @@ impl Accounts {
             || self.run.limits_money()
             || self.roles.values().any(|role| role.limits_money())
     }
-    /// What calls of `target` count against, the narrower first.
+    /// The budgets that calls of `target` count against, the narrower first.
     pub(crate) fn of(&self, target: &str) -> impl Iterator<Item = &Arc<Budget>> {
         self.roles.get(target).into_iter().chain([&self.run])
     }
@@ -64,7 +65,7 @@ pub(crate) struct Meter {
     /// Who pays, the narrowest first: a call that waits for an episode's money holds none of the run's.
     pub(crate) budgets: Vec<Arc<Budget>>,
     pub(crate) accounts: Arc<Accounts>,
-    /// Where what was spent is written down: the journal, the episode's number in it, and the role.
+    /// Where spending is recorded: the journal, the episode's number in it, and the role.
     pub(crate) store: Store,
     pub(crate) episode: i64,
     pub(crate) role: String,
@@ -99,7 +100,7 @@ impl Metering {
     /// run counts it.
     ///
     /// # Errors
-    /// With [`Code::Budget`] if a budget has not enough left; else if a run should count the attempt and cannot.
+    /// With [`Code::Budget`] if a budget does not have enough left; else if a run should count the attempt and cannot.
     pub(crate) async fn set_aside(&self, llm: &str, request: &ChatRequest) -> Result<Option<Charge>> {
         let Ok(meter) = METER.try_with(Arc::clone) else { return self.uncounted(llm).map(|()| None) };
         let Some(price) = meter.price(llm)?.filter(|price| !price.is_free()) else { return Ok(None) };
@@ -122,7 +123,9 @@ impl Metering {
         let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.iter().filter_map(Weak::upgrade).any(costs) {
             return Err(Error::other(format!(
-                "[llm.{llm}] was not called: the call came from a task that the run in progress does not know (a spawned task, or a plugin that asked its host), so its cost cannot be counted. Make the call in the task that needs it; or, if its cost is counted elsewhere, set its price to 0 under [prices]"
+                "[llm.{llm}] was not called: the call came from a task that the run in progress does not know (a \
+                 spawned task, or a plugin that asked its host), so its cost cannot be counted. Make the call in the \
+                 task that needs it; or, if its cost is counted elsewhere, set its price to 0 under [prices]"
             )));
         }
         Ok(())
@@ -152,7 +155,9 @@ impl Charge {
         if spent > most {
             let usd = |nano| Spent::money(nano).usd();
             tracing::warn!(
-                "[llm.{}] says that a call used more tokens than it can have: {:.6} USD instead of at most {:.6}. Its counts or its max_output_tokens are wrong; it is counted as reported, and a limit on money may be exceeded by the difference",
+                "[llm.{}] says that a call used more tokens than it can have: {:.6} USD instead of at most {:.6}. \
+                 Its counts or its max_output_tokens are wrong; it is counted as reported, and a limit on money may \
+                 be exceeded by the difference",
                 self.llm,
                 usd(spent),
                 usd(most)
@@ -172,7 +177,7 @@ impl Drop for Charge {
     }
 }
 
-/// Whether an attempt that failed so cannot have been charged.
+/// Whether an attempt that failed with this error certainly was not charged.
 fn nothing_done(error: &Error) -> bool {
     error.refused
         || matches!(error.code, Code::Config | Code::Budget | Code::Unimplemented | Code::BadRequest)

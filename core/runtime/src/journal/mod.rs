@@ -1,5 +1,5 @@
-//! What came from outside, written down before it is used: effects, the durable execution of each, the store they are
-//! kept in, and the meter that money passes.
+//! What comes from outside is recorded before it is used: effects, their durable execution, the store, and the meter of
+//! spending.
 
 pub mod durable;
 pub mod effects;

@@ -2,8 +2,8 @@
 //!
 //! One thread owns the database. It takes jobs from a queue, as many as wait, runs them in one transaction, and
 //! answers them when the transaction is committed (group commit). With a write-ahead log and `synchronous = NORMAL` a
-//! killed process loses nothing that was answered; a power cut may lose the last moments, and never the whole.
-//! Payloads lie in a table of blobs by their BLAKE3 hash, so a message that recurs is kept once. The tables are
+//! killed process loses nothing that was answered; a power cut may lose the last moments, never the whole.
+//! Payloads are in a table of blobs, keyed by their BLAKE3 hash, so a recurring message is stored once. The tables are
 //! described in docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -103,7 +103,7 @@ pub enum RecordedOutcome {
     Error(Vec<u8>),
 }
 
-/// How an unfinished episode is to be taken up.
+/// How an unfinished episode continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
     /// From its recorded effects.
@@ -138,7 +138,7 @@ pub struct Closed {
 }
 
 impl Store {
-    /// Opens the journal at `path`; makes it if it is not there.
+    /// Opens the journal at `path`; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<Self> {
         let mut tables = Tables::open(path)?;
         let (queue, jobs) = mpsc::channel::<Job>();
@@ -149,9 +149,9 @@ impl Store {
         Ok(Self { queue })
     }
 
-    /// Begins an episode or takes it up again.
+    /// Begins or continues an episode.
     ///
-    /// An error that ended the last attempt is forgotten, so that what failed is asked again.
+    /// An error that ended the last attempt is forgotten, so that the failed call is made again.
     pub async fn begin(&self, episode: String, resume: Resume) -> Result<Recorded> {
         self.call(move |tables| tables.begin(&episode, resume)).await
     }
@@ -163,7 +163,7 @@ impl Store {
     pub(crate) async fn recorded(&self, episode: String) -> Result<Option<(Recorded, bool)>> {
         self.call(move |tables| tables.recorded(&episode)).await
     }
-    /// Closes an episode that was begun. `status` is `done`, or whatever else; only `done` is final.
+    /// Closes an episode that was begun. Of all values of `status`, only `done` is final.
     pub async fn finish(&self, episode: String, status: &'static str, closed: Closed) -> Result<()> {
         self.call(move |tables| tables.finish(&episode, status, &closed)).await
     }
@@ -171,15 +171,15 @@ impl Store {
     pub async fn done(&self) -> Result<HashMap<String, Closed>> {
         self.call(|tables| tables.done()).await
     }
-    /// What was used so far, by target: the recorded effects, and all attempts that were or may have been paid.
+    /// What was used so far, by target: the recorded effects, and all attempts that were or may have been charged.
     pub async fn spent(&self) -> Result<BTreeMap<String, Spent>> {
         self.call(|tables| tables.spent()).await
     }
-    /// Writes down that an attempt may come to cost so much. Returns its number when that is committed.
+    /// Records the most that an attempt may cost. Returns the number of the record once it is committed.
     pub(crate) async fn charge(&self, episode: i64, target: String, nano_usd: u64) -> Result<i64> {
         self.call(move |tables| tables.charge(episode, &target, nano_usd)).await
     }
-    /// Writes down what an attempt came to cost, some time soon. Until then it counts as it was charged.
+    /// Records what an attempt did cost, some time soon. Until then, the most counts.
     pub(crate) fn settle(&self, charge: i64, nano_usd: u64) {
         let job: Job = Box::new(move |tables| {
             let done = tables.settle(charge, nano_usd);
@@ -242,7 +242,8 @@ impl Tables {
             SCHEMA => {}
             other => {
                 return Err(Error::input(format!(
-                    "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote it, or start a new run (--fresh)",
+                    "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote \
+                     it, or start a new run (--fresh)",
                     path.display()
                 )));
             }
@@ -322,15 +323,16 @@ impl Tables {
         Ok(Some((Recorded { number, attempt, effects, ..Recorded::default() }, collected)))
     }
 
-    /// Errors of the last step are those that the planner did not get over. Earlier ones are part of the episode.
+    /// Errors of the last step are those that the planner did not recover from. Earlier ones are part of the episode.
     fn forget_last_errors(&self, number: i64, attempt: i64) -> Result<()> {
         let last = "SELECT max(step) FROM effects WHERE episode = ?1 AND attempt = ?2";
         let failed =
             format!("FROM effects WHERE episode = ?1 AND attempt = ?2 AND NOT ok AND step = ({last})");
-        // A call that was paid and failed stays paid.
+        // A failed call that was paid stays paid.
         self.connection.execute(
             &format!(
-                "INSERT INTO lost (calls, tokens, target) SELECT sum(calls), sum(tokens), target {failed} GROUP BY target"
+                "INSERT INTO lost (calls, tokens, target) SELECT sum(calls), sum(tokens), target {failed} GROUP BY \
+                 target"
             ),
             [number, attempt],
         )?;

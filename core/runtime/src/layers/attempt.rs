@@ -1,4 +1,4 @@
-//! One attempt: its money, its limit in time, and its line in the log.
+//! One attempt: its cost, its time limit, and its line in the log.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use forethought_api::{
 
 use crate::journal::meter::Metering;
 
-/// A backend whose every attempt ends in time.
+/// A backend whose attempts end within a time limit.
 pub struct Attempt {
     inner: Arc<dyn LlmBackend>,
     name: String,
@@ -21,7 +21,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Attempts at `inner`, called `name` in the configuration, of at most `limit`, and counted by the runs of `metering`.
+    /// Attempts at `inner`, called `name` in the configuration, of at most `limit`, and counted by the runs of
+    /// `metering`.
     pub fn new(
         inner: Arc<dyn LlmBackend>,
         name: impl Into<String>,
@@ -65,8 +66,8 @@ impl LlmBackend for Attempt {
         }
         outcome
     }
-    /// The limit holds until the stream begins; from then on its reader decides how long to wait. What a stream costs is
-    /// known only to its reader, so it counts in full.
+    /// The limit applies until the stream begins; after that, its reader decides how long to wait. Only the reader
+    /// knows what a stream costs, so the most counts.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         let _charge = self.metering.set_aside(&self.name, &request).await?;
         self.within(self.inner.stream(request)).await

@@ -1,9 +1,9 @@
-//! Answers kept across runs, by what was asked.
+//! Answers kept across runs, keyed by the request.
 //!
-//! The key holds all that decides an answer: the model's identity (its configuration, base URL and files among it), the
-//! messages, tools and settings, and how many equal requests came before in this process, so that five samples of one
-//! prompt stay five samples. Not in it: why the request was made, for the model never sees that. Errors are not kept,
-//! and streams are not answered from here.
+//! The key has everything that decides an answer: the model's identity (including its configuration, base URL and
+//! files), the messages, tools and settings, and the number of equal requests before it in this process, so that five
+//! samples of one prompt stay five samples. The purpose is not part of it, because the model never sees it. Errors are
+//! not kept, and streams are not answered from here.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,11 +35,11 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// `inner`, with its answers in the file at `path`, made if missing. `identity` holds all that decides its answers
-    /// beside the request. Several processes may share the file.
+    /// `inner`, with its answers in the file at `path`, created if missing. `identity` has everything that decides its
+    /// answers besides the request. Several processes may share the file.
     ///
     /// # Errors
-    /// If the file cannot be opened, or is something else.
+    /// If the file cannot be opened, or is not a cache.
     pub fn open(inner: Arc<dyn LlmBackend>, path: &Path, identity: &Value) -> Result<Self> {
         let open = || -> Result<Connection> {
             if let Some(folder) = path.parent() {
@@ -74,7 +74,7 @@ impl Cache {
         Ok(key.finalize())
     }
 
-    /// Disk work, off the threads that answer.
+    /// Runs disk work outside of the async threads.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! calls in flight at once: as many as configured, fewer while the provider is overloaded.
+//! Calls in flight at once: as many as configured, fewer while the provider is overloaded.
 //!
 //! Additive increase, multiplicative decrease, as TCP does it: an answer that says "overloaded" halves the number of
 //! calls allowed, each round of good answers allows one more.
@@ -12,7 +12,7 @@ use forethought_api::{
 };
 use tokio::sync::Notify;
 
-/// A backend with so many calls in flight at once, at most.
+/// A backend with a limited number of calls in flight.
 pub struct ConcurrencyLimit {
     inner: Arc<dyn LlmBackend>,
     gate: Gate,
@@ -54,7 +54,7 @@ impl LlmBackend for ConcurrencyLimit {
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         self.pass(self.inner.complete(request)).await
     }
-    /// A stream counts until it begins: from then on the provider is at work, not at its door.
+    /// A stream counts until it begins: after that, the provider has accepted it.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.pass(self.inner.stream(request)).await
     }
@@ -70,7 +70,7 @@ struct State {
     /// Between 1 and the most.
     allowed: f64,
     under_way: u32,
-    /// Counts reductions: calls that began before the last one say nothing of the number allowed since.
+    /// Counts reductions: calls that began before the last one say nothing about the number allowed since.
     round: u64,
 }
 
@@ -122,7 +122,7 @@ impl Drop for Permit<'_> {
             state.under_way -= 1;
             (state.allowed as u32).saturating_sub(state.under_way)
         };
-        // As many as there is room for; the others would only look and wait again.
+        // Only as many as there is room for; the others would wake up for nothing.
         for _ in 0..free {
             self.gate.free.notify_one();
         }

@@ -1,20 +1,21 @@
 //! What lies between a call and the language model that answers it, outermost first:
 //!
-//! 1. journal ([`journaled`](crate::journal::durable)): within a run, an answered call is not made again;
+//! 1. journal ([`durable`](crate::journal::durable)): within a run, an answered call is not made again;
 //! 2. budget ([`budget`](crate::budget)): calls and tokens, reserved before the call, settled after it;
 //! 3. route ([`route`]): a role's model for the purpose of the request;
 //! 4. cache ([`cache`]): across runs, the same request to the same model is not paid twice;
 //! 5. retry ([`retry`]): what may succeed if repeated, after a pause;
-//! 6. rate ([`rate`]): requests and tokens a minute; a repeated call counts again, as it does with the provider;
+//! 6. rate ([`rate`]): requests and tokens per minute; a repeated call counts again, as it does with the provider;
 //! 7. concurrency ([`concurrency`]): calls in flight at once, fewer while the provider is overloaded;
-//! 8. attempt ([`attempt`]): one attempt's money, its limit in time, and its line in the log.
+//! 8. attempt ([`attempt`]): the cost of one attempt, its time limit, and its line in the log.
 //!
 //! The first two belong to a run, the third to a role, the others to a model: `[llm.<name>.calls]` sets them up around
 //! any backend, a plugin's included. Each layer is a backend around another and knows nothing of the rest.
 //!
-//! Money alone reaches through them: a call answered by the cache costs nothing, and one that was tried three times may
-//! have been charged three times, so it is counted in the innermost layer, by the meter that the run puts around the
-//! call (`meter`). Models are built once and know of no run; a meter is a value of the task that makes the call.
+//! Only money reaches through all of them: a call answered by the cache costs nothing, and one that was tried three
+//! times may have been charged three times. So it is counted in the innermost layer, by the meter that the run puts
+//! around the call ([`meter`](crate::journal::meter)). Models are built once and know no run; a meter belongs to the
+//! calling task.
 
 pub mod attempt;
 pub mod cache;
@@ -44,16 +45,17 @@ pub struct CallConfig {
     pub timeout_s: f64,
     /// Attempts after the first, where the provider is overloaded or cannot be reached.
     pub retries: u32,
-    /// The longest pause between two attempts, in seconds. A provider that asks for a longer one is not asked again.
+    /// The longest pause between two attempts, in seconds. If a provider requests a longer one, the call is not
+    /// retried.
     pub longest_pause_s: f64,
-    /// calls in flight at once, at most.
+    /// Calls in flight at once, at most.
     #[schemars(range(min = 1))]
     pub concurrency: u32,
-    /// Requests a minute that the provider allows.
+    /// Requests per minute that the provider allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub requests_per_minute: Option<u32>,
-    /// Tokens a minute, in and out, that the provider allows.
+    /// Tokens per minute, in and out, that the provider allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub tokens_per_minute: Option<u32>,
@@ -78,7 +80,8 @@ impl Default for CallConfig {
 
 impl CallConfig {
     /// The layers around `backend`, which is called `name` in the configuration; by this name its price is known to a
-    /// run, which counts its calls through `metering`. `identity` holds all that decides its answers, for the cache.
+    /// run, which counts its calls through `metering`. `identity` has everything that decides its answers, for the
+    /// cache.
     ///
     /// # Errors
     /// A duration that is not valid, or a cache that cannot be opened.
@@ -92,7 +95,7 @@ impl CallConfig {
         let seconds = |key: &str, seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|_| {
                 Error::config(format!(
-                    "`llm.{name}.calls.{key}`: must be a positive number of seconds, got {seconds}"
+                    "`llm.{name}.calls.{key}`: must be a number of seconds from 0, got {seconds}"
                 ))
             })
         };

@@ -1,7 +1,8 @@
-//! Requests and tokens a minute: what a provider allows is waited for here rather than refused there.
+//! Requests and tokens per minute: calls wait here instead of being refused by the provider.
 //!
-//! Each allowance is a bucket that fills evenly and holds ten seconds' worth, so that a pause cannot be made up for by
-//! a flood. Tokens are estimated before the call; what an answer used beyond or short of that is settled after it.
+//! Each allowance is a bucket that fills evenly and holds ten seconds' worth, so that no flood of calls
+//! follows a pause. Tokens are estimated before the call; what an answer used beyond or short of that is settled after
+//! it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::budget::tokens;
 
-/// A backend that is not asked more than it allows.
+/// A backend that gets no more calls and tokens than it allows.
 pub struct RateLimit {
     inner: Arc<dyn LlmBackend>,
     requests: Option<Bucket>,
@@ -22,7 +23,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// `inner`, asked at most so often a minute.
+    /// `inner` with these limits per minute.
     pub fn new(
         inner: Arc<dyn LlmBackend>,
         requests_per_minute: Option<u32>,
@@ -80,8 +81,8 @@ impl Bucket {
         Self { per_second: per_minute / 60.0, most, level: Mutex::new((most, Instant::now())) }
     }
 
-    /// Takes `amount`, and waits until it is available. A call that takes more than there is leaves a debt that the next ones
-    /// wait for, so calls go in the order in which they came, and one that is larger than the bucket goes too.
+    /// Takes `amount`, and waits until it is available. A call that takes more than there is leaves a debt that the
+    /// next ones wait for. So calls proceed in order of arrival, and one that is larger than the bucket proceeds, too.
     async fn take(&self, amount: f64) {
         let debt = {
             let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
-//! Another attempt, where one may help.
+//! Retries, where another attempt may help.
 //!
-//! What is worth repeating, the backend says ([`Error::retryable`]): an overloaded or failing provider, a connection
-//! that broke. The pauses double, with jitter, so that callers who failed together do not come back together; a
-//! provider that says how long to wait is taken at its word.
+//! The backend says what is worth repeating ([`Error::retryable`]): an overloaded or failing provider, a broken
+//! connection. The pauses double, with jitter, so that callers who failed together do not come back together. If the
+//! provider says how long to wait, that is obeyed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use forethought_api::{
 /// The first pause, before jitter.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// A backend that is asked again.
+/// A backend whose failed calls are repeated.
 pub struct Retry {
     inner: Arc<dyn LlmBackend>,
     pauses: ExponentialBuilder,
@@ -25,7 +25,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// `inner`, asked up to `retries` times more, with pauses of up to `longest`.
+    /// `inner`, retried up to `retries` times, with pauses of up to `longest`.
     pub fn new(inner: Arc<dyn LlmBackend>, retries: u32, longest: Duration) -> Self {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST.min(longest))
@@ -65,7 +65,7 @@ impl LlmBackend for Retry {
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         self.repeat(|| self.inner.complete(request.clone())).await
     }
-    /// Asks again until a stream begins; a stream that breaks off is its reader's to deal with.
+    /// Retries until a stream begins; a stream that breaks off is up to its reader.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.repeat(|| self.inner.stream(request.clone())).await
     }

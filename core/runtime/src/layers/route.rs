@@ -16,7 +16,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// `default`, but for the purposes that have a route.
+    /// `default`, except for purposes that have a route.
     pub fn over(
         default: Arc<dyn LlmBackend>,
         routes: BTreeMap<Purpose, Arc<dyn LlmBackend>>,

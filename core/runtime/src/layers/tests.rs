@@ -242,7 +242,7 @@ async fn the_whole_stack_gives_an_answer_or_says_why_not() {
     let never = CallConfig { timeout_s: -1.0, ..CallConfig::default() };
     let error = never.around(provider, "actor", &json!(null), &Metering::default()).err().expect("refused");
     assert!(
-        error.message.contains("`llm.actor.calls.timeout_s`: must be a positive number of seconds, got -1"),
+        error.message.contains("`llm.actor.calls.timeout_s`: must be a number of seconds from 0, got -1"),
         "{error}"
     );
 }

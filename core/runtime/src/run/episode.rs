@@ -1,4 +1,4 @@
-//! One episode, from reset to end. All that it learns from outside comes through [`Durable::effect`], so an episode
+//! One episode, from reset to end. Everything it learns from outside comes through [`Durable::effect`], so an episode
 //! is a function of its specification and the recorded answers, and of nothing else.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use forethought_api::seed;
 pub struct EpisodeSpec {
     /// Identity: see [`EpisodeIdentity`](crate::run::summary::EpisodeIdentity).
     pub id: String,
-    /// What the environment says of itself.
+    /// The environment's specification.
     pub environment: EnvironmentSpec,
     /// Task and seed.
     pub reset: Reset,
@@ -37,7 +37,7 @@ pub struct EpisodeSpec {
     pub seats: Vec<Seat>,
     /// The seat whose score, decisions and calls are reported.
     pub subject: usize,
-    /// Given when trajectories are wanted: writes down what happened.
+    /// Set to collect trajectories: summarises what happened.
     pub summariser: Option<Arc<dyn Summariser>>,
     /// The most that this episode may use.
     pub limits: Limits,
@@ -45,7 +45,7 @@ pub struct EpisodeSpec {
     pub progress: Option<Arc<dyn Fn(u32) + Send + Sync>>,
 }
 
-/// A planner at its place.
+/// A planner in its seat.
 #[derive(Clone)]
 pub struct Seat {
     /// The planner's configured name.
@@ -59,7 +59,7 @@ pub struct Seat {
 pub struct EpisodeResult {
     /// In one line.
     pub summary: EpisodeSummary,
-    /// One a seat that acted, if there was a summariser and the episode is done.
+    /// One per seat that acted, if there was a summariser and the episode is done.
     pub trajectories: Vec<Trajectory>,
     /// The event log, as JSON lines.
     pub events: Vec<u8>,
@@ -67,7 +67,7 @@ pub struct EpisodeResult {
 
 /// Plays one episode.
 ///
-/// A planner or a world that fails makes a failed episode, not an error.
+/// A planner or world that fails makes a failed episode, not an error.
 ///
 /// # Errors
 /// A specification that cannot be played.
@@ -106,7 +106,7 @@ struct EpisodeRunner<D> {
     trajectories: Vec<Trajectory>,
 }
 
-/// What is known of one seat.
+/// The state of one seat.
 #[derive(Default)]
 struct SeatState {
     history: Vec<Exchange>,
@@ -237,7 +237,7 @@ impl<D: Durable> EpisodeRunner<D> {
         Ok(decision)
     }
 
-    /// The planner's own summary, or the collector's, if one is wanted.
+    /// The planner's own summary, or the collector's, if one is needed.
     async fn summarise(
         &mut self,
         context: &DecisionContext,
@@ -269,7 +269,7 @@ impl<D: Durable> EpisodeRunner<D> {
         if transition.terminated && transition.truncated {
             return wrong("an episode cannot be both terminated and truncated".into());
         }
-        // The environment should have said so itself; nothing may go on for ever.
+        // The environment should have done so itself; no episode may go on forever.
         let limit = self.spec.environment.max_steps.unwrap_or(u32::MAX);
         transition.truncated |= !transition.terminated && self.step + 1 >= limit;
         Ok(transition)
@@ -301,7 +301,7 @@ impl<D: Durable> EpisodeRunner<D> {
         self.seats[seat].history.push(exchange);
         for (state, reward) in self.seats.iter_mut().zip(&led_to.rewards) {
             state.score += reward;
-            // What others' moves bring a seat belongs to its own last decision.
+            // Rewards from the moves of others belong to the seat's own last decision.
             if let Some(step) = state.collected.last_mut() {
                 step.reward += reward;
                 step.terminated = led_to.terminated;
@@ -317,8 +317,8 @@ impl<D: Durable> EpisodeRunner<D> {
             if self.seats[seat].collected.is_empty() {
                 continue;
             }
-            // The seat that acted last sees the end. The others are told by the list `ends` of the last `info`, seat by
-            // seat, where the environment shows it to all; without it they know what they knew.
+            // The seat that acted last sees the end. The others learn it from the list `ends` of the last `info`, seat
+            // by seat, where the environment shows it to all; without it they know what they knew before.
             let observation = Observation::text(ends[seat].as_str().unwrap_or_default());
             let turn =
                 if seat == last.seat { last.clone() } else { Turn { seat, observation, ..Turn::default() } };

@@ -1,4 +1,4 @@
-//! The log of an episode: one JSON object a line, without a single time, so that equal episodes have equal bytes.
+//! The log of an episode: one JSON object per line, without any time, so that equal episodes have equal bytes.
 
 use std::fs;
 use std::path::Path;
@@ -61,7 +61,7 @@ pub enum Event {
         /// The summary of the history, if the planner or the collector made one.
         #[serde(skip_serializing_if = "Option::is_none")]
         summary: Option<Summary>,
-        /// How it came to this.
+        /// How it was decided.
         trace: Trace,
     },
     /// What the action led to. The next turn is the next line.
@@ -106,7 +106,7 @@ impl EventLog {
     }
 }
 
-/// Puts an episode's log in its place, whole or not at all.
+/// Writes an episode's log, whole or not at all.
 pub(crate) fn write(path: &Path, lines: &[u8]) -> Result<()> {
     // In one piece: a stream, which cannot know how much comes, would take 7 MB for its tables.
     let packed = zstd::bulk::compress(lines, 3).context("an event log could not be compressed")?;
@@ -128,7 +128,7 @@ pub fn read(path: &Path) -> Result<Vec<Event>> {
 /// The lines of an episode's log as they were written.
 ///
 /// # Errors
-/// A file that is missing, or is no such log.
+/// A file that is missing, or is not such a log.
 pub fn read_lines(path: &Path) -> Result<String> {
     let file = fs::File::open(path).context(format!("{} could not be opened", path.display()))?;
     let lines =

@@ -28,16 +28,16 @@ pub struct RunInfo {
     pub planner: String,
     /// What makes two runs the same: BLAKE3 of the configuration without limits and concurrency, and of the episodes.
     pub config_hash: String,
-    /// Number of episodes that the run is to hold.
+    /// Number of episodes of the whole run.
     pub episodes: u64,
     /// How far it got.
     pub status: RunStatus,
-    /// What it has cost in US dollars when it was last left, where the price of every model is known.
+    /// What it has cost in US dollars when it last stopped, where the price of every model is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd: Option<f64>,
-    /// When it was started, by the clock on the wall.
+    /// When it was started, in UTC.
     pub started: String,
-    /// When it was last left, by the clock on the wall.
+    /// When it last stopped, in UTC.
     pub finished: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub enum Earlier {
     /// Continue the newest unfinished one; after a finished one, start a new one.
     #[default]
     Continue,
-    /// As [`Earlier::Continue`], but take a finished one for what it is: its results are given back.
+    /// As [`Earlier::Continue`], but do not repeat a finished one: its results are returned.
     Reuse,
     /// Start a new one.
     Ignore,
@@ -79,7 +79,7 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// The newest run under `parent` with the hash of `info` that `earlier` wants, or else a new one. `true` if found.
+    /// The newest run under `parent` with the hash of `info` that `earlier` allows, or else a new one. `true` if found.
     pub(crate) fn open(parent: &Path, info: RunInfo, config: &str, earlier: Earlier) -> Result<(Self, bool)> {
         if let Some((path, mut found)) = find(parent, &info.config_hash, earlier)? {
             let lock = lock(&path)?;
@@ -208,7 +208,7 @@ fn find(parent: &Path, config_hash: &str, earlier: Earlier) -> Result<Option<(Pa
     let mut runs = Vec::new();
     for entry in entries {
         let path = entry.context(format!("{} could not be listed", parent.display()))?.path();
-        // A folder without run.json was given up before anything was asked in it.
+        // A folder without run.json was abandoned before its first call.
         if !path.join("run.json").is_file() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! A run: many episodes at once on a bounded pool, kept in a folder, taken up again where it was left.
+//! A run: many episodes at once on a bounded pool, kept in a folder, continued where it stopped.
 
 pub mod episode;
 pub mod events;
@@ -40,7 +40,7 @@ pub struct RunOutcome {
     pub folder: PathBuf,
     /// How far it got.
     pub status: RunStatus,
-    /// What it has cost so far in US dollars, where the price of every model at work is known.
+    /// What it has cost so far in US dollars, where the price of every model in use is known.
     pub usd: Option<f64>,
     /// The episodes that were begun, in the order of [`RunSpec::episodes`].
     pub episodes: Vec<EpisodeSummary>,
@@ -68,7 +68,7 @@ pub trait RunObserver: Send + Sync {
     }
 }
 
-/// An observer that looks away.
+/// An observer that ignores everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoopObserver;
 
@@ -157,7 +157,7 @@ struct Finished {
     trajectories: Vec<Trajectory>,
 }
 
-/// Episodes that are done, out of the journal. Their lines in `episodes.jsonl` are added where a kill came between.
+/// Episodes that are done, from the journal. Lines of `episodes.jsonl` that a kill prevented are added.
 fn recover(
     plan: &Plan,
     folder: &RunFolder,
@@ -196,7 +196,7 @@ struct Pool {
 }
 
 impl Pool {
-    /// Whether no further episode is to be begun.
+    /// Whether no further episode may begin.
     fn closed(&self) -> bool {
         self.cancel.is_cancelled() || self.accounts.reached() || self.accounts.run.check_time().is_err()
     }
@@ -221,7 +221,7 @@ impl Pool {
         let EpisodeResult { summary, trajectories, events } = run_episode(Arc::new(durable), episode).await?;
         self.observer.ended(&summary);
         if summary.status != EpisodeStatus::Interrupted {
-            // In this order: whatever is done in the journal has its log, and its line is added if it lacks one.
+            // In this order: what is done in the journal has its log, and a missing line is added later.
             events::write(&self.folder.events(&id), &events)?;
             let closed = Closed {
                 summary: serde_json::to_string(&summary)?,

@@ -1,4 +1,4 @@
-//! What a planner gets to think with: models whose every call is an effect at this step's position.
+//! The models of a planner: each call is an effect at this step's position.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +53,7 @@ impl<D: Durable> StepModels<D> {
     pub(crate) fn take_tally(&self) -> Tally {
         std::mem::take(&mut self.0.tally())
     }
-    /// The budget or cancellation that ends the episode, even if the planner made something of the error.
+    /// The budget or cancellation that ends the episode, even if the planner handled the error.
     pub(crate) fn stopped(&self) -> Result<()> {
         match &*self.0.stop.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.clone()),
@@ -123,18 +123,18 @@ impl<D: Durable> LlmBackend for RecordedLlm<D> {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         Ok(self.capabilities.clone())
     }
-    /// Samples that the provider is asked for one by one are effects one by one: what was answered stays answered when
-    /// another fails, or the program is killed.
+    /// Samples that are requested one by one are separate effects: one that was answered stays answered when another
+    /// fails, or the program is killed.
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let (purpose, step) = (request.purpose, &self.step);
         let mut calls = Vec::new();
         for request in split(request, self.capabilities.samples) {
             let input = CompleteInput { llm: self.name.clone(), request };
-            // Keys are given out before anything is asked, so each sample keeps its own.
+            // Keys are issued before the first call, so each sample keeps its own.
             let key = step.position.key::<Complete>(&self.name, &input)?;
             calls.push(step.effect::<Complete>(key, input));
         }
-        // All of them are waited for, whatever becomes of one.
+        // Waits for all of them, even if one fails.
         let answers = join_all(calls).await;
         for Usage { input_tokens, output_tokens } in answers.iter().flatten().map(|answer| answer.usage) {
             *step.tally().calls.entry(purpose).or_default() +=
@@ -149,8 +149,8 @@ impl<D: Durable> LlmBackend for RecordedLlm<D> {
     }
 }
 
-/// The calls that a request comes to where one gives `most` answers (0: any number). The seed of each is the request's
-/// plus the number of answers before it, so that equal calls do not give equal answers.
+/// The calls that a request is split into, where one gives `most` answers (0: any number). The seed of each is the
+/// request's plus the number of answers before it, so that equal calls do not give equal answers.
 fn split(request: ChatRequest, most: u32) -> Vec<ChatRequest> {
     let samples = request.samples.max(1);
     if most == 0 || samples <= most {
@@ -164,7 +164,7 @@ fn split(request: ChatRequest, most: u32) -> Vec<ChatRequest> {
     (0..samples).step_by(most as usize).map(part).collect()
 }
 
-/// The answers of the calls that one request came to, in order.
+/// The answers of the calls that a request was split into, in order.
 fn join(mut answers: Vec<Completion>) -> Completion {
     if answers.len() == 1 {
         return answers.remove(0);

@@ -1,8 +1,8 @@
 //! Checks before the first step: whether models, critics and environment can do what planners and summariser need, and
 //! whether every price is known where money has a limit.
 //!
-//! A configuration is checked when it is read ([`RuntimeHost`](crate::host::RuntimeHost)), and a [`RunSpec`] that was put
-//! together by hand when it is run. Both look components up in their own way ([`Lookup`]) and share the checks.
+//! A configuration is checked when it is read ([`RuntimeHost`](crate::host::RuntimeHost)), and a [`RunSpec`] that was
+//! put together by hand when it is run. Both look components up in their own way ([`Lookup`]) and share the checks.
 //!
 //! [`RunSpec`]: crate::run::RunSpec
 
@@ -29,7 +29,7 @@ pub(crate) trait Lookup: Sync {
     ) -> impl Future<Output = Result<Vec<(String, LlmCapabilities)>>> + Send;
     /// The critic that `asker` calls `name`.
     fn critic(&self, asker: &[String], name: &str) -> impl Future<Output = Result<Arc<dyn Critic>>> + Send;
-    /// Whether `name` is a role, whose models have names of their own.
+    /// Whether `name` is a role, whose models have their own names.
     fn is_role(&self, name: &str) -> bool;
     /// Whether money has a limit.
     fn limits_money(&self) -> bool;
@@ -44,7 +44,7 @@ pub(crate) trait Lookup: Sync {
     fn unknown_price(&self, llm: &str) -> impl Future<Output = Error> + Send;
 }
 
-/// What was found to be needed.
+/// What is needed.
 pub(crate) struct Needs {
     /// Everything together, the needs of critics included.
     pub(crate) all: Requirements,

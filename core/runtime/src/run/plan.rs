@@ -1,4 +1,4 @@
-//! What to run, checked: its parts with what they say of themselves, and the identities of run and episodes.
+//! What to run, checked; and the identities of the run and its episodes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use crate::run::summary::{EpisodeIdentity, episode_id, identity_word};
 
 /// A component and the configuration that it was built from.
 pub struct Configured<T: ?Sized> {
-    /// The configuration; part of episode ids. Whatever changes the component's answers belongs in it.
+    /// The configuration; part of episode ids. Everything that changes the component's answers belongs in it.
     pub config: Value,
     /// The component.
     pub component: Arc<T>,
@@ -61,16 +61,16 @@ pub struct RunSpec {
     pub seatings: Vec<Vec<usize>>,
     /// The seat whose planner is reported, and names the folder.
     pub subject: usize,
-    /// Given when trajectories are wanted.
+    /// Set to collect trajectories.
     pub summariser: Option<Configured<dyn Summariser>>,
-    /// Language models by role or configured name; those that nobody requires are left alone.
+    /// Language models by role or configured name; unused ones are ignored.
     pub llms: BTreeMap<String, Configured<dyn LlmBackend>>,
-    /// The price of every `[llm.<name>]` at work; `None` where it is not known. Money is counted by the layers around a
+    /// The price of every `[llm.<name>]` in use; `None` where it is not known. Money is counted by the layers around a
     /// model ([`CallConfig::around`](crate::layers::CallConfig::around)), which know it by this name.
     pub prices: BTreeMap<String, Option<Price>>,
-    /// What the layers around the models were given: then no paid call of this run goes uncounted.
+    /// The same that the layers around the models have, so that no paid call of this run goes uncounted.
     pub metering: Metering,
-    /// Critics by configured name; those that nobody requires are left alone.
+    /// Critics by configured name; unused ones are ignored.
     pub critics: BTreeMap<String, Configured<dyn Critic>>,
     /// The episodes, each once.
     pub episodes: Vec<Reset>,
@@ -101,7 +101,7 @@ impl RunSpec {
         }
     }
 
-    /// Whether there is somebody for each of `seats` seats in every episode.
+    /// Whether each of `seats` seats has a planner in every episode.
     fn seated(&self, seats: usize) -> bool {
         let fits = |seating: &Vec<usize>| {
             seating.len() == seats && seating.iter().all(|one| *one < self.seats.len())
@@ -142,7 +142,7 @@ impl Lookup for RunSpec {
     }
 }
 
-/// A specification that was looked through: what its parts say of themselves, and the episodes' identities.
+/// A checked specification: what its parts say about themselves, and the episodes' identities.
 pub(crate) struct Plan {
     pub(crate) environment: EnvironmentSpec,
     planner: String,
@@ -211,7 +211,7 @@ impl Plan {
     }
 }
 
-/// What a model says of itself, as part of an episode's identity: what it costs decides no answer.
+/// A model's capabilities as part of an episode's identity. What it costs does not affect its answers.
 pub(crate) fn identity(model: &LlmCapabilities) -> Result<Value> {
     let mut says = serde_json::to_value(model)?;
     if let Value::Object(says) = &mut says {
@@ -270,8 +270,8 @@ fn episodes(
     Ok(episodes)
 }
 
-/// Keys under `[run]` and `[roles.<name>]` that say how far and how fast to go, not what to do: they may change between
-/// two starts.
+/// Keys under `[run]` and `[roles.<name>]` that set limits and speed, not the work itself: they may change between two
+/// starts.
 const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
 fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
@@ -286,7 +286,7 @@ fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
     planners.into_iter().flatten().filter_map(|(_, planner)| planner.as_table_mut()).for_each(|keys| {
         *keys = in_old_words(std::mem::take(keys));
     });
-    // Nor does it matter where components come from, and what they cost.
+    // Nor does it matter where components come from, or what they cost.
     config.remove("plugins");
     config.remove("prices");
     let without_pace = |section: &mut toml::Value| {

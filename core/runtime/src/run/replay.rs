@@ -1,4 +1,4 @@
-//! A recorded episode played again from its journal alone: no model is asked, and the log must come out the same.
+//! A recorded episode played again from its journal alone: no model is asked, and the log must be the same.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub struct Replay {
     pub episode: String,
     /// Lines of its log.
     pub events: usize,
-    /// Recorded answers that were there to play with.
+    /// Recorded answers.
     pub answers: usize,
-    /// Where the logs part, if they do.
+    /// The first difference between the logs, if there is one.
     pub difference: Option<Difference>,
 }
 
@@ -37,14 +37,14 @@ pub struct Replay {
 pub struct Difference {
     /// Its number, from 1.
     pub line: usize,
-    /// What is on record; nothing if the record is shorter.
+    /// What was recorded; nothing if the record is shorter.
     pub recorded: Option<String>,
-    /// What came out now; nothing if that is shorter.
+    /// What the replay gave; nothing if that is shorter.
     pub replayed: Option<String>,
 }
 
 /// Plays `episode` of the run in folder `run` again. `spec` is that run's, with the planners of that episode in its
-/// seats, and a summariser if the run had one to give.
+/// seats, and a summariser if the run had one.
 ///
 /// # Errors
 /// An episode that is not done, or has no log. What differs is no error.
@@ -68,7 +68,7 @@ pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Resu
     let mut plan = Plan::new(&RunSpec { episodes: vec![reset], ..spec.clone() }).await?;
     let mut again = plan.episodes.remove(0);
     again.id = episode.episode.clone();
-    again.limits = Limits::default(); // It met none.
+    again.limits = Limits::default(); // It reached none.
     if !collected {
         again.summariser = None;
     }
@@ -93,7 +93,7 @@ pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Resu
 struct FromJournal {
     deps: Deps,
     recorded: Recorded,
-    /// Whether the world is taken through its steps again; one that would not answer alike is not.
+    /// Whether the world repeats its steps; one that may answer differently does not.
     re_executes: bool,
 }
 
@@ -101,7 +101,8 @@ impl Durable for FromJournal {
     async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         let Some(outcome) = self.recorded.effects.get(&key) else {
             return Err(Error::other(format!(
-                "step {}: {} gets a request that was not recorded; a component, its configuration or one of its files has changed since",
+                "step {}: {} gets a request that was not recorded; a component, its configuration or one of its \
+                 files has changed since",
                 key.step,
                 E::NAME
             )));

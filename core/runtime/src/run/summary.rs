@@ -1,4 +1,4 @@
-//! What identifies an episode, and what is left of it in one line.
+//! What identifies an episode, and its results in one line.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use forethought_api::{Result, environment::Reset, llm::Purpose};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// All that makes two episodes the same episode.
+/// Everything that makes two episodes the same episode.
 #[derive(Debug, Clone, Serialize)]
 pub struct EpisodeIdentity<'a> {
     /// Environment's kind name.
@@ -19,16 +19,16 @@ pub struct EpisodeIdentity<'a> {
     pub reset: Reset,
     /// Configurations of the planners, seat by seat.
     pub planners: Vec<&'a Value>,
-    /// Configurations of the models that they use, by name, along with what the models said of themselves.
+    /// Configurations of the models that they use, by name, with the models' capabilities.
     pub models: &'a BTreeMap<String, Value>,
     /// Configuration of the summariser, if the episode is collected.
     pub summariser: Option<&'a Value>,
 }
 
-/// The word used for `word`, a section or key of a configuration, in what identities are made of.
+/// The word for `word`, a section or key of a configuration, in identities.
 ///
-/// Release 0.1.0 wrote critics as `[value.<name>]` and `value = "<name>"`. Ids of its episodes, and the hash by which a run
-/// is found again, are hashes of these words; so they stay in identities, and runs of that release continue.
+/// Release 0.1.0 wrote critics as `[value.<name>]` and `value = "<name>"`. Ids of its episodes, and the hash by which a
+/// run is found again, are hashes of these words; so they stay in identities, and runs of that release continue.
 pub(crate) fn identity_word(word: &str) -> &str {
     if word == "critic" { "value" } else { word }
 }
@@ -49,7 +49,7 @@ pub enum EpisodeStatus {
     Failed,
     /// A budget was reached.
     Budget,
-    /// The run was interrupted; the episode will be taken up again.
+    /// The run was interrupted; the episode will be continued.
     Interrupted,
 }
 
@@ -100,7 +100,7 @@ pub struct EpisodeSummary {
     pub other_faults: BTreeMap<String, u32>,
     /// Questions to critics in the subject's decisions.
     pub value_queries: u64,
-    /// Mean time of the subject's decisions in milliseconds, those with recorded answers left out.
+    /// Mean time of the subject's decisions in milliseconds, without those with recorded answers.
     pub ms_per_decision: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! One trajectory a line.
+//! JSON Lines: one trajectory per line.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};

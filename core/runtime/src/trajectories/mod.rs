@@ -1,7 +1,7 @@
 //! Trajectories on disk: Parquet for data tools, JSON Lines for people. Both hold the same.
 //!
-//! Parquet is flat, one row a step, so that `pandas` and Hugging Face `datasets` read it as it is. JSON Lines hold
-//! one trajectory a line. A trajectory without steps has no rows: it is not written to Parquet.
+//! Parquet is flat, one row per step, so that `pandas` and Hugging Face `datasets` read it as it is. JSON Lines hold
+//! one trajectory per line. A trajectory without steps has no rows: it is not written to Parquet.
 
 mod json_lines;
 mod parquet;
@@ -49,10 +49,10 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
     Ok(trajectories)
 }
 
-/// As [`read`], but of one seat alone if one is named, counted from 0.
+/// As [`read`], but only of one seat if one is named, counted from 0.
 ///
 /// # Errors
-/// Those of [`read`]; a seat that nothing was recorded of.
+/// Those of [`read`]; a seat without trajectories.
 pub fn read_of(path: &Path, seat: Option<usize>) -> Result<Vec<Trajectory>> {
     let mut trajectories = read(path)?;
     let Some(seat) = seat else { return Ok(trajectories) };

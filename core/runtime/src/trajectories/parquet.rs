@@ -1,4 +1,4 @@
-//! One row a step.
+//! Parquet: one row per step.
 
 use std::fs::File;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn write_rows<W: std::io::Write + Send>(
     let text = |of: &dyn Fn(&Row<'_>) -> String| -> Vec<ByteArray> {
         rows.iter().map(|row| ByteArray::from(of(row).into_bytes())).collect()
     };
-    // Unsigned numbers are stored in signed ones bit by bit, as Parquet has it.
+    // Unsigned numbers are stored in signed ones bit by bit, as Parquet does.
     let number =
         |of: &dyn Fn(&Row<'_>) -> u64| -> Vec<i64> { rows.iter().map(|row| of(row).cast_signed()).collect() };
     let flag = |of: &dyn Fn(&Row<'_>) -> bool| -> Vec<bool> { rows.iter().map(of).collect() };
@@ -120,7 +120,7 @@ fn column<T: DataType, W: std::io::Write + Send>(
     Ok(())
 }
 
-/// How Parquet writes lists down: an entry for every element and for every empty list; repetition 0 begins a row,
+/// How Parquet stores lists: an entry for every element and for every empty list; repetition 0 begins a row,
 /// definition 0 is an empty list.
 #[derive(Default)]
 struct Levels {
@@ -198,7 +198,7 @@ fn join(trajectories: &mut Vec<Trajectory>, mut row: Trajectory, index: u64) -> 
     Ok(())
 }
 
-/// The columns of one row group, found by name: other columns may stand between them.
+/// The columns of one row group, found by name: other columns may be between them.
 struct Columns<'a> {
     group: &'a dyn RowGroupReader,
     schema: &'a Type,
@@ -311,14 +311,15 @@ impl Columns<'_> {
         let list = name == "outcomes";
         if descriptor.physical_type() != physical || (descriptor.max_rep_level() == 1) != list {
             return Err(Error::input(format!(
-                "column `{name}` should be {}{physical}, and is of another type",
+                "column `{name}` should be {}{physical}, but is of another type",
                 if list { "a list of " } else { "" }
             )));
         }
         let compression = metadata.column(index).compression();
         if !matches!(compression, Compression::UNCOMPRESSED | Compression::ZSTD(_)) {
             return Err(Error::input(format!(
-                "column `{name}` is compressed with {compression}, which is not supported; write the file with zstd or uncompressed"
+                "column `{name}` is compressed with {compression}, which is not supported; write the file with zstd \
+                 or uncompressed"
             )));
         }
         let full = descriptor.max_def_level();
@@ -326,7 +327,7 @@ impl Columns<'_> {
             return Err(Error::input(format!("column `{name}` is not of type {physical}")));
         };
         let (mut values, mut levels) = (Vec::with_capacity(self.rows), Levels::default());
-        // Once is enough for a whole file; a page at a time is what the reader may give.
+        // Usually once is enough; the reader may give one page at a time.
         while reader
             .read_records(
                 self.rows,
@@ -387,7 +388,7 @@ mod tests {
         assert_eq!(read(&path).expect("read"), long);
     }
 
-    /// A file of one row by another program's hand: values may be missing there.
+    /// A file of one row as another program may write it, with missing values.
     fn foreign(path: &Path, thought: Option<&[u8]>) {
         let schema = SCHEMA.replace("required binary thought", "optional binary thought");
         let schema = Arc::new(parse_message_type(&schema).expect("a schema"));
