@@ -5,9 +5,9 @@
 //! error.
 //!
 //! # Reading order
-//! [`commands`] (one file per command), [`arguments`], [`session`], [`launch`], [`played`] and [`written`] (shared by
-//! commands), [`progress`], [`tables`] and [`transcript`] (what people see), [`person`] (how they play), [`builtin`]
-//! (what a build may leave out), [`exit`] (exit codes).
+//! `commands` (one file per command), `arguments`, `session`, `launch`, `played` and `written` (shared by
+//! commands), `progress`, `tables` and `transcript` (what people see), `person` (how they play), `builtin`
+//! (what a build may leave out), `exit` (exit codes).
 
 mod arguments;
 pub mod builtin;

@@ -66,8 +66,8 @@ fn examples(outcome: &RunOutcome, concerned: impl Fn(&EpisodeSummary) -> bool) -
         Event::Decision { trace, .. } => Some(trace),
         _ => None,
     });
-    let noted = traces.filter(|trace| trace.faults.contains_key("unread"));
-    noted.filter_map(|trace| trace.recoveries.into_iter().next_back()).take(EXAMPLES).collect()
+    let noted = traces.flat_map(|trace| trace.recoveries);
+    noted.filter(|note| note.ends_with("went on without it")).take(EXAMPLES).collect()
 }
 
 #[cfg(test)]

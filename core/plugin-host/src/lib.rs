@@ -6,9 +6,9 @@
 //! # Reading order
 //! [`registry`] (the components), [`settings`] and [`find`] (which files a configuration names), [`metadata`] and
 //! [`policy`] (what they are, and whether they may be loaded, before any of their code runs), [`lock`] (the results of
-//! earlier inspections), [`survey`](mod@survey) and [`open`] (all of these in order, resulting in entries of the
-//! registry), [`library`] (a library's root object), [`process`] and [`serve`] (both ends of a plugin in its own
-//! process), [`guard`] (the wrapper around every object).
+//! earlier inspections), [`mod@survey`] and [`open`] (all of these in order, resulting in entries of the registry),
+//! [`library`] (a library's root object), [`process`] and [`serve`] (both ends of a plugin in its own process),
+//! [`guard`] (the wrapper around every object).
 
 pub mod find;
 pub mod guard;

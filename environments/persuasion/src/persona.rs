@@ -140,7 +140,7 @@ impl Planner for Persona {
                     request.seed = Some(seed::derive(context.seed, "persona again"));
                 }
                 Err(complaint) => {
-                    unread.given_up("Persona", &complaint, answer.text());
+                    unread.given_up("Persona", &complaint);
                     break String::new();
                 }
             }

@@ -4,6 +4,8 @@
 //! figures of this control depend on it. With `unreadable = "ask_again"` no value is made up: the model is asked once
 //! more, then the estimate is an error of [`Code::Malformed`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use forethought_sdk::{
     answers::{Answer, ask_again},
     prelude::*,
@@ -48,6 +50,8 @@ pub struct Judge {
     config: JudgeConfig,
     template: Templates<'static>,
     host: Arc<dyn Host>,
+    /// Whether the warning about unreadable answers was given.
+    warned: AtomicBool,
 }
 
 impl Judge {
@@ -72,7 +76,7 @@ impl Judge {
         template
             .add_template_owned("judge", source)
             .map_err(|error| Error::config(format!("{origin} does not parse: {error:#}")))?;
-        Ok(Self { config, template, host })
+        Ok(Self { config, template, host, warned: AtomicBool::new(false) })
     }
 
     async fn ask(&self, queries: &[CriticQuery], llm: Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
@@ -103,7 +107,12 @@ impl Judge {
             match answer.probabilities(group.len()) {
                 Ok(probabilities) => break probabilities,
                 Err(complaint) if self.config.unreadable == Unreadable::Half => {
-                    tracing::warn!(llm = self.config.llm, "a judge's answer counts as 0.5: {complaint}");
+                    if !self.warned.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(
+                            llm = self.config.llm,
+                            "a judge's answer counts as 0.5: {complaint}; said once"
+                        );
+                    }
                     let each = answer.probability_of_each(group.len()).into_iter();
                     break each.map(|probability| probability.unwrap_or(0.5)).collect();
                 }

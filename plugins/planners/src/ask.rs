@@ -265,7 +265,7 @@ impl Asker {
                 Err(complaint) => complaint,
             };
             if !first {
-                self.unread.given_up(&what, &complaint, answer.text());
+                self.unread.given_up(&what, &complaint);
                 return Ok(Err(Unreadable { answer, fault: complaint.fault }));
             }
             first = false;

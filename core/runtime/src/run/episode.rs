@@ -170,11 +170,12 @@ impl<D: Durable> EpisodeRunner<D> {
         self.log.push(&Event::Turn { step, turn: turn.clone() })?;
         let models = StepModels::new(self.durable.clone(), Position::new(step, seat), self.budget.clone());
         let context = self.context(turn, false);
-        let decision = self.decide(&context, &models).await?;
+        let mut decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
-        for (key, count) in &decision.trace.faults {
-            let sum = self.faults[usize::from(seat != self.spec.subject)].entry(key.clone()).or_default();
-            *sum = sum.saturating_add(*count);
+        // Counted in the summary, and not logged: the logs of earlier releases can then still be replayed.
+        for (key, count) in std::mem::take(&mut decision.trace.faults) {
+            let sum = self.faults[usize::from(seat != self.spec.subject)].entry(key).or_default();
+            *sum = sum.saturating_add(count);
         }
         self.log.push(&Event::Decision {
             step,

@@ -9,9 +9,6 @@ use forethought_api::{
 
 use super::{Answer, Complaint, Fault};
 
-/// Characters of an unreadable answer that a trace shows.
-const SHOWN: usize = 200;
-
 /// Appends what the model answered and what is wrong with it.
 ///
 /// Strict servers refuse empty turns and tool results without the id of their call, so neither is added: if nothing
@@ -58,10 +55,9 @@ impl Unread {
     }
 
     /// The second answer could not be read either: the decision goes on without it, or with the first of several actions.
-    pub fn given_up(&mut self, what: &str, complaint: &Complaint, answer: &str) {
+    pub fn given_up(&mut self, what: &str, complaint: &Complaint) {
         self.count(complaint.fault.key());
-        let shown: String = answer.chars().take(SHOWN).collect();
-        let why = format!("{what} could not be read ({complaint}) in {shown:?}");
+        let why = format!("{what} could not be read ({complaint})");
         match complaint.fault {
             Fault::Several => self.recoveries.push(format!("{why}: took the first")),
             _ => self.without(why),

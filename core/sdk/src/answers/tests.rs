@@ -288,15 +288,15 @@ fn a_decision_is_unread_once() {
     let (mut first, mut later) = (Unread::default(), Unread::default());
     for unread in [&mut first, &mut later] {
         unread.repeated("Action", &Complaint::unreadable("it is odd"));
-        unread.given_up("Action", &Complaint::unreadable("it is odd"), "odd");
+        unread.given_up("Action", &Complaint::unreadable("it is odd"));
     }
     first.append(later);
     let trace = first.trace();
     let faults: Vec<_> = trace.faults.iter().map(|(key, count)| (key.as_str(), *count)).collect();
     assert_eq!(faults, [("repeated", 2), ("unread", 1), ("unreadable", 4)]);
-    assert_eq!(trace.recoveries[1], "Action could not be read (it is odd) in \"odd\": went on without it");
+    assert_eq!(trace.recoveries[1], "Action could not be read (it is odd): went on without it");
     let mut several = Unread::default();
-    several.given_up("Action", &Complaint { fault: Fault::Several, text: "two".into() }, "a");
+    several.given_up("Action", &Complaint { fault: Fault::Several, text: "two".into() });
     assert!(several.recoveries[0].ends_with("took the first") && !several.faults.contains_key("unread"));
 }
 

@@ -142,16 +142,16 @@ impl Talk<'_> {
                 let answer = Answer::of(&choice);
                 match read(&answer) {
                     Ok(value) => all.push(value),
-                    Err(complaint) => unread.push((complaint, answer, choice)),
+                    Err(complaint) => unread.push((complaint, choice)),
                 }
             }
             if !all.is_empty() || unread.is_empty() {
                 unread.iter().for_each(|(complaint, ..)| self.unread.count(complaint.fault.key()));
                 return Ok(all);
             }
-            let (complaint, answer, choice) = unread.swap_remove(0);
+            let (complaint, choice) = unread.swap_remove(0);
             if !first {
-                self.unread.given_up(&what, &complaint, answer.text());
+                self.unread.given_up(&what, &complaint);
                 return Ok(all);
             }
             first = false;
