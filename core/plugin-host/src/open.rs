@@ -34,7 +34,7 @@ use crate::{
 mod tests;
 
 /// The longest that a plugin may take to describe itself.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How plugins are loaded and started.
 pub trait Transport: Send + Sync {
@@ -167,13 +167,13 @@ impl Plugins {
 
     /// Tells all plugins that are loaded into this program to shut down.
     pub async fn shutdown(&self) {
-        const PATIENCE: Duration = Duration::from_secs(2);
+        const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
         for plugin in &*self.opened.lock().await {
             let Some(module) = plugin.module.get() else { continue };
-            match tokio::time::timeout(PATIENCE, module.shutdown()).await {
+            match tokio::time::timeout(SHUTDOWN_TIMEOUT, module.shutdown()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!("{} did not shut down well: {error}", plugin.name()),
-                Err(_) => tracing::warn!("{} did not shut down within {PATIENCE:?}", plugin.name()),
+                Err(_) => tracing::warn!("{} did not shut down within {SHUTDOWN_TIMEOUT:?}", plugin.name()),
             }
         }
     }
@@ -296,8 +296,8 @@ impl Plugin {
     }
 
     async fn answer(&self, asking: impl Future<Output = Result<Description>>) -> Result<Description> {
-        let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| {
-            Err(Error::new(Code::Deadline, format!("no answer within {} s", PATIENCE.as_secs())))
+        let answer = tokio::time::timeout(DESCRIBE_TIMEOUT, asking).await.unwrap_or_else(|_| {
+            Err(Error::new(Code::Deadline, format!("no answer within {} s", DESCRIBE_TIMEOUT.as_secs())))
         });
         answer.map_err(|error| match error.code {
             Code::Plugin => error,

@@ -100,12 +100,12 @@ pub(super) struct Traffic<R, W> {
 /// Sends a hello and waits for the other side's. `root` is the object that it may call from the start.
 ///
 /// # Errors
-/// A message, if the other side sends no hello within `patience`, or speaks another protocol.
+/// A message, if the other side sends no hello within `limit`, or speaks another protocol.
 pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     name: &str,
     root: Option<Arc<dyn Object>>,
     (reader, writer): (R, W),
-    patience: Duration,
+    limit: Duration,
 ) -> Result<Connection<R, W>, String> {
     let mut reader = BufReader::with_capacity(BUFFER, reader);
     let mut writer = BufWriter::with_capacity(BUFFER, writer);
@@ -121,8 +121,8 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         writer.flush().await
     }
     .await;
-    let hello = timeout(patience, Incoming::read(&mut reader, MAX_HELLO)).await;
-    let hello = hello.map_err(|_| format!("it said nothing within {patience:?}"))??;
+    let hello = timeout(limit, Incoming::read(&mut reader, MAX_HELLO)).await;
+    let hello = hello.map_err(|_| format!("it said nothing within {limit:?}"))??;
     let hello = hello.ok_or("it ended before it said anything")?;
     let features = understood(hello.head()?)?;
     let (queue, queued) = mpsc::unbounded_channel();

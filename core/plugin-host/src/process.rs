@@ -40,14 +40,14 @@ pub struct Process {
     /// The limit of its address space, in MiB. Only Linux can enforce it.
     pub memory_mb: Option<u64>,
     /// How long it may take to send its hello.
-    pub patience: Duration,
+    pub hello_timeout: Duration,
 }
 
 impl Process {
     /// `command` with this process's folder and variables, no memory limit, and 30 seconds for its hello.
     pub fn new(name: impl Into<String>, command: Vec<String>) -> Self {
-        let patience = Duration::from_secs(30);
-        Self { name: name.into(), command, folder: None, variables: None, memory_mb: None, patience }
+        let hello_timeout = Duration::from_secs(30);
+        Self { name: name.into(), command, folder: None, variables: None, memory_mb: None, hello_timeout }
     }
 
     /// Starts the process and gives its root object, a `forethought.module/1`.
@@ -63,7 +63,7 @@ impl Process {
             Error::new(Code::Plugin, format!("plugin {} (`{command}`) cannot be started: {what}", self.name))
         };
         let (mut running, pipes) = self.spawn().map_err(|error| failed(error.to_string()))?;
-        match pipe::open(&self.name, None, pipes, self.patience).await {
+        match pipe::open(&self.name, None, pipes, self.hello_timeout).await {
             Ok(connection) => {
                 let root = connection.peer.root();
                 tokio::spawn(watch(running, connection));
@@ -168,9 +168,9 @@ impl Running {
         Err(Error::config("`memory_mb` needs Linux; leave it out"))
     }
 
-    /// Its status if it ends by itself within `patience`; it is killed afterwards.
-    async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let status = timeout(patience, self.child.wait()).await.ok().and_then(Result::ok);
+    /// Its status if it ends by itself within `limit`; it is killed afterwards.
+    async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let status = timeout(limit, self.child.wait()).await.ok().and_then(Result::ok);
         self.kill().await;
         status
     }

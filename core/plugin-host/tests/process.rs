@@ -201,7 +201,7 @@ async fn a_start_that_fails_says_why() {
     join_all(each).await;
     // A short timeout only here: a busy machine may be slow to start Python.
     let mut silent = misbehaving("say nothing");
-    silent.patience = SECOND;
+    silent.hello_timeout = SECOND;
     assert!(started(silent).await.contains("it said nothing within 1s"));
     let error = started(Process::new("nowhere", vec!["/no/such/program".into()])).await;
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forethought_sdk::{prelude::*, schemars, serde};
+use forethought_sdk::prelude::*;
 
 use crate::config::{Config, Sources};
 use crate::host::RuntimeHost;
@@ -25,9 +25,8 @@ pub(crate) fn host(toml: &str) -> RuntimeHost {
 }
 
 /// A corridor of some length.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", default, deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
+#[serde(default)]
 struct CorridorConfig {
     /// Steps to its end.
     length: u32,
@@ -36,17 +35,15 @@ struct CorridorConfig {
 }
 
 /// A known map, or a file.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", untagged)]
-#[schemars(crate = "schemars")]
+#[config]
+#[serde(untagged)]
 enum Map {
     Known(Known),
     File(ConfigPath),
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", rename_all = "snake_case")]
-#[schemars(crate = "schemars")]
+#[config]
+#[serde(rename_all = "snake_case")]
 enum Known {
     Straight,
 }
@@ -90,10 +87,9 @@ register! {
 }
 
 /// A model that repeats its last message.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", default, deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 #[derive(Default)]
+#[serde(default)]
 struct ParrotConfig {
     /// Chance of a slip of the tongue.
     slip: f64,
@@ -141,9 +137,7 @@ register! {
 }
 
 /// A model that asks somebody else.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 struct PhoneConfig {
     /// Whom to call.
     number: String,
@@ -158,9 +152,7 @@ register! {
 }
 
 /// A planner that says what its model says.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 struct EchoConfig {
     /// Its model, by name.
     llm: String,
@@ -216,9 +208,7 @@ register! {
 }
 
 /// The letters encoder has nothing to configure.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 struct LettersConfig {}
 
 struct Letters;
@@ -242,9 +232,7 @@ register! {
 }
 
 /// How the llm summarises.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 struct SummaryConfig {
     /// Its model, by name.
     llm: String,
@@ -271,9 +259,7 @@ register! {
 }
 
 /// Walking has nothing to configure.
-#[derive(Deserialize, JsonSchema)]
-#[serde(crate = "serde", deny_unknown_fields)]
-#[schemars(crate = "schemars")]
+#[config]
 struct WalkingConfig {}
 
 struct Walking;

@@ -192,8 +192,8 @@ impl RuntimeHost {
     fn depend(&self, section: &[String]) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
         let mut dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(way) = way(&dependencies, section, owner) {
-            let circle: Vec<_> = std::iter::once(owner).chain(&way).map(|section| dotted(section)).collect();
+        if let Some(path) = path(&dependencies, section, owner) {
+            let circle: Vec<_> = std::iter::once(owner).chain(&path).map(|section| dotted(section)).collect();
             return Err(Error::config(format!("these need each other in a circle: {}", circle.join(" -> "))));
         }
         dependencies.entry(owner.clone()).or_default().insert(section.into());
@@ -233,12 +233,12 @@ impl RuntimeHost {
 const ROLES: &str = "roles";
 
 /// A path along dependencies from one section to another, both included.
-fn way(all: &BTreeMap<KeyPath, BTreeSet<KeyPath>>, from: &[String], to: &[String]) -> Option<Vec<KeyPath>> {
+fn path(all: &BTreeMap<KeyPath, BTreeSet<KeyPath>>, from: &[String], to: &[String]) -> Option<Vec<KeyPath>> {
     if from == to {
         return Some(vec![to.into()]);
     }
     // This ends, because a dependency that would close a circle is never added to `all`.
-    let next = all.get(from)?.iter().find_map(|next| way(all, next, to))?;
+    let next = all.get(from)?.iter().find_map(|next| path(all, next, to))?;
     Some([vec![from.to_vec()], next].concat())
 }
 

@@ -45,8 +45,7 @@ pub struct CallConfig {
     pub timeout_s: f64,
     /// Attempts after the first, where the provider is overloaded or cannot be reached.
     pub retries: u32,
-    /// The longest pause between two attempts, in seconds. If a provider requests a longer one, the call is not
-    /// retried.
+    /// The longest pause between two attempts, in seconds. If a provider requests more, there is no retry.
     pub longest_pause_s: f64,
     /// Calls in flight at once, at most.
     #[schemars(range(min = 1))]
