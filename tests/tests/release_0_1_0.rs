@@ -32,11 +32,13 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/0.1.0").join(name)
 }
 
-/// The components of `forethought.toml` with these settings. Paths are those of the machine that wrote the fixture.
-fn host(set: &[String]) -> RuntimeHost {
+/// The components of `forethought.toml` with these settings, in the words of release 0.1.0 or of
+/// today. Paths are those of the machine that wrote the fixture.
+fn host(old_words: bool, set: &[String]) -> RuntimeHost {
     let folder = tempfile::tempdir().unwrap();
-    let old = fs::read_to_string(fixture("forethought.toml")).unwrap();
-    let text = old.replace("[value.", "[critic.").replace("\nvalue =", "\ncritic =");
+    let text = fs::read_to_string(fixture("forethought.toml")).unwrap();
+    let text =
+        if old_words { text } else { text.replace("[value.", "[critic.").replace("\nvalue =", "\ncritic =") };
     fs::write(folder.path().join("forethought.toml"), text).unwrap();
     let mut sources = Sources::new(folder.path());
     sources.set = ["run.out=/fixture/runs", "critic.trained.model=/fixture/critic"].map(Into::into).into();
@@ -72,14 +74,22 @@ async fn its_run_is_shown_replayed_and_continued() {
         assert!(log.len() > 3 && episode.value_queries > 0, "{episode:?}");
     }
 
-    let mut spec = host(&[]).run_spec(&RunOptions::default()).await.unwrap();
-    spec.root = root.path().into();
-    for episode in &episodes[..2] {
-        let replay = replay(spec.clone(), &folder, episode).await.unwrap();
-        assert_eq!(replay.difference, None);
-        assert!(replay.answers > 30, "{replay:?}");
+    for old_words in [true, false] {
+        let spec = host(old_words, &[]).run_spec(&RunOptions::default()).await.unwrap();
+        for episode in &episodes[..2] {
+            let replay = replay(spec.clone(), &folder, episode).await.unwrap();
+            assert_eq!(replay.difference, None);
+            assert!(replay.answers > 30, "{replay:?}");
+        }
     }
 
+    // Whatever words the configuration uses, it is the same run.
+    let mut spec = host(true, &[]).run_spec(&RunOptions::default()).await.unwrap();
+    spec.root = root.path().into();
+    spec.limits.max_calls = Some(75);
+    assert_eq!(run(spec, Arc::new(NoopObserver)).await.unwrap().folder, folder);
+    let mut spec = host(false, &[]).run_spec(&RunOptions::default()).await.unwrap();
+    spec.root = root.path().into();
     let outcome = run(spec, Arc::new(NoopObserver)).await.unwrap();
     assert_eq!((&outcome.folder, outcome.status), (&folder, RunStatus::Finished));
     let ids = |episodes: &[forethought_runtime::run::episode::EpisodeSummary]| {
@@ -94,7 +104,7 @@ async fn its_run_is_shown_replayed_and_continued() {
 
 #[tokio::test]
 async fn its_critic_and_its_trajectories_give_the_figures_that_it_printed() {
-    let host = host(&[format!("critic.trained.model={}", fixture("critic").display())]);
+    let host = host(true, &[format!("critic.trained.model={}", fixture("critic").display())]);
     let critic = host.critic("trained".into()).await.unwrap();
     let encoder = host.encoder("hash".into()).await.unwrap();
     let data = trajectories::read(&fixture("trajectories.parquet")).unwrap();
@@ -109,7 +119,7 @@ async fn its_critic_and_its_trajectories_give_the_figures_that_it_printed() {
 async fn its_cassette_plays() {
     let root = tempfile::tempdir().unwrap();
     let cassette = format!("llm.taped.cassette={}", fixture("cassette.jsonl").display());
-    let host = host(&["llm.taped.kind=replay".into(), cassette, "planner.react.llm=taped".into()]);
+    let host = host(true, &["llm.taped.kind=replay".into(), cassette, "planner.react.llm=taped".into()]);
     let options = RunOptions { planner: Some("react".into()), ..RunOptions::default() };
     let mut spec = host.run_spec(&options).await.unwrap();
     spec.root = root.path().into();
