@@ -8,29 +8,29 @@ use serde_json::{Map, Value};
 use super::{
     check::Problem,
     layers::{self, CRITIC, Layer, OLD_CRITIC},
-    origin::{KeyPath, Origin, dotted},
+    origin::{ConfigOrigin, KeyPath, dotted},
 };
 use crate::registry::{Registry, default_of};
 
 /// All layers in one.
 #[derive(Debug, Clone, Default)]
-pub struct Document {
+pub struct ConfigDocument {
     pub(super) values: Map<String, Value>,
     layers: Vec<Layer>,
 }
 
 /// One line of `config show`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct ConfigEntry {
     /// The key.
     pub path: KeyPath,
     /// Its value.
     pub value: Value,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: ConfigOrigin,
 }
 
-impl Document {
+impl ConfigDocument {
     pub(super) fn merge(layers: Vec<Layer>) -> Result<Self> {
         match layers::merge(&layers)? {
             Value::Object(values) => Ok(Self { values, layers }),
@@ -49,15 +49,19 @@ impl Document {
     }
 
     /// Where the value at `path` comes from: the highest layer that names it.
-    pub fn origin(&self, path: &[String]) -> Origin {
-        self.layer(path).and_then(|layer| layer.place(path)).cloned().unwrap_or(Origin::Default)
+    pub fn origin(&self, path: &[String]) -> ConfigOrigin {
+        self.layer(path).and_then(|layer| layer.place(path)).cloned().unwrap_or(ConfigOrigin::Default)
     }
 
     /// Every leaf with its origin, in the order of keys; also the defaults of components.
-    pub fn entries(&self, registry: &Registry) -> Vec<Entry> {
+    pub fn entries(&self, registry: &Registry) -> Vec<ConfigEntry> {
         let mut entries = Vec::new();
         leaves(&self.values, &mut KeyPath::new(), &mut |path, value| {
-            entries.push(Entry { path: path.to_vec(), value: value.clone(), origin: self.origin(path) });
+            entries.push(ConfigEntry {
+                path: path.to_vec(),
+                value: value.clone(),
+                origin: self.origin(path),
+            });
         });
         for section in layers::sections(&self.values) {
             let table = self.get(&section).and_then(Value::as_object);
@@ -68,7 +72,7 @@ impl Document {
                 let Some(default) = default_of(schema) else { continue };
                 if table.is_some_and(|table| !table.contains_key(key)) {
                     let path = [section.clone(), vec![key.clone()]].concat();
-                    entries.push(Entry { path, value: default, origin: Origin::Default });
+                    entries.push(ConfigEntry { path, value: default, origin: ConfigOrigin::Default });
                 }
             }
         }
@@ -81,7 +85,7 @@ impl Document {
         // A missing key has no place, but its table has.
         let nearest = if self.get(path).is_some() { path.len() } else { 1 };
         let places = (nearest..=path.len()).rev().map(|length| self.origin(&path[..length]));
-        let place = places.into_iter().find(|origin| *origin != Origin::Default);
+        let place = places.into_iter().find(|origin| *origin != ConfigOrigin::Default);
         let place = place.map(|origin| format!("{origin}: ")).unwrap_or_default();
         let key = if path.is_empty() { String::new() } else { format!("`{}`: ", dotted(path)) };
         format!("{place}{key}{message}")
@@ -90,7 +94,7 @@ impl Document {
     /// All of `problems`, one per line.
     pub(super) fn complaint(&self, problems: &[Problem]) -> String {
         let lines = problems.iter().map(|Problem { path, message }| {
-            let typed = matches!(self.origin(path), Origin::Set(_) | Origin::Environment(_));
+            let typed = matches!(self.origin(path), ConfigOrigin::Set(_) | ConfigOrigin::Environment(_));
             let hint = if typed && message.starts_with("expected a text") {
                 "; a text that looks like something else needs its own quotes, as in '\"1\"'"
             } else {

@@ -13,7 +13,7 @@ use forethought_api::{Error, Result};
 use serde_json::{Map, Value};
 use toml_edit::{Document, Item, TableLike};
 
-use super::origin::{KeyPath, Origin, dotted};
+use super::origin::{ConfigOrigin, KeyPath, dotted};
 
 /// Prefix of environment variables that set configuration.
 pub(super) const PREFIX: &str = "FORETHOUGHT__";
@@ -35,7 +35,7 @@ pub(super) struct Layer {
     /// What it says.
     pub(super) values: Map<String, Value>,
     /// The place of each key.
-    pub(super) places: BTreeMap<KeyPath, Origin>,
+    pub(super) places: BTreeMap<KeyPath, ConfigOrigin>,
     /// The folder against which its relative paths resolve.
     pub(super) base: PathBuf,
     /// Old names in it, and what to write instead.
@@ -53,7 +53,7 @@ impl Layer {
     }
 
     /// A TOML text; `at` makes the origin of a line.
-    pub(super) fn toml(text: &str, base: &Path, at: impl Fn(usize) -> Origin) -> Result<Self> {
+    pub(super) fn toml(text: &str, base: &Path, at: impl Fn(usize) -> ConfigOrigin) -> Result<Self> {
         let lines = Lines::of(text);
         let document = Document::parse(text).map_err(|error| {
             let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
@@ -87,7 +87,7 @@ impl Layer {
                 let old = if path == [OLD_CRITIC] { known(CRITIC) } else { None };
                 below = known(segment).or(old).map(|(_, value)| value);
             }
-            layer.put(path, &text, Origin::Environment(variable))?;
+            layer.put(path, &text, ConfigOrigin::Environment(variable))?;
         }
         Ok(layer)
     }
@@ -102,7 +102,7 @@ impl Layer {
             let (key, text) = argument.split_once('=').ok_or_else(|| malformed("there is no `=`"))?;
             let keys = toml_edit::Key::parse(key).map_err(|error| malformed(error.message()))?;
             let path = keys.iter().map(|key| key.get().to_string()).collect();
-            layer.put(path, text.trim(), Origin::Set(argument.clone()))?;
+            layer.put(path, text.trim(), ConfigOrigin::Set(argument.clone()))?;
         }
         Ok(layer)
     }
@@ -111,13 +111,13 @@ impl Layer {
     pub(super) fn command(name: &str, values: &[(KeyPath, Value)], base: &Path) -> Result<Self> {
         let mut layer = Self::empty(base);
         for (path, value) in values {
-            layer.insert(path.clone(), value.clone(), Origin::Command(name.into()))?;
+            layer.insert(path.clone(), value.clone(), ConfigOrigin::Command(name.into()))?;
         }
         Ok(layer)
     }
 
     /// Sets one key to a value in TOML, else to the text itself.
-    fn put(&mut self, path: KeyPath, text: &str, origin: Origin) -> Result<()> {
+    fn put(&mut self, path: KeyPath, text: &str, origin: ConfigOrigin) -> Result<()> {
         let value = match text.parse::<toml_edit::Value>() {
             Ok(value) => self.item(&Item::Value(value), &mut path.clone(), &|_| origin.clone())?,
             Err(_) => Value::String(text.into()),
@@ -125,7 +125,7 @@ impl Layer {
         self.insert(path, value, origin)
     }
 
-    fn insert(&mut self, path: KeyPath, value: Value, origin: Origin) -> Result<()> {
+    fn insert(&mut self, path: KeyPath, value: Value, origin: ConfigOrigin) -> Result<()> {
         let (last, parents) =
             path.split_last().ok_or_else(|| Error::config(format!("{origin}: a value without a key")))?;
         let mut table = &mut self.values;
@@ -148,7 +148,7 @@ impl Layer {
         &mut self,
         table: &dyn TableLike,
         path: &mut KeyPath,
-        place: &dyn Fn(usize) -> Origin,
+        place: &dyn Fn(usize) -> ConfigOrigin,
     ) -> Result<Map<String, Value>> {
         let mut values = Map::new();
         for (name, item) in table.iter() {
@@ -166,7 +166,12 @@ impl Layer {
         Ok(values)
     }
 
-    fn item(&mut self, item: &Item, path: &mut KeyPath, place: &dyn Fn(usize) -> Origin) -> Result<Value> {
+    fn item(
+        &mut self,
+        item: &Item,
+        path: &mut KeyPath,
+        place: &dyn Fn(usize) -> ConfigOrigin,
+    ) -> Result<Value> {
         if let Some(table) = item.as_table_like() {
             return self.table(table, path, place).map(Value::Object);
         }
@@ -190,10 +195,10 @@ impl Layer {
 
     /// The place of `path` in this layer, if it has one: of the key itself, else of the table that was given as a
     /// whole.
-    pub(super) fn place(&self, path: &[String]) -> Option<&Origin> {
+    pub(super) fn place(&self, path: &[String]) -> Option<&ConfigOrigin> {
         get(&self.values, path)?;
         let nearest = (1..=path.len()).rev().find_map(|length| self.places.get(&path[..length]));
-        Some(nearest.unwrap_or(&Origin::Default))
+        Some(nearest.unwrap_or(&ConfigOrigin::Default))
     }
 
     /// The same with sections under their present names.
@@ -222,7 +227,7 @@ impl Layer {
                 format!("{origin}: {old} is the old name of {new}, which {other} sets; keep one of them");
             return Err(Error::config(message));
         }
-        if !matches!(&origin, Origin::File { path, .. } if path.ends_with(RESOLVED)) {
+        if !matches!(&origin, ConfigOrigin::File { path, .. } if path.ends_with(RESOLVED)) {
             self.notes.push(format!("{origin}: {old} is the old name of {new}; rename it"));
         }
         let value = self.take(from).unwrap_or_default();

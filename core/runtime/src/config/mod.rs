@@ -29,8 +29,8 @@ use serde_json::{Map, Value, json};
 use self::layers::Layer;
 pub use self::{
     check::{Findings, Problem, check},
-    document::{Document, Entry},
-    origin::{KeyPath, Origin, dotted},
+    document::{ConfigDocument, ConfigEntry},
+    origin::{ConfigOrigin, KeyPath, dotted},
     plugins::{Load, PluginsConfig},
     presets::{PRESETS, Preset},
     roles::Role,
@@ -78,7 +78,7 @@ pub struct Config {
     #[serde(default)]
     pub run: RunConfig,
     #[serde(skip)]
-    document: Document,
+    document: ConfigDocument,
 }
 
 /// Component sections, by name.
@@ -157,7 +157,7 @@ impl Default for RunConfig {
 /// A configuration that has been read and not yet checked: what is valid depends on the plugins that it names.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    document: Document,
+    document: ConfigDocument,
     plugins: Request,
 }
 
@@ -169,7 +169,7 @@ impl Draft {
     pub fn read(sources: &Sources) -> Result<Self> {
         let mut layers = read(sources)?;
         layers::forget_replaced_kinds(&mut layers);
-        let mut document = Document::merge(layers)?;
+        let mut document = ConfigDocument::merge(layers)?;
         document.values.remove("preset");
         let plugins = plugins::settle(&mut document, sources)?;
         Ok(Self { document, plugins })
@@ -211,10 +211,10 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, or no longer fits the program's components.
     pub fn load_resolved(path: &Path, registry: &Registry) -> Result<Self> {
-        Self::of(Document::merge(vec![file(path)?.ok_or_else(|| missing(path))?])?, registry)
+        Self::of(ConfigDocument::merge(vec![file(path)?.ok_or_else(|| missing(path))?])?, registry)
     }
 
-    fn of(mut document: Document, registry: &Registry) -> Result<Self> {
+    fn of(mut document: ConfigDocument, registry: &Registry) -> Result<Self> {
         document.rename_critics(registry)?;
         default_summariser(&mut document.values, registry);
         let mut findings = check(&Value::Object(document.values.clone()), &schema::frame(registry));
@@ -235,7 +235,7 @@ impl Config {
     }
 
     /// The document behind this configuration, with every value's origin.
-    pub fn document(&self) -> &Document {
+    pub fn document(&self) -> &ConfigDocument {
         &self.document
     }
 
@@ -311,7 +311,7 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
         layers.iter().chain([&variables, &set, &values]).rev().find_map(|layer| layer.values.get("preset"));
     if let Some(name) = sources.preset.as_deref().or(named.and_then(Value::as_str)) {
         let preset = *sources.find_preset(name)?;
-        let at = |line| Origin::Preset { name: preset.name.into(), line };
+        let at = |line| ConfigOrigin::Preset { name: preset.name.into(), line };
         layers.insert(1, Layer::toml(preset.text, folder, at)?.renamed()?);
     }
     // Read once more: a preset may bring names that the variables refer to.
@@ -328,7 +328,7 @@ fn file(path: &Path) -> Result<Option<Layer>> {
     };
     let path = std::path::absolute(path)?;
     let base = path.parent().unwrap_or(Path::new("/"));
-    Layer::toml(&text, base, |line| Origin::File { path: path.clone(), line })?.renamed().map(Some)
+    Layer::toml(&text, base, |line| ConfigOrigin::File { path: path.clone(), line })?.renamed().map(Some)
 }
 
 fn missing(path: &Path) -> Error {
@@ -336,7 +336,7 @@ fn missing(path: &Path) -> Error {
 }
 
 /// Checks what a component itself reads in `section`, if the component is known.
-fn check_component(section: &[String], document: &Document, registry: &Registry) -> Option<Findings> {
+fn check_component(section: &[String], document: &ConfigDocument, registry: &Registry) -> Option<Findings> {
     let mut own = document.get(section)?.as_object()?.clone();
     let component = registry.find(&section[0], own.get("kind")?.as_str()?).ok()?;
     let keys = schema::program_keys(&section[0]);

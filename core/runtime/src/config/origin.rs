@@ -8,7 +8,7 @@ pub type KeyPath = Vec<String>;
 
 /// The source of a configured value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum ConfigOrigin {
     /// Built in.
     Default,
     /// A preset that ships with the program.
@@ -33,7 +33,7 @@ pub enum Origin {
     Set(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ConfigOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),

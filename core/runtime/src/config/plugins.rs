@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     check::check,
     compose::inlined,
-    document::{Document, resolve},
+    document::{ConfigDocument, resolve},
     origin::KeyPath,
     sources::Sources,
 };
@@ -49,7 +49,7 @@ pub(super) fn schema(definitions: &mut Map<String, Value>) -> Value {
 }
 
 /// Checks the section and makes its paths absolute; what the command line adds joins `load`.
-pub(super) fn settle(document: &mut Document, sources: &Sources) -> Result<Request> {
+pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result<Request> {
     let mut definitions = Map::new();
     let properties = json!({ "plugins": schema(&mut definitions) });
     let schema = json!({ "properties": properties, "$defs": definitions });

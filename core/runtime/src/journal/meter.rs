@@ -1,8 +1,8 @@
 //! Money, counted where it is paid: at each attempt at a call.
 //!
 //! Budgets belong to a run, models to a host, and one call may be many attempts, or none where a cache answers. So the
-//! run puts its meter around a call as a task-local value ([`Meter::around`]), and the innermost layer asks the meter
-//! of its task before each attempt ([`Metering::set_aside`]). Outside of runs there is no meter, and nothing is
+//! run puts its meter around a call as a task-local value (`Meter::around`), and the innermost layer asks the meter
+//! of its task before each attempt (`Metering::set_aside`). Outside of runs there is no meter, and nothing is
 //! counted. An attempt that finds no meter while a run uses the model was made from another task: if it costs anything,
 //! it is refused.
 //!
