@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_skill_is_offered_by_its_kind() {
+    async fn every_behaviour_is_offered_by_its_kind() {
         let behaviours = host("").behaviours().await.unwrap();
         assert!(behaviours.iter().any(|(kind, _)| kind == "walking"));
     }
