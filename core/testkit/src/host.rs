@@ -13,20 +13,8 @@ pub struct StubHost {
 
 #[async_trait]
 impl Host for StubHost {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found(name))
-    }
     async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
         self.encoder.clone().ok_or_else(|| Error::not_found(name))
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
     }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
         Ok(request.source.into())

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use forethought_sdk::answers::undressed;
+
 use crate::rules::Illegal;
 use crate::seats::Seats;
 
@@ -308,13 +310,13 @@ fn seat(number: Option<usize>, players: usize) -> Result<usize, Illegal> {
 /// A statement: in one line, so that nobody can imitate the game's own lines.
 fn statement(text: &str) -> Result<String, Illegal> {
     let wanted = "It is time to talk. Answer with \"say ...\".";
-    let mut said = undressed(after_label(text));
+    let mut said = undressed(after_label(text), &SINGLE);
     if let Some(rest) = after_say(said) {
         said = rest;
     } else if is_command(said) {
         return Err(wanted.into());
     }
-    said = undressed(said);
+    said = undressed(said, &SINGLE);
     for (open, close) in [('[', ']'), ('"', '"'), ('\u{201c}', '\u{201d}')] {
         let inner = said.strip_prefix(open).and_then(|said| said.strip_suffix(close));
         said = inner.filter(|inner| !inner.contains([open, close])).unwrap_or(said);
@@ -346,25 +348,8 @@ fn after_say(said: &str) -> Option<&str> {
     Some(dashed.unwrap_or(rest).trim_start())
 }
 
-/// A text without the quotes and emphasis around the whole of it.
-fn undressed(text: &str) -> &str {
-    const PAIRS: [(&str, &str); 8] = [
-        ("**", "**"),
-        ("*", "*"),
-        ("__", "__"),
-        ("_", "_"),
-        ("`", "`"),
-        ("\"", "\""),
-        ("\u{201c}", "\u{201d}"),
-        ("\u{2018}", "\u{2019}"),
-    ];
-    let text = text.trim();
-    let inner = PAIRS.iter().find_map(|(open, close)| {
-        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
-        (!inner.contains(open) && !inner.contains(close)).then_some(inner)
-    });
-    inner.map_or(text, undressed)
-}
+/// Single quotes, which may be around an action as well.
+const SINGLE: [(&str, &str); 1] = [("\u{2018}", "\u{2019}")];
 
 /// A text in one line without control characters, cut to the longest statement.
 pub(crate) fn one_line(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! A dialogue as a game: who speaks, what binds, how it ends. Pure, and cheap to copy.
 
-use forethought_sdk::prelude::*;
+use forethought_sdk::{answers::undressed, prelude::*};
 
 use crate::bargain::{self, Listing, Move};
 use crate::donation;
@@ -271,14 +271,14 @@ impl Dialogue {
 /// An utterance in one line, without the labels, quotes and emphasis that models put around it.
 fn clean(words: &str, label: &str) -> String {
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text = undressed(&line);
+    let text = undressed(&line, &[]);
     // Without a colon in lower case alone, as the grammar has it: "Say, have you heard of ..." is an utterance.
     let said = labelled(text, "say").or_else(|| {
         let rest = text.strip_prefix("say ")?.trim_start();
         Some(["- ", "\u{2013} ", "\u{2014} "].iter().find_map(|dash| rest.strip_prefix(dash)).unwrap_or(rest))
     });
-    let text = undressed(said.unwrap_or(text));
-    let text = undressed(labelled(text, label).unwrap_or(text));
+    let text = undressed(said.unwrap_or(text), &[]);
+    let text = undressed(labelled(text, label).unwrap_or(text), &[]);
     text.chars().take(LONGEST).collect()
 }
 
@@ -295,25 +295,6 @@ fn labelled<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     let rest = rest.trim_start_matches(EMPHASIS).strip_prefix([':', '\u{ff1a}'])?;
     let emphasised = head.len() < text.len();
     Some(if emphasised { rest.trim_start_matches(EMPHASIS) } else { rest }.trim_start())
-}
-
-/// A text without the quotes and emphasis around the whole of it.
-fn undressed(text: &str) -> &str {
-    const PAIRS: [(&str, &str); 7] = [
-        ("**", "**"),
-        ("*", "*"),
-        ("__", "__"),
-        ("_", "_"),
-        ("`", "`"),
-        ("\"", "\""),
-        ("\u{201c}", "\u{201d}"),
-    ];
-    let text = text.trim();
-    let inner = PAIRS.iter().find_map(|(open, close)| {
-        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
-        (!inner.contains(open) && !inner.contains(close)).then_some(inner)
-    });
-    inner.map_or(text, undressed)
 }
 
 #[cfg(test)]

@@ -317,21 +317,6 @@ struct FolderHost(PathBuf);
 
 #[async_trait]
 impl Host for FolderHost {
-    async fn planner(&self, name: String) -> Result<Arc<dyn Planner>> {
-        Err(Error::not_found(name))
-    }
-    async fn encoder(&self, name: String) -> Result<Arc<dyn TextEncoder>> {
-        Err(Error::not_found(name))
-    }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
-    async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
-        Err(Error::not_found(name))
-    }
-    async fn behaviours(&self) -> Result<Vec<(String, Arc<dyn ScriptedBehaviour>)>> {
-        Ok(Vec::new())
-    }
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
         assert_eq!(request.source, "hf:someone/tiny@v1");
         assert!(request.required.contains(&"model.safetensors".to_string()));

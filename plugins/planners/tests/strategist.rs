@@ -150,9 +150,6 @@ impl Models for Models0 {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
-    async fn critic(&self, name: String) -> Result<Arc<dyn Critic>> {
-        Err(Error::not_found(name))
-    }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         panic!("a plain copy holds what the seat must not know")
     }

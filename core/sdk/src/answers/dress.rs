@@ -3,6 +3,20 @@
 /// Pairs that may surround a whole value.
 const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('«', '»'), ('`', '`'), ('\'', '\'')];
 
+/// A text without the quotes and emphasis around the whole of it; `more` are further pairs of marks.
+///
+/// Unlike the reader of answers, it takes off only marks that open and close: an environment reads actions with it.
+pub fn undressed<'a>(text: &'a str, more: &[(&str, &str)]) -> &'a str {
+    const PAIRS: [(&str, &str); 7] =
+        [("**", "**"), ("*", "*"), ("__", "__"), ("_", "_"), ("`", "`"), ("\"", "\""), ("“", "”")];
+    let text = text.trim();
+    let inner = PAIRS.iter().chain(more).find_map(|(open, close)| {
+        let inner = text.strip_prefix(open)?.strip_suffix(close)?;
+        (!inner.contains(open) && !inner.contains(close)).then_some(inner)
+    });
+    inner.map_or(text, |inner| undressed(inner, more))
+}
+
 /// A value without the quotes, backticks and emphasis around it.
 pub(super) fn undress(value: &str) -> String {
     let mut value = value.trim();

@@ -32,6 +32,7 @@ use forethought_api::llm::{Choice, FinishReason};
 
 pub use self::{
     again::{Unread, ask_again},
+    dress::undressed,
     labels::Sections,
     object::Fields,
 };
