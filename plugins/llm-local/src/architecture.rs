@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::{Content, Value as Meta};
+use candle_core::quantized::gguf_file::Value as Meta;
 use forethought_sdk::{prelude::*, serde_json::Value};
+
+use crate::weights::Gguf;
 
 /// The sizes and variants of a decoder.
 #[derive(Debug, Clone)]
@@ -121,21 +123,31 @@ struct Rope {
     original_max_position_embeddings: Option<f64>,
 }
 
-/// One token id or several.
-#[data]
+/// One token id or several. Numbers below 0 mean no token.
 #[derive(Debug, Clone)]
-#[serde(untagged)]
-pub(crate) enum Ends {
-    One(u32),
-    Several(Vec<u32>),
+pub(crate) struct Ends(Vec<u32>);
+
+impl<'de> Deserialize<'de> for Ends {
+    fn deserialize<D: forethought_sdk::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let one = |value: &Value| {
+            value.as_i64().map(|id| u32::try_from(id).ok()).ok_or_else(|| {
+                forethought_sdk::serde::de::Error::custom(format!(
+                    "`eos_token_id` is {value}; it must be the number of a token, or a list of numbers"
+                ))
+            })
+        };
+        let ids = match &value {
+            Value::Array(several) => several.iter().map(one).collect::<Result<Vec<_>, _>>()?,
+            value => vec![one(value)?],
+        };
+        Ok(Self(ids.into_iter().flatten().collect()))
+    }
 }
 
 impl From<Ends> for Vec<u32> {
     fn from(ends: Ends) -> Self {
-        match ends {
-            Ends::One(end) => vec![end],
-            Ends::Several(ends) => ends,
-        }
+        ends.0
     }
 }
 
@@ -147,7 +159,11 @@ impl Architecture {
 
     fn read_config(text: &[u8]) -> Result<Self> {
         let unreadable = |error: forethought_sdk::serde_json::Error| Error::input(error.to_string());
-        let value: Value = forethought_sdk::serde_json::from_slice(text).map_err(unreadable)?;
+        let mut value: Value = forethought_sdk::serde_json::from_slice(text).map_err(unreadable)?;
+        // Publishers write null for a key that says nothing.
+        if let Some(keys) = value.as_object_mut() {
+            keys.retain(|_, value| !value.is_null());
+        }
         // First, because the other keys mean nothing in an unknown family.
         let family = Family::named(value["model_type"].as_str().unwrap_or("(no `model_type`)"))?;
         let config: ConfigFile = forethought_sdk::serde_json::from_value(value).map_err(unreadable)?;
@@ -208,7 +224,8 @@ impl Architecture {
     }
 
     /// Of the header of a GGUF file; `factors` are those of its tensor `rope_freqs.weight`, if it has one.
-    pub(crate) fn from_gguf(content: &Content, factors: Option<Vec<f32>>) -> Result<Self> {
+    pub(crate) fn from_gguf(file: &Gguf, factors: Option<Vec<f32>>) -> Result<Self> {
+        let content = &file.content;
         let name = match content.metadata.get("general.architecture") {
             Some(Meta::String(name)) => name,
             _ => return Err(Error::input("no `general.architecture`")),
@@ -219,9 +236,15 @@ impl Architecture {
         let needed = |key: &str| {
             number(key).map(|n| n as usize).ok_or_else(|| Error::input(format!("no number `{name}.{key}`")))
         };
-        let has = |tensor: &str| content.tensor_infos.contains_key(tensor);
-        let parts = content.metadata.get("split.count").and_then(self::number);
-        refuse(parts.filter(|&parts| parts > 1.0), "`split.count` above 1: a model in several GGUF files")?;
+        let has = |tensor: &str| file.shape(tensor).is_some();
+        let parts = content.metadata.get("split.count").and_then(self::number).map(|parts| parts as usize);
+        if let Some(parts) = parts.filter(|&parts| parts > 1 && parts != file.parts()) {
+            return Err(Error::config(format!(
+                "the model is in {parts} GGUF files, of which {} is found; put all of them into one folder, with the \
+                 names that they were published under (NAME-00001-of-{parts:05}.gguf and so on)",
+                file.parts()
+            )));
+        }
         refuse(
             number("expert_count").filter(|&count| count > 0.0),
             "`expert_count` above 0: a mixture of experts",
@@ -256,7 +279,6 @@ impl Architecture {
             }
             frequencies.iter_mut().zip(factors).for_each(|(turn, factor)| *turn /= factor);
         }
-        let embedding = content.tensor_infos.get("token_embd.weight");
         let end = |key: &str| content.metadata.get(key).and_then(self::number).map(|id| id as u32);
         let architecture = Self {
             hidden,
@@ -265,8 +287,9 @@ impl Architecture {
             heads,
             kv_heads: number("attention.head_count_kv").map_or(heads, |count| count as usize),
             head_dim,
-            vocabulary: embedding
-                .and_then(|tensor| tensor.shape.dims().first().copied())
+            vocabulary: file
+                .shape("token_embd.weight")
+                .and_then(|shape| shape.first().copied())
                 .ok_or_else(|| Error::input("no tensor `token_embd.weight`"))?,
             epsilon: number("attention.layer_norm_rms_epsilon")
                 .ok_or_else(|| Error::input(format!("no number `{name}.attention.layer_norm_rms_epsilon`")))?

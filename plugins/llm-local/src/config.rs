@@ -10,12 +10,13 @@ use forethought_sdk::{
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(default)]
 pub struct LocalConfig {
-    /// A folder with the model's files as they are published, or `hf:owner/name@revision`.
+    /// A folder with the model's files as they are published, a GGUF file, or `hf:owner/name@revision`.
     pub model: ConfigPath,
-    /// The GGUF file to take from `model`. Without it, the folder's safetensors files, or its only GGUF file.
+    /// The GGUF file to take from `model`; of a model in several, any one. Without it, the folder's safetensors files,
+    /// or its only GGUF file.
     pub file: Option<String>,
-    /// Where `tokenizer.json` is, if not in `model`: a folder, or `hf:owner/name@revision`. GGUF files are often
-    /// published without one.
+    /// Where `tokenizer.json` is, if not in `model`: a folder, or `hf:owner/name@revision`. A GGUF file has a tokenizer
+    /// of its own, which is used if there is no other.
     pub tokenizer: Option<ConfigPath>,
     /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`.
     pub device: String,
@@ -38,6 +39,9 @@ pub struct LocalConfig {
     pub top_k: usize,
     /// Seed of every draw, together with the request's text and seed.
     pub seed: u64,
+    /// The date that the chat template may write, as `YYYY-MM-DD`. Without it, templates that ask for today's date are
+    /// told none, so that the same chat always gives the same prompt.
+    pub date: Option<String>,
     /// Additional variables for the chat template, such as `enable_thinking = false`.
     pub template: Map<String, Value>,
     /// Answers generated at the same time; others wait in a queue.
@@ -63,6 +67,7 @@ impl Default for LocalConfig {
             top_p: 1.0,
             top_k: 0,
             seed: 0,
+            date: None,
             template: Map::new(),
             parallel: 4,
             batch: 1,

@@ -17,6 +17,7 @@ const INDEX: &str = "model.safetensors.index.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
+const TEMPLATE_JSON: &str = "chat_template.json";
 const GENERATION: &str = "generation_config.json";
 
 /// A model's files on disk.
@@ -29,18 +30,47 @@ pub(crate) struct Files {
 
 #[derive(Debug)]
 pub(crate) enum WeightFiles {
-    Safetensors { config: PathBuf, shards: Vec<PathBuf> },
-    Gguf(PathBuf),
+    Safetensors {
+        config: PathBuf,
+        shards: Vec<PathBuf>,
+    },
+    /// One file, or the parts of one model in their order.
+    Gguf(Vec<PathBuf>),
+}
+
+/// `model` may be a GGUF file itself: then its folder is the model, and `file` its name.
+pub(crate) fn file_of_its_own(config: LocalConfig) -> LocalConfig {
+    let path = &config.model;
+    let hub = path.to_string_lossy().starts_with("hf:");
+    let gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else { return config };
+    if hub || !gguf || config.file.is_some() || path.is_dir() {
+        return config;
+    }
+    let file = Some(name.to_string_lossy().into_owned());
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    LocalConfig { model: ConfigPath(folder.to_owned()), file, ..config }
+}
+
+/// The names of all parts of the model that `file` is a part of, by the scheme of llama.cpp: `X-00001-of-00003.gguf`.
+fn parts(file: &str) -> Option<Vec<String>> {
+    let (start, of) = file.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    let (start, number) = start.rsplit_once('-')?;
+    let digits = |text: &str| (text.len() == 5).then(|| text.parse::<u32>().ok()).flatten();
+    let (number, count) = (digits(number)?, digits(of)?);
+    (1..=count)
+        .contains(&number)
+        .then(|| (1..=count).map(|part| format!("{start}-{part:05}-of-{count:05}.gguf")).collect())
 }
 
 /// Asks the host for the files that `config` names. Gives the folder of the model, and that of the tokenizer.
 pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(PathBuf, PathBuf)> {
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-    let of_tokenizer = names(&[TOKENIZER_CONFIG, TEMPLATE, GENERATION]);
+    let of_tokenizer = names(&[TOKENIZER_CONFIG, TEMPLATE, TEMPLATE_JSON, GENERATION]);
     let source = |path: &ConfigPath| path.to_string_lossy().into_owned();
     let mut request = ModelFiles { source: source(&config.model), ..ModelFiles::default() };
     match &config.file {
-        Some(file) => request.required.push(file.clone()),
+        Some(file) => request.required.extend(parts(file).unwrap_or_else(|| vec![file.clone()])),
         None => request.optional = names(&[CONFIG, WEIGHTS, INDEX]),
     }
     if config.tokenizer.is_none() {
@@ -95,7 +125,9 @@ impl Files {
     /// Looks for the files of `config` in the folders of the model and of its tokenizer.
     pub(crate) fn find(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
         let weights = match &config.file {
-            Some(file) if file.ends_with(".gguf") => WeightFiles::Gguf(model.join(file)),
+            Some(file) if file.to_lowercase().ends_with(".gguf") => {
+                WeightFiles::Gguf(whole(&model.join(file)))
+            }
             Some(file) => {
                 return Err(Error::config(format!(
                     "`file` is {file:?}; it must name a GGUF file, which ends in .gguf"
@@ -110,7 +142,7 @@ impl Files {
                     (single, _) => vec![single],
                 },
             },
-            None => WeightFiles::Gguf(only_gguf(model)?),
+            None => WeightFiles::Gguf(whole(&only_gguf(model)?)),
         };
         Ok(Self { weights, folder: tokenizer.to_owned() })
     }
@@ -127,11 +159,16 @@ impl Files {
     /// The template in its own file, which newer models have.
     pub(crate) fn template(&self) -> Result<Option<String>> {
         let path = self.folder.join(TEMPLATE);
-        match path.exists() {
-            false => Ok(None),
-            true => String::from_utf8(read(&path)?)
+        if path.exists() {
+            return String::from_utf8(read(&path)?)
                 .map(Some)
-                .map_err(|_| Error::input(format!("{} is not UTF-8", path.display()))),
+                .map_err(|_| Error::input(format!("{} is not UTF-8", path.display())));
+        }
+        let path = self.folder.join(TEMPLATE_JSON);
+        let Some(file) = optional::<Value>(&path)? else { return Ok(None) };
+        match file["chat_template"].as_str() {
+            Some(template) => Ok(Some(template.to_owned())),
+            None => Err(Error::input(format!("{} has no text `chat_template`", path.display()))),
         }
     }
 
@@ -148,6 +185,15 @@ impl Files {
     }
 }
 
+/// All parts of the model that the file at `path` is a part of, in their order.
+fn whole(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match parts(&name) {
+        Some(parts) => parts.iter().map(|part| path.with_file_name(part)).collect(),
+        None => vec![path.to_owned()],
+    }
+}
+
 fn only_gguf(folder: &Path) -> Result<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).context(format!("reading the folder {}", folder.display()))? {
@@ -156,6 +202,9 @@ fn only_gguf(folder: &Path) -> Result<PathBuf> {
             found.push(path);
         }
     }
+    // The parts of one model are one.
+    found.sort();
+    found.dedup_by_key(|path| whole(path));
     match (found.pop(), found.is_empty()) {
         (Some(path), true) => Ok(path),
         (None, _) => Err(Error::not_found(format!(
@@ -172,8 +221,8 @@ fn only_gguf(folder: &Path) -> Result<PathBuf> {
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::not_found(format!(
-            "{} is missing; a model has {CONFIG} and {WEIGHTS} (or {INDEX} and its parts), or a GGUF file, and also \
-             {TOKENIZER}, which may be elsewhere: `tokenizer` says where",
+            "{} is missing; a model has {CONFIG} and {WEIGHTS} (or {INDEX} and its parts), or a GGUF file; next to \
+             safetensors also {TOKENIZER}, which may be elsewhere: `tokenizer` says where",
             path.display()
         )),
         _ => Error::input(format!("{}: {error}", path.display())),
@@ -186,4 +235,31 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 
 fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if path.exists() { json(path).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gguf_file_is_a_model_of_its_own() {
+        let named = |model: &str| {
+            let config = LocalConfig { model: ConfigPath(model.into()), ..LocalConfig::default() };
+            let LocalConfig { model, file, .. } = file_of_its_own(config);
+            (model.to_string_lossy().into_owned(), file)
+        };
+        assert_eq!(named("models/tiny.gguf"), ("models".into(), Some("tiny.gguf".into())));
+        assert_eq!(named("tiny.GGUF"), (".".into(), Some("tiny.GGUF".into())));
+        assert_eq!(named("models/tiny"), ("models/tiny".into(), None));
+        assert_eq!(named("hf:owner/tiny.gguf"), ("hf:owner/tiny.gguf".into(), None));
+    }
+
+    #[test]
+    fn any_part_names_all() {
+        let all = ["a-00001-of-00002.gguf", "a-00002-of-00002.gguf"];
+        assert_eq!(parts(all[1]).unwrap(), all);
+        for other in ["a.gguf", "a-00003-of-00002.gguf", "a-1-of-2.gguf", "a-00001-of-00002.bin"] {
+            assert_eq!(parts(other), None, "{other}");
+        }
+    }
 }

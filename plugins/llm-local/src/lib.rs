@@ -9,7 +9,7 @@
 //! * `config`: every setting;
 //! * `files`: what the folder of a model contains; `architecture`: the network that it describes, and refusals of what is
 //!   not supported; `weights`: tensors from either format; `network`: the forward pass; `load`: all of it put together;
-//! * `template`: chats as prompts; `answer`: drawing tokens; `text`: tokens as text, stop strings; `tools`: tool calls;
+//! * `vocabulary`: the tokenizer inside a GGUF file; `template`: chats as prompts; `answer`: drawing tokens; `text`: tokens as text, stop strings; `tools`: tool calls;
 //! * `worker`: the thread that owns the network and schedules answers; `stream`: answers as their readers get them.
 
 mod answer;
@@ -22,6 +22,7 @@ mod stream;
 mod template;
 mod text;
 mod tools;
+mod vocabulary;
 mod weights;
 mod worker;
 
@@ -55,6 +56,8 @@ struct Model {
     template: Template,
     ends: Arc<[u32]>,
     context: usize,
+    /// Tokens that the network knows.
+    vocabulary: usize,
     jobs: Sender<Job>,
 }
 
@@ -69,9 +72,10 @@ impl LocalLlm {
         let Loaded { network, tokenizer, template, ends, context, identity } =
             Loaded::new(model, tokenizer, config)?;
         let name = format!("{}-{}", name(config), &identity.to_hex()[..8]);
+        let vocabulary = network.architecture().vocabulary;
         let jobs = worker::start(network, Pace { parallel: config.parallel, batch: config.batch })?;
         let (config, tokenizer, ends) = (config.clone(), Arc::new(tokenizer), ends.into());
-        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends, context, jobs })))
+        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends, context, vocabulary, jobs })))
     }
 
     /// The prompt that the model reads for this request: the chat in the form of its template, and its token ids.
@@ -93,7 +97,14 @@ impl LocalLlm {
         let encoding = tokenizer.encode_fast(text.as_str(), false);
         let ids =
             encoding.map_err(|error| Error::other(format!("splitting the prompt into tokens: {error}")))?;
-        Ok((text, ids.get_ids().to_vec()))
+        let ids = ids.get_ids().to_vec();
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.0.vocabulary) {
+            return Err(Error::input(format!(
+                "the chat has the token {:?}, which the network of {name} does not know",
+                tokenizer.id_to_token(*id).unwrap_or_default()
+            )));
+        }
+        Ok((text, ids))
     }
 
     /// Logits after each of `parts`, which the model in `folder` reads one after the other; for comparison.
@@ -107,7 +118,7 @@ impl LocalLlm {
 
     /// Puts the request in the queue.
     fn submit(&self, request: ChatRequest) -> Result<Answers> {
-        let Model { name, config, tokenizer, template, ends, context, jobs } = &*self.0;
+        let Model { name, config, tokenizer, template, ends, context, jobs, .. } = &*self.0;
         if request.json_schema.is_some() {
             return Err(Error::new(
                 Code::Unimplemented,
@@ -130,7 +141,7 @@ impl LocalLlm {
         if prompt.is_empty() || most > room {
             return Err(Error::input(format!(
                 "a chat of {} tokens and an answer of up to {most} do not fit into the {context} tokens of {name}; \
-                 shorten the chat, lower `max_tokens`, or raise `context` if it is set",
+                 shorten the chat (`history_chars` of planners), lower `max_tokens`, or raise `context` if it is set",
                 prompt.len()
             )));
         }
@@ -202,6 +213,7 @@ register! {
     summary: "a Llama or Qwen chat model on this machine, from a folder or the hub; safetensors and GGUF",
     config: LocalConfig,
     new: |config: LocalConfig, host: Arc<dyn Host>| async move {
+        let config = files::file_of_its_own(config);
         let (model, tokenizer) = files::fetch(&*host, &config).await?;
         let llm = tokio::task::spawn_blocking(move || LocalLlm::load(&model, &tokenizer, &config)).await??;
         Ok(Arc::new(llm) as _)

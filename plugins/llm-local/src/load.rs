@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, quantized::gguf_file::Content};
 use forethought_candle::{Tensors, device, tokenizer};
 use forethought_sdk::{
     prelude::*,
@@ -16,6 +16,7 @@ use crate::{
     files::{self, Files, WeightFiles},
     network::Network,
     template::Template,
+    vocabulary::{self, Vocabulary},
     weights::{Gguf, Weights},
 };
 
@@ -41,13 +42,23 @@ impl Loaded {
         let context = context(config, architecture)?;
 
         let path = files.tokenizer();
-        let bytes = files::read(&path)?;
+        let (path, bytes) = match &header.tokenizer {
+            // Only where there is no other: publishers test that one.
+            Some(own) if !path.exists() && config.tokenizer.is_none() => {
+                let own = own.as_ref().map_err(Clone::clone)?;
+                (model.join(config.file.as_deref().unwrap_or_default()), own.to_string().into_bytes())
+            }
+            _ => {
+                let bytes = files::read(&path)?;
+                (path, bytes)
+            }
+        };
         identity.update(&bytes);
         let tokenizer = tokenizer(&path, &bytes, architecture.vocabulary)?;
-        let settings = merged(files.tokenizer_config()?, &header, &tokenizer);
+        let settings = merged(files.tokenizer_config()?, &header);
         let own = files.template()?;
         identity.update(json!([own, settings]).to_string().as_bytes());
-        let template = Template::new(own, &settings, &config.template)
+        let template = Template::new(own, &settings, config)
             .context(format!("the model in {} cannot chat", model.display()))?
             .ok_or_else(|| {
                 Error::config(format!(
@@ -58,6 +69,7 @@ impl Loaded {
             })?;
         let mut ends = architecture.ends.clone();
         ends.extend(files.ends()?);
+        ends.extend(header.turn_ends);
         ends.extend(settings["eos_token"].as_str().and_then(|token| tokenizer.token_to_id(token)));
         identity.update(json!(ends).to_string().as_bytes());
         let ignored =
@@ -102,19 +114,19 @@ fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -
             let weights = Weights::from_safetensors(tensors, dtype, &device);
             Ok((Network::new(architecture, weights)?, Header::default()))
         }
-        WeightFiles::Gguf(path) => {
+        WeightFiles::Gguf(paths) => {
+            let first = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
             if !matches!(config.dtype.as_str(), "auto" | "f32") {
                 return Err(Error::config(format!(
-                    "`dtype` is {:?}, but {} is a GGUF file, which has its own; leave `dtype` out",
+                    "`dtype` is {:?}, but {first} is a GGUF file, which has its own; leave `dtype` out",
                     config.dtype,
-                    path.display()
                 )));
             }
-            let mut file = Gguf::open(path.clone(), identity)?;
+            let mut file = Gguf::open(paths, identity)?;
             let factors = file.factors()?;
-            let architecture = Architecture::from_gguf(&file.content, factors)
-                .context(format!("{} cannot be used", path.display()))?;
-            let header = Header::of(&file);
+            let unusable = || format!("{first} cannot be used");
+            let architecture = Architecture::from_gguf(&file, factors).context(unusable())?;
+            let header = Header::of(&file.content).context(unusable())?;
             Ok((Network::new(architecture, Weights::from_gguf(file, &device))?, header))
         }
     }
@@ -123,37 +135,42 @@ fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -
 /// What a GGUF header says about the tokenizer, used where the tokenizer's own files say nothing.
 #[derive(Default)]
 struct Header {
+    /// In the form of a `tokenizer.json`, or why it cannot be used.
+    tokenizer: Option<Result<Value>>,
     template: Option<String>,
-    begin: Option<u32>,
-    end: Option<u32>,
+    begin: Option<String>,
+    end: Option<String>,
+    /// Further tokens that end an answer.
+    turn_ends: Vec<u32>,
 }
 
 impl Header {
-    fn of(file: &Gguf) -> Self {
-        let get = |key: &str| file.content.metadata.get(&format!("tokenizer.{key}"));
-        let id = |key: &str| get(key).and_then(|id| id.to_u32().ok());
-        Self {
-            template: get("chat_template").and_then(|text| text.to_string().ok().cloned()),
-            begin: id("ggml.bos_token_id"),
-            end: id("ggml.eos_token_id"),
-        }
+    fn of(content: &Content) -> Result<Self> {
+        let template = content.metadata.get("tokenizer.chat_template");
+        let header =
+            Self { template: template.and_then(|text| text.to_string().ok().cloned()), ..Self::default() };
+        let Some(vocabulary) = Vocabulary::of(content)? else { return Ok(header) };
+        let token = |key: &str| vocabulary.token(vocabulary::id(content, key));
+        Ok(Self {
+            begin: token("bos_token_id"),
+            end: token("eos_token_id"),
+            turn_ends: vocabulary.turn_ends(),
+            tokenizer: Some(vocabulary.tokenizer()),
+            ..header
+        })
     }
 }
 
 /// `tokenizer_config.json`, with missing keys taken from the header of a GGUF file.
-fn merged(mut settings: Value, header: &Header, tokenizer: &Tokenizer) -> Value {
+fn merged(mut settings: Value, header: &Header) -> Value {
     if !settings.is_object() {
         settings = json!({});
     }
-    let token = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id));
-    let other = [
-        ("chat_template", header.template.clone()),
-        ("bos_token", token(header.begin)),
-        ("eos_token", token(header.end)),
-    ];
+    let other =
+        [("chat_template", &header.template), ("bos_token", &header.begin), ("eos_token", &header.end)];
     for (key, value) in other {
         if let (true, Some(value)) = (settings[key].is_null(), value) {
-            settings[key] = value.into();
+            settings[key] = value.as_str().into();
         }
     }
     settings

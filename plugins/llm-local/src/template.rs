@@ -1,7 +1,8 @@
 //! Chats as the text that a model was trained on: the chat template of its own files, rendered as in transformers
 //! (`chat_template_utils.py`): Jinja with trimmed blocks, loop controls, Python's methods, `raise_exception` and a
-//! `tojson` with Python's spacing. `strftime_now` is left out, because the same chat must always give the same prompt;
-//! templates check for it with `is defined`, and use a fixed date otherwise.
+//! `tojson` with Python's spacing. `strftime_now` gives the date in the configuration. Without one it is left out, because
+//! the same chat must always give the same prompt; templates check for it with `is defined`, and use a fixed date
+//! otherwise.
 
 use forethought_sdk::{
     api::llm::{Tool, ToolCall},
@@ -14,6 +15,8 @@ use minijinja::{
     value::{Kwargs, Serde, ValueKind},
 };
 
+use crate::config::LocalConfig;
+
 /// A model's chat template.
 pub(crate) struct Template {
     jinja: Jinja<'static>,
@@ -22,7 +25,12 @@ pub(crate) struct Template {
     has_tool_template: bool,
     /// Special tokens by name, and the user's own variables.
     variables: Map<String, Json>,
+    /// Whether the template refuses the system's role, so that its words go in front of the user's.
+    folds: bool,
 }
+
+/// Steps of a template's execution, far above what any chat needs: a template is a stranger's program.
+const FUEL: u64 = 50_000_000;
 
 /// How a model calls tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +46,7 @@ const TOOL_USE: &str = "chat_template for tools";
 
 impl Template {
     /// The template of a `tokenizer_config.json`, or of its own file, which takes precedence.
-    pub(crate) fn new(
-        own: Option<String>,
-        config: &Json,
-        variables: &Map<String, Json>,
-    ) -> Result<Option<Self>> {
+    pub(crate) fn new(own: Option<String>, config: &Json, settings: &LocalConfig) -> Result<Option<Self>> {
         let (plain, with_tools) = match (own, &config[CHAT]) {
             (Some(own), _) => (own, None),
             (None, Json::String(template)) => (template.clone(), None),
@@ -66,15 +70,20 @@ impl Template {
         jinja.set_undefined_behavior(UndefinedBehavior::Lenient);
         jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         jinja.set_formatter(format);
+        jinja.set_fuel(Some(FUEL));
         jinja.add_filter("tojson", tojson);
         jinja.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
+        if let Some(date) = &settings.date {
+            let date = Date::parse(date)?;
+            jinja.add_function("strftime_now", move |format: String| date.format(&format));
+        }
         let has_tool_template = with_tools.is_some();
         for (name, source) in [(CHAT, Some(plain)), (TOOL_USE, with_tools)] {
             if let Some(source) = source {
                 jinja
-                    .add_template_owned(name, without_generation(source))
+                    .add_template_owned(name, formatted(&without_generation(&source)))
                     .map_err(|error| explain(&error))?;
             }
         }
@@ -87,12 +96,23 @@ impl Template {
                 all.insert(name.clone(), text.into());
             }
         }
-        all.extend(variables.clone());
-        Ok(Some(Self { jinja, tools, has_tool_template, variables: all }))
+        all.extend(settings.template.clone());
+        let mut template = Self { jinja, tools, has_tool_template, variables: all, folds: false };
+        let user = Message::user("hello");
+        let with_system = [Message::new(Role::System, "Be brief."), user.clone()];
+        template.folds = template.render(&with_system, &[]).is_err() && template.render(&[user], &[]).is_ok();
+        Ok(Some(template))
     }
 
     /// The prompt: the chat so far, and the beginning of the model's turn.
     pub(crate) fn render(&self, messages: &[Message], tools: &[Tool]) -> Result<String> {
+        let folded;
+        let messages = if self.folds {
+            folded = fold(messages);
+            &folded
+        } else {
+            messages
+        };
         let mut variables = self.variables.clone();
         variables.insert("messages".into(), messages.iter().map(message).collect());
         variables.insert("add_generation_prompt".into(), true.into());
@@ -127,7 +147,8 @@ fn explain(error: &minijinja::Error) -> Error {
     let place = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
     let mut text = format!("the model's chat template{place}: {error}");
     if text.contains("strftime_now") {
-        text += "; the time is not available, because the same chat must always give the same prompt";
+        text += "; set `date` to one, as \"2026-11-30\": without it the time is not available, because the same chat must \
+                 always give the same prompt";
     }
     Error::input(text)
 }
@@ -154,15 +175,172 @@ fn call(call: &ToolCall) -> Json {
     json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": call.arguments } })
 }
 
-/// Marks of what to train on, which transformers supports and Jinja does not, become blocks without effect.
-fn without_generation(mut template: String) -> String {
-    for (mark, block) in [("generation", "if true"), ("endgeneration", "endif")] {
-        for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
-            template =
-                template.replace(&format!("{open} {mark} {close}"), &format!("{open} {block} {close}"));
+/// The system's messages in front of the words of the user's first message.
+fn fold(messages: &[Message]) -> Vec<Message> {
+    let (systems, mut others): (Vec<_>, Vec<_>) =
+        messages.iter().cloned().partition(|message| message.role == Role::System);
+    let words: Vec<_> =
+        systems.iter().map(|message| message.content.trim()).filter(|text| !text.is_empty()).collect();
+    if !words.is_empty() {
+        let words = words.join("\n\n");
+        match others.iter_mut().find(|message| message.role == Role::User) {
+            Some(first) => first.content = format!("{words}\n\n{}", first.content),
+            None => others.insert(0, Message::user(words)),
         }
     }
-    template
+    others
+}
+
+/// A template's tags: `{% ... %}` and `{{ ... }}`, each with its first two and last two characters.
+fn tags(template: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + ["{%", "{{", "{#"].iter().filter_map(|open| template[at..].find(open)).min()?;
+        let close = match &template[start..start + 2] {
+            "{%" => "%}",
+            "{{" => "}}",
+            _ => "#}",
+        };
+        let end = start + 2 + template[start + 2..].find(close)? + 2;
+        at = end;
+        Some(start..end)
+    })
+}
+
+/// The template with each tag replaced by what `change` makes of it.
+fn with_tags(template: &str, change: impl Fn(&str) -> Option<String>) -> String {
+    let (mut text, mut done) = (String::new(), 0);
+    for tag in tags(template) {
+        text += &template[done..tag.start];
+        done = tag.end;
+        text += &change(&template[tag.clone()]).unwrap_or_else(|| template[tag].to_owned());
+    }
+    text + &template[done..]
+}
+
+/// Marks of what to train on, which transformers supports and Jinja does not, become blocks without effect.
+fn without_generation(template: &str) -> String {
+    with_tags(template, |tag| {
+        let inner = tag.strip_prefix("{%")?.strip_suffix("%}")?;
+        let block = match inner.trim_matches(['-', '+']).trim() {
+            "generation" => "if true",
+            "endgeneration" => "endif",
+            _ => return None,
+        };
+        let mark = |found: Option<char>| {
+            found.filter(|mark| "-+".contains(*mark)).map_or(String::new(), String::from)
+        };
+        let (open, close) = (mark(inner.chars().next()), mark(inner.chars().next_back()));
+        Some(format!("{{%{open} {block} {close}%}}"))
+    })
+}
+
+/// `"..." % (...)`, Python's formatting of text, in the words of this Jinja: `"..."|format(...)`.
+fn formatted(template: &str) -> String {
+    with_tags(template, |tag| {
+        let (mut text, mut rest) = (String::new(), tag);
+        while let Some(at) = rest.find(['\'', '"']) {
+            let quote = rest[at..].chars().next()?;
+            let close = at + 1 + rest[at + 1..].find(quote)? + 1;
+            text += &rest[..close];
+            rest = &rest[close..];
+            let after = rest.trim_start().strip_prefix('%').filter(|after| !after.starts_with('}'));
+            if let Some(arguments) = after.map(str::trim_start) {
+                let length = argument(arguments);
+                let inner = arguments[..length].strip_prefix('(').and_then(|inner| inner.strip_suffix(')'));
+                text += &format!("|format({})", inner.unwrap_or(&arguments[..length]).trim_end_matches(','));
+                rest = &arguments[length..];
+            }
+        }
+        Some(text + rest)
+    })
+}
+
+/// The length of the name, call or parenthesised list at the start of `text`.
+fn argument(text: &str) -> usize {
+    let mut depth = 0_i32;
+    let end = text.char_indices().find(|(_, c)| {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            _ => return depth == 0 && !c.is_alphanumeric() && !"_.'\"".contains(*c),
+        }
+        depth < 0
+    });
+    end.map_or(text.len(), |(at, _)| at)
+}
+
+/// A day of the Gregorian calendar.
+#[derive(Debug, Clone, Copy)]
+struct Date {
+    year: u32,
+    month: usize,
+    day: u32,
+}
+
+impl Date {
+    fn parse(text: &str) -> Result<Self> {
+        let parts: Vec<u32> = text.split('-').filter_map(|part| part.parse().ok()).collect();
+        match parts[..] {
+            [year, month @ 1..=12, day @ 1..=31] if text.len() == 10 => {
+                Ok(Self { year, month: month as usize, day })
+            }
+            _ => Err(Error::config(format!("`date` is {text:?}; it must be a day such as \"2026-11-30\""))),
+        }
+    }
+
+    /// 0 on Sundays (Sakamoto's method).
+    fn weekday(self) -> usize {
+        const SHIFTS: [u32; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
+        let year = self.year - u32::from(self.month < 3);
+        ((year + year / 4 - year / 100 + year / 400 + SHIFTS[self.month - 1] + self.day) % 7) as usize
+    }
+
+    /// As C's `strftime` writes it, at midnight.
+    fn format(self, format: &str) -> String {
+        const MONTHS: [&str; 12] = [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ];
+        const DAYS: [&str; 7] =
+            ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+        let (month, day) = (MONTHS[self.month - 1], DAYS[self.weekday()]);
+        let mut text = String::new();
+        let mut letters = format.chars();
+        while let Some(letter) = letters.next() {
+            if letter != '%' {
+                text.push(letter);
+                continue;
+            }
+            text += &match letters.next() {
+                Some('Y') => self.year.to_string(),
+                Some('y') => format!("{:02}", self.year % 100),
+                Some('m') => format!("{:02}", self.month),
+                Some('d') => format!("{:02}", self.day),
+                Some('e') => format!("{:>2}", self.day),
+                Some('B') => month.into(),
+                Some('b') => month[..3].into(),
+                Some('A') => day.into(),
+                Some('a') => day[..3].into(),
+                Some('H' | 'M' | 'S') => "00".into(),
+                Some('F') => format!("{}-{:02}-{:02}", self.year, self.month, self.day),
+                Some('%') => "%".into(),
+                Some(other) => format!("%{other}"),
+                None => "%".into(),
+            };
+        }
+        text
+    }
 }
 
 /// Values as Python prints them.
@@ -266,10 +444,59 @@ mod tests {
     use super::*;
 
     fn render(template: &str, tools: &[Tool]) -> Result<String> {
+        template_of(template, None)?.render(&[Message::user("hello")], tools)
+    }
+
+    fn template_of(template: &str, date: Option<&str>) -> Result<Template> {
         let config =
             json!({ "chat_template": template, "bos_token": "<s>", "eos_token": { "content": "</s>" } });
-        let template = Template::new(None, &config, &Map::new())?.expect("there is one");
-        template.render(&[Message::user("hello")], tools)
+        let settings = LocalConfig { date: date.map(str::to_owned), ..LocalConfig::default() };
+        Ok(Template::new(None, &config, &settings)?.expect("there is one"))
+    }
+
+    #[test]
+    fn a_system_that_the_template_refuses_speaks_through_the_user() {
+        let alternating = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}\
+            {% endif %}[{{ m.role }}] {{ m.content }}{% endfor %}";
+        let chat = [
+            Message::new(Role::System, "You shop."),
+            Message::user("Find shoes."),
+            Message::user("Red ones."),
+        ];
+        let prompt = template_of(alternating, None).unwrap().render(&chat, &[]).unwrap();
+        assert_eq!(prompt, "[user] You shop.\n\nFind shoes.[user] Red ones.");
+        // A template that takes the role gets it.
+        let plain = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}";
+        let prompt = template_of(plain, None).unwrap().render(&chat[..2], &[]).unwrap();
+        assert_eq!(prompt, "[system] You shop.[user] Find shoes.");
+    }
+
+    #[test]
+    fn a_date_comes_from_the_configuration() {
+        let dated = "{{ strftime_now('%A, %d %B %Y (%a %b %e %y) %F %H:%M 100%%') }}";
+        let prompt = template_of(dated, Some("2024-02-29")).unwrap().render(&[], &[]).unwrap();
+        assert_eq!(prompt, "Thursday, 29 February 2024 (Thu Feb 29 24) 2024-02-29 00:00 100%");
+        let error = template_of(dated, Some("29.2.2024")).err().unwrap().to_string();
+        assert!(error.contains("29.2.2024") && error.contains("2026-11-30"), "{error}");
+    }
+
+    #[test]
+    fn text_is_formatted_as_in_python() {
+        for (template, text) in [
+            ("{{ '%s wants %d' % (messages[0].role, 3) }}!", "user wants 3!"),
+            ("{{ \"[%s]\" % messages[0]['content'] }}", "[hello]"),
+            ("{% if 7 % 2 == 1 %}odd{% endif %} 50 % off", "odd 50 % off"),
+            ("{{ 'a' ~ '%s' % 'b' }}", "ab"),
+        ] {
+            assert_eq!(render(template, &[]).unwrap(), text, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_never_ends_is_stopped() {
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x\
+            {% endfor %}{% endfor %}{% endfor %}";
+        assert!(render(endless, &[]).unwrap_err().to_string().contains("fuel"));
     }
 
     #[test]
@@ -313,7 +540,7 @@ mod tests {
 
     #[test]
     fn marks_of_what_to_train_on_are_ignored() {
-        let marked = "a\n{% for m in messages %}\n  {%- generation -%}  {{ m.content }}\n  {% endgeneration %}\n{% break %}{% endfor %}";
+        let marked = "a\n{% for m in messages %}\n  {%-generation-%}  {{ m.content }}\n  {%endgeneration%}\n{% break %}{% endfor %}";
         assert_eq!(render(marked, &[]).unwrap(), "a\nhello\n");
     }
 
@@ -323,14 +550,15 @@ mod tests {
             { "name": "default", "template": "plain" },
             { "name": "tool_use", "template": "{{ tools | length }} tools: <tool_call>" },
         ] });
-        let template = Template::new(None, &config, &Map::new()).unwrap().unwrap();
+        let settings = LocalConfig::default();
+        let template = Template::new(None, &config, &settings).unwrap().unwrap();
         assert_eq!(template.tools, Some(ToolForm::Tagged));
         assert_eq!(template.render(&[], &[]).unwrap(), "plain");
         assert_eq!(template.render(&[], &[Tool::default()]).unwrap(), "1 tools: <tool_call>");
-        let own = Template::new(Some("own".into()), &config, &Map::new()).unwrap().unwrap();
+        let own = Template::new(Some("own".into()), &config, &settings).unwrap().unwrap();
         assert_eq!(own.render(&[], &[Tool::default()]).unwrap(), "own");
-        let error = Template::new(None, &json!({ "chat_template": [] }), &Map::new()).err().unwrap();
+        let error = Template::new(None, &json!({ "chat_template": [] }), &settings).err().unwrap();
         assert!(error.message.contains("default"), "{error}");
-        assert!(Template::new(None, &json!({}), &Map::new()).unwrap().is_none());
+        assert!(Template::new(None, &json!({}), &settings).unwrap().is_none());
     }
 }

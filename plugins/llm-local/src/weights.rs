@@ -1,14 +1,18 @@
 //! Weights by the names that transformers gives them, from safetensors or GGUF files, each checked against the shape
 //! that the network expects. All must be there, and none left over: that would be a layer that is not computed.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::{
     DType, Device, Tensor,
-    quantized::{QMatMul, QTensor, gguf_file::Content},
+    quantized::{
+        QMatMul, QTensor,
+        gguf_file::{Content, TensorInfo},
+    },
 };
 use forethought_candle::{FLOATS, Tensors, misshapen, missing, refuse_pointer};
 use forethought_sdk::prelude::*;
@@ -67,7 +71,7 @@ impl Weights {
         let known = |name: &str| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
         let (path, mut left) = match self.source {
             Source::Safetensors(tensors) => tensors.rest(),
-            Source::Gguf(file) => (file.path, file.content.tensor_infos.into_keys().collect()),
+            Source::Gguf(file) => (file.path, file.tensors.into_keys().collect()),
         };
         left.retain(|name| !known(name));
         left.sort();
@@ -83,23 +87,42 @@ impl Weights {
     }
 }
 
-/// A GGUF file whose header has been read.
+/// A GGUF model whose headers have been read: one file, or several with a share of the tensors each.
 pub(crate) struct Gguf {
+    /// The first file.
     pub(crate) path: PathBuf,
+    /// The header of the first file, which describes the model. Its tensors are among those below.
     pub(crate) content: Content,
-    file: BufReader<File>,
+    tensors: HashMap<String, (usize, TensorInfo)>,
+    files: Vec<(PathBuf, u64, BufReader<File>)>,
 }
 
 impl Gguf {
-    /// Opens the file, and adds its contents to `identity`.
-    pub(crate) fn open(path: PathBuf, identity: &mut blake3::Hasher) -> Result<Self> {
+    /// Opens the files, and adds their contents to `identity`.
+    pub(crate) fn open(paths: &[PathBuf], identity: &mut blake3::Hasher) -> Result<Self> {
+        let (mut first, mut tensors, mut files) = (None, HashMap::new(), Vec::new());
+        for (number, path) in paths.iter().enumerate() {
+            let (mut content, file) = Self::open_one(path, identity)?;
+            let infos = std::mem::take(&mut content.tensor_infos).into_iter();
+            tensors.extend(infos.map(|(name, info)| (name, (number, info))));
+            files.push((path.clone(), content.tensor_data_offset, file));
+            first.get_or_insert((path.clone(), content));
+        }
+        let (path, content) = first.ok_or_else(|| Error::input("a GGUF model has no file"))?;
+        Ok(Self { path, content, tensors, files })
+    }
+
+    fn open_one(path: &Path, identity: &mut blake3::Hasher) -> Result<(Content, BufReader<File>)> {
         let malformed = |error: &dyn std::fmt::Display| {
             Error::input(format!("{} is damaged or not a GGUF file: {error}", path.display()))
         };
-        let mut file = File::open(&path).map_err(|error| malformed(&error))?;
+        let mut file = File::open(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::not_found(format!("{} is missing", path.display())),
+            _ => malformed(&error),
+        })?;
         let mut start = Vec::new();
         (&file).take(64).read_to_end(&mut start)?;
-        refuse_pointer(&path, &start)?;
+        refuse_pointer(path, &start)?;
         file.rewind()?;
         identity.update_reader(&file)?;
         file.rewind()?;
@@ -108,13 +131,22 @@ impl Gguf {
         let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut file)))
             .map_err(|_| malformed(&"its header cannot be read"))?
             .map_err(|error| malformed(&error))?;
-        Ok(Self { path, content, file })
+        Ok((content, file))
+    }
+
+    /// The number of files.
+    pub(crate) fn parts(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The shape of a tensor, by its name in the file.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|(_, info)| info.shape.dims())
     }
 
     /// The factors by which positions are scaled, if the file has them.
     pub(crate) fn factors(&mut self) -> Result<Option<Vec<f32>>> {
-        let Some(info) = self.content.tensor_infos.get("rope_freqs.weight") else { return Ok(None) };
-        let shape = info.shape.dims().to_vec();
+        let Some(shape) = self.shape("rope_freqs.weight").map(<[_]>::to_vec) else { return Ok(None) };
         let tensor = self.take("rope_freqs.weight", &shape, &Device::Cpu)?;
         Ok(Some(tensor.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?))
     }
@@ -143,11 +175,12 @@ impl Gguf {
     }
 
     fn take(&mut self, name: &str, shape: &[usize], device: &Device) -> Result<QTensor> {
-        let info = self.content.tensor_infos.remove(name).ok_or_else(|| missing(&self.path, name))?;
+        let (number, info) = self.tensors.remove(name).ok_or_else(|| missing(&self.path, name))?;
+        let (path, offset, file) = &mut self.files[number];
         if info.shape.dims() != shape {
-            return Err(misshapen(&self.path, name, info.shape.dims(), shape));
+            return Err(misshapen(path, name, info.shape.dims(), shape));
         }
-        info.read(&mut self.file, self.content.tensor_data_offset, device)
-            .map_err(|error| Error::input(format!("{}: the tensor {name}: {error}", self.path.display())))
+        info.read(file, *offset, device)
+            .map_err(|error| Error::input(format!("{}: the tensor {name}: {error}", path.display())))
     }
 }

@@ -709,8 +709,114 @@ fn what_a_gguf_file_needs_and_is_not_supported_is_refused_by_name() {
     check("qwen2-gguf", "qwen2.attention.head_count", text("four"), &["qwen2.attention.head_count"]);
     check("llama3-gguf", "llama.expert_count", Meta::U32(8), &["mixture of experts"]);
     check("llama3-gguf", "llama.rope.dimension_count", Meta::U32(4), &["rope.dimension_count"]);
-    check("llama3-gguf", "split.count", Meta::U16(3), &["several GGUF files"]);
+    check("llama3-gguf", "split.count", Meta::U16(3), &["3 GGUF files", "00001-of-00003"]);
     check("qwen3-gguf", "qwen3.attention.value_length", Meta::U32(8), &["value_length"]);
+}
+
+/// The tokenizer of a fixture as the keys that a GGUF file has for it.
+fn vocabulary(name: &str) -> Vec<(String, Meta)> {
+    let file: Value =
+        serde_json::from_slice(&std::fs::read(fixture(name).join("tokenizer.json")).unwrap()).unwrap();
+    let mut tokens: Vec<(u64, String, bool)> = Vec::new();
+    for (token, id) in file["model"]["vocab"].as_object().unwrap() {
+        tokens.push((id.as_u64().unwrap(), token.clone(), false));
+    }
+    for added in file["added_tokens"].as_array().unwrap() {
+        let id = added["id"].as_u64().unwrap();
+        tokens.retain(|(other, ..)| *other != id);
+        tokens.push((id, added["content"].as_str().unwrap().to_owned(), true));
+    }
+    tokens.sort();
+    let merges = file["model"]["merges"].as_array().unwrap().iter().map(|merge| {
+        let parts: Vec<String> = serde_json::from_value(merge.clone()).unwrap();
+        Meta::String(parts.join(" "))
+    });
+    let text = |text: &str| Meta::String(text.to_owned());
+    let keys = [
+        ("model", text("gpt2")),
+        ("pre", text("gpt-2")),
+        ("tokens", Meta::Array(tokens.iter().map(|(_, token, _)| text(token)).collect())),
+        (
+            "token_type",
+            Meta::Array(tokens.iter().map(|(.., added)| Meta::I32(if *added { 3 } else { 1 })).collect()),
+        ),
+        ("merges", Meta::Array(merges.collect())),
+    ];
+    keys.map(|(key, value)| (format!("tokenizer.ggml.{key}"), value)).into()
+}
+
+/// Writes the fixture's model into `folder` in as many files as `names`, each with a share of its tensors, and with
+/// `keys` in the first.
+fn rewrite(name: &str, folder: &Path, names: &[&str], keys: Vec<(String, Meta)>) {
+    let mut file = std::fs::File::open(fixture(name).join("model.gguf")).unwrap();
+    let content = gguf_file::Content::read(&mut file).unwrap();
+    let mut tensors: Vec<String> = content.tensor_infos.keys().cloned().collect();
+    tensors.sort();
+    let share = tensors.len().div_ceil(names.len());
+    for (number, (file_name, tensors)) in names.iter().zip(tensors.chunks(share)).enumerate() {
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|name| (name, content.tensor(&mut file, name, &Device::Cpu).unwrap()))
+            .collect();
+        let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let count = Meta::U16(names.len() as u16);
+        let mut metadata = vec![("split.count", &count)];
+        if number == 0 {
+            metadata.extend(content.metadata.iter().map(|(key, value)| (key.as_str(), value)));
+            metadata.extend(keys.iter().map(|(key, value)| (key.as_str(), value)));
+        }
+        let mut out = std::fs::File::create(folder.join(file_name)).unwrap();
+        gguf_file::write(&mut out, &metadata, &tensors).unwrap();
+    }
+}
+
+#[test]
+fn a_gguf_file_alone_is_enough() {
+    let with_files = load("qwen3-gguf", &config());
+    let folder = tempfile::tempdir().unwrap();
+    rewrite("qwen3-gguf", folder.path(), &["model.gguf"], vocabulary("qwen3-gguf"));
+    let alone = LocalLlm::load(folder.path(), folder.path(), &config()).unwrap();
+    for text in ["Find red shoes.", "No 漢字, no 🦀, and  two spaces.\n\nIt's 2026."] {
+        let request = ChatRequest::new(Purpose::Other, vec![Message::user(text)]);
+        assert_eq!(alone.prompt(&request).unwrap(), with_files.prompt(&request).unwrap());
+    }
+
+    let error = |keys: &[(&str, Meta)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut all = vocabulary("qwen3-gguf");
+        for (key, value) in keys {
+            let key = format!("tokenizer.ggml.{key}");
+            all.retain(|(other, _)| *other != key);
+            all.push((key, value.clone()));
+        }
+        rewrite("qwen3-gguf", folder.path(), &["model.gguf"], all);
+        LocalLlm::load(folder.path(), folder.path(), &config()).err().unwrap().to_string()
+    };
+    let text = |text: &str| Meta::String(text.to_owned());
+    let unknown = error(&[("pre", text("klingon"))]);
+    assert!(unknown.contains("tokenizer.ggml.pre") && unknown.contains("`tokenizer`"), "{unknown}");
+    assert!(error(&[("model", text("rwkv"))]).contains("rwkv"));
+    let uneven = error(&[("token_type", Meta::Array(vec![Meta::I32(1)]))]);
+    assert!(uneven.contains("token_type has 1 items"), "{uneven}");
+    assert!(error(&[("tokens", Meta::Array(vec![Meta::U8(1)]))]).contains("tokenizer.ggml.tokens"));
+}
+
+#[test]
+fn a_model_in_several_gguf_files_is_one_model() {
+    let whole = load("qwen3-gguf", &config());
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["tiny-00001-of-00002.gguf", "tiny-00002-of-00002.gguf"];
+    rewrite("qwen3-gguf", folder.path(), &names, vocabulary("qwen3-gguf"));
+    let ids = whole.prompt(&hello()).unwrap().1;
+    let logits = |folder: &Path, config: &LocalConfig| LocalLlm::logits(folder, config, &[&ids]).unwrap();
+    let expected = logits(&fixture("qwen3-gguf"), &config());
+    assert_eq!(logits(folder.path(), &config()), expected);
+    // Any part names the whole.
+    let second = LocalConfig { file: Some(names[1].into()), ..config() };
+    assert_eq!(logits(folder.path(), &second), expected);
+    std::fs::remove_file(folder.path().join(names[1])).unwrap();
+    let error = LocalLlm::load(folder.path(), folder.path(), &config()).err().unwrap().to_string();
+    assert!(error.contains("tiny-00002-of-00002.gguf is missing"), "{error}");
 }
 
 /// A hub: a model's folder contains the requested files and nothing else.
