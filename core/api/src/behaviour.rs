@@ -53,6 +53,32 @@ pub trait ScriptedBehaviour: Send + Sync {
     async fn outcomes(&self, prompt: BehaviourPrompt) -> Result<Vec<String>>;
     /// A summary of the text's history, and one sentence in the style of an outcome.
     async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)>;
+    /// What its regular sentences mean, and other sentences that mean the same; by default nothing is known of either.
+    async fn bank(&self) -> Result<Bank> {
+        Ok(Bank::default())
+    }
+}
+
+/// A behaviour's own sentences, and free ones with the same meanings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Bank {
+    /// What the behaviour says. Its `state` is empty: a line of state is its own meaning.
+    pub regular: Wordings,
+    /// Free sentences.
+    pub free: Wordings,
+}
+
+/// Sentences by what they mean, in pairs of a meaning and its sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Wordings {
+    /// By the name of an outcome.
+    pub outcomes: Vec<(String, Vec<String>)>,
+    /// By the name of a strategy.
+    pub thoughts: Vec<(String, Vec<String>)>,
+    /// By a regular line of state with slots in braces, named or not. A sentence has the slots of its line.
+    pub state: Vec<(String, Vec<String>)>,
 }
 
 /// What a behaviour is given.

@@ -4,12 +4,14 @@
 //! [`Outcome`]s that they may have, the last two as tables of wordings ([`worded!`](crate::worded)). [`Scripted`] makes
 //! a [`ScriptedBehaviour`] of them. Each kind of answer has its own random stream, so none shifts another's draws.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use forethought_api::{
-    Result,
-    behaviour::{BehaviourPrompt, ScriptedBehaviour},
+    Error, Result,
+    behaviour::{Bank, BehaviourPrompt, ScriptedBehaviour, Wordings},
+    error::Context,
 };
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +23,8 @@ pub use crate::worded;
 pub trait Worded: Copy + 'static {
     /// All values.
     const ALL: &'static [Self];
+    /// Its name, as in a bank of free wordings.
+    fn name(self) -> &'static str;
     /// The ways to say it: at least one.
     fn wordings(self) -> &'static [&'static str];
     /// One of them, drawn.
@@ -59,6 +63,9 @@ macro_rules! worded {
         $visible enum $name { $($(#[$doc])* $variant),+ }
         impl $crate::simulated::Worded for $name {
             const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
             fn wordings(self) -> &'static [&'static str] {
                 match self { $(Self::$variant => &[$($wording),+]),+ }
             }
@@ -74,6 +81,10 @@ pub trait View: Sized {
     fn read(text: &str) -> Self;
     /// A summary of the state.
     fn state(&self) -> String;
+    /// Free wordings of the behaviour's moves, outcomes and lines of state, in the form that [`wordings`] reads.
+    fn free_wordings() -> &'static str {
+        "{}"
+    }
 }
 
 /// A strategy for the next action; its wordings are thoughts.
@@ -140,6 +151,31 @@ impl<M: Move, O: Outcome<View = M::View>> ScriptedBehaviour for Scripted<M, O> {
         let view = M::View::read(&prompt.text);
         let outcome = O::reached(&view).wording(&mut stream(prompt.seed, "summary"));
         Ok((view.state(), outcome.to_owned()))
+    }
+    async fn bank(&self) -> Result<Bank> {
+        let free = wordings(M::View::free_wordings()).context("the behaviour's free wordings")?;
+        let regular = Wordings { outcomes: by_name::<O>(), thoughts: by_name::<M>(), ..Wordings::default() };
+        Ok(Bank { regular, free })
+    }
+}
+
+fn by_name<W: Worded>() -> Vec<(String, Vec<String>)> {
+    let sentences = |value: W| value.wordings().iter().map(|&sentence| sentence.to_owned()).collect();
+    W::ALL.iter().map(|&value| (value.name().to_owned(), sentences(value))).collect()
+}
+
+/// Wordings from JSON of the form `{"outcomes": {NAME: [SENTENCE, ...]}, "thoughts": {...}, "state": {...}}`.
+///
+/// # Errors
+/// Text of another form, or a fourth key.
+pub fn wordings(json: &str) -> Result<Wordings> {
+    type ByName = BTreeMap<String, Vec<String>>;
+    let mut read: BTreeMap<String, ByName> = serde_json::from_str(json)?;
+    let mut take = |key| read.remove(key).unwrap_or_default().into_iter().collect();
+    let (outcomes, thoughts, state) = (take("outcomes"), take("thoughts"), take("state"));
+    match read.keys().next() {
+        Some(key) => Err(Error::input(format!("`{key}` is not one of outcomes, thoughts, state"))),
+        None => Ok(Wordings { outcomes, thoughts, state }),
     }
 }
 

@@ -9,16 +9,21 @@
 //! May depend on `forethought-sdk` alone.
 //!
 //! # Reading order
-//! [`request`] (what is asked for, read from the text), [`refine`] (how an evaluation is followed), then this file.
+//! [`request`] (what is asked for, read from the text), [`refine`] (how an evaluation is followed), [`wording`] (the
+//! sentences that are spoken), then this file.
 
 pub mod refine;
 pub mod request;
+pub mod wording;
+
+use std::sync::OnceLock;
 
 use forethought_sdk::{
     prelude::*,
     seed::{ChaCha8Rng, RngExt},
 };
 use request::{Ask, Form};
+use wording::{Speech, Wording};
 
 /// Settings of the simulated LLM.
 #[config]
@@ -33,18 +38,29 @@ pub struct SimulatedConfig {
     /// Share of actions that carry out another strategy than the thought.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub slips: f64,
+    /// The sentences that outcomes, thoughts and states are said in: "regular" for a few fixed ones, "free" for
+    /// hundreds, as from a model that never says a thing twice in the same way, or a folder with such sentences
+    /// (`webshop.json`, `avalon.json`, `persuasion.json`). What the model knows and does is the same in each.
+    pub wording: Wording,
 }
 
 impl Default for SimulatedConfig {
     fn default() -> Self {
-        Self { seed: 0, malformed: 0.02, slips: 0.03 }
+        Self { seed: 0, malformed: 0.02, slips: 0.03, wording: Wording::Regular }
     }
 }
 
 /// The simulated LLM.
 pub struct Simulated {
     config: SimulatedConfig,
-    behaviours: Vec<(String, Arc<dyn ScriptedBehaviour>)>,
+    known: Vec<Known>,
+}
+
+/// A behaviour and how it speaks.
+struct Known {
+    name: String,
+    behaviour: Arc<dyn ScriptedBehaviour>,
+    speech: OnceLock<Speech>,
 }
 
 impl Simulated {
@@ -58,16 +74,23 @@ impl Simulated {
                 return Err(Error::config(format!("{key} = {share}: must be within [0, 1]")));
             }
         }
-        Ok(Self { config, behaviours })
+        let known = |(name, behaviour)| Known { name, behaviour, speech: OnceLock::new() };
+        Ok(Self { config, known: behaviours.into_iter().map(known).collect() })
     }
 
-    async fn behaviour(&self, text: &str) -> Result<&Arc<dyn ScriptedBehaviour>> {
-        for (_, behaviour) in &self.behaviours {
+    /// The behaviour for this text, and its speech.
+    async fn know(&self, text: &str) -> Result<(&Arc<dyn ScriptedBehaviour>, &Speech)> {
+        for Known { name, behaviour, speech } in &self.known {
             if behaviour.recognises(text.to_owned()).await? {
-                return Ok(behaviour);
+                // Read when it is first needed: a folder has to have the sentences of no other task.
+                if speech.get().is_none() {
+                    let read = Speech::of(name, behaviour.as_ref(), &self.config.wording).await?;
+                    speech.get_or_init(|| read);
+                }
+                return Ok((behaviour, speech.get().expect("set above")));
             }
         }
-        let known: Vec<_> = self.behaviours.iter().map(|(name, _)| name.as_str()).collect();
+        let known: Vec<_> = self.known.iter().map(|known| known.name.as_str()).collect();
         Err(Error::config(format!(
             "the simulated LLM does not recognise the task in this request; it knows {known:?}. Register a behaviour for \
              the environment, or configure a real backend"
@@ -78,25 +101,36 @@ impl Simulated {
     async fn answer(&self, text: &str, seed: u64) -> Result<String> {
         let ask = Ask::read(text)?;
         let mut rng = seed::stream(seed, "answer");
-        let behaviour = self.behaviour(text); // Awaited where one is needed.
+        let mut words = seed::stream(seed, "wording");
+        let known = self.know(text); // Awaited where one is needed.
         let prompt =
-            BehaviourPrompt { text: text.to_owned(), thought: ask.thought.clone(), count: ask.count, seed };
+            BehaviourPrompt { text: text.to_owned(), thought: String::new(), count: ask.count, seed };
         let answer = match ask.form {
-            Form::Thought => format!("Thought: {}", behaviour.await?.thought(prompt).await?),
-            Form::ThoughtAndAction => {
-                let behaviour = behaviour.await?;
-                let thought = behaviour.thought(prompt.clone()).await?;
-                let action = self
-                    .act(behaviour, BehaviourPrompt { thought: thought.clone(), ..prompt }, &mut rng)
-                    .await?;
-                format!("Thought: {thought}\nAction: {action}")
+            Form::Thought => {
+                let (behaviour, speech) = known.await?;
+                format!("Thought: {}", speech.thought(&behaviour.thought(prompt).await?, &mut words))
             }
-            Form::Action => format!("Action: {}", self.act(behaviour.await?, prompt, &mut rng).await?),
+            Form::ThoughtAndAction => {
+                let (behaviour, speech) = known.await?;
+                let thought = behaviour.thought(prompt.clone()).await?;
+                let said = speech.thought(&thought, &mut words);
+                let action = self.act(behaviour, BehaviourPrompt { thought, ..prompt }, &mut rng).await?;
+                format!("Thought: {said}\nAction: {action}")
+            }
+            Form::Action => {
+                let (behaviour, speech) = known.await?;
+                let thought = speech.understand_thought(&ask.thought);
+                let action = self.act(behaviour, BehaviourPrompt { thought, ..prompt }, &mut rng).await?;
+                format!("Action: {action}")
+            }
             Form::Outcomes => {
-                let outcomes = behaviour.await?.outcomes(prompt).await?;
+                let (behaviour, speech) = known.await?;
+                let thought = speech.understand_thought(&ask.thought);
+                let outcomes = behaviour.outcomes(BehaviourPrompt { thought, ..prompt }).await?;
                 let good = outcomes.len() / 2;
                 let line = |(index, text): (usize, &String)| {
-                    format!("{}: {text}", if index < good { "Good" } else { "Bad" })
+                    let side = if index < good { "Good" } else { "Bad" };
+                    format!("{side}: {}", speech.outcome(text, &mut words))
                 };
                 outcomes.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
             }
@@ -105,14 +139,29 @@ impl Simulated {
                 refine::Verdict::Return(earlier) => format!("Decision: revise\nThought: {earlier}"),
                 // From the prior of the first thought, for any evaluation.
                 refine::Verdict::DrawAgain => {
-                    format!("Decision: revise\nThought: {}", behaviour.await?.thought(prompt).await?)
+                    let (behaviour, speech) = known.await?;
+                    let thought = speech.understand_thought(&ask.thought);
+                    let thought = behaviour.thought(BehaviourPrompt { thought, ..prompt }).await?;
+                    format!("Decision: revise\nThought: {}", speech.thought(&thought, &mut words))
                 }
             },
             Form::Summary => {
-                let (state, outcome) = behaviour.await?.summary(prompt).await?;
+                let (behaviour, speech) = known.await?;
+                let (state, outcome) = behaviour.summary(prompt).await?;
+                let (state, outcome) =
+                    (speech.state(&state, &mut words), speech.outcome(&outcome, &mut words));
                 format!("State: {state}\nOutcome: {outcome}")
             }
-            Form::Probabilities => probabilities(&ask, &mut rng),
+            Form::Probabilities => {
+                // Asked for in any text, also one without a task that it knows.
+                let outcomes = match (&self.config.wording, known.await) {
+                    (Wording::Regular, _) | (_, Err(_)) => ask.asked_outcomes,
+                    (_, Ok((_, speech))) => {
+                        ask.asked_outcomes.iter().map(|outcome| speech.understand_outcome(outcome)).collect()
+                    }
+                };
+                probabilities(&outcomes, &mut rng)
+            }
         };
         // Drawn last, from the same stream in any case: malformed answers never shift other draws.
         Ok(if rng.random::<f64>() < self.config.malformed { malformed(&answer) } else { answer })
@@ -133,9 +182,9 @@ impl Simulated {
 }
 
 /// Its own probabilities: always confident, and the same for good and bad thoughts.
-fn probabilities(ask: &Ask, rng: &mut ChaCha8Rng) -> String {
-    let lines = ask.asked_outcomes.iter().enumerate().map(|(index, good)| {
-        let centre = if *good { 0.7 } else { 0.3 };
+fn probabilities(outcomes: &[String], rng: &mut ChaCha8Rng) -> String {
+    let lines = outcomes.iter().enumerate().map(|(index, outcome)| {
+        let centre = if request::sounds_bad(outcome) { 0.3 } else { 0.7 };
         let probability = (centre + rng.random_range(-0.25..0.25_f64)).clamp(0.0, 1.0);
         format!("{}: {probability:.2}", index + 1)
     });

@@ -13,8 +13,8 @@ pub struct Ask {
     pub count: usize,
     /// Evaluated thoughts, the current one last.
     pub evaluations: Vec<Evaluation>,
-    /// For each outcome whose probability is requested, in order: whether it sounds good.
-    pub asked_outcomes: Vec<bool>,
+    /// The outcomes whose probabilities are requested, in order.
+    pub asked_outcomes: Vec<String>,
 }
 
 /// Forms of answer.
@@ -114,7 +114,7 @@ impl Ask {
                 }
             }
             Form::Probabilities if head.parse::<usize>().is_ok() && !text.starts_with('<') => {
-                self.asked_outcomes.push(!sounds_bad(text));
+                self.asked_outcomes.push(text.to_owned());
             }
             _ => {}
         }
@@ -122,7 +122,7 @@ impl Ask {
 }
 
 /// Whether an outcome sounds like a bad one: a reader's first impression, by its words.
-fn sounds_bad(outcome: &str) -> bool {
+pub fn sounds_bad(outcome: &str) -> bool {
     const WORDS: &[&str] = &[
         "without",
         "wrong",
@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");
         }
         let ask = Ask::read("1: all is well\n2: it lacks a part\n1: <probability>").unwrap();
-        assert_eq!(ask.asked_outcomes, [true, false]);
+        assert_eq!(ask.asked_outcomes.iter().map(|one| sounds_bad(one)).collect::<Vec<_>>(), [false, true]);
         assert!(Ask::read("hello").unwrap_err().message.contains("form of answer"));
     }
 

@@ -3,7 +3,7 @@
 //! May depend on `forethought-sdk` and a template engine; knows no environment, no backend and no critic by name.
 //!
 //! # Reading order
-//! [`react`] (the simplest whole planner), [`pnlc`] (the method that this project exists for), [`summarise`] (what
+//! [`react`] (the simplest whole planner), [`vote`] (several of them), [`pnlc`] (the method that this project exists for), [`summarise`] (what
 //! critics see of a history), [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts),
 //! [`ppdpp`] (a trained policy over them), [`random`] (the baseline); below them [`prompts`] (templates) and [`ask`]
 //! (asking, in any form of answer, and once more if it could not be read).
@@ -17,3 +17,4 @@ pub mod random;
 pub mod react;
 pub mod strategist;
 pub mod summarise;
+pub mod vote;

@@ -14,6 +14,7 @@ use forethought_planners::{
     react::{React, ReactConfig, ReactPrompts},
     strategist::{StrategistConfig, StrategistPrompts},
     summarise::{SummariserConfig, SummariserPrompts},
+    vote::Vote,
 };
 use forethought_sdk::{
     api::llm::ToolCall,
@@ -202,6 +203,27 @@ fn react_thinks_and_acts_in_one_answer() {
             .starts_with("Observation:\nA fork.\nThought: Left.\nAction: go left\n\nObservation:\nA cave.\n"),
         "{prompt}"
     );
+}
+
+#[test]
+fn a_vote_takes_the_most_frequent_action() {
+    let vote = |votes: u32, answers: &[&str]| {
+        let config = json!({ "llm": "actor", "votes": votes });
+        let (decision, script) = decide(&Vote::new(from_value(config).unwrap()).unwrap(), answers);
+        let seeds: std::collections::BTreeSet<_> =
+            script.asked.lock().unwrap().iter().map(|request| request.seed).collect();
+        (decision.unwrap(), seeds.len())
+    };
+    let left = "Thought: a hunch\nAction: go left";
+    let enter = ["Thought: go in\nAction: enter", "Thought: inside is better\nAction: enter"];
+    let (decision, seeds) = vote(3, &[left, enter[0], enter[1]]);
+    assert_eq!((decision.thought.as_str(), decision.action.text.as_str()), ("go in", "enter"));
+    assert_eq!(seeds, 3, "each ReAct has its own seed");
+    // Of equals, the first.
+    assert_eq!(vote(4, &[left, enter[0], enter[1], left]).0.action.text, "go left");
+    // An answer that cannot be read is asked again, and counted.
+    let (decision, _) = vote(2, &["Well.", left, left]);
+    assert_eq!(faults(&decision), [("repeated", 1), ("unreadable", 1)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
-    behaviour::{BehaviourPrompt, ScriptedBehaviour},
+    behaviour::{Bank, BehaviourPrompt, ScriptedBehaviour, Wordings},
     critic::{Critic, CriticQuery, CriticTrainer, Estimate, Progress, TrainingReport, TrainingRequest},
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{
@@ -449,6 +449,13 @@ impl ScriptedBehaviour for Sample {
     async fn summary(&self, prompt: BehaviourPrompt) -> Result<(String, String)> {
         Ok((prompt.text, "outcome".into()))
     }
+    async fn bank(&self) -> Result<Bank> {
+        let wordings = |text: &str| Wordings {
+            outcomes: vec![("Ebb".to_owned(), vec![text.to_owned()])],
+            ..Wordings::default()
+        };
+        Ok(Bank { regular: wordings("It ebbs."), free: wordings("The water leaves.") })
+    }
 }
 
 tried!(ScriptedBehaviour, |it| [
@@ -457,6 +464,7 @@ tried!(ScriptedBehaviour, |it| [
     it.action(prompt()).await,
     it.outcomes(prompt()).await,
     it.summary(prompt()).await,
+    it.bank().await,
 ]);
 
 #[async_trait]

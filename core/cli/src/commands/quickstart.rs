@@ -26,8 +26,11 @@ use crate::{
     tables::results,
 };
 
-/// The planners to compare: without a critic, with one, and with three that must not help.
-const PLANNERS: [&str; 5] = ["react", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
+/// The planners to compare: without a critic, once and as a vote that costs what PNLC costs, with a critic, and with
+/// three that must not help.
+const PLANNERS: [&str; 6] = ["react", VOTE, PNLC, "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
+const PNLC: &str = "pnlc";
+const VOTE: &str = "react-vote";
 
 /// Run the whole loop offline: collect, train, evaluate, report; takes about a minute.
 ///
@@ -130,9 +133,10 @@ impl Quickstart {
         if outcomes.len() < PLANNERS.len() {
             return Ok(exit);
         }
-        let pnlc = &outcomes[1].1.episodes;
-        let others = outcomes.iter().filter(|(name, _)| name != "pnlc");
-        let gains = others.map(|(name, other)| Ok((name.clone(), paired_difference(pnlc, &other.episodes)?)));
+        let (pnlc, others): (Vec<_>, Vec<_>) = outcomes.iter().partition(|(name, _)| name == PNLC);
+        let pnlc = &pnlc[0].1.episodes;
+        let gains =
+            others.iter().map(|(name, other)| Ok((name.clone(), paired_difference(pnlc, &other.episodes)?)));
         let document = Document {
             collected: data.len() as u64,
             training: vec![("critic".into(), critic), ("critic-shuffled".into(), shuffled)],
@@ -211,6 +215,25 @@ impl Progress for Labelled {
 }
 
 impl Document {
+    /// What PNLC gains on a vote that asks the model about as often.
+    fn at_equal_cost(&self) -> String {
+        let calls = |name: &str| {
+            let found = self.planners.iter().find(|planner| planner.name == name);
+            found.map_or(f64::NAN, |planner| planner.calls_per_decision)
+        };
+        let gain = self.gains.iter().find(|(name, _)| name == VOTE);
+        let verdict = match gain.map(|(_, gain)| (gain.success.low, gain.success.high)) {
+            Some((low, _)) if low > 0.0 => "PNLC succeeds more often",
+            Some((_, high)) if high < 0.0 => "the vote succeeds more often",
+            _ => "no significant difference in success",
+        };
+        format!(
+            "At about equal cost ({:.1} calls per decision against {:.1} of {VOTE}): {verdict}.\n",
+            calls(PNLC),
+            calls(VOTE)
+        )
+    }
+
     fn words(&self) -> String {
         let mut words = results(&self.planners);
         words += "\nPNLC above the others, on the same episodes (95 %):\n";
@@ -225,6 +248,7 @@ impl Document {
                 score.high
             );
         }
+        words += &self.at_equal_cost();
         words += "\nHeld-out outcomes, as the critics see them:\n";
         for (name, report) in &self.training {
             let metric =

@@ -32,6 +32,9 @@ impl simulated::View for View {
     fn state(&self) -> String {
         words::state(self)
     }
+    fn free_wordings() -> &'static str {
+        include_str!("wordings.json")
+    }
 }
 
 register! {

@@ -1,0 +1,406 @@
+//! The sentences that the simulated LLM speaks in: those of its behaviour, or free ones of the same meaning.
+//!
+//! A behaviour says each outcome and each thought in a few regular sentences, and a state in regular lines. [`Speech`]
+//! replaces them by sentences of a bank, drawn at random, and reads such sentences back **by their meaning in the
+//! bank**. So the wording changes what planner and critic see, and nothing of what the model knows or does.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use forethought_sdk::{
+    api::behaviour::{Bank, Wordings},
+    prelude::*,
+    schemars::{self, Schema, SchemaGenerator},
+    seed::{ChaCha8Rng, IndexedRandom},
+    simulated::wordings,
+};
+
+/// The choice of sentences.
+#[data]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(from = "String", into = "String")]
+pub enum Wording {
+    /// The behaviour's own.
+    #[default]
+    Regular,
+    /// Those of the behaviour's bank.
+    Free,
+    /// Those of `NAME.json` in this folder, where NAME is the behaviour's, such as `webshop`.
+    Folder(PathBuf),
+}
+
+impl From<String> for Wording {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "regular" => Self::Regular,
+            "free" => Self::Free,
+            _ => Self::Folder(text.into()),
+        }
+    }
+}
+
+impl From<Wording> for String {
+    fn from(wording: Wording) -> Self {
+        match wording {
+            Wording::Regular => "regular".into(),
+            Wording::Free => "free".into(),
+            Wording::Folder(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl JsonSchema for Wording {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Wording".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "anyOf": [{ "enum": ["regular", "free"] }, { "type": "string", "format": "path" }] })
+    }
+}
+
+/// A behaviour's sentences and those of a bank, by meaning. The default one changes nothing.
+#[derive(Debug, Default)]
+pub struct Speech {
+    outcomes: Sentences,
+    thoughts: Sentences,
+    lines: Vec<(Line, Vec<Line>)>,
+}
+
+impl Speech {
+    /// The speech of the behaviour `name`.
+    ///
+    /// # Errors
+    /// A behaviour without a bank; a folder without its file; a file that is no bank, names a meaning that the
+    /// behaviour does not have, has a sentence with two meanings, or one whose slots are not those of its line.
+    pub async fn of(name: &str, behaviour: &dyn ScriptedBehaviour, wording: &Wording) -> Result<Self> {
+        let Bank { regular, free } = match wording {
+            Wording::Regular => return Ok(Self::default()),
+            Wording::Free | Wording::Folder(_) => behaviour.bank().await?,
+        };
+        let (free, place) = match wording {
+            Wording::Folder(folder) => {
+                let file = folder.join(format!("{name}.json"));
+                let text = std::fs::read_to_string(&file)
+                    .context(format!("{}: the wordings of `{name}` cannot be read", file.display()))?;
+                let wordings = wordings(text.trim_start_matches('\u{feff}'))
+                    .context(format!("{} is not a bank of wordings", file.display()))?;
+                (wordings, file.display().to_string())
+            }
+            _ => (free, format!("the bank of `{name}`")),
+        };
+        if free == Wordings::default() {
+            return Err(Error::config(format!(
+                "wording: {place} is empty; use \"regular\", or a folder with {name}.json"
+            )));
+        }
+        Ok(Self {
+            outcomes: Sentences::of(&regular.outcomes, &free.outcomes)
+                .context(format!("{place}: outcomes"))?,
+            thoughts: Sentences::of(&regular.thoughts, &free.thoughts)
+                .context(format!("{place}: thoughts"))?,
+            lines: lines(&free.state).context(format!("{place}: state"))?,
+        })
+    }
+
+    /// An outcome in other words.
+    pub fn outcome(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
+        self.outcomes.say(regular, rng)
+    }
+
+    /// A thought in other words.
+    pub fn thought(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
+        self.thoughts.say(regular, rng)
+    }
+
+    /// A summary of the state in other words, line by line. Lines that the bank does not know stay.
+    pub fn state(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
+        if self.lines.is_empty() {
+            return regular.to_owned();
+        }
+        let mut said = Vec::new();
+        let mut rest = regular;
+        while !rest.is_empty() {
+            let known = self.lines.iter().find_map(|(line, others)| Some((line.read(rest)?, others)));
+            let left = match known {
+                Some(((slots, left), others)) => {
+                    said.push(others.choose(rng).expect("checked to have sentences").say(&slots));
+                    left
+                }
+                None => {
+                    let end = rest.find(". ").map_or(rest.len(), |at| at + 1);
+                    said.push(rest[..end].to_owned());
+                    &rest[end..]
+                }
+            };
+            rest = left.trim_start();
+        }
+        said.join(" ")
+    }
+
+    /// A thought in the behaviour's own words, by its meaning. Others are handed on.
+    pub fn understand_thought(&self, text: &str) -> String {
+        self.thoughts.understand(text)
+    }
+
+    /// An outcome in the behaviour's own words, by its meaning. Others are handed on.
+    pub fn understand_outcome(&self, text: &str) -> String {
+        self.outcomes.understand(text)
+    }
+}
+
+/// Sentences with one meaning each.
+#[derive(Debug, Default)]
+struct Sentences {
+    /// Free sentences by each regular one.
+    free: HashMap<String, Vec<String>>,
+    /// The first regular sentence by each free one.
+    regular: HashMap<String, String>,
+}
+
+impl Sentences {
+    fn of(regular: &[(String, Vec<String>)], free: &[(String, Vec<String>)]) -> Result<Self> {
+        let mut sentences = Self::default();
+        for (name, others) in free {
+            let own = regular.iter().find(|(own, _)| own == name).map(|(_, own)| own).ok_or_else(|| {
+                let names: Vec<_> = regular.iter().map(|(name, _)| name.as_str()).collect();
+                Error::config(format!("`{name}` is not one of {}", names.join(", ")))
+            })?;
+            some(name, others)?;
+            for sentence in others {
+                let sentence = sentence.trim().to_owned();
+                if let Some(other) = sentences.regular.insert(sentence.clone(), own[0].clone())
+                    && other != own[0]
+                {
+                    return Err(Error::config(format!("{sentence:?} has two meanings, one is `{name}`")));
+                }
+            }
+            sentences.free.extend(own.iter().map(|own| (own.clone(), others.clone())));
+        }
+        Ok(sentences)
+    }
+
+    fn say(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
+        let free = self.free.get(regular).and_then(|free| free.choose(rng));
+        free.map_or_else(|| regular.to_owned(), |free| free.trim().to_owned())
+    }
+
+    fn understand(&self, text: &str) -> String {
+        self.regular.get(text.trim()).cloned().unwrap_or_else(|| text.to_owned())
+    }
+}
+
+fn some(name: &str, sentences: &[String]) -> Result<()> {
+    match sentences.iter().any(|sentence| sentence.trim().is_empty() || sentence.contains('\n')) {
+        _ if sentences.is_empty() => Err(Error::config(format!("`{name}` has no sentences"))),
+        true => Err(Error::config(format!("`{name}` has a sentence that is empty or not one line"))),
+        false => Ok(()),
+    }
+}
+
+fn lines(state: &[(String, Vec<String>)]) -> Result<Vec<(Line, Vec<Line>)>> {
+    let line = |(regular, others): &(String, Vec<String>)| {
+        some(regular, others)?;
+        let regular = Line::parse(regular)?;
+        let others = others.iter().map(|other| {
+            let other_line = Line::parse(other.trim())?;
+            let sorted = |line: &Line| {
+                let mut slots = line.slots.clone();
+                slots.sort();
+                slots
+            };
+            if sorted(&other_line) == sorted(&regular) {
+                Ok(other_line)
+            } else {
+                Err(Error::config(format!(
+                    "{other:?} does not have the slots {:?} of its line",
+                    regular.slots
+                )))
+            }
+        });
+        let others = others.collect::<Result<_>>()?;
+        Ok((regular, others))
+    };
+    state.iter().map(line).collect()
+}
+
+/// A sentence with slots: one more text than slots.
+#[derive(Debug, PartialEq)]
+struct Line {
+    texts: Vec<String>,
+    /// Names; unnamed slots are numbered.
+    slots: Vec<String>,
+}
+
+impl Line {
+    fn parse(text: &str) -> Result<Self> {
+        let mut line = Self { texts: Vec::new(), slots: Vec::new() };
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after
+                .split_once('}')
+                .ok_or_else(|| Error::config(format!("{text:?} has a brace that is not closed")))?;
+            line.texts.push(before.to_owned());
+            line.slots.push(if name.is_empty() { line.slots.len().to_string() } else { name.to_owned() });
+            rest = after;
+        }
+        line.texts.push(rest.to_owned());
+        Ok(line)
+    }
+
+    /// What stands in the slots if `text` begins with this line, and the text after it. A slot is as short as it can
+    /// be, and not empty.
+    fn read<'t>(&self, text: &'t str) -> Option<(HashMap<&str, &'t str>, &'t str)> {
+        let mut found = Vec::new();
+        let left = fill(&self.texts, text, &mut found)?;
+        Some((self.slots.iter().map(String::as_str).zip(found).collect(), left))
+    }
+
+    fn say(&self, slots: &HashMap<&str, &str>) -> String {
+        let mut said = self.texts[0].clone();
+        for (slot, text) in self.slots.iter().zip(&self.texts[1..]) {
+            said.push_str(
+                slots.get(slot.as_str()).expect("the slots of a line and its wordings are the same"),
+            );
+            said.push_str(text);
+        }
+        said
+    }
+}
+
+fn fill<'t>(texts: &[String], text: &'t str, found: &mut Vec<&'t str>) -> Option<&'t str> {
+    let (first, others) = texts.split_first()?;
+    let rest = text.strip_prefix(first.as_str())?;
+    if others.is_empty() {
+        return (rest.is_empty() || rest.starts_with(' ')).then_some(rest);
+    }
+    // Every place where the next text may begin, the nearest first.
+    rest.match_indices(others[0].as_str()).filter(|(at, _)| *at > 0).find_map(|(at, _)| {
+        found.push(&rest[..at]);
+        let left = fill(others, &rest[at..], found);
+        if left.is_none() {
+            found.pop();
+        }
+        left
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use forethought_sdk::{
+        seed::stream,
+        simulated::{self, Scripted, worded},
+    };
+
+    use super::*;
+
+    worded! {
+        enum Step {
+            Left: ["Go left.", "Turn left."],
+            Right: ["Go right."],
+        }
+    }
+    worded! {
+        enum End {
+            Home: ["I am home."],
+            Lost: ["I am lost."],
+        }
+    }
+    struct Seen;
+    impl simulated::View for Seen {
+        fn recognises(_: &str) -> bool {
+            true
+        }
+        fn read(_: &str) -> Self {
+            Self
+        }
+        fn state(&self) -> String {
+            "It is noon. I carry 2.50 kg and a lamp.".into()
+        }
+        fn free_wordings() -> &'static str {
+            r#"{"thoughts": {"Left": ["Leftwards it is.", "West, then."]}, "outcomes": {"Lost": ["No idea where this is."]},
+                "state": {"I carry {weight} and {thing}.": ["With {thing} and {weight} on my back.", "{weight}, plus {thing}."]}}"#
+        }
+    }
+    impl simulated::Move for Step {
+        type View = Seen;
+        fn prior(_: &Seen) -> Vec<(Self, f64)> {
+            vec![(Self::Left, 1.0)]
+        }
+        fn action(self, _: &Seen, _: &mut ChaCha8Rng) -> String {
+            simulated::Worded::name(self).to_lowercase()
+        }
+    }
+    impl simulated::Outcome for End {
+        type View = Seen;
+        fn reached(_: &Seen) -> Self {
+            Self::Lost
+        }
+        fn imagine(_: &Seen, _: &mut ChaCha8Rng) -> [Vec<Self>; 2] {
+            [vec![Self::Home], vec![Self::Lost]]
+        }
+    }
+
+    async fn speech(wording: Wording) -> Result<Speech> {
+        let walker: Arc<dyn ScriptedBehaviour> = Arc::new(Scripted::<Step, End>::default());
+        Speech::of("walk", walker.as_ref(), &wording).await
+    }
+
+    #[tokio::test]
+    async fn sentences_are_replaced_and_understood_by_their_meaning() {
+        let speech = speech(Wording::Free).await.unwrap();
+        let mut rng = stream(1, "test");
+        let said: std::collections::BTreeSet<_> =
+            (0..20).map(|_| speech.thought("Turn left.", &mut rng)).collect();
+        assert_eq!(said.into_iter().collect::<Vec<_>>(), ["Leftwards it is.", "West, then."]);
+        assert_eq!(speech.understand_thought(" West, then.\n"), "Go left.");
+        // What the bank does not hold stays as it is.
+        assert_eq!(speech.thought("Go right.", &mut rng), "Go right.");
+        assert_eq!(speech.understand_thought("Fly."), "Fly.");
+        assert_eq!(speech.outcome("I am lost.", &mut rng), "No idea where this is.");
+        let state = speech.state("It is noon. I carry 2.50 kg and a lamp. It is late.", &mut rng);
+        assert!(
+            [
+                "It is noon. With a lamp and 2.50 kg on my back. It is late.",
+                "It is noon. 2.50 kg, plus a lamp. It is late."
+            ]
+            .contains(&state.as_str()),
+            "{state}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_read_and_its_faults_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = |text: &str| {
+            std::fs::write(folder.path().join("walk.json"), text).unwrap();
+            Wording::Folder(folder.path().to_owned())
+        };
+        let own = speech(written(r#"{"thoughts": {"Right": ["Eastwards."]}}"#)).await.unwrap();
+        assert_eq!(own.understand_thought("Eastwards."), "Go right.");
+        for (text, parts) in [
+            (
+                r#"{"thoughts": {"Up": ["Climb."]}}"#,
+                ["walk.json: thoughts", "`Up` is not one of Left, Right"],
+            ),
+            (r#"{"thoughts": {"Left": ["Go."], "Right": ["Go."]}}"#, ["thoughts", "two meanings"]),
+            (r#"{"thoughts": {"Left": []}}"#, ["thoughts", "`Left` has no sentences"]),
+            (r#"{"state": {"I carry {a}.": ["Load: {b}."]}}"#, ["state", "does not have the slots [\"a\"]"]),
+            (r#"{"state": {"I carry {a": ["Load"]}}"#, ["state", "not closed"]),
+            (r#"{"thought": {}}"#, ["is not a bank of wordings", "`thought` is not one of"]),
+            ("{}", ["walk.json is empty", "\"regular\""]),
+        ] {
+            let error = speech(written(text)).await.unwrap_err();
+            let error = format!("{error:?}");
+            assert!(
+                parts.iter().all(|part| error.contains(&part.replace('"', "\\\"")) || error.contains(part)),
+                "{error}"
+            );
+        }
+        let missing = speech(Wording::Folder("no/such".into())).await.unwrap_err();
+        assert!(missing.to_string().contains("no/such/walk.json"), "{missing}");
+    }
+}
