@@ -235,6 +235,8 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         role_limits: BTreeMap::new(),
         prices: BTreeMap::new(),
         metering: Metering::default(),
+        elsewhere: BTreeMap::new(),
+        paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }

@@ -180,6 +180,8 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         limits: Limits::default(),
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
+        paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }
