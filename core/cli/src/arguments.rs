@@ -32,7 +32,7 @@ pub(crate) struct RunArguments {
     /// Episodes in flight at once.
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
-    /// Start a new run even if an unfinished one could be continued.
+    /// Start a new run, even if an earlier one could be continued or has the results.
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Build and check everything without running anything.

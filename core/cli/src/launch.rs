@@ -8,7 +8,7 @@ use forethought_runtime::{
     host::assemble::RunOptions,
     run::episode::EpisodeStatus,
     run::folder::{Earlier, RunStatus},
-    run::{self, RunOutcome},
+    run::{self, RunOutcome, RunSpec},
 };
 use serde::Serialize;
 
@@ -17,12 +17,12 @@ use crate::{
     exit::Exit,
     session::Session,
     unread,
-    written::{Written, write},
+    written::{Written, prepare, replaceable, write},
 };
 
 /// The options of a run of `planner`, by the flags.
 pub(crate) fn options(session: &Session, arguments: &RunArguments, planner: Option<String>) -> RunOptions {
-    let earlier = if arguments.fresh { Earlier::Ignore } else { Earlier::Continue };
+    let earlier = if arguments.fresh { Earlier::Ignore } else { Earlier::Reuse };
     RunOptions { planner, earlier, cancel: session.cancel.clone(), ..RunOptions::default() }
 }
 
@@ -34,6 +34,10 @@ pub(crate) async fn play(
     label: Option<&str>,
 ) -> Result<(String, RunOutcome)> {
     let spec = session.or_interrupted(host.run_spec(options)).await?;
+    play_spec(session, spec, label).await
+}
+
+async fn play_spec(session: &Session, spec: RunSpec, label: Option<&str>) -> Result<(String, RunOutcome)> {
     let name = spec.seats[spec.subject].0.clone();
     let observer = session.reporter.watch(label.unwrap_or(&name));
     let outcome = run::run(spec, observer).await?;
@@ -85,18 +89,29 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
     Ok(Exit::Done)
 }
 
-/// Runs one after another until one is interrupted. All are checked before the first starts.
+/// Runs one after another until one is interrupted. All are checked before the first starts, and all together keep to the
+/// limits of the run and of its roles.
 pub(crate) async fn eval(
     session: &Session,
     host: &RuntimeHost,
     runs: &[RunOptions],
 ) -> Result<(Vec<(String, RunOutcome)>, Exit)> {
+    let mut spent = Vec::new();
     for options in runs {
-        session.or_interrupted(host.run_spec(options)).await?;
+        let spec = session.or_interrupted(host.run_spec(options)).await?;
+        spent.push(run::spent(&spec).await?);
     }
     let (mut outcomes, mut worst) = (Vec::new(), Exit::Done);
-    for options in runs {
-        let (name, outcome) = play(session, host, options, None).await?;
+    for (index, options) in runs.iter().enumerate() {
+        let mut spec = session.or_interrupted(host.run_spec(options)).await?;
+        for (_, others) in spent.iter().enumerate().filter(|(other, _)| *other != index) {
+            for (role, used) in others {
+                let sum = spec.elsewhere.entry(role.clone()).or_default();
+                *sum = *sum + *used;
+            }
+        }
+        let (name, outcome) = play_spec(session, spec, None).await?;
+        spent[index].clone_from(&outcome.spent);
         worst = worst.max(outcome.status.into());
         outcomes.push((name, outcome));
         if worst == Exit::Interrupted {
@@ -106,21 +121,34 @@ pub(crate) async fn eval(
     Ok((outcomes, worst))
 }
 
-/// Runs and writes the trajectories of all finished episodes.
+/// Runs and writes the trajectories of all finished episodes. Whether they can be written is tried first; unless they
+/// may `replace` others, those of the same episodes only.
 pub(crate) async fn collect(
     session: &Session,
     host: &RuntimeHost,
     options: RunOptions,
     out: &Path,
+    replace: bool,
 ) -> Result<(RunOutcome, Written)> {
     let options = RunOptions { collect: true, ..options };
-    let (_, mut outcome) = play(session, host, &options, Some("collect")).await?;
+    let spec = session.or_interrupted(host.run_spec(&options)).await?;
+    if !replace {
+        replaceable(out, &run::episodes(&spec).await?)?;
+    }
+    prepare(out, spec.episodes.len() as u64)?;
+    let (_, mut outcome) = play_spec(session, spec, Some("collect")).await?;
     let done = |trajectory: &Trajectory| {
         let of = outcome.episodes.iter().find(|episode| episode.episode == trajectory.episode);
         of.is_some_and(|episode| episode.status == EpisodeStatus::Done)
     };
     let finished: Vec<_> = outcome.trajectories.iter().filter(|one| done(one)).cloned().collect();
     outcome.trajectories = finished;
-    let written = write(out, &outcome.trajectories)?;
+    let written = write(out, &outcome.trajectories).map_err(|error| {
+        error.context(format!(
+            "the trajectories could not be written; the same command, or `forethought export {} --out DIR`, writes them \
+             without playing again",
+            outcome.folder.display()
+        ))
+    })?;
     Ok((outcome, written))
 }

@@ -48,6 +48,7 @@ fn help_names_every_command() {
         "run",
         "eval",
         "collect",
+        "export",
         "play",
         "tournament",
         "import",
@@ -404,4 +405,65 @@ fn data_go_to_one_side_and_words_for_people_to_the_other() {
     serde_json::from_str::<Value>(&out(&assert)).expect("nothing but JSON");
     let quiet = desk.forethought("run --quiet --fresh").assert().success();
     assert_eq!(err(&quiet), "");
+}
+
+#[test]
+fn what_was_played_is_used_again_and_nothing_is_replaced_unasked() {
+    let desk = shop();
+    // An output that cannot be written is found before the first call.
+    let file = desk.write("data", "a file");
+    refused(&desk, "collect --out data", 2, &["--out data: trajectories cannot be written there"]);
+    assert!(!desk.path().join("runs").exists());
+    std::fs::remove_file(file).unwrap();
+
+    let collected = json(&desk, "collect --out data");
+    std::fs::remove_dir_all(desk.path().join("data")).unwrap();
+    assert_eq!(json(&desk, "collect --out data"), collected, "the same run, and the same files again");
+    let again = desk.forethought("collect --out data").assert().success();
+    assert!(err(&again).contains("is finished, and these are its results; --fresh plays again"));
+    let run = collected["run"].as_str().unwrap();
+    assert_eq!(json(&desk, &format!("export {run} --out copy"))["steps"], collected["steps"]);
+    for name in ["trajectories.jsonl", "trajectories.parquet"] {
+        let [first, second] =
+            ["data", "copy"].map(|folder| std::fs::read(desk.path().join(folder).join(name)));
+        assert_eq!(first.unwrap(), second.unwrap());
+    }
+    assert_ne!(json(&desk, "collect --out data --fresh")["run"], run);
+
+    // More of the same is written over it, and others only if that is requested; nothing never is.
+    json(&desk, "collect --out data --episodes 5");
+    refused(&desk, "collect --first-task 9 --out data", 2, &["--replace"]);
+    desk.forethought("collect --episodes 5 --out data --fresh --set run.max_calls=0").assert().code(3);
+    assert_eq!(json(&desk, "view data").as_array().map(Vec::len), Some(5));
+    json(&desk, "collect --first-task 9 --out data --replace");
+}
+
+#[test]
+fn the_planners_of_an_evaluation_share_its_limits_and_are_not_played_twice() {
+    let desk = shop();
+    desk.write("two.toml", "[planner.terse]\nkind = \"react\"\nllm = \"actor\"\ntemperature = 0.5\n");
+    let calls = |folder: &str| -> u64 {
+        let runs = std::fs::read_dir(desk.path().join("runs").join(folder)).unwrap();
+        let runs: Vec<_> = runs.map(|run| run.unwrap().path()).collect();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        let lines = std::fs::read_to_string(runs[0].join("episodes.jsonl")).unwrap_or_default();
+        let last: std::collections::BTreeMap<String, u64> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .map(|line| (line["episode"].to_string(), line["llm_calls"].as_u64().unwrap()))
+            .collect();
+        last.values().sum()
+    };
+    let eval = "eval two.toml --planner react,terse --set run.concurrency=1 --set run.max_calls=";
+    let mut most = 0;
+    for limit in [30, 40] {
+        desk.forethought(&format!("{eval}{limit}")).assert().code(3);
+        let used = calls("webshop--react") + calls("webshop--terse");
+        assert!(most < used && used <= limit, "{used} calls of {limit}");
+        most = used;
+    }
+    let whole = json(&desk, &format!("{eval}4000"));
+    let used = calls("webshop--react") + calls("webshop--terse");
+    assert_eq!(json(&desk, &format!("{eval}4000")), whole);
+    assert_eq!(calls("webshop--react") + calls("webshop--terse"), used);
 }

@@ -90,6 +90,8 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         limits: Limits::default(),
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
+        paths: Vec::new(),
         earlier: Earlier::Ignore,
         cancel: Cancel::default(),
     };

@@ -17,6 +17,8 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The same for what is written piece by piece.
 pub(crate) fn write_through(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    // A link stays a link: what it points to is replaced.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let whole = || {
         let mut file = tempfile::Builder::new()
             .prefix(path.file_name().unwrap_or_default())
@@ -25,7 +27,9 @@ pub(crate) fn write_through(path: &Path, write: impl FnOnce(&mut File) -> Result
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
         write(file.as_file_mut())?;
-        file.persist(path)?;
+        // Before it gets its name: after a power cut there is the old file or the new one, never an empty one.
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
         Ok(())
     };
     whole().map_err(|error: Error| error.context(format!("{} could not be written", path.display())))

@@ -235,6 +235,8 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         role_limits: BTreeMap::new(),
         prices: BTreeMap::new(),
         metering: Metering::default(),
+        elsewhere: BTreeMap::new(),
+        paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }
@@ -317,6 +319,79 @@ async fn the_same_config_and_seed_give_the_same_bytes() {
     let second = logs(&play(alone).await.folder);
     assert_eq!(first.len(), 6);
     assert!(first == second, "event logs depend on timing");
+}
+
+#[tokio::test]
+async fn what_is_lost_or_damaged_in_a_run_costs_no_more_than_itself() {
+    let root = tempfile::tempdir().expect("folder");
+    let oracle = Arc::new(Oracle::default());
+    let reuse = || RunSpec { earlier: Earlier::Reuse, ..spec(root.path(), oracle.clone(), 3) };
+    let first = play(reuse()).await;
+    let (journal, info) = (first.folder.join("journal.sqlite"), first.folder.join("run.json"));
+    assert!(!first.folder.join("journal.sqlite-wal").exists(), "one file is the whole journal");
+    let paid = oracle.answered.load(Ordering::SeqCst);
+
+    let episodes = first.folder.join("episodes.jsonl");
+    let garbage = || {
+        let lines = fs::read(&episodes).expect("lines");
+        fs::write(&episodes, [lines.as_slice(), b"\0\xff\n{\"half"].concat())
+    };
+    let lost = || fs::remove_file(&info);
+    let torn = || fs::write(&info, "{\"schema\"");
+    for harm in [&lost as &dyn Fn() -> std::io::Result<()>, &torn, &garbage] {
+        harm().expect("harm");
+        let again = play(reuse()).await;
+        assert_eq!((&again.folder, &again.episodes), (&first.folder, &first.episodes));
+        assert_eq!(oracle.answered.load(Ordering::SeqCst), paid, "nothing is paid twice");
+        assert_eq!(folder::read_info(&first.folder).expect("run.json").status, RunStatus::Finished);
+    }
+
+    // Other bytes than those of the hash, in an answer of an episode that is not done.
+    rusqlite::Connection::open(&journal)
+        .expect("journal")
+        .execute_batch(
+            "UPDATE episodes SET status = 'running' WHERE number = 1;
+             UPDATE blobs SET packed = 0, data = '{}' WHERE hash IN
+                 (SELECT answer FROM effects WHERE episode = 1 AND effect = 'llm.complete' AND step = 1);",
+        )
+        .expect("damage");
+    let again = play(reuse()).await;
+    assert_eq!(again.status, RunStatus::Finished);
+    let calls: Vec<u64> = again.episodes.iter().map(|one| one.llm_calls + one.other_calls.calls).collect();
+    assert!(calls.contains(&(oracle.answered.load(Ordering::SeqCst) - paid)), "one episode is played again");
+
+    // Without the journal there are the results that the run listed, and no trajectories.
+    fs::remove_file(&journal).expect("journal");
+    let paid = oracle.answered.load(Ordering::SeqCst);
+    let mut plain = reuse();
+    plain.summariser = None;
+    let plain = play(plain).await;
+    fs::remove_file(plain.folder.join("journal.sqlite")).expect("journal");
+    let played = oracle.answered.load(Ordering::SeqCst);
+    assert!(plain.folder != first.folder && played > paid);
+    let mut again = reuse();
+    again.summariser = None;
+    assert_eq!(play(again).await.episodes, plain.episodes);
+    assert_eq!(oracle.answered.load(Ordering::SeqCst), played);
+}
+
+#[tokio::test]
+async fn a_run_continues_where_it_was_moved() {
+    let root = tempfile::tempdir().expect("folder");
+    let oracle = Arc::new(Oracle::default());
+    let at = |place: &str| {
+        let root = root.path().join(place);
+        let mut spec = spec(&root.join("runs"), oracle.clone(), 2);
+        spec.config = format!("[critic.gut]\nmodel = '{0}/gut'\n[run]\nout = '{0}/runs'\n", root.display());
+        spec.paths = vec![["critic", "gut", "model"].map(String::from).to_vec()];
+        spec.earlier = Earlier::Reuse;
+        spec
+    };
+    let first = play(at("here")).await;
+    let paid = oracle.answered.load(Ordering::SeqCst);
+    fs::rename(root.path().join("here"), root.path().join("there")).expect("moved");
+    assert_eq!(play(at("there")).await.episodes, first.episodes);
+    assert_eq!(oracle.answered.load(Ordering::SeqCst), paid);
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use forethought_runtime::budget::Limits;
 use forethought_runtime::budget::prices::Price;
+use forethought_runtime::budget::{Limits, Spent};
 use forethought_runtime::cancel::Cancel;
 use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::layers::CallConfig;
@@ -180,6 +180,8 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         limits: Limits::default(),
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
+        paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
     }
@@ -382,6 +384,51 @@ async fn a_count_that_cannot_be_is_counted_as_told_and_ends_the_run() {
     let outcome = play(spec).await;
     assert_eq!(outcome.status, RunStatus::Budget);
     assert!(outcome.usd.unwrap() >= 10.0, "{:?}", outcome.usd);
+}
+
+#[tokio::test]
+async fn every_attempt_counts_and_the_runs_of_a_command_share_their_limits() {
+    let root = tempfile::tempdir().unwrap();
+    let provider = Arc::new(Provider { faults: 0.3, ..Provider::default() });
+    for prices in [BTreeMap::new(), [("till".to_string(), Some(price()))].into()] {
+        for max_calls in [40, 60] {
+            let mut spec = spec(root.path(), provider.clone(), 8, 8);
+            spec.prices = prices.clone();
+            spec.limits.max_calls = Some(max_calls);
+            spec.elsewhere.insert("judge".into(), Spent { calls: 20, ..Spent::default() });
+            assert_eq!(play(spec).await.status, RunStatus::Budget);
+            assert_eq!(provider.books.lock().unwrap().calls, max_calls - 20, "with its retries");
+        }
+        fs::remove_dir_all(root.path().join("room--chatter")).unwrap();
+        provider.books.lock().unwrap().calls = 0;
+    }
+}
+
+/// Says nothing of what it used, or what cannot be.
+#[tokio::test]
+async fn usage_that_is_missing_or_absurd_counts_as_expected() {
+    struct Odd(u64);
+    #[async_trait]
+    impl LlmBackend for Odd {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            let usage = Usage { input_tokens: self.0, output_tokens: self.0 };
+            Ok(Completion { usage, ..Completion::default() })
+        }
+    }
+    for tokens in [0, 1 << 62, u64::MAX] {
+        let root = tempfile::tempdir().unwrap();
+        // A call is expected to use 100 tokens for its answer, and a few for the request.
+        for (max_tokens, calls) in [(1030, 10), (2060, 20)] {
+            let mut spec = spec(root.path(), Arc::new(Odd(tokens)), 1, 50);
+            spec.limits.max_tokens = Some(max_tokens);
+            let outcome = play(spec).await;
+            assert_eq!(outcome.status, RunStatus::Budget);
+            assert_eq!(outcome.spent.values().map(|spent| spent.calls).sum::<u64>(), calls, "{tokens}");
+        }
+    }
 }
 
 // ---- kill -9 ----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 //! its part of `config.json` with [`read`], and gets its encoder with [`encoder`].
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,11 +29,19 @@ pub fn files(model: &ConfigPath) -> ModelFiles {
     }
 }
 
-/// Checks that a checkpoint may be written at `out`: [`write()`] checks it too, but after the work.
+/// Checks that a checkpoint can be written at `out`: [`write()`] checks it too, but after the work. Clears away what
+/// killed trainings left next to it.
 ///
 /// # Errors
-/// If `out` exists and is neither an older checkpoint nor an empty folder.
+/// If `out` exists and is neither an older checkpoint nor an empty folder, or if its folder cannot be written.
 pub fn replaceable(out: &Path) -> Result<()> {
+    let out = &target(out);
+    let prepared = fs::create_dir_all(parent(out))
+        .and_then(|()| recover(out))
+        .and_then(|()| Scratch::new(parent(out)).map(drop));
+    prepared.map_err(|error| {
+        Error::input(format!("a checkpoint cannot be written at {}: {error}", out.display()))
+    })?;
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|name| entry.file_name() == *name))
     };
@@ -73,21 +81,39 @@ pub fn write<T: Serialize>(
     put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())
 }
 
+/// Where a checkpoint at `out` is: a link stays a link.
+fn target(out: &Path) -> PathBuf {
+    out.canonicalize().unwrap_or_else(|_| out.to_owned())
+}
+
+fn parent(out: &Path) -> &Path {
+    out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Replaces the folder `out` by one with these files.
 fn put(out: &Path, files: [(&str, &[u8]); 3]) -> Result<()> {
-    let parent = match out.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let out = &target(out);
+    let parent = parent(out);
     fs::create_dir_all(parent)?;
     let fresh = Scratch::new(parent)?;
     for (name, bytes) in files {
-        fs::write(fresh.0.join(name), bytes)?;
+        let mut file = fs::File::create(fresh.0.join(name))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
     }
-    // A folder cannot be renamed over one that is not empty: the old one moves aside first.
-    let aside = Scratch::new(parent)?;
-    let old = aside.0.join("old");
     let replaces = out.exists();
+    // In one step where the file system can: at no time is there no checkpoint. The older one is deleted then.
+    #[cfg(target_os = "linux")]
+    if replaces {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, &fresh.0, CWD, out, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(());
+        }
+    }
+    // A folder cannot be renamed over one that is not empty: the old one moves aside first, under a name by which it is
+    // found again.
+    let aside = Scratch::new(parent)?;
+    let old = aside.0.join(out.file_name().unwrap_or_default());
     if replaces {
         fs::rename(out, &old)?;
     }
@@ -104,20 +130,56 @@ fn put(out: &Path, files: [(&str, &[u8]); 3]) -> Result<()> {
     Ok(())
 }
 
-/// A new folder, deleted when dropped.
-struct Scratch(PathBuf);
+/// Clears away the scratch folders that killed trainings left next to `out`. An older checkpoint in one moves back if
+/// nothing has taken its place.
+fn recover(out: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent(out))? {
+        let left = entry?.path();
+        let scratch = left.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH));
+        // What a running training uses is locked.
+        if !scratch || !left.is_dir() || fs::File::open(&left).is_ok_and(|folder| folder.try_lock().is_err())
+        {
+            continue;
+        }
+        let old = left.join("old"); // As release 0.1.0 called it, of whatever checkpoint.
+        if old.exists() {
+            if out.exists() {
+                continue;
+            }
+            fs::rename(&old, out)?;
+        }
+        for older in fs::read_dir(&left)?.collect::<io::Result<Vec<_>>>()? {
+            let place = parent(out).join(older.file_name());
+            if older.path().is_dir() && !place.exists() {
+                fs::rename(older.path(), place)?;
+            }
+        }
+        fs::remove_dir_all(&left)?;
+    }
+    Ok(())
+}
+
+/// How the names of scratch folders begin.
+const SCRATCH: &str = ".checkpoint-";
+
+/// A new folder, locked while it is in use and deleted when dropped.
+struct Scratch(PathBuf, #[expect(dead_code, reason = "holds the lock")] fs::File);
 
 impl Scratch {
     fn new(parent: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!(".checkpoint-{}-{number}", std::process::id()));
+            let path = parent.join(format!("{SCRATCH}{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 // Another copy of this crate in the process, another machine, or what a killed process left.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| Self(path)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                made => made?,
             }
+            let folder = fs::File::open(&path)?;
+            // Not on every file system; where there are no locks, nothing is cleared away too early.
+            let _ = folder.try_lock();
+            return Ok(Self(path, folder));
         }
     }
 }
@@ -224,6 +286,13 @@ mod tests {
             assert_eq!(fs::read_to_string(out.join(CARD)).unwrap(), "# A critic\n");
             assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1, "nothing is left behind");
         }
+        // What a killed training left is cleared away, and an older checkpoint that it had moved aside comes back.
+        let left = folder.path().join("new/.checkpoint-1-0");
+        fs::create_dir(&left).unwrap();
+        fs::rename(&out, left.join("critic")).unwrap();
+        replaceable(&out).unwrap();
+        assert!(!left.exists());
+        assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), b"second");
         // A checkpoint that cannot be written leaves the older one.
         write(&out, &manifest(), &[1], b"third", "").unwrap_err();
         assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), b"second");

@@ -9,6 +9,7 @@ pub struct RecordConfig {
     /// Name of the language model under `[llm]` that answers.
     pub llm: String,
     /// The file to which the answers are appended.
+    #[schemars(extend("writeOnly" = true))]
     pub cassette: ConfigPath,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use forethought_sdk::prelude::*;
 
@@ -22,6 +22,7 @@ struct Tape {
     header: Header,
     /// How often each request was made, by its key.
     asked: Mutex<HashMap<String, u32>>,
+    warned: Once,
 }
 
 impl Record {
@@ -45,7 +46,10 @@ impl Record {
                 *next = nth.saturating_add(1).max(*next);
             }
         }
-        Ok(Self { inner, tape: Arc::new(Tape { path, header, asked: Mutex::new(asked) }) })
+        Ok(Self {
+            inner,
+            tape: Arc::new(Tape { path, header, asked: Mutex::new(asked), warned: Once::new() }),
+        })
     }
 }
 
@@ -57,10 +61,15 @@ impl Tape {
         std::mem::replace(next, next.saturating_add(1))
     }
 
-    fn append(&self, nth: u32, request: ChatRequest, completion: Completion) -> Result<Completion> {
+    /// The answer is handed on even if it cannot be recorded: it may have been paid for.
+    fn append(&self, nth: u32, request: ChatRequest, completion: Completion) -> Completion {
         let recorded = Recorded { nth, request, completion };
-        append(&self.path, &self.header, &recorded)?;
-        Ok(recorded.completion)
+        if let Err(error) = append(&self.path, &self.header, &recorded) {
+            self.warned.call_once(|| {
+                tracing::warn!("answers are used and not recorded: {error}");
+            });
+        }
+        recorded.completion
     }
 }
 
@@ -73,7 +82,7 @@ impl LlmBackend for Record {
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let nth = self.tape.ask(&request);
         let completion = self.inner.complete(request.clone()).await?;
-        self.tape.append(nth, request, completion)
+        Ok(self.tape.append(nth, request, completion))
     }
 
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
@@ -100,9 +109,9 @@ impl TokenStream for Recording {
     async fn finish(&self) -> Result<Completion> {
         let completion = self.inner.finish().await?;
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match asked {
+        Ok(match asked {
             Some((nth, request)) => self.tape.append(nth, request, completion),
-            None => Ok(completion),
-        }
+            None => completion,
+        })
     }
 }

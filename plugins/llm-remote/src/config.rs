@@ -26,6 +26,7 @@ pub struct RemoteConfig {
     pub api_key_env: Option<String>,
     /// File that holds only the key.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub api_key_file: Option<ConfigPath>,
     /// Additional headers for every request. Not for keys: headers are written to the run's folder.
     #[serde(default)]

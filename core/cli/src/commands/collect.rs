@@ -32,6 +32,9 @@ pub(crate) struct Collect {
     /// Folder for the trajectories.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace trajectories of other episodes in DIR.
+    #[arg(long)]
+    replace: bool,
 }
 
 /// What `--json` prints.
@@ -50,7 +53,7 @@ impl Collect {
         if self.arguments.dry_run {
             return dry_run(session, &host, &[RunOptions { collect: true, ..options }]).await;
         }
-        let (outcome, written) = collect(session, &host, options, &self.out).await?;
+        let (outcome, written) = collect(session, &host, options, &self.out, self.replace).await?;
         let document = Document { run: outcome.folder, status: outcome.status, written };
         session.show(&document, || document.written.to_string())?;
         Ok(document.status.into())

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use clap::Args;
 use forethought_api::{Error, Result, importer::Importer};
 
-use crate::{exit::Exit, session::Session, written::write};
+use crate::{
+    exit::Exit,
+    session::Session,
+    written::{prepare, replaceable, write},
+};
 
 /// Convert recorded episodes to trajectories.
 ///
@@ -23,15 +27,22 @@ pub(crate) struct Import {
     /// Folder for the trajectories.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace trajectories of other episodes in DIR.
+    #[arg(long)]
+    replace: bool,
 }
 
 impl Import {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        prepare(&self.out, 0)?;
         let importer = session.unconfigured::<dyn Importer>(&self.format).await?;
         let import = importer.import(self.path.clone(), Arc::new(session.reporter.clone()));
         let trajectories = session.or_interrupted(import).await?;
         if trajectories.is_empty() {
             return Err(Error::input(format!("{} contains no trajectories", self.path.display())));
+        }
+        if !self.replace {
+            replaceable(&self.out, &trajectories.iter().map(|one| one.episode.clone()).collect())?;
         }
         let written = write(&self.out, &trajectories)?;
         session.show(&written, || written.to_string())?;

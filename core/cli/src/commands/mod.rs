@@ -8,6 +8,7 @@ mod critic;
 mod describe;
 mod doctor;
 mod eval;
+mod export;
 mod import;
 mod list;
 mod mock_llm;
@@ -74,6 +75,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Eval(eval::Eval),
     Collect(collect::Collect),
+    Export(export::Export),
     Play(play::Play),
     Tournament(tournament::Tournament),
     Import(import::Import),
@@ -101,6 +103,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Run(command) => command.execute(session).await,
         Command::Eval(command) => command.execute(session).await,
         Command::Collect(command) => command.execute(session).await,
+        Command::Export(command) => command.execute(session).await,
         Command::Play(command) => command.execute(session).await,
         Command::Tournament(command) => command.execute(session).await,
         Command::Import(command) => command.execute(session).await,

@@ -113,7 +113,8 @@ impl Quickstart {
         };
 
         let collecting = host(self.episodes, others, self.collect).await?;
-        let (outcome, _) = collect(session, &collecting, options("react"), &folder.join("data")).await?;
+        let (outcome, _) =
+            collect(session, &collecting, options("react"), &folder.join("data"), true).await?;
         if outcome.status != RunStatus::Finished {
             return Ok(outcome.status.into());
         }

@@ -66,7 +66,7 @@ impl Tournament {
         }
         let values = self.concurrency.map(|n| set(["run", "concurrency"], n)).into_iter().collect();
         let host = session.host(&self.config, values).await?;
-        let earlier = if self.fresh { Earlier::Ignore } else { Earlier::Continue };
+        let earlier = if self.fresh { Earlier::Ignore } else { Earlier::Reuse };
         let options = RunOptions {
             planners: names.clone(),
             earlier,

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-/// The most that a run, an episode or a role may use.
+/// The most that a run, an episode or a role may use. Of a command with several runs, all of them together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -128,6 +128,10 @@ impl Budget {
     /// Whether money has a limit.
     pub fn limits_money(&self) -> bool {
         self.limits.max_usd.is_some()
+    }
+    /// Whether calls or tokens have a limit.
+    pub fn limits_calls(&self) -> bool {
+        self.limits.max_calls.is_some() || self.limits.max_tokens.is_some()
     }
     /// An error with [`Code::Budget`] once the time is up.
     pub fn check_time(&self) -> Result<()> {

@@ -28,6 +28,8 @@ pub struct Findings {
     pub problems: Vec<Problem>,
     /// Keys whose values are paths; empty for an invalid document.
     pub paths: Vec<KeyPath>,
+    /// Those of them that name what is written or secret (`"writeOnly": true`): their contents decide no answer.
+    pub unread: Vec<KeyPath>,
 }
 
 /// Checks `document` against `schema`, whose `$ref`s must point into itself: nothing is fetched.
@@ -44,7 +46,7 @@ pub(super) fn check_part(part: &Value, schema: &Value, place: &[String], others:
     judged.unwrap_or_else(|why| {
         let message =
             format!("cannot be validated: its JSON Schema {why} (a bug in the plugin that provides it)");
-        Findings { problems: vec![Problem { path: place.to_vec(), message }], paths: Vec::new() }
+        Findings { problems: vec![Problem { path: place.to_vec(), message }], ..Findings::default() }
     })
 }
 
@@ -104,7 +106,7 @@ impl<'a> Wording<'a> {
         if problems.is_empty() {
             Err("refuses it without a reason".into())
         } else {
-            Ok(Findings { problems, paths: Vec::new() })
+            Ok(Findings { problems, ..Findings::default() })
         }
     }
 
@@ -138,9 +140,15 @@ impl<'a> Wording<'a> {
             path: self.path(place),
             message: format!("expected a whole number, found {}", name(value)),
         };
+        let unread = units.clone().filter_map(|unit| {
+            let schema = unit["schemaLocation"].as_str()?.rsplit('#').next()?.strip_suffix("/format")?;
+            let written = self.root.pointer(schema)?.get("writeOnly")? == true;
+            written.then_some(self.path(unit["instanceLocation"].as_str()?))
+        });
         Findings {
             problems: of("/type").filter(whole).map(problem).collect(),
             paths: of("/format").filter(is_path).map(|(place, ..)| self.path(place)).collect(),
+            unread: unread.collect(),
         }
     }
 

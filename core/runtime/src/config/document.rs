@@ -17,6 +17,8 @@ use crate::registry::{Registry, default_of};
 pub struct ConfigDocument {
     pub(super) values: Map<String, Value>,
     layers: Vec<Layer>,
+    paths: Vec<KeyPath>,
+    unread: Vec<KeyPath>,
 }
 
 /// One line of `config show`.
@@ -33,7 +35,7 @@ pub struct ConfigEntry {
 impl ConfigDocument {
     pub(super) fn merge(layers: Vec<Layer>) -> Result<Self> {
         match layers::merge(&layers)? {
-            Value::Object(values) => Ok(Self { values, layers }),
+            Value::Object(values) => Ok(Self { values, layers, ..Self::default() }),
             _ => Err(Error::config("a configuration is a table")),
         }
     }
@@ -131,14 +133,26 @@ impl ConfigDocument {
         Ok(())
     }
 
-    /// Makes the values at `paths` absolute, each against the folder of the file that names it.
-    pub(super) fn resolve_paths(&mut self, paths: &[KeyPath]) {
-        for path in paths {
+    /// Makes the values at `paths` absolute, each against the folder of the file that names it. The contents of those
+    /// at `unread` decide no answer.
+    pub(super) fn resolve_paths(&mut self, paths: Vec<KeyPath>, unread: Vec<KeyPath>) {
+        for path in &paths {
             let base = self.base(path).map(Path::to_path_buf);
             if let (Some(base), Some(Value::String(value))) = (base, get_mut(&mut self.values, path)) {
                 *value = resolve(&base, value);
             }
         }
+        (self.paths, self.unread) = (paths, unread);
+    }
+
+    /// The keys whose values are paths.
+    pub fn paths(&self) -> &[KeyPath] {
+        &self.paths
+    }
+
+    /// Whether what lies at the path at this key decides answers.
+    pub(crate) fn is_read(&self, path: &KeyPath) -> bool {
+        !self.unread.contains(path)
     }
 
     /// The folder of the file that names the value at `path`.

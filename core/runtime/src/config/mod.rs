@@ -222,13 +222,14 @@ impl Config {
             let own = check_component(&section, &document, registry).unwrap_or_default();
             findings.problems.extend(own.problems);
             findings.paths.extend(own.paths);
+            findings.unread.extend(own.unread);
         }
         findings.problems.extend(unknown_planners(&document.values));
         findings.problems.extend(roles::unknown_models(&document.values));
         if !findings.problems.is_empty() {
             return Err(Error::config(document.complaint(&findings.problems)));
         }
-        document.resolve_paths(&findings.paths);
+        document.resolve_paths(findings.paths, findings.unread);
         let typed: Self = serde_json::from_value(Value::Object(document.values.clone()))
             .map_err(|error| Error::config(error.to_string()))?;
         Ok(Self { document, ..typed })

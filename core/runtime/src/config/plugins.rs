@@ -58,7 +58,7 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
     if !findings.problems.is_empty() {
         return Err(Error::config(document.complaint(&findings.problems)));
     }
-    document.resolve_paths(&findings.paths);
+    document.resolve_paths(findings.paths, Vec::new());
     let given = document.values.get("plugins").cloned().unwrap_or_else(|| json!({}));
     let mut config: PluginsConfig = serde_json::from_value(given)?;
     let search: Vec<_> =

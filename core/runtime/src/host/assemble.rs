@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use forethought_api::{Error, Result, environment::Reset, host::Host as _, seed};
 use serde_json::{Value, json};
 
+use crate::host::identity::Paths;
 use crate::{
     cancel::Cancel,
     host::{ROLES, RuntimeHost},
@@ -54,18 +55,21 @@ impl RuntimeHost {
 
         let mut planners = Vec::new();
         for name in &seats {
-            planners
-                .push((name.clone(), self.configured("planner", name, self.planner(name.clone()).await?)));
+            let planner = self.planner(name.clone()).await?;
+            planners.push((name.clone(), self.configured(&["planner".into(), name.clone()], planner)));
         }
         let mut llms = BTreeMap::new();
         let prices = self.prices(&needs.llms).await?;
         for name in needs.llms {
             let llm = self.llm(name.clone()).await?;
-            llms.insert(name.clone(), Configured::new(self.llm_identity(&name).await?, llm));
+            let before = Some(self.llm_identity(&name, Paths::AsWritten).await?);
+            let config = self.llm_identity(&name, Paths::ByContents).await?;
+            llms.insert(name.clone(), Configured { config, before, component: llm });
         }
         let mut critics = BTreeMap::new();
         for name in needs.critics {
-            critics.insert(name.clone(), self.configured("critic", &name, self.critic(name.clone()).await?));
+            let critic = self.critic(name.clone()).await?;
+            critics.insert(name.clone(), self.configured(&["critic".into(), name], critic));
         }
         let summariser = match options.collect {
             true if config.summariser.is_none() => {
@@ -75,8 +79,8 @@ impl RuntimeHost {
                 ));
             }
             true => {
-                let identity = self.identity(&["summariser".into()]);
-                Some(Configured::new(identity, self.summariser().await?))
+                let summariser = self.summariser().await?;
+                Some(self.configured(&["summariser".into()], summariser))
             }
             false => None,
         };
@@ -101,7 +105,8 @@ impl RuntimeHost {
         Ok(RunSpec {
             root: run.out.to_path_buf(),
             config: toml::to_string(&resolved)?,
-            environment: Configured::new(self.identity(&["environment".into()]), environment),
+            paths: config.document().paths().to_vec(),
+            environment: self.configured(&["environment".into()], environment),
             seats: planners,
             seatings: Vec::new(),
             subject: 0,
@@ -115,17 +120,18 @@ impl RuntimeHost {
             limits: run.limits(),
             episode_limits: run.per_episode,
             role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
+            elsewhere: BTreeMap::new(),
             earlier: options.earlier,
             cancel: options.cancel.clone(),
         })
     }
 
     /// Everything that decides the answers of a role, or of the model of that name.
-    async fn llm_identity(&self, name: &str) -> Result<Value> {
+    async fn llm_identity(&self, name: &str, paths: Paths) -> Result<Value> {
         if !self.config().roles.contains_key(name) {
-            return Ok(self.identity(&["llm".into(), name.into()]));
+            return Ok(self.identity(&["llm".into(), name.into()], paths));
         }
-        let mut identity = self.identity(&[ROLES.into(), name.into()]);
+        let mut identity = self.identity(&[ROLES.into(), name.into()], paths);
         let mut says = Vec::new();
         for (llm, capabilities) in self.targets(name).await? {
             says.push(json!([llm, plan::identity(&capabilities)?]));
@@ -134,8 +140,9 @@ impl RuntimeHost {
         Ok(identity)
     }
 
-    fn configured<T: ?Sized>(&self, word: &str, name: &str, component: std::sync::Arc<T>) -> Configured<T> {
-        Configured::new(self.identity(&[word.into(), name.into()]), component)
+    fn configured<T: ?Sized>(&self, section: &[String], component: std::sync::Arc<T>) -> Configured<T> {
+        let before = Some(self.identity(section, Paths::AsWritten));
+        Configured { config: self.identity(section, Paths::ByContents), before, component }
     }
 }
 

@@ -11,10 +11,19 @@ use crate::config::{KeyPath, dotted, roles};
 use crate::host::{ROLES, RuntimeHost};
 use crate::run::summary::identity_word;
 
+/// How paths enter an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paths {
+    /// By the contents of what they name: the files may move.
+    ByContents,
+    /// As they are written, as in release 0.1.0: its runs continue.
+    AsWritten,
+}
+
 impl RuntimeHost {
     /// What decides a component's answers, for the identity of episodes: its configuration, the contents of its files,
     /// and the same for every component that it needs. Complete once the component is built.
-    pub fn identity(&self, section: &[String]) -> Value {
+    pub fn identity(&self, section: &[String], paths: Paths) -> Value {
         let document = self.shared.config.document();
         let files = {
             let files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,10 +35,13 @@ impl RuntimeHost {
         };
         // Sorted by these words, because the order decides the bytes that are hashed.
         let needs: BTreeMap<KeyPath, Value> =
-            needs.iter().map(|need| (old_words(need), self.identity(need))).collect();
+            needs.iter().map(|need| (old_words(need), self.identity(need, paths))).collect();
         let needs: Map<String, Value> =
             needs.into_iter().map(|(need, identity)| (dotted(&need), identity)).collect();
         let mut config = document.get(section).cloned().unwrap_or_default();
+        if paths == Paths::ByContents {
+            self.read_paths(section, &mut config, &files);
+        }
         if let Value::Object(keys) = &mut config {
             match section[0].as_str() {
                 // How a model is called does not affect its answers.
@@ -48,6 +60,39 @@ impl RuntimeHost {
         json!({ "config": config, "files": files, "needs": needs })
     }
 
+    /// Puts the contents of what they name in the place of the paths of a component, except where `files` have them.
+    fn read_paths(&self, section: &[String], config: &mut Value, files: &BTreeMap<String, String>) {
+        let document = self.shared.config.document();
+        for key in document.paths().iter().filter(|key| key.starts_with(section)) {
+            let pointer: String =
+                key[section.len()..].iter().map(|part| format!("/{}", escaped(part))).collect();
+            let Some(value) = config.pointer_mut(&pointer) else { continue };
+            let Some(path) = value.as_str().filter(|path| !path.is_empty() && !path.starts_with("hf:"))
+            else {
+                continue;
+            };
+            let path = Path::new(path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let known = if path.is_dir() { !files.is_empty() } else { files.contains_key(&*name) };
+            *value = match known || !document.is_read(key) {
+                true => Value::Null,
+                false => self.contents(path).into(),
+            };
+        }
+    }
+
+    /// The hash of a file, or of all files of a folder. Read once: the component has read it, too.
+    fn contents(&self, path: &Path) -> String {
+        let mut read = self.shared.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = read.entry(path.to_owned()).or_insert_with(|| {
+            let mut hasher = blake3::Hasher::new();
+            let read = hash(path, &mut hasher);
+            // What cannot be read is the component's to complain about.
+            read.map_or_else(|error| error.to_string(), |()| hasher.finalize().to_hex().to_string())
+        });
+        hash.clone()
+    }
+
     /// Notes what the owner's files hold: a checkpoint trained again under the same name is another critic.
     pub(super) fn note_files(&self, folder: &Path, request: &ModelFiles) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
@@ -64,6 +109,24 @@ impl RuntimeHost {
         }
         Ok(())
     }
+}
+
+/// A key as part of a JSON pointer.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn hash(path: &Path, hasher: &mut blake3::Hasher) -> std::io::Result<()> {
+    if !path.is_dir() {
+        return std::io::copy(&mut std::fs::File::open(path)?, hasher).map(drop);
+    }
+    let mut entries = std::fs::read_dir(path)?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        hasher.update(entry.file_name().as_encoded_bytes()).update(&[0]);
+        hash(&entry.path(), hasher)?;
+    }
+    Ok(())
 }
 
 fn old_words(section: &[String]) -> KeyPath {
@@ -87,7 +150,7 @@ mod tests {
              \"actor\"\n",
         );
         host.planner("a".into()).await.unwrap();
-        let identity = host.identity(&["planner".into(), "a".into()]);
+        let identity = host.identity(&["planner".into(), "a".into()], Paths::ByContents);
         assert_eq!(identity["config"]["inner"], "b");
         assert_eq!(identity["needs"]["planner.b"]["config"]["llm"], "actor");
 
@@ -103,7 +166,7 @@ mod tests {
         for weights in ["1", "2"] {
             std::fs::write(folder.path().join("weights"), weights).unwrap();
             host.owned_by(&section).model_files(request.clone()).await.unwrap();
-            identities.push(host.identity(&section));
+            identities.push(host.identity(&section, Paths::ByContents));
         }
         assert_ne!(identities[0], identities[1]);
     }
@@ -118,7 +181,7 @@ mod tests {
             host.llm("a".into()).await.unwrap();
         }
         let section = ["llm".to_string(), "a".to_string()];
-        assert_eq!(plain.identity(&section), patient.identity(&section));
+        assert_eq!(plain.identity(&section, Paths::AsWritten), patient.identity(&section, Paths::AsWritten));
         let none = format!("{world}[llm.a]\nkind = \"parrot\"\n[llm.a.calls]\ntimeout_s = -5.0\n");
         let error = testing::config(&none).unwrap_err();
         assert!(error.message.contains("`llm.a.calls.timeout_s`: -5.0 is out of range"), "{error}");

@@ -49,6 +49,8 @@ struct Shared {
     dependencies: Mutex<BTreeMap<KeyPath, BTreeSet<KeyPath>>>,
     caches: Mutex<BTreeMap<KeyPath, Arc<CachedEncoder>>>,
     files: Mutex<BTreeMap<KeyPath, BTreeMap<String, String>>>,
+    /// Hashes of what the configuration's paths name.
+    contents: Mutex<BTreeMap<PathBuf, String>>,
     metering: Metering,
 }
 
@@ -62,6 +64,7 @@ impl RuntimeHost {
             dependencies: Mutex::default(),
             caches: Mutex::default(),
             files: Mutex::default(),
+            contents: Mutex::default(),
             metering: Metering::default(),
         };
         Self { shared: Arc::new(shared), owner: None }
@@ -157,7 +160,12 @@ impl RuntimeHost {
         calls: Option<Value>,
     ) -> Result<Arc<dyn LlmBackend>> {
         let calls: CallConfig = calls.map(serde_json::from_value).transpose()?.unwrap_or_default();
-        calls.around(inner, &section[1], &self.identity(section), &self.shared.metering)
+        calls.around(
+            inner,
+            &section[1],
+            &self.identity(section, identity::Paths::AsWritten),
+            &self.shared.metering,
+        )
     }
 
     /// The configuration of a section, or an error at the key that names a missing section.
@@ -379,7 +387,7 @@ mod tests {
         assert_eq!((simple.model.as_str(), simple.tools), ("big", true));
 
         let section = ["roles".to_string(), "actor".to_string()];
-        let identity = host.identity(&section);
+        let identity = host.identity(&section, identity::Paths::ByContents);
         assert_eq!(
             identity["config"],
             json!({ "llm": "gpt", "summarise": "mini" }),

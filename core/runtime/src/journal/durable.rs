@@ -1,12 +1,12 @@
 //! This program's [`Durable`]: effects run here, and each answer is in the run's journal before it is used.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use forethought_api::{Error, Result, error::Code, error::Context};
 use serde::de::DeserializeOwned;
 
-use crate::budget::{Budget, Limits, Spent};
+use crate::budget::{Budget, Limits, Reservation, Spent, tokens};
 use crate::cancel::Cancel;
 use crate::journal::effects::{Deps, Durable, Effect, ReplayMode};
 use crate::journal::key::{Blob, EffectKey};
@@ -24,6 +24,8 @@ pub struct JournaledEffects {
     money: Arc<Budget>,
     cancel: Cancel,
     replayed: AtomicU64,
+    /// The first failure of this machine's; nothing is asked after it.
+    failed: Mutex<Option<Error>>,
 }
 
 impl JournaledEffects {
@@ -37,7 +39,16 @@ impl JournaledEffects {
     ) -> Self {
         let limits = Limits { max_usd: accounts.episode_usd, ..Limits::default() };
         let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
-        Self { deps, store, recorded, accounts, money, cancel, replayed: AtomicU64::new(0) }
+        Self {
+            deps,
+            store,
+            recorded,
+            accounts,
+            money,
+            cancel,
+            replayed: AtomicU64::new(0),
+            failed: Mutex::default(),
+        }
     }
 
     async fn ask<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
@@ -53,33 +64,57 @@ impl JournaledEffects {
         // The reservations may have taken a while.
         self.cancel.check()?;
         let (request, shared) = E::record(&input)?;
-        let result = self.meter(&key.target).around(E::run(&self.deps, input)).await;
-        let usage = estimate.map(|_| result.as_ref().map(E::usage).unwrap_or_default());
+        let meter = self.meter(&key.target, estimate.map(|_| reservations));
+        let result = meter.clone().around(E::run(&self.deps, input)).await;
+        // Nothing is left where each attempt was counted when it was made.
+        let call = meter.take_call();
+        let used = |expected| {
+            result.as_ref().map(|output| tokens::counted(E::usage(output), expected)).unwrap_or_default()
+        };
+        let usage = estimate.map(used).filter(|_| call.is_some());
+        if let Some(error) = meter.failure() {
+            return self.fail(error);
+        }
         let answer = match &result {
             Ok(output) => serde_json::to_vec(output)?,
             // Not an answer: the call was refused or withdrawn, and will be made another time.
             Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
+            // Nor is what goes wrong on this side of the call.
+            Err(Error { code: Code::Panic | Code::Deadline | Code::Shutdown, .. }) => {
+                return result.or_else(|error| self.fail(error));
+            }
             Err(error) => serde_json::to_vec(error)?,
         };
         let entry =
             JournalEntry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
         let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
-        for reservation in reservations {
+        for reservation in call.into_iter().flatten() {
             reservation.settle(Spent::call(usage.unwrap_or_default()));
         }
-        appended?;
-        result
+        match appended {
+            Ok(()) => result,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Ends the episode with an error that is not part of it. What the planner makes of it must not be recorded, because
+    /// it will not happen again when the episode is continued.
+    fn fail<T>(&self, error: Error) -> Result<T> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        Err(error)
     }
 
     /// Around every effect, because a critic or an environment may ask a model, too.
-    fn meter(&self, target: &str) -> Meter {
-        Meter {
+    fn meter(&self, target: &str, call: Option<Vec<Reservation>>) -> Arc<Meter> {
+        Arc::new(Meter {
+            call: Mutex::new(call),
+            failed: Mutex::default(),
             budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
             accounts: self.accounts.clone(),
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
-        }
+        })
     }
 
     /// An error if another action is recorded at this step: the planner did not decide the same again.
@@ -92,7 +127,7 @@ impl JournaledEffects {
         if elsewhere {
             return Err(Error::other(format!(
                 "step {}: replay diverged: the journal holds a different {} here. The planner is not deterministic, \
-                 or it has changed; start a new run (--fresh)",
+                 or it has changed since; with what it was, the same command continues",
                 key.step,
                 E::NAME
             )));
@@ -109,13 +144,16 @@ impl Durable for JournaledEffects {
                 ReplayMode::UseRecorded => recorded_answer(outcome)?,
                 ReplayMode::ReExecute => {
                     self.cancel.check()?;
-                    self.meter(&key.target).around(re_execute::<E>(&self.deps, &key, input, outcome)).await
+                    self.meter(&key.target, None)
+                        .around(re_execute::<E>(&self.deps, &key, input, outcome))
+                        .await
                 }
             };
         }
         if E::REPLAY == ReplayMode::ReExecute {
             self.check_same_path::<E>(&key)?;
         }
+        self.unbroken()?;
         self.ask::<E>(key, input).await
     }
     fn deps(&self) -> &Deps {
@@ -123,6 +161,9 @@ impl Durable for JournaledEffects {
     }
     fn replayed(&self) -> u64 {
         self.replayed.load(Ordering::Relaxed)
+    }
+    fn unbroken(&self) -> Result<()> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 }
 
@@ -146,7 +187,7 @@ pub(crate) async fn re_execute<E: Effect>(
     }
     Err(Error::other(format!(
         "step {}: {} does not answer as it did when it was recorded; the environment is not deterministic, or it has \
-         changed (then it needs a new version). Start a new run (--fresh)",
+         changed since (then it needs a new version); with what it was, the same command continues",
         key.step,
         E::NAME
     )))
@@ -154,7 +195,7 @@ pub(crate) async fn re_execute<E: Effect>(
 
 /// The recorded answer; the outer error is a damaged record.
 pub(crate) fn recorded_answer<T: DeserializeOwned>(outcome: &RecordedOutcome) -> Result<Result<T>> {
-    let unreadable = "a recorded answer cannot be read; start a new run (--fresh)";
+    let unreadable = "a recorded answer cannot be read: it is not of this program, or of a newer one";
     match outcome {
         RecordedOutcome::Answer(data) => serde_json::from_slice(data).context(unreadable).map(Ok),
         RecordedOutcome::Error(data) => serde_json::from_slice(data).context(unreadable).map(Err),

@@ -66,6 +66,10 @@ pub trait Durable: Send + Sync + 'static {
     /// What the effects run against. The episode itself uses it only for what is local, deterministic and unrecorded:
     /// capabilities and forks.
     fn deps(&self) -> &Deps;
+    /// The error that ended the episode from outside, if one did: of the journal, or of a component that died.
+    fn unbroken(&self) -> Result<()> {
+        Ok(())
+    }
     /// The number of recorded answers used so far. Only for measuring.
     fn replayed(&self) -> u64 {
         0

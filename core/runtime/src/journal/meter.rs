@@ -1,4 +1,4 @@
-//! Money, counted where it is paid: at each attempt at a call.
+//! Calls, tokens and money, counted where they are used: at each attempt at a call.
 //!
 //! Budgets belong to a run, models to a host, and one call may be many attempts, or none where a cache answers. So the
 //! run puts its meter around a call as a task-local value (`Meter::around`), and the innermost layer asks the meter
@@ -6,8 +6,8 @@
 //! counted. An attempt that finds no meter while a run uses the model was made from another task: if it costs anything,
 //! it is refused.
 //!
-//! The most that an attempt can cost is set aside in every budget, and written into the run's journal, before anything
-//! is sent. An answer replaces it with its price, a refusal with nothing. An attempt that failed in any other way, or
+//! The most that an attempt can use is set aside in every budget, and written into the run's journal, before anything
+//! is sent. An answer replaces it with what it used, a refusal with the call alone. An attempt that failed in any other way, or
 //! was given up, or was in flight when the process was killed, may have been charged: it keeps what was set aside.
 
 use std::collections::BTreeMap;
@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use forethought_api::{
     Error, Result,
     error::Code,
-    llm::{ChatRequest, Completion},
+    llm::{ChatRequest, Completion, Usage},
 };
 
 use crate::budget::prices::{Cost, Price};
-use crate::budget::{Budget, Reservation, Spent};
+use crate::budget::{Budget, Reservation, Spent, tokens};
 use crate::journal::store::Store;
 
 tokio::task_local! {
@@ -44,6 +44,9 @@ impl Accounts {
     /// Whether a budget that all episodes share was reached.
     pub fn reached(&self) -> bool {
         self.run.reached() || self.roles.values().any(|role| role.reached())
+    }
+    fn limits_calls(&self) -> bool {
+        self.run.limits_calls() || self.roles.values().any(|role| role.limits_calls())
     }
     fn limits_money(&self) -> bool {
         self.episode_usd.is_some()
@@ -69,12 +72,26 @@ pub(crate) struct Meter {
     pub(crate) store: Store,
     pub(crate) episode: i64,
     pub(crate) role: String,
+    /// What was reserved for the call as a whole. The first attempt that is counted takes it.
+    pub(crate) call: Mutex<Option<Vec<Reservation>>>,
+    /// Why an attempt could not be recorded: a failure of this machine's, not the model's answer.
+    pub(crate) failed: Mutex<Option<Error>>,
 }
 
 impl Meter {
     /// Counts the attempts within `work`.
-    pub(crate) async fn around<F: Future>(self, work: F) -> F::Output {
-        METER.scope(Arc::new(self), work).await
+    pub(crate) async fn around<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+        METER.scope(self, work).await
+    }
+
+    /// What was reserved for the call, unless an attempt took it.
+    pub(crate) fn take_call(&self) -> Option<Vec<Reservation>> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Why an attempt could not be recorded.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn price(&self, llm: &str) -> Result<Option<Price>> {
@@ -96,22 +113,49 @@ impl Metering {
         runs.push(Arc::downgrade(accounts));
     }
 
-    /// Sets aside the most that an attempt of `[llm.<llm>]` at `request` can cost; `None` where it costs nothing, or no
-    /// run counts it.
+    /// Sets aside the most that an attempt of `[llm.<llm>]` at `request` can use; `None` where no run counts it. Models
+    /// that are free by nature, such as a simulated one or one that asks another, are not counted here but once a call.
     ///
     /// # Errors
     /// With [`Code::Budget`] if a budget does not have enough left; else if a run should count the attempt and cannot.
     pub(crate) async fn set_aside(&self, llm: &str, request: &ChatRequest) -> Result<Option<Charge>> {
         let Ok(meter) = METER.try_with(Arc::clone) else { return self.uncounted(llm).map(|()| None) };
-        let Some(price) = meter.price(llm)?.filter(|price| !price.is_free()) else { return Ok(None) };
-        let most = price.most(request)?;
-        let mut reservations = Vec::with_capacity(meter.budgets.len());
-        for budget in &meter.budgets {
-            reservations.push(budget.reserve(Spent::money(most.total())).await?);
+        let price = meter.price(llm)?;
+        if price == Some(Price::FREE) || price.is_none() && !meter.accounts.limits_calls() {
+            return Ok(None);
         }
-        let number = meter.store.charge(meter.episode, meter.role.clone(), most.total()).await?;
+        let expected = tokens::estimate(request);
+        let calls = match meter.take_call() {
+            Some(calls) => calls,
+            None => {
+                let mut calls = Vec::new();
+                for budget in meter.accounts.of(&meter.role) {
+                    calls.push(budget.reserve(Spent::call(expected)).await?);
+                }
+                calls
+            }
+        };
+        let priced = match price.filter(|price| !price.is_free()) {
+            Some(price) => Some((price, price.most(request)?)),
+            None => None,
+        };
+        let nano_usd = priced.map_or(0, |(_, most)| most.total());
+        let mut money = Vec::new();
+        if nano_usd > 0 {
+            for budget in &meter.budgets {
+                money.push(budget.reserve(Spent::money(nano_usd)).await?);
+            }
+        }
+        let most = Spent { nano_usd, ..Spent::call(expected) };
+        let number = match meter.store.charge(meter.episode, meter.role.clone(), most).await {
+            Ok(number) => number,
+            Err(error) => {
+                *meter.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+                return Err(error);
+            }
+        };
         let llm = llm.to_owned();
-        Ok(Some(Charge { meter, llm, price, most, reservations, number, spent: most.total() }))
+        Ok(Some(Charge { meter, llm, priced, expected, calls, money, number, most, used: most }))
     }
 
     /// An error if a run uses the model and would have to pay.
@@ -136,22 +180,37 @@ impl Metering {
 pub(crate) struct Charge {
     meter: Arc<Meter>,
     llm: String,
-    price: Price,
-    most: Cost,
-    reservations: Vec<Reservation>,
+    priced: Option<(Price, Cost)>,
+    expected: Usage,
+    calls: Vec<Reservation>,
+    money: Vec<Reservation>,
     number: i64,
-    spent: u64,
+    most: Spent,
+    used: Spent,
 }
 
 impl Charge {
     /// Counts the result of the attempt.
     pub(crate) fn settle(mut self, outcome: &Result<Completion>) {
-        self.spent = match outcome {
-            Ok(completion) => self.price.cost(completion.usage, self.most).total(),
-            Err(error) if nothing_done(error) => 0,
+        self.used = match outcome {
+            Ok(completion) => {
+                let usage = completion.usage;
+                if tokens::credible(usage) != usage {
+                    tracing::warn!(
+                        "[llm.{}] reports {} + {} tokens for one call, which cannot be: the most counts instead",
+                        self.llm,
+                        usage.input_tokens,
+                        usage.output_tokens
+                    );
+                }
+                let cost = |(price, most): (Price, Cost)| price.cost(tokens::credible(usage), most).total();
+                let nano_usd = self.priced.map_or(0, cost);
+                Spent { nano_usd, ..Spent::call(tokens::counted(usage, self.expected)) }
+            }
+            Err(error) if nothing_done(error) => Spent::call(Usage::default()),
             Err(_) => return,
         };
-        let (spent, most) = (self.spent, self.most.total());
+        let (spent, most) = (self.used.nano_usd, self.most.nano_usd);
         if spent > most {
             let usd = |nano| Spent::money(nano).usd();
             tracing::warn!(
@@ -168,11 +227,11 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        for reservation in self.reservations.drain(..) {
-            reservation.settle(Spent::money(self.spent));
-        }
-        if self.spent != self.most.total() {
-            self.meter.store.settle(self.number, self.spent);
+        let Spent { calls, tokens, nano_usd } = self.used;
+        self.calls.drain(..).for_each(|one| one.settle(Spent { calls, tokens, nano_usd: 0 }));
+        self.money.drain(..).for_each(|one| one.settle(Spent::money(nano_usd)));
+        if self.used != self.most {
+            self.meter.store.settle(self.number, self.used);
         }
     }
 }

@@ -8,17 +8,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
 use forethought_api::{Error, Result, error::Context, llm::Usage};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
 use crate::journal::key::{Blob, EffectKey, Hash};
 
 /// Version of the tables.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 const TABLES: &str = "
     CREATE TABLE episodes (
@@ -65,6 +66,12 @@ const MONEY: &str = "
     CREATE INDEX charges_of_episode ON charges (episode);
 ";
 
+/// What version 3 added: attempts that are counted when they are made.
+const ATTEMPTS: &str = "
+    ALTER TABLE charges ADD COLUMN calls INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE charges ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
+";
+
 /// Blobs shorter than this are not compressed.
 const WORTH_PACKING: usize = 128;
 /// Jobs in one transaction at most.
@@ -75,10 +82,32 @@ const REMEMBERED: usize = 1 << 16;
 type Answer = Box<dyn FnOnce(&Result<()>) + Send>;
 type Job = Box<dyn FnOnce(&mut Tables) -> Answer + Send>;
 
-/// A journal. Clones share it; it is closed when the last one is dropped.
+/// A journal. Clones share it; it is closed by [`Store::close`], or when the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Store {
-    queue: mpsc::Sender<Job>,
+pub struct Store(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    path: PathBuf,
+    jobs: mpsc::Sender<Option<Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Queue {
+    /// Ends the journal's thread, which folds the write-ahead log into the file, and waits for it.
+    fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = self.jobs.send(None);
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::warn!("the thread of the journal {} panicked", self.path.display());
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// What is known of an episode when it begins.
@@ -141,12 +170,15 @@ impl Store {
     /// Opens the journal at `path`; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<Self> {
         let mut tables = Tables::open(path)?;
-        let (queue, jobs) = mpsc::channel::<Job>();
-        std::thread::Builder::new()
+        let (jobs, queue) = mpsc::channel();
+        let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || tables.serve(&jobs))
+            .spawn(move || {
+                tables.serve(&queue);
+                tables.fold();
+            })
             .context("the journal's thread could not be started")?;
-        Ok(Self { queue })
+        Ok(Self(Arc::new(Queue { path: path.to_owned(), jobs, thread: Mutex::new(Some(thread)) })))
     }
 
     /// Begins or continues an episode.
@@ -167,29 +199,36 @@ impl Store {
     pub async fn finish(&self, episode: String, status: &'static str, closed: Closed) -> Result<()> {
         self.call(move |tables| tables.finish(&episode, status, &closed)).await
     }
-    /// Every closed episode that is done, by id.
-    pub async fn done(&self) -> Result<HashMap<String, Closed>> {
+    /// Every closed episode that is done, by id; an error where its record is damaged.
+    pub async fn done(&self) -> Result<HashMap<String, Result<Closed>>> {
         self.call(|tables| tables.done()).await
     }
     /// What was used so far, by target: the recorded effects, and all attempts that were or may have been charged.
     pub async fn spent(&self) -> Result<BTreeMap<String, Spent>> {
         self.call(|tables| tables.spent()).await
     }
-    /// Records the most that an attempt may cost. Returns the number of the record once it is committed.
-    pub(crate) async fn charge(&self, episode: i64, target: String, nano_usd: u64) -> Result<i64> {
-        self.call(move |tables| tables.charge(episode, &target, nano_usd)).await
+    /// Records the most that an attempt may use. Returns the number of the record once it is committed.
+    pub(crate) async fn charge(&self, episode: i64, target: String, most: Spent) -> Result<i64> {
+        self.call(move |tables| tables.charge(episode, &target, most)).await
     }
-    /// Records what an attempt did cost, some time soon. Until then, the most counts.
-    pub(crate) fn settle(&self, charge: i64, nano_usd: u64) {
+    /// Folds the write-ahead log into the file, and lets go of it. Later calls of any clone fail.
+    pub async fn close(&self) {
+        let queue = self.0.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || queue.close()).await {
+            tracing::warn!("the journal could not be closed: {error}");
+        }
+    }
+    /// Records what an attempt did use, some time soon. Until then, the most counts.
+    pub(crate) fn settle(&self, charge: i64, used: Spent) {
         let job: Job = Box::new(move |tables| {
-            let done = tables.settle(charge, nano_usd);
+            let done = tables.settle(charge, used);
             Box::new(move |committed| {
                 if let Err(error) = committed.clone().and(done) {
                     tracing::warn!("the cost of an attempt was not recorded, so it counts in full: {error}");
                 }
             })
         });
-        if self.queue.send(job).is_err() {
+        if self.0.jobs.send(Some(job)).is_err() {
             tracing::warn!("the journal's thread is gone; the cost of an attempt counts in full");
         }
     }
@@ -200,16 +239,25 @@ impl Store {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |tables| {
-            let result = work(tables);
+            let result =
+                work(tables).map_err(|error| error.context(format!("journal {}", tables.path.display())));
             Box::new(move |committed| {
                 // Nobody may be waiting any more: a cancelled call is recorded all the same.
                 let _ = reply.send(committed.clone().and(result));
             })
         });
         let gone = || Error::other("the journal's thread is gone");
-        self.queue.send(job).map_err(|_| gone())?;
+        self.0.jobs.send(Some(job)).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
+}
+
+/// The ids of the episodes in the journal at `path`.
+pub(crate) fn episodes(path: &Path) -> Result<Vec<String>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut ids = connection.prepare("SELECT id FROM episodes")?;
+    let ids = ids.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(ids)
 }
 
 struct Tables {
@@ -233,34 +281,39 @@ impl Tables {
         let version: i64 =
             connection.query_row("PRAGMA user_version", [], |row| row.get(0)).context(failed())?;
         let raise = |tables: &str| {
-            let statements = format!("BEGIN; {tables} {MONEY} PRAGMA user_version = {SCHEMA}; COMMIT;");
+            let statements = format!("BEGIN; {tables} {ATTEMPTS} PRAGMA user_version = {SCHEMA}; COMMIT;");
             connection.execute_batch(&statements).context(failed())
         };
         match version {
-            0 => raise(TABLES)?,
-            1 => raise("")?,
+            0 => raise(&[TABLES, MONEY].concat())?,
+            1 => raise(MONEY)?,
+            2 => raise("")?,
             SCHEMA => {}
             other => {
                 return Err(Error::input(format!(
                     "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote \
-                     it, or start a new run (--fresh)",
+                     it, or a newer one",
                     path.display()
                 )));
             }
         }
-        let compressor = zstd::bulk::Compressor::new(1).context(failed())?;
+        let mut compressor = zstd::bulk::Compressor::new(1).context(failed())?;
+        compressor.include_checksum(true).context(failed())?;
         Ok(Self { path: path.to_owned(), connection, compressor, stored: HashSet::new() })
     }
 
-    fn serve(&mut self, jobs: &mpsc::Receiver<Job>) {
+    fn serve(&mut self, jobs: &mpsc::Receiver<Option<Job>>) {
         let mut answers: Vec<Answer> = Vec::new();
-        while let Ok(first) = jobs.recv() {
+        let mut open = true;
+        while open && let Ok(Some(first)) = jobs.recv() {
             let begun = self.execute("BEGIN IMMEDIATE");
             let mut job = Some(first);
             while let Some(work) = job.take() {
                 answers.push(work(self));
                 if answers.len() < BATCH {
-                    job = jobs.try_recv().ok();
+                    let next = jobs.try_recv();
+                    open = !matches!(next, Ok(None));
+                    job = next.ok().flatten();
                 }
             }
             let committed = begun.and_then(|()| self.execute("COMMIT"));
@@ -272,6 +325,14 @@ impl Tables {
                 }
             }
             answers.drain(..).for_each(|answer| answer(&committed));
+        }
+    }
+
+    /// Leaves one file that is the whole journal, and no write-ahead log next to it.
+    fn fold(&self) {
+        // A reader keeps the log in use; then whoever closes the file last removes it.
+        if let Err(error) = self.execute("PRAGMA journal_mode = DELETE") {
+            tracing::debug!("{error}");
         }
     }
 
@@ -296,18 +357,34 @@ impl Tables {
         let status: String = status;
         if resume == Resume::Restart {
             attempt += 1;
-        } else if status == "failed" {
+        } else if status != "done" {
             self.forget_last_errors(number, attempt)?;
         }
+        let effects = match self.effects(number, attempt)? {
+            Ok(effects) => effects,
+            Err(damaged) => {
+                tracing::warn!(
+                    "{}: {} recorded answers of episode {episode} are damaged; it is played again from its start",
+                    self.path.display(),
+                    damaged.len()
+                );
+                for hash in damaged {
+                    self.stored.remove(&hash);
+                    self.connection.execute("DELETE FROM blobs WHERE hash = ?1", [hash])?;
+                }
+                attempt += 1;
+                HashMap::new()
+            }
+        };
         self.connection
             .prepare_cached("UPDATE episodes SET attempt = ?2, status = 'running' WHERE number = ?1")?
             .execute([number, attempt])?;
         let nano_usd = self
             .connection
-            .prepare_cached("SELECT coalesce(sum(nano_usd), 0) FROM charges WHERE episode = ?1")?
-            .query_row([number], |row| row.get::<_, i64>(0))?;
-        let effects = self.effects(number, attempt)?;
-        Ok(Recorded { number, attempt, nano_usd: u64::try_from(nano_usd)?, effects })
+            // Not `sum`, which fails when it overflows.
+            .prepare_cached("SELECT total(nano_usd) FROM charges WHERE episode = ?1")?
+            .query_row([number], |row| row.get::<_, f64>(0))?;
+        Ok(Recorded { number, attempt, nano_usd: nano_usd as u64, effects })
     }
 
     fn recorded(&self, episode: &str) -> Result<Option<(Recorded, bool)>> {
@@ -319,20 +396,24 @@ impl Tables {
         let Some((number, attempt, trajectories)) = known else { return Ok(None) };
         let trajectories: Vec<u8> = trajectories;
         let collected = unpack(true, &trajectories)? != b"[]";
-        let effects = self.effects(number, attempt)?;
+        let effects = self.effects(number, attempt)?.map_err(|damaged| {
+            Error::malformed(format!("{} recorded answers of episode {episode} are damaged", damaged.len()))
+        })?;
         Ok(Some((Recorded { number, attempt, effects, ..Recorded::default() }, collected)))
     }
 
-    /// Errors of the last step are those that the planner did not recover from. Earlier ones are part of the episode.
+    /// Errors of the last step are those that the planner did not recover from, unless it acted after them. Earlier ones
+    /// are part of the episode.
     fn forget_last_errors(&self, number: i64, attempt: i64) -> Result<()> {
         let last = "SELECT max(step) FROM effects WHERE episode = ?1 AND attempt = ?2";
-        let failed =
-            format!("FROM effects WHERE episode = ?1 AND attempt = ?2 AND NOT ok AND step = ({last})");
+        let failed = format!(
+            "FROM effects WHERE episode = ?1 AND attempt = ?2 AND NOT ok AND step = ({last}) AND NOT EXISTS (SELECT 1 \
+             FROM effects WHERE episode = ?1 AND attempt = ?2 AND ok AND effect = 'environment.step' AND step = ({last}))"
+        );
         // A failed call that was paid stays paid.
         self.connection.execute(
             &format!(
-                "INSERT INTO lost (calls, tokens, target) SELECT sum(calls), sum(tokens), target {failed} GROUP BY \
-                 target"
+                "INSERT INTO lost (calls, tokens, target) SELECT calls, tokens, target {failed} AND calls > 0"
             ),
             [number, attempt],
         )?;
@@ -340,13 +421,18 @@ impl Tables {
         Ok(())
     }
 
-    fn effects(&self, number: i64, attempt: i64) -> Result<HashMap<EffectKey, RecordedOutcome>> {
+    /// The recorded answers, or else the hashes of those that are damaged or missing.
+    fn effects(
+        &self,
+        number: i64,
+        attempt: i64,
+    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Hash>>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT step, seat, effect, target, input, occurrence, ok, packed, data
-             FROM effects JOIN blobs ON hash = answer WHERE episode = ?1 AND attempt = ?2",
+            "SELECT step, seat, effect, target, input, occurrence, ok, packed, data, answer
+             FROM effects LEFT JOIN blobs ON hash = answer WHERE episode = ?1 AND attempt = ?2",
         )?;
         let mut rows = statement.query([number, attempt])?;
-        let mut effects = HashMap::new();
+        let (mut effects, mut damaged) = (HashMap::new(), Vec::new());
         while let Some(row) = rows.next()? {
             let key = EffectKey {
                 step: row.get(0)?,
@@ -356,13 +442,19 @@ impl Tables {
                 input: row.get(4)?,
                 occurrence: row.get(5)?,
             };
-            let data = unpack(row.get(7)?, row.get_ref(8)?.as_blob()?)?;
+            let hash: Hash = row.get(9)?;
+            let data =
+                row.get_ref(8)?.as_blob_or_null()?.and_then(|data| unpack(row.get(7).ok()?, data).ok());
+            let Some(data) = data.filter(|data| *blake3::hash(data).as_bytes() == hash) else {
+                damaged.push(hash);
+                continue;
+            };
             effects.insert(
                 key,
                 if row.get(6)? { RecordedOutcome::Answer(data) } else { RecordedOutcome::Error(data) },
             );
         }
-        Ok(effects)
+        Ok(if damaged.is_empty() { Ok(effects) } else { Err(damaged) })
     }
 
     fn append(&mut self, number: i64, attempt: i64, entry: &JournalEntry) -> Result<()> {
@@ -389,7 +481,7 @@ impl Tables {
                 entry.ok,
                 answer,
                 entry.usage.is_some(),
-                entry.usage.map_or(0, |usage| i64::try_from(usage.total()).unwrap_or(i64::MAX)),
+                entry.usage.map_or(0, |usage| stored(usage.total())),
             ])?;
         Ok(())
     }
@@ -418,50 +510,62 @@ impl Tables {
         Ok(())
     }
 
-    fn done(&self) -> Result<HashMap<String, Closed>> {
+    fn done(&self) -> Result<HashMap<String, Result<Closed>>> {
         let mut statement = self
             .connection
             .prepare("SELECT id, summary, trajectories FROM episodes WHERE status = 'done'")?;
         let mut rows = statement.query([])?;
         let mut done = HashMap::new();
         while let Some(row) = rows.next()? {
-            let trajectories = unpack(true, row.get_ref(2)?.as_blob()?)?;
-            done.insert(row.get(0)?, Closed { summary: row.get(1)?, trajectories });
+            let closed = || -> Result<Closed> {
+                Ok(Closed { summary: row.get(1)?, trajectories: unpack(true, row.get_ref(2)?.as_blob()?)? })
+            };
+            done.insert(row.get(0)?, closed());
         }
         Ok(done)
     }
 
-    fn charge(&mut self, episode: i64, target: &str, nano_usd: u64) -> Result<i64> {
+    fn charge(&mut self, episode: i64, target: &str, most: Spent) -> Result<i64> {
+        let [calls, tokens, nano_usd] = [most.calls, most.tokens, most.nano_usd].map(stored);
         self.connection
-            .prepare_cached("INSERT INTO charges (episode, target, nano_usd) VALUES (?1, ?2, ?3)")?
-            .execute(params![episode, target, i64::try_from(nano_usd)?])?;
+            .prepare_cached(
+                "INSERT INTO charges (episode, target, calls, tokens, nano_usd) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![episode, target, calls, tokens, nano_usd])?;
         Ok(self.connection.last_insert_rowid())
     }
 
-    fn settle(&mut self, charge: i64, nano_usd: u64) -> Result<()> {
+    fn settle(&mut self, charge: i64, used: Spent) -> Result<()> {
+        let [calls, tokens, nano_usd] = [used.calls, used.tokens, used.nano_usd].map(stored);
         self.connection
-            .prepare_cached("UPDATE charges SET nano_usd = ?2 WHERE number = ?1")?
-            .execute([charge, i64::try_from(nano_usd)?])?;
+            .prepare_cached("UPDATE charges SET calls = ?2, tokens = ?3, nano_usd = ?4 WHERE number = ?1")?
+            .execute([charge, calls, tokens, nano_usd])?;
         Ok(())
     }
 
     fn spent(&self) -> Result<BTreeMap<String, Spent>> {
-        let mut sums = self.connection.prepare(
-            "SELECT target, sum(calls), sum(tokens), sum(nano_usd) FROM
-                 (SELECT target, calls, tokens, 0 AS nano_usd FROM effects WHERE calls > 0
-                  UNION ALL SELECT target, calls, tokens, 0 FROM lost
-                  UNION ALL SELECT target, 0, 0, nano_usd FROM charges)
-             GROUP BY target",
+        // Added here: `sum` fails when it overflows, and one absurd count must not make a run unreadable.
+        let mut entries = self.connection.prepare(
+            "SELECT target, calls, tokens, 0 FROM effects WHERE calls > 0
+             UNION ALL SELECT target, calls, tokens, 0 FROM lost
+             UNION ALL SELECT target, calls, tokens, nano_usd FROM charges",
         )?;
-        let mut rows = sums.query([])?;
-        let mut spent = BTreeMap::new();
+        let mut rows = entries.query([])?;
+        let mut spent: BTreeMap<String, Spent> = BTreeMap::new();
         while let Some(row) = rows.next()? {
-            let number = |column| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(column)?)?) };
-            let sum = Spent { calls: number(1)?, tokens: number(2)?, nano_usd: number(3)? };
-            spent.insert(row.get(0)?, sum);
+            let number =
+                |column| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default()) };
+            let entry = Spent { calls: number(1)?, tokens: number(2)?, nano_usd: number(3)? };
+            let sum = spent.entry(row.get(0)?).or_default();
+            *sum = *sum + entry;
         }
         Ok(spent)
     }
+}
+
+/// As large as SQLite can store.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn unpack(packed: bool, data: &[u8]) -> Result<Vec<u8>> {
@@ -487,8 +591,8 @@ mod tests {
             assert_eq!(all.get("actor").copied().unwrap_or_default(), Spent::money(spent));
             let recorded = store.begin("e".into(), Resume::Replay).await.unwrap();
             assert_eq!(recorded.nano_usd, spent);
-            let charge = store.charge(recorded.number, "actor".into(), 9).await.unwrap();
-            store.settle(charge, 7);
+            let charge = store.charge(recorded.number, "actor".into(), Spent::money(9)).await.unwrap();
+            store.settle(charge, Spent::money(7));
             // Jobs are done in order, so this one also waits for the other.
             assert_eq!(store.spent().await.unwrap()["actor"], Spent::money(spent + 7));
         }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +32,7 @@ pub struct Cache {
     path: PathBuf,
     database: Arc<Mutex<Connection>>,
     asked: Mutex<HashMap<blake3::Hash, u64>>,
+    warned: Once,
 }
 
 impl Cache {
@@ -57,6 +58,7 @@ impl Cache {
             path: path.into(),
             database: Arc::new(Mutex::new(database)),
             asked: Mutex::default(),
+            warned: Once::new(),
         })
     }
 
@@ -74,6 +76,13 @@ impl Cache {
         Ok(key.finalize())
     }
 
+    /// Once: what fails for one answer fails for the next, and a cache is a convenience.
+    fn warn(&self, what: &str, error: &Error) {
+        self.warned.call_once(|| {
+            tracing::warn!("the cache of answers {} {what}: {error}", self.path.display());
+        });
+    }
+
     /// Runs disk work outside of the async threads.
     async fn with<T: Send + 'static>(
         &self,
@@ -83,7 +92,7 @@ impl Cache {
         let done = tokio::task::spawn_blocking(move || {
             work(&database.lock().unwrap_or_else(PoisonError::into_inner))
         });
-        done.await?.map_err(Error::from).context(format!("the cache of answers {}", self.path.display()))
+        done.await?.map_err(Error::from)
     }
 }
 
@@ -98,19 +107,24 @@ impl LlmBackend for Cache {
             let mut find = database.prepare_cached("SELECT answer FROM answers WHERE request = ?")?;
             find.query_row([key], |row| row.get::<_, Vec<u8>>(0)).optional()
         });
-        if let Some(answer) = kept.await? {
-            let unreadable =
-                || format!("{} holds an answer that cannot be read; remove it", self.path.display());
-            let json = zstd::decode_all(&*answer).context(unreadable())?;
-            return serde_json::from_slice(&json).context(unreadable());
+        let read = |answer: Option<Vec<u8>>| -> Result<Option<Completion>> {
+            let Some(answer) = answer else { return Ok(None) };
+            Ok(Some(serde_json::from_slice(&zstd::decode_all(&*answer)?)?))
+        };
+        match kept.await.and_then(read) {
+            Ok(Some(completion)) => return Ok(completion),
+            Ok(None) => {}
+            Err(error) => self.warn("has an answer that cannot be read; the model is asked", &error),
         }
         let completion = self.inner.complete(request).await?;
         let answer = zstd::bulk::compress(&serde_json::to_vec(&completion)?, 3)?;
-        self.with(move |database| {
-            let mut keep = database.prepare_cached("INSERT OR IGNORE INTO answers VALUES (?, ?)")?;
+        let kept = self.with(move |database| {
+            let mut keep = database.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?, ?)")?;
             keep.execute(params![key, answer])
-        })
-        .await?;
+        });
+        if let Err(error) = kept.await {
+            self.warn("cannot be written; answers are used and not kept", &error);
+        }
         Ok(completion)
     }
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {

@@ -60,6 +60,7 @@ pub struct CallConfig {
     pub tokens_per_minute: Option<u32>,
     /// A file in which answers are kept across runs. Without it they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("writeOnly" = true))]
     pub cache: Option<ConfigPath>,
 }
 

@@ -269,6 +269,11 @@ impl<D: Durable> EpisodeRunner<D> {
         if transition.terminated && transition.truncated {
             return wrong("an episode cannot be both terminated and truncated".into());
         }
+        let sums = self.seats.iter().zip(&transition.rewards).map(|(seat, reward)| seat.score + reward);
+        if sums.clone().any(|sum| !sum.is_finite()) {
+            let sums: Vec<f64> = sums.collect();
+            return wrong(format!("the sum of rewards must be a finite number, not {sums:?}"));
+        }
         // The environment should have done so itself; no episode may go on forever.
         let limit = self.spec.environment.max_steps.unwrap_or(u32::MAX);
         transition.truncated |= !transition.terminated && self.step + 1 >= limit;

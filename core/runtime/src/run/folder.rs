@@ -60,11 +60,11 @@ pub enum RunStatus {
 /// What to do about an earlier run of the same specification.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Earlier {
-    /// Continue the newest unfinished one; after a finished one, start a new one.
+    /// Continue the newest; if it is finished, its results are returned.
     #[default]
-    Continue,
-    /// As [`Earlier::Continue`], but do not repeat a finished one: its results are returned.
     Reuse,
+    /// Continue the newest unfinished one; after a finished one, start a new one.
+    Continue,
     /// Start a new one.
     Ignore,
 }
@@ -79,9 +79,14 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// The newest run under `parent` with the hash of `info` that `earlier` allows, or else a new one. `true` if found.
-    pub(crate) fn open(parent: &Path, info: RunInfo, config: &str, earlier: Earlier) -> Result<(Self, bool)> {
-        if let Some((path, mut found)) = find(parent, &info.config_hash, earlier)? {
+    /// The run that was [found](find), or else a new one under `parent`.
+    pub(crate) fn open(
+        parent: &Path,
+        found: Option<(PathBuf, RunInfo)>,
+        info: RunInfo,
+        config: &str,
+    ) -> Result<Self> {
+        if let Some((path, mut found)) = found {
             let lock = lock(&path)?;
             found.status = RunStatus::Running;
             found.finished = None;
@@ -91,14 +96,14 @@ impl RunFolder {
             }
             // The same run, but limits may differ.
             files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
-            return Ok((Self::new(path, found, lock)?, true));
+            return Self::new(path, found, lock);
         }
         let path = parent.join(Ulid::generate().to_string());
         fs::create_dir_all(path.join("events"))
             .context(format!("{} could not be created", path.display()))?;
         let lock = lock(&path)?;
         files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
-        Ok((Self::new(path, info, lock)?, false))
+        Self::new(path, info, lock)
     }
 
     fn new(path: PathBuf, info: RunInfo, lock: File) -> Result<Self> {
@@ -172,22 +177,25 @@ pub fn read_info(run: &Path) -> Result<RunInfo> {
     Ok(info)
 }
 
-/// Reads a run's `episodes.jsonl`: for each episode its last line, in the order of first appearance.
+/// Reads a run's `episodes.jsonl`: for each episode its last line, in the order of first appearance. A line that cannot
+/// be read is passed over with a warning: the journal has it, too.
 pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     let path = run.join("episodes.jsonl");
-    let text = fs::read_to_string(&path).context(format!("{} could not be read", path.display()))?;
+    let text = fs::read(&path).context(format!("{} could not be read", path.display()))?;
     let mut episodes: Vec<EpisodeSummary> = Vec::new();
     let mut places = std::collections::HashMap::new();
-    for (number, line) in text.split_inclusive('\n').enumerate() {
+    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         // The run may be in progress, and its last line half written.
-        if !line.ends_with('\n') {
+        if !line.ends_with(b"\n") {
             break;
         }
-        let summary: EpisodeSummary = serde_json::from_str(line).context(format!(
-            "{}, line {}: malformed",
-            path.display(),
-            number + 1
-        ))?;
+        let summary: EpisodeSummary = match serde_json::from_slice(line) {
+            Ok(summary) => summary,
+            Err(error) => {
+                tracing::warn!("{}, line {}: malformed, passed over: {error}", path.display(), number + 1);
+                continue;
+            }
+        };
         let place = *places.entry(summary.episode.clone()).or_insert(episodes.len());
         if place < episodes.len() {
             episodes[place] = summary;
@@ -198,7 +206,14 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     Ok(episodes)
 }
 
-fn find(parent: &Path, config_hash: &str, earlier: Earlier) -> Result<Option<(PathBuf, RunInfo)>> {
+/// The newest run under `parent` that `same` recognises by its hash and that `earlier` allows. `described` describes a
+/// run whose `run.json` is lost.
+pub(crate) fn find(
+    parent: &Path,
+    earlier: Earlier,
+    same: impl Fn(&str) -> bool,
+    described: impl Fn(&Path) -> Option<RunInfo>,
+) -> Result<Option<(PathBuf, RunInfo)>> {
     let wanted = |status| match earlier {
         Earlier::Continue => status != RunStatus::Finished,
         Earlier::Reuse => true,
@@ -208,20 +223,40 @@ fn find(parent: &Path, config_hash: &str, earlier: Earlier) -> Result<Option<(Pa
     let mut runs = Vec::new();
     for entry in entries {
         let path = entry.context(format!("{} could not be listed", parent.display()))?.path();
-        // A folder without run.json was abandoned before its first call.
-        if !path.join("run.json").is_file() {
+        // A folder without a journal was abandoned before its first call.
+        if !journal_path(&path).exists() && !path.join("run.json").is_file() {
             continue;
         }
-        match read_info(&path) {
-            Ok(info) if info.config_hash == config_hash && wanted(info.status) => {
-                runs.push((path, info));
+        let info = match read_info(&path) {
+            Ok(info) => info,
+            Err(error) if is_newer(&path) => {
+                tracing::warn!("not looking at {} for an earlier run: {error}", path.display());
+                continue;
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("not looking at {} for an earlier run: {error}", path.display()),
+            Err(error) => match described(&path) {
+                Some(info) => {
+                    tracing::warn!("run.json is written again from what the rest of the run says: {error}");
+                    info
+                }
+                None => {
+                    tracing::warn!("not looking at {} for an earlier run: {error}", path.display());
+                    continue;
+                }
+            },
+        };
+        if same(&info.config_hash) && wanted(info.status) {
+            runs.push((path, info));
         }
     }
     // Names are ULIDs, so the greatest is the newest.
     Ok(runs.into_iter().max_by(|a, b| a.0.cmp(&b.0)))
+}
+
+/// Whether a newer program wrote the run.
+fn is_newer(run: &Path) -> bool {
+    let info = fs::read(run.join("run.json")).ok();
+    let info = info.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    info.is_some_and(|info| info["schema"].as_u64() > Some(SCHEMA.into()))
 }
 
 impl Drop for RunFolder {
@@ -238,7 +273,7 @@ fn lock(run: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::config(format!(
-            "run {} is in use by another process; wait for it, or start a new run with --fresh",
+            "run {} is in use by another process; wait for it: the same command then continues it",
             run.display()
         ))),
         Err(TryLockError::Error(error)) => Err(Error::from(error).context(failed())),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use forethought_api::{
-    Result,
+    Error, Result,
     environment::{Environment, Recovery},
     error::Context,
     trajectory::Trajectory,
@@ -28,7 +28,7 @@ use crate::journal::effects::{CriticHandle, Deps, Llm};
 use crate::journal::meter::Accounts;
 use crate::journal::store::{Closed, Resume, Store};
 use crate::run::episode::{EpisodeResult, EpisodeSpec, run_episode};
-use crate::run::folder::{RunFolder, RunStatus};
+use crate::run::folder::{RunFolder, RunInfo, RunStatus};
 use crate::run::plan::Plan;
 pub use crate::run::plan::{Configured, RunSpec};
 use crate::run::summary::{EpisodeStatus, EpisodeSummary};
@@ -46,6 +46,8 @@ pub struct RunOutcome {
     pub episodes: Vec<EpisodeSummary>,
     /// Their trajectories, in the same order, if they were collected.
     pub trajectories: Vec<Trajectory>,
+    /// What it has used so far, by role.
+    pub spent: BTreeMap<String, Spent>,
 }
 
 /// Watches a run. Called from many tasks; must not block.
@@ -80,17 +82,31 @@ impl RunObserver for NoopObserver {}
 /// A specification that cannot be run, or a run folder that cannot be written. Failed episodes, reached budgets and
 /// interruptions are statuses.
 pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOutcome> {
-    let plan = Plan::new(&spec).await?;
-    let (folder, continued) = RunFolder::open(&plan.parent, plan.info(&spec), &spec.config, spec.earlier)?;
+    let mut plan = Plan::new(&spec).await?;
+    let found = find(&plan, &spec)?;
+    if let Some((_, info)) = &found {
+        plan.name_as(&info.config_hash);
+    }
+    let before = found.as_ref().map(|(_, info)| info.status);
+    let folder = RunFolder::open(&plan.parent, found, plan.info(&spec), &spec.config)?;
     let store = Store::open(&folder.journal())?;
     let done = store.done().await?;
-    let mut results = recover(&plan, &folder, done)?;
+    let mut results = recover(&plan, &folder, done, spec.summariser.is_some(), &*observer)?;
     observer.started(folder.path(), spec.episodes.len(), results.len());
-    if continued {
-        observer.note(&format!("continuing {}", folder.path().display()));
+    let path = folder.path().display();
+    match before {
+        Some(RunStatus::Finished) if results.len() == spec.episodes.len() => {
+            observer.note(&format!("{path} is finished, and these are its results; --fresh plays again"));
+        }
+        Some(_) => observer.note(&format!("continuing {path}")),
+        None => {}
     }
 
-    let spent = store.spent().await?;
+    let mut spent = store.spent().await?;
+    for (role, used) in spec.elsewhere {
+        let sum = spent.entry(role).or_default();
+        *sum = *sum + used;
+    }
     let priced = !spec.prices.is_empty() && spec.prices.values().all(Option::is_some);
     let role = |(name, limits): (String, Limits)| {
         let used = spent.get(&name).copied().unwrap_or_default();
@@ -136,7 +152,10 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     results.extend(left);
 
     let status = pool.status(all_begun, &results);
-    let usd = priced.then(|| pool.accounts.run.used().usd());
+    let spent = pool.store.spent().await?;
+    let usd = spent.values().fold(Spent::default(), |sum, spent| sum + *spent).usd();
+    let usd = priced.then_some(usd);
+    pool.store.close().await;
     pool.folder.close(status, usd)?;
     let mut outcome = RunOutcome {
         folder: pool.folder.path().to_owned(),
@@ -144,6 +163,7 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
         usd,
         episodes: Vec::new(),
         trajectories: Vec::new(),
+        spent,
     };
     for (_, finished) in results.into_iter().collect::<BTreeMap<_, _>>() {
         outcome.episodes.push(finished.summary);
@@ -157,27 +177,107 @@ struct Finished {
     trajectories: Vec<Trajectory>,
 }
 
-/// Episodes that are done, from the journal. Lines of `episodes.jsonl` that a kill prevented are added.
+/// The earlier run that `spec` continues.
+fn find(plan: &Plan, spec: &RunSpec) -> Result<Option<(PathBuf, RunInfo)>> {
+    folder::find(&plan.parent, spec.earlier, |hash| plan.is(hash), |path| plan.described(spec, path))
+}
+
+/// The ids of the episodes of a run of `spec`.
+///
+/// # Errors
+/// A specification that cannot be run.
+pub async fn episodes(spec: &RunSpec) -> Result<HashSet<String>> {
+    let mut plan = Plan::new(spec).await?;
+    if let Some((_, info)) = find(&plan, spec)? {
+        plan.name_as(&info.config_hash);
+    }
+    Ok(plan.episodes.into_iter().map(|episode| episode.id).collect())
+}
+
+/// What the earlier run that `spec` continues has used, by role.
+///
+/// # Errors
+/// A specification that cannot be run, or a journal that cannot be read.
+pub async fn spent(spec: &RunSpec) -> Result<BTreeMap<String, Spent>> {
+    match find(&Plan::new(spec).await?, spec)? {
+        Some((path, _)) if folder::journal_path(&path).is_file() => {
+            Store::open(&folder::journal_path(&path))?.spent().await
+        }
+        _ => Ok(BTreeMap::new()),
+    }
+}
+
+/// The trajectories of the done episodes of the run in folder `run`, in the order of tasks.
+///
+/// # Errors
+/// A journal that is missing or cannot be read, or an episode whose record is damaged.
+pub async fn trajectories(run: &Path) -> Result<Vec<Trajectory>> {
+    let journal = folder::journal_path(run);
+    if !journal.is_file() {
+        return Err(Error::not_found(format!("{} is missing: nothing is left to write", journal.display())));
+    }
+    let mut all: Vec<Trajectory> = Vec::new();
+    for (episode, closed) in Store::open(&journal)?.done().await? {
+        let damaged = || format!("{}: episode {episode} is damaged", journal.display());
+        let closed = closed.context(damaged())?;
+        all.extend(serde_json::from_slice::<Vec<_>>(&closed.trajectories).context(damaged())?);
+    }
+    all.sort_by(|a, b| (a.task, a.seed, &a.episode, a.seat).cmp(&(b.task, b.seed, &b.episode, b.seat)));
+    Ok(all)
+}
+
+/// Episodes that are done, from the journal. Lines of `episodes.jsonl` that a kill prevented are added; of those that
+/// the journal lacks, the results are used unless their trajectories are needed, and the observer is told.
 fn recover(
     plan: &Plan,
     folder: &RunFolder,
-    mut done: HashMap<String, Closed>,
+    mut done: HashMap<String, Result<Closed>>,
+    collects: bool,
+    observer: &dyn RunObserver,
 ) -> Result<HashMap<usize, Finished>> {
-    let listed: HashSet<_> = folder::read_episodes(folder.path())?
+    let mut listed: HashMap<_, _> = folder::read_episodes(folder.path())?
         .into_iter()
         .filter(|summary| summary.status == EpisodeStatus::Done)
-        .map(|summary| summary.episode)
+        .map(|summary| (summary.episode.clone(), summary))
         .collect();
-    let mut results = HashMap::new();
+    let (mut results, mut missing) = (HashMap::new(), 0);
     for (index, episode) in plan.episodes.iter().enumerate() {
-        let Some(closed) = done.remove(&episode.id) else { continue };
-        let damaged = || format!("{}: episode {} is damaged", folder.journal().display(), episode.id);
-        let summary: EpisodeSummary = serde_json::from_str(&closed.summary).context(damaged())?;
-        let trajectories = serde_json::from_slice(&closed.trajectories).context(damaged())?;
-        if !listed.contains(&episode.id) {
-            folder.append(&summary)?;
+        let listed = listed.remove(&episode.id);
+        let read = |closed: Closed| -> Result<Finished> {
+            Ok(Finished {
+                summary: serde_json::from_str(&closed.summary)?,
+                trajectories: serde_json::from_slice(&closed.trajectories)?,
+            })
+        };
+        match done.remove(&episode.id).map(|closed| closed.and_then(read)) {
+            Some(Ok(finished)) => {
+                if listed.is_none() {
+                    folder.append(&finished.summary)?;
+                }
+                results.insert(index, finished);
+            }
+            Some(Err(error)) => observer.note(&format!(
+                "{}: the results of episode {} are damaged ({error}); it is played again from its recorded answers",
+                folder.journal().display(),
+                episode.id
+            )),
+            None => {
+                missing += usize::from(listed.is_some());
+                if let Some(summary) = listed.filter(|_| !collects) {
+                    results.insert(index, Finished { summary, trajectories: Vec::new() });
+                }
+            }
         }
-        results.insert(index, Finished { summary, trajectories });
+    }
+    if missing > 0 {
+        observer.note(&format!(
+            "{} lacks {missing} episodes that episodes.jsonl lists as done; was a file next to it lost? {}",
+            folder.journal().display(),
+            match collects {
+                true => "They are played again, because their trajectories are lost",
+                false => "Their results are used; they cannot be replayed",
+            }
+        ));
     }
     Ok(results)
 }

@@ -15,7 +15,7 @@ use forethought_api::{
 use futures::future::join_all;
 use serde_json::Value;
 
-use crate::budget::{Budget, Spent};
+use crate::budget::{Budget, Spent, tokens};
 use crate::journal::effects::{
     Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
 };
@@ -57,7 +57,7 @@ impl<D: Durable> StepModels<D> {
     pub(crate) fn stopped(&self) -> Result<()> {
         match &*self.0.stop.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.clone()),
-            None => Ok(()),
+            None => self.0.durable.unbroken(),
         }
     }
 }
@@ -65,12 +65,12 @@ impl<D: Durable> StepModels<D> {
 impl<D: Durable> Step<D> {
     async fn effect<E: Effect>(&self, key: EffectKey, input: E::In) -> Result<E::Out> {
         let reservation = match E::estimate(&input) {
-            Some(estimate) => Some(self.note(self.budget.reserve(Spent::call(estimate)).await)?),
+            Some(estimate) => Some((estimate, self.note(self.budget.reserve(Spent::call(estimate)).await)?)),
             None => None,
         };
         let output = self.note(self.durable.effect::<E>(key, input).await)?;
-        if let Some(reservation) = reservation {
-            reservation.settle(Spent::call(E::usage(&output)));
+        if let Some((estimate, reservation)) = reservation {
+            reservation.settle(Spent::call(tokens::counted(E::usage(&output), estimate)));
         }
         Ok(output)
     }

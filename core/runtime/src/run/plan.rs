@@ -1,7 +1,7 @@
 //! What to run, checked; and the identities of the run and its episodes.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use forethought_api::{
@@ -14,11 +14,13 @@ use forethought_api::{
 };
 use serde_json::{Value, json};
 
-use crate::budget::{Limits, prices::Price};
+use crate::budget::{Limits, Spent, prices::Price};
 use crate::cancel::Cancel;
 use crate::clock;
+use crate::config::KeyPath;
 use crate::journal::effects::{CriticHandle, Llm};
 use crate::journal::meter::Metering;
+use crate::journal::store;
 use crate::run::episode::{EpisodeSpec, Seat};
 use crate::run::folder::{self, Earlier, RunInfo, RunStatus};
 use crate::run::needs::{self, Lookup};
@@ -28,6 +30,8 @@ use crate::run::summary::{EpisodeIdentity, episode_id, identity_word};
 pub struct Configured<T: ?Sized> {
     /// The configuration; part of episode ids. Everything that changes the component's answers belongs in it.
     pub config: Value,
+    /// What [`config`](Self::config) was in release 0.1.0, if that was something else: its runs continue.
+    pub before: Option<Value>,
     /// The component.
     pub component: Arc<T>,
 }
@@ -35,14 +39,18 @@ pub struct Configured<T: ?Sized> {
 impl<T: ?Sized> Configured<T> {
     /// A component with its configuration.
     pub fn new(config: Value, component: Arc<T>) -> Self {
-        Self { config, component }
+        Self { config, before: None, component }
+    }
+
+    fn identity(&self, before: bool) -> &Value {
+        self.before.as_ref().filter(|_| before).unwrap_or(&self.config)
     }
 }
 
 // Not derived: that would ask `T` itself to be `Clone`.
 impl<T: ?Sized> Clone for Configured<T> {
     fn clone(&self) -> Self {
-        Self { config: self.config.clone(), component: self.component.clone() }
+        Self { config: self.config.clone(), before: self.before.clone(), component: self.component.clone() }
     }
 }
 
@@ -53,6 +61,8 @@ pub struct RunSpec {
     pub root: PathBuf,
     /// The resolved configuration as TOML; written into the run.
     pub config: String,
+    /// The keys of `config` whose values are paths. They say where something is, not what it is.
+    pub paths: Vec<KeyPath>,
     /// The world.
     pub environment: Configured<dyn Environment>,
     /// Who acts, seat by seat: name and planner.
@@ -82,6 +92,8 @@ pub struct RunSpec {
     pub episode_limits: Limits,
     /// The most that the calls of each role may use, in all episodes together.
     pub role_limits: BTreeMap<String, Limits>,
+    /// What the other runs of the same command have used, by role; it counts against `limits` and `role_limits`.
+    pub elsewhere: BTreeMap<String, Spent>,
     /// What to do about an earlier run of the same specification.
     pub earlier: Earlier,
     /// Raised to interrupt the run.
@@ -148,6 +160,8 @@ pub(crate) struct Plan {
     planner: String,
     pub(crate) parent: PathBuf,
     config_hash: String,
+    /// The hash and the episodes' ids by the rules of release 0.1.0.
+    before: (String, Vec<String>),
     pub(crate) llms: BTreeMap<String, Llm>,
     pub(crate) critics: BTreeMap<String, CriticHandle>,
     pub(crate) episodes: Vec<EpisodeSpec>,
@@ -175,24 +189,60 @@ impl Plan {
             askers.push((vec!["summariser".into()], own));
         }
         let needs = needs::check(spec, &environment, askers).await?;
-        let mut models = BTreeMap::new();
+        let (mut models, mut models_before) = (BTreeMap::new(), BTreeMap::new());
         let mut critics = BTreeMap::new();
         for (name, (estimator, own)) in needs.critics {
-            models.insert(format!("{}.{name}", identity_word("critic")), spec.critics[&name].config.clone());
+            let (word, critic) = (format!("{}.{name}", identity_word("critic")), &spec.critics[&name]);
+            models.insert(word.clone(), critic.identity(false).clone());
+            models_before.insert(word, critic.identity(true).clone());
             critics.insert(name, CriticHandle { estimator, asks_models: own != Requirements::default() });
         }
         let mut llms = BTreeMap::new();
         for name in needs.all.llms {
             let llm = &spec.llms[&name];
             let capabilities = llm.component.capabilities().await.context(format!("[llm.{name}]"))?;
-            models.insert(format!("llm.{name}"), json!([&llm.config, identity(&capabilities)?]));
+            let says = identity(&capabilities)?;
+            models.insert(format!("llm.{name}"), json!([llm.identity(false), &says]));
+            models_before.insert(format!("llm.{name}"), json!([llm.identity(true), says]));
             llms.insert(name, Llm { backend: llm.component.clone(), capabilities });
         }
         let episodes = episodes(spec, &environment, &models)?;
+        let resets = spec.episodes.iter().copied().enumerate();
+        let ids_before = resets.map(|reset| id(spec, &environment, &models_before, reset, true));
+        let ids_before: Vec<_> = ids_before.collect::<Result<_>>()?;
         let planner = spec.seats[spec.subject].0.clone();
         let parent = spec.root.join(format!("{}--{}", plain(&environment.name), plain(&planner)));
-        let config_hash = config_hash(&spec.config, &episodes)?;
-        Ok(Self { environment, planner, parent, config_hash, llms, critics, episodes })
+        let ids: Vec<_> = episodes.iter().map(|episode| episode.id.clone()).collect();
+        let config_hash = config_hash(&spec.config, Some(&spec.paths), &ids)?;
+        let before = (self::config_hash(&spec.config, None, &ids_before)?, ids_before);
+        Ok(Self { environment, planner, parent, config_hash, before, llms, critics, episodes })
+    }
+
+    /// Whether a run with this hash is of this specification.
+    pub(crate) fn is(&self, hash: &str) -> bool {
+        hash == self.config_hash || hash == self.before.0
+    }
+
+    /// Names the episodes as the run with this hash names them.
+    pub(crate) fn name_as(&mut self, hash: &str) {
+        if hash != self.config_hash && hash == self.before.0 {
+            for (episode, id) in self.episodes.iter_mut().zip(&self.before.1) {
+                episode.id.clone_from(id);
+            }
+        }
+    }
+
+    /// The description of the run at `path`, which has lost it, from what is left; `None` if that is another run.
+    pub(crate) fn described(&self, spec: &RunSpec, path: &Path) -> Option<RunInfo> {
+        let known = store::episodes(&folder::journal_path(path)).ok()?;
+        let config = std::fs::read_to_string(path.join("config.resolved.toml")).ok()?;
+        let ids: Vec<_> = self.episodes.iter().map(|episode| episode.id.clone()).collect();
+        let rules = [(&ids, Some(&*spec.paths), &self.config_hash), (&self.before.1, None, &self.before.0)];
+        let (.., hash) = rules.into_iter().find(|(ids, paths, hash)| {
+            config_hash(&config, *paths, ids).is_ok_and(|found| found == **hash)
+                && known.iter().all(|id| ids.contains(id))
+        })?;
+        Some(RunInfo { config_hash: hash.clone(), ..self.info(spec) })
     }
 
     pub(crate) fn info(&self, spec: &RunSpec) -> RunInfo {
@@ -220,6 +270,25 @@ pub(crate) fn identity(model: &LlmCapabilities) -> Result<Value> {
     Ok(says)
 }
 
+/// The id of an episode; `before`, by the rules of release 0.1.0.
+fn id(
+    spec: &RunSpec,
+    environment: &EnvironmentSpec,
+    models: &BTreeMap<String, Value>,
+    (index, reset): (usize, Reset),
+    before: bool,
+) -> Result<String> {
+    episode_id(&EpisodeIdentity {
+        environment: &environment.name,
+        version: &environment.version,
+        environment_config: spec.environment.identity(before),
+        reset,
+        planners: spec.seating(index).iter().map(|(_, planner)| planner.identity(before)).collect(),
+        models,
+        summariser: spec.summariser.as_ref().map(|summariser| summariser.identity(before)),
+    })
+}
+
 fn episodes(
     spec: &RunSpec,
     environment: &EnvironmentSpec,
@@ -241,15 +310,7 @@ fn episodes(
                 environment.tasks.unwrap_or_default()
             )));
         }
-        let id = episode_id(&EpisodeIdentity {
-            environment: &environment.name,
-            version: &environment.version,
-            environment_config: &spec.environment.config,
-            reset: *reset,
-            planners: seating.iter().map(|(_, planner)| &planner.config).collect(),
-            models,
-            summariser: spec.summariser.as_ref().map(|summariser| &summariser.config),
-        })?;
+        let id = id(spec, environment, models, (index, *reset), false)?;
         if !ids.insert(id.clone()) {
             return Err(Error::config(format!(
                 "episode (task {}, seed {}) is requested twice",
@@ -274,10 +335,17 @@ fn episodes(
 /// starts.
 const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
-fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
-    let config: toml::Table = toml::from_str(config).map_err(|error| {
+/// What makes two runs the same. `paths` are keys that say where something is; `None` hashes as release 0.1.0 did.
+fn config_hash(config: &str, paths: Option<&[KeyPath]>, episodes: &[String]) -> Result<String> {
+    let mut config: toml::Table = toml::from_str(config).map_err(|error| {
         Error::config(error.to_string()).context("the resolved configuration is not TOML")
     })?;
+    for path in paths.into_iter().flatten() {
+        blank(&mut config, path);
+    }
+    if let (Some(_), Some(run)) = (paths, config.get_mut("run").and_then(toml::Value::as_table_mut)) {
+        run.remove("out");
+    }
     let in_old_words = |table: toml::Table| {
         table.into_iter().map(|(key, value)| (identity_word(&key).into(), value)).collect()
     };
@@ -299,10 +367,27 @@ fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
     roles.into_iter().flatten().for_each(|(_, role)| without_pace(role));
     let mut hasher = blake3::Hasher::new();
     hasher.update(toml::to_string(&config)?.as_bytes());
-    episodes.iter().for_each(|episode| {
-        hasher.update(episode.id.as_bytes());
+    episodes.iter().for_each(|id| {
+        hasher.update(id.as_bytes());
     });
     Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+/// Empties the path at `key`. One on the hub stays: it says what, too.
+fn blank(table: &mut toml::Table, key: &[String]) {
+    let Some((first, rest)) = key.split_first() else { return };
+    let found = rest.iter().try_fold(table.get_mut(first), |value, key| {
+        Some(match value? {
+            toml::Value::Table(table) => table.get_mut(key),
+            toml::Value::Array(list) => list.get_mut(key.parse::<usize>().ok()?),
+            _ => None,
+        })
+    });
+    if let Some(Some(toml::Value::String(path))) = found
+        && !path.starts_with("hf:")
+    {
+        path.clear();
+    }
 }
 
 /// A name as part of a path.
