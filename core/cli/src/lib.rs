@@ -24,7 +24,7 @@ mod unread;
 mod written;
 
 use clap::Parser as _;
-use forethought_plugin_host::{Launcher, Plugins};
+use forethought_plugin_host::{Launcher, Plugins, process};
 use forethought_runtime::cancel::Cancel;
 use tracing_subscriber::EnvFilter;
 
@@ -52,6 +52,8 @@ pub fn main() -> std::process::ExitCode {
         tokio::spawn(listen(session.clone()));
         let exit = commands::execute(&session, arguments.command).await;
         session.plugins.shutdown().await;
+        // Nothing watches over them after this.
+        process::end_all().await;
         exit
     });
     // Work that nothing waits for any more, such as a download, must not keep the program running.
@@ -87,6 +89,7 @@ async fn listen(session: Session) {
     session.reporter.say("interrupted; saving unfinished work (interrupt again to stop immediately)");
     session.cancel.cancel();
     interruption().await;
+    process::kill_all();
     std::process::exit(Exit::Interrupted as i32);
 }
 

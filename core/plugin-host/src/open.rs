@@ -233,6 +233,7 @@ impl Plugin {
             plugin: self.description.package.clone(),
             deadline: self.deadline(),
             restarts: self.settings.restarts,
+            max_answer_mb: self.settings.max_answer_mb,
         };
         let recipe = move || -> BoxFuture<'static, Result<Arc<dyn Object>>> {
             let (plugin, create, host) = (self.clone(), create.clone(), host.clone());

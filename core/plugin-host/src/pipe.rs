@@ -63,6 +63,8 @@ pub(super) struct Peer {
     cancels: bool,
     /// Dropped with this end, which wakes the task that waits for that.
     _alive: oneshot::Sender<()>,
+    /// Says why the other side must be ended, once.
+    condemn: Mutex<Option<oneshot::Sender<String>>>,
 }
 
 #[derive(Default)]
@@ -85,6 +87,8 @@ pub(super) struct Connection<R, W> {
     pub(super) peer: Arc<Peer>,
     /// Resolves when this end is dropped: this side no longer uses the other side.
     pub(super) dropped: oneshot::Receiver<()>,
+    /// Resolves if the other side must be ended, with the reason.
+    pub(super) condemned: oneshot::Receiver<String>,
     /// Must be run for frames to be read and written.
     pub(super) traffic: Traffic<R, W>,
 }
@@ -127,6 +131,7 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     let features = understood(hello.head()?)?;
     let (queue, queued) = mpsc::unbounded_channel();
     let (alive, dropped) = oneshot::channel();
+    let (condemn, condemned) = oneshot::channel();
     let exports = root.into_iter().map(|root| (ROOT, root)).collect();
     let peer = Arc::new(Peer {
         name: name.into(),
@@ -135,9 +140,10 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         runtime: Handle::current(),
         cancels: features.iter().any(|feature| feature == CANCEL),
         _alive: alive,
+        condemn: Mutex::new(Some(condemn)),
     });
     let traffic = Traffic { peer: Arc::downgrade(&peer), reader, writer, queue: queued };
-    Ok(Connection { peer, dropped, traffic })
+    Ok(Connection { peer, dropped, condemned, traffic })
 }
 
 /// The features of a hello, if this side understands its version.
@@ -151,6 +157,13 @@ fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
         return Err(format!("it speaks {protocol} {version}, and this side {PROTOCOL} {major}.{minor}"));
     }
     Ok(features)
+}
+
+/// Has the process behind `object` ended, if there is one: it no longer answers, and neither would its other objects.
+pub(super) fn condemn(object: &dyn Object, why: &str) -> bool {
+    let Some(Remote(held)) = object.as_any().downcast_ref() else { return false };
+    let mut condemn = held.peer.condemn.lock().unwrap_or_else(PoisonError::into_inner);
+    condemn.take().is_none_or(|condemn| condemn.send(why.into()).is_ok())
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
@@ -458,6 +471,7 @@ impl Held {
         let interface = interface.split('/').next().unwrap_or(interface);
         let mut error =
             self.peer.state().end.clone().unwrap_or_else(|| Error::new(Code::Shutdown, "going down"));
+        error.refused = when == "before";
         error.message = format!("{}, {when} {interface}.{method}", error.message);
         error
     }

@@ -2,18 +2,20 @@
 //!
 //! A process lives as long as one of its objects is in use. Then its standard input is closed, which ends a plugin that
 //! follows the protocol, and after a grace period the process is killed. It leads a process group, so a keyboard
-//! interrupt reaches only the program, and the plugin's child processes end with it.
+//! interrupt reaches only the program, and the plugin's child processes end with it. On Linux the system kills it when
+//! this program ends in any way.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use forethought_api::{Error, Result, error::Code, wire::Object};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -22,7 +24,7 @@ use super::pipe::{self, Connection, LAST_MOMENT};
 /// How long a process may take to end after it was told to, or after it closed its output.
 const GRACE: Duration = Duration::from_secs(2);
 /// The number of lines of standard error that are kept for errors.
-const LAST_WORDS: usize = 8;
+const LAST_WORDS: usize = 16;
 /// The longest line of standard error, in bytes; a longer one is split.
 const LINE: u64 = 4096;
 
@@ -52,8 +54,8 @@ impl Process {
 
     /// Starts the process and gives its root object, a `forethought.module/1`.
     ///
-    /// If the process ends before its objects do, calls in flight and all later ones fail with [`Code::Panic`]; then it
-    /// can be started again.
+    /// If the process ends before its objects do, calls in flight and all later ones fail with [`Code::Shutdown`], those
+    /// that never reached it as `refused`; then it can be started again.
     ///
     /// # Errors
     /// [`Code::Plugin`] if it cannot be started, or does not send the hello of `docs/plugin-pipe.md`.
@@ -92,12 +94,13 @@ impl Process {
         }
         // Its standard error goes into a log.
         command.env("NO_COLOR", "1");
-        let mut child = command.spawn()?;
+        let mut child = on_starter(move || spawn_bound(command))?;
         let pipes = (child.stdout.take(), child.stdin.take(), child.stderr.take());
         let (Some(output), Some(input), Some(errors)) = pipes else { unreachable!("all three are piped") };
         let words = Arc::<Mutex<VecDeque<String>>>::default();
         let listener = tokio::spawn(listen(self.name.clone(), errors, words.clone()));
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        live().extend(group);
         let running = Running { name: self.name.clone(), child, group, words, listener };
         // Set from outside, because nothing is safe between fork and exec. It is not used before its hello.
         if let Some(mebibytes) = self.memory_mb {
@@ -109,16 +112,19 @@ impl Process {
 
 /// Runs the pipe until its end, and makes sure that no process is left.
 async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildStdin>) {
-    let Connection { peer, dropped, traffic } = connection;
+    let Connection { peer, dropped, condemned, traffic } = connection;
     let end = Arc::downgrade(&peer);
     drop(peer);
     let mut traffic = Box::pin(traffic.run());
-    let broken = tokio::select! {
-        outcome = &mut traffic => outcome.err(),
+    let name = running.name.clone();
+    let what = tokio::select! {
+        outcome = &mut traffic => outcome.err().map(|broken| format!("plugin {name} broke the protocol, and its process was killed: {broken}")),
+        Ok(why) = condemned => Some(format!("the process of plugin {name} was killed, because it hung: {why}")),
         _ = running.child.wait() => {
             // The process no longer holds the pipe open, and its last frames are still in it.
             running.kill_group();
-            timeout(LAST_MOMENT, &mut traffic).await.ok().and_then(Result::err)
+            let broken = timeout(LAST_MOMENT, &mut traffic).await.ok().and_then(Result::err);
+            broken.map(|broken| format!("plugin {name} broke the protocol, and its process was killed: {broken}"))
         }
         _ = dropped => {
             // Its input is closed after all queued frames are written.
@@ -126,18 +132,17 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
             return running.kill().await;
         }
     };
-    let name = running.name.clone();
-    let what = match broken {
-        Some(broken) => {
+    let what = match what {
+        Some(what) => {
             running.kill().await;
-            format!("plugin {name} broke the protocol, and its process was killed: {broken}")
+            what
         }
         None => match running.ended(GRACE).await {
             Some(status) => format!("the process of plugin {name} ended: {status}"),
             None => format!("plugin {name} closed its pipe, and its process was killed"),
         },
     };
-    let error = running.with_last_words(Error::new(Code::Panic, what)).await;
+    let error = running.with_last_words(Error::new(Code::Shutdown, what)).await;
     if let Some(peer) = end.upgrade() {
         peer.end(error);
     }
@@ -146,7 +151,7 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
 /// A started process.
 struct Running {
     name: String,
-    child: tokio::process::Child,
+    child: Child,
     /// Its id, which is also the id of its group; `None` after the group was killed. The id of an ended process may be
     /// reused, but only after all others were: the group is killed long before.
     group: Option<Pid>,
@@ -184,6 +189,7 @@ impl Running {
     fn kill_group(&mut self) {
         if let Some(group) = self.group.take() {
             let _ = kill_process_group(group, Signal::KILL);
+            live().retain(|other| *other != group);
         }
     }
 
@@ -205,6 +211,72 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.kill_group();
     }
+}
+
+/// The groups of all processes that were started here and not yet killed.
+fn live() -> MutexGuard<'static, Vec<Pid>> {
+    static LIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until the processes that nobody uses any more have ended, and kills those that are left after a grace period.
+/// Call it before the program ends: nothing watches them after that.
+pub async fn end_all() {
+    let all_ended = async {
+        while !live().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if timeout(GRACE + LAST_MOMENT, all_ended).await.is_err() {
+        kill_all();
+    }
+}
+
+/// Kills all processes that were started here, at once.
+pub fn kill_all() {
+    for group in live().drain(..) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Starts a process that the system kills when this program ends in any way, where the system can.
+fn spawn_bound(mut command: Command) -> std::io::Result<Child> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{getpid, getppid, set_parent_process_death_signal};
+        let program = getpid();
+        let bind = move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            // It may have ended before it could be bound to.
+            if getppid() == Some(program) { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+        };
+        // SAFETY: between fork and exec, `bind` makes two system calls and nothing else.
+        unsafe { command.pre_exec(bind) };
+    }
+    command.spawn()
+}
+
+/// Runs `start` on the thread that starts all processes. The system binds a process to the thread that started it, so
+/// this one never ends before the program.
+fn on_starter(start: impl FnOnce() -> std::io::Result<Child> + Send + 'static) -> std::io::Result<Child> {
+    type Job = Box<dyn FnOnce() + Send>;
+    static STARTER: LazyLock<std::io::Result<Mutex<Sender<Job>>>> = LazyLock::new(|| {
+        let (sender, jobs) = channel::<Job>();
+        std::thread::Builder::new()
+            .name("starter".into())
+            .spawn(move || jobs.into_iter().for_each(|job| job()))?;
+        Ok(Mutex::new(sender))
+    });
+    let gone = || std::io::Error::other("the thread that starts processes has ended");
+    let starter = STARTER.as_ref().map_err(|error| std::io::Error::other(error.to_string()))?;
+    let (answer, started) = channel();
+    let runtime = tokio::runtime::Handle::current();
+    let job: Job = Box::new(move || {
+        let _in_runtime = runtime.enter();
+        let _ = answer.send(start());
+    });
+    starter.lock().unwrap_or_else(PoisonError::into_inner).send(job).map_err(|_| gone())?;
+    started.recv().map_err(|_| gone())?
 }
 
 /// Reads standard error to its end: all lines into the log, the last ones into `words`.

@@ -27,8 +27,12 @@ pub struct PluginSettings {
     /// Seconds that a call may take.
     #[schemars(range(min = 0.001))]
     pub deadline_s: f64,
-    /// Times that a process that ended is started again.
+    /// Times in a row that a process that ended is started again. Only failures without a finished episode in between
+    /// are counted.
     pub restarts: u32,
+    /// The largest answer in MiB.
+    #[schemars(range(min = 1))]
+    pub max_answer_mb: u64,
     /// Memory that a process may use, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -45,6 +49,7 @@ impl Default for PluginSettings {
             isolation: Isolation::Library,
             deadline_s: 600.0,
             restarts: 3,
+            max_answer_mb: 256,
             memory_mb: None,
         }
     }

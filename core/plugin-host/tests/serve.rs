@@ -79,7 +79,7 @@ async fn printed_text_does_not_disturb_the_frames() {
     let error = root.invoke("create", Default::default()).await.unwrap_err();
     assert_eq!(error.code, Code::BadRequest);
     let error = module.shutdown().await.unwrap_err();
-    assert_eq!(error.code, Code::Panic);
+    assert_eq!(error.code, Code::Shutdown);
     assert!(error.message.ends_with("ended: exit status: 7, during module.shutdown"), "{error}");
     assert!(error.to_string().contains("\n  a plugin that prints"), "{error}");
     vanishes(&process);

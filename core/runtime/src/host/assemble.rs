@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forethought_api::{Error, Result, environment::Reset, host::Host as _, seed};
+use forethought_api::{Error, Result, environment::Reset, error::Code, host::Host as _, seed};
 use serde_json::{Value, json};
 
 use crate::host::identity::Paths;
@@ -37,6 +37,12 @@ impl RuntimeHost {
         let config = self.config();
         let environment = self.environment().await?;
         let spec = environment.spec().await?;
+        if spec.seats.is_empty() {
+            return Err(Error::new(
+                Code::Plugin,
+                format!("environment `{}` has no seats: nobody could act", spec.name),
+            ));
+        }
         let end = config.run.first_task.saturating_add(config.run.episodes);
         if let Some(tasks) = spec.tasks.filter(|tasks| end > *tasks) {
             let run = &config.run;

@@ -77,12 +77,16 @@ impl JournaledEffects {
         }
         let answer = match &result {
             Ok(output) => serde_json::to_vec(output)?,
-            // Not an answer: the call was refused or withdrawn, and will be made another time.
-            Err(error) if matches!(error.code, Code::Budget | Code::Cancelled) => return result,
+            // Not an answer: the call was refused or withdrawn, or its plugin died; it will be made another time.
+            Err(error) if matches!(error.code, Code::Budget | Code::Cancelled | Code::Shutdown) => {
+                return result;
+            }
             // Nor is what goes wrong on this side of the call.
-            Err(Error { code: Code::Panic | Code::Deadline | Code::Shutdown, .. }) => {
+            Err(Error { code: Code::Panic | Code::Deadline, .. }) => {
                 return result.or_else(|error| self.fail(error));
             }
+            // Nor is this: it ends the episode, and the world may have recovered when that is continued.
+            Err(_) if E::REPLAY == ReplayMode::ReExecute => return result,
             Err(error) => serde_json::to_vec(error)?,
         };
         let entry =
@@ -165,6 +169,9 @@ impl Durable for JournaledEffects {
     fn unbroken(&self) -> Result<()> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
+    fn interrupted(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
 }
 
 /// Runs an effect again, which must answer as it did.
@@ -179,8 +186,9 @@ pub(crate) async fn re_execute<E: Effect>(
     let same = match (&result, &recorded) {
         // By their JSON, which is what was recorded; and parsed first, because this program may know more fields.
         (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
-        (Err(now), Err(then)) => now == then,
-        _ => false,
+        // The world fails now, which says nothing about what it answered before.
+        (Err(_), _) => true,
+        (Ok(_), Err(_)) => false,
     };
     if same {
         return result;

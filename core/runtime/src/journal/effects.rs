@@ -74,6 +74,11 @@ pub trait Durable: Send + Sync + 'static {
     fn replayed(&self) -> u64 {
         0
     }
+    /// Whether the user interrupted the episode. Only then is [`Code::Cancelled`] an interruption, and otherwise a
+    /// component's own invention.
+    fn interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// An effect's name, its target, and the hash of its input.

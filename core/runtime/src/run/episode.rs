@@ -63,7 +63,12 @@ pub struct EpisodeResult {
     pub trajectories: Vec<Trajectory>,
     /// The event log, as JSON lines.
     pub events: Vec<u8>,
+    /// Why it is not done.
+    pub error: Option<Error>,
 }
+
+/// Decisions after which an episode has failed, where the environment names no `max_steps`.
+const ENDLESS: u32 = 10_000;
 
 /// Plays one episode.
 ///
@@ -275,8 +280,11 @@ impl<D: Durable> EpisodeRunner<D> {
             return wrong(format!("the sum of rewards must be a finite number, not {sums:?}"));
         }
         // The environment should have done so itself; no episode may go on forever.
-        let limit = self.spec.environment.max_steps.unwrap_or(u32::MAX);
-        transition.truncated |= !transition.terminated && self.step + 1 >= limit;
+        let (limit, last) = (self.spec.environment.max_steps, self.step + 1);
+        transition.truncated |= !transition.terminated && last >= limit.unwrap_or(u32::MAX);
+        if limit.is_none() && last >= ENDLESS && !transition.terminated && !transition.truncated {
+            return wrong(format!("no end after {ENDLESS} decisions; `max_steps` in its spec would end it"));
+        }
         Ok(transition)
     }
 
@@ -367,17 +375,14 @@ impl<D: Durable> EpisodeRunner<D> {
     }
 
     fn close(mut self, end: Result<()>) -> Result<EpisodeResult> {
-        let (status, error) = match end {
-            Ok(()) => (EpisodeStatus::Done, None),
-            Err(error) => {
-                let status = match error.code {
-                    Code::Budget => EpisodeStatus::Budget,
-                    Code::Cancelled => EpisodeStatus::Interrupted,
-                    _ => EpisodeStatus::Failed,
-                };
-                (status, Some(error.to_string()))
-            }
+        let cause = end.err();
+        let status = match cause.as_ref().map(|error| error.code) {
+            None => EpisodeStatus::Done,
+            Some(Code::Budget) => EpisodeStatus::Budget,
+            Some(Code::Cancelled) if self.durable.interrupted() => EpisodeStatus::Interrupted,
+            Some(_) => EpisodeStatus::Failed,
         };
+        let error = cause.as_ref().map(Error::to_string);
         let scores: Vec<f64> = self.seats.iter().map(|seat| seat.score).collect();
         self.log.push(&Event::End { status, error: error.clone(), scores: scores.clone() })?;
         let mut all_calls = CallCount::default();
@@ -411,6 +416,7 @@ impl<D: Durable> EpisodeRunner<D> {
             },
             trajectories: if status == EpisodeStatus::Done { self.trajectories } else { Vec::new() },
             events: self.log.into_lines(),
+            error: cause,
         })
     }
 }

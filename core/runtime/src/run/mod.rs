@@ -9,14 +9,15 @@ pub(crate) mod plan;
 pub mod replay;
 pub mod summary;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
-    environment::{Environment, Recovery},
-    error::Context,
+    environment::{Action, Environment, EnvironmentSpec, Recovery, Reset, Transition, Turn},
+    error::{Code, Context},
     trajectory::Trajectory,
 };
 use tokio::task::JoinSet;
@@ -135,19 +136,37 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
         cancel: spec.cancel,
     });
     let mut waiting = plan.episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
+    // Those that a dead plugin cost the others' answers; and those that may have killed it, which are played alone.
+    let (mut again, mut suspects) = (VecDeque::new(), VecDeque::new());
     let mut running = JoinSet::new();
     let mut left: HashMap<usize, Finished> = HashMap::new();
     loop {
         while running.len() < spec.concurrency.max(1) && !pool.closed() {
-            let Some((index, episode)) = waiting.next() else { break };
+            let next =
+                again.pop_front().or_else(|| waiting.next().map(|(index, episode)| (index, episode, 0)));
+            let alone = next.is_none() && running.is_empty();
+            let Some((index, episode, losses)) = next.or_else(|| suspects.pop_front().filter(|_| alone))
+            else {
+                break;
+            };
             let pool = pool.clone();
-            running.spawn(async move { (index, pool.play(episode).await) });
+            let chances = if alone || spec.concurrency <= 1 { 0 } else { INNOCENT.saturating_sub(losses) };
+            running.spawn(async move { (index, losses, pool.play(episode, chances).await) });
+            if alone {
+                break;
+            }
         }
         let Some(finished) = running.join_next().await else { break };
-        let (index, result) = finished.context("an episode's task was lost")?;
-        left.insert(index, result?);
+        let (index, losses, result) = finished.context("an episode's task was lost")?;
+        match result? {
+            Played::Finished(finished) => drop(left.insert(index, *finished)),
+            Played::Lost { episode, innocent: true } if losses + 1 < INNOCENT => {
+                again.push_back((index, *episode, losses + 1));
+            }
+            Played::Lost { episode, .. } => suspects.push_back((index, *episode, losses)),
+        }
     }
-    let all_begun = waiting.next().is_none();
+    let all_begun = waiting.next().is_none() && again.is_empty() && suspects.is_empty();
     drop(waiting);
     results.extend(left);
 
@@ -170,6 +189,20 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
         outcome.trajectories.extend(finished.trajectories);
     }
     Ok(outcome)
+}
+
+/// How often an episode is played again next to others because a plugin died that it was not calling.
+const INNOCENT: u32 = 5;
+
+/// The result of playing an episode.
+enum Played {
+    Finished(Box<Finished>),
+    /// A plugin died, and with it what the episode needs; it is to be played again.
+    Lost {
+        episode: Box<EpisodeSpec>,
+        /// Whether it was not calling the plugin when that died.
+        innocent: bool,
+    },
 }
 
 struct Finished {
@@ -301,12 +334,17 @@ impl Pool {
         self.cancel.is_cancelled() || self.accounts.reached() || self.accounts.run.check_time().is_err()
     }
 
-    async fn play(&self, mut episode: EpisodeSpec) -> Result<Finished> {
+    /// Plays an episode. If a plugin dies meanwhile and there are `chances` left, it is to be played again.
+    async fn play(&self, mut episode: EpisodeSpec, chances: u32) -> Result<Played> {
+        let again = episode.clone();
         let (id, observer) = (episode.id.clone(), self.observer.clone());
         let watched = id.clone();
         episode.progress = Some(Arc::new(move |decisions| observer.decided(&watched, decisions)));
         let deps = Deps {
-            environment: self.environment.spawn().await.context("the environment could not be copied")?,
+            environment: match self.environment.spawn().await.context("the environment could not be copied") {
+                Ok(world) => world,
+                Err(error) => Arc::new(NoWorld(error)),
+            },
             llms: self.llms.clone(),
             critics: self.critics.clone(),
         };
@@ -318,7 +356,12 @@ impl Pool {
             self.accounts.clone(),
             self.cancel.clone(),
         );
-        let EpisodeResult { summary, trajectories, events } = run_episode(Arc::new(durable), episode).await?;
+        let EpisodeResult { summary, trajectories, events, error } =
+            run_episode(Arc::new(durable), episode).await?;
+        if let Some(error) = error.filter(|error| error.code == Code::Shutdown && chances > 0) {
+            tracing::warn!(episode = id, "played again, because a plugin died: {error}");
+            return Ok(Played::Lost { episode: Box::new(again), innocent: error.refused });
+        }
         self.observer.ended(&summary);
         if summary.status != EpisodeStatus::Interrupted {
             // In this order: what is done in the journal has its log, and a missing line is added later.
@@ -330,7 +373,7 @@ impl Pool {
             self.store.finish(id, journal_status(summary.status), closed).await?;
             self.folder.append(&summary)?;
         }
-        Ok(Finished { summary, trajectories })
+        Ok(Played::Finished(Box::new(Finished { summary, trajectories })))
     }
 
     fn status(&self, all_begun: bool, results: &HashMap<usize, Finished>) -> RunStatus {
@@ -344,6 +387,25 @@ impl Pool {
         } else {
             RunStatus::Finished
         }
+    }
+}
+
+/// The world of an episode whose own could not be made.
+struct NoWorld(Error);
+
+#[async_trait]
+impl Environment for NoWorld {
+    async fn spec(&self) -> Result<EnvironmentSpec> {
+        Err(self.0.clone())
+    }
+    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
+        Err(self.0.clone())
+    }
+    async fn reset(&self, _: Reset) -> Result<Turn> {
+        Err(self.0.clone())
+    }
+    async fn step(&self, _: Action) -> Result<Transition> {
+        Err(self.0.clone())
     }
 }
 

@@ -53,7 +53,7 @@ impl<D: Durable> StepModels<D> {
     pub(crate) fn take_tally(&self) -> Tally {
         std::mem::take(&mut self.0.tally())
     }
-    /// The budget or cancellation that ends the episode, even if the planner handled the error.
+    /// The budget, cancellation or dead plugin that ends the episode, even if the planner handled the error.
     pub(crate) fn stopped(&self) -> Result<()> {
         match &*self.0.stop.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.clone()),
@@ -76,7 +76,7 @@ impl<D: Durable> Step<D> {
     }
     fn note<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
-            && matches!(error.code, Code::Budget | Code::Cancelled)
+            && matches!(error.code, Code::Budget | Code::Cancelled | Code::Shutdown)
         {
             self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
         }

@@ -54,7 +54,7 @@ async fn guarded(way: Way, mode: &'static str) -> Arc<dyn Environment> {
         })
     });
     let deadline = Duration::from_millis(if mode == "never" { 300 } else { 60_000 });
-    let policy = Policy { plugin: "stress 0.1.0".into(), deadline, restarts: 1 };
+    let policy = Policy { plugin: "stress 0.1.0".into(), deadline, restarts: 1, max_answer_mb: 256 };
     <dyn Environment>::connect(guard::component(recipe, policy).await.unwrap())
 }
 
@@ -63,7 +63,7 @@ async fn ends_the_plugin_alone(mode: &'static str, end: &str) {
     let sound = way.plugin().await.make::<dyn Environment>("echo", json!({})).await;
     let world = guarded(way, mode).await;
     let error = say(&world, "").await.unwrap_err();
-    assert_eq!(error.code, Code::Panic);
+    assert_eq!(error.code, Code::Shutdown);
     let error = error.to_string();
     assert!(error.contains("plugin stress 0.1.0: forethought.environment/1.step"), "{error}");
     assert!(error.contains(end), "{error}");
