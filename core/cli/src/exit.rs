@@ -3,6 +3,8 @@
 use forethought_api::{Error, error::Code};
 use forethought_runtime::run::folder::RunStatus;
 
+use crate::streams::tell;
+
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -41,9 +43,9 @@ impl From<RunStatus> for Exit {
 
 /// Prints the error with its causes, and returns the exit code for it.
 pub(crate) fn explain(error: &Error) -> Exit {
-    eprintln!("error: {}", error.message.replace('\n', "\n       "));
+    tell(&format!("error: {}", error.message.replace('\n', "\n       ")));
     for cause in &error.chain {
-        eprintln!("  because: {}", cause.replace('\n', "\n           "));
+        tell(&format!("  because: {}", cause.replace('\n', "\n           ")));
     }
     match error.code {
         Code::Config | Code::Input | Code::NotFound => Exit::Usage,

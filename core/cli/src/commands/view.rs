@@ -19,7 +19,8 @@ use serde_json::json;
 use crate::{
     exit::Exit,
     played::{Played, pick},
-    session::{Session, print},
+    session::Session,
+    streams::{self, print},
     tables::table,
     transcript::{self, Page},
 };
@@ -86,10 +87,10 @@ impl View {
         if session.json {
             events.retain_mut(|event| keep(event, seat, !self.no_thoughts));
         }
-        session.show(&events, || {
+        session.show_page(&events, || {
             let mut page = Page::new(&Term::stdout());
             transcript::log(&mut page, &events, seat, !self.no_thoughts);
-            page.take()
+            page
         })?;
         Ok(Exit::Done)
     }
@@ -111,11 +112,11 @@ impl View {
         if self.no_thoughts {
             way.steps.iter_mut().for_each(|step| step.thought.clear());
         }
-        session.show(&way, || {
+        session.show_page(&way, || {
             let mut page = Page::new(&Term::stdout());
             let others = if seats.len() > 1 { format!(", of seats {numbers}") } else { String::new() };
             transcript::trajectory(&mut page, &way, &others, !self.no_thoughts);
-            page.take()
+            page
         })?;
         Ok(Exit::Done)
     }
@@ -131,7 +132,7 @@ fn list(session: &Session, all: &[Trajectory]) -> Result<Exit> {
             json!({ "episode": episode, "environment": environment, "task": task, "seed": seed, "source": source,
                     "outcome": outcome(seats), "seats": each.collect::<Vec<_>>() })
         });
-        print(&format!("{}\n", serde_json::to_string_pretty(&documents.collect::<Vec<_>>())?))?;
+        print(&streams::json(&documents.collect::<Vec<_>>())?)?;
         return Ok(Exit::Done);
     }
     let each = |seats: &[Trajectory], text: fn(&Trajectory) -> String| {
