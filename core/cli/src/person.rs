@@ -177,10 +177,12 @@ impl Terminal {
                 for line in
                     io::BufRead::split(std::io::stdin().lock(), b'\n').map_while(std::result::Result::ok)
                 {
-                    match String::from_utf8(line) {
-                        Ok(line) if sender.send(line).is_err() => break,
-                        Ok(_) => {}
-                        Err(_) => tell("that line is not UTF-8 and was ignored; type it again"),
+                    let Ok(line) = String::from_utf8(line) else {
+                        tell("that line is not UTF-8 and was ignored; type it again");
+                        continue;
+                    };
+                    if sender.send(line).is_err() {
+                        break;
                     }
                 }
             });

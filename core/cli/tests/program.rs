@@ -56,6 +56,7 @@ fn help_names_every_command() {
         "report",
         "compare",
         "view",
+        "runs",
         "replay",
         "verify",
         "list",

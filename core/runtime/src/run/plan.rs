@@ -272,7 +272,8 @@ fn episodes(
 
 /// Keys under `[run]` and `[roles.<name>]` that set limits and speed, not the work itself: they may change between two
 /// starts.
-const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
+const PACE: [&str; 7] =
+    ["name", "concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
 fn config_hash(config: &str, episodes: &[EpisodeSpec]) -> Result<String> {
     let config: toml::Table = toml::from_str(config).map_err(|error| {
