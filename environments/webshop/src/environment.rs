@@ -28,7 +28,7 @@ pub struct WebShopConfig {
     /// The products: "synthetic" for generated ones, or a folder with WebShop's product data.
     pub catalogue: CatalogueSource,
     /// Number of generated products. Has no effect on a folder.
-    #[schemars(range(max = 1_000_000))]
+    #[schemars(range(max = 2_000_000))]
     pub products: NonZeroU32,
     /// Seed of generated products, and of the price ranges and price limits of real ones.
     pub seed: u64,

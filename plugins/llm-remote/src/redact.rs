@@ -1,7 +1,8 @@
 //! Takes secrets out of texts: servers and proxies repeat what they were sent, in many disguises.
 //!
 //! A secret is found as it is, in hexadecimal and in base64 at any alignment; each of these also with its characters
-//! escaped as in JSON (`\/`, `\u002f`), in URLs (`%2f`) or in HTML (`&#47;`); and a long part of it as well as all of it.
+//! escaped as in JSON (`\/`, `\u002f`), in URLs (`%2f`) or in HTML (`&#47;`), and in any case; and a long part of it as
+//! well as all of it.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,15 +12,35 @@ const REDACTED: &str = "[redacted]";
 /// Shorter secrets are placeholders (`EMPTY`, `x`), and may be words of an answer.
 const SHORTEST: usize = 8;
 
-/// A part of a secret of this length is redacted, too. Public beginnings of keys, such as `sk-ant-api03-`, are shorter.
-const PART: usize = 16;
+/// A part of a secret of this length is redacted, too, if at least [`OWN`] characters of it are no public beginning.
+const PART: usize = 12;
+const OWN: usize = 8;
+
+/// Beginnings that keys of many people have.
+const PUBLIC: [&str; 9] =
+    ["sk-ant-api03-", "sk-proj-", "sk-or-v1-", "sk-svcacct-", "github_pat_", "glpat-", "sk-", "hf_", "gsk_"];
 
 /// Finds secrets. Its `Debug` shows none of them.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor {
-    forms: Vec<Vec<u8>>,
-    /// Where a match may begin: form and offset, by the first byte.
+    forms: Vec<Form>,
+    /// Where a match may begin: form and offset, by the first byte in lower case.
     begins: Vec<Vec<(usize, usize)>>,
+}
+
+/// A secret in one encoding.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Form {
+    text: Vec<u8>,
+    /// Length of its public beginning.
+    public: usize,
+}
+
+impl Form {
+    /// How much of the form must be there for a match that begins at `offset`.
+    fn least(&self, offset: usize) -> usize {
+        PART.max(self.public.saturating_sub(offset) + OWN).min(self.text.len() - offset)
+    }
 }
 
 impl fmt::Debug for Redactor {
@@ -41,12 +62,12 @@ enum Found {
 impl Redactor {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let secrets: BTreeSet<_> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
-        let forms: BTreeSet<_> = secrets.into_iter().flat_map(|secret| forms(secret.as_bytes())).collect();
+        let forms: BTreeSet<_> = secrets.into_iter().flat_map(|secret| forms(secret)).collect();
         let forms: Vec<_> = forms.into_iter().collect();
         let mut begins = vec![Vec::new(); if forms.is_empty() { 0 } else { 256 }];
         for (number, form) in forms.iter().enumerate() {
-            for offset in 0..=form.len() - form.len().min(PART) {
-                begins[usize::from(form[offset])].push((number, offset));
+            for offset in 0..=form.text.len() - form.text.len().min(PART) {
+                begins[usize::from(form.text[offset].to_ascii_lowercase())].push((number, offset));
             }
         }
         Self { forms, begins }
@@ -74,12 +95,15 @@ impl Redactor {
     /// Length of the end of `text` that may be the beginning of a secret, of which the rest is still to come.
     pub(crate) fn open(&self, text: &str) -> usize {
         let bytes = text.as_bytes();
-        let longest = self.forms.iter().map(Vec::len).max().unwrap_or_default();
+        let longest = self.forms.iter().map(|form| form.text.len()).max().unwrap_or_default();
         // A character takes at most 8 bytes in any disguise that is common.
         let first = bytes.len().saturating_sub(8 * longest);
         let opens = |at: &usize| {
             text.is_char_boundary(*at)
-                && self.forms.iter().any(|form| compare(bytes, *at, form, 0) == Found::Open)
+                && self
+                    .forms
+                    .iter()
+                    .any(|form| compare(bytes, *at, &form.text, form.least(0), 0) == Found::Open)
         };
         (first..bytes.len()).find(opens).map_or(0, |at| bytes.len() - at)
     }
@@ -87,37 +111,39 @@ impl Redactor {
     /// The end of the longest match that begins at `at`.
     fn longest(&self, text: &[u8], at: usize) -> Option<usize> {
         let first = units(&text[at..]).into_iter().flat_map(|unit| match unit {
-            Unit::Whole(byte, _) => &*self.begins[usize::from(byte)],
+            Unit::Whole(byte, _) => &*self.begins[usize::from(byte.to_ascii_lowercase())],
             Unit::Cut => &[],
         });
-        let end = |(form, offset): &(usize, usize)| match compare(text, at, &self.forms[*form][*offset..], 0)
-        {
-            Found::End(end) => Some(end),
-            Found::Open | Found::Nothing => None,
+        let end = |(form, offset): &(usize, usize)| {
+            let form = &self.forms[*form];
+            match compare(text, at, &form.text[*offset..], form.least(*offset), 0) {
+                Found::End(end) => Some(end),
+                Found::Open | Found::Nothing => None,
+            }
         };
         first.filter_map(end).max()
     }
 }
 
-/// Compares `text` from `at` on with `form`, of which `matched` bytes were found before.
-fn compare(text: &[u8], mut at: usize, form: &[u8], matched: usize) -> Found {
+/// Compares `text` from `at` on with `form`, of which `matched` bytes were found before and `least` are needed.
+fn compare(text: &[u8], mut at: usize, form: &[u8], least: usize, matched: usize) -> Found {
     for matched in matched..form.len() {
-        let enough = matched >= form.len().min(PART);
+        let enough = matched >= least;
         let so_far = if enough { Found::End(at) } else { Found::Nothing };
         match text.get(at) {
             None => return if enough { so_far } else { Found::Open },
             Some(b'\\' | b'%' | b'&') => {
                 // What such a character means depends on what follows.
                 let ways = units(&text[at..]).into_iter().map(|unit| match unit {
-                    Unit::Whole(byte, length) if byte == form[matched] => {
-                        compare(text, at + length, form, matched + 1)
+                    Unit::Whole(byte, length) if byte.eq_ignore_ascii_case(&form[matched]) => {
+                        compare(text, at + length, form, least, matched + 1)
                     }
                     Unit::Whole(..) => Found::Nothing,
                     Unit::Cut => Found::Open,
                 });
                 return ways.chain([so_far]).max().unwrap_or(Found::Nothing);
             }
-            Some(byte) if *byte == form[matched] => at += 1,
+            Some(byte) if byte.eq_ignore_ascii_case(&form[matched]) => at += 1,
             Some(_) => return so_far,
         }
     }
@@ -185,9 +211,12 @@ fn units(text: &[u8]) -> Vec<Unit> {
 }
 
 /// The forms in which a secret may appear, apart from disguises of single characters.
-fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+fn forms(secret: &str) -> Vec<Form> {
+    let public = PUBLIC.iter().filter(|public| secret.starts_with(**public)).map(|public| public.len()).max();
+    let (public, secret) = (public.unwrap_or_default(), secret.as_bytes());
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut forms = vec![secret.to_vec(), hex.to_uppercase().into(), hex.into()];
+    let mut forms =
+        vec![Form { text: secret.to_vec(), public }, Form { text: hex.into(), public: 2 * public }];
     // Three bytes are four characters, so the same bytes look different after one or two others.
     for before in 0..3 {
         let bits = secret.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
@@ -202,7 +231,8 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
                 52..62 => b'0' + sextet - 52,
                 _ => last[usize::from(sextet - 62)],
             };
-            forms.push(sextets.iter().map(letter).collect());
+            let text = sextets.iter().map(letter).collect();
+            forms.push(Form { text, public: (4 * public).div_ceil(3) });
         }
     }
     forms
@@ -310,7 +340,8 @@ mod tests {
         let redactor = Redactor::new(["sk-ant-api03-abcdefghij0123456789"]);
         let redact = |text: &str| redactor.redact(text.into());
         assert_eq!(redact("key sk-ant-api03-abcdefgh... refused"), "key [redacted]... refused");
-        assert_eq!(redact("ends in ghij0123456789xyz"), "ends in ghij0123456789xyz", "14 characters");
+        assert_eq!(redact("ends in hij0123456789"), "ends in [redacted]");
+        assert_eq!(redact("ends in 23456789"), "ends in 23456789", "few characters, as providers show them");
         assert_eq!(redact("keys begin with sk-ant-api03-"), "keys begin with sk-ant-api03-");
         assert!(!format!("{redactor:?}").contains("sk-"));
     }

@@ -9,7 +9,7 @@ const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 /// within the whole would be relative to that.
 pub(super) fn inlined(name: &str, mut schema: Value, definitions: &mut Map<String, Value>) -> Value {
     let id = schema["$id"].as_str().unwrap_or_default().trim_end_matches('#').to_owned();
-    rename_references(&mut schema, name, &id);
+    let recursive = rename_references(&mut schema, name, &id);
     if let Value::Object(schema) = &mut schema {
         schema.remove("$schema");
         schema.remove("$id");
@@ -19,24 +19,34 @@ pub(super) fn inlined(name: &str, mut schema: Value, definitions: &mut Map<Strin
             }
         }
     }
+    if recursive {
+        definitions.insert(name.into(), schema.clone());
+    }
     schema
 }
 
-fn rename_references(schema: &mut Value, name: &str, id: &str) {
+/// Whether one of the references is to the schema itself.
+fn rename_references(schema: &mut Value, name: &str, id: &str) -> bool {
     match schema {
         Value::Object(table) => {
+            let mut itself = false;
             if let Some(Value::String(target)) = table.get_mut("$ref") {
                 let local = target.strip_prefix(id).unwrap_or(target);
                 let mut definitions = DEFINITIONS.iter();
-                if let Some(definition) =
+                itself = local == "#";
+                if itself {
+                    *target = format!("#/$defs/{name}");
+                } else if let Some(definition) =
                     definitions.find_map(|word| local.strip_prefix(&format!("#/{word}/")))
                 {
                     *target = format!("#/$defs/{name}.{definition}");
                 }
             }
-            table.values_mut().for_each(|value| rename_references(value, name, id));
+            table.values_mut().fold(itself, |found, value| rename_references(value, name, id) | found)
         }
-        Value::Array(list) => list.iter_mut().for_each(|value| rename_references(value, name, id)),
-        _ => {}
+        Value::Array(list) => {
+            list.iter_mut().fold(false, |found, value| rename_references(value, name, id) | found)
+        }
+        _ => false,
     }
 }
