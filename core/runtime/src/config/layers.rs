@@ -69,7 +69,7 @@ impl Layer {
     }
 
     /// Environment variables called `FORETHOUGHT__A__B`. They match names of the lower layers in any case, and
-    /// `_` also matches `-`, because the name of a variable cannot contain everything that a key can.
+    /// `_` also matches `-`, `.` and a blank, because the name of a variable cannot contain everything that a key can.
     pub(super) fn environment(
         variables: impl IntoIterator<Item = (String, String)>,
         base: &Path,
@@ -89,9 +89,13 @@ impl Layer {
             let mut path = KeyPath::new();
             let mut below = Some(lower);
             for segment in name.split("__") {
-                let plain = |key: &str| key.to_lowercase().replace('-', "_");
+                let plain = |key: &str| key.to_lowercase().replace(['-', '.', ' '], "_");
                 let table = below.and_then(Value::as_object);
-                let known = |name: &str| table?.iter().find(|(key, _)| plain(key) == plain(name));
+                let same = |as_written: fn(&str) -> String, name: &str| {
+                    table?.iter().find(|(key, _)| as_written(key) == as_written(name))
+                };
+                // Of names that differ in such characters only, the one with underscores is meant.
+                let known = |name: &str| same(str::to_lowercase, name).or_else(|| same(plain, name));
                 path.push(known(segment).map_or_else(|| segment.to_lowercase(), |(key, _)| key.clone()));
                 let old = if path == [OLD_CRITIC] { known(CRITIC) } else { None };
                 below = known(segment).or(old).map(|(_, value)| value);
@@ -106,7 +110,10 @@ impl Layer {
         let mut layer = Self::empty(base);
         for argument in arguments {
             let malformed = |why: &str| {
-                Error::config(format!("--set {argument}: {why}; write it as --set planner.pnlc.rounds=2"))
+                Error::config(format!(
+                    "--set {argument}: {why}; write it as --set planner.pnlc.rounds=2, and names with dots or blanks in \
+                     quotes: 'llm.\"gpt-4.1\".max_tokens=9'"
+                ))
             };
             let (key, text) = argument.split_once('=').ok_or_else(|| malformed("there is no `=`"))?;
             let keys = toml_edit::Key::parse(key).map_err(|error| malformed(error.message()))?;

@@ -116,7 +116,8 @@ fn set_takes_toml_and_else_text() {
     assert_eq!(config.llm["actor"].config["api_key_env"], "MY KEY");
     assert_eq!(
         desk.set(&["seed"]).refusal(),
-        "--set seed: there is no `=`; write it as --set planner.pnlc.rounds=2"
+        "--set seed: there is no `=`; write it as --set planner.pnlc.rounds=2, and names with dots or blanks in quotes: \
+         'llm.\"gpt-4.1\".max_tokens=9'"
     );
 }
 
@@ -156,10 +157,10 @@ fn variables_reach_names_that_they_cannot_spell() {
     let mut desk = Desk::new();
     desk.write(
         "forethought.toml",
-        "preset = \"walk\"\n[planner.Echo-twice]\nkind = \"echo\"\nllm = \"actor\"\n",
+        "preset = \"walk\"\n[planner.\"Echo-2.0 twice\"]\nkind = \"echo\"\nllm = \"actor\"\n",
     );
-    desk.sources.variables = vec![("FORETHOUGHT__PLANNER__ECHO_TWICE__ROUNDS".into(), "9".into())];
-    assert_eq!(desk.load().planner["Echo-twice"].config["rounds"], 9);
+    desk.sources.variables = vec![("FORETHOUGHT__PLANNER__ECHO_2_0_TWICE__ROUNDS".into(), "9".into())];
+    assert_eq!(desk.load().planner["Echo-2.0 twice"].config["rounds"], 9);
 }
 
 #[test]

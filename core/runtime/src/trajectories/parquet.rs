@@ -15,7 +15,6 @@ use parquet::data_type::{
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
-use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
@@ -319,12 +318,16 @@ impl Columns<'_> {
         }
         Ok(values)
     }
+    /// Whether a column has no value at all. Other programs then know no type for it, and write this one.
+    fn untyped(&self, at: &Place<'_>) -> bool {
+        at.physical == Physical::INT32
+            && self.column::<Int32Type>(at).is_ok_and(|(values, _)| values.is_empty())
+    }
     /// An error about a column of a type that cannot be read.
     fn other(&self, at: &Place<'_>, expected: &str, cast: &str) -> Error {
         let (name, physical) = (at.name, at.physical);
         let list = if at.list { "a list of " } else { "" };
-        // A column without any value has no type in other programs.
-        match at.empty && self.rows > 0 {
+        match self.untyped(at) {
             true => self.wrong(0, &format!("column `{name}` has no value")),
             false => Error::input(format!(
                 "column `{name}` should hold {expected}, but is {list}{physical}; with pandas: df[\"{name}\"] = \
@@ -342,7 +345,7 @@ impl Columns<'_> {
     }
     fn outcomes(&self) -> Result<Vec<Vec<String>>> {
         let at = self.find("outcomes")?;
-        if at.empty && at.physical != Physical::BYTE_ARRAY {
+        if self.untyped(&at) {
             return Ok(vec![Vec::new(); self.rows]);
         }
         if at.physical != Physical::BYTE_ARRAY || !at.list {
@@ -398,15 +401,12 @@ impl Columns<'_> {
                     | ConvertedType::UINT_64
             ),
         };
-        let nulls = column.statistics().and_then(Statistics::null_count_opt);
         Ok(Place {
             name,
             index,
             physical: descriptor.physical_type(),
             list: descriptor.max_rep_level() > 0,
             unsigned,
-            // Without statistics, a type that no column of ours has says so.
-            empty: nulls == u64::try_from(column.num_values()).ok(),
         })
     }
     fn column<T: DataType>(&self, at: &Place<'_>) -> Result<(Vec<T::T>, FoundLevels)>
@@ -440,8 +440,6 @@ struct Place<'n> {
     physical: Physical,
     list: bool,
     unsigned: bool,
-    /// Whether it has no value at all: other programs then give it any type.
-    empty: bool,
 }
 
 struct FoundLevels {
