@@ -219,7 +219,7 @@ impl Http {
     }
 
     fn fault(&self, what: fmt::Arguments<'_>) -> Error {
-        self.place(Error::new(Code::Provider, self.redact(what.to_string())))
+        self.place(Error::new(Code::Provider, self.redactor.redact_all(what.to_string())))
     }
 
     /// A missing or incomplete answer.

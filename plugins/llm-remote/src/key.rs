@@ -100,7 +100,8 @@ pub(crate) fn looks_like_a_key(name: &str, value: &str) -> bool {
         "eyJ",
         "key-",
     ];
-    let word = value.strip_prefix("Bearer ").or(value.strip_prefix("Basic ")).unwrap_or(value);
+    let login = value.strip_prefix("Bearer ").or(value.strip_prefix("Basic "));
+    let word = login.unwrap_or(value);
     let count = |of: fn(&char) -> bool| word.chars().filter(of).count();
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "_-+=".contains(c));
     // Identifiers of an organisation or a request are random, too, and no secrets.
@@ -112,5 +113,8 @@ pub(crate) fn looks_like_a_key(name: &str, value: &str) -> bool {
         && (count(char::is_ascii_uppercase) >= 3 && count(char::is_ascii_lowercase) >= 3
             || count(char::is_ascii_hexdigit) == word.len());
     let named = !value.is_empty() && (name == "token" || names.iter().any(|word| name.contains(word)));
-    named || word.len() >= 16 && begins.iter().any(|begin| word.starts_with(begin)) || random
+    named
+        || login.is_some_and(|word| word.len() >= 8)
+        || word.len() >= 16 && begins.iter().any(|begin| word.starts_with(begin))
+        || random
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt};
 /// Replaces a secret.
 const REDACTED: &str = "[redacted]";
 
-/// Shorter secrets are placeholders (`EMPTY`, `x`), and may be words of an answer.
+/// Shorter secrets are often placeholders (`EMPTY`, `x`), and may be words of an answer.
 const SHORTEST: usize = 8;
 
 /// A part of a secret of this length is redacted, too, if at least [`OWN`] characters of it are no public beginning.
@@ -26,6 +26,8 @@ pub(crate) struct Redactor {
     forms: Vec<Form>,
     /// Where a match may begin: form and offset, by the first byte in lower case.
     begins: Vec<Vec<(usize, usize)>>,
+    /// Secrets that might be words of an answer.
+    short: Vec<String>,
 }
 
 /// A secret in one encoding.
@@ -61,7 +63,10 @@ enum Found {
 
 impl Redactor {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let secrets: BTreeSet<_> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect();
+        let (secrets, short): (BTreeSet<_>, BTreeSet<_>) =
+            secrets.into_iter().partition(|secret| secret.len() >= SHORTEST);
+        let short =
+            short.into_iter().filter(|secret| secret.len() >= SHORTEST / 2).map(String::from).collect();
         let forms: BTreeSet<_> = secrets.into_iter().flat_map(|secret| forms(secret)).collect();
         let forms: Vec<_> = forms.into_iter().collect();
         let mut begins = vec![Vec::new(); if forms.is_empty() { 0 } else { 256 }];
@@ -70,7 +75,7 @@ impl Redactor {
                 begins[usize::from(form.text[offset].to_ascii_lowercase())].push((number, offset));
             }
         }
-        Self { forms, begins }
+        Self { forms, begins, short }
     }
 
     /// `text` without the secrets.
@@ -90,6 +95,12 @@ impl Redactor {
             }
         }
         if kept == 0 { text } else { clean + &text[kept..] }
+    }
+
+    /// The same for texts that are no answers, such as errors: without shorter secrets, too.
+    pub(crate) fn redact_all(&self, text: String) -> String {
+        let text = self.redact(text);
+        self.short.iter().fold(text, |text, secret| text.replace(secret, REDACTED))
     }
 
     /// Length of the end of `text` that may be the beginning of a secret, of which the rest is still to come.
@@ -344,5 +355,8 @@ mod tests {
         assert_eq!(redact("ends in 23456789"), "ends in 23456789", "few characters, as providers show them");
         assert_eq!(redact("keys begin with sk-ant-api03-"), "keys begin with sk-ant-api03-");
         assert!(!format!("{redactor:?}").contains("sk-"));
+        let short = Redactor::new(["abc123"]);
+        assert_eq!(short.redact("say abc123".into()), "say abc123");
+        assert_eq!(short.redact_all("no: abc123".into()), "no: [redacted]");
     }
 }

@@ -101,6 +101,7 @@ pub fn doubts(trajectories: &[Trajectory]) -> Vec<String> {
     count("have a step that is both terminated and truncated", |one| {
         one.steps.iter().any(|step| step.terminated && step.truncated)
     });
+    count("have no steps", |one| one.steps.is_empty());
     let ids: HashSet<_> = trajectories.iter().map(|one| (&*one.episode, one.seat)).collect();
     if ids.len() < trajectories.len() {
         let few = ids.iter().map(|(id, _)| format!("`{id}`")).take(1).collect::<String>();
