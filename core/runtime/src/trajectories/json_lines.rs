@@ -24,7 +24,7 @@ const STEP_KEYS: [&str; 9] = [
 
 pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
     let mut trajectories = Vec::new();
-    for (number, line) in BufReader::new(super::open(path)?).lines().enumerate() {
+    for (number, line) in BufReader::new(crate::files::open(path)?).lines().enumerate() {
         let place = || format!("{}, line {}", path.display(), number + 1);
         let line = line.map_err(|error| Error::input(place()).because(error))?;
         let line = if number == 0 { line.trim_start_matches('\u{feff}') } else { &line };

@@ -115,12 +115,6 @@ pub fn doubts(trajectories: &[Trajectory]) -> Vec<String> {
     doubts
 }
 
-/// Opens a file that somebody named.
-fn open(path: &Path) -> Result<fs::File> {
-    fs::File::open(path)
-        .map_err(|error| Error::input(format!("{} could not be opened", path.display())).because(error))
-}
-
 fn is_parquet(path: &Path) -> bool {
     matches!(extension(path), Some(Format::Parquet))
 }

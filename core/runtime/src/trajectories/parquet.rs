@@ -148,7 +148,7 @@ fn flatten(rows: &[Row<'_>]) -> (Vec<ByteArray>, Levels) {
 pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
     let malformed = || format!("{} is malformed", path.display());
     let unreadable = |error| Error::input(malformed()).because(error);
-    let reader = SerializedFileReader::new(super::open(path)?).map_err(unreadable)?;
+    let reader = SerializedFileReader::new(crate::files::open(path)?).map_err(unreadable)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let mut trajectories: Vec<Trajectory> = Vec::new();
     let mut first_row = 0;
