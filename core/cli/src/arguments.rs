@@ -1,7 +1,9 @@
 //! Arguments that several commands share.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
-use forethought_runtime::config::KeyPath;
+use forethought_runtime::config::{KeyPath, dotted};
 use serde_json::Value;
 
 /// The configuration to use.
@@ -32,6 +34,9 @@ pub(crate) struct RunArguments {
     /// Episodes in flight at once.
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
+    /// A name for the run, shown by `runs list`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Start a new run, even if an earlier one could be continued or has the results.
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -48,7 +53,15 @@ impl RunArguments {
             ("first_task", self.first_task),
             ("concurrency", self.concurrency.map(|n| n as u64)),
         ];
-        counts.into_iter().filter_map(|(key, value)| Some(set(["run", key], value?))).collect()
+        let name = self.name.as_deref().map(|name| set(["run", "name"], name));
+        counts.into_iter().filter_map(|(key, value)| Some(set(["run", key], value?))).chain(name).collect()
+    }
+
+    /// The keys that this command sets, as `--json` shows them.
+    pub(crate) fn overrides(&self) -> BTreeMap<String, Value> {
+        let typed = self.config.set.iter().filter_map(|set| set.split_once('='));
+        let typed = typed.map(|(key, value)| (key.trim().to_owned(), value.trim().into()));
+        typed.chain(self.values().into_iter().map(|(key, value)| (dotted(&key), value))).collect()
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! # Reading order
 //! `commands` (one file per command), `arguments`, `session`, `launch`, `played` and `written` (shared by
-//! commands), `progress`, `tables` and `transcript` (what people see), `person` (how they play), `builtin`
+//! commands), `streams`, `progress`, `tables` and `transcript` (what people see), `person` (how they play), `builtin`
 //! (what a build may leave out), `exit` (exit codes).
 
 mod arguments;
@@ -18,6 +18,7 @@ mod person;
 mod played;
 mod progress;
 mod session;
+mod streams;
 mod tables;
 mod transcript;
 mod unread;
@@ -26,7 +27,7 @@ mod written;
 use clap::Parser as _;
 use forethought_plugin_host::{Launcher, Plugins, process};
 use forethought_runtime::cancel::Cancel;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn, prelude::*};
 
 use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
 
@@ -76,11 +77,22 @@ fn log(verbose: u8, reporter: &Reporter) {
     let level = ["warn,forethought_hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
     let reporter = reporter.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    // The writer leaves out control characters, colours too.
+    let lines = tracing_subscriber::fmt::layer()
         .without_time()
-        .with_writer(move || reporter.writer())
-        .init();
+        .with_ansi(false)
+        .with_writer(move || reporter.writer());
+    tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(discreet))).init();
+}
+
+/// Crates that write out what they send and receive, keys included.
+const TALKATIVE: [&str; 8] =
+    ["ureq", "ureq_proto", "reqwest", "hyper", "hyper_util", "h2", "rustls", "rustls_platform_verifier"];
+
+/// Keeps requests and their keys out of the log, at any verbosity and whatever RUST_LOG says.
+fn discreet(line: &tracing::Metadata<'_>) -> bool {
+    let of = line.target().split("::").next().unwrap_or_default();
+    *line.level() <= tracing::Level::INFO || !TALKATIVE.contains(&of)
 }
 
 /// The first interruption saves unfinished work; the second stops at once.

@@ -5,6 +5,7 @@
 //! error and standard input; standard output is for data.
 
 use std::collections::HashMap;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 
@@ -28,7 +29,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::transcript::{Page, new_since};
+use crate::{
+    streams::{tell, tell_styled},
+    transcript::{Page, new_since},
+};
 
 /// The components of this file.
 pub(crate) fn entries(terminal: &Terminal) -> Result<Vec<RegistryEntry>> {
@@ -146,7 +150,7 @@ impl Terminal {
         let before = shown.insert(messages[0].content.clone(), messages.len() + 1).unwrap_or_default();
         let mut page = Page::new(&Term::stderr());
         if before > 0 {
-            eprintln!();
+            tell("");
         }
         for (index, message) in messages.iter().enumerate().skip(before) {
             match message.role {
@@ -161,7 +165,7 @@ impl Terminal {
                 }
             }
         }
-        eprint!("{}", page.take());
+        tell_styled(&page.take());
     }
 
     /// The next line that is typed; `None` once there are no more, or the program is interrupted.
@@ -170,10 +174,17 @@ impl Terminal {
             let (sender, receiver) = mpsc::unbounded_channel();
             // In its own thread, because a read of standard input cannot be cancelled, and nothing must wait for it.
             std::thread::spawn(move || {
-                std::io::stdin()
-                    .lines()
-                    .map_while(std::result::Result::ok)
-                    .try_for_each(|line| sender.send(line))
+                for line in
+                    io::BufRead::split(std::io::stdin().lock(), b'\n').map_while(std::result::Result::ok)
+                {
+                    let Ok(line) = String::from_utf8(line) else {
+                        tell("that line is not UTF-8 and was ignored; type it again");
+                        continue;
+                    };
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
             });
             receiver
         });
@@ -197,7 +208,7 @@ impl LlmBackend for Terminal {
         self.show(&request.messages);
         let mut thoughts: Vec<String> = Vec::new();
         loop {
-            eprint!("> ");
+            tell_styled("> ");
             let line = self.line(&mut typed).await;
             match line.as_deref().map(str::trim) {
                 None | Some(":quit") => {
@@ -209,11 +220,11 @@ impl LlmBackend for Terminal {
                     let mut page = Page::new(&Term::stderr());
                     page.part("rules", &rules.content);
                     page.part("", HELP);
-                    eprint!("{}", page.take());
+                    tell_styled(&page.take());
                 }
                 Some(line) => match line.strip_prefix(":thought") {
                     Some(thought) => thoughts.push(thought.trim().into()),
-                    None if line.starts_with(':') => eprintln!("`{line}` is not a command. {HELP}"),
+                    None if line.starts_with(':') => tell(&format!("`{line}` is not a command. {HELP}")),
                     None => {
                         let answer = Answer { thought: thoughts.join("\n"), action: line.into() };
                         let text = serde_json::to_string(&answer)?;

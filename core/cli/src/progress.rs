@@ -13,6 +13,8 @@ use forethought_runtime::{
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::streams::{printable, tell, tell_styled};
+
 /// Shows messages and progress. Clones share one screen.
 #[derive(Clone)]
 pub(crate) struct Reporter(Arc<Screen>);
@@ -45,8 +47,8 @@ impl Reporter {
     /// Prints a message.
     pub(crate) fn say(&self, line: impl AsRef<str>) {
         match &*self.0 {
-            Screen::Bars { all, .. } => all.suspend(|| eprintln!("{}", line.as_ref())),
-            Screen::Lines { .. } => eprintln!("{}", line.as_ref()),
+            Screen::Bars { all, .. } => all.suspend(|| tell(line.as_ref())),
+            Screen::Lines { .. } => tell(line.as_ref()),
             Screen::Quiet => {}
         }
     }
@@ -59,12 +61,12 @@ impl Reporter {
                 let bar = stages.entry(stage.into()).or_insert_with(|| {
                     let bar = all.add(ProgressBar::new(total));
                     bar.set_style(bar_style());
-                    bar.set_prefix(stage.to_string());
+                    bar.set_prefix(printable(stage).into_owned());
                     bar
                 });
                 bar.set_length(total);
                 bar.set_position(done);
-                bar.set_message(note.to_string());
+                bar.set_message(printable(note).into_owned());
                 if done >= total {
                     bar.finish();
                 }
@@ -74,7 +76,7 @@ impl Reporter {
                 let tenth = (done * 10).checked_div(total).unwrap_or(10);
                 if printed.insert(stage.into(), tenth) != Some(tenth) {
                     let note = if note.is_empty() { String::new() } else { format!("  {note}") };
-                    eprintln!("{stage}: {done}/{total}{note}");
+                    tell(&format!("{stage}: {done}/{total}{note}"));
                 }
             }
             Screen::Quiet => {}
@@ -87,7 +89,7 @@ impl Reporter {
             let stages = std::mem::take(&mut *stages.lock().unwrap_or_else(PoisonError::into_inner));
             if !stages.is_empty() {
                 stages.into_values().filter(|bar| !bar.is_finished()).for_each(|bar| bar.abandon());
-                eprintln!();
+                tell("");
             }
         }
     }
@@ -120,15 +122,27 @@ impl Progress for Reporter {
 pub(crate) struct Writer(Reporter);
 
 impl Write for Writer {
+    /// Takes everything: what cannot be logged must not stop the work.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let line = coloured(&printable(&text));
         match &*self.0.0 {
-            Screen::Bars { all, .. } => all.suspend(|| std::io::stderr().write(bytes)),
-            _ => std::io::stderr().write(bytes),
+            Screen::Bars { all, .. } => all.suspend(|| tell_styled(&line)),
+            _ => tell_styled(&line),
         }
+        Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        Ok(())
     }
+}
+
+/// A log line with its level in colour, on a terminal that shows colours.
+fn coloured(line: &str) -> String {
+    let colours = [("ERROR", console::Color::Red), (" WARN", console::Color::Yellow)];
+    let found = colours.iter().find_map(|(level, colour)| Some((level, line.strip_prefix(level)?, colour)));
+    let Some((level, rest, colour)) = found else { return line.into() };
+    format!("{}{rest}", console::style(level).fg(*colour).for_stderr())
 }
 
 /// Watches a run's episodes.

@@ -17,6 +17,8 @@ use crate::{
     builtin,
     person::{self, Terminal},
     progress::Reporter,
+    streams::{self, print},
+    transcript::Page,
 };
 
 /// One invocation of the program.
@@ -138,19 +140,14 @@ impl Session {
 
     /// Prints data: as JSON if requested, else as `words`.
     pub(crate) fn show(&self, data: &impl Serialize, words: impl FnOnce() -> String) -> Result<()> {
-        if self.json { print(&format!("{}\n", serde_json::to_string_pretty(data)?)) } else { print(&words()) }
+        if self.json { print(&streams::json(data)?) } else { print(&words()) }
+    }
+
+    /// The same with a page for people.
+    pub(crate) fn show_page(&self, data: &impl Serialize, page: impl FnOnce() -> Page) -> Result<()> {
+        if self.json { print(&streams::json(data)?) } else { streams::print_styled(&page().take()) }
     }
 }
 
 /// Words of interfaces in release 0.1.0, and what they are called now.
 const RENAMED: [(&str, &str); 2] = [("value", "critic"), ("skill", "behaviour")];
-
-/// Prints to standard output. A reader that has gone (`| head`) is not an error.
-pub(crate) fn print(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}

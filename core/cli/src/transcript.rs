@@ -10,6 +10,8 @@ use forethought_api::{
 use forethought_runtime::{run::episode::EpisodeStatus, run::events::Event};
 use textwrap::Options;
 
+use crate::streams::printable;
+
 /// Maximal width of a line, and the width without a terminal.
 const WIDEST: usize = 110;
 /// Width of the labels on the left.
@@ -60,10 +62,9 @@ impl Page {
     }
 }
 
-/// Without the control characters by which a text could steer the terminal.
+/// What can be shown of a text, in columns of equal width.
 fn plain(text: &str) -> String {
-    let tame = |c: char| if c == '\t' { ' ' } else { c };
-    text.chars().map(tame).filter(|c| *c == '\n' || !c.is_control()).collect()
+    printable(text).replace('\t', " ")
 }
 
 /// What follows the lines with which both `before` and `now` begin. Environments that repeat known facts put them first

@@ -57,6 +57,7 @@ fn help_names_every_command() {
         "report",
         "compare",
         "view",
+        "runs",
         "replay",
         "verify",
         "list",
@@ -264,6 +265,29 @@ fn a_run_is_reported_and_compared() {
 }
 
 #[test]
+fn runs_are_found_again_by_name_and_their_episodes_by_task() {
+    let desk = shop();
+    let told = json(&desk, "eval --planner react --episodes 3 --name sweep --set seed=5");
+    assert_eq!((&told["seed"], &told["overrides"]["run.name"]), (&json!(5), &json!("sweep")));
+    let runs = json(&desk, "runs list");
+    let (run, folder) = (&runs[0], &told["runs"][0]);
+    assert_eq!((&run["name"], &run["seed"], &run["done"]), (&json!("sweep"), &json!(5), &json!(3)));
+    assert!(folder.as_str().unwrap().ends_with(run["run"].as_str().unwrap()), "{folder} {run}");
+    assert!(out(&desk.forethought("runs list").assert().success()).contains("sweep"));
+
+    let folder = run["run"].as_str().unwrap();
+    let one = out(&desk.forethought(&format!("view {folder} --task 1")).assert().success());
+    assert!(one.contains("task 1, seed") && one.contains("step 0"), "{one}");
+    let sorted = json(&desk, &format!("view {folder} --sort score"));
+    let scores: Vec<_> =
+        sorted.as_array().unwrap().iter().map(|one| one["score"].as_f64().unwrap()).collect();
+    assert!(scores.len() == 3 && scores.is_sorted(), "{scores:?}");
+    refused(&desk, &format!("view {folder} --task 77"), 2, &["there is no episode of task 77"]);
+    refused(&desk, "runs list nowhere", 2, &["there is no folder nowhere"]);
+    refused(&desk, "eval --planner react,react", 2, &["`react` is named twice"]);
+}
+
+#[test]
 fn eval_prints_one_line_a_planner_on_the_same_episodes() {
     let desk = shop();
     let line = "eval --planner react,second --episodes 3 --set planner.second={kind=\"react\",llm=\"actor\"}";
@@ -394,6 +418,42 @@ fn completions_are_printed_for_common_shells() {
             out(&desk.forethought(&format!("completions {shell}")).assert().success())
                 .contains("forethought")
         );
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_or_a_full_disk_does_not_stop_the_work() {
+    let desk = shop();
+    for (number, sink) in ["/dev/full", "gone"].into_iter().enumerate() {
+        let mut run = desk.spawn(&format!("run --planner react --episodes 2 --set seed={number}"));
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        run.stdout(Stdio::null()).stderr(if sink == "gone" { Stdio::piped() } else { full.into() });
+        let mut child = run.spawn().unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{sink}");
+    }
+    let mut wrong = desk.spawn("run nosuch");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(wrong.stderr(full).status().unwrap().code(), Some(2));
+}
+
+#[test]
+fn text_from_files_cannot_steer_the_terminal_and_logs_have_no_colours() {
+    let desk = shop();
+    let step = json!({ "observation": "o", "state": "s", "thought": "t", "action": "a", "next_state": "n", "outcomes": [],
+        "reward": 1.0, "terminated": true, "truncated": false });
+    let foreign = json!({ "episode": "\u{1b}[2Jevil\u{202e}", "environment": "\u{9b}x", "task": 1, "seed": 1, "seat": 0,
+        "source": "\u{7}bell", "steps": [step] });
+    desk.write("data.jsonl", &foreign.to_string());
+    for line in [
+        "view data.jsonl",
+        "view data.jsonl --json",
+        "view data.jsonl \u{1b}[31mno",
+        "run --planner \u{1b}[31mred",
+    ] {
+        let assert = desk.forethought(line).env("RUST_LOG", "trace").assert();
+        let shown = out(&assert) + &err(&assert);
+        assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7}']), "{line}: {shown:?}");
     }
 }
 

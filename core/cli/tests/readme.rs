@@ -24,10 +24,43 @@ enum Block {
 fn main() -> ExitCode {
     Suite::default()
         .unless(None, "blocks_are_read_and_outputs_compared", blocks_are_read_and_outputs_compared)
+        .unless(
+            None,
+            "every_configuration_in_the_guides_is_valid",
+            every_configuration_in_the_guides_is_valid,
+        )
         .unless(None, "the_first_experiment_runs_as_shown", the_first_experiment_runs_as_shown)
         // It builds the sdk.
         .slow("the_first_plugin_is_made_as_shown", the_first_plugin_is_made_as_shown)
         .run()
+}
+
+/// Parts of a configuration may refer to what the guide has shown before or to a plugin of the reader's, and to
+/// nothing else that is missing.
+fn every_configuration_in_the_guides_is_valid() {
+    let guides = std::fs::read_dir(workspace().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut checked = 0;
+    for guide in guides
+        .chain([workspace().join("README.md")])
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
+    {
+        let text = std::fs::read_to_string(&guide).unwrap();
+        for block in text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
+            desk.write("shown.toml", block);
+            let output = desk.forethought("config show shown.toml").output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let elsewhere =
+                |line: &str| line.contains("there is no [") || line.contains("there is no library");
+            assert!(
+                output.status.success() || errors.lines().all(elsewhere),
+                "{}: {block}\n{errors}",
+                guide.display()
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "the guides have lost their configurations");
 }
 
 fn the_first_plugin_is_made_as_shown() {

@@ -10,6 +10,15 @@ use forethought_api::{Error, Result};
 /// How the names of unfinished files end.
 const PART: &str = ".part";
 
+/// Opens a file that somebody named.
+///
+/// # Errors
+/// Bad input, if it cannot be opened.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    File::open(path)
+        .map_err(|error| Error::input(format!("{} could not be opened", path.display())).because(error))
+}
+
 /// Writes `bytes` beside `path` under a fresh name, then renames: two writers do not disturb each other.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write_through(path, |file| Ok(file.write_all(bytes)?))

@@ -28,6 +28,7 @@ pub struct WebShopConfig {
     /// The products: "synthetic" for generated ones, or a folder with WebShop's product data.
     pub catalogue: CatalogueSource,
     /// Number of generated products. Has no effect on a folder.
+    #[schemars(range(max = 2_000_000))]
     pub products: NonZeroU32,
     /// Seed of generated products, and of the price ranges and price limits of real ones.
     pub seed: u64,
@@ -36,6 +37,7 @@ pub struct WebShopConfig {
     /// The form of pages, and with it the action grammar.
     pub observation: ObservationMode,
     /// Products shown on a page of results in the react form: 3 in ReAct, 10 in LATS.
+    #[schemars(range(max = 1000))]
     pub results_shown: NonZeroU32,
     /// Actions after which an episode is cut off; 0 for no limit. Thoughts (`think[...]`) do not count, up to the same
     /// number.

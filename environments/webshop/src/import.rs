@@ -57,6 +57,9 @@ fn trajectory(episode: Episode) -> Result<Trajectory> {
     let Some((first, rest)) = episode.steps.split_first().filter(|(first, _)| first.action == "reset") else {
         return Err(Error::input("the first action of an episode must be \"reset\""));
     };
+    if !(0.0..=1.0).contains(&episode.reward) {
+        return Err(Error::input(format!("the reward {} is not from 0 to 1", episode.reward)));
+    }
     let task = episode.id.rsplit('_').next().and_then(|number| number.parse().ok());
     let mut trajectory = Trajectory {
         task: task

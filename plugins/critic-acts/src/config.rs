@@ -14,6 +14,7 @@ pub struct TrainerConfig {
     /// The seat whose acts are learned.
     pub seat: usize,
     /// Utterances before the one in focus that are read as its context.
+    #[schemars(range(max = 1000))]
     pub window: usize,
     /// Weight of the context relative to the utterance in focus; 0 ignores it.
     pub context: f32,

@@ -10,6 +10,7 @@ pub struct TrainerConfig {
     /// Name of the text encoder, as in `[encoder.<name>]`.
     pub encoder: String,
     /// Widths of the hidden layers of Q and V.
+    #[schemars(length(max = 32), inner(range(max = 16_384)))]
     pub hidden: Vec<usize>,
     /// Learning rate of AdamW.
     pub learning_rate: f64,
@@ -22,9 +23,11 @@ pub struct TrainerConfig {
     /// Polyak rate: the share of the online weights that enters the averaged ones at each step.
     pub polyak: f64,
     /// (state, thought, goal) rows in a batch.
+    #[schemars(range(max = 65_536))]
     pub batch: usize,
     /// Goals drawn for each transition of a batch. They share that transition's part of the first layer, so more
     /// goals make a step cheaper, but leave it fewer transitions.
+    #[schemars(range(max = 4096))]
     pub goals_per_transition: usize,
     /// Most gradient steps to take.
     pub steps: u64,
@@ -38,6 +41,7 @@ pub struct TrainerConfig {
     /// half is only measured on.
     pub validation_fraction: f64,
     /// Goals drawn from all outcomes for each held-out step, for calibration and metrics.
+    #[schemars(range(max = 4096))]
     pub validation_goals: usize,
     /// How raw values become probabilities.
     pub calibration: CalibrationKind,

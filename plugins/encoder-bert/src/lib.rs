@@ -35,6 +35,7 @@ pub struct BertConfig {
     /// Longest text in tokens; longer texts are cut. By default the model's own limit.
     pub max_length: Option<usize>,
     /// Tokens per pass through the network, including padding. Changes speed and memory, not vectors.
+    #[schemars(range(max = 10_000_000))]
     pub batch_tokens: usize,
 }
 

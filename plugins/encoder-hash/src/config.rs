@@ -8,6 +8,7 @@ use forethought_sdk::prelude::*;
 #[serde(default)]
 pub struct HashConfig {
     /// Length of a vector, 16 to 65536.
+    #[schemars(range(max = 65_536))]
     pub dimension: usize,
     /// Coordinates that one feature changes, 1 to 8. With 1, two words that collide cannot be distinguished.
     pub spread: usize,

@@ -45,11 +45,11 @@ pub struct LocalConfig {
     /// Additional variables for the chat template, such as `enable_thinking = false`.
     pub template: Map<String, Value>,
     /// Answers generated at the same time; others wait in a queue.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub parallel: usize,
     /// Answers per pass through the network. With 4, each takes about a third of the time. Above 1, the last bits of
     /// a probability, and so in rare cases a word, can depend on which other answers are being generated.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
 }
 

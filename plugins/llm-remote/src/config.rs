@@ -7,7 +7,7 @@ use forethought_sdk::{
     serde_json::{Map, Value},
 };
 
-use crate::provider::Provider;
+use crate::{key::looks_like_a_key, provider::Provider};
 
 /// Settings of a remote model.
 #[config]
@@ -31,6 +31,9 @@ pub struct RemoteConfig {
     /// Additional headers for every request. Not for keys: headers are written to the run's folder.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Additional headers that hold secrets: the header's name, and the environment variable with its value.
+    #[serde(default)]
+    pub headers_env: BTreeMap<String, String>,
     /// Additional fields of the request's body, as in the provider's documentation; merged over what is sent.
     #[serde(default)]
     pub extra: Map<String, Value>,
@@ -82,6 +85,7 @@ impl RemoteConfig {
             api_key_env: None,
             api_key_file: None,
             headers: BTreeMap::new(),
+            headers_env: BTreeMap::new(),
             extra: Map::new(),
             omit: Vec::new(),
             max_tokens: None,
@@ -97,6 +101,9 @@ impl RemoteConfig {
         let outside = self.model.contains(['?', '#', '%']) || self.model.contains("..");
         if self.model.trim().is_empty() || self.provider == Provider::Gemini && outside {
             return Err(Error::config(format!("model = {:?} is not a valid model name", self.model)));
+        }
+        for (name, value) in &self.extra {
+            no_key(&format!("extra.{name}"), value)?;
         }
         let required = self.provider.traits().format.required();
         for name in &self.omit {
@@ -125,5 +132,23 @@ impl RemoteConfig {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a value of the request's body that looks like a key: the body is journaled, and the config written into the
+/// run's folder.
+fn no_key(place: &str, value: &Value) -> Result<()> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().try_for_each(|(name, value)| no_key(&format!("{place}.{name}"), value))
+        }
+        Value::Array(list) => list.iter().try_for_each(|value| no_key(place, value)),
+        Value::String(text) if looks_like_a_key(place.rsplit('.').next().unwrap_or_default(), text) => {
+            Err(Error::config(format!(
+                "{place} looks like a key, and keys are never written in a config; use api_key_env, or headers_env for a \
+                 header with another name. If it is a key, consider it disclosed"
+            )))
+        }
+        _ => Ok(()),
     }
 }

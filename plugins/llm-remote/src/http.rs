@@ -14,7 +14,14 @@ use reqwest::{
 };
 use rustls::CertificateError;
 
-use crate::{config::RemoteConfig, events::Framing, key::Key, provider::Provider, tls};
+use crate::{
+    config::RemoteConfig,
+    events::Framing,
+    key::{Key, looks_like_a_key},
+    provider::Provider,
+    redact::Redactor,
+    tls,
+};
 
 /// An answer's longest body in bytes: far above any answer, and small enough to hold in memory.
 const MAX_BODY: usize = 64 << 20;
@@ -28,6 +35,7 @@ pub(crate) struct Http {
     provider: Provider,
     base: String,
     key: Option<Key>,
+    redactor: Redactor,
     /// The proxy's address and the variable that sets it.
     proxy: Option<String>,
 }
@@ -68,6 +76,15 @@ impl Http {
             let (name, value) = allowed(name, value)?;
             headers.insert(name, value);
         }
+        let mut secrets: Vec<String> = key.iter().map(|key| key.text().to_owned()).collect();
+        for (name, variable) in &config.headers_env {
+            let setting = format!("headers_env.{name}");
+            let secret = Key::of_variable(variable, &setting)?;
+            let name = HeaderName::try_from(name)
+                .map_err(|_| Error::config(format!("{setting}: not a valid header name")))?;
+            secrets.push(secret.text().to_owned());
+            headers.insert(name, secret.header("")?);
+        }
         if let Some(key) = &key {
             let (name, prefix) = traits.format.key_header();
             headers.insert(name, key.header(prefix)?);
@@ -86,13 +103,24 @@ impl Http {
             .timeout(Duration::from_secs_f64(config.timeout_s));
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let proxy = if local { None } else { proxy(&url) };
+        if !local {
+            secrets.extend(logins(&url));
+        }
+        let redactor = Redactor::new(secrets.iter().map(String::as_str));
         if local {
             client = client.no_proxy();
         } else if key.is_some() && url.scheme() == "http" {
             tracing::warn!(base = %url, "the key is sent unencrypted");
         }
         let client = client.build().context("cannot create an HTTP client")?;
-        Ok(Self { client, provider: config.provider, base: base.trim_end_matches('/').into(), key, proxy })
+        Ok(Self {
+            client,
+            provider: config.provider,
+            base: base.trim_end_matches('/').into(),
+            key,
+            redactor,
+            proxy,
+        })
     }
 
     /// Sends `body` and waits for the head of a successful answer.
@@ -165,12 +193,14 @@ impl Http {
         Ok(self.redact(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Text from the provider, without the key.
+    /// Text from the provider, without keys.
     pub(crate) fn redact(&self, text: String) -> String {
-        match &self.key {
-            Some(key) => key.redact(text),
-            None => text,
-        }
+        self.redactor.redact(text)
+    }
+
+    /// Length of the end of a text that may be the beginning of a key.
+    pub(crate) fn open(&self, text: &str) -> usize {
+        self.redactor.open(text)
     }
 
     /// Refuses an answer that is too long.
@@ -184,11 +214,12 @@ impl Http {
     /// `error` with the provider and its address in front.
     pub(crate) fn place(&self, mut error: Error) -> Error {
         error.message = format!("{} at {}: {}", self.provider, self.base, error.message);
+        error.chain = error.chain.into_iter().map(|cause| self.redact(cause)).collect();
         error
     }
 
     fn fault(&self, what: fmt::Arguments<'_>) -> Error {
-        self.place(Error::new(Code::Provider, self.redact(what.to_string())))
+        self.place(Error::new(Code::Provider, self.redactor.redact_all(what.to_string())))
     }
 
     /// A missing or incomplete answer.
@@ -329,6 +360,21 @@ fn proxy(url: &Url) -> Option<String> {
     let names = [of_scheme.to_uppercase(), of_scheme, "ALL_PROXY".into(), "all_proxy".into()];
     let name = names.into_iter().find(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))?;
     Some(format!("{host}{port} ({name})"))
+}
+
+/// The secrets of the proxy that the environment sets for `url`: its password, and the login with it.
+fn logins(url: &Url) -> Vec<String> {
+    let proxy = url.as_str().parse().ok().and_then(|url| Matcher::from_env().intercept(&url));
+    let login = proxy.as_ref().and_then(|proxy| proxy.basic_auth()?.to_str().ok()).map(String::from);
+    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let urls = names.iter().filter_map(|name| Url::parse(&env::var(name).ok()?).ok());
+    let passwords = urls.filter_map(|url| Some(format!("{}:{}", url.username(), url.password()?)));
+    let each = passwords.flat_map(|login| {
+        let password = login.split_once(':').map(|(_, password)| password.to_owned());
+        password.into_iter().chain([login])
+    });
+    // The header itself is base64 of a login whose characters may be escaped in the address.
+    each.chain(login.and_then(|login| Some(login.strip_prefix("Basic ")?.to_owned()))).collect()
 }
 
 /// The error that an answer or an event of one contains, or is.
@@ -540,10 +586,10 @@ fn address(base: &str) -> Result<Url> {
 
 /// A header from the config; those that carry keys are refused.
 fn allowed(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let secret = ["authorization", "proxy-authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie"];
-    if secret.contains(&name.to_ascii_lowercase().as_str()) {
+    if looks_like_a_key(name, value) {
         return Err(Error::config(format!(
-            "headers.{name}: keys are never written in a config; use api_key_env"
+            "headers.{name}: keys are never written in a config; use api_key_env, or headers_env = {{ {name} = \
+             \"NAME_OF_A_VARIABLE\" }}"
         )));
     }
     match (HeaderName::try_from(name), HeaderValue::from_str(value)) {

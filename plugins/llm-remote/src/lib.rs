@@ -11,7 +11,8 @@
 //!
 //! # Reading order
 //! [`mod@config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
-//! every fault), `tls` (trust), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` (secrets).
+//! every fault), `tls` (trust), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` and
+//! `redact` (secrets).
 
 pub mod config;
 mod events;
@@ -19,6 +20,7 @@ mod format;
 mod http;
 mod key;
 pub mod provider;
+mod redact;
 mod stream;
 mod tls;
 

@@ -3,7 +3,7 @@
 use forethought_sdk::{
     futures::{FutureExt, lock::Mutex},
     prelude::*,
-    serde_json::Value,
+    serde_json::{self, Value},
 };
 use reqwest::Response;
 
@@ -91,7 +91,7 @@ impl TokenStream for Stream {
         let mut state = self.state.lock().await;
         // The answer is moved out.
         state.failed = Some(Error::input("the stream is already finished"));
-        Ok(std::mem::replace(&mut state.reader, Reader::new(self.format.framing())).finish())
+        Ok(std::mem::replace(&mut state.reader, Reader::new(self.format.framing())).finish(&self.http))
     }
 }
 
@@ -100,11 +100,21 @@ struct Reader {
     events: Events,
     answer: Answer,
     raw: Vec<Value>,
+    /// Length of the answer's text that was passed on. The rest may be the beginning of a key.
+    told: usize,
+    /// Whether a key was in pieces.
+    pieces: bool,
 }
 
 impl Reader {
     fn new(framing: Framing) -> Self {
-        Self { events: Events::new(framing), answer: Answer::default(), raw: Vec::new() }
+        Self {
+            events: Events::new(framing),
+            answer: Answer::default(),
+            raw: Vec::new(),
+            told: 0,
+            pieces: false,
+        }
     }
 
     /// Processes one event; returns the text that it adds.
@@ -112,7 +122,7 @@ impl Reader {
         // The end in OpenAI's format; the one event that is not JSON.
         if event.trim() == "[DONE]" {
             self.answer.ended = true;
-            return Ok(String::new());
+            return Ok(self.news(http));
         }
         let event = http.redact(event);
         if self.events.whole() {
@@ -121,13 +131,24 @@ impl Reader {
             self.answer.usage = completion.usage;
             (self.answer.begun, self.answer.ended) = (true, true);
             self.raw.push(completion.raw);
+            self.told = self.answer.choice.text.len();
             return Ok(self.answer.choice.text.clone());
         }
         let event = http.json(&event)?;
-        let before = self.answer.choice.text.len();
         format.event(&event, &mut self.answer).map_err(|error| http.place(error))?;
         self.raw.push(event);
-        Ok(self.answer.choice.text[before..].to_owned())
+        Ok(self.news(http))
+    }
+
+    /// The text that was not passed on, without keys. What may be the beginning of one waits until the rest arrives.
+    fn news(&mut self, http: &Http) -> String {
+        let text = self.answer.choice.text.split_off(self.told);
+        let mut clean = http.redact(text.clone());
+        self.pieces |= clean != text;
+        self.answer.choice.text += &clean;
+        clean.truncate(clean.len() - if self.answer.ended { 0 } else { http.open(&clean) });
+        self.told += clean.len();
+        clean
     }
 
     /// At the end of the bytes: processes the events that are left. An answer whose reason for the end has arrived is
@@ -138,6 +159,7 @@ impl Reader {
             text += &self.take(http, format, event)?;
         }
         self.answer.ended |= self.answer.finished;
+        text += &self.news(http);
         if self.answer.ended { Ok(text) } else { Err(http.truncated()) }
     }
 
@@ -149,9 +171,25 @@ impl Reader {
         }
     }
 
-    fn finish(self) -> Completion {
-        let (choice, usage) = self.answer.finish();
-        Completion { choices: vec![choice], usage, raw: self.raw.into() }
+    fn finish(self, http: &Http) -> Completion {
+        let (mut choice, usage) = self.answer.finish();
+        let split = |text: &mut String| {
+            let clean = http.redact(text.clone());
+            let found = clean != *text;
+            *text = clean;
+            found
+        };
+        let mut pieces = self.pieces | split(&mut choice.text) | split(&mut choice.reasoning);
+        for call in &mut choice.tool_calls {
+            let mut text = call.arguments.to_string();
+            if split(&mut text) {
+                pieces = true;
+                call.arguments = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            }
+        }
+        // The events still have the pieces.
+        let raw = if pieces { Value::Null } else { self.raw.into() };
+        Completion { choices: vec![choice], usage, raw }
     }
 }
 
@@ -168,7 +206,7 @@ pub(crate) fn whole(http: &Http, format: &dyn Format, body: &str) -> Result<Comp
     }
     reader.rest(http, format)?;
     reader.ended(http)?;
-    Ok(reader.finish())
+    Ok(reader.finish(http))
 }
 
 fn document(http: &Http, format: &dyn Format, body: &str) -> Result<Completion> {

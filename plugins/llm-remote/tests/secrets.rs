@@ -10,7 +10,10 @@ use std::{
 use canned::Canned;
 use forethought_llm_remote::{Provider, Remote, RemoteConfig};
 use forethought_mock_llm::{Options, start};
-use forethought_sdk::prelude::*;
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{Value, json},
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 const KEY: &str = "sk-sesame-0123456789";
@@ -102,6 +105,31 @@ async fn the_key_is_seen_by_the_provider_alone() {
     assert_eq!(stream.next(9).await.unwrap(), ["[redacted]"]);
     clean(&format!("{:?}", stream.finish().await.unwrap()));
     clean(&format!("{:?}", remote(&babbling).complete(hello()).await.unwrap_err()));
+    // The key in the pieces of a stream, escaped in an answer, and encoded in an error.
+    let piece = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let (first, second) = KEY.split_at(9);
+    let split = Canned::json(&(piece(&format!("it is {first}")) + &piece(second) + "data: [DONE]\n\n")).await;
+    let stream = remote(&split).stream(hello()).await.unwrap();
+    let mut shown = String::new();
+    loop {
+        let pieces = stream.next(1).await.unwrap();
+        shown += &pieces.concat();
+        if pieces.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(shown, "it is [redacted]");
+    let completion = stream.finish().await.unwrap();
+    assert_eq!(completion.text(), "it is [redacted]");
+    assert!(!format!("{completion:?}").contains(second), "the pieces are not kept either: {completion:?}");
+    let escaped: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let answering =
+        Canned::json(&format!("{{\"choices\":[{{\"message\":{{\"content\":\"{escaped}\"}}}}]}}")).await;
+    assert_eq!(remote(&answering).complete(hello()).await.unwrap().text(), "[redacted]");
+    let refusing =
+        Canned::status("401 Unauthorized", "{\"error\":\"Basic c2stc2VzYW1lLTAxMjM0NTY3ODk=\"}").await;
+    let error = remote(&refusing).complete(hello()).await.unwrap_err();
+    assert!(error.message.contains("Basic [redacted]"), "{error}");
     // A redirect is not followed: the key would be sent along.
     let away = Canned::status("302 Found\r\nlocation: http://127.0.0.1:9/", "").await;
     assert!(!remote(&away).complete(hello()).await.unwrap_err().retryable);
@@ -148,6 +176,40 @@ fn keys_come_from_an_environment_variable_or_a_file() {
         let headers = [(name.to_owned(), KEY.to_owned())].into();
         let base_url = Some("http://127.0.0.1:1".into());
         assert!(refusal(RemoteConfig { headers, base_url, ..openai() }).contains("api_key_env"));
+    }
+}
+
+#[test]
+fn what_looks_like_a_key_is_refused_with_the_way_out() {
+    let vllm = || RemoteConfig {
+        base_url: Some("http://127.0.0.1:1".into()),
+        ..RemoteConfig::new(Provider::Vllm, "m")
+    };
+    let header = |name: &str, value: &str| RemoteConfig {
+        headers: [(name.to_owned(), value.to_owned())].into(),
+        ..vllm()
+    };
+    let extra = |json: Value| {
+        let Value::Object(extra) = json else { panic!("an object") };
+        RemoteConfig { extra, ..vllm() }
+    };
+    for wrong in [
+        header("x-my-key", KEY),
+        header("x-gateway", "Bearer abcdefgh01234567"),
+        header("x-secret", "short"),
+        extra(json!({ "api_key": "short" })),
+        extra(json!({ "options": { "auth": "AbCdEfGh0123456789ijKLmnop" } })),
+    ] {
+        let error = Remote::new(wrong).err().expect("a key in a config").to_string();
+        assert!(error.contains("headers_env") && !error.contains("sesame"), "{error}");
+    }
+    for right in [
+        header("OpenAI-Organization", "org-AbCdEfGh0123456789ijKLmn"),
+        header("x-request-tag", "nightly-run"),
+        extra(json!({ "options": { "num_ctx": 16384 }, "reasoning_effort": "low", "max_tokens": 9 })),
+        RemoteConfig { headers_env: [("x-my-key".into(), "CARGO_PKG_NAME".into())].into(), ..vllm() },
+    ] {
+        assert!(Remote::new(right).is_ok());
     }
 }
 

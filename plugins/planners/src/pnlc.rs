@@ -38,10 +38,11 @@ pub struct PnlcConfig {
     pub critic: String,
     /// Imagined outcomes per round (n): half good, half bad.
     #[serde(default = "four")]
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 1000))]
     pub outcomes: usize,
     /// Maximum number of refinement rounds (m).
     #[serde(default = "two")]
+    #[schemars(range(max = 1000))]
     pub rounds: usize,
     /// Files that replace the shipped prompt templates.
     #[serde(default)]

@@ -5,10 +5,7 @@ use clap_complete::Shell;
 use forethought_api::Result;
 
 use super::Arguments;
-use crate::{
-    exit::Exit,
-    session::{Session, print},
-};
+use crate::{exit::Exit, session::Session, streams::print};
 
 /// Print completions for a shell.
 #[derive(Debug, Args)]

@@ -27,8 +27,9 @@ enum Command {
   forethought config show my.toml --origin --set run.episodes=5")]
     Show(Show),
     /// Check a configuration: build the components that it names, and check that their requirements are met.
-    #[command(after_help = "Example:
-  forethought config check my.toml")]
+    #[command(after_help = "Examples:
+  forethought config check my.toml
+  forethought config check my.toml --planner react,pnlc")]
     Check(Check),
 }
 
@@ -45,6 +46,9 @@ struct Show {
 struct Check {
     #[command(flatten)]
     config: ConfigArguments,
+    /// Check for these planners of the first seat, separated by commas, as `eval` takes them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    planner: Vec<String>,
 }
 
 impl Config {
@@ -86,19 +90,30 @@ impl Check {
         let environment = match host.config().environment.is_some() {
             true => {
                 let spec = host.environment().await?.spec().await?;
-                let seats = host.seats(&spec, None)?;
-                session.or_interrupted(host.check(&seats)).await?;
-                Some((spec.name, seats))
+                let planners = match self.planner.is_empty() {
+                    true => vec![None],
+                    false => self.planner.iter().map(|name| Some(name.as_str())).collect(),
+                };
+                let mut all = Vec::new();
+                for planner in planners {
+                    let seats = host.seats(&spec, planner)?;
+                    session.or_interrupted(host.check(&seats)).await?;
+                    all.push(seats);
+                }
+                Some((spec.name, all))
             }
             false => None,
         };
         let data = json!({
             "ok": true,
             "environment": environment.as_ref().map(|(name, _)| name),
-            "seats": environment.as_ref().map(|(_, seats)| seats),
+            "seats": environment.as_ref().map(|(_, all)| &all[0]),
+            "checked": environment.as_ref().map(|(_, all)| all),
         });
         session.show(&data, || match &environment {
-            Some((name, seats)) => format!("ok: {} in {name}\n", seats.join(", ")),
+            Some((name, all)) => {
+                all.iter().map(|seats| format!("ok: {} in {name}\n", seats.join(", "))).collect::<String>()
+            }
             None => "ok, but there is no [environment] to run in\n".into(),
         })?;
         Ok(Exit::Done)

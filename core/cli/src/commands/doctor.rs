@@ -56,11 +56,10 @@ impl Doctor {
             let sources = session.sources(&ConfigArguments::default())?;
             match Draft::read(&sources).and_then(|draft| draft.check(registry)) {
                 Ok(config) => {
-                    find(
-                        "configuration",
-                        State::Good,
-                        "the files here and in the home folder can be read".into(),
-                    );
+                    let notes = config.notes();
+                    let state = if notes.is_empty() { State::Good } else { State::Note };
+                    let good = "the files here and in the home folder can be read".to_string();
+                    find("configuration", state, [vec![good], notes].concat().join("\n"));
                     let (state, detail) = runs(&config.run.out);
                     find("run folder", state, detail);
                 }

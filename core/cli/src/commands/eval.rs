@@ -1,8 +1,13 @@
 //! `forethought eval`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use clap::Args;
-use forethought_api::Result;
+use forethought_api::{Error, Result};
 use forethought_runtime::evaluate::stats::{Report, planner_stats};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     arguments::RunArguments,
@@ -28,9 +33,29 @@ pub(crate) struct Eval {
     planner: Vec<String>,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    #[serde(flatten)]
+    report: Report,
+    /// The folders of the planners' runs.
+    runs: Vec<PathBuf>,
+    seed: u64,
+    overrides: BTreeMap<String, Value>,
+}
+
 impl Eval {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        if let Some(twice) =
+            self.planner.iter().enumerate().find(|(at, name)| self.planner[..*at].contains(name))
+        {
+            return Err(Error::input(format!(
+                "--planner: `{}` is named twice; name each planner once",
+                twice.1
+            )));
+        }
         let host = session.host(&self.arguments.config, self.arguments.values()).await?;
+        let (seed, overrides) = (host.config().seed, self.arguments.overrides());
         let planners = match self.planner.is_empty() {
             true => vec![None],
             false => self.planner.into_iter().map(Some).collect(),
@@ -49,9 +74,9 @@ impl Eval {
                 .map(|(_, outcome)| format!("{}{}\n", cost(outcome.usd), outcome.folder.display()))
                 .collect()
         };
-        session.show(&Report { planners: planners.clone() }, || {
-            format!("{}\n{}", results(&planners), folders())
-        })?;
+        let runs = outcomes.iter().map(|(_, outcome)| outcome.folder.clone()).collect();
+        let document = Document { report: Report { planners: planners.clone() }, runs, seed, overrides };
+        session.show(&document, || format!("{}\n{}", results(&planners), folders()))?;
         Ok(exit)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use forethought_api::{Error, Result, importer::Importer};
+use forethought_runtime::trajectories;
 
 use crate::{
     exit::Exit,
@@ -37,14 +38,17 @@ impl Import {
         prepare(&self.out, 0)?;
         let importer = session.unconfigured::<dyn Importer>(&self.format).await?;
         let import = importer.import(self.path.clone(), Arc::new(session.reporter.clone()));
-        let trajectories = session.or_interrupted(import).await?;
-        if trajectories.is_empty() {
+        let imported = session.or_interrupted(import).await?;
+        if imported.is_empty() {
             return Err(Error::input(format!("{} contains no trajectories", self.path.display())));
         }
         if !self.replace {
-            replaceable(&self.out, &trajectories.iter().map(|one| one.episode.clone()).collect())?;
+            replaceable(&self.out, &imported.iter().map(|one| one.episode.clone()).collect())?;
         }
-        let written = write(&self.out, &trajectories)?;
+        for doubt in trajectories::doubts(&imported) {
+            session.reporter.say(format!("warning: {doubt}"));
+        }
+        let written = write(&self.out, &imported)?;
         session.show(&written, || written.to_string())?;
         Ok(Exit::Done)
     }

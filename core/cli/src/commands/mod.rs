@@ -18,6 +18,7 @@ mod quickstart;
 mod replay;
 mod report;
 mod run;
+mod runs;
 mod schema;
 mod tournament;
 mod train;
@@ -84,6 +85,7 @@ pub(crate) enum Command {
     Report(report::Report),
     Compare(compare::Compare),
     View(view::View),
+    Runs(runs::Runs),
     Replay(replay::Replay),
     Verify(verify::Verify),
     List(list::List),
@@ -112,6 +114,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
         Command::View(command) => command.execute(session),
+        Command::Runs(command) => command.execute(session),
         Command::Replay(command) => command.execute(session).await,
         Command::Verify(command) => command.execute(session).await,
         Command::List(command) => command.execute(session).await,

@@ -22,6 +22,7 @@ use crate::{
     exit::Exit,
     progress::Reporter,
     session::Session,
+    streams::tell_styled,
     transcript::{self, Page},
     written::{Written, write},
 };
@@ -38,8 +39,8 @@ use crate::{
 pub(crate) struct Play {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Your seat; by default the first.
-    #[arg(long, value_name = "NAME")]
+    /// Your seat: its name or number, counted from 0; by default the first.
+    #[arg(long, value_name = "SEAT")]
     seat: Option<String>,
     /// The task; by default the first one that is configured.
     #[arg(long, value_name = "N")]
@@ -99,7 +100,9 @@ impl Play {
 
     fn seat(&self, spec: &EnvironmentSpec) -> Result<usize> {
         let Some(wanted) = &self.seat else { return Ok(0) };
-        spec.seats.iter().position(|seat| seat.name == *wanted).ok_or_else(|| {
+        let named = spec.seats.iter().position(|seat| seat.name == *wanted);
+        let number = || wanted.parse().ok().filter(|seat| *seat < spec.seats.len());
+        named.or_else(number).ok_or_else(|| {
             let names: Vec<_> = spec.seats.iter().map(|seat| seat.name.as_str()).collect();
             Error::input(format!("`{}` has no seat `{wanted}`; it has: {}", spec.name, names.join(", ")))
         })
@@ -152,7 +155,7 @@ fn farewell(run: &Path, episode: &str, seat: usize) -> Result<()> {
         "you see",
         last.or(told).as_deref().map(|end| transcript::new_since(&before, end)).unwrap_or_default(),
     );
-    eprint!("{}", page.take());
+    tell_styled(&page.take());
     Ok(())
 }
 

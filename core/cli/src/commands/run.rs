@@ -1,5 +1,6 @@
 //! `forethought run`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use forethought_runtime::{
     run::folder::RunStatus,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     arguments::RunArguments,
@@ -41,6 +43,8 @@ pub(crate) struct Run {
 struct Document<'a> {
     run: PathBuf,
     status: RunStatus,
+    seed: u64,
+    overrides: BTreeMap<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usd: Option<f64>,
     episodes: &'a [EpisodeSummary],
@@ -50,6 +54,7 @@ struct Document<'a> {
 impl Run {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let host = session.host(&self.arguments.config, self.arguments.values()).await?;
+        let (seed, overrides) = (host.config().seed, self.arguments.overrides());
         let options = options(session, &self.arguments, self.planner);
         if self.arguments.dry_run {
             return dry_run(session, &host, &[options]).await;
@@ -59,6 +64,8 @@ impl Run {
         let document = Document {
             run: outcome.folder.clone(),
             status: outcome.status,
+            seed,
+            overrides,
             usd: outcome.usd,
             episodes: &outcome.episodes,
             planners: planners.clone(),

@@ -6,7 +6,8 @@ use forethought_runtime::config;
 
 use crate::{
     exit::Exit,
-    session::{Session, print},
+    session::Session,
+    streams::{self, print},
 };
 
 /// Print the JSON Schema of configurations.
@@ -21,7 +22,7 @@ pub(crate) struct Schema {}
 impl Schema {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let schema = config::schema(&session.registry().await?);
-        print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
+        print(&streams::json(&schema)?)?;
         Ok(Exit::Done)
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Tournament {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
     planners: Vec<String>,
     /// Number of games, rounded up to a multiple of the number of planners so that all take every seat equally often.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     games: u64,
     /// Games in flight at once.
     #[arg(long, value_name = "N")]

@@ -49,8 +49,12 @@ impl Train {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let host = session.host(&self.config, Values::new()).await?;
         let trainer = only_trainer(&host, self.trainer)?;
+        let data = trajectories::read_of(&self.data, self.seat)?;
+        for doubt in trajectories::doubts(&data) {
+            session.reporter.say(format!("warning: {doubt}"));
+        }
         let fit = TrainingRequest {
-            trajectories: trajectories::read_of(&self.data, self.seat)?,
+            trajectories: data,
             out: self.out.clone(),
             seed: host.config().seed,
             shuffle_outcomes: self.shuffle_outcomes,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use console::Term;
 use forethought_api::{
     Error, Result,
@@ -10,6 +10,7 @@ use forethought_api::{
     trajectory::{Step, Trajectory},
 };
 use forethought_runtime::{
+    run::episode::{EpisodeStatus, EpisodeSummary},
     run::events::{self, Event},
     run::folder::events_path,
     trajectories,
@@ -19,7 +20,8 @@ use serde_json::json;
 use crate::{
     exit::Exit,
     played::{Played, pick},
-    session::{Session, print},
+    session::Session,
+    streams::{self, print},
     tables::table,
     transcript::{self, Page},
 };
@@ -32,6 +34,8 @@ use crate::{
 #[command(after_help = "Examples:
   forethought view runs/webshop--pnlc               list the episodes of the newest run
   forethought view runs/webshop--pnlc 3fa9          show the episode whose id begins with 3fa9
+  forethought view runs/webshop--pnlc --failed --sort score
+  forethought view runs/webshop--pnlc --task 8      show the episode of this task
   forethought view data 3fa9 --seat 2 | less")]
 pub(crate) struct View {
     /// Folder of a run or of a planner's runs, or trajectories: a .parquet or .jsonl file, or a folder of them.
@@ -44,6 +48,23 @@ pub(crate) struct View {
     /// Leave out thoughts.
     #[arg(long)]
     no_thoughts: bool,
+    /// Only episodes of this task. The only one is shown at once.
+    #[arg(long, value_name = "N")]
+    task: Option<u64>,
+    /// List only episodes that failed, or did not succeed.
+    #[arg(long)]
+    failed: bool,
+    /// List the episodes in this order: the greatest last.
+    #[arg(long, value_enum, value_name = "COLUMN")]
+    sort: Option<Sort>,
+}
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    Task,
+    Score,
+    Steps,
 }
 
 impl View {
@@ -51,14 +72,46 @@ impl View {
         if Played::is_at(&self.path) {
             self.run(session, &Played::read(&self.path)?)
         } else {
-            self.trajectories(session, &trajectories::read(&self.path)?)
+            if self.failed {
+                return Err(Error::input(
+                    "--failed: trajectories do not say whether an episode succeeded; name a run",
+                ));
+            }
+            self.trajectories(session, trajectories::read(&self.path)?)
         }
     }
 
+    /// Sorts by the columns that `--sort` may name.
+    fn sort<T>(&self, all: &mut [T], columns: impl Fn(&T) -> (u64, f64, usize)) {
+        let Some(sort) = self.sort else { return };
+        all.sort_by(|a, b| {
+            let (a, b) = (columns(a), columns(b));
+            match sort {
+                Sort::Task => a.0.cmp(&b.0),
+                Sort::Score => a.1.total_cmp(&b.1),
+                Sort::Steps => a.2.cmp(&b.2),
+            }
+        });
+    }
+
     fn run(&self, session: &Session, run: &Played) -> Result<Exit> {
-        let Some(wanted) = &self.episode else {
-            session.show(&run.episodes, || {
-                let rows = run.episodes.iter().map(|one| {
+        let fits = |one: &&EpisodeSummary| {
+            let lost = one.status == EpisodeStatus::Failed || one.success == Some(false);
+            self.task.is_none_or(|task| task == one.task) && (!self.failed || lost)
+        };
+        let mut listed: Vec<_> = run.episodes.iter().filter(fits).collect();
+        self.sort(&mut listed, |one| (one.task, one.score, one.steps as usize));
+        let only = match (&*listed, self.task) {
+            ([only], Some(_)) => Some(&only.episode),
+            ([], Some(task)) => {
+                let failed = if self.failed { " that failed" } else { "" };
+                return Err(Error::not_found(format!("there is no episode of task {task}{failed}")));
+            }
+            _ => None,
+        };
+        let Some(wanted) = self.episode.as_ref().or(only) else {
+            session.show(&listed, || {
+                let rows = listed.iter().map(|one| {
                     let success = one.success.map_or("", |success| if success { "yes" } else { "no" });
                     let status = format!("{:?}", one.status).to_lowercase();
                     let (task, seed, steps) =
@@ -86,16 +139,18 @@ impl View {
         if session.json {
             events.retain_mut(|event| keep(event, seat, !self.no_thoughts));
         }
-        session.show(&events, || {
+        session.show_page(&events, || {
             let mut page = Page::new(&Term::stdout());
             transcript::log(&mut page, &events, seat, !self.no_thoughts);
-            page.take()
+            page
         })?;
         Ok(Exit::Done)
     }
 
-    fn trajectories(&self, session: &Session, all: &[Trajectory]) -> Result<Exit> {
-        let Some(wanted) = &self.episode else { return list(session, all) };
+    fn trajectories(&self, session: &Session, mut all: Vec<Trajectory>) -> Result<Exit> {
+        all.retain(|one| self.task.is_none_or(|task| task == one.task));
+        self.sort(&mut all, |one| (one.task, one.score(), one.steps.len()));
+        let Some(wanted) = &self.episode else { return list(session, &all) };
         let id = pick(all.iter().map(|one| one.episode.as_str()), wanted, &self.path)?;
         let seats: Vec<_> = all.iter().filter(|one| one.episode == id).collect();
         let numbers = seats.iter().map(|one| one.seat.to_string()).collect::<Vec<_>>().join(", ");
@@ -111,11 +166,11 @@ impl View {
         if self.no_thoughts {
             way.steps.iter_mut().for_each(|step| step.thought.clear());
         }
-        session.show(&way, || {
+        session.show_page(&way, || {
             let mut page = Page::new(&Term::stdout());
             let others = if seats.len() > 1 { format!(", of seats {numbers}") } else { String::new() };
             transcript::trajectory(&mut page, &way, &others, !self.no_thoughts);
-            page.take()
+            page
         })?;
         Ok(Exit::Done)
     }
@@ -131,7 +186,7 @@ fn list(session: &Session, all: &[Trajectory]) -> Result<Exit> {
             json!({ "episode": episode, "environment": environment, "task": task, "seed": seed, "source": source,
                     "outcome": outcome(seats), "seats": each.collect::<Vec<_>>() })
         });
-        print(&format!("{}\n", serde_json::to_string_pretty(&documents.collect::<Vec<_>>())?))?;
+        print(&streams::json(&documents.collect::<Vec<_>>())?)?;
         return Ok(Exit::Done);
     }
     let each = |seats: &[Trajectory], text: fn(&Trajectory) -> String| {

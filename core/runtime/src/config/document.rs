@@ -97,10 +97,14 @@ impl ConfigDocument {
     pub(super) fn complaint(&self, problems: &[Problem]) -> String {
         let lines = problems.iter().map(|Problem { path, message }| {
             let typed = matches!(self.origin(path), ConfigOrigin::Set(_) | ConfigOrigin::Environment(_));
-            let hint = if typed && message.starts_with("expected a text") {
-                "; a text that looks like something else needs its own quotes, as in '\"1\"'"
-            } else {
-                ""
+            let hint = match message {
+                text if typed && text.starts_with("expected a text") => {
+                    "; a text that looks like something else needs its own quotes, as in '\"1\"'"
+                }
+                text if typed && text.starts_with("the key `kind` is missing") => {
+                    "; if a name with a dot is meant, it needs quotes, as in 'llm.\"gpt-4.1\".kind=...'"
+                }
+                _ => "",
             };
             self.at(path, format_args!("{message}{hint}"))
         });

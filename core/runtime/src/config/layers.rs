@@ -18,8 +18,11 @@ use super::origin::{ConfigOrigin, KeyPath, dotted};
 /// Prefix of environment variables that set configuration.
 pub(super) const PREFIX: &str = "FORETHOUGHT__";
 
+/// The same with one underscore: the beginning of other variables, and a common mistake.
+const ONE: &str = "FORETHOUGHT_";
+
 /// Files of this name are written by the program, not by people.
-const RESOLVED: &str = "config.resolved.toml";
+pub(super) const RESOLVED: &str = "config.resolved.toml";
 
 /// Critics were values in release 0.1.0: as sections, and as keys of planners.
 pub(super) const OLD_CRITIC: &str = "value";
@@ -66,7 +69,7 @@ impl Layer {
     }
 
     /// Environment variables called `FORETHOUGHT__A__B`. They match names of the lower layers in any case, and
-    /// `_` also matches `-`, because the name of a variable cannot contain everything that a key can.
+    /// `_` also matches `-`, `.` and a blank, because the name of a variable cannot contain everything that a key can.
     pub(super) fn environment(
         variables: impl IntoIterator<Item = (String, String)>,
         base: &Path,
@@ -76,13 +79,23 @@ impl Layer {
         let mut variables: Vec<_> = variables.into_iter().collect();
         variables.sort();
         for (variable, text) in variables {
-            let Some(name) = variable.strip_prefix(PREFIX) else { continue };
+            let known =
+                |start: &str| variable.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
+            if !known(PREFIX) {
+                layer.notes.extend(variable.get(ONE.len()..).filter(|_| known(ONE)).and_then(misspelt));
+                continue;
+            }
+            let name = &variable[PREFIX.len()..];
             let mut path = KeyPath::new();
             let mut below = Some(lower);
             for segment in name.split("__") {
-                let plain = |key: &str| key.to_lowercase().replace('-', "_");
+                let plain = |key: &str| key.to_lowercase().replace(['-', '.', ' '], "_");
                 let table = below.and_then(Value::as_object);
-                let known = |name: &str| table?.iter().find(|(key, _)| plain(key) == plain(name));
+                let same = |as_written: fn(&str) -> String, name: &str| {
+                    table?.iter().find(|(key, _)| as_written(key) == as_written(name))
+                };
+                // Of names that differ in such characters only, the one with underscores is meant.
+                let known = |name: &str| same(str::to_lowercase, name).or_else(|| same(plain, name));
                 path.push(known(segment).map_or_else(|| segment.to_lowercase(), |(key, _)| key.clone()));
                 let old = if path == [OLD_CRITIC] { known(CRITIC) } else { None };
                 below = known(segment).or(old).map(|(_, value)| value);
@@ -97,7 +110,10 @@ impl Layer {
         let mut layer = Self::empty(base);
         for argument in arguments {
             let malformed = |why: &str| {
-                Error::config(format!("--set {argument}: {why}; write it as --set planner.pnlc.rounds=2"))
+                Error::config(format!(
+                    "--set {argument}: {why}; write it as --set planner.pnlc.rounds=2, and names with dots or blanks in \
+                     quotes: 'llm.\"gpt-4.1\".max_tokens=9'"
+                ))
             };
             let (key, text) = argument.split_once('=').ok_or_else(|| malformed("there is no `=`"))?;
             let keys = toml_edit::Key::parse(key).map_err(|error| malformed(error.message()))?;
@@ -178,7 +194,11 @@ impl Layer {
         let elements: Vec<Item> = match item {
             Item::ArrayOfTables(tables) => tables.iter().cloned().map(Item::Table).collect(),
             Item::Value(toml_edit::Value::Array(array)) => array.iter().cloned().map(Item::Value).collect(),
-            Item::Value(value) => return scalar(value, path),
+            Item::Value(value) => {
+                let known = self.places.get(path.as_slice()).cloned();
+                let at = known.unwrap_or_else(|| place(item.span().map_or(0, |span| span.start)));
+                return scalar(value, path, &at);
+            }
             _ => return Ok(Value::Null),
         };
         let mut list = Vec::new();
@@ -254,14 +274,35 @@ impl Layer {
     }
 }
 
-fn scalar(value: &toml_edit::Value, path: &[String]) -> Result<Value> {
+/// What to say about a variable that would set a key if it had two underscores where it has one.
+fn misspelt(name: &str) -> Option<String> {
+    let (section, key) = name.split_once('_').unwrap_or((name, ""));
+    let plain = section.to_lowercase();
+    let below = match plain.as_str() {
+        "seed" | "preset" if key.is_empty() => String::new(),
+        "run" | "environment" | "summariser" | "seats" | "plugins" | "roles" | "prices"
+            if !key.is_empty() =>
+        {
+            format!("__{key}")
+        }
+        OLD_CRITIC => "__NAME__KEY".into(),
+        word if NAMED.contains(&word) => "__NAME__KEY".into(),
+        _ => return None,
+    };
+    // `FORETHOUGHT_PLUGIN_PATH` and others do not begin with a section.
+    Some(format!(
+        "${ONE}{name} is not read: keys are separated by two underscores, as in {PREFIX}{section}{below}"
+    ))
+}
+
+fn scalar(value: &toml_edit::Value, path: &[String], at: &ConfigOrigin) -> Result<Value> {
     use toml_edit::Value as Toml;
     Ok(match value {
         Toml::String(text) => Value::String(text.value().clone()),
         Toml::Integer(number) => (*number.value()).into(),
         Toml::Float(number) => {
             serde_json::Number::from_f64(*number.value()).map(Value::Number).ok_or_else(|| {
-                Error::config(format!("`{}`: {} is not a finite number", dotted(path), number.value()))
+                Error::config(format!("{at}: `{}`: {} is not a finite number", dotted(path), number.value()))
             })?
         }
         Toml::Boolean(truth) => (*truth.value()).into(),

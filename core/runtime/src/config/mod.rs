@@ -98,18 +98,22 @@ pub struct ComponentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// Tasks that each planner plays, one episode per task.
+    /// Tasks that each planner plays, one episode per task. Times `repeats`, at most 100,000 in one run.
+    #[schemars(range(min = 1, max = 100_000))]
     pub episodes: u64,
     /// The first task; the others follow it.
     pub first_task: u64,
     /// How many times each task is played, each time with its own seed.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub repeats: u64,
     /// Episodes that run at the same time.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65_536))]
     pub concurrency: usize,
     /// Folder for the runs.
     pub out: ConfigPath,
+    /// A name by which `runs list` shows the run. It changes nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     // A flattened `Limits` would accept unknown keys: serde's `deny_unknown_fields` excludes `flatten`.
     /// Limit on model calls.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +127,7 @@ pub struct RunConfig {
     pub max_usd: Option<f64>,
     /// Limit on the duration in seconds. No call is made after it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub max_wall_s: Option<f64>,
     /// Limits for each episode.
     #[serde(skip_serializing_if = "Limits::none")]
@@ -145,6 +150,7 @@ impl Default for RunConfig {
             repeats: 1,
             concurrency: 8,
             out: ConfigPath("runs".into()),
+            name: None,
             max_calls: None,
             max_tokens: None,
             max_usd: None,
@@ -282,6 +288,15 @@ pub fn settings(arguments: &[String]) -> Result<Map<String, Value>> {
     Ok(Layer::set(arguments, Path::new("."))?.values)
 }
 
+/// The values of a run's own configuration, unchecked: the run may be another program's.
+///
+/// # Errors
+/// If the file is missing or is not TOML.
+pub fn resolved(run: &Path) -> Result<Value> {
+    let path = run.join(layers::RESOLVED);
+    Ok(Value::Object(file(&path)?.ok_or_else(|| missing(&path))?.values))
+}
+
 /// The role that summarises, and the section of the summariser.
 const SUMMARISER: &str = "summariser";
 
@@ -322,12 +337,24 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
 }
 
 fn file(path: &Path) -> Result<Option<Layer>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        // A home that is a file, as in some sandboxes, holds no configuration.
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
         Err(error) => return Err(Error::config(format!("{} cannot be read: {error}", path.display()))),
     };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let (bytes, place) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let line = bytes[..place].split(|byte| *byte == b'\n').count();
+        let of = match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16",
+            _ => "is not UTF-8",
+        };
+        Error::config(format!("{}:{line}: the text {of}; save the file as UTF-8", path.display()))
+    })?;
     let path = std::path::absolute(path)?;
+    sources::is_text(&path)?;
     let base = path.parent().unwrap_or(Path::new("/"));
     Layer::toml(&text, base, |line| ConfigOrigin::File { path: path.clone(), line })?.renamed().map(Some)
 }

@@ -1,11 +1,12 @@
 //! Where configuration comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use forethought_api::{Error, Result};
 use serde_json::Value;
 
 use super::{
+    layers::PREFIX,
     origin::KeyPath,
     presets::{PRESETS, Preset},
 };
@@ -68,14 +69,26 @@ impl Sources {
         let named = std::env::var_os("FORETHOUGHT_PLUGIN_PATH").unwrap_or_default();
         let named = std::env::split_paths(&named).filter(|folder| !folder.as_os_str().is_empty());
         let own = home("XDG_DATA_HOME", ".local/share").map(|home| home.join("forethought/plugins"));
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => variables.push((name, value)),
+                (Ok(name), Err(_)) if name.starts_with(PREFIX) => {
+                    return Err(Error::config(format!("${name}: the value is not UTF-8")));
+                }
+                // Others are not read.
+                _ => {}
+            }
+        }
+        let folder = std::env::current_dir().map_err(|error| {
+            Error::input("the current folder cannot be found; was it removed?").because(error)
+        })?;
+        is_text(&folder)?;
         Ok(Self {
             user: home("XDG_CONFIG_HOME", ".config").map(|home| home.join("forethought/config.toml")),
             search: named.chain(own).collect(),
-            variables: std::env::vars_os().filter_map(text).collect(),
-            ..Self::new(std::env::current_dir()?)
+            variables,
+            ..Self::new(folder)
         })
     }
 
@@ -105,5 +118,15 @@ impl Sources {
             let presets = self.presets.iter().map(|preset| preset.name);
             Error::config(format!("there is no preset `{name}`; {}", suggestion(name, presets)))
         })
+    }
+}
+
+/// Refuses a path that is not text: values relative to it could not be written into a configuration.
+pub(super) fn is_text(path: &Path) -> Result<()> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::config(format!(
+            "the path {path:?} is not UTF-8, so no configuration can hold it; rename the folder or work in another one"
+        ))),
     }
 }

@@ -116,7 +116,8 @@ fn set_takes_toml_and_else_text() {
     assert_eq!(config.llm["actor"].config["api_key_env"], "MY KEY");
     assert_eq!(
         desk.set(&["seed"]).refusal(),
-        "--set seed: there is no `=`; write it as --set planner.pnlc.rounds=2"
+        "--set seed: there is no `=`; write it as --set planner.pnlc.rounds=2, and names with dots or blanks in quotes: \
+         'llm.\"gpt-4.1\".max_tokens=9'"
     );
 }
 
@@ -156,10 +157,10 @@ fn variables_reach_names_that_they_cannot_spell() {
     let mut desk = Desk::new();
     desk.write(
         "forethought.toml",
-        "preset = \"walk\"\n[planner.Echo-twice]\nkind = \"echo\"\nllm = \"actor\"\n",
+        "preset = \"walk\"\n[planner.\"Echo-2.0 twice\"]\nkind = \"echo\"\nllm = \"actor\"\n",
     );
-    desk.sources.variables = vec![("FORETHOUGHT__PLANNER__ECHO_TWICE__ROUNDS".into(), "9".into())];
-    assert_eq!(desk.load().planner["Echo-twice"].config["rounds"], 9);
+    desk.sources.variables = vec![("FORETHOUGHT__PLANNER__ECHO_2_0_TWICE__ROUNDS".into(), "9".into())];
+    assert_eq!(desk.load().planner["Echo-2.0 twice"].config["rounds"], 9);
 }
 
 #[test]
@@ -436,7 +437,7 @@ fn malformed_toml_is_refused_with_line_and_column() {
     desk.write("forethought.toml", "seed = 1\nseed = 2\n");
     assert!(desk.refusal().starts_with("forethought.toml:2:1: not TOML: "), "{}", desk.refusal());
     desk.write("forethought.toml", "[run]\nmax_usd = inf\n");
-    assert_eq!(desk.refusal(), "`run.max_usd`: inf is not a finite number");
+    assert_eq!(desk.refusal(), "forethought.toml:2: `run.max_usd`: inf is not a finite number");
 }
 
 #[test]
@@ -627,4 +628,82 @@ fn every_purpose_of_the_api_may_be_routed() {
     {
         assert_eq!(role[purpose]["type"], "string", "{purpose}: {role}");
     }
+}
+
+#[test]
+fn files_that_are_not_utf_8_are_refused_with_their_line() {
+    let desk = Desk::new();
+    let path = desk.folder.path().join("forethought.toml");
+    for (bytes, says) in [
+        (&b"seed = 1\n# caf\xe9\n"[..], "forethought.toml:2: the text is not UTF-8; save the file as UTF-8"),
+        (b"\xff\xfes\0e\0e\0d\0", "forethought.toml:1: the text is UTF-16; save the file as UTF-8"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(desk.refusal(), says);
+    }
+    std::fs::write(&path, "\u{feff}seed = 9\r\n").unwrap();
+    assert_eq!(desk.load().seed, 9, "a byte order mark and CRLF are no trouble");
+}
+
+#[test]
+fn a_home_that_is_a_file_holds_no_configuration() {
+    let mut desk = Desk::new();
+    desk.sources.user = Some(desk.write("home", "").join("config.toml"));
+    assert_eq!(desk.load().seed, 0);
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_named_with_the_right_name() {
+    let mut desk = Desk::new().set(&["preset=walk"]);
+    let variable = |name: &str| (name.to_string(), "3".to_string());
+    desk.sources.variables =
+        ["FORETHOUGHT_RUN_EPISODES", "FORETHOUGHT_LLM_ACTOR", "FORETHOUGHT_DATA", "forethought__seed"]
+            .map(variable)
+            .to_vec();
+    let config = desk.load();
+    assert_eq!((config.run.episodes, config.seed), (100, 3), "case does not matter");
+    assert_eq!(
+        config.notes(),
+        [
+            "$FORETHOUGHT_LLM_ACTOR is not read: keys are separated by two underscores, as in \
+             FORETHOUGHT__LLM__NAME__KEY",
+            "$FORETHOUGHT_RUN_EPISODES is not read: keys are separated by two underscores, as in \
+             FORETHOUGHT__RUN__EPISODES",
+        ]
+    );
+}
+
+#[test]
+fn sizes_that_no_machine_has_are_refused_with_key_and_limit() {
+    for (set, says) in [
+        ("run.episodes=100000000", "`run.episodes`: 100000000 is out of range: it must be at most 100000"),
+        ("run.episodes=0", "`run.episodes`: 0 is out of range: it must be at least 1"),
+        ("run.repeats=1000000000", "`run.repeats`: 1000000000 is out of range"),
+        ("run.concurrency=1000000000", "`run.concurrency`: 1000000000 is out of range"),
+        (
+            "llm.actor.calls.concurrency=1000000000",
+            "`llm.actor.calls.concurrency`: 1000000000 is out of range",
+        ),
+        ("run.max_wall_s=-5", "`run.max_wall_s`: -5 is out of range: it must be at least 0"),
+    ] {
+        let refusal = Desk::new().set(&["preset=walk", set]).refusal();
+        assert!(refusal.contains(says), "{set}: {refusal}");
+    }
+}
+
+#[test]
+fn a_plugins_schema_with_an_id_is_part_of_the_whole() {
+    let schema = json!({
+        "$id": "https://example.org/reef.json", "type": "object",
+        "properties": { "tide": { "$ref": "#/$defs/tide" }, "moon": { "$ref": "https://example.org/reef.json#/definitions/moon" },
+            "next": { "$ref": "#" } },
+        "$defs": { "tide": { "type": "integer" } }, "definitions": { "moon": { "type": "boolean" } },
+    });
+    let whole = super::schema(&with([(PLANNER, "reef", schema)]));
+    let validator = jsonschema::validator_for(&whole).expect("a schema that editors can use");
+    let valid = |moon: Value| {
+        validator
+            .is_valid(&json!({ "planner": { "p": { "kind": "reef", "next": { "tide": 3, "moon": moon } } } }))
+    };
+    assert!(valid(json!(true)) && !valid(json!("full")));
 }

@@ -13,6 +13,9 @@ use crate::{
     run::plan::{self, Configured, RunSpec},
 };
 
+/// Episodes of one run: all of them are held in memory.
+const MOST_EPISODES: u64 = 100_000;
+
 /// What a command says about a run beyond the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
@@ -44,6 +47,13 @@ impl RuntimeHost {
             ));
         }
         let end = config.run.first_task.saturating_add(config.run.episodes);
+        if config.run.episodes.saturating_mul(config.run.repeats) > MOST_EPISODES {
+            let message = format!(
+                "{} episodes, each {} times, are more than {MOST_EPISODES}; run them in parts, with first_task",
+                config.run.episodes, config.run.repeats
+            );
+            return Err(Error::config(config.document().at(&["run".into(), "repeats".into()], message)));
+        }
         if let Some(tasks) = spec.tasks.filter(|tasks| end > *tasks) {
             let run = &config.run;
             let key = ["run".to_string(), "episodes".to_string()];

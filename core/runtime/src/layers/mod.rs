@@ -48,7 +48,7 @@ pub struct CallConfig {
     /// The longest pause between two attempts, in seconds. If a provider requests more, there is no retry.
     pub longest_pause_s: f64,
     /// Calls in flight at once, at most.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 16_384))]
     pub concurrency: u32,
     /// Requests per minute that the provider allows.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -98,7 +98,7 @@ impl RunFolder {
             files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;
             return Self::new(path, found, lock);
         }
-        let path = parent.join(Ulid::generate().to_string());
+        let path = parent.join(next_name(parent).to_string());
         fs::create_dir_all(path.join("events"))
             .context(format!("{} could not be created", path.display()))?;
         let lock = lock(&path)?;
@@ -264,6 +264,14 @@ impl Drop for RunFolder {
         // Closing the file is not enough: a child process that is just being started holds a copy of it until `exec`.
         let _ = self.lock.unlock();
     }
+}
+
+/// A name that sorts after those of the runs that are there, even if they were begun while the clock was ahead.
+fn next_name(parent: &Path) -> Ulid {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| Ulid::from_string(entry.file_name().to_str()?).ok());
+    let (newest, now) = (names.max(), Ulid::generate());
+    newest.filter(|newest| *newest >= now).and_then(|newest| newest.increment().ok()).unwrap_or(now)
 }
 
 fn lock(run: &Path) -> Result<File> {

@@ -333,7 +333,8 @@ fn episodes(
 
 /// Keys under `[run]` and `[roles.<name>]` that set limits and speed, not the work itself: they may change between two
 /// starts.
-const PACE: [&str; 6] = ["concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
+const PACE: [&str; 7] =
+    ["name", "concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
 /// What makes two runs the same. `paths` are keys that say where something is; `None` hashes as release 0.1.0 did.
 fn config_hash(config: &str, paths: Option<&[KeyPath]>, episodes: &[String]) -> Result<String> {

@@ -10,7 +10,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use forethought_api::{Error, Result, error::Context, trajectory::Trajectory};
+use forethought_api::{
+    Error, Result,
+    error::Context,
+    trajectory::{Step, Trajectory},
+};
 
 /// Reads a file (`.parquet` or `.jsonl`), or every such file of a folder in the order of their names. Of two files
 /// that differ only in that ending, as `collect` writes them, one is read: they hold the same.
@@ -18,6 +22,9 @@ use forethought_api::{Error, Result, error::Context, trajectory::Trajectory};
 /// # Errors
 /// Malformed input, naming the file and its line or row; a folder that holds no such file.
 pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
+    if !path.exists() {
+        return Err(Error::not_found(format!("there is no file or folder {}", path.display())));
+    }
     if !path.is_dir() {
         return match extension(path) {
             Some(Format::Parquet) => parquet::read(path),
@@ -78,6 +85,36 @@ pub fn write(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
     }
 }
 
+/// What in trajectories contradicts itself, and how often, for people who are about to learn from them.
+pub fn doubts(trajectories: &[Trajectory]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let mut count = |what: &str, of: fn(&Trajectory) -> bool| {
+        let found = trajectories.iter().filter(|one| of(one)).count();
+        if found > 0 {
+            doubts.push(format!("{found} of {} trajectories {what}", trajectories.len()));
+        }
+    };
+    count("go on after a step that is terminated or truncated", |one| {
+        let (_, before) = one.steps.split_last().unzip();
+        before.is_some_and(|steps: &[Step]| steps.iter().any(|step| step.terminated || step.truncated))
+    });
+    count("have a step that is both terminated and truncated", |one| {
+        one.steps.iter().any(|step| step.terminated && step.truncated)
+    });
+    count("have no steps", |one| one.steps.is_empty());
+    let ids: HashSet<_> = trajectories.iter().map(|one| (&*one.episode, one.seat)).collect();
+    if ids.len() < trajectories.len() {
+        let few = ids.iter().map(|(id, _)| format!("`{id}`")).take(1).collect::<String>();
+        doubts.push(format!(
+            "{} trajectories have only {} different pairs of episode and seat (such as {few}): data are split by episode, \
+             so each needs an id of its own",
+            trajectories.len(),
+            ids.len()
+        ));
+    }
+    doubts
+}
+
 fn is_parquet(path: &Path) -> bool {
     matches!(extension(path), Some(Format::Parquet))
 }
@@ -97,7 +134,6 @@ fn extension(path: &Path) -> Option<Format> {
 
 #[cfg(test)]
 mod tests {
-    use forethought_api::trajectory::Step;
     use proptest::prelude::*;
 
     use super::*;
@@ -180,6 +216,32 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_and_additional_keys_are_no_trouble() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("data.jsonl");
+        let line = serde_json::to_string(&simple("x", 1)).expect("JSON").replacen('{', "{\"note\": 1, ", 2);
+        fs::write(&path, format!("\u{feff}{line}\r\n")).expect("written");
+        assert_eq!(read(&path).expect("read"), [simple("x", 1)]);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_said() {
+        let flagged = |at: usize, truncated| {
+            let mut one = simple("x", 3);
+            one.steps[at].terminated = true;
+            one.steps[at].truncated = truncated;
+            one
+        };
+        assert_eq!(doubts(&[flagged(2, false)]), [""; 0]);
+        let found = doubts(&[flagged(1, false), flagged(2, true)]).join("\n");
+        for what in
+            ["1 of 2 trajectories go on", "1 of 2 trajectories have a step that is both", "such as `x`"]
+        {
+            assert!(found.contains(what), "{found}");
+        }
+    }
+
+    #[test]
     fn malformed_input_is_named_by_file_and_place() {
         let folder = tempfile::tempdir().expect("folder");
         let check = |name: &str, content: &[u8], place: &str| {
@@ -188,7 +250,17 @@ mod tests {
             let error = read(&path).expect_err(name).to_string();
             assert!(error.contains(name) && error.contains(place), "{error}");
         };
-        check("a.jsonl", b"{\"episode\": \"x\"}\n{\"episode\": 3}\n", "line 2");
+        let line = serde_json::to_string(&simple("x", 1)).expect("JSON");
+        let second = |other: &str| format!("{line}\n{other}\n").into_bytes();
+        check(
+            "a.jsonl",
+            &second(&line.replace("\"x\"", "3")),
+            "line 2: not a trajectory: invalid type: integer `3`",
+        );
+        check("a.jsonl", &second("{}"), "line 2: not a trajectory: the key `episode` is missing");
+        check("a.jsonl", &second("[]"), "must be an object");
+        let done = line.replace("terminated", "done");
+        check("a.jsonl", &second(&done), "the key `steps[0].terminated` is missing; there is done");
         check("b.jsonl", b"\n\xff\n", "line 2");
         check("c.parquet", b"PAR1, or so it says", "malformed");
         check("d.csv", b"a,b", "name a .parquet or .jsonl file");

@@ -1,17 +1,18 @@
 //! Parquet: one row per step.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use forethought_api::{
     Error, Result,
-    error::Context,
     trajectory::{Step, Trajectory},
 };
-use parquet::basic::{Compression, Type as Physical, ZstdLevel};
+use parquet::basic::{Compression, ConvertedType, LogicalType, Type as Physical, ZstdLevel};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
+};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -146,14 +147,18 @@ fn flatten(rows: &[Row<'_>]) -> (Vec<ByteArray>, Levels) {
 
 pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
     let malformed = || format!("{} is malformed", path.display());
-    let file = File::open(path).context(format!("{} could not be opened", path.display()))?;
-    let reader = SerializedFileReader::new(file).context(malformed())?;
+    let unreadable = |error| Error::input(malformed()).because(error);
+    let reader = SerializedFileReader::new(crate::files::open(path)?).map_err(unreadable)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let mut trajectories: Vec<Trajectory> = Vec::new();
     let mut first_row = 0;
     for index in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(index).context(malformed())?;
+        let group = reader.get_row_group(index).map_err(unreadable)?;
         let (schema, rows) = (schema.root_schema(), rows_of(&*group)?);
+        // A table that was filtered to nothing; its columns may have any type.
+        if rows == 0 {
+            continue;
+        }
         let columns = Columns { group: &*group, schema, rows, first_row };
         let rows = columns.read().map_err(|error| error.context(malformed()))?;
         for (offset, (trajectory, step)) in rows.into_iter().enumerate() {
@@ -215,9 +220,8 @@ impl Columns<'_> {
         let (mut observation, mut state) = (self.text("observation")?, self.text("state")?);
         let (mut thought, mut action) = (self.text("thought")?, self.text("action")?);
         let (mut next_state, mut outcomes) = (self.text("next_state")?, self.outcomes()?);
-        let reward = self.values::<DoubleType>("reward", Physical::DOUBLE)?;
-        let terminated = self.values::<BoolType>("terminated", Physical::BOOLEAN)?;
-        let truncated = self.values::<BoolType>("truncated", Physical::BOOLEAN)?;
+        let reward = self.rewards()?;
+        let (terminated, truncated) = (self.flags("terminated")?, self.flags("truncated")?);
         let row = |i: usize| {
             let steps = vec![Step {
                 observation: std::mem::take(&mut observation[i]),
@@ -245,23 +249,91 @@ impl Columns<'_> {
     }
 
     fn text(&self, name: &str) -> Result<Vec<String>> {
-        let values = self.values::<ByteArrayType>(name, Physical::BYTE_ARRAY)?;
-        values.into_iter().enumerate().map(|(row, value)| self.utf8(row, value, name)).collect()
+        let at = self.find(name)?;
+        match at.physical {
+            Physical::BYTE_ARRAY if !at.list => {
+                let values = self.values::<ByteArrayType>(&at)?;
+                values.into_iter().enumerate().map(|(row, value)| self.utf8(row, value, name)).collect()
+            }
+            _ => Err(self.other(&at, "text", "astype(str)")),
+        }
     }
+    fn flags(&self, name: &str) -> Result<Vec<bool>> {
+        let at = self.find(name)?;
+        match at.physical {
+            Physical::BOOLEAN if !at.list => self.values::<BoolType>(&at),
+            _ => Err(self.other(&at, "booleans", "astype(bool)")),
+        }
+    }
+    /// Whole numbers. Other programs write them in fewer bits, or signed.
     fn number(&self, name: &str) -> Result<Vec<u64>> {
-        Ok(self.values::<Int64Type>(name, Physical::INT64)?.into_iter().map(i64::cast_unsigned).collect())
+        let at = self.find(name)?;
+        let values: Vec<i64> = match at.physical {
+            Physical::INT64 if !at.list => self.values::<Int64Type>(&at)?,
+            Physical::INT32 if !at.list => {
+                let widened =
+                    |value: i32| if at.unsigned { value.cast_unsigned().into() } else { value.into() };
+                self.values::<Int32Type>(&at)?.into_iter().map(widened).collect()
+            }
+            _ => return Err(self.other(&at, "whole numbers", "astype(\"uint64\")")),
+        };
+        match values.iter().position(|value| *value < 0) {
+            Some(row) if !at.unsigned => {
+                Err(self.wrong(row, &format!("column `{name}` holds {}, which is below 0", values[row])))
+            }
+            _ => Ok(values.into_iter().map(i64::cast_unsigned).collect()),
+        }
+    }
+    fn rewards(&self) -> Result<Vec<f64>> {
+        let at = self.find("reward")?;
+        let values: Vec<f64> = match at.physical {
+            Physical::DOUBLE if !at.list => self.values::<DoubleType>(&at)?,
+            Physical::FLOAT if !at.list => {
+                self.values::<FloatType>(&at)?.into_iter().map(f64::from).collect()
+            }
+            Physical::INT32 if !at.list => {
+                self.values::<Int32Type>(&at)?.into_iter().map(f64::from).collect()
+            }
+            Physical::INT64 if !at.list => {
+                self.values::<Int64Type>(&at)?.into_iter().map(|value| value as f64).collect()
+            }
+            _ => return Err(self.other(&at, "numbers", "astype(float)")),
+        };
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(row) => {
+                Err(self.wrong(row, &format!("column `reward` holds {}, which is not finite", values[row])))
+            }
+            None => Ok(values),
+        }
     }
     /// A column that has a value in each row.
-    fn values<T: DataType>(&self, name: &str, physical: Physical) -> Result<Vec<T::T>>
+    fn values<T: DataType>(&self, at: &Place<'_>) -> Result<Vec<T::T>>
     where
         ColumnReaderImpl<T>: Take,
     {
-        let (values, levels) = self.column::<T>(name, physical)?;
+        let (values, levels) = self.column::<T>(at)?;
         if values.len() != self.rows {
             let row = levels.definition.iter().position(|level| *level < levels.full).unwrap_or(values.len());
-            return Err(self.wrong(row, &format!("column `{name}` has no value")));
+            return Err(self.wrong(row, &format!("column `{}` has no value", at.name)));
         }
         Ok(values)
+    }
+    /// Whether a column has no value at all. Other programs then know no type for it, and write this one.
+    fn untyped(&self, at: &Place<'_>) -> bool {
+        at.physical == Physical::INT32
+            && self.column::<Int32Type>(at).is_ok_and(|(values, _)| values.is_empty())
+    }
+    /// An error about a column of a type that cannot be read.
+    fn other(&self, at: &Place<'_>, expected: &str, cast: &str) -> Error {
+        let (name, physical) = (at.name, at.physical);
+        let list = if at.list { "a list of " } else { "" };
+        match self.untyped(at) {
+            true => self.wrong(0, &format!("column `{name}` has no value")),
+            false => Error::input(format!(
+                "column `{name}` should hold {expected}, but is {list}{physical}; with pandas: df[\"{name}\"] = \
+                 df[\"{name}\"].{cast}"
+            )),
+        }
     }
     fn utf8(&self, row: usize, value: ByteArray, column: &str) -> Result<String> {
         String::from_utf8(value.data().to_vec())
@@ -272,7 +344,14 @@ impl Columns<'_> {
         Error::input(format!("row {}: {what}", self.first_row + row + 1))
     }
     fn outcomes(&self) -> Result<Vec<Vec<String>>> {
-        let (values, levels) = self.column::<ByteArrayType>("outcomes", Physical::BYTE_ARRAY)?;
+        let at = self.find("outcomes")?;
+        if self.untyped(&at) {
+            return Ok(vec![Vec::new(); self.rows]);
+        }
+        if at.physical != Physical::BYTE_ARRAY || !at.list {
+            return Err(self.other(&at, "lists of text", "map(list)"));
+        }
+        let (values, levels) = self.column::<ByteArrayType>(&at)?;
         let mut values = values.into_iter();
         let mut rows: Vec<Vec<ByteArray>> = Vec::with_capacity(self.rows);
         let full = levels.full;
@@ -294,37 +373,49 @@ impl Columns<'_> {
         };
         rows.into_iter().enumerate().map(texts).collect()
     }
-    fn column<T: DataType>(&self, name: &str, physical: Physical) -> Result<(Vec<T::T>, FoundLevels)>
-    where
-        ColumnReaderImpl<T>: Take,
-    {
-        let metadata = self.group.metadata();
-        let found = metadata
-            .columns()
-            .iter()
-            .position(|column| column.column_path().parts().first().is_some_and(|part| part == name));
-        let Some(index) = found else {
+    /// The column of this name.
+    fn find<'n>(&self, name: &'n str) -> Result<Place<'n>> {
+        let columns = self.group.metadata().columns();
+        let named = |column: &ColumnChunkMetaData| {
+            column.column_path().parts().first().is_some_and(|part| part == name)
+        };
+        let Some(index) = columns.iter().position(named) else {
             let known: Vec<_> = self.schema.get_fields().iter().map(|field| field.name()).collect();
             return Err(Error::input(format!("there is no column `{name}`; there are {}", known.join(", "))));
         };
-        let descriptor = metadata.column(index).column_descr();
-        let list = name == "outcomes";
-        if descriptor.physical_type() != physical || (descriptor.max_rep_level() == 1) != list {
+        let (column, descriptor) = (&columns[index], columns[index].column_descr());
+        let compression = column.compression();
+        if !matches!(compression, Compression::UNCOMPRESSED | Compression::ZSTD(_) | Compression::SNAPPY) {
             return Err(Error::input(format!(
-                "column `{name}` should be {}{physical}, but is of another type",
-                if list { "a list of " } else { "" }
+                "column `{name}` is compressed with {compression}, which is not supported; write the file with zstd, \
+                 snappy or uncompressed"
             )));
         }
-        let compression = metadata.column(index).compression();
-        if !matches!(compression, Compression::UNCOMPRESSED | Compression::ZSTD(_)) {
-            return Err(Error::input(format!(
-                "column `{name}` is compressed with {compression}, which is not supported; write the file with zstd \
-                 or uncompressed"
-            )));
-        }
-        let full = descriptor.max_def_level();
-        let Some(mut reader) = ColumnReaderImpl::<T>::take(self.group.get_column_reader(index)?) else {
-            return Err(Error::input(format!("column `{name}` is not of type {physical}")));
+        let unsigned = match descriptor.logical_type_ref() {
+            Some(LogicalType::Integer(number)) => !number.is_signed,
+            _ => matches!(
+                descriptor.converted_type(),
+                ConvertedType::UINT_8
+                    | ConvertedType::UINT_16
+                    | ConvertedType::UINT_32
+                    | ConvertedType::UINT_64
+            ),
+        };
+        Ok(Place {
+            name,
+            index,
+            physical: descriptor.physical_type(),
+            list: descriptor.max_rep_level() > 0,
+            unsigned,
+        })
+    }
+    fn column<T: DataType>(&self, at: &Place<'_>) -> Result<(Vec<T::T>, FoundLevels)>
+    where
+        ColumnReaderImpl<T>: Take,
+    {
+        let full = self.group.metadata().column(at.index).column_descr().max_def_level();
+        let Some(mut reader) = ColumnReaderImpl::<T>::take(self.group.get_column_reader(at.index)?) else {
+            return Err(Error::input(format!("column `{}` is not of type {}", at.name, at.physical)));
         };
         let (mut values, mut levels) = (Vec::with_capacity(self.rows), Levels::default());
         // Usually once is enough; the reader may give one page at a time.
@@ -332,7 +423,7 @@ impl Columns<'_> {
             .read_records(
                 self.rows,
                 (full > 0).then_some(&mut levels.definition),
-                list.then_some(&mut levels.repetition),
+                at.list.then_some(&mut levels.repetition),
                 &mut values,
             )?
             .0
@@ -340,6 +431,15 @@ impl Columns<'_> {
         {}
         Ok((values, FoundLevels { definition: levels.definition, repetition: levels.repetition, full }))
     }
+}
+
+/// A column, and how it is stored.
+struct Place<'n> {
+    name: &'n str,
+    index: usize,
+    physical: Physical,
+    list: bool,
+    unsigned: bool,
 }
 
 struct FoundLevels {
@@ -369,6 +469,8 @@ macro_rules! take {
 
 take! {
     BoolType, BoolColumnReader;
+    FloatType, FloatColumnReader;
+    Int32Type, Int32ColumnReader;
     Int64Type, Int64ColumnReader;
     DoubleType, DoubleColumnReader;
     ByteArrayType, ByteArrayColumnReader;
@@ -376,6 +478,8 @@ take! {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::trajectories::tests::simple;
 
@@ -388,32 +492,69 @@ mod tests {
         assert_eq!(read(&path).expect("read"), long);
     }
 
-    /// A file of one row as another program may write it, with missing values.
-    fn foreign(path: &Path, thought: Option<&[u8]>) {
-        let schema = SCHEMA.replace("required binary thought", "optional binary thought");
+    /// The value of a column's only row.
+    enum Cell<'a> {
+        Text(&'a [u8]),
+        Number(i64),
+        Small(i32),
+        Float(f32),
+        /// No value; the column has this type all the same.
+        Nothing,
+    }
+
+    /// A file of one row as another program may write it: `column` is declared as `declared`, and holds `cell`.
+    fn foreign(path: &Path, column: &str, declared: &str, cell: &Cell<'_>) {
+        let ours = SCHEMA.lines().find(|line| {
+            line.ends_with(&format!(" {column} (STRING);"))
+                || line.contains(&format!(" {column}")) && !line.contains("LIST")
+        });
+        let schema = match column {
+            "outcomes" => SCHEMA.replace("required binary element (STRING)", declared),
+            _ => SCHEMA.replace(ours.expect("a column").trim(), declared),
+        };
         let schema = Arc::new(parse_message_type(&schema).expect("a schema"));
         let file = File::create(path).expect("a file");
-        let mut writer = SerializedFileWriter::new(file, schema.clone(), Arc::default()).expect("a writer");
+        let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
+        let mut writer = SerializedFileWriter::new(file, schema.clone(), properties).expect("a writer");
         let mut group = writer.next_row_group().expect("a group");
         for field in schema.get_fields() {
-            let mut column = group.next_column().expect("next").expect("a column");
-            let (present, value) =
-                if field.name() == "thought" { (thought.is_some(), thought) } else { (true, None) };
-            let text: &[ByteArray] =
-                if present { &[ByteArray::from(value.unwrap_or(b"x").to_vec())] } else { &[] };
-            let levels = (field.name() == "outcomes" || field.is_optional()).then_some([i16::from(present)]);
-            let levels = levels.as_ref().map(|levels| &levels[..]);
-            let begins = (field.name() == "outcomes").then_some(&[0i16][..]);
-            match field.name() {
-                "task" | "seed" | "seat" | "step" => {
-                    column.typed::<Int64Type>().write_batch(&[0], None, None)
+            let mut writer = group.next_column().expect("next").expect("a column");
+            let list = field.name() == "outcomes";
+            let (cell, present) = match (field.name() == column, cell) {
+                (true, Cell::Nothing) => (cell, 0),
+                (true, cell) => (cell, 1),
+                (false, _) => (&Cell::Nothing, 1),
+            };
+            let levels = [present];
+            let levels = (list || field.is_optional()).then_some(&levels[..]);
+            let begins = list.then_some(&[0i16][..]);
+            let one = usize::from(present == 1);
+            match (cell, field.name()) {
+                (Cell::Number(value), _) => writer.typed::<Int64Type>().write_batch(&[*value], levels, None),
+                (Cell::Small(value), _) => writer.typed::<Int32Type>().write_batch(&[*value], levels, None),
+                (Cell::Float(value), _) => writer.typed::<FloatType>().write_batch(&[*value], levels, None),
+                (Cell::Text(text), _) => {
+                    let text = ByteArray::from(text.to_vec());
+                    writer.typed::<ByteArrayType>().write_batch(&[text], levels, begins)
                 }
-                "reward" => column.typed::<DoubleType>().write_batch(&[0.0], None, None),
-                "terminated" | "truncated" => column.typed::<BoolType>().write_batch(&[true], None, None),
-                _ => column.typed::<ByteArrayType>().write_batch(text, levels, begins),
+                _ if declared.contains("int32") && present == 0 => {
+                    writer.typed::<Int32Type>().write_batch(&[], levels, begins)
+                }
+                (_, "task" | "seed" | "seat" | "step") => {
+                    writer.typed::<Int64Type>().write_batch(&[0], None, None)
+                }
+                (_, "reward") => writer.typed::<DoubleType>().write_batch(&[0.0], None, None),
+                (_, "terminated" | "truncated") => {
+                    writer.typed::<BoolType>().write_batch(&[true], None, None)
+                }
+                _ => writer.typed::<ByteArrayType>().write_batch(
+                    &vec![ByteArray::from("x"); one],
+                    levels,
+                    begins,
+                ),
             }
             .expect("a value");
-            column.close().expect("a column");
+            writer.close().expect("a column");
         }
         group.close().expect("a group");
         writer.close().expect("a file");
@@ -423,19 +564,45 @@ mod tests {
     fn files_of_other_programs_are_read_or_refused_by_row() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("foreign.parquet");
-        foreign(&path, Some(b"why not"));
-        assert_eq!(read(&path).expect("read")[0].steps[0].thought, "why not");
+        let check = |column: &str, declared: &str, cell: &Cell<'_>| {
+            foreign(&path, column, declared, cell);
+            read(&path).map(|mut read| read.remove(0)).map_err(|error| error.to_string())
+        };
+        let step = |column: &str, declared: &str, cell: &Cell<'_>| {
+            check(column, declared, cell).expect("read").steps.remove(0)
+        };
+        let text = "optional binary thought (STRING);";
+        assert_eq!(step("thought", text, &Cell::Text(b"why not")).thought, "why not");
+        assert_eq!(check("task", "required int32 task;", &Cell::Small(7)).expect("read").task, 7);
+        let unsigned = "required int32 task (INTEGER(32, false));";
+        assert_eq!(check("task", unsigned, &Cell::Small(-1)).expect("read").task, u64::from(u32::MAX));
+        assert_eq!(step("reward", "required float reward;", &Cell::Float(0.5)).reward, 0.5);
+        assert_eq!(step("reward", "optional int64 reward;", &Cell::Number(1)).reward, 1.0);
+        // Lists that are all empty have no type of their own.
+        let untyped = "optional int32 element (UNKNOWN)";
+        assert_eq!(step("outcomes", untyped, &Cell::Nothing).outcomes, [""; 0]);
 
-        foreign(&path, None);
-        let error = read(&path).expect_err("a missing value").to_string();
-        assert!(
-            error.contains("foreign.parquet") && error.contains("row 1: column `thought` has no value"),
-            "{error}"
-        );
-
-        foreign(&path, Some(b"\xff"));
-        let error = read(&path).expect_err("not UTF-8").to_string();
-        assert!(error.contains("row 1: column `thought` holds text that is not UTF-8"), "{error}");
+        for (column, declared, cell, why) in [
+            ("thought", text, Cell::Nothing, "row 1: column `thought` has no value"),
+            ("thought", text, Cell::Text(b"\xff"), "row 1: column `thought` holds text that is not UTF-8"),
+            (
+                "seat",
+                "required int64 seat;",
+                Cell::Number(-1),
+                "row 1: column `seat` holds -1, which is below 0",
+            ),
+            ("seat", "required float seat;", Cell::Float(1.0), "df[\"seat\"].astype(\"uint64\")"),
+            ("reward", "required float reward;", Cell::Float(f32::NAN), "row 1: column `reward` holds NaN"),
+            (
+                "state",
+                "required int64 state;",
+                Cell::Number(3),
+                "column `state` should hold text, but is INT64",
+            ),
+        ] {
+            let error = check(column, declared, &cell).expect_err(why);
+            assert!(error.contains("foreign.parquet") && error.contains(why), "{error}");
+        }
     }
 
     #[test]

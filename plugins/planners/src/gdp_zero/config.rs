@@ -15,7 +15,7 @@ pub struct GdpZeroConfig {
     pub partner: Option<String>,
     /// Simulations per decision (n); the first one only evaluates the current state.
     #[serde(default = "ten")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub simulations: u32,
     /// Weight of the prior against the values found (c of PUCT).
     #[serde(default = "one")]
@@ -25,13 +25,15 @@ pub struct GdpZeroConfig {
     pub initial_value: f64,
     /// Maximum number of exchanges kept per sequence of acts.
     #[serde(default = "three")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub realisations: usize,
     /// Acts sampled per prior, in one request.
     #[serde(default = "fifteen")]
+    #[schemars(range(max = 10_000))]
     pub prior_samples: u32,
     /// Answers sampled per value, in one request.
     #[serde(default = "ten")]
+    #[schemars(range(max = 10_000))]
     pub value_samples: u32,
     /// Temperature of utterances.
     #[serde(default = "speaking")]

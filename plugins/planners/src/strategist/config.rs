@@ -13,7 +13,7 @@ pub struct StrategistConfig {
     pub ask: AskConfig,
     /// Imagined games per decision (n).
     #[serde(default = "thirty")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub simulations: u32,
     /// Weight of exploration (c of PUCT), for rewards within [0, 1].
     #[serde(default = "one")]

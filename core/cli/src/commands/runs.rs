@@ -1,0 +1,129 @@
+//! `forethought runs`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use forethought_api::{Error, Result};
+use forethought_runtime::{config, run::folder::RunStatus};
+use serde::Serialize;
+
+use crate::{exit::Exit, played::Played, session::Session, tables::list};
+
+/// Find runs again.
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the runs in a folder, oldest first.
+    ///
+    /// The name is the one that --name gave them.
+    #[command(after_help = "Examples:
+  forethought runs list
+  forethought runs list sweep --json | jq '.[] | [.name, .score]'")]
+    List(List),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// The folder of runs, searched with the folders in it.
+    #[arg(default_value = "runs")]
+    folder: PathBuf,
+}
+
+/// What is known of a run without playing it.
+#[derive(Debug, Serialize)]
+struct Row {
+    run: PathBuf,
+    name: Option<String>,
+    started: String,
+    environment: String,
+    planner: String,
+    state: RunStatus,
+    done: u64,
+    episodes: u64,
+    score: Option<f64>,
+    usd: Option<f64>,
+    seed: Option<u64>,
+}
+
+impl Runs {
+    pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        let Command::List(List { folder }) = self.command;
+        if !folder.is_dir() {
+            return Err(Error::not_found(format!(
+                "there is no folder {}; name that of [run] out",
+                folder.display()
+            )));
+        }
+        let mut rows = Vec::new();
+        find(&folder, 4, &mut |run| match row(run) {
+            Ok(row) => rows.push(row),
+            // One run that cannot be read does not hide the others.
+            Err(error) => session.reporter.say(format!("{}: {error}", run.display())),
+        });
+        rows.sort_by(|a: &Row, b| (&a.started, &a.run).cmp(&(&b.started, &b.run)));
+        session.show(&rows, || {
+            let lines: Vec<_> = rows.iter().map(Row::cells).collect();
+            list(
+                ["started", "name", "environment", "planner", "state", "done", "score", "usd", "run"],
+                &lines,
+            )
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Row {
+    fn cells(&self) -> [String; 9] {
+        let number = |number: Option<f64>, digits| number.map_or(String::new(), |n| format!("{n:.digits$}"));
+        [
+            self.started.clone(),
+            self.name.clone().unwrap_or_default(),
+            self.environment.clone(),
+            self.planner.clone(),
+            format!("{:?}", self.state).to_lowercase(),
+            format!("{}/{}", self.done, self.episodes),
+            number(self.score, 3),
+            number(self.usd, 4),
+            self.run.display().to_string(),
+        ]
+    }
+}
+
+/// Visits the runs in `folder` and below, as deep as `levels`.
+fn find(folder: &Path, levels: u32, visit: &mut impl FnMut(&Path)) {
+    if folder.join("run.json").is_file() {
+        return visit(folder);
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        // Links are not followed: they may lead round in a circle.
+        if levels > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find(&entry.path(), levels - 1, visit);
+        }
+    }
+}
+
+fn row(run: &Path) -> Result<Row> {
+    let Played { folder, info, episodes } = Played::read(run)?;
+    let stats = forethought_runtime::evaluate::stats::planner_stats(&info.planner, &episodes);
+    // Old runs may have no configuration that can be read; the list shows the rest.
+    let config = config::resolved(&folder).unwrap_or_default();
+    Ok(Row {
+        run: folder,
+        name: config.pointer("/run/name").and_then(|name| name.as_str()).map(String::from),
+        started: info.started,
+        environment: info.environment,
+        planner: info.planner,
+        state: info.status,
+        done: stats.episodes,
+        episodes: info.episodes,
+        score: (stats.episodes > 0).then_some(stats.score.mean),
+        usd: info.usd,
+        seed: config["seed"].as_u64(),
+    })
+}
