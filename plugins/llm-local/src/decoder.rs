@@ -55,12 +55,12 @@ impl Linear {
     ) -> Result<Self> {
         let (mut values, mut form, mut biases, mut outputs) = (Vec::new(), None, Vec::new(), 0);
         for &(name, rows) in names {
-            let (own, more) = weights.compact(&format!("{prefix}.{name}.weight"), rows, inputs)?;
-            form = Some(form.map_or(own, |form: Form| form.and(own)));
-            values.extend(more);
             if bias {
                 biases.extend(vector(weights, &format!("{prefix}.{name}.bias"), rows)?);
             }
+            let (own, more) = weights.compact(&format!("{prefix}.{name}.weight"), rows, inputs)?;
+            form = Some(form.map_or(own, |form: Form| form.and(own)));
+            values.extend(more);
             outputs += rows;
         }
         let weight = Matrix::new(outputs, inputs, &values, form.unwrap_or(Form::F32));

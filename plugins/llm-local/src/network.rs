@@ -100,3 +100,37 @@ impl Past {
         Self::Cpu(decoder::Past::of(blocks))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candle_core::{DType, Device};
+    use forethought_candle::Tensors;
+
+    use super::*;
+
+    #[test]
+    fn the_decoder_computes_what_tensors_compute() {
+        for name in ["llama", "llama3", "qwen3"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+            let config = folder.join("config.json");
+            let architecture = Architecture::from_config(&config, &std::fs::read(&config).unwrap()).unwrap();
+            let weights = || {
+                let path = folder.join("model.safetensors");
+                let mut tensors = Tensors::default();
+                tensors.add(&path, &std::fs::read(&path).unwrap(), &Device::Cpu).unwrap();
+                Weights::from_safetensors(tensors, Some(DType::F32), &Device::Cpu)
+            };
+            let decoder = Network::Cpu(Decoder::new(architecture.clone(), weights()).unwrap());
+            let tensors = Network::Gpu(TensorNetwork::new(architecture, weights()).unwrap());
+            let (mut past, mut theirs) = (decoder.past(), tensors.past());
+            for tokens in [&[5, 17, 40, 8, 33][..], &[9], &[21, 3], &[30]] {
+                let found = decoder.forward(&mut [Part { past: &mut past, tokens }]).unwrap().concat();
+                let expected = tensors.forward(&mut [Part { past: &mut theirs, tokens }]).unwrap().concat();
+                let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off < 1e-4, "{name}: {off}");
+            }
+        }
+    }
+}
