@@ -47,10 +47,13 @@ pub struct LocalConfig {
     /// Answers generated at the same time; others wait in a queue.
     #[schemars(range(min = 1, max = 4096))]
     pub parallel: usize,
-    /// Answers per pass through the network. With 4, each takes about a third of the time. Above 1, the last bits of
-    /// a probability, and so in rare cases a word, can depend on which other answers are being generated.
+    /// Answers per pass through the network. With 4, each takes about a third of the time. On a GPU, the last bits of a
+    /// probability, and so in rare cases a word, can depend on which other answers are being generated.
     #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
+    /// Memory for the beginnings of earlier prompts, in megabytes: a prompt that begins like one of them is read on from
+    /// there, with the same result. 0 keeps none. On the CPU only.
+    pub cache_mb: usize,
 }
 
 impl Default for LocalConfig {
@@ -69,8 +72,9 @@ impl Default for LocalConfig {
             seed: 0,
             date: None,
             template: Map::new(),
-            parallel: 4,
-            batch: 1,
+            parallel: 8,
+            batch: 8,
+            cache_mb: 1024,
         }
     }
 }

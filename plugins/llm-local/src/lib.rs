@@ -8,18 +8,25 @@
 //! # Reading order
 //! * `config`: every setting;
 //! * `files`: what the folder of a model contains; `architecture`: the network that it describes, and refusals of what is
-//!   not supported; `weights`: tensors from either format; `network`: the forward pass; `load`: all of it put together;
-//! * `vocabulary`: the tokenizer inside a GGUF file; `template`: chats as prompts; `answer`: drawing tokens; `text`: tokens as text, stop strings; `tools`: tool calls;
-//! * `worker`: the thread that owns the network and schedules answers; `stream`: answers as their readers get them.
+//!   not supported; `weights`: tensors from either format; `network`: the forward pass, on the CPU in `decoder` with the
+//!   products of `kernels`, on a GPU in `tensors`; `load`: all of it put together;
+//! * `vocabulary`: the tokenizer inside a GGUF file; `template`: chats as prompts; `answer`: drawing tokens; `text`:
+//!   tokens as text, stop strings; `tools`: tool calls;
+//! * `worker`: the thread that owns the network and schedules answers; `prefixes`: what it keeps of prompts; `stream`:
+//!   answers as their readers get them.
 
 mod answer;
 mod architecture;
 mod config;
+mod decoder;
 mod files;
+mod kernels;
 mod load;
 mod network;
+mod prefixes;
 mod stream;
 mod template;
+mod tensors;
 mod text;
 mod tools;
 mod vocabulary;
@@ -73,7 +80,8 @@ impl LocalLlm {
             Loaded::new(model, tokenizer, config)?;
         let name = format!("{}-{}", name(config), &identity.to_hex()[..8]);
         let vocabulary = network.architecture().vocabulary;
-        let jobs = worker::start(network, Pace { parallel: config.parallel, batch: config.batch })?;
+        let pace = Pace { parallel: config.parallel, batch: config.batch, cache: config.cache_mb << 20 };
+        let jobs = worker::start(network, pace)?;
         let (config, tokenizer, ends) = (config.clone(), Arc::new(tokenizer), ends.into());
         Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends, context, vocabulary, jobs })))
     }
@@ -114,6 +122,23 @@ impl LocalLlm {
         let mut past = network.past();
         let read = |tokens: &&[u32]| Ok(network.forward(&mut [Part { past: &mut past, tokens }])?.concat());
         parts.iter().map(read).collect()
+    }
+
+    /// Seconds for reading `prompt` tokens, and for writing `answer` tokens after them; for comparison.
+    #[doc(hidden)]
+    pub fn pace(folder: &Path, config: &LocalConfig, prompt: usize, answer: usize) -> Result<[f64; 2]> {
+        let network = load::network_alone(folder, config)?;
+        let mut past = network.past();
+        let tokens: Vec<u32> = (0..prompt as u32).map(|at| 1000 + at * 7 % 5000).collect();
+        let start = std::time::Instant::now();
+        for tokens in tokens.chunks(worker::CHUNK) {
+            network.forward(&mut [Part { past: &mut past, tokens }])?;
+        }
+        let read = start.elapsed().as_secs_f64();
+        for token in 0..answer as u32 {
+            network.forward(&mut [Part { past: &mut past, tokens: &[1000 + token] }])?;
+        }
+        Ok([read, start.elapsed().as_secs_f64() - read])
     }
 
     /// Puts the request in the queue.

@@ -72,8 +72,13 @@ impl Loaded {
         ends.extend(header.turn_ends);
         ends.extend(settings["eos_token"].as_str().and_then(|token| tokenizer.token_to_id(token)));
         identity.update(json!(ends).to_string().as_bytes());
-        let ignored =
-            LocalConfig { model: ConfigPath::default(), tokenizer: None, parallel: 1, ..config.clone() };
+        let ignored = LocalConfig {
+            model: ConfigPath::default(),
+            tokenizer: None,
+            parallel: 1,
+            cache_mb: 0,
+            ..config.clone()
+        };
         identity.update(json!(ignored).to_string().as_bytes());
         Ok(Self { network, tokenizer, template, ends, context, identity: identity.finalize() })
     }

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use candle_core::{
     DType, Device, Tensor,
     quantized::{
-        QMatMul, QTensor,
+        GgmlDType, QMatMul, QTensor,
         gguf_file::{Content, TensorInfo},
     },
 };
 use forethought_candle::{FLOATS, Tensors, misshapen, missing, refuse_pointer};
 use forethought_sdk::prelude::*;
+
+use crate::kernels::Form;
 
 /// Weights on their way into a network.
 pub(crate) struct Weights {
@@ -49,6 +51,33 @@ impl Weights {
                 Ok(QMatMul::from_qtensor(file.named(name, &[rows, columns], &self.device)?)?)
             }
         }
+    }
+
+    /// A matrix for the CPU, as compact as it was published. Quantised weights are kept in 8 bits, whatever their own form.
+    pub(crate) fn compact(&mut self, name: &str, rows: usize, columns: usize) -> Result<(Form, Vec<f32>)> {
+        let shape = [rows, columns];
+        let (form, tensor) = match &mut self.source {
+            Source::Safetensors(tensors) => {
+                let tensor = tensors.take(name, &shape, FLOATS)?;
+                let dtype = self.dtype.filter(|dtype| *dtype != DType::F32).unwrap_or(tensor.dtype());
+                (Form::of(dtype), tensor.to_dtype(dtype)?)
+            }
+            Source::Gguf(file) => {
+                let tensor = file.named(name, &shape, &self.device)?;
+                let form = match tensor.dtype() {
+                    GgmlDType::F32 => Form::F32,
+                    GgmlDType::F16 => Form::F16,
+                    GgmlDType::BF16 => Form::Bf16,
+                    _ => Form::Q8,
+                };
+                (form, tensor.dequantize(&self.device)?)
+            }
+        };
+        Ok((form, tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?))
+    }
+
+    pub(crate) fn on_cpu(&self) -> bool {
+        self.device.is_cpu()
     }
 
     /// A vector.

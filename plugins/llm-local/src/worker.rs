@@ -12,7 +12,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     answer::Answer,
+    decoder::TOKENS,
     network::{Network, Part, Past},
+    prefixes::Prefixes,
 };
 
 /// What is reported of a request's answers as they grow.
@@ -38,15 +40,19 @@ pub(crate) struct Pace {
     pub(crate) parallel: usize,
     /// Answers that the network advances in one pass.
     pub(crate) batch: usize,
+    /// Bytes of keys and values that are kept of earlier prompts.
+    pub(crate) cache: usize,
 }
 
 /// Tokens of a prompt that are read in one turn.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 /// Starts the thread. It ends when the sender is gone and the last answer is written.
 pub(crate) fn start(network: Network, pace: Pace) -> Result<Sender<Job>> {
     let (sender, jobs) = channel();
-    let worker = Worker { network, pace, queue: VecDeque::new(), reading: Vec::new(), writing: Vec::new() };
+    let prefixes = Prefixes::new(network.block_bytes().map_or(0, |bytes| pace.cache / bytes));
+    let worker =
+        Worker { network, pace, prefixes, queue: VecDeque::new(), reading: Vec::new(), writing: Vec::new() };
     std::thread::Builder::new().name("llm-local".into()).spawn(move || worker.run(&jobs))?;
     Ok(sender)
 }
@@ -54,6 +60,7 @@ pub(crate) fn start(network: Network, pace: Pace) -> Result<Sender<Job>> {
 struct Worker {
     network: Network,
     pace: Pace,
+    prefixes: Prefixes,
     queue: VecDeque<Waiting>,
     reading: Vec<Reading>,
     writing: Vec<Writing>,
@@ -106,9 +113,7 @@ impl Worker {
             let Some(waiting) = self.queue.pop_front() else { break };
             self.admit(waiting);
         }
-        for reading in std::mem::take(&mut self.reading) {
-            self.read(reading);
-        }
+        self.read();
         let mut writing = std::mem::take(&mut self.writing);
         while !writing.is_empty() {
             let rest = writing.split_off(self.pace.batch.min(writing.len()));
@@ -134,20 +139,49 @@ impl Worker {
         self.draw(Writing { sample, answer, past, next: 0, events }, &logits);
     }
 
-    fn read(&mut self, mut reading: Reading) {
-        let end = reading.job.prompt.len().min(reading.read + CHUNK);
-        let tokens = &reading.job.prompt[reading.read..end];
-        match self.network.forward(&mut [Part { past: &mut reading.past, tokens }]) {
-            Err(error) => fail(&reading.job.events, error),
-            Ok(mut logits) if end == reading.job.prompt.len() => {
-                let read = logits.pop().map(|logits| (reading.past, logits));
-                self.queue.push_front(Waiting { job: reading.job, read });
+    /// Reads on in the prompts, the first ones first, so that later ones can begin with what those have in common.
+    fn read(&mut self) {
+        let mut left = CHUNK;
+        let mut readings = std::mem::take(&mut self.reading);
+        let mut ends = Vec::new();
+        for reading in &mut readings {
+            let blocks = self.prefixes.find(&reading.job.prompt);
+            if blocks.len() * TOKENS > reading.read {
+                reading.read = blocks.len() * TOKENS;
+                reading.past = Past::of(blocks);
             }
-            Ok(_) => {
-                reading.read = end;
-                self.reading.push(reading);
+            let end = reading.job.prompt.len().min(reading.read + left);
+            left -= end - reading.read;
+            ends.push(end);
+        }
+        // What is left for the last ones may be nothing.
+        let mut later =
+            readings.split_off(ends.iter().zip(&readings).take_while(|(end, one)| **end > one.read).count());
+        let parts = readings
+            .iter_mut()
+            .zip(&ends)
+            .map(|(one, &end)| Part { past: &mut one.past, tokens: &one.job.prompt[one.read..end] });
+        let parts = &mut parts.collect::<Vec<_>>();
+        let logits = match parts.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.network.forward(parts),
+        };
+        match logits {
+            Err(error) => readings.iter().for_each(|one| fail(&one.job.events, error.clone())),
+            Ok(logits) => {
+                for ((mut reading, end), logits) in readings.into_iter().zip(ends).zip(logits) {
+                    self.prefixes.keep(&reading.job.prompt[..end], reading.past.blocks());
+                    if end == reading.job.prompt.len() {
+                        let read = Some((reading.past, logits));
+                        self.queue.push_front(Waiting { job: reading.job, read });
+                    } else {
+                        reading.read = end;
+                        self.reading.push(reading);
+                    }
+                }
             }
         }
+        self.reading.append(&mut later);
     }
 
     fn write(&mut self, mut batch: Vec<Writing>) {
@@ -155,7 +189,6 @@ impl Worker {
             batch.iter_mut().map(|one| Part { past: &mut one.past, tokens: std::slice::from_ref(&one.next) });
         match self.network.forward(&mut parts.collect::<Vec<_>>()) {
             Err(error) => {
-                let error = Error::from(error);
                 batch.iter().for_each(|one| fail(&one.events, error.clone()));
             }
             Ok(logits) => batch.into_iter().zip(logits).for_each(|(one, logits)| self.draw(one, &logits)),
