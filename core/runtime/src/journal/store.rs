@@ -330,7 +330,7 @@ impl Tables {
 
     /// Leaves one file that is the whole journal, and no write-ahead log next to it.
     fn fold(&self) {
-        // A reader keeps the log in use; then whoever closes the file last removes it.
+        // A reader keeps the log in use; then the last to close the file removes it.
         if let Err(error) = self.execute("PRAGMA journal_mode = DELETE") {
             tracing::debug!("{error}");
         }
@@ -443,8 +443,12 @@ impl Tables {
                 occurrence: row.get(5)?,
             };
             let hash: Hash = row.get(9)?;
-            let data =
-                row.get_ref(8)?.as_blob_or_null()?.and_then(|data| unpack(row.get(7).ok()?, data).ok());
+            let data = row
+                .get_ref(8)?
+                .as_blob_or_null()
+                .ok()
+                .flatten()
+                .and_then(|data| unpack(row.get(7).ok()?, data).ok());
             let Some(data) = data.filter(|data| *blake3::hash(data).as_bytes() == hash) else {
                 damaged.push(hash);
                 continue;

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use crate::budget::{Limits, Spent, prices::Price};
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::config::KeyPath;
 use crate::journal::effects::{CriticHandle, Llm};
 use crate::journal::meter::Metering;
 use crate::journal::store;
@@ -62,7 +61,7 @@ pub struct RunSpec {
     /// The resolved configuration as TOML; written into the run.
     pub config: String,
     /// The keys of `config` whose values are paths. They say where something is, not what it is.
-    pub paths: Vec<KeyPath>,
+    pub paths: Vec<Vec<String>>,
     /// The world.
     pub environment: Configured<dyn Environment>,
     /// Who acts, seat by seat: name and planner.
@@ -337,7 +336,7 @@ const PACE: [&str; 7] =
     ["name", "concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
 
 /// What makes two runs the same. `paths` are keys that say where something is; `None` hashes as release 0.1.0 did.
-fn config_hash(config: &str, paths: Option<&[KeyPath]>, episodes: &[String]) -> Result<String> {
+fn config_hash(config: &str, paths: Option<&[Vec<String>]>, episodes: &[String]) -> Result<String> {
     let mut config: toml::Table = toml::from_str(config).map_err(|error| {
         Error::config(error.to_string()).context("the resolved configuration is not TOML")
     })?;
