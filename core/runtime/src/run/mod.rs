@@ -145,7 +145,8 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
             let next =
                 again.pop_front().or_else(|| waiting.next().map(|(index, episode)| (index, episode, 0)));
             let alone = next.is_none() && running.is_empty();
-            let Some((index, episode, losses)) = next.or_else(|| suspects.pop_front().filter(|_| alone))
+            let Some((index, episode, losses)) =
+                next.or_else(|| if alone { suspects.pop_front() } else { None })
             else {
                 break;
             };
