@@ -223,11 +223,13 @@ const WORDS: [&str; 16] = [
 ];
 
 /// Texts that a model reads, data, and what quotes the words.
-const NOT_PROSE: [&str; 9] = [
+const NOT_PROSE: [&str; 10] = [
     "/prompts/",
     "/golden/",
     "/fixtures/",
     "/families/",
+    // Said as models say things, not as this project does.
+    "/behaviour/wordings.json",
     "configs/schema.json",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

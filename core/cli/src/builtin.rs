@@ -31,8 +31,8 @@ features! {
         "planner.persona",
     ];
     "planners": [
-        "planner.gdp-zero", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react", "planner.strategist",
-        "summariser.llm",
+        "planner.gdp-zero", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
+        "planner.react-vote", "planner.strategist", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

@@ -242,6 +242,8 @@ fn report(assert: &Assert) -> Value {
         let planner = planner.as_object_mut().expect("a planner");
         planner.retain(|key, _| key != "ms_per_decision" && !key.contains("usd"));
     }
+    // Where each run is, and of which provider.
+    report.as_object_mut().expect("a report").retain(|key, _| key != "runs" && key != "overrides");
     report
 }
 

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 /// Data sets: the folder, and the name under which the set is known.
-const SETS: [(&str, &str); 9] = [
+const SETS: [(&str, &str); 10] = [
     ("avalon_multi_round", "multi-round-avalon-agents"),
     ("avalon_nlu", "Avalon-NLU"),
     ("avalonbench_gold", "golden games of AvalonBench"),
     ("avalonbench_presets", "presets of AvalonBench"),
     ("chat_model_answers", "answers of a chat model"),
     ("p4g", "PersuasionForGood"),
+    ("paraphrases", "paraphrases of the simulated model"),
     ("proavalon_records", "ProAvalon game records"),
     ("webshop_gold", "golden outputs of WebShop"),
     ("webshop_products", "WebShop products"),

@@ -249,7 +249,7 @@ impl Line {
         Ok(line)
     }
 
-    /// What stands in the slots if `text` begins with this line, and the text after it. A slot is as short as it can
+    /// What is in the slots if `text` begins with this line, and the text after it. A slot is as short as it can
     /// be, and not empty.
     fn read<'t>(&self, text: &'t str) -> Option<(HashMap<&str, &'t str>, &'t str)> {
         let mut found = Vec::new();

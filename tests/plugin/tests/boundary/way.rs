@@ -31,7 +31,7 @@ pub(crate) struct Way {
     /// The library.
     pub(crate) file: PathBuf,
     /// Whether it is loaded into a separate process.
-    process: bool,
+    pub(crate) process: bool,
 }
 
 impl Way {

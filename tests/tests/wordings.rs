@@ -1,0 +1,62 @@
+//! Free wordings of the simulated model: another sentence for the same thing, and nothing else.
+
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
+
+use forethought_avalon::behaviour::Player;
+use forethought_llm_simulated::wording::{Speech, Wording};
+use forethought_persuasion::behaviour::Persuader;
+use forethought_sdk::{prelude::*, seed};
+use forethought_testkit::{Suite, block_on};
+use forethought_webshop::behaviour::Shopper;
+
+fn main() -> ExitCode {
+    Suite::default()
+        .test("free_words_of_the_own_banks_mean_what_was_meant", || meaning_is_kept(&Wording::Free))
+        .golden("free_words_of_other_banks_mean_what_was_meant", &["paraphrases"], |data| {
+            meaning_is_kept(&Wording::Folder(data.join("paraphrases")));
+        })
+        .golden("the_own_banks_share_no_sentence_with_the_others", &["paraphrases"], |data| {
+            for (name, behaviour) in behaviours() {
+                let own = block_on(behaviour.bank()).unwrap().free;
+                let text = std::fs::read_to_string(data.join(format!("paraphrases/{name}.json"))).unwrap();
+                let others = forethought_sdk::simulated::wordings(&text).unwrap();
+                let all = |wordings: &forethought_sdk::api::behaviour::Wordings| -> BTreeSet<String> {
+                    let lists = [&wordings.outcomes, &wordings.thoughts, &wordings.state];
+                    lists.into_iter().flatten().flat_map(|(_, sentences)| sentences.clone()).collect()
+                };
+                assert!(all(&own).len() > 700 && all(&own).is_disjoint(&all(&others)), "{name}");
+            }
+        })
+        .run()
+}
+
+fn behaviours() -> [(&'static str, Arc<dyn ScriptedBehaviour>); 3] {
+    [
+        ("webshop", Arc::new(Shopper::default())),
+        ("avalon", Arc::new(Player::default())),
+        ("persuasion", Arc::new(Persuader::default())),
+    ]
+}
+
+fn meaning_is_kept(wording: &Wording) {
+    for (name, behaviour) in behaviours() {
+        let speech = block_on(Speech::of(name, behaviour.as_ref(), wording)).unwrap();
+        let regular = block_on(behaviour.bank()).unwrap().regular;
+        let mut rng = seed::stream(7, name);
+        for (what, sentences) in regular.thoughts.iter().chain(&regular.outcomes) {
+            let mut said = BTreeSet::new();
+            for sentence in sentences.iter().cycle().take(40) {
+                let (thought, outcome) =
+                    (speech.thought(sentence, &mut rng), speech.outcome(sentence, &mut rng));
+                let understood = [speech.understand_thought(&thought), speech.understand_outcome(&outcome)];
+                assert!(
+                    understood.iter().all(|one| sentences.contains(one)),
+                    "{name}: {thought:?} and {outcome:?} for {what} are understood as {understood:?}"
+                );
+                said.extend([thought, outcome]);
+            }
+            // Persuasion's `Listen` is never said.
+            assert!(said.len() >= 8 || what == "Listen", "{name}: {what} has few words: {said:?}");
+        }
+    }
+}
