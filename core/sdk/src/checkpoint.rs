@@ -137,8 +137,7 @@ fn recover(out: &Path) -> io::Result<()> {
         let left = entry?.path();
         let scratch = left.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH));
         // What a running training uses is locked.
-        if !scratch || !left.is_dir() || fs::File::open(&left).is_ok_and(|folder| folder.try_lock().is_err())
-        {
+        if !scratch || !left.is_dir() || fs::File::open(&left).is_ok_and(|folder| !lock(&folder)) {
             continue;
         }
         let old = left.join("old"); // As release 0.1.0 called it, of whatever checkpoint.
@@ -178,10 +177,18 @@ impl Scratch {
             }
             let folder = fs::File::open(&path)?;
             // Not on every file system; where there are no locks, nothing is cleared away too early.
-            let _ = folder.try_lock();
+            lock(&folder);
             return Ok(Self(path, folder));
         }
     }
+}
+
+/// Whether the folder is now locked by this process. `File::try_lock` does the same, in newer Rust than this crate needs.
+fn lock(folder: &fs::File) -> bool {
+    #[cfg(unix)]
+    return rustix::fs::flock(folder, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+    #[cfg(not(unix))]
+    true
 }
 
 impl Drop for Scratch {

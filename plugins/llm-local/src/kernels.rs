@@ -259,6 +259,7 @@ unsafe fn tiles<S: Simd, E: Element, const L: usize, const M: usize>(
 /// # Safety
 /// The CPU must have what `S` needs.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "constant bounds, which the compiler unrolls into registers")]
 unsafe fn tile<S: Simd, E: Element, const L: usize, const M: usize>(
     panel: &[E],
     scales: &[f32],

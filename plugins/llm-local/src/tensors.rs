@@ -95,9 +95,7 @@ impl Linear {
 
 /// Rows of `x` times the transposed weight.
 fn product(weight: &QMatMul, x: &Tensor) -> Candle<Tensor> {
-    match weight {
-        weight => weight.forward(x),
-    }
+    weight.forward(x)
 }
 
 impl TensorNetwork {

@@ -67,7 +67,7 @@ impl Redactor {
             secrets.into_iter().partition(|secret| secret.len() >= SHORTEST);
         let short =
             short.into_iter().filter(|secret| secret.len() >= SHORTEST / 2).map(String::from).collect();
-        let forms: BTreeSet<_> = secrets.into_iter().flat_map(|secret| forms(secret)).collect();
+        let forms: BTreeSet<_> = secrets.into_iter().flat_map(forms).collect();
         let forms: Vec<_> = forms.into_iter().collect();
         let mut begins = vec![Vec::new(); if forms.is_empty() { 0 } else { 256 }];
         for (number, form) in forms.iter().enumerate() {
@@ -268,7 +268,9 @@ mod tests {
     }
 
     /// Ways in which servers repeat a key.
-    fn disguises() -> Vec<(&'static str, fn(&str) -> String)> {
+    type Disguise = (&'static str, fn(&str) -> String);
+
+    fn disguises() -> Vec<Disguise> {
         vec![
             ("plain", |key| key.into()),
             ("JSON", |key| serde_json_text(key)),
