@@ -96,7 +96,17 @@ fn sealed_copy(name: &str, bytes: &[u8]) -> Result<PathBuf> {
     };
     let mut file = std::fs::File::from(file?);
     file.write_all(bytes)?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    // The kernel refuses while it holds a page for itself, as when it moves memory: that passes.
+    let mut pauses = [1, 4, 16, 64, 256].into_iter();
+    while let Err(error) = fcntl_add_seals(&file, seals) {
+        match pauses.next() {
+            Some(pause) if error == Errno::BUSY => {
+                std::thread::sleep(std::time::Duration::from_millis(pause))
+            }
+            _ => return Err(error.into()),
+        }
+    }
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     // Kept open forever: the loader identifies libraries by their path, and would mistake the next file with this
     // number for the same one.

@@ -45,7 +45,10 @@ impl Loaded {
         let (path, bytes) = match &header.tokenizer {
             // Only where there is no other: publishers test that one.
             Some(own) if !path.exists() && config.tokenizer.is_none() => {
-                let own = own.as_ref().map_err(Clone::clone)?;
+                let own = own.as_ref().map_err(Clone::clone).context(
+                    "the tokenizer in the GGUF file cannot be used; set `tokenizer` to a folder or hub repository that has \
+                     the model's tokenizer.json",
+                )?;
                 (model.join(config.file.as_deref().unwrap_or_default()), own.to_string().into_bytes())
             }
             _ => {

@@ -231,10 +231,7 @@ fn same_length(key: &str, found: usize, tokens: usize) -> Result<()> {
 }
 
 fn unsupported(key: &str, found: &str, known: &str) -> Error {
-    Error::config(format!(
-        "the tokenizer in the file is not supported: tokenizer.ggml.{key} is {found:?}; {known} are. Set `tokenizer` \
-         to a folder or hub repository that has the model's tokenizer.json"
-    ))
+    Error::config(format!("tokenizer.ggml.{key} is {found:?}; {known} are supported"))
 }
 
 fn object(value: Value) -> Map<String, Value> {
