@@ -39,14 +39,7 @@ pub(crate) fn prepare(out: &Path, episodes: u64) -> Result<()> {
         Error::input(format!("--out {}: trajectories cannot be written there: {error}", out.display()))
     };
     std::fs::create_dir_all(out).map_err(failed)?;
-    // What a killed process left.
-    for entry in std::fs::read_dir(out).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("trajectories.") && name.ends_with(".part") {
-            std::fs::remove_file(entry.path()).map_err(failed)?;
-        }
-    }
+    trajectories::remove_unfinished(out, "trajectories.").map_err(failed)?;
     for file in files(out) {
         if std::fs::symlink_metadata(&file).is_ok_and(|found| found.is_dir()) {
             return Err(Error::input(format!("--out: {} is a folder", file.display())));

@@ -44,12 +44,14 @@ pub(crate) fn write_through(path: &Path, write: impl FnOnce(&mut File) -> Result
     whole().map_err(|error: Error| error.context(format!("{} could not be written", path.display())))
 }
 
-/// Removes what a killed process left unfinished in `folder`. No other process may be writing there.
-pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
+/// Removes what a killed process left unfinished in `folder`, of the files whose names begin with `start`. No other
+/// process may be writing there.
+pub fn remove_unfinished(folder: &Path, start: &str) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.to_string_lossy().ends_with(PART) {
-            std::fs::remove_file(path)?;
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(start) && name.ends_with(PART) {
+            std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())

@@ -92,7 +92,7 @@ impl RunFolder {
             found.finished = None;
             mend_lines(&path.join("episodes.jsonl"))?;
             for folder in [path.clone(), path.join("events")] {
-                files::remove_unfinished(&folder).context(format!("cleaning {}", folder.display()))?;
+                files::remove_unfinished(&folder, "").context(format!("cleaning {}", folder.display()))?;
             }
             // The same run, but limits may differ.
             files::write_whole(&path.join("config.resolved.toml"), config.as_bytes())?;

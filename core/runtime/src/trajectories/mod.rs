@@ -16,6 +16,8 @@ use forethought_api::{
     trajectory::{Step, Trajectory},
 };
 
+pub use crate::files::remove_unfinished;
+
 /// Reads a file (`.parquet` or `.jsonl`), or every such file of a folder in the order of their names. Of two files
 /// that differ only in that ending, as `collect` writes them, one is read: they hold the same.
 ///
