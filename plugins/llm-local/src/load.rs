@@ -43,15 +43,14 @@ impl Loaded {
 
         let path = files.tokenizer();
         let (path, bytes) = match &header.tokenizer {
-            // Only where there is no other: publishers test that one.
-            Some(own) if !path.exists() && config.tokenizer.is_none() => {
+            Some(own) => {
                 let own = own.as_ref().map_err(Clone::clone).context(
                     "the tokenizer in the GGUF file cannot be used; set `tokenizer` to a folder or hub repository that has \
                      the model's tokenizer.json",
                 )?;
                 (model.join(config.file.as_deref().unwrap_or_default()), own.to_string().into_bytes())
             }
-            _ => {
+            None => {
                 let bytes = files::read(&path)?;
                 (path, bytes)
             }
@@ -132,9 +131,11 @@ fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -
             }
             let mut file = Gguf::open(paths, identity)?;
             let factors = file.factors()?;
+            // Only then its own tokenizer is made: publishers test the other one.
+            let alone = config.tokenizer.is_none() && !files.tokenizer().exists();
             let unusable = || format!("{first} cannot be used");
             let architecture = Architecture::from_gguf(&file, factors).context(unusable())?;
-            let header = Header::of(&file.content).context(unusable())?;
+            let header = Header::of(&file.content, alone).context(unusable())?;
             Ok((Network::new(architecture, Weights::from_gguf(file, &device))?, header))
         }
     }
@@ -143,7 +144,7 @@ fn network(files: &Files, config: &LocalConfig, identity: &mut blake3::Hasher) -
 /// What a GGUF header says about the tokenizer, used where the tokenizer's own files say nothing.
 #[derive(Default)]
 struct Header {
-    /// In the form of a `tokenizer.json`, or why it cannot be used.
+    /// Where there is no other: in the form of a `tokenizer.json`, or why it cannot be used.
     tokenizer: Option<Result<Value>>,
     template: Option<String>,
     begin: Option<String>,
@@ -153,7 +154,7 @@ struct Header {
 }
 
 impl Header {
-    fn of(content: &Content) -> Result<Self> {
+    fn of(content: &Content, alone: bool) -> Result<Self> {
         let template = content.metadata.get("tokenizer.chat_template");
         let header =
             Self { template: template.and_then(|text| text.to_string().ok().cloned()), ..Self::default() };
@@ -163,7 +164,7 @@ impl Header {
             begin: token("bos_token_id"),
             end: token("eos_token_id"),
             turn_ends: vocabulary.turn_ends(),
-            tokenizer: Some(vocabulary.tokenizer()),
+            tokenizer: alone.then(|| vocabulary.tokenizer()),
             ..header
         })
     }
