@@ -327,6 +327,34 @@ impl Architecture {
     }
 }
 
+/// Weights of a layer's norms, as a network has its vectors.
+pub(crate) struct Norms<T> {
+    pub(crate) attention: T,
+    pub(crate) inner: T,
+    /// Of queries and keys, in families that have them.
+    pub(crate) query_key: Option<(T, T)>,
+}
+
+impl<T> Norms<T> {
+    /// Those of the layer `index`; `vector` reads a weight by its name and size.
+    pub(crate) fn take(
+        architecture: &Architecture,
+        index: usize,
+        mut vector: impl FnMut(&str, usize) -> Result<T>,
+    ) -> Result<Self> {
+        let mut norm = |name, size| vector(&format!("model.layers.{index}.{name}.weight"), size);
+        let (hidden, head_dim) = (architecture.hidden, architecture.head_dim);
+        Ok(Self {
+            attention: norm("input_layernorm", hidden)?,
+            inner: norm("post_attention_layernorm", hidden)?,
+            query_key: match architecture.query_key_norms {
+                true => Some((norm("self_attn.q_norm", head_dim)?, norm("self_attn.k_norm", head_dim)?)),
+                false => None,
+            },
+        })
+    }
+}
+
 /// An error if something unsupported was found.
 fn refuse(found: Option<impl std::fmt::Debug>, what: &str) -> Result<()> {
     match found {

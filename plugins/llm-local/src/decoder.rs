@@ -8,8 +8,8 @@ use forethought_sdk::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 
 use crate::{
-    architecture::Architecture,
-    kernels::{Form, Matrix, WIDTH, products},
+    architecture::{Architecture, Norms},
+    kernels::{Form, Matrix, Rows, WIDTH, products},
     network::Part,
     weights::Weights,
 };
@@ -27,13 +27,10 @@ pub(crate) struct Decoder {
 }
 
 struct Layer {
-    attention_norm: Vec<f32>,
+    norms: Norms<Vec<f32>>,
     /// Queries, keys and values, one after the other.
     query_key_value: Linear,
-    /// Weights of the norms of queries and keys, in families that have them.
-    query_key_norms: Option<(Vec<f32>, Vec<f32>)>,
     output: Linear,
-    inner_norm: Vec<f32>,
     /// The gate, then what it lets through.
     gate_up: Linear,
     down: Linear,
@@ -128,22 +125,8 @@ impl Decoder {
             let output = Linear::take(weights, &attention, &[("o_proj", hidden)], queries, biases.output)?;
             let gate_up = Linear::take(weights, &mlp, &two, hidden, biases.inner)?;
             let down = Linear::take(weights, &mlp, &[("down_proj", hidden)], inner, biases.inner)?;
-            let mut norm = |name, size| vector(weights, &format!("{prefix}.{name}.weight"), size);
-            let attention_norm = norm("input_layernorm", hidden)?;
-            let inner_norm = norm("post_attention_layernorm", hidden)?;
-            let query_key_norms = match architecture.query_key_norms {
-                true => Some((norm("self_attn.q_norm", head_dim)?, norm("self_attn.k_norm", head_dim)?)),
-                false => None,
-            };
-            layers.push(Layer {
-                attention_norm,
-                query_key_value,
-                query_key_norms,
-                output,
-                inner_norm,
-                gate_up,
-                down,
-            });
+            let norms = Norms::take(&architecture, index, |name, size| vector(weights, name, size))?;
+            layers.push(Layer { norms, query_key_value, output, gate_up, down });
         }
         let mut table = |name| {
             let (form, values) = weights.compact(name, vocabulary, hidden)?;
@@ -210,9 +193,9 @@ impl Decoder {
         let turns: Vec<Vec<(f32, f32)>> = turns.collect();
         for (index, layer) in self.layers.iter().enumerate() {
             let attended =
-                self.attend(layer, index, &self.normed(&x, &layer.attention_norm), &rows, &turns, parts);
+                self.attend(layer, index, &self.normed(&x, &layer.norms.attention), &rows, &turns, parts);
             add(&mut x, &layer.output.forward(&attended));
-            let gate_up = layer.gate_up.forward(&self.normed(&x, &layer.inner_norm));
+            let gate_up = layer.gate_up.forward(&self.normed(&x, &layer.norms.inner));
             let mut gated = vec![0.0; rows.len() * inner];
             gated.par_chunks_mut(inner).zip(gate_up.par_chunks(2 * inner)).for_each(|(out, row)| {
                 let (gate, up) = row.split_at(inner);
@@ -274,7 +257,7 @@ impl Decoder {
         mixed.par_chunks_mut(width).zip(turns).for_each(|(row, turns)| {
             let (query, key) = row[..queries + keys].split_at_mut(queries);
             let (query_norm, key_norm) =
-                layer.query_key_norms.as_ref().map_or((None, None), |(q, k)| (Some(q), Some(k)));
+                layer.norms.query_key.as_ref().map_or((None, None), |(q, k)| (Some(q), Some(k)));
             for (heads, norm) in [(query, query_norm), (key, key_norm)] {
                 for head in heads.chunks_mut(head_dim) {
                     if let Some(norm) = norm {
@@ -327,7 +310,8 @@ impl Decoder {
             let mut some = vec![0.0; count * WIDTH];
             for (index, block) in blocks.iter().enumerate() {
                 let keys = &block.0[start + head * head_dim * TOKENS..][..head_dim * TOKENS];
-                products(keys, &[], &query, head_dim, head_dim, &mut some);
+                let query = Rows { panel: keys, scales: &[], x: &query, stride: head_dim, inputs: head_dim };
+                products(query, &mut some);
                 for (some, shares) in some.chunks(WIDTH).zip(shares.chunks_mut(length)) {
                     shares[index * TOKENS..(index + 1) * TOKENS].copy_from_slice(some);
                 }
@@ -342,7 +326,11 @@ impl Decoder {
                 for panel in 0..value_panels {
                     let at = start + key_size + (head * value_panels + panel) * TOKENS * WIDTH;
                     let values = &block.0[at..at + TOKENS * WIDTH];
-                    products(values, &[], &shares[index * TOKENS..], length, TOKENS, &mut some);
+                    let x = &shares[index * TOKENS..];
+                    products(
+                        Rows { panel: values, scales: &[], x, stride: length, inputs: TOKENS },
+                        &mut some,
+                    );
                     for (some, out) in some.chunks(WIDTH).zip(out.chunks_mut(head_dim)) {
                         add(&mut out[panel * WIDTH..], some);
                     }

@@ -160,14 +160,7 @@ impl Matrix {
 
     fn panel<E: Element>(&self, all: &[E], index: usize, x: &[f32], out: &mut [f32]) {
         let size = self.inputs * WIDTH;
-        products(
-            &all[index * size..(index + 1) * size],
-            self.scales_of(index),
-            x,
-            self.inputs,
-            self.inputs,
-            out,
-        );
+        products(self.rows(&all[index * size..(index + 1) * size], index, x), out);
     }
 
     fn widened<E: Element>(&self, all: &[E], index: usize, x: &[f32], wide: &mut Vec<f32>, out: &mut [f32]) {
@@ -177,7 +170,12 @@ impl Matrix {
         let size = self.inputs * WIDTH;
         wide.resize(size, 0.0);
         widen(&all[index * size..(index + 1) * size], wide);
-        products(wide, self.scales_of(index), x, self.inputs, self.inputs, out);
+        products(self.rows(&wide[..], index, x), out);
+    }
+
+    /// Rows that follow one another without gaps, and the panel `index`.
+    fn rows<'a, E>(&'a self, panel: &'a [E], index: usize, x: &'a [f32]) -> Rows<'a, E> {
+        Rows { panel, scales: self.scales_of(index), x, stride: self.inputs, inputs: self.inputs }
     }
 
     fn scales_of(&self, index: usize) -> &[f32] {
@@ -186,34 +184,38 @@ impl Matrix {
     }
 }
 
-/// Rows of `x`, each `inputs` long and beginning `stride` after the one before, times one panel: `out` is rows of [`WIDTH`].
-pub(crate) fn products<E: Element>(
-    panel: &[E],
-    scales: &[f32],
-    x: &[f32],
-    stride: usize,
-    inputs: usize,
-    out: &mut [f32],
-) {
+/// Rows of `x`, each `inputs` long and beginning `stride` after the one before, and a panel to multiply them with.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, E> {
+    pub(crate) panel: &'a [E],
+    /// Of 8-bit numbers: [`WIDTH`] for each block of inputs.
+    pub(crate) scales: &'a [f32],
+    pub(crate) x: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) inputs: usize,
+}
+
+/// The rows times their panel: `out` is rows of [`WIDTH`].
+pub(crate) fn products<E: Element>(rows: Rows<E>, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     {
         let fma = is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
         if fma && is_x86_feature_detected!("avx512f") {
             // SAFETY: the CPU has what the function needs.
-            return unsafe { x86::avx512(panel, scales, x, stride, inputs, out) };
+            return unsafe { x86::avx512(rows, out) };
         }
         if fma && is_x86_feature_detected!("avx2") {
             // SAFETY: as above.
-            return unsafe { x86::avx2(panel, scales, x, stride, inputs, out) };
+            return unsafe { x86::avx2(rows, out) };
         }
     }
-    scalar(panel, scales, x, stride, inputs, out);
+    scalar(rows, out);
 }
 
 /// The same in plain numbers.
-fn scalar<E: Element>(panel: &[E], scales: &[f32], x: &[f32], stride: usize, inputs: usize, out: &mut [f32]) {
+fn scalar<E: Element>(rows: Rows<E>, out: &mut [f32]) {
     // SAFETY: `Plain` needs nothing of the CPU.
-    unsafe { tiles::<Plain, E, WIDTH, 1>(panel, scales, x, stride, inputs, out) }
+    unsafe { tiles::<Plain, E, WIDTH, 1>(rows, out) }
 }
 
 fn widen<E: Element>(from: &[E], to: &mut [f32]) {
@@ -231,28 +233,20 @@ fn widen<E: Element>(from: &[E], to: &mut [f32]) {
 /// # Safety
 /// The CPU must have what `S` needs.
 #[inline(always)]
-unsafe fn tiles<S: Simd, E: Element, const L: usize, const M: usize>(
-    panel: &[E],
-    scales: &[f32],
-    mut x: &[f32],
-    stride: usize,
-    inputs: usize,
-    out: &mut [f32],
-) {
-    let mut out = out;
+unsafe fn tiles<S: Simd, E: Element, const L: usize, const M: usize>(mut rows: Rows<E>, mut out: &mut [f32]) {
     while out.len() >= M * WIDTH {
         let (now, rest) = out.split_at_mut(M * WIDTH);
         // SAFETY: passed on.
-        unsafe { tile::<S, E, L, M>(panel, scales, x, stride, inputs, now) };
+        unsafe { tile::<S, E, L, M>(rows, now) };
         out = rest;
-        x = &x[(M * stride).min(x.len())..];
+        rows.x = &rows.x[(M * rows.stride).min(rows.x.len())..];
     }
     while !out.is_empty() {
         let (now, rest) = out.split_at_mut(WIDTH);
         // SAFETY: passed on.
-        unsafe { tile::<S, E, L, 1>(panel, scales, x, stride, inputs, now) };
+        unsafe { tile::<S, E, L, 1>(rows, now) };
         out = rest;
-        x = &x[stride.min(x.len())..];
+        rows.x = &rows.x[rows.stride.min(rows.x.len())..];
     }
 }
 
@@ -260,14 +254,8 @@ unsafe fn tiles<S: Simd, E: Element, const L: usize, const M: usize>(
 /// The CPU must have what `S` needs.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "constant bounds, which the compiler unrolls into registers")]
-unsafe fn tile<S: Simd, E: Element, const L: usize, const M: usize>(
-    panel: &[E],
-    scales: &[f32],
-    x: &[f32],
-    stride: usize,
-    inputs: usize,
-    out: &mut [f32],
-) {
+unsafe fn tile<S: Simd, E: Element, const L: usize, const M: usize>(rows: Rows<E>, out: &mut [f32]) {
+    let Rows { panel, scales, x, stride, inputs } = rows;
     let lanes = WIDTH / L;
     assert!(panel.len() >= inputs * WIDTH && x.len() >= (M - 1) * stride + inputs && out.len() == M * WIDTH);
     assert!(scales.is_empty() || scales.len() >= inputs.div_ceil(BLOCK) * WIDTH);
@@ -399,7 +387,7 @@ impl Simd for Plain {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Element, Simd, tiles};
+    use super::{Element, Rows, Simd, tiles};
 
     macro_rules! simd {
         ($name:ident, $vector:ty, $splat:ident, $fma:ident, $store:ident, $load:ident,
@@ -467,31 +455,17 @@ mod x86 {
     /// # Safety
     /// The CPU has AVX-512F, FMA and F16C.
     #[target_feature(enable = "avx512f,avx2,fma,f16c")]
-    pub(super) unsafe fn avx512<E: Element>(
-        panel: &[E],
-        scales: &[f32],
-        x: &[f32],
-        stride: usize,
-        inputs: usize,
-        out: &mut [f32],
-    ) {
+    pub(super) unsafe fn avx512<E: Element>(rows: Rows<E>, out: &mut [f32]) {
         // SAFETY: the CPU has it.
-        unsafe { tiles::<Avx512, E, 2, 6>(panel, scales, x, stride, inputs, out) }
+        unsafe { tiles::<Avx512, E, 2, 6>(rows, out) }
     }
 
     /// # Safety
     /// The CPU has AVX2, FMA and F16C.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) unsafe fn avx2<E: Element>(
-        panel: &[E],
-        scales: &[f32],
-        x: &[f32],
-        stride: usize,
-        inputs: usize,
-        out: &mut [f32],
-    ) {
+    pub(super) unsafe fn avx2<E: Element>(rows: Rows<E>, out: &mut [f32]) {
         // SAFETY: the CPU has it.
-        unsafe { tiles::<Avx2, E, 4, 2>(panel, scales, x, stride, inputs, out) }
+        unsafe { tiles::<Avx2, E, 4, 2>(rows, out) }
     }
 
     /// # Safety
@@ -544,8 +518,9 @@ mod tests {
             x in prop::collection::vec(-1.0..1.0_f32, 7 * 70),
         ) {
             let (mut found, mut expected) = ([0.0; 7 * WIDTH], [0.0; 7 * WIDTH]);
-            products(&panel, &[], &x, inputs, inputs, &mut found);
-            scalar(&panel, &[], &x, inputs, inputs, &mut expected);
+            let rows = Rows { panel: &panel, scales: &[], x: &x, stride: inputs, inputs };
+            products(rows, &mut found);
+            scalar(rows, &mut expected);
             for (found, expected) in found.iter().zip(expected) {
                 prop_assert!((found - expected).abs() < 0.05, "{} instead of {}", found, expected);
             }

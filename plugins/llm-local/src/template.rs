@@ -191,31 +191,23 @@ fn fold(messages: &[Message]) -> Vec<Message> {
     others
 }
 
-/// A template's tags: `{% ... %}` and `{{ ... }}`, each with its first two and last two characters.
-fn tags(template: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at + ["{%", "{{", "{#"].iter().filter_map(|open| template[at..].find(open)).min()?;
-        let close = match &template[start..start + 2] {
+/// The template with each tag (`{% ... %}`, `{{ ... }}` or `{# ... #}`, with its ends) replaced by what `change` makes of
+/// it.
+fn with_tags(template: &str, change: impl Fn(&str) -> Option<String>) -> String {
+    let (mut text, mut rest) = (String::new(), template);
+    while let Some(start) = ["{%", "{{", "{#"].iter().filter_map(|open| rest.find(open)).min() {
+        let close = match &rest[start..start + 2] {
             "{%" => "%}",
             "{{" => "}}",
             _ => "#}",
         };
-        let end = start + 2 + template[start + 2..].find(close)? + 2;
-        at = end;
-        Some(start..end)
-    })
-}
-
-/// The template with each tag replaced by what `change` makes of it.
-fn with_tags(template: &str, change: impl Fn(&str) -> Option<String>) -> String {
-    let (mut text, mut done) = (String::new(), 0);
-    for tag in tags(template) {
-        text += &template[done..tag.start];
-        done = tag.end;
-        text += &change(&template[tag.clone()]).unwrap_or_else(|| template[tag].to_owned());
+        let Some(end) = rest[start + 2..].find(close).map(|at| start + 2 + at + 2) else { break };
+        let tag = &rest[start..end];
+        text += &rest[..start];
+        text += &change(tag).unwrap_or_else(|| tag.to_owned());
+        rest = &rest[end..];
     }
-    text + &template[done..]
+    text + rest
 }
 
 /// Marks of what to train on, which transformers supports and Jinja does not, become blocks without effect.

@@ -11,7 +11,11 @@ use candle_core::{DType, Device, Module, Result as Candle, Tensor, quantized::QM
 use candle_nn::{kv_cache::KvCache, ops, rotary_emb};
 use forethought_sdk::prelude::*;
 
-use crate::{architecture::Architecture, network::Part, weights::Weights};
+use crate::{
+    architecture::{Architecture, Norms},
+    network::Part,
+    weights::Weights,
+};
 
 pub(crate) struct TensorNetwork {
     architecture: Architecture,
@@ -24,14 +28,11 @@ pub(crate) struct TensorNetwork {
 }
 
 struct Layer {
-    attention_norm: Tensor,
+    norms: Norms<Tensor>,
     query: Linear,
     key: Linear,
     value: Linear,
-    /// Weights of the norms of queries and keys, in families that have them.
-    query_key_norms: Option<(Tensor, Tensor)>,
     output: Linear,
-    inner_norm: Tensor,
     gate: Linear,
     up: Linear,
     down: Linear,
@@ -115,25 +116,8 @@ impl TensorNetwork {
             let gate = linear("mlp.gate_proj", hidden, inner, biases.inner)?;
             let up = linear("mlp.up_proj", hidden, inner, biases.inner)?;
             let down = linear("mlp.down_proj", inner, hidden, biases.inner)?;
-            let mut norm = |name, size| weights.vector(&format!("model.layers.{index}.{name}.weight"), size);
-            let attention_norm = norm("input_layernorm", hidden)?;
-            let inner_norm = norm("post_attention_layernorm", hidden)?;
-            let query_key_norms = match architecture.query_key_norms {
-                true => Some((norm("self_attn.q_norm", head_dim)?, norm("self_attn.k_norm", head_dim)?)),
-                false => None,
-            };
-            layers.push(Layer {
-                attention_norm,
-                query,
-                key,
-                value,
-                query_key_norms,
-                output,
-                inner_norm,
-                gate,
-                up,
-                down,
-            });
+            let norms = Norms::take(&architecture, index, |name, size| weights.vector(name, size))?;
+            layers.push(Layer { norms, query, key, value, output, gate, up, down });
         }
         let embedding = weights.matrix("model.embed_tokens.weight", vocabulary, hidden)?;
         let head = match architecture.tied {
@@ -168,9 +152,9 @@ impl TensorNetwork {
         let mut x = self.embedding.embedding(&tokens)?.to_dtype(self.dtype)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let attended =
-                self.attend(layer, index, &self.normed(&x, &layer.attention_norm)?, &places, parts)?;
+                self.attend(layer, index, &self.normed(&x, &layer.norms.attention)?, &places, parts)?;
             x = (x + attended)?;
-            let inner = self.normed(&x, &layer.inner_norm)?;
+            let inner = self.normed(&x, &layer.norms.inner)?;
             let inner = (ops::silu(&layer.gate.forward(&inner)?)? * layer.up.forward(&inner)?)?;
             x = (x + layer.down.forward(&inner)?)?;
         }
@@ -240,7 +224,7 @@ impl TensorNetwork {
         let split =
             |x: &Tensor, heads: usize| x.reshape((length, heads, head_dim))?.transpose(0, 1)?.contiguous();
         let (mut query, mut key) = (split(&query, heads)?, split(&key, kv_heads)?);
-        if let Some((query_norm, key_norm)) = &layer.query_key_norms {
+        if let Some((query_norm, key_norm)) = &layer.norms.query_key {
             query = self.normed(&query, query_norm)?;
             key = self.normed(&key, key_norm)?;
         }

@@ -1,5 +1,6 @@
 //! The local backend against the reference library (see `reference.py`, which made the fixtures), and what it promises.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{
@@ -688,18 +689,7 @@ fn what_is_not_supported_is_refused_by_name() {
 fn what_a_gguf_file_needs_and_is_not_supported_is_refused_by_name() {
     let check = |name: &str, key: &str, value: Meta, says: &[&str]| {
         let error = refusal(name, &config(), |folder| {
-            let path = folder.join("model.gguf");
-            let mut file = std::fs::File::open(&path).unwrap();
-            let mut content = gguf_file::Content::read(&mut file).unwrap();
-            let names: Vec<String> = content.tensor_infos.keys().cloned().collect();
-            let tensor =
-                |name: &String| (name.clone(), content.tensor(&mut file, name, &Device::Cpu).unwrap());
-            let tensors: Vec<_> = names.iter().map(tensor).collect();
-            content.metadata.insert(key.to_owned(), value);
-            let metadata: Vec<_> =
-                content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-            let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-            gguf_file::write(&mut std::fs::File::create(&path).unwrap(), &metadata, &tensors).unwrap();
+            rewrite(name, folder, &["model.gguf"], vec![(key.to_owned(), value)]);
         });
         for says in says.iter().chain(&["model.gguf"]) {
             assert!(error.contains(says), "{key}: {error}");
@@ -766,12 +756,12 @@ fn rewrite(name: &str, folder: &Path, names: &[&str], keys: Vec<(String, Meta)>)
             .map(|name| (name, content.tensor(&mut file, name, &Device::Cpu).unwrap()))
             .collect();
         let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-        let count = Meta::U16(names.len() as u16);
-        let mut metadata = vec![("split.count", &count)];
+        let mut metadata = BTreeMap::from([("split.count".to_owned(), Meta::U16(names.len() as u16))]);
         if number == 0 {
-            metadata.extend(content.metadata.iter().map(|(key, value)| (key.as_str(), value)));
-            metadata.extend(keys.iter().map(|(key, value)| (key.as_str(), value)));
+            metadata.extend(content.metadata.clone());
+            metadata.extend(keys.iter().cloned());
         }
+        let metadata: Vec<_> = metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
         let mut out = std::fs::File::create(folder.join(file_name)).unwrap();
         gguf_file::write(&mut out, &metadata, &tensors).unwrap();
     }
