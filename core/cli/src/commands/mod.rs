@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod export;
 mod import;
+mod label;
 mod list;
 mod mock_llm;
 mod play;
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     Play(play::Play),
     Tournament(tournament::Tournament),
     Import(import::Import),
+    Label(label::Label),
     Train(train::Train),
     Critic(critic::Critic),
     Report(report::Report),
@@ -109,6 +111,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Play(command) => command.execute(session).await,
         Command::Tournament(command) => command.execute(session).await,
         Command::Import(command) => command.execute(session).await,
+        Command::Label(command) => command.execute(session).await,
         Command::Train(command) => command.execute(session).await,
         Command::Critic(command) => command.execute(session).await,
         Command::Report(command) => command.execute(session),
