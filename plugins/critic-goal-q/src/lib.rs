@@ -33,6 +33,7 @@ mod iql;
 pub mod measure;
 mod network;
 mod optimiser;
+mod snapshot;
 mod trainer;
 
 pub use config::{CalibrationKind, CriticConfig, FutureSteps, GoalConfig, TrainerConfig};
