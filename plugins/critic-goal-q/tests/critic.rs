@@ -265,7 +265,7 @@ async fn an_interrupted_training_continues_and_ends_with_the_same_critic() {
     let trajectories = habits(60);
     let folder = tempfile::tempdir().unwrap();
     let config = json!({
-        "hidden": [12, 8], "batch": 32, "steps": 50, "evaluate_every": 10, "patience": 2, "weight_decay": 0.1,
+        "hidden": [12, 8], "batch": 32, "steps": 50, "evaluate_every": 10, "patience": 0, "weight_decay": 0.1,
     });
     let fit = async |name: &str, interrupts, fresh| {
         let trainer: Arc<dyn CriticTrainer> =
