@@ -354,7 +354,7 @@ tried!(CriticTrainer, |it| [it
             out: "/päth".into(),
             seed: 3,
             shuffle_outcomes: true,
-            fresh: true
+            fresh: false
         },
         Arc::new(Sample),
     )
