@@ -303,7 +303,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("layers", &["budget", "journal"]),
     ("config", &["budget", "layers"]),
     ("run", &["budget", "cancel", "clock", "files", "journal"]),
-    ("host", &["budget", "cancel", "config", "journal", "layers", "run"]),
+    ("host", &["budget", "cancel", "config", "files", "journal", "layers", "run"]),
     ("trajectories", &["files"]),
     ("evaluate", &["run"]),
 ];

@@ -226,6 +226,9 @@ pub struct TrainingRequest {
     pub seed: u64,
     /// Train on outcomes shuffled between trajectories: the control, which must not help.
     pub shuffle_outcomes: bool,
+    /// Start over, even if an interrupted training left something to continue from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// The result of training.

@@ -200,3 +200,23 @@ fn components_of_any_origin_are_checked() {
     refused(&desk, "plugin check environment.webshpo", 2, &["the nearest is `webshop`"]);
     refused(&desk, "plugin check ./libnowhere.so", 2, &["there is no library"]);
 }
+
+#[test]
+fn a_program_is_checked_by_its_file_and_its_traceback_is_shown() {
+    let desk = desk();
+    let script = std::fs::read_to_string(workspace().join("examples/tide_pools.py")).unwrap();
+    desk.write("env.py", &script);
+    let passed = desk.forethought("plugin check env.py --steps 0").assert().success();
+    assert!(out(&passed).contains("environment.tide-pools"), "{}", out(&passed));
+
+    // Any program that may be executed.
+    let (step, dry) = ("self.left -= 1\n", "raise ValueError('no water')\n");
+    assert!(script.contains(step));
+    let program = desk.write("world", &script.replace(step, dry));
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let failed = desk.forethought("plugin check ./world --steps 0").assert().code(1);
+    for text in ["ValueError('no water')", "Traceback (most recent call last)", "in step"] {
+        assert!(out(&failed).contains(text), "{text:?} is not in\n{}", out(&failed));
+    }
+    refused(&desk, "plugin check nowhere.py", 2, &["nowhere.py"]);
+}

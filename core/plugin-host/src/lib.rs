@@ -26,6 +26,7 @@ pub mod source;
 pub mod survey;
 #[cfg(test)]
 mod testing;
+mod words;
 
 pub use self::{
     open::{Launcher, Plugin, Plugins, Transport},

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter}
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+use super::words::Words;
 
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
 
@@ -65,6 +67,8 @@ pub(super) struct Peer {
     _alive: oneshot::Sender<()>,
     /// Says why the other side must be ended, once.
     condemn: Mutex<Option<oneshot::Sender<String>>>,
+    /// What the other side says on standard error, if it is a process.
+    words: OnceLock<Arc<Words>>,
 }
 
 #[derive(Default)]
@@ -141,6 +145,7 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         cancels: features.iter().any(|feature| feature == CANCEL),
         _alive: alive,
         condemn: Mutex::new(Some(condemn)),
+        words: OnceLock::new(),
     });
     let traffic = Traffic { peer: Arc::downgrade(&peer), reader, writer, queue: queued };
     Ok(Connection { peer, dropped, condemned, traffic })
@@ -210,6 +215,11 @@ impl Peer {
     /// The object that the other side starts with.
     pub(super) fn root(self: &Arc<Self>) -> Arc<dyn Object> {
         self.remote(ROOT, abi::MODULE_INTERFACE.into())
+    }
+
+    /// Adds to errors what the other side says on standard error during the call, such as a traceback.
+    pub(super) fn hear(&self, words: Arc<Words>) {
+        let _ = self.words.set(words);
     }
 
     /// Ends the connection: all calls in flight, and all later ones, fail with `why`.
@@ -459,10 +469,18 @@ impl Object for Remote {
 
 impl Held {
     async fn call(&self, method: &str, request: Message) -> Result<Message> {
+        let words = self.peer.words.get();
+        let before = words.map_or(0, |words| words.count());
         let (call, answer) = Call::start(self, method, request)?;
         let answer = answer.await;
         drop(call);
-        answer.unwrap_or_else(|_| Err(self.ended("during", method)))
+        let Ok(mut answer) = answer else { return Err(self.ended("during", method)) };
+        if let (Err(error), Some(words)) = (&mut answer, words)
+            && let Some(words) = words.take_late(before).await
+        {
+            error.chain.push(format!("on its standard error, at that time:{words}"));
+        }
+        answer
     }
 
     /// The error of a call after the other side has ended.

@@ -212,6 +212,20 @@ async fn a_start_that_fails_says_why() {
 }
 
 #[tokio::test]
+async fn an_error_comes_with_what_the_plugin_said_during_the_call() {
+    let module = misbehaving("raise").start().await.unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        let error = describe(&module).await.unwrap_err();
+        let [said] = &error.chain[..] else { panic!("{error}") };
+        let (when, call) = said.split_once("\n  Traceback: the tide of call ").expect("a traceback");
+        assert_eq!((&*error.message, when), ("TideError()", "on its standard error, at that time:"));
+        calls.push(call.to_owned());
+    }
+    assert_ne!(calls[0], calls[1], "each error has its own");
+}
+
+#[tokio::test]
 async fn a_misbehaving_plugin_is_named_and_does_not_affect_others() {
     let neighbour = misbehaving("behave").start().await.unwrap();
     let modes = [

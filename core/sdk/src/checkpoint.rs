@@ -20,6 +20,8 @@ use forethought_api::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::snapshot;
+
 /// The request to the host for the checkpoint at `model`.
 pub fn files(model: &ConfigPath) -> ModelFiles {
     ModelFiles {
@@ -43,7 +45,13 @@ pub fn replaceable(out: &Path) -> Result<()> {
         Error::input(format!("a checkpoint cannot be written at {}: {error}", out.display()))
     })?;
     let ours = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|name| entry.file_name() == *name))
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            // The last is what a process leaves that is killed while it adds to the configuration.
+            let unfinished =
+                || name.to_str().is_some_and(|name| name.starts_with(CONFIG) && name.ends_with(".part"));
+            [WEIGHTS, CONFIG, CARD].iter().any(|own| name == *own) || unfinished()
+        })
     };
     if !out.exists() || fs::read_dir(out).is_ok_and(|mut entries| entries.all(ours)) {
         return Ok(());
@@ -55,7 +63,8 @@ pub fn replaceable(out: &Path) -> Result<()> {
 }
 
 /// Writes a checkpoint at `out`: `config` with the manifest's keys as `config.json`, the bytes of a safetensors file,
-/// and the model card. The folder appears in one piece: until all of it is on disk, `out` stays as it was.
+/// and the model card. The folder appears in one piece: until all of it is on disk, `out` stays as it was. Its
+/// [snapshots](crate::snapshot) are then removed.
 ///
 /// # Errors
 /// If `out` may not be [replaced](replaceable), if `config` is not an object, or if a file cannot be written.
@@ -78,15 +87,16 @@ pub fn write<T: Serialize>(
     let writing = || format!("cannot write the checkpoint {}", out.display());
     let mut json = serde_json::to_string_pretty(&Whole { format, config, split }).context(writing())?;
     json.push('\n');
-    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())
+    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())?;
+    snapshot::clear(&target(out))
 }
 
 /// Where a checkpoint at `out` is: a link stays a link.
-fn target(out: &Path) -> PathBuf {
+pub(crate) fn target(out: &Path) -> PathBuf {
     out.canonicalize().unwrap_or_else(|_| out.to_owned())
 }
 
-fn parent(out: &Path) -> &Path {
+pub(crate) fn parent(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -48,6 +48,7 @@ mod logs;
 pub mod metadata;
 pub mod seed;
 pub mod simulated;
+pub mod snapshot;
 
 pub use forethought_api as api;
 pub use forethought_macros::{config, data};

@@ -96,6 +96,21 @@ impl Avalon {
                 role.word()
             )));
         }
+        if !presets.is_empty() {
+            let mut ignored = Vec::from_iter(config.agent_role.map(|_| "agent_role"));
+            if !config.special_roles.is_empty() {
+                ignored.push("special_roles");
+            }
+            if config.players != AvalonConfig::default().players && config.players != setup.players() {
+                ignored.push("players");
+            }
+            if !ignored.is_empty() {
+                tracing::warn!(
+                    "avalon: {} are ignored, because `presets` decides who plays",
+                    ignored.join(", ")
+                );
+            }
+        }
         for (number, preset) in presets.iter().enumerate() {
             Table::new(setup.clone(), &preset.role_names, preset.quest_leader).map_err(|error| {
                 error.context(format!("avalon: game {number} of `presets` does not match the first"))

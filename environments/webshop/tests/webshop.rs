@@ -321,6 +321,28 @@ const SHOES: &str = r#"{"asin": "B000000001", "name": "Slip-on Shoes", "full_des
     {"value": "reviews"}], "Color": [{"value": "Red"}, {"value": "8/9"}], "Style": null}}"#;
 
 #[test]
+fn products_that_cannot_be_used_are_named() {
+    let shoes = SHOES.replace('\n', " ");
+    let refused = |folder: &tempfile::TempDir| read_folder(folder).err().expect("a refusal").to_string();
+    let said = refused(&folder(&shoes.replace("B000000001", "B00000000001")));
+    assert!(said.contains("has no products; 1 are left out, because their `asin`"), "{said}");
+
+    let values: Vec<_> = (0..400).map(|number| format!(r#"{{"value": "{number}"}}"#)).collect();
+    let one = |value: &str| format!(r#"{{"value": "{value}"}}"#);
+    let many = shoes.replace(&one("reviews"), &values.join(",")).replace(&one("Red"), &values.join(","));
+    let said = refused(&folder(&many));
+    assert!(said.contains("line 1") && said.contains("combine to 160801 goals"), "{said}");
+
+    // All products in one line, as upstream writes them.
+    let raw = folder("");
+    std::fs::remove_file(raw.path().join("products.jsonl")).expect("removed");
+    let untitled = shoes.replace("B000000001", "B000000002").replace("\" Shoes \"", "null");
+    std::fs::write(raw.path().join("items_shuffle.json"), format!("[{shoes}, {untitled}]")).expect("written");
+    let said = refused(&raw);
+    assert!(said.contains("product 2 (\"B000000002\"): invalid type: null, expected a string"), "{said}");
+}
+
+#[test]
 fn raw_products_are_read_by_upstreams_rules() {
     let folder = folder(&SHOES.replace('\n', " "));
     let shop = read_folder(&folder).expect("a shop");

@@ -34,6 +34,7 @@ mod label;
 pub mod measure;
 mod network;
 mod optimiser;
+mod snapshot;
 mod trainer;
 
 pub use config::{CalibrationKind, CriticConfig, FutureSteps, GoalConfig, TrainerConfig};

@@ -353,7 +353,8 @@ tried!(CriticTrainer, |it| [it
             trajectories: vec![trajectory()],
             out: "/päth".into(),
             seed: 3,
-            shuffle_outcomes: true
+            shuffle_outcomes: true,
+            fresh: false
         },
         Arc::new(Sample),
     )

@@ -28,6 +28,10 @@ pub(super) const RESOLVED: &str = "config.resolved.toml";
 pub(super) const OLD_CRITIC: &str = "value";
 pub(super) const CRITIC: &str = "critic";
 
+/// What whole numbers a TOML file can have.
+const WHOLE_NUMBERS: &str = "the number is out of range: a whole number is at least -9223372036854775808 and at most \
+                             9223372036854775807 (2^63 - 1), and a seed at least 0";
+
 /// Sections that hold one component under each name, and sections that are one component.
 pub(super) const NAMED: [&str; 5] = ["llm", "encoder", "critic", "trainer", "planner"];
 pub(super) const SINGLE: [&str; 2] = ["summariser", "environment"];
@@ -60,6 +64,11 @@ impl Layer {
         let lines = Lines::of(text);
         let document = Document::parse(text).map_err(|error| {
             let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
+            if error.message().contains("overflow") {
+                let key =
+                    text.lines().nth(line - 1).and_then(|line| line.split_once('=')).unwrap_or_default().0;
+                return Error::config(format!("{}:{column}: `{}`: {WHOLE_NUMBERS}", at(line), key.trim()));
+            }
             Error::config(format!("{}:{column}: not TOML: {}", at(line), error.message()))
         })?;
         let mut layer = Self::empty(base);
@@ -136,6 +145,9 @@ impl Layer {
     fn put(&mut self, path: KeyPath, text: &str, origin: ConfigOrigin) -> Result<()> {
         let value = match text.parse::<toml_edit::Value>() {
             Ok(value) => self.item(&Item::Value(value), &mut path.clone(), &|_| origin.clone())?,
+            Err(_) if text.parse::<i128>().is_ok() => {
+                return Err(Error::config(format!("{origin}: `{}`: {WHOLE_NUMBERS}", dotted(&path))));
+            }
             Err(_) => Value::String(text.into()),
         };
         self.insert(path, value, origin)

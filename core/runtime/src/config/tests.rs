@@ -436,6 +436,11 @@ fn malformed_toml_is_refused_with_line_and_column() {
     assert!(desk.refusal().starts_with("forethought.toml:3:12: not TOML: "), "{}", desk.refusal());
     desk.write("forethought.toml", "seed = 1\nseed = 2\n");
     assert!(desk.refusal().starts_with("forethought.toml:2:1: not TOML: "), "{}", desk.refusal());
+    for number in ["9223372036854775808", "18446744073709551615", "-9223372036854775809"] {
+        desk.write("forethought.toml", &format!("[run]\nepisodes = 1\nfirst_task = {number}\n"));
+        let place = "forethought.toml:3:14: `first_task`: the number is out of range";
+        assert!(desk.refusal().starts_with(place), "{}", desk.refusal());
+    }
     desk.write("forethought.toml", "[run]\nmax_usd = inf\n");
     assert_eq!(desk.refusal(), "forethought.toml:2: `run.max_usd`: inf is not a finite number");
 }

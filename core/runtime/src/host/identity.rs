@@ -96,6 +96,7 @@ impl RuntimeHost {
     /// Notes what the owner's files hold: a checkpoint trained again under the same name is another critic.
     pub(super) fn note_files(&self, folder: &Path, request: &ModelFiles) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
+        self.note_trained(owner, folder);
         for file in request.required.iter().chain(&request.optional) {
             let path = folder.join(file);
             if path.is_file() {

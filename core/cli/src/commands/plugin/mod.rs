@@ -7,6 +7,8 @@ mod list;
 mod new;
 mod serve;
 
+use std::env::consts::DLL_SUFFIX;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -61,10 +63,24 @@ fn library(session: &Session, typed: &str) -> Result<std::path::PathBuf> {
     }
 }
 
-/// A request for this library alone, without regard to locks and configuration.
+/// How a file is run that is a program: a Python script by `python3`, any other as it is. Nothing for a library.
+fn program(file: &Path) -> Option<Vec<String>> {
+    let name = file.to_string_lossy().into_owned();
+    if file.extension().is_some_and(|ending| ending == "py") {
+        return Some(vec!["python3".into(), name]);
+    }
+    let executable =
+        file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    (executable && !name.contains(DLL_SUFFIX)).then(|| vec![name])
+}
+
+/// A request for this library or program alone, without regard to locks and configuration.
 fn alone(file: &Path) -> Request {
     let path = Some(PluginPath(file.to_string_lossy().into_owned()));
-    let settings = PluginSettings { path, ..PluginSettings::default() };
+    let settings = match program(file) {
+        Some(command) => PluginSettings { command, ..PluginSettings::default() },
+        None => PluginSettings { path, ..PluginSettings::default() },
+    };
     Request { wanted: vec![Wanted { place: String::new(), settings }], ..Request::default() }
 }
 
