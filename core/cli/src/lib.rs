@@ -25,8 +25,8 @@ mod unread;
 mod written;
 
 use clap::Parser as _;
-use forethought_plugin_host::{Launcher, Plugins, process};
-use forethought_runtime::cancel::Cancel;
+use forethought_plugin_host::{Launcher, Plugins, Store, Trust, process};
+use forethought_runtime::{cancel::Cancel, config};
 use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn, prelude::*};
 
 use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
@@ -37,13 +37,16 @@ pub fn main() -> std::process::ExitCode {
     let reporter = Reporter::new(arguments.quiet);
     log(arguments.verbose, &reporter);
     let cancel = Cancel::new();
+    // A folder that is relative to the current one is as foreign as that.
+    let installed = config::plugin_folders().into_iter().filter(|folder| folder.is_absolute()).collect();
+    let trust = Trust::new(arguments.command.consent(), config::trust_file().map(Store::at), installed);
     let session = Session {
         json: arguments.json,
         reporter,
         terminal: Terminal::new(cancel.clone()),
         cancel,
         plugin: arguments.plugin,
-        plugins: Plugins::new(launcher(arguments.verbose)).into(),
+        plugins: Plugins::new(launcher(arguments.verbose), trust).into(),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -35,7 +35,7 @@ pub use self::{
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
-    sources::Sources,
+    sources::{Sources, plugin_folders, trust_file},
 };
 use crate::budget::Limits;
 use crate::budget::prices::Prices;

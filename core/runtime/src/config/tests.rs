@@ -533,7 +533,7 @@ fn plugins_are_named_in_many_ways() {
     desk.sources.plugins = vec!["./typed.so".into()];
     desk.sources.search = vec!["/usr/share/plugins".into()];
     let draft = Draft::read(&desk.sources).unwrap();
-    let Request { wanted, search, locks } = draft.plugins();
+    let Request { wanted, search, locks, .. } = draft.plugins();
     let paths: Vec<_> =
         wanted.iter().filter_map(|wanted| Some(wanted.settings.path.as_ref()?.0.clone())).collect();
     let at = |path: &str| folder.join(path).display().to_string();
