@@ -144,6 +144,25 @@ fn code_runs_where_the_user_names_it() {
     assert!(ran(&set));
 }
 
+#[test]
+fn to_look_at_a_configuration_is_not_to_connect() {
+    let desk = desk();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let address = server.local_addr().unwrap();
+    let remote = format!(
+        "kind = \"remote\"\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://{address}/v1\"\n\
+         api_key_env = \"A_KEY_OF_MINE\""
+    );
+    desk.write("forethought.toml", &SHOP.replace("kind = \"simulated\"", &remote));
+    for line in ["config show", "config check", "list", "describe planner.react", "doctor", "run --dry-run"] {
+        let looked = desk.forethought(line).env("A_KEY_OF_MINE", "sesame-0123456789").assert().success();
+        assert!(!out(&looked).contains("sesame") && !err(&looked).contains("sesame"), "{line}");
+    }
+    let asked = server.accept().map(|(_, from)| from);
+    assert_eq!(asked.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
 /// Compiles the plugin with `environment.lamp` into `file`.
 fn lamp(file: &Path, flags: &[&str]) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -184,7 +203,7 @@ fn what_was_trusted_runs_until_its_bytes_change() {
         err(&changed)
     );
 
-    // Whoever checks or adds a library has named it.
+    // To check or to add a library is to name it.
     desk.forethought("plugin add ./liblamp.so").assert().success();
     assert!(lists(&desk, desk.path(), "environment.lamp"));
     desk.forethought("plugin trust --remove liblamp.so").assert().success();

@@ -17,6 +17,9 @@ use crate::{
     trust::Trust,
 };
 
+/// The largest library, in bytes.
+const LARGEST: u64 = 4 << 30;
+
 /// A library's file, read but not loaded: none of its code runs.
 #[derive(Clone)]
 pub struct Library {
@@ -36,7 +39,17 @@ impl Library {
     /// # Errors
     /// [`Code::Plugin`](forethought_api::error::Code::Plugin) if it is not a plugin; else if it cannot be read.
     pub fn read(file: &Path) -> Result<Self> {
-        let bytes = std::fs::read(file).context(format!("{} cannot be read", file.display()))?;
+        let unreadable = || format!("{} cannot be read", file.display());
+        // A stranger's folder may name it: a file full of holes must not fill the memory.
+        let length = std::fs::metadata(file).context(unreadable())?.len();
+        if length > LARGEST {
+            return Err(policy::refused(
+                file,
+                format!("it has {length} bytes, and a plugin at most {LARGEST}"),
+                "build it without debugging information",
+            ));
+        }
+        let bytes = std::fs::read(file).context(unreadable())?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let metadata = metadata::read(file, &bytes)?;
         Ok(Self { file: file.into(), sha256, metadata, bytes: bytes.into() })

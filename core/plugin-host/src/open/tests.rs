@@ -250,3 +250,14 @@ fn a_survey_lists_everything_and_runs_nothing() {
     assert!(found[0].wanted && found[0].verdict.is_ok());
     assert!(!found[1].wanted && found[1].verdict.is_err());
 }
+
+#[test]
+fn a_library_that_would_fill_the_memory_is_refused() {
+    let desk = Desk::new(PluginSettings::default());
+    std::fs::File::options().write(true).open(&desk.file).unwrap().set_len(1 << 40).unwrap();
+    let message = refusal(Library::read(&desk.file));
+    assert!(
+        message.contains("libtide_pools.so is refused") && message.contains("1099511627776 bytes"),
+        "{message}"
+    );
+}

@@ -646,6 +646,14 @@ fn files_that_are_not_utf_8_are_refused_with_their_line() {
 }
 
 #[test]
+fn a_file_that_would_fill_the_memory_is_refused() {
+    let desk = Desk::new();
+    let file = std::fs::File::create(desk.folder.path().join("forethought.toml")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    assert!(desk.refusal().contains("forethought.toml has more than 16777216 bytes"), "{}", desk.refusal());
+}
+
+#[test]
 fn a_home_that_is_a_file_holds_no_configuration() {
     let mut desk = Desk::new();
     desk.sources.user = Some(desk.write("home", "").join("config.toml"));
