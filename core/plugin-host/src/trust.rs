@@ -6,9 +6,9 @@
 //! somebody else's; it runs only if it was trusted before. Commands that only read leave it out.
 //!
 //! Trust is for bytes, not for places: code that ran once as this user could have done anything then, so running the
-//! same bytes again gives nothing away, while other bytes at the same place are other code. So whatever ran by consent is
-//! recorded, and one's own runs can be replayed. The exception are the outputs of one's own builds: they change all the
-//! time. They are trusted by their place, as long as nobody else can write there.
+//! same bytes again gives nothing away, while other bytes at the same place are other code. Therefore all that ran by
+//! consent is recorded, and one's own runs can be replayed. The outputs of one's own builds are an exception, because
+//! they change all the time: they are trusted by their place, as long as nobody else can write there.
 
 use std::fmt;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
@@ -320,7 +320,7 @@ pub fn versions(request: &Request) -> Result<Vec<Version>> {
     Ok(all)
 }
 
-/// How a version of some code stands.
+/// How far a version of some code is trusted.
 enum Standing {
     Trusted,
     /// Nothing is known of it, perhaps because what is trusted could not be read.
@@ -383,7 +383,7 @@ impl Store {
         Ok(content.trusted)
     }
 
-    /// Trusts a version of some code instead of its others, or whatever is at its place if it is `mine`.
+    /// Trusts a version of some code instead of its others, or any at its place if it is `mine`.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -392,7 +392,7 @@ impl Store {
         self.put(Trusted { code: version.code.clone(), sha256 })
     }
 
-    /// Trusts whatever is at this path, which need not exist yet: the output of one's own build.
+    /// Trusts any version at this path, which need not exist yet: the output of one's own build.
     ///
     /// # Errors
     /// If the file cannot be read or written.

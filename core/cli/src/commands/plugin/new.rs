@@ -190,7 +190,7 @@ impl New {
                 .and_then(|()| std::fs::write(&path, text))
                 .context(format!("cannot write {}", path.display()))?;
         }
-        // What is built here changes all the time, and is the author's own. Without a record it has to be trusted by hand.
+        // What is built here changes all the time, and is the author's own. Without a record it is trusted by hand.
         if let (Some(store), Ok(folder)) = (session.plugins.trust().store(), folder.canonicalize()) {
             let library = fill("{{library}}", &self.names(&template));
             for profile in ["release", "debug"] {

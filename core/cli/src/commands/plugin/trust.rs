@@ -16,10 +16,10 @@ use crate::{exit::Exit, session::Session, tables::list};
 
 /// Allow the code of plugins to run wherever they are named.
 ///
-/// A plugin that you name yourself runs: with --plugin, --set or a variable, in ~/.config/forethought/config.toml, in the
-/// file that you give to `run` and other commands that play or train, or by its file in ~/.local/share/forethought/plugins.
-/// What ran that way is trusted from then on. Plugins that ./forethought.toml or the folder of a run names may be
-/// somebody else's, and run only if they are trusted.
+/// A plugin that you name yourself runs: with --plugin, --set or a variable, in ~/.config/forethought/config.toml, in
+/// the file that you give to `run` and other commands that play or train, or by putting it into
+/// ~/.local/share/forethought/plugins. What ran that way is trusted from then on. Plugins that ./forethought.toml or the
+/// folder of a run names may be somebody else's, and run only if they are trusted.
 ///
 /// Trusted are the bytes, so after a change the plugin has to be trusted again. Of a command, these are its words, its
 /// folder and the files that the words name, without what these files import. Nothing runs now.
