@@ -175,8 +175,8 @@ impl fmt::Display for CodeAt {
 }
 
 impl CodeAt {
-    /// The files that it consists of, as far as they are named: the library, or the existing files among the words.
-    fn files(&self) -> Vec<PathBuf> {
+    /// What it consists of, as far as that is named: the library, or the existing files and folders among the words.
+    fn parts(&self) -> Vec<PathBuf> {
         match self {
             Self::Library { library } => vec![library.clone()],
             Self::Command { command, folder } => {
@@ -185,32 +185,43 @@ impl CodeAt {
                     let whole = (index > 0 || word.contains('/')).then_some(word.as_str());
                     whole.into_iter().chain(word.split_once('=').map(|(_, value)| value))
                 });
-                values.map(|word| folder.join(word)).filter(|file| file.is_file()).collect()
+                values.map(|word| folder.join(word)).filter(|path| path.exists()).collect()
             }
         }
     }
 
-    /// Whether only this user (and root) can change its files: themselves, and every folder above them.
+    /// Whether only this user (and root) can change its parts: themselves, and every folder above them.
     fn is_mine(&self) -> bool {
         let folder = match self {
             Self::Library { .. } => None,
             Self::Command { folder, .. } => Some(folder.clone()),
         };
-        folder.into_iter().chain(self.files()).all(|path| {
-            path.canonicalize().is_ok_and(|path| {
-                path.ancestors().all(|part| part.metadata().is_ok_and(|found| only_i_write(&found)))
+        folder.into_iter().chain(self.parts()).all(|path| {
+            let Ok(path) = path.canonicalize() else { return false };
+            // What others can add next to a file may be loaded by it.
+            let closest = if path.is_dir() { 0 } else { 1 };
+            path.ancestors().enumerate().all(|(above, part)| {
+                let writes = |found| only_i_write(&found) || (above > closest && only_i_replace(&found));
+                part.metadata().is_ok_and(writes)
             })
         })
     }
 }
 
-/// Whether only this user and root can write here. In a folder like /tmp, others can add but not replace.
+/// Whether only this user and root can write here.
 fn only_i_write(found: &Metadata) -> bool {
-    let me = rustix::process::geteuid().as_raw();
-    let (mode, sticky) = (found.mode(), found.is_dir() && found.mode() & 0o1000 != 0);
     // A group of the user's own has the user's number.
-    let group = mode & 0o020 != 0 && found.gid() != found.uid();
-    [me, 0].contains(&found.uid()) && (sticky || (mode & 0o002 == 0 && !group))
+    let group = found.mode() & 0o020 != 0 && found.gid() != found.uid();
+    is_mine(found) && found.mode() & 0o002 == 0 && !group
+}
+
+/// Whether this is a folder like /tmp, where others can add files but not replace those of this user.
+fn only_i_replace(found: &Metadata) -> bool {
+    is_mine(found) && found.is_dir() && found.mode() & 0o1000 != 0
+}
+
+fn is_mine(found: &Metadata) -> bool {
+    [rustix::process::geteuid().as_raw(), 0].contains(&found.uid())
 }
 
 /// One version of some code.
@@ -250,7 +261,8 @@ impl Version {
             all.update(bytes);
         };
         part(&serde_json::to_vec(&code)?);
-        for path in code.files() {
+        for path in code.parts().into_iter().filter(|path| path.is_file()) {
+            part(path.as_os_str().as_encoded_bytes());
             let unreadable = || format!("{} cannot be read", path.display());
             let mut file = File::open(&path).context(unreadable())?;
             let found = file.metadata().context(unreadable())?;

@@ -55,7 +55,7 @@ impl Trust {
             false => {
                 let mut concerned = Vec::new();
                 for what in &self.what {
-                    concerned.extend(self.change(session, store, what)?);
+                    concerned.extend(self.change(store, what)?);
                 }
                 concerned
             }
@@ -73,10 +73,10 @@ impl Trust {
     }
 
     /// Trusts the plugins that `what` means, or removes them. Gives what was changed.
-    fn change(&self, session: &Session, store: &Store, what: &str) -> Result<Vec<Trusted>> {
+    fn change(&self, store: &Store, what: &str) -> Result<Vec<Trusted>> {
         if self.remove {
             // It may be gone, so its name counts, too.
-            let found = meant(session, what).unwrap_or_default();
+            let found = meant(what).unwrap_or_default();
             let path = std::path::absolute(what)?.display().to_string();
             let gone = store.retain(|one| {
                 let place = one.code.to_string();
@@ -89,7 +89,7 @@ impl Trust {
                 false => Ok(gone),
             };
         }
-        let found = meant(session, what)?;
+        let found = meant(what)?;
         found
             .into_iter()
             .map(|version| {
@@ -102,12 +102,13 @@ impl Trust {
 }
 
 /// The plugins that were meant.
-fn meant(session: &Session, what: &str) -> Result<Vec<Version>> {
+fn meant(what: &str) -> Result<Vec<Version>> {
+    // Names are not looked for in folders that a file here may add.
+    let search = Sources::of_process()?.search;
     let found = match configuration(Path::new(what)) {
         Some(file) => {
             let file = std::path::absolute(file)?;
             let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
-            let search = session.wanted()?.search;
             let sources = Sources { file: Some(file.clone()), search, ..Sources::new(folder) };
             let mut request = Draft::read(&sources)?.plugins().clone();
             request.wanted.retain(|wanted| wanted.named.file() == Some(&*file));
@@ -116,7 +117,7 @@ fn meant(session: &Session, what: &str) -> Result<Vec<Version>> {
         None => {
             let there = Path::new(what).exists() || !PluginPath(what.to_owned()).is_name();
             let path = if there { std::path::absolute(what)? } else { what.into() };
-            versions(&Request { search: session.wanted()?.search, ..alone(&path, NamedBy::User) })?
+            versions(&Request { search, ..alone(&path, NamedBy::User) })?
         }
     };
     match found.is_empty() {
