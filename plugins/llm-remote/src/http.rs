@@ -651,4 +651,10 @@ mod tests {
             assert!(error.code == Code::Config && !error.to_string().contains("sesame"), "{error}");
         }
     }
+    #[test]
+    fn an_answer_has_a_limit() {
+        let http = Http::new(&RemoteConfig::new(Provider::Ollama, "m")).unwrap();
+        assert!(http.limit(MAX_BODY).is_ok());
+        assert!(http.limit(MAX_BODY + 1).unwrap_err().message.contains("longer than 67108864 bytes"));
+    }
 }
