@@ -278,7 +278,7 @@ async fn every_fault_ends_in_time_and_says_whether_to_retry() {
         }
     });
     join_all(trials).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn a_dropped_stream_closes_its_connection() {
     let stream = Remote::new(config).unwrap().stream(hello()).await.unwrap();
     assert_eq!(stream.next(9).await.unwrap(), ["Hel"]);
     drop(stream);
-    tokio::time::timeout(Duration::from_secs(5), closed)
+    tokio::time::timeout(Duration::from_secs(60), closed)
         .await
         .expect("the connection is still open")
         .unwrap();
