@@ -118,6 +118,7 @@ impl JournaledEffects {
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
+            cancel: self.cancel.clone(),
         })
     }
 

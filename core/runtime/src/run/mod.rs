@@ -176,6 +176,12 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     let usd = spent.values().fold(Spent::default(), |sum, spent| sum + *spent).usd();
     let usd = priced.then_some(usd);
     pool.store.close().await;
+    if !pool.folder.journal().is_file() {
+        tracing::warn!(
+            "{} was removed while the run used it: its episodes cannot be replayed or exported",
+            pool.folder.journal().display()
+        );
+    }
     pool.folder.close(status, usd)?;
     let mut outcome = RunOutcome {
         folder: pool.folder.path().to_owned(),
