@@ -30,6 +30,8 @@ struct Pair {
     here: Arc<Peer>,
     there: Arc<Peer>,
     runs: [JoinHandle<Result<(), String>>; 2],
+    /// Resolves if `there` hangs.
+    condemned: oneshot::Receiver<String>,
 }
 
 type Half = (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>);
@@ -45,7 +47,7 @@ async fn pair(root: Arc<dyn Object>) -> Pair {
         tokio::join!(open("there", None, here, HANGS), open("here", Some(root), there, HANGS));
     let (here, there) = (here.unwrap(), there.unwrap());
     let runs = [tokio::spawn(here.traffic.run()), tokio::spawn(there.traffic.run())];
-    Pair { here: here.peer, there: there.peer, runs }
+    Pair { here: here.peer, there: there.peer, runs, condemned: here.condemned }
 }
 
 /// A component as seen from the other end of a pipe.
@@ -307,6 +309,8 @@ async fn a_call_hangs_for_certain_only_if_no_other_waits() {
     assert_eq!(condemned(&bench), Some(false), "it was not sound any more");
     call.abort();
 
+    assert_eq!(pair.condemned.await.unwrap(), "too slow");
+
     let (bench, _pair) = self::bench().await;
     assert_eq!(condemned(&bench), Some(true));
     assert_eq!(condemned(&(Arc::new(Bench::default()) as Arc<dyn Object>)), None, "there is no process");
@@ -314,7 +318,7 @@ async fn a_call_hangs_for_certain_only_if_no_other_waits() {
 
 #[tokio::test]
 async fn dropping_one_end_ends_the_other() {
-    let (bench, Pair { here, there, runs }) = bench().await;
+    let (bench, Pair { here, there, runs, .. }) = bench().await;
     drop((bench, here));
     for run in runs {
         assert_eq!(tokio::time::timeout(HANGS, run).await.unwrap().unwrap(), Ok(()));
