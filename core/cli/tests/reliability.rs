@@ -35,7 +35,6 @@ fn main() -> ExitCode {
         .unless(no_namespace(), "a_full_disk_costs_the_answer_that_found_no_room", full_disk)
         .test("a_moved_run_continues_and_another_catalogue_begins_another", moved_and_replaced)
         .test("max_calls_is_never_passed_whatever_fails", budget_under_faults)
-        .test("an_interrupted_run_tries_nothing_again", interrupted_between_attempts)
         .run()
 }
 
@@ -468,26 +467,4 @@ fn budget_under_faults() {
     desk.forethought(&limited).timeout(HANGS).assert().code(3);
     assert!(server.total().asked <= 60, "{} calls of 60", server.total().asked);
     assert_eq!(scores(succeeds(&desk, &format!("{LINE}100000"))), scores(calm));
-}
-
-fn interrupted_between_attempts() {
-    let (server, _) = server(ALL, &["status:500=1x1000000"]);
-    let desk = shop(&server);
-    // Without the interruption, the pauses alone would take hours.
-    let mut child = quiet(desk.spawn(
-        "run shop.toml --episodes 4 --concurrency 4 --set llm.actor.calls.retries=50 \
-         --set llm.actor.calls.longest_pause_s=600",
-    ));
-    let begun = Instant::now();
-    while server.total().asked < 4 {
-        assert!(begun.elapsed() < HANGS, "4 calls are not made");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.expect("kill").success());
-    while child.try_wait().expect("a status").is_none() {
-        assert!(begun.elapsed() < HANGS, "it waits to try again");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert_eq!(child.wait().expect("an end").code(), Some(130));
 }

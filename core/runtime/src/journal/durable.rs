@@ -118,7 +118,6 @@ impl JournaledEffects {
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
-            cancel: self.cancel.clone(),
         })
     }
 

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use forethought_api::{
     Error, Result,
@@ -22,7 +21,6 @@ use forethought_api::{
 
 use crate::budget::prices::{Cost, Price};
 use crate::budget::{Budget, Reservation, Spent, tokens};
-use crate::cancel::Cancel;
 use crate::journal::store::Store;
 
 tokio::task_local! {
@@ -78,17 +76,6 @@ pub(crate) struct Meter {
     pub(crate) call: Mutex<Option<Vec<Reservation>>>,
     /// Why an attempt could not be recorded: a failure of this machine's, not the model's answer.
     pub(crate) failed: Mutex<Option<Error>>,
-    /// Once raised, no further attempt is made.
-    pub(crate) cancel: Cancel,
-}
-
-/// Waits before another attempt; not longer than until the run is interrupted.
-pub(crate) async fn pause(duration: Duration) {
-    let cancel = METER.try_with(|meter| meter.cancel.clone()).unwrap_or_default();
-    tokio::select! {
-        () = tokio::time::sleep(duration) => {}
-        () = cancel.cancelled() => {}
-    }
 }
 
 impl Meter {
@@ -130,11 +117,9 @@ impl Metering {
     /// that are free by nature, such as a simulated one or one that asks another, are not counted here but once a call.
     ///
     /// # Errors
-    /// With [`Code::Budget`] if a budget does not have enough left, with [`Code::Cancelled`] if the run was interrupted;
-    /// else if a run should count the attempt and cannot.
+    /// With [`Code::Budget`] if a budget does not have enough left; else if a run should count the attempt and cannot.
     pub(crate) async fn set_aside(&self, llm: &str, request: &ChatRequest) -> Result<Option<Charge>> {
         let Ok(meter) = METER.try_with(Arc::clone) else { return self.uncounted(llm).map(|()| None) };
-        meter.cancel.check()?;
         let price = meter.price(llm)?;
         if price == Some(Price::FREE) || price.is_none() && !meter.accounts.limits_calls() {
             return Ok(None);

@@ -2,7 +2,7 @@
 //!
 //! The backend says what is worth repeating ([`Error::retryable`]): an overloaded or failing provider, a broken
 //! connection. The pauses double, with jitter, so that callers who failed together do not come back together. If the
-//! provider says how long to wait, that is obeyed. An interrupted run neither waits nor tries again.
+//! provider says how long to wait, that is obeyed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,6 @@ use forethought_api::{
     Error, Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
-
-use crate::journal::meter;
 
 /// The first pause, before jitter.
 const FIRST: Duration = Duration::from_millis(500);
@@ -45,7 +43,7 @@ impl Retry {
         };
         let outcome = counted
             .retry(self.pauses)
-            .sleep(meter::pause)
+            .sleep(tokio::time::sleep)
             .when(|error: &Error| error.retryable)
             .adjust(|error, pause| {
                 let requested = Duration::from_millis(error.retry_after_ms.unwrap_or_default());
