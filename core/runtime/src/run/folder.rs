@@ -212,8 +212,8 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     Ok(episodes)
 }
 
-/// The newest run under `parent` that `same` recognises by its hash and that `earlier` allows. `described` describes a
-/// run whose `run.json` is lost.
+/// The newest run under `parent` that `same` recognises by its hash and that `earlier` allows. `described` describes such
+/// a run whose `run.json` is lost or damaged.
 pub(crate) fn find(
     parent: &Path,
     earlier: Earlier,
@@ -234,7 +234,14 @@ pub(crate) fn find(
             continue;
         }
         let info = match read_info(&path) {
-            Ok(info) => info,
+            Ok(info) if same(&info.config_hash) => info,
+            Ok(info) => match described(&path) {
+                Some(found) if found.episodes == info.episodes => {
+                    tracing::warn!("{}/run.json has a damaged hash, which is written again", path.display());
+                    RunInfo { config_hash: found.config_hash, ..info }
+                }
+                _ => continue,
+            },
             Err(error) if is_newer(&path) => {
                 tracing::warn!("not looking at {} for an earlier run: {error}", path.display());
                 continue;
@@ -250,7 +257,7 @@ pub(crate) fn find(
                 }
             },
         };
-        if same(&info.config_hash) && wanted(info.status) {
+        if wanted(info.status) {
             runs.push((path, info));
         }
     }
