@@ -360,7 +360,7 @@ fn patience() -> String {
     format!(
         "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
          --set llm.actor.calls.longest_pause_s=0.1 --set llm.actor.read_timeout_s={}",
-        slow(2, 5)
+        slow(5, 10)
     )
 }
 

@@ -462,7 +462,7 @@ async fn what_nobody_waits_for_is_not_computed() {
     drop(stream);
     let start = std::time::Instant::now();
     llm.complete(ChatRequest { max_tokens: Some(1), ..hello() }).await.unwrap();
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

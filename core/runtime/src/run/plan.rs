@@ -235,14 +235,17 @@ impl Plan {
 
     /// The description of the run at `path`, which has lost it, from what is left; `None` if that is another run.
     pub(crate) fn described(&self, spec: &RunSpec, path: &Path) -> Option<RunInfo> {
-        let known = store::episodes(&folder::journal_path(path)).ok()?;
         let config = std::fs::read_to_string(path.join("config.resolved.toml")).ok()?;
         let ids: Vec<_> = self.episodes.iter().map(|episode| episode.id.clone()).collect();
         let rules = [(&ids, Some(&*spec.paths), &self.config_hash), (&self.before.1, None, &self.before.0)];
-        let (.., hash) = rules.into_iter().find(|(ids, paths, hash)| {
+        let mut rules = rules.into_iter().filter(|(ids, paths, hash)| {
             config_hash(&config, *paths, ids).is_ok_and(|found| found == **hash)
-                && known.iter().all(|id| ids.contains(id))
-        })?;
+        });
+        let first = rules.next()?;
+        // The files that the configuration names may have been others: the ids of its episodes tell.
+        let known = store::episodes(&folder::journal_path(path)).ok().filter(|known| !known.is_empty())?;
+        let mut rules = std::iter::once(first).chain(rules);
+        let (.., hash) = rules.find(|(ids, ..)| known.iter().all(|id| ids.contains(id)))?;
         Some(RunInfo { config_hash: hash.clone(), ..self.info(spec) })
     }
 
