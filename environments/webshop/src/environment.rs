@@ -256,7 +256,7 @@ impl Episode {
         let config = &world.config;
         let react = config.observation == ObservationMode::React;
         let is_thought = if config.strict { action::is_thought } else { spoken::is_thought };
-        let mut refused = None;
+        let (mut illegal, mut refused) = (false, None);
         let text = if self.ended.is_some() {
             self.render(world)
         } else if is_thought(action) {
@@ -272,6 +272,7 @@ impl Episode {
                 Ok(Effect::Bought) => self.buy(world, &mut earned, &mut info),
                 Ok(_) => self.render(world),
                 Err(why) => {
+                    illegal = true;
                     let text = if react { "Invalid action!".into() } else { self.render(world) };
                     match config.explain_refusals {
                         true => {
@@ -299,6 +300,7 @@ impl Episode {
             terminated: self.ended == Some(Ended::Terminated),
             truncated: self.ended == Some(Ended::Truncated),
             success: self.ended.map(|_| self.best == 1.0),
+            illegal,
             info,
         }
     }

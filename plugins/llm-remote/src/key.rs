@@ -2,7 +2,7 @@
 
 use std::{env, fs};
 
-use forethought_sdk::prelude::*;
+use forethought_sdk::{api::text::unmarked, prelude::*};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -48,7 +48,7 @@ impl Key {
                 (text, place)
             }
         };
-        let text = text.trim();
+        let text = unmarked(&text).trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::config(format!("{place} holds no key: expected one word of visible ASCII")));
         }
