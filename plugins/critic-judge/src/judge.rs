@@ -1,13 +1,14 @@
 //! The language model's own probabilities: how a plan looks to the model that made it.
 //!
-//! By default an outcome without a readable probability counts as 0.5, with a warning, as in release 0.1.0: the published
-//! figures of this control depend on it. With `unreadable = "ask_again"` no value is made up: the model is asked once
-//! more, then the estimate is an error of [`Code::Malformed`].
+//! By default an outcome without a readable probability counts as 0.5, as in release 0.1.0: the published figures of this
+//! control depend on it. A warning says so, and the decision's faults count it. With `unreadable = "ask_again"` no value
+//! is made up: the model is asked once more, then the estimate is an error of [`Code::Malformed`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use forethought_sdk::{
-    answers::{Answer, ask_again},
+    answers::{Answer, Unread, ask_again},
+    api::text::unmarked,
     prelude::*,
     serde_json::json,
 };
@@ -66,7 +67,7 @@ impl Judge {
                 let origin = format!("the judge template {}", path.display());
                 let source = std::fs::read_to_string(&path.0)
                     .map_err(|error| Error::config(format!("cannot read {origin}: {error}")))?;
-                (source, origin)
+                (unmarked(&source).to_owned(), origin)
             }
         };
         let mut template = Templates::new();
@@ -79,16 +80,26 @@ impl Judge {
         Ok(Self { config, template, host, warned: AtomicBool::new(false) })
     }
 
-    async fn ask(&self, queries: &[CriticQuery], llm: Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
+    async fn ask(
+        &self,
+        queries: &[CriticQuery],
+        llm: Arc<dyn LlmBackend>,
+        unread: &mut Unread,
+    ) -> Result<Vec<Estimate>> {
         let mut estimates = Vec::with_capacity(queries.len());
         // Queries about one thought are next to each other and share a call.
         for group in queries.chunk_by(|a, b| a.state == b.state && a.thought == b.thought) {
-            estimates.extend(self.ask_group(group, &llm).await?);
+            estimates.extend(self.ask_group(group, &llm, unread).await?);
         }
         Ok(estimates)
     }
 
-    async fn ask_group(&self, group: &[CriticQuery], llm: &Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
+    async fn ask_group(
+        &self,
+        group: &[CriticQuery],
+        llm: &Arc<dyn LlmBackend>,
+        unread: &mut Unread,
+    ) -> Result<Vec<Estimate>> {
         let outcomes: Vec<&str> = group.iter().map(|query| query.outcome.as_str()).collect();
         let prompt = self
             .template
@@ -113,11 +124,17 @@ impl Judge {
                             "a judge's answer counts as 0.5: {complaint}; said once"
                         );
                     }
+                    unread.count(complaint.fault.key());
+                    // Counted, and not noted: the logs of earlier releases can then still be replayed.
                     let each = answer.probability_of_each(group.len()).into_iter();
                     break each.map(|probability| probability.unwrap_or(0.5)).collect();
                 }
-                Err(complaint) if again => ask_again(&mut request.messages, choice, &complaint),
+                Err(complaint) if again => {
+                    unread.repeated("Judge", &complaint);
+                    ask_again(&mut request.messages, choice, &complaint);
+                }
                 Err(complaint) => {
+                    unread.count(complaint.fault.key());
                     let shown: String = answer.text().chars().take(SHOWN).collect();
                     return Err(Error::malformed(format!(
                         "the model {:?} gave no probabilities when asked twice: {complaint}, in {shown:?}",
@@ -136,7 +153,7 @@ impl Judge {
 impl Critic for Judge {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let llm = self.host.llm(self.config.llm.clone()).await?;
-        self.ask(&queries, llm).await
+        self.ask(&queries, llm, &mut Unread::default()).await
     }
 
     async fn requires(&self) -> Result<Requirements> {
@@ -149,7 +166,13 @@ impl Critic for Judge {
         models: Arc<dyn Models>,
     ) -> Result<Vec<Estimate>> {
         let llm = models.llm(self.config.llm.clone()).await?;
-        self.ask(&queries, llm).await
+        let mut unread = Unread::default();
+        let estimates = self.ask(&queries, llm, &mut unread).await;
+        if !unread.faults.is_empty() {
+            // Hosts from before notes existed do not know the method.
+            let _ = models.note(unread.recoveries, unread.faults).await;
+        }
+        estimates
     }
 }
 

@@ -178,10 +178,7 @@ impl<D: Durable> EpisodeRunner<D> {
         let mut decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
         // Counted in the summary, and not logged: the logs of earlier releases can then still be replayed.
-        for (key, count) in std::mem::take(&mut decision.trace.faults) {
-            let sum = self.faults[usize::from(seat != self.spec.subject)].entry(key).or_default();
-            *sum = sum.saturating_add(count);
-        }
+        self.count_faults(seat, std::mem::take(&mut decision.trace.faults));
         self.log.push(&Event::Decision {
             step,
             seat,
@@ -192,6 +189,9 @@ impl<D: Durable> EpisodeRunner<D> {
         })?;
 
         let transition = self.act(seat, &decision.action).await?;
+        if transition.illegal {
+            self.count_faults(seat, BTreeMap::from([("illegal".into(), 1)]));
+        }
         self.log.push(&Event::Transition {
             step,
             rewards: transition.rewards.clone(),
@@ -223,10 +223,12 @@ impl<D: Durable> EpisodeRunner<D> {
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
         models.stopped()?;
-        let decision = decision.map_err(|error| {
+        let mut decision = decision.map_err(|error| {
             error.context(format!("planner `{}` failed at step {}", seat.name, self.step))
         })?;
-        let tally = models.take_tally();
+        let mut tally = models.take_tally();
+        decision.trace.recoveries.append(&mut tally.recoveries);
+        self.count_faults(context.seat, std::mem::take(&mut tally.faults));
         if context.seat != self.spec.subject {
             self.count_other(tally);
             return Ok(decision);
@@ -240,6 +242,14 @@ impl<D: Durable> EpisodeRunner<D> {
             self.timed.1 += elapsed.as_secs_f64() * 1e3;
         }
         Ok(decision)
+    }
+
+    fn count_faults(&mut self, seat: usize, faults: BTreeMap<String, u32>) {
+        let sums = &mut self.faults[usize::from(seat != self.spec.subject)];
+        for (key, count) in faults {
+            let sum = sums.entry(key).or_default();
+            *sum = sum.saturating_add(count);
+        }
     }
 
     /// The planner's own summary, or the collector's, if one is needed.

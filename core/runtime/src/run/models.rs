@@ -27,6 +27,9 @@ use crate::run::summary::CallCount;
 pub(crate) struct Tally {
     pub(crate) calls: BTreeMap<Purpose, CallCount>,
     pub(crate) value_queries: u64,
+    /// What critics could not read; see [`Models::note`].
+    pub(crate) recoveries: Vec<String>,
+    pub(crate) faults: BTreeMap<String, u32>,
 }
 
 /// The models of one step of one seat.
@@ -109,6 +112,14 @@ impl<D: Durable> Models for StepModels<D> {
             None if environment.spec().await?.seats.len() == 1 => environment.fork().await,
             copy => Ok(copy),
         }
+    }
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        let mut tally = self.0.tally();
+        tally.recoveries.extend(recoveries);
+        for (key, count) in faults {
+            *tally.faults.entry(key).or_default() += count;
+        }
+        Ok(())
     }
 }
 
