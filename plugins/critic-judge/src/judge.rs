@@ -1,8 +1,8 @@
 //! The language model's own probabilities: how a plan looks to the model that made it.
 //!
-//! By default an outcome without a readable probability counts as 0.5, as in release 0.1.0: the published figures of this
-//! control depend on it. A warning says so, and the decision's faults count it. With `unreadable = "ask_again"` no value
-//! is made up: the model is asked once more, then the estimate is an error of [`Code::Malformed`].
+//! No value is made up: a model whose answer cannot be read is asked once more, then the estimate is an error of
+//! [`Code::Malformed`], and a planner decides without it. With `unreadable = "half"` an outcome without a readable
+//! probability counts as 0.5, as in release 0.1.0. The decision's faults count both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,10 +36,10 @@ pub struct JudgeConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Unreadable {
-    /// It counts as 0.5, with a warning.
-    #[default]
+    /// It counts as 0.5, with a warning, as in release 0.1.0.
     Half,
     /// The model is asked once more, with the error; if that fails too, there is no estimate.
+    #[default]
     AskAgain,
 }
 
@@ -184,9 +184,12 @@ register! {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, sync::Mutex};
+    use std::{
+        collections::{BTreeMap, VecDeque},
+        sync::Mutex,
+    };
 
-    use forethought_sdk::serde_json::from_value;
+    use forethought_sdk::serde_json::{Value, from_value};
     use futures::executor::block_on;
 
     use super::*;
@@ -206,31 +209,35 @@ mod tests {
         }
     }
 
-    /// A world that has this model only.
-    struct World(Arc<Script>);
+    /// A world that has this model only, and keeps notes.
+    struct World(Arc<Script>, Mutex<Unread>);
 
     #[async_trait]
     impl Models for World {
         async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
             Ok(self.0.clone())
         }
+        async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+            self.1.lock().unwrap().append(Unread { recoveries, faults });
+            Ok(())
+        }
     }
     impl Host for World {}
 
     fn judge(answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
-        judge_with("ask_again", answers)
+        let (estimates, world) = judge_with(json!({ "llm": "actor" }), answers);
+        let asked = std::mem::take(&mut *world.0.1.lock().unwrap());
+        (estimates, asked)
     }
 
-    fn judge_with(unreadable: &str, answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
+    fn judge_with(config: Value, answers: &[&'static str]) -> (Result<Vec<f64>>, Arc<World>) {
         let script = Arc::new(Script(Mutex::new(answers.iter().copied().collect()), Mutex::default()));
-        let world = Arc::new(World(script.clone()));
-        let config = json!({ "llm": "actor", "unreadable": unreadable });
+        let world = Arc::new(World(script, Mutex::default()));
         let judge = Judge::new(from_value(config).unwrap(), world.clone()).unwrap();
         let query = |outcome: &str| CriticQuery { outcome: outcome.into(), ..CriticQuery::default() };
-        let estimates = block_on(judge.estimate_with(vec![query("it works"), query("it breaks")], world));
-        let estimates = estimates.map(|all| all.iter().map(|estimate| estimate.probability).collect());
-        let asked = std::mem::take(&mut *script.1.lock().unwrap());
-        (estimates, asked)
+        let estimates =
+            block_on(judge.estimate_with(vec![query("it works"), query("it breaks")], world.clone()));
+        (estimates.map(|all| all.iter().map(|estimate| estimate.probability).collect()), world)
     }
 
     #[test]
@@ -273,13 +280,24 @@ mod tests {
     }
 
     #[test]
-    fn by_default_what_cannot_be_read_counts_as_half() {
+    fn what_cannot_be_read_counts_as_half_where_that_is_set() {
         for (answer, read) in
             [("1: 0.8", [0.8, 0.5]), ("Sure! 0.77", [0.5, 0.5]), ("1: 80\n2: 0.3", [0.5, 0.3])]
         {
-            let (estimates, asked) = judge_with("half", &[answer]);
-            assert_eq!((estimates, asked.len()), (Ok(read.to_vec()), 1), "{answer}");
+            let (estimates, world) = judge_with(json!({ "llm": "actor", "unreadable": "half" }), &[answer]);
+            assert_eq!(estimates, Ok(read.to_vec()), "{answer}");
+            assert_eq!(world.1.lock().unwrap().faults, [("unreadable".into(), 1)].into(), "{answer}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_noted_for_the_decision() {
+        let (estimates, world) = judge_with(json!({ "llm": "actor" }), &["Likely.", "1: 0.8\n2: 0.3"]);
+        assert_eq!(estimates, Ok(vec![0.8, 0.3]));
+        let noted = world.1.lock().unwrap();
+        assert_eq!(noted.faults, [("unreadable".into(), 1), ("repeated".into(), 1)].into());
+        assert!(noted.recoveries[0].starts_with("Judge could not be read"), "{:?}", noted.recoveries);
+        assert!(noted.recoveries[0].ends_with("asked once more"), "{:?}", noted.recoveries);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl JournaledEffects {
         self.cancel.check()?;
         let (request, shared) = E::record(&input)?;
         let meter = self.meter(&key.target, estimate.map(|_| reservations));
-        let result = meter.clone().around(E::run(&self.deps, input)).await;
+        let result = self.cancel.effect(meter.clone().around(E::run(&self.deps, input))).await;
         // Nothing is left where each attempt was counted when it was made.
         let call = meter.take_call();
         let used = |expected| {
@@ -118,6 +118,7 @@ impl JournaledEffects {
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
+            cancel: self.cancel.clone(),
         })
     }
 
@@ -148,9 +149,8 @@ impl Durable for JournaledEffects {
                 ReplayMode::UseRecorded => recorded_answer(outcome)?,
                 ReplayMode::ReExecute => {
                     self.cancel.check()?;
-                    self.meter(&key.target, None)
-                        .around(re_execute::<E>(&self.deps, &key, input, outcome))
-                        .await
+                    let again = re_execute::<E>(&self.deps, &key, input, outcome);
+                    self.cancel.effect(self.meter(&key.target, None).around(again)).await
                 }
             };
         }

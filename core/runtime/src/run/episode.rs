@@ -20,7 +20,7 @@ use crate::budget::{Budget, Limits, Spent};
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{StepModels, Tally};
-use crate::run::summary::CallCount;
+use crate::run::summary::{CallCount, add_faults};
 pub use crate::run::summary::{EpisodeStatus, EpisodeSummary};
 use forethought_api::seed;
 
@@ -228,11 +228,11 @@ impl<D: Durable> EpisodeRunner<D> {
         })?;
         let mut tally = models.take_tally();
         decision.trace.recoveries.append(&mut tally.recoveries);
-        self.count_faults(context.seat, std::mem::take(&mut tally.faults));
         if context.seat != self.spec.subject {
             self.count_other(tally);
             return Ok(decision);
         }
+        self.count_faults(context.seat, tally.faults);
         for (purpose, count) in tally.calls {
             *self.tally.calls.entry(purpose).or_default() += count;
         }
@@ -245,11 +245,7 @@ impl<D: Durable> EpisodeRunner<D> {
     }
 
     fn count_faults(&mut self, seat: usize, faults: BTreeMap<String, u32>) {
-        let sums = &mut self.faults[usize::from(seat != self.spec.subject)];
-        for (key, count) in faults {
-            let sum = sums.entry(key).or_default();
-            *sum = sum.saturating_add(count);
-        }
+        add_faults(&mut self.faults[usize::from(seat != self.spec.subject)], faults);
     }
 
     /// The planner's own summary, or the collector's, if one is needed.
@@ -382,6 +378,7 @@ impl<D: Durable> EpisodeRunner<D> {
         for count in tally.calls.into_values() {
             self.other_calls += count;
         }
+        add_faults(&mut self.faults[1], tally.faults);
     }
 
     fn close(mut self, end: Result<()>) -> Result<EpisodeResult> {

@@ -20,14 +20,14 @@ use crate::journal::effects::{
     Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
 };
 use crate::journal::key::EffectKey;
-use crate::run::summary::CallCount;
+use crate::run::summary::{CallCount, add_faults};
 
 /// What one step asked of its models.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub(crate) calls: BTreeMap<Purpose, CallCount>,
     pub(crate) value_queries: u64,
-    /// What critics could not read; see [`Models::note`].
+    /// What critics and summarisers could not read; see [`Models::note`].
     pub(crate) recoveries: Vec<String>,
     pub(crate) faults: BTreeMap<String, u32>,
 }
@@ -116,9 +116,7 @@ impl<D: Durable> Models for StepModels<D> {
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
         let mut tally = self.0.tally();
         tally.recoveries.extend(recoveries);
-        for (key, count) in faults {
-            *tally.faults.entry(key).or_default() += count;
-        }
+        add_faults(&mut tally.faults, faults);
         Ok(())
     }
 }
