@@ -544,7 +544,7 @@ fn an_interruption_ends_pauses_and_nothing_more_is_asked() {
     let limited = format!("{two} --set llm.actor.calls.requests_per_minute=1");
     for command in ["run", "eval"] {
         for (faults, further, asked, answered) in
-            [(&["rate-limit:50000=1"][..], two, 2, 0), (&[], &limited, 1, 1)]
+            [(&["rate-limit:50000=1"][..], two, 2, 0), (&[][..], &*limited, 1, 1)]
         {
             let (backend, faults) = (Arc::new(Actor::new(0.0)), rules(faults));
             let server = start(Options { backend, faults, ..Options::default() });

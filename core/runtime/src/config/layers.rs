@@ -234,7 +234,7 @@ impl Layer {
             if let Some((_, key, value)) = former.filter(|(_, key, _)| values.get(key).is_none())
                 && let Some(origin) = self.place(&to).filter(|origin| is_resolved(origin)).cloned()
             {
-                self.insert([to, vec![(*key).into()]].concat(), (*value).into(), origin)?;
+                self.insert([&to[..], &[(*key).into()]].concat(), (*value).into(), origin)?;
             }
         }
         if !names.is_empty() {
