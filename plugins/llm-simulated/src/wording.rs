@@ -8,6 +8,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use forethought_sdk::{
     api::behaviour::{Bank, Wordings},
+    api::text::unmarked,
     prelude::*,
     schemars::{self, Schema, SchemaGenerator},
     seed::{ChaCha8Rng, IndexedRandom},
@@ -84,7 +85,7 @@ impl Speech {
                 let file = folder.join(format!("{name}.json"));
                 let text = std::fs::read_to_string(&file)
                     .context(format!("{}: the wordings of `{name}` cannot be read", file.display()))?;
-                let wordings = wordings(text.trim_start_matches('\u{feff}'))
+                let wordings = wordings(unmarked(&text))
                     .context(format!("{} is not a bank of wordings", file.display()))?;
                 (wordings, file.display().to_string())
             }

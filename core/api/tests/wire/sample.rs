@@ -222,6 +222,7 @@ impl Environment for Sample {
             truncated: true,
             success: Some(false),
             info: anything(),
+            ..Transition::default()
         })
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -428,6 +429,9 @@ impl Models for Sample {
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
         Environment::imagine(self, Imagine { seat: 1, seed, hidden }).await
     }
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        Err(Error::other(format!("{recoveries:?} {faults:?}")))
+    }
 }
 
 tried!(Models, |it| [
@@ -435,6 +439,7 @@ tried!(Models, |it| [
     it.critic("critic".into()).await.unwrap().estimate(vec![query()]).await,
     it.fork().await.unwrap().unwrap().spec().await,
     it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
+    it.note(vec!["asked once more".into()], BTreeMap::from([("repeated".into(), 1)])).await,
 ]);
 
 #[async_trait]

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use forethought_api::{Error, Result, registry::ConfigPath};
+use forethought_api::{Error, Result, registry::ConfigPath, text::unmarked};
 use forethought_plugin_host::Request;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -368,7 +368,9 @@ fn file(path: &Path) -> Result<Option<Layer>> {
     let path = std::path::absolute(path)?;
     sources::is_text(&path)?;
     let base = path.parent().unwrap_or(Path::new("/"));
-    Layer::toml(&text, base, |line| ConfigOrigin::File { path: path.clone(), line })?.renamed().map(Some)
+    Layer::toml(unmarked(&text), base, |line| ConfigOrigin::File { path: path.clone(), line })?
+        .renamed()
+        .map(Some)
 }
 
 fn missing(path: &Path) -> Error {

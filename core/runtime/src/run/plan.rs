@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::budget::{Limits, Spent, prices::Price};
 use crate::cancel::Cancel;
 use crate::clock;
+use crate::former;
 use crate::journal::effects::{CriticHandle, Llm};
 use crate::journal::meter::Metering;
 use crate::journal::store;
@@ -358,6 +359,11 @@ fn config_hash(config: &str, paths: Option<&[Vec<String>]>, episodes: &[String])
     let planners = config.get_mut("planner").and_then(toml::Value::as_table_mut);
     planners.into_iter().flatten().filter_map(|(_, planner)| planner.as_table_mut()).for_each(|keys| {
         *keys = in_old_words(std::mem::take(keys));
+    });
+    let critics = config.get_mut(identity_word("critic")).and_then(toml::Value::as_table_mut);
+    critics.into_iter().flatten().filter_map(|(_, critic)| critic.as_table_mut()).for_each(|keys| {
+        let kind = keys.get("kind").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+        keys.retain(|key, value| !former::is_default(&kind, key, value.as_str()));
     });
     // Nor does it matter where components come from, or what they cost.
     config.remove("plugins");
