@@ -27,6 +27,8 @@ pub mod survey;
 #[cfg(test)]
 mod testing;
 
+#[cfg(fuzzing)]
+pub use self::pipe::rewritten;
 pub use self::{
     open::{Launcher, Plugin, Plugins, Transport},
     source::{Request, Wanted},
