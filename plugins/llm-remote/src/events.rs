@@ -56,11 +56,11 @@ impl Events {
         }
     }
 
-    /// Removes byte order marks and white space, and finds out whether this is a stream at all.
+    /// Removes byte order marks and empty lines, and finds out whether this is a stream at all.
     fn begin(&mut self) {
         loop {
-            let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            self.buffer.advance(blank);
+            let ends = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.buffer.advance(ends);
             if !self.buffer.starts_with(MARK) {
                 break;
             }
@@ -69,9 +69,11 @@ impl Events {
         if MARK.starts_with(&self.buffer) {
             return; // Nothing yet, or it may be half a mark.
         }
-        self.begun = true;
-        if self.framing == Framing::Sse && matches!(self.buffer[0], b'{' | b'[' | b'<') {
-            self.framing = Framing::Whole;
+        if let Some(first) = self.buffer.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            self.begun = true;
+            if self.framing == Framing::Sse && matches!(first, b'{' | b'[' | b'<') {
+                self.framing = Framing::Whole;
+            }
         }
     }
 
@@ -106,7 +108,7 @@ impl Events {
 
     fn line(&mut self, line: &[u8]) -> Option<String> {
         match self.framing {
-            Framing::Lines | Framing::Whole if line.is_empty() => None,
+            Framing::Lines | Framing::Whole if line.trim_ascii().is_empty() => None,
             Framing::Lines | Framing::Whole => Some(text(line)),
             Framing::Sse if line.is_empty() => {
                 let data = std::mem::take(&mut self.data);
@@ -176,9 +178,13 @@ mod tests {
             // A byte order mark.
             (Framing::Sse, "\u{feff}data: 1\n\ndata: 2\n\n", &["1", "2"]),
             (Framing::Lines, "\u{feff}{}\n{}\n", &["{}", "{}"]),
-            (Framing::Sse, "\n\u{feff}data: 1\n\n", &["1"]),
+            (Framing::Sse, "\r\n\u{feff}data: 1\n\n", &["1"]),
+            (Framing::Lines, "\n\u{feff}{}\n", &["{}"]),
+            // White space that is no line end belongs to its line.
+            (Framing::Sse, "\n data: 1\n\ndata: 2\n\n", &["2"]),
+            (Framing::Lines, " \n {}\n", &[" {}"]),
             // One document.
-            (Framing::Sse, "\u{feff} \n{\"a\":\n1}\n", &["{\"a\":\n1}\n"]),
+            (Framing::Sse, "\u{feff} \n{\"a\":\n1}\n", &[" \n{\"a\":\n1}\n"]),
             (Framing::Sse, "<html>\n\n</html>", &["<html>\n\n</html>"]),
         ] {
             let bytes = bytes.as_bytes();
@@ -191,7 +197,7 @@ mod tests {
     proptest! {
         #[test]
         fn where_bytes_are_split_does_not_matter(
-            events in prop::collection::vec("[a-zé✓ ]{1,12}", 0..8),
+            events in prop::collection::vec("[a-zé✓][a-zé✓ ]{0,11}", 0..8),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
             crlf: bool,
         ) {

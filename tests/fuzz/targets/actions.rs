@@ -12,6 +12,7 @@ use forethought_webshop::{
     action::{self, Parsed},
     spoken,
 };
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use forethought_llm_cassette::cassette::Cassette;
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use forethought_llm_remote::{Provider, fuzzing::Wire};
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 static WIRES: LazyLock<[Wire; 4]> = LazyLock::new(|| {

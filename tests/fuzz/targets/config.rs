@@ -7,6 +7,7 @@ use forethought_runtime::{
     config::{Config, Sources},
     registry::Registry,
 };
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 // Linked for their components.

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use forethought_runtime::trajectories;
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));

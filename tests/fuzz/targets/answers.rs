@@ -2,6 +2,7 @@
 #![no_main]
 
 use forethought_sdk::{answers::Answer, prelude::FinishReason};
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 const LABELS: [&str; 4] = ["Thought", "Action", "Good outcome", "Decision"];

@@ -3,6 +3,7 @@
 
 use forethought_plugin_host::rewritten;
 use forethought_sdk::futures::FutureExt as _;
+use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 fn rewrite(bytes: &[u8]) -> Result<Vec<u8>, String> {
