@@ -44,11 +44,13 @@ impl Loaded {
         let path = files.tokenizer();
         let (path, bytes) = match &header.tokenizer {
             Some(own) => {
-                let own = own.as_ref().map_err(Clone::clone).context(
-                    "the tokenizer in the GGUF file cannot be used; set `tokenizer` to a folder or hub repository that has \
-                     the model's tokenizer.json",
-                )?;
-                (model.join(config.file.as_deref().unwrap_or_default()), own.to_string().into_bytes())
+                let path = model.join(config.file.as_deref().unwrap_or_default());
+                let own = own.as_ref().map_err(Clone::clone).context(format!(
+                    "the tokenizer in {} cannot be used; set `tokenizer` to a folder or hub repository that has the \
+                     model's tokenizer.json",
+                    path.display()
+                ))?;
+                (path, own.to_string().into_bytes())
             }
             None => {
                 let bytes = files::read(&path)?;

@@ -229,7 +229,9 @@ async fn an_answer_is_whole_once_the_reason_for_its_end_has_come() {
 async fn what_follows_the_end_of_a_stream_is_not_read() {
     let hi = stream(&[json!({ "content": "Hi" })], STOP);
     let anthropic = |text: &str| {
-        format!("data: {{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"text_delta\",\"text\":{text:?}}}}}\n\n")
+        format!(
+            "data: {{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"text_delta\",\"text\":{text:?}}}}}\n\n"
+        )
     };
     let gemini = |text: &str| {
         let candidate = json!({ "content": { "parts": [{ "text": text }] }, "finishReason": "STOP" });

@@ -2,6 +2,7 @@
 #![no_main]
 
 use forethought_avalon::grammar::{self, Ask, Move};
+use forethought_fuzz as _;
 use forethought_persuasion::{
     bargain,
     dialogue::Dialogue,
@@ -12,7 +13,6 @@ use forethought_webshop::{
     action::{self, Parsed},
     spoken,
 };
-use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 

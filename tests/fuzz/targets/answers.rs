@@ -1,8 +1,8 @@
 //! The reader of answers: reading is idempotent, and nothing within unclosed reasoning is acted on.
 #![no_main]
 
-use forethought_sdk::{answers::Answer, prelude::FinishReason};
 use forethought_fuzz as _;
+use forethought_sdk::{answers::Answer, prelude::FinishReason};
 use libfuzzer_sys::fuzz_target;
 
 const LABELS: [&str; 4] = ["Thought", "Action", "Good outcome", "Decision"];

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use forethought_llm_cassette::cassette::Cassette;
 use forethought_fuzz as _;
+use forethought_llm_cassette::cassette::Cassette;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -3,11 +3,11 @@
 
 use std::sync::LazyLock;
 
+use forethought_fuzz as _;
 use forethought_runtime::{
     config::{Config, Sources},
     registry::Registry,
 };
-use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 // Linked for their components.

@@ -1,9 +1,9 @@
 //! Frames on a plugin's pipe: what is read is written in a form that is read as the same.
 #![no_main]
 
+use forethought_fuzz as _;
 use forethought_plugin_host::rewritten;
 use forethought_sdk::futures::FutureExt as _;
-use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 fn rewrite(bytes: &[u8]) -> Result<Vec<u8>, String> {

@@ -24,7 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     let config = LocalConfig { model: ConfigPath(folder.to_owned()), ..LocalConfig::default() };
     match LocalLlm::load(folder, folder, &config) {
         Ok(model) => {
-            let request = ChatRequest { messages: vec![Message::user("Hello, <s> 1")], ..ChatRequest::default() };
+            let request =
+                ChatRequest { messages: vec![Message::user("Hello, <s> 1")], ..ChatRequest::default() };
             let _ = model.prompt(&request);
         }
         Err(error) => assert!(error.to_string().contains(&*folder.to_string_lossy()), "{error}"),

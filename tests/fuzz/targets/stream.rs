@@ -3,8 +3,8 @@
 
 use std::sync::LazyLock;
 
-use forethought_llm_remote::{Provider, fuzzing::Wire};
 use forethought_fuzz as _;
+use forethought_llm_remote::{Provider, fuzzing::Wire};
 use libfuzzer_sys::fuzz_target;
 
 static WIRES: LazyLock<[Wire; 4]> = LazyLock::new(|| {

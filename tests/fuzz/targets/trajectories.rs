@@ -3,8 +3,8 @@
 
 use std::sync::LazyLock;
 
-use forethought_runtime::trajectories;
 use forethought_fuzz as _;
+use forethought_runtime::trajectories;
 use libfuzzer_sys::fuzz_target;
 
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
@@ -16,7 +16,9 @@ fuzz_target!(|bytes: &[u8]| {
         match trajectories::read(&path) {
             Ok(mut read) => {
                 // Neither is in Parquet: a trajectory without steps, and a number that JSON cannot express.
-                read.retain(|one| !one.steps.is_empty() && one.steps.iter().all(|step| step.reward.is_finite()));
+                read.retain(|one| {
+                    !one.steps.is_empty() && one.steps.iter().all(|step| step.reward.is_finite())
+                });
                 for name in ["again.jsonl", "again.parquet"] {
                     let path = FOLDER.path().join(name);
                     trajectories::write(&path, &read).expect("written");

@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
+use forethought_fuzz as _;
 use forethought_llm_remote::{Provider, fuzzing::Wire};
 use forethought_sdk::serde_json::Value;
-use forethought_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 
 static WIRES: LazyLock<[Wire; 4]> = LazyLock::new(|| {
