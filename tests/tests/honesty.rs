@@ -203,7 +203,7 @@ async fn play(
     };
     let capabilities = backend.capabilities().await.expect("capabilities");
     let llm = Llm { backend: Arc::new(backend), capabilities };
-    let critic = CriticHandle { estimator: random(7), asks_models: false };
+    let critic = CriticHandle { estimator: random(7), asks_models: false, style: Default::default() };
     let deps = Deps {
         environment: Arc::new(world),
         llms: Arc::new(BTreeMap::from([("actor".into(), llm)])),
@@ -405,7 +405,7 @@ impl Critic for Opinion {
         let estimate = |(index, query): (usize, &CriticQuery)| {
             let side = if index < queries.len() / 2 { 0.5 } else { -0.5 };
             let probability = 0.5 + side * (self.0)(&query.thought);
-            Estimate { probability, raw: probability, uncertainty: 0.0 }
+            Estimate::of(probability)
         };
         Ok(queries.iter().enumerate().map(estimate).collect())
     }

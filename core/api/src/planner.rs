@@ -263,6 +263,18 @@ pub struct ValuedOutcome {
     pub raw: f64,
     /// The critic's own uncertainty.
     pub uncertainty: f64,
+    /// The sentence that the critic knows this outcome by, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
+    /// The usual probability of this outcome in the critic's data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual: Option<f64>,
+    /// Mean score of the recorded episodes that reached this outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_return: Option<f64>,
+    /// Whether it is outside the critic's data, so that its probability means nothing and is not shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ impl Judge {
             }
             again = false;
         };
-        let estimate = |probability| Estimate { probability, raw: probability, uncertainty: 0.0 };
+        let estimate = |probability| Estimate::of(probability);
         Ok(probabilities.into_iter().map(estimate).collect())
     }
 }

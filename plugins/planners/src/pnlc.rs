@@ -141,6 +141,7 @@ impl Pnlc {
             probability: estimate.probability,
             raw: estimate.raw,
             uncertainty: estimate.uncertainty,
+            ..ValuedOutcome::default()
         });
         Ok(Some(Round { thought: thought.to_owned(), outcomes: outcomes.collect(), kept: false }))
     }

@@ -173,7 +173,7 @@ fn query() -> CriticQuery {
 }
 
 fn estimate() -> Estimate {
-    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324 }
+    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324, ..Estimate::default() }
 }
 
 fn trajectory() -> Trajectory {
@@ -376,8 +376,14 @@ impl Planner for Sample {
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let thought = models.llm("big".into()).await?.complete(request()).await?;
         let copy = models.fork().await?.expect("a copy").step(Action::new("look")).await?;
-        let outcome =
-            ValuedOutcome { text: "o".into(), good: true, probability: 0.25, raw: -1.0, uncertainty: 0.5 };
+        let outcome = ValuedOutcome {
+            text: "o".into(),
+            good: true,
+            probability: 0.25,
+            raw: -1.0,
+            uncertainty: 0.5,
+            ..ValuedOutcome::default()
+        };
         Ok(Decision {
             thought: thought.text().into(),
             action: Action::new(copy.turn.legal_actions.concat()),

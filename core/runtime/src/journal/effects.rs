@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use forethought_api::{
     Error, Result,
-    critic::{Critic, CriticQuery, Estimate},
+    critic::{Critic, CriticQuery, Estimate, StyleCard},
     environment::{Action, Environment, Reset, Transition, Turn},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
@@ -146,6 +146,8 @@ pub struct CriticHandle {
     pub estimator: Arc<dyn Critic>,
     /// If so, the critic itself is not an effect; its calls are.
     pub asks_models: bool,
+    /// How its data speak, requested once per run as capabilities are.
+    pub style: StyleCard,
 }
 
 impl Deps {

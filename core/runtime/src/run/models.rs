@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
-    critic::{Critic, CriticQuery, Estimate},
+    critic::{Critic, CriticQuery, Estimate, StyleCard},
     environment::{Environment, Imagine},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream, Usage},
@@ -218,5 +218,8 @@ impl<D: Durable> Critic for RecordedValue<D> {
         };
         self.step.tally().value_queries += estimates.len() as u64;
         Ok(estimates)
+    }
+    async fn style_card(&self) -> Result<StyleCard> {
+        Ok(self.step.durable.deps().critic(&self.name)?.style.clone())
     }
 }

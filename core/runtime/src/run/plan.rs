@@ -194,7 +194,9 @@ impl Plan {
             let (word, critic) = (format!("{}.{name}", identity_word("critic")), &spec.critics[&name]);
             models.insert(word.clone(), critic.identity(false).clone());
             models_before.insert(word, critic.identity(true).clone());
-            critics.insert(name, CriticHandle { estimator, asks_models: own != Requirements::default() });
+            let style = estimator.style_card().await.context(format!("[critic.{name}]"))?;
+            critics
+                .insert(name, CriticHandle { estimator, asks_models: own != Requirements::default(), style });
         }
         let mut llms = BTreeMap::new();
         for name in needs.all.llms {
