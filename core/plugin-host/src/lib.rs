@@ -29,6 +29,8 @@ mod testing;
 pub mod trust;
 mod words;
 
+#[cfg(fuzzing)]
+pub use self::pipe::rewritten;
 pub use self::{
     open::{Launcher, Plugin, Plugins, Transport},
     source::{NamedBy, Request, Wanted},

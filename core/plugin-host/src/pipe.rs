@@ -36,8 +36,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+#[cfg(fuzzing)]
+pub use self::frame::rewritten;
 use super::words::Words;
-
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
 
 const PROTOCOL: &str = "forethought";

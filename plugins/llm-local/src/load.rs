@@ -41,19 +41,17 @@ impl Loaded {
         let architecture = network.architecture();
         let context = context(config, architecture)?;
 
-        let path = files.tokenizer();
-        let (path, bytes) = match &header.tokenizer {
-            Some(own) => {
-                let own = own.as_ref().map_err(Clone::clone).context(
-                    "the tokenizer in the GGUF file cannot be used; set `tokenizer` to a folder or hub repository that has \
-                     the model's tokenizer.json",
-                )?;
-                (model.join(config.file.as_deref().unwrap_or_default()), own.to_string().into_bytes())
-            }
-            None => {
-                let bytes = files::read(&path)?;
-                (path, bytes)
-            }
+        let path = match (&header.tokenizer, &files.weights) {
+            (Some(_), WeightFiles::Gguf(paths)) => paths.first().cloned().unwrap_or_default(),
+            _ => files.tokenizer(),
+        };
+        let bytes = match &header.tokenizer {
+            Some(own) => own.as_ref().map(Value::to_string).map_err(Clone::clone).context(format!(
+                "the tokenizer in {} cannot be used; set `tokenizer` to a folder or hub repository that has the \
+                 model's tokenizer.json",
+                path.display()
+            ))?.into_bytes(),
+            None => files::read(&path)?,
         };
         identity.update(&bytes);
         let tokenizer = tokenizer(&path, &bytes, architecture.vocabulary)?;

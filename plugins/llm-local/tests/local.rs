@@ -582,6 +582,13 @@ fn damaged_files_are_errors_that_name_them() {
         Some(String::from_utf8(bytes).unwrap().replace("model-00002", "../model-00002").into_bytes())
     };
     check("qwen2", "model.safetensors.index.json", &outside, &["in the same folder"]);
+    let huge = |mut bytes: Vec<u8>| {
+        let name = b"rope_freqs.weight";
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap() + name.len();
+        bytes[at + 11] = 128; // The last byte of its only size.
+        Some(bytes)
+    };
+    check("llama3-gguf", "model.gguf", &huge, &["rope_freqs.weight", "too large"]);
     // Every byte of a GGUF file's head, one at a time: an error or a model, and never a crash.
     let bytes = std::fs::read(fixture("qwen3-gguf").join("model.gguf")).unwrap();
     let folder = copy("qwen3-gguf");
@@ -708,6 +715,7 @@ fn what_a_gguf_file_needs_and_is_not_supported_is_refused_by_name() {
     check("llama3-gguf", "llama.rope.dimension_count", Meta::U32(4), &["rope.dimension_count"]);
     check("llama3-gguf", "split.count", Meta::U16(3), &["3 GGUF files", "00001-of-00003"]);
     check("qwen3-gguf", "qwen3.attention.value_length", Meta::U32(8), &["value_length"]);
+    check("qwen3-gguf", "qwen3.attention.head_count", Meta::U64(1 << 63), &["too large"]);
 }
 
 /// The tokenizer of a fixture as the keys that a GGUF file has for it.
@@ -791,7 +799,9 @@ fn a_gguf_file_alone_is_enough() {
     };
     let text = |text: &str| Meta::String(text.to_owned());
     let unknown = error(&[("pre", text("klingon"))]);
-    assert!(unknown.contains("tokenizer.ggml.pre") && unknown.contains("`tokenizer`"), "{unknown}");
+    for says in ["model.gguf", "tokenizer.ggml.pre", "`tokenizer`"] {
+        assert!(unknown.contains(says), "{unknown}");
+    }
     assert!(error(&[("model", text("rwkv"))]).contains("rwkv"));
     let uneven = error(&[("token_type", Meta::Array(vec![Meta::I32(1)]))]);
     assert!(uneven.contains("token_type has 1 items"), "{uneven}");
