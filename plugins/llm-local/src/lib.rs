@@ -59,6 +59,8 @@ pub struct LocalLlm(Arc<Model>);
 struct Model {
     name: String,
     config: LocalConfig,
+    /// For requests that set nothing else.
+    sampling: Sampling,
     tokenizer: Arc<Tokenizer>,
     template: Template,
     ends: Arc<[u32]>,
@@ -76,14 +78,24 @@ impl LocalLlm {
     /// A file that is missing, malformed, or of a model that is not supported; an unusable setting.
     pub fn load(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
         config.check()?;
-        let Loaded { network, tokenizer, template, ends, context, identity } =
+        let Loaded { network, tokenizer, template, ends, sampling, context, identity } =
             Loaded::new(model, tokenizer, config)?;
         let name = format!("{}-{}", name(config), &identity.to_hex()[..8]);
         let vocabulary = network.architecture().vocabulary;
         let pace = Pace { parallel: config.parallel, batch: config.batch, cache: config.cache_mb << 20 };
         let jobs = worker::start(network, pace)?;
         let (config, tokenizer, ends) = (config.clone(), Arc::new(tokenizer), ends.into());
-        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends, context, vocabulary, jobs })))
+        Ok(Self(Arc::new(Model {
+            name,
+            config,
+            sampling,
+            tokenizer,
+            template,
+            ends,
+            context,
+            vocabulary,
+            jobs,
+        })))
     }
 
     /// The prompt that the model reads for this request: the chat in the form of its template, and its token ids.
@@ -143,18 +155,15 @@ impl LocalLlm {
 
     /// Puts the request in the queue.
     fn submit(&self, request: ChatRequest) -> Result<Answers> {
-        let Model { name, config, tokenizer, template, ends, context, jobs, .. } = &*self.0;
+        let Model { name, config, sampling, tokenizer, template, ends, context, jobs, .. } = &*self.0;
         if request.json_schema.is_some() {
             return Err(Error::new(
                 Code::Unimplemented,
                 "local models cannot enforce a JSON schema; describe the form in the prompt",
             ));
         }
-        let sampling = Sampling {
-            temperature: request.temperature.unwrap_or(config.temperature),
-            top_p: config.top_p,
-            top_k: config.top_k,
-        };
+        let temperature = request.temperature.unwrap_or(sampling.temperature);
+        let sampling = Sampling { temperature, ..*sampling };
         check_temperature(sampling.temperature)?;
         let (text, prompt) = self.prompt(&request)?;
         let room = context.saturating_sub(prompt.len());
