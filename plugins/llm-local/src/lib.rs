@@ -136,21 +136,30 @@ impl LocalLlm {
         parts.iter().map(read).collect()
     }
 
-    /// Seconds for reading `prompt` tokens, and for writing `answer` tokens after them; for comparison.
+    /// Seconds for reading as many tokens as `tokens` says, and for writing as many after them, in each of `rounds`; for
+    /// comparison.
     #[doc(hidden)]
-    pub fn pace(folder: &Path, config: &LocalConfig, prompt: usize, answer: usize) -> Result<[f64; 2]> {
+    pub fn pace(
+        folder: &Path,
+        config: &LocalConfig,
+        tokens: [u32; 2],
+        rounds: usize,
+    ) -> Result<Vec<[f64; 2]>> {
         let network = load::network_alone(folder, config)?;
-        let mut past = network.past();
-        let tokens: Vec<u32> = (0..prompt as u32).map(|at| 1000 + at * 7 % 5000).collect();
-        let start = std::time::Instant::now();
-        for tokens in tokens.chunks(worker::CHUNK) {
-            network.forward(&mut [Part { past: &mut past, tokens }])?;
-        }
-        let read = start.elapsed().as_secs_f64();
-        for token in 0..answer as u32 {
-            network.forward(&mut [Part { past: &mut past, tokens: &[1000 + token] }])?;
-        }
-        Ok([read, start.elapsed().as_secs_f64() - read])
+        let prompt: Vec<u32> = (0..tokens[0]).map(|at| 1000 + at * 7 % 5000).collect();
+        let round = |_| {
+            let mut past = network.past();
+            let start = std::time::Instant::now();
+            for tokens in prompt.chunks(worker::CHUNK) {
+                network.forward(&mut [Part { past: &mut past, tokens }])?;
+            }
+            let read = start.elapsed().as_secs_f64();
+            for token in 0..tokens[1] {
+                network.forward(&mut [Part { past: &mut past, tokens: &[1000 + token] }])?;
+            }
+            Ok([read, start.elapsed().as_secs_f64() - read])
+        };
+        (0..rounds).map(round).collect()
     }
 
     /// Puts the request in the queue.

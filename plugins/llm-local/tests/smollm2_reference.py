@@ -1,7 +1,8 @@
-"""Makes smollm2_reference.json: what SmolLM2-135M-Instruct writes, computed here from its dequantised weights.
+"""Makes fixtures/smollm2_reference.json: what SmolLM2-135M-Instruct writes, computed here from its dequantised weights.
 
     pip install gguf==0.19.0 numpy==2.4.6 jinja2==3.1.6 regex
-    python smollm2_reference.py target/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf > smollm2_reference.json
+    python smollm2_reference.py target/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf \
+        > fixtures/smollm2_reference.json
 
 Template, tokenizer and network are written down once more, in Python and NumPy (float32), and share no code with the
 crate. `margins` are the distances between the two largest logits: where one is small, arithmetic that rounds
@@ -39,6 +40,7 @@ special = [token for token, kind in zip(tokens, field("tokenizer.ggml.token_type
 plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
 letters = {byte: chr(byte) for byte in plain}
 letters |= {byte: chr(256 + n) for n, byte in enumerate(b for b in range(256) if b not in plain)}
+bytes_of = {letter: byte for byte, letter in letters.items()}
 CUT = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 
@@ -121,5 +123,9 @@ for chat in CHATS:
         second, first = np.argsort(last)[-2:]
         greedy.append(int(first))
         margins.append(round(float(last[first] - last[second]), 3))
-    out.append({"messages": messages, "text": text, "ids": prompt, "greedy": greedy, "margins": margins})
+    answer = "".join(tokens[id] for id in greedy if tokens[id] not in special)
+    answer = bytes(bytes_of[letter] for letter in answer).decode()
+    out.append(
+        {"messages": messages, "text": text, "ids": prompt, "greedy": greedy, "margins": margins, "answer": answer}
+    )
 print(json.dumps(out, ensure_ascii=False, separators=(",", ":")).replace('},{"messages"', '},\n{"messages"'))
