@@ -816,6 +816,15 @@ async fn the_publishers_sampling_is_the_default() {
     let own = LocalConfig { top_k: Some(0), ..settings.clone() };
     let llm = LocalLlm::load(folder.path(), folder.path(), &own).unwrap();
     assert_ne!(llm.complete(hello()).await.unwrap().text(), texts[2]);
+
+    // A GGUF file says it in its header.
+    let folder = tempfile::tempdir().unwrap();
+    let mut keys = vocabulary("qwen3-gguf");
+    keys.push(("general.sampling.temp".into(), Meta::F32(0.0)));
+    rewrite("qwen3-gguf", folder.path(), &["model.gguf"], keys);
+    let llm = LocalLlm::load(folder.path(), folder.path(), &settings).unwrap();
+    let greedy = load("qwen3-gguf", &LocalConfig { max_tokens: 8, ..config() });
+    assert_eq!(llm.complete(hello()).await.unwrap().text(), greedy.complete(hello()).await.unwrap().text());
 }
 
 #[test]
