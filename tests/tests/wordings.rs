@@ -40,7 +40,7 @@ fn behaviours() -> [(&'static str, Arc<dyn ScriptedBehaviour>); 3] {
 
 fn meaning_is_kept(wording: &Wording) {
     for (name, behaviour) in behaviours() {
-        let speech = block_on(Speech::of(name, behaviour.as_ref(), wording)).unwrap();
+        let speech = block_on(Speech::of(name, behaviour.as_ref(), wording, &[])).unwrap();
         let regular = block_on(behaviour.bank()).unwrap().regular;
         let mut rng = seed::stream(7, name);
         for (what, sentences) in regular.thoughts.iter().chain(&regular.outcomes) {
