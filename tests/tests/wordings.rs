@@ -12,6 +12,30 @@ use forethought_webshop::behaviour::Shopper;
 fn main() -> ExitCode {
     Suite::default()
         .test("free_words_of_the_own_banks_mean_what_was_meant", || meaning_is_kept(&Wording::Free))
+        .test("words_are_understood_whatever_the_own_ones_are", || {
+            for (name, behaviour) in behaviours() {
+                let bank = block_on(behaviour.bank()).unwrap();
+                let speech = block_on(Speech::of(name, behaviour.as_ref(), &Wording::Regular, &[])).unwrap();
+                for (what, sentences) in &bank.free.thoughts {
+                    let (_, own) = bank.regular.thoughts.iter().find(|(own, _)| own == what).unwrap();
+                    for sentence in sentences {
+                        assert!(own.contains(&speech.understand_thought(sentence)), "{name}: {sentence:?}");
+                        // What a prompt lists is said as it is listed, if it means the same.
+                        let listed = [bank.free.thoughts[0].1[0].clone(), sentence.clone()];
+                        let said = speech.thought_as(&own[0], &listed, &mut seed::stream(7, name));
+                        assert!(listed.contains(&said) && speech.same(&said, &own[0]), "{name}: {said:?}");
+                    }
+                }
+                // A regular sentence stays as it is.
+                for sentence in bank.regular.thoughts.iter().flat_map(|(_, own)| own) {
+                    assert_eq!(&speech.understand_thought(sentence), sentence);
+                }
+                let state: Vec<_> =
+                    bank.free.state.iter().map(|(line, _)| line.replace(['{', '}'], "")).collect();
+                let same = speech.state(&state.join(" "), &mut seed::stream(7, name));
+                assert_eq!(same, state.join(" "), "{name}: regular lines stay without a list");
+            }
+        })
         .golden("free_words_of_other_banks_mean_what_was_meant", &["paraphrases"], |data| {
             meaning_is_kept(&Wording::Folder(data.join("paraphrases")));
         })

@@ -3,7 +3,7 @@
 use forethought_sdk::{
     answers::{Complaint, keeps},
     prelude::*,
-    serde_json::{Value, json},
+    serde_json::{Map, Value, json},
 };
 
 use crate::{
@@ -177,7 +177,7 @@ impl Deliberation {
         };
         let mut unread = cheap.unread;
         unread.append(now.actor.unread);
-        let mut details = serde_json::Map::new();
+        let mut details = Map::new();
         if summary.is_none() {
             details.insert("state".into(), state.clone().into());
         }

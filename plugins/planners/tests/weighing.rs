@@ -307,13 +307,15 @@ fn steps_left_are_shown_on_request() {
 
 #[test]
 fn histories_can_be_cut_in_blocks_that_leave_the_beginning_alone() {
-    let exchange =
-        |index| Exchange { observation: format!("page {index} {}", "x".repeat(92)), ..Exchange::default() };
+    let exchange = |index| Exchange {
+        observation: format!("page {index:02} {}", "x".repeat(92)),
+        ..Exchange::default()
+    };
     let prompts = Prompts::new(&PnlcPrompts::default(), 2000).unwrap().in_blocks(true);
     let gaps = (1..60).map(|steps| {
         let context = DecisionContext { history: (0..steps).map(exchange).collect(), ..cave() };
         let prompt = prompts.messages("thought", &context, json!({})).unwrap()[1].content.clone();
-        assert!(prompt.len() < 3500 && prompt.contains("page 0 ") && !prompt.contains("earlier exchanges"));
+        assert!(prompt.len() < 3500 && prompt.contains("page 00 ") && !prompt.contains("earlier exchanges"));
         let gap = prompt.split_once(" exchanges are left out here.)");
         gap.map(|(before, _)| {
             before.rsplit_once("Action: \n\n(").expect("after the first exchange").1.to_owned()
