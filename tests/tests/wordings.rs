@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use forethought_avalon::behaviour::Player;
-use forethought_llm_simulated::wording::{Speech, Wording};
+use forethought_llm_simulated::{
+    Simulated, SimulatedConfig,
+    wording::{Speech, Wording},
+};
 use forethought_persuasion::behaviour::Persuader;
 use forethought_sdk::{prelude::*, seed};
 use forethought_testkit::{Suite, block_on};
@@ -35,6 +38,22 @@ fn main() -> ExitCode {
                 let same = speech.state(&state.join(" "), &mut seed::stream(7, name));
                 assert_eq!(same, state.join(" "), "{name}: regular lines stay without a list");
             }
+        })
+        .test("sentences_are_sorted_by_meaning", || {
+            let behaviours = vec![("webshop".to_owned(), behaviours()[0].1.clone())];
+            let config = SimulatedConfig { malformed: 0.0, ..SimulatedConfig::default() };
+            let llm = Simulated::new(config, behaviours).unwrap();
+            let bank = block_on(Shopper::default().bank()).unwrap();
+            let (perfect, wrong) = (&bank.free.outcomes[0].1, &bank.free.outcomes[1].1);
+            let prompt = format!(
+                "You are shopping on WebShop.\n\nKnown:\n3: {}\n5: The weather changes.\nNew:\n7: {}\n8: {}\n9: {}\n10: Snow.\n\
+                 11: The weather changes.\n\n<number of a new sentence>: <number of the earlier sentence that says the \
+                 same, or new>",
+                perfect[0], perfect[1], wrong[0], wrong[1]
+            );
+            let request = ChatRequest::new(Purpose::Other, vec![Message::user(prompt)]);
+            let answer = block_on(llm.complete(request)).unwrap();
+            assert_eq!(answer.choices[0].text, "7: 3\n8: new\n9: 8\n10: new\n11: 5");
         })
         .golden("free_words_of_other_banks_mean_what_was_meant", &["paraphrases"], |data| {
             meaning_is_kept(&Wording::Folder(data.join("paraphrases")));

@@ -140,7 +140,7 @@ impl Ask {
             known: 0,
         };
         let mut good = true;
-        let mut list = None;
+        let (mut list, mut listed) = (None, false);
         for line in text.lines() {
             let line = line.trim();
             let number = |rest: &str| rest.split_whitespace().next().and_then(|word| word.parse().ok());
@@ -166,7 +166,17 @@ impl Ask {
             match line {
                 "Good outcomes:" => good = true,
                 "Bad outcomes:" => good = false,
-                "New:" => ask.known = ask.sentences.len(),
+                // Numbers before the lists are not theirs.
+                "Known:" => {
+                    ask.sentences.clear();
+                    listed = true;
+                }
+                "New:" => {
+                    if !listed {
+                        ask.sentences.clear();
+                    }
+                    ask.known = ask.sentences.len();
+                }
                 _ => ask.note(line, good),
             }
         }
@@ -269,6 +279,18 @@ mod tests {
         let text = "Current thought: a\nGood outcomes:\n0.10 (usual here 0.31, episodes that reached it scored 0.74 on \
                     average): x\nno data: w\nBad outcomes:\n0.90: y\nDecision: <>\nThought: <>";
         assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+    }
+
+    #[test]
+    fn sentences_to_compare_are_known_or_new() {
+        let form = "<number of a new sentence>: <number of the earlier sentence that says the same, or new>";
+        let ask =
+            Ask::read(&format!("Rule\n1: be kind\n\nKnown:\n1: a\n2: b: c\nNew:\n3: d\n\n{form}")).unwrap();
+        let sentence = |number, text: &str| (number, text.to_owned());
+        assert_eq!(ask.sentences, [sentence(1, "a"), sentence(2, "b: c"), sentence(3, "d")]);
+        assert_eq!((ask.form, ask.known), (Form::Same, 2));
+        let ask = Ask::read(&format!("1: be kind\nNew:\n1: d\n{form}")).unwrap();
+        assert_eq!((ask.sentences.len(), ask.known), (1, 0));
     }
 
     #[test]
