@@ -38,8 +38,8 @@ use tokio::time::timeout;
 
 #[cfg(fuzzing)]
 pub use self::frame::rewritten;
-use super::words::Words;
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
+use super::words::Words;
 
 const PROTOCOL: &str = "forethought";
 /// Sides with the same major version understand each other; a minor version only adds.

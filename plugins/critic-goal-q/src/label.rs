@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use forethought_sdk::answers::{Answer, Complaint, ask_again};
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
 
@@ -202,7 +203,7 @@ fn read(text: &str, known: usize, batch: usize) -> Result<Vec<Option<usize>>, Ve
 /// The vocabulary that an earlier, perhaps interrupted, labelling wrote.
 fn earlier(path: &Path) -> Result<Vocabulary> {
     match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        Ok(text) => serde_json::from_str(unmarked(&text))
             .map_err(|error| Error::input(format!("{} is not a vocabulary: {error}", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vocabulary::default()),
         Err(error) => Err(Error::input(format!("cannot read {}: {error}", path.display()))),

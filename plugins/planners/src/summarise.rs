@@ -1,6 +1,9 @@
 //! Summaries: a history as the critic sees it, the same in data collection and in use.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{Value, json},
+};
 
 use crate::{
     ask::{AskConfig, Asker, Label::One, Said},
@@ -72,6 +75,20 @@ pub(crate) async fn summarise(
         let text: String = context.turn.observation.text.chars().take(500).collect();
         Summary { state: text.clone(), outcome: text }
     }))
+}
+
+/// Asks for the state alone, in the words of `style`: what a planner shows a critic. If no answer can be read, it is the
+/// beginning of the last observation.
+pub(crate) async fn state_only(
+    prompts: &Prompts,
+    asker: &mut Asker,
+    context: &DecisionContext,
+    style: &Value,
+) -> Result<String> {
+    let messages = prompts.messages("summarise", context, json!({ "style": style }))?;
+    let read = |said: &Said<'_>| said.text("State");
+    let state = asker.ask_for(&[One("State")], Purpose::Summarise, messages, read).await?;
+    Ok(state.unwrap_or_else(|_| context.turn.observation.text.chars().take(500).collect()))
 }
 
 register! {
