@@ -63,8 +63,8 @@ pub mod prelude {
         Error, Result,
         behaviour::{BehaviourPrompt, ScriptedBehaviour},
         critic::{
-            Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, Progress, StyleCard, TrainingReport,
-            TrainingRequest,
+            Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, Meaning, Progress, StyleCard,
+            TrainingReport, TrainingRequest, Vocabulary,
         },
         encoder::{EncoderSpec, Matrix, TextEncoder},
         environment::{
