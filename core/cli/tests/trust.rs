@@ -54,6 +54,7 @@ const COMMANDS: [(&str, Does); 32] = [
     ("collect --out data", Does::Refuse),
     ("play", Does::Refuse),
     ("tournament --planners react,pnlc", Does::Refuse),
+    ("label --data data --out vocabulary.json", Does::Refuse),
     ("train --data data --out critic", Does::Refuse),
     ("critic eval --model critic --data data", Does::Refuse),
     ("replay runs/webshop--react EPISODE", Does::Refuse),

@@ -112,6 +112,7 @@ impl Command {
             | Self::Collect(_)
             | Self::Play(_)
             | Self::Tournament(_)
+            | Self::Label(_)
             | Self::Train(_)
             | Self::Critic(_) => Consent::Runs,
             Self::Replay(_) => Consent::Replays,
