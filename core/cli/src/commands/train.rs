@@ -84,7 +84,12 @@ pub(crate) async fn train(
     fit: TrainingRequest,
 ) -> Result<TrainingReport> {
     let trainer = host.trainer(trainer).await?;
-    session.or_interrupted(trainer.fit(fit, Arc::new(session.reporter.clone()))).await
+    let report = session.or_interrupted(trainer.fit(fit, Arc::new(session.reporter.clone()))).await?;
+    let warnings = report.details["warnings"].as_array().into_iter().flatten();
+    for warning in warnings.filter_map(|warning| warning.as_str()) {
+        session.reporter.say(format!("warning: {warning}"));
+    }
+    Ok(report)
 }
 
 fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
