@@ -70,6 +70,7 @@ pub(crate) struct Classifier {
 }
 
 /// How well sentences are read that were left out of the regression.
+#[data]
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Reading {
     meanings: usize,
