@@ -245,7 +245,7 @@ pub struct TrainingReport {
     pub validation_trajectories: usize,
     /// Measures on held-out (state, thought, outcome) triples, by name: `auc`, `brier`, `ece`, `base_rate`, ...
     pub metrics: std::collections::BTreeMap<String, f64>,
-    /// Anything else worth recording.
+    /// Anything else worth recording. `train` shows `warnings`, a list of texts.
     pub details: Value,
 }
 

@@ -222,6 +222,8 @@ fn write(path: &Path, vocabulary: &Vocabulary) -> Result<()> {
 mod tests {
     use std::sync::Mutex;
 
+    use forethought_sdk::api::critic::NoProgress;
+
     use super::*;
 
     /// Says that sentences with the same first word say the same, and counts requests.

@@ -15,19 +15,27 @@ use tokio::sync::mpsc;
 
 use crate::architecture::Input;
 use crate::calibration::Calibration;
-use crate::checkpoint::{self, CheckpointConfig, TrainingRecord};
+use crate::card::{self, style_card};
+use crate::checkpoint::{self, CheckpointConfig, TrainingRecord, UnderstandingRecord};
 use crate::config::{CalibrationKind, TrainerConfig};
 use crate::cpu::FlushDenormals;
 use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
 use crate::label::label;
 use crate::network::Network;
+use crate::ranking::ranking;
 use crate::snapshot::{self, Place};
+use crate::understanding::Understanding;
+use crate::vocabulary;
+
+/// Fewer trajectories than this rarely make a critic that helps.
+const FEW: usize = 100;
 
 struct GoalQTrainer {
     config: TrainerConfig,
     encoder: Arc<dyn TextEncoder>,
     host: Arc<dyn Host>,
+    vocabulary: Option<Vocabulary>,
 }
 
 register! {
@@ -37,8 +45,9 @@ register! {
     config: TrainerConfig,
     new: |config: TrainerConfig, host: Arc<dyn Host>| async move {
         config.check()?;
+        let vocabulary = config.vocabulary.as_ref().map(vocabulary::load).transpose()?;
         let encoder = host.encoder(config.encoder.clone()).await?;
-        Ok(Arc::new(GoalQTrainer { config, encoder, host }) as _)
+        Ok(Arc::new(GoalQTrainer { config, encoder, host, vocabulary }) as _)
     },
 }
 
@@ -51,10 +60,15 @@ impl CriticTrainer for GoalQTrainer {
         fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
         let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");
-        let corpus =
+        let mut corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
+        if let Some(Vocabulary { outcomes, thoughts }) = &self.vocabulary {
+            corpus.add(outcomes.iter().chain(thoughts).flat_map(vocabulary::sentences));
+        }
         let encoder = self.encoder.spec().await?;
-        let snapshot = |stage| Snapshot::new(&fit, stage, &(checkpoint::FORMAT, &self.config, &encoder));
+        let snapshot = |stage| {
+            Snapshot::new(&fit, stage, &(checkpoint::FORMAT, &self.config, &encoder, &self.vocabulary))
+        };
         let embedded = snapshot("encode")?;
         let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress, embedded).await?;
         let snapshot = snapshot("train")?;
@@ -67,6 +81,8 @@ impl CriticTrainer for GoalQTrainer {
             shuffled: fit.shuffle_outcomes,
             out: fit.out,
             record: describe(&fit.trajectories),
+            scores: fit.trajectories.iter().map(Trajectory::score).collect(),
+            vocabulary: self.vocabulary.clone(),
             parts,
             corpus,
             encoder,
@@ -180,6 +196,9 @@ struct Work {
     shuffled: bool,
     out: PathBuf,
     record: TrainingRecord,
+    /// The score of each trajectory.
+    scores: Vec<f64>,
+    vocabulary: Option<Vocabulary>,
     parts: Parts,
     corpus: Corpus,
     encoder: EncoderSpec,
@@ -200,19 +219,39 @@ struct Best {
 impl Work {
     fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
         let _flush = FlushDenormals::new();
-        let Self {
-            config,
-            seed,
-            shuffled,
-            out,
-            record,
-            parts,
-            corpus,
-            encoder,
-            device,
-            mut snapshot,
-            updates,
-        } = self;
+        let Self { config, seed, shuffled, out, record, scores, vocabulary, parts, .. } = self;
+        let Self { mut corpus, encoder, device, mut snapshot, updates, .. } = self;
+        let held_out: Vec<usize> = parts.validation.iter().chain(&parts.test).copied().collect();
+        let mut warnings = Vec::new();
+        if corpus.trajectories() < FEW {
+            let few = corpus.trajectories();
+            warnings.push(format!("{few} trajectories are few: a critic that helps needs hundreds"));
+        }
+        let mut understanding = None;
+        let mut reading = None;
+        if let Some(vocabulary) = &vocabulary {
+            let parts = [parts.train.as_slice(), &held_out];
+            let (learned, report) =
+                Understanding::learn(vocabulary, &mut corpus, &embeddings, encoder.dimension, parts)?;
+            let unread = report["unread_outcomes"].as_f64().unwrap_or_default();
+            if unread > 0.5 {
+                warnings.push(format!(
+                    "{:.0} % of the outcome sentences are not read as any meaning of the vocabulary: label these data \
+                     again with `forethought label`",
+                    100.0 * unread
+                ));
+            }
+            (understanding, reading) = (Some(learned), Some(report));
+        } else if let Some(share) = corpus.said_once()
+            && share > 0.5
+        {
+            warnings.push(format!(
+                "{:.0} % of the outcome sentences occur in one episode only: an outcome in other words counts as not \
+                 reached. Group sentences of one meaning with `forethought label`, and name its file in [trainer.NAME] \
+                 vocabulary",
+                100.0 * share
+            ));
+        }
         let shape = (corpus.texts.len(), encoder.dimension);
         let table = Tensor::from_vec(embeddings, shape, &device)?;
         let triples = |part: &[usize], name| {
@@ -289,26 +328,52 @@ impl Work {
         if let Some(auc) = metrics::auc(&shown) {
             measures.insert("auc".to_owned(), auc);
         }
+        let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
+        let asked = (test.as_slice(), config.validation_goals);
+        if let Some(ranking) = ranking(&corpus, &table, &parts.train, asked, &calibration, values)? {
+            measures.insert("thought_spread".to_owned(), ranking.spread);
+            measures.extend(ranking.auc.map(|auc| ("advantage_auc".to_owned(), auc)));
+        }
+        if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
+            warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
+        }
+        let sources = card::Sources {
+            corpus: &corpus,
+            table: &table,
+            train: &parts.train,
+            held_out: &held_out,
+            scores: &scores,
+            vocabulary: vocabulary.as_ref().map_or(&[], |one| &one.outcomes),
+        };
+        let style = style_card(&sources, |triples| {
+            Ok(values(triples)?.into_iter().map(|raw| calibration.probability(raw)).collect())
+        })?;
         let record = TrainingRecord {
             seed,
             shuffled_outcomes: shuffled,
             steps,
             best_step,
-            config: config.clone(),
+            // The checkpoint has the vocabulary itself; where it was is nobody else's business.
+            config: TrainerConfig { vocabulary: None, ..config.clone() },
             transitions: corpus.transitions(),
             texts: corpus.texts.len(),
             ..record
         };
-        let details = json!({ "history": history, "calibration": calibration, "device": config.device });
+        let details = json!({
+            "history": history, "calibration": calibration, "device": config.device, "vocabulary": reading,
+            "warnings": warnings,
+        });
         let checkpoint = CheckpointConfig {
             hidden: config.hidden,
+            understanding: understanding.as_ref().map(|one| UnderstandingRecord::of(one, encoder.dimension)),
             encoder,
             calibration,
             training: record,
             metrics: measures.clone(),
             reliability: metrics::reliability(&shown, 10),
+            style,
         };
-        checkpoint::write(&out, parts.split, &checkpoint, &twins)?;
+        checkpoint::write(&out, parts.split, &checkpoint, &twins, understanding.as_ref())?;
         Ok(TrainingReport {
             steps,
             best_step,

@@ -95,6 +95,10 @@ pub(crate) async fn train(
     if let Err(error) = host.note_tasks(&out, &data) {
         tracing::warn!("the tasks of the training are not noted in the checkpoint: {error}");
     }
+    let warnings = report.details["warnings"].as_array().into_iter().flatten();
+    for warning in warnings.filter_map(|warning| warning.as_str()) {
+        session.reporter.say(format!("warning: {warning}"));
+    }
     Ok(report)
 }
 
