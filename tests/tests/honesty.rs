@@ -477,7 +477,7 @@ impl Models for Cast {
         Ok(self.0.clone())
     }
     async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
-        Ok(card())
+        Ok(self.1.clone())
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
