@@ -69,7 +69,7 @@ impl Critic for Neighbours {
                 nearest.iter().filter(|(_, step)| self.reached[*step].contains(&query.outcome)).count();
             // One step more on each side, so that no probability is 0 or 1.
             let probability = (hits + 1) as f64 / (nearest.len() + 2) as f64;
-            Estimate { probability, raw: probability, uncertainty: 0.0 }
+            Estimate::of(probability)
         };
         Ok(queries.iter().enumerate().map(estimate).collect())
     }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Result, interface,
+    Error, Result,
+    error::Code,
+    interface,
     planner::{Models, Requirements},
     trajectory::Trajectory,
 };
@@ -26,8 +28,7 @@ use crate::{
 /// impl Critic for Literal {
 ///     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
 ///         let estimate = |query: &CriticQuery| {
-///             let probability = if query.thought.contains(&query.outcome) { 0.9 } else { 0.1 };
-///             Estimate { probability, raw: probability, uncertainty: 0.0 }
+///             Estimate::of(if query.thought.contains(&query.outcome) { 0.9 } else { 0.1 })
 ///         };
 ///         Ok(queries.iter().map(estimate).collect())
 ///     }
@@ -46,6 +47,11 @@ pub trait Critic: Send + Sync {
     /// [`Code::Malformed`](crate::error::Code::Malformed) if the critic asks a model and cannot read its answer: the
     /// planner then decides without it, and its trace says so.
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>>;
+    /// How the data that it was trained on speak, for the prompts of a planner. It stays the same during a run; by
+    /// default nothing is known.
+    async fn style_card(&self) -> Result<StyleCard> {
+        Ok(StyleCard::default())
+    }
     /// What this critic needs from others; most need nothing.
     async fn requires(&self) -> Result<Requirements> {
         Ok(Requirements::default())
@@ -84,6 +90,68 @@ pub struct Estimate {
     pub raw: f64,
     /// Half the distance between twin estimates, or 0 if there is only one.
     pub uncertainty: f64,
+    /// The outcome of the critic's [`StyleCard`] that this outcome was read as, by its index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<u32>,
+    /// Whether the query is outside the data that the critic was trained on: the numbers then mean nothing, and nobody
+    /// should be shown them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
+}
+
+impl Estimate {
+    /// This probability, by a critic that calibrates nothing and has no twin.
+    pub fn of(probability: f64) -> Self {
+        Self { probability, raw: probability, ..Self::default() }
+    }
+}
+
+/// How the data of a critic's training speak. A planner shows it to the model, which then speaks likewise: a critic
+/// judges best what is said as in its data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StyleCard {
+    /// The outcomes that the critic tells apart, the most frequent first.
+    pub outcomes: Vec<KnownOutcome>,
+    /// Typical summaries of states.
+    pub states: Vec<String>,
+    /// Typical thoughts, the most frequent first.
+    pub thoughts: Vec<String>,
+}
+
+/// An outcome that a critic tells apart from others.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct KnownOutcome {
+    /// One sentence for it.
+    pub text: String,
+    /// The yardstick of its values: the mean calibrated probability over the states and thoughts of the data.
+    pub usual: f64,
+    /// Mean score of the recorded episodes that reached it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_return: Option<f64>,
+}
+
+/// Sentences grouped by what they mean: a model says one outcome or thought in many ways. `forethought label` writes it
+/// as JSON, people edit it, and `trainer.goal-q` reads it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vocabulary {
+    /// The meanings of outcome sentences. A sentence with several meanings is listed under each.
+    pub outcomes: Vec<Meaning>,
+    /// The meanings of thoughts.
+    pub thoughts: Vec<Meaning>,
+}
+
+/// One meaning of a [`Vocabulary`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Meaning {
+    /// Its canonical sentence, which is shown to models.
+    pub text: String,
+    /// Recorded sentences that say it; the canonical one counts whether it is among them or not.
+    #[serde(default)]
+    pub sentences: Vec<String>,
 }
 
 /// Trains critics on recorded episodes.
@@ -123,6 +191,27 @@ pub trait CriticTrainer: Send + Sync {
     /// Trains on `trajectories` and writes a checkpoint folder (`model.safetensors`, `config.json`, `README.md`) at
     /// `out`. Same data and seed, same weights.
     async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport>;
+    /// Groups the recorded sentences by what they mean, and writes the groups to `request.out` as JSON while it works.
+    /// Sentences that the file at `request.out` already holds are not asked about again.
+    ///
+    /// # Errors
+    /// [`Code::Unimplemented`](crate::error::Code::Unimplemented) by default.
+    async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
+        let _ = (request, progress);
+        Err(Error::new(Code::Unimplemented, "this trainer cannot group sentences by what they mean"))
+    }
+}
+
+/// What to label and where to write the result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LabelRequest {
+    /// The data.
+    pub trajectories: Vec<Trajectory>,
+    /// What the episodes are about: the instructions of their environment.
+    pub about: String,
+    /// The vocabulary's file.
+    pub out: PathBuf,
 }
 
 /// What to train on and where to write the result.

@@ -378,6 +378,50 @@ fn a_budget_ends_with_3_and_a_higher_one_continues() {
 }
 
 #[test]
+fn what_a_model_writes_in_no_form_is_counted_and_shown_with_what_to_try() {
+    let desk = desk();
+    desk.write(
+        "forethought.toml",
+        r#"
+[environment]
+kind = "webshop"
+products = 20
+max_steps = 4
+
+[llm.actor]
+kind = "script"
+answers = [
+    "Thought: buy it\nAction: click[Buy Now]",
+    "no idea", "still no idea",
+    "{", "}",
+    "I give up.", "",
+]
+
+[planner.react]
+kind = "react"
+llm = "actor"
+"#,
+    );
+    let eval = "eval --planner react --episodes 1";
+    let assert = desk.forethought(eval).assert().success();
+    let shown = "unreadable answers and illegal actions: react 3 of 4 decisions (1 empty, 4 illegal, 3 repeated, 5 \
+                 unreadable)";
+    assert!(out(&assert).contains(shown), "{}", out(&assert));
+    let warned = err(&assert);
+    assert!(
+        warned.contains("react could not read the answers of its models in 3 of 4 decisions"),
+        "{warned}"
+    );
+    for example in ["acted on \"still no idea\"", "step 2: ", "step 3: ", "try a larger `max_tokens`"] {
+        assert!(warned.contains(example), "{example}: {warned}");
+    }
+    let counts = json!({ "empty": 1, "illegal": 4, "repeated": 3, "unread": 3, "unreadable": 5 });
+    assert_eq!(json(&desk, eval)["planners"][0]["faults"]["counts"], counts);
+    let report = desk.forethought("report runs/webshop--react").assert().success();
+    assert!(out(&report).contains(shown), "{}", out(&report));
+}
+
+#[test]
 fn an_interrupted_run_ends_with_130_and_is_continued() {
     const LONG: &str = "run --episodes 5000 --concurrency 1 --set environment.products=5000";
     let desk = shop();

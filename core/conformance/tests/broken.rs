@@ -302,7 +302,7 @@ mod models {
             let estimate = |query: &CriticQuery| {
                 let raw = query.outcome.len() as f64 + beside + self.unsteady("critic/deterministic") as f64;
                 let probability = raw / (1.0 + raw) + if self.broken == "critic/range" { 0.5 } else { 0.0 };
-                Estimate { probability, raw, uncertainty: 0.0 }
+                Estimate { probability, raw, ..Estimate::default() }
             };
             Ok(queries.iter().take(answered).map(estimate).collect())
         }

@@ -36,9 +36,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::words::Words;
-
+#[cfg(fuzzing)]
+pub use self::frame::rewritten;
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
+use super::words::Words;
 
 const PROTOCOL: &str = "forethought";
 /// Sides with the same major version understand each other; a minor version only adds.
@@ -165,10 +166,15 @@ fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
 }
 
 /// Has the process behind `object` ended, if there is one: it no longer answers, and neither would its other objects.
-pub(super) fn condemn(object: &dyn Object, why: &str) -> bool {
-    let Some(Remote(held)) = object.as_any().downcast_ref() else { return false };
+/// Returns whether it was sound until now, and no other call waits for it.
+pub(super) fn condemn(object: &dyn Object, why: &str) -> Option<bool> {
+    let Remote(held) = object.as_any().downcast_ref()?;
+    let alone = held.peer.state().calls.values().flatten().next().is_none();
     let mut condemn = held.peer.condemn.lock().unwrap_or_else(PoisonError::into_inner);
-    condemn.take().is_none_or(|condemn| condemn.send(why.into()).is_ok())
+    match condemn.take() {
+        Some(condemn) => condemn.send(why.into()).is_ok().then_some(alone),
+        None => Some(false),
+    }
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {

@@ -63,7 +63,10 @@ pub mod prelude {
     pub use forethought_api::{
         Error, Result,
         behaviour::{BehaviourPrompt, ScriptedBehaviour},
-        critic::{Critic, CriticQuery, CriticTrainer, Estimate, Progress, TrainingReport, TrainingRequest},
+        critic::{
+            Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, LabelRequest, Meaning, Progress,
+            StyleCard, TrainingReport, TrainingRequest, Vocabulary,
+        },
         encoder::{EncoderSpec, Matrix, TextEncoder},
         environment::{
             Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{RngExt, SliceRandom, stream};
 use forethought_sdk::serde_json::{self, Value, json};
@@ -185,7 +186,7 @@ impl Preset {
     pub(crate) fn read(path: &Path) -> Result<Vec<Self>> {
         let context = || format!("avalon cannot read its presets `{}`", path.display());
         let text = std::fs::read_to_string(path).context(context())?;
-        let presets: Vec<Self> = serde_json::from_str(&text)
+        let presets: Vec<Self> = serde_json::from_str(unmarked(&text))
             .map_err(|error| Error::input(error.to_string()).context(context()))?;
         match presets.iter().find(|preset| preset.num_players != preset.role_names.len()) {
             Some(preset) => Err(Error::input(format!(
@@ -303,7 +304,7 @@ fn hidden_roles(hidden: Value) -> Result<Option<Vec<Role>>> {
 
 fn step(table: &mut Table, action: &str) -> Transition {
     let before = table.outcome();
-    table.answer(action);
+    let legal = table.answer(action);
     let outcome = table.outcome();
     // Steps after the end change nothing and earn nothing.
     let ends = before.is_none() && outcome.is_some();
@@ -315,6 +316,7 @@ fn step(table: &mut Table, action: &str) -> Transition {
         terminated: outcome.is_some(),
         truncated: false,
         success: outcome.map(|_| won(&table.deal()[0])),
+        illegal: !legal,
         info: match metrics(table, 0) {
             Some(metrics) if ends => json!({
                 "metrics": metrics,

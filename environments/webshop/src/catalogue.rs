@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde::de::DeserializeOwned;
 use forethought_sdk::serde_json::{self, Map, Value};
@@ -383,13 +384,16 @@ fn named(folder: &Path, start: &str) -> Result<Option<PathBuf>> {
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
+    let mut text = std::fs::read_to_string(path).map_err(|error| {
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => Code::NotFound,
             _ => Code::Input,
         };
         Error::new(code, format!("{}: {error}", path.display()))
-    })
+    })?;
+    // In place: a catalogue may be gigabytes.
+    text.drain(..text.len() - unmarked(&text).len());
+    Ok(text)
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -157,7 +157,8 @@ fn actions_are_taken_in_any_spelling_with_one_meaning() {
 fn a_refusal_says_why_and_what_is_possible_if_asked() {
     let react = shop(json!({ "explain_refusals": true }));
     let check = |action: &str, parts: &[&str]| {
-        let observation = act(&react, action).turn.observation;
+        let Transition { turn: Turn { observation, .. }, illegal, .. } = act(&react, action);
+        assert!(illegal, "{action} counts as illegal");
         let why = observation.data["refused"].as_str().expect("a reason").to_owned();
         assert_eq!(observation.text, format!("Invalid action!\n{why}"));
         assert!(parts.iter().all(|part| why.contains(part)), "{action}: {why}");
@@ -168,7 +169,8 @@ fn a_refusal_says_why_and_what_is_possible_if_asked() {
     open_first(&react, 2);
     check("search[chair]", &["only on the start page", "click[< Prev]", "click[Buy Now]"]);
     check("hello", &["search[words] or click[text]"]);
-    assert_eq!(act(&react, "click[Features]").turn.observation.data["refused"], Value::Null);
+    let fine = act(&react, "click[Features]");
+    assert_eq!((fine.illegal, &fine.turn.observation.data["refused"]), (false, &Value::Null));
     let text = shop(json!({ "explain_refusals": true, "observation": "text" }));
     let page = open_first(&text, 2).observation.text;
     let refused = act(&text, "click[blue moon]").turn.observation;

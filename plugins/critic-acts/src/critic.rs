@@ -59,7 +59,7 @@ impl Critic for Acts {
             |(query, row): (&CriticQuery, usize)| match acts.iter().position(|act| *act == query.outcome) {
                 Some(act) => {
                     let probability = softmax(&scores[row])[act];
-                    Estimate { probability, raw: scores[row][act], uncertainty: 0.0 }
+                    Estimate { probability, raw: scores[row][act], ..Estimate::default() }
                 }
                 None => Estimate::default(),
             };

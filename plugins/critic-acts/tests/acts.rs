@@ -228,7 +228,9 @@ async fn an_interrupted_training_continues_and_ends_with_the_same_classifier() {
     let trainer: Arc<dyn CriticTrainer> = build(json!({ "steps": 70 }), Arc::new(Words)).await.unwrap();
     let fit = async |name: &str, progress: Arc<dyn Progress>| {
         let out = folder.path().join(name);
-        trainer.fit(TrainingRequest { trajectories: dialogues(12), out, ..Default::default() }, progress).await
+        trainer
+            .fit(TrainingRequest { trajectories: dialogues(12), out, ..Default::default() }, progress)
+            .await
     };
     let whole = fit("whole", Arc::new(NoProgress)).await.unwrap();
     for steps in [20, 40, 60] {

@@ -90,6 +90,11 @@ impl GoalQ {
         let (q1, q2) = (f64::from(q1), f64::from(q2));
         let raw = (q1 + q2) / 2.0;
         let apart = self.calibration.probability(q1) - self.calibration.probability(q2);
-        Estimate { probability: self.calibration.probability(raw), raw, uncertainty: apart.abs() / 2.0 }
+        Estimate {
+            probability: self.calibration.probability(raw),
+            raw,
+            uncertainty: apart.abs() / 2.0,
+            ..Estimate::default()
+        }
     }
 }

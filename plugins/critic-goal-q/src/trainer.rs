@@ -20,12 +20,14 @@ use crate::config::{CalibrationKind, TrainerConfig};
 use crate::cpu::FlushDenormals;
 use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
+use crate::label::label;
 use crate::network::Network;
 use crate::snapshot::{self, Place};
 
 struct GoalQTrainer {
     config: TrainerConfig,
     encoder: Arc<dyn TextEncoder>,
+    host: Arc<dyn Host>,
 }
 
 register! {
@@ -36,7 +38,7 @@ register! {
     new: |config: TrainerConfig, host: Arc<dyn Host>| async move {
         config.check()?;
         let encoder = host.encoder(config.encoder.clone()).await?;
-        Ok(Arc::new(GoalQTrainer { config, encoder }) as _)
+        Ok(Arc::new(GoalQTrainer { config, encoder, host }) as _)
     },
 }
 
@@ -78,6 +80,17 @@ impl CriticTrainer for GoalQTrainer {
             progress.report("train".into(), done, steps, note).await?;
         }
         training.await.context("the training thread died")?
+    }
+
+    async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
+        let config = &self.config.label;
+        let name = config.llm.clone().ok_or_else(|| {
+            Error::config(
+                "trainer goal-q: label.llm is missing: name the language model that reads the sentences",
+            )
+        })?;
+        let llm = self.host.llm(name).await?;
+        label(config, &*llm, &request, &*progress).await
     }
 }
 

@@ -28,7 +28,7 @@ impl Critic for Random {
             // The unit separator keeps ("ab", "c") and ("a", "bc") apart.
             let text = [&*query.state, &*query.thought, &*query.outcome].join("\u{1f}");
             let probability = seed::stream(self.0.seed, &text).random();
-            Estimate { probability, raw: probability, uncertainty: 0.0 }
+            Estimate::of(probability)
         };
         Ok(queries.iter().map(value).collect())
     }

@@ -139,7 +139,7 @@ impl Critic for Treasure {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let value = |query: &CriticQuery| if query.outcome.contains("treasure") { 0.9 } else { 0.25 };
         let estimate =
-            |query| Estimate { probability: value(query), raw: value(query) / 2.0, uncertainty: 0.0 };
+            |query| Estimate { probability: value(query), raw: value(query) / 2.0, ..Estimate::default() };
         Ok(queries.iter().map(estimate).collect())
     }
 }

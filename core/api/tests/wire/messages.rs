@@ -61,7 +61,7 @@ proptest! {
         prop_assume!(float.is_finite());
         for codec in CODECS {
             prop_assert_eq!(crossed(codec, &float).to_bits(), bits);
-            let estimate = Estimate { probability: float, raw: -float, uncertainty: float / 3.0 };
+            let estimate = Estimate { probability: float, raw: -float, uncertainty: float / 3.0, ..Estimate::default() };
             prop_assert_eq!(crossed(codec, &estimate), estimate);
         }
     }

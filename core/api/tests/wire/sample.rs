@@ -173,7 +173,7 @@ fn query() -> CriticQuery {
 }
 
 fn estimate() -> Estimate {
-    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324 }
+    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324, ..Estimate::default() }
 }
 
 fn trajectory() -> Trajectory {
@@ -222,6 +222,7 @@ impl Environment for Sample {
             truncated: true,
             success: Some(false),
             info: anything(),
+            ..Transition::default()
         })
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -377,8 +378,14 @@ impl Planner for Sample {
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let thought = models.llm("big".into()).await?.complete(request()).await?;
         let copy = models.fork().await?.expect("a copy").step(Action::new("look")).await?;
-        let outcome =
-            ValuedOutcome { text: "o".into(), good: true, probability: 0.25, raw: -1.0, uncertainty: 0.5 };
+        let outcome = ValuedOutcome {
+            text: "o".into(),
+            good: true,
+            probability: 0.25,
+            raw: -1.0,
+            uncertainty: 0.5,
+            ..ValuedOutcome::default()
+        };
         Ok(Decision {
             thought: thought.text().into(),
             action: Action::new(copy.turn.legal_actions.concat()),
@@ -422,6 +429,9 @@ impl Models for Sample {
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
         Environment::imagine(self, Imagine { seat: 1, seed, hidden }).await
     }
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        Err(Error::other(format!("{recoveries:?} {faults:?}")))
+    }
 }
 
 tried!(Models, |it| [
@@ -429,6 +439,7 @@ tried!(Models, |it| [
     it.critic("critic".into()).await.unwrap().estimate(vec![query()]).await,
     it.fork().await.unwrap().unwrap().spec().await,
     it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
+    it.note(vec!["asked once more".into()], BTreeMap::from([("repeated".into(), 1)])).await,
 ]);
 
 #[async_trait]

@@ -98,7 +98,8 @@ pub(crate) async fn train(
     Ok(report)
 }
 
-fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
+/// The trainer of this name, or the only one that is configured.
+pub(crate) fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
     let trainers: Vec<_> = host.config().trainer.keys().cloned().collect();
     match (name, trainers.as_slice()) {
         (Some(name), _) => Ok(name),

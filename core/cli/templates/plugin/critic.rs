@@ -32,7 +32,7 @@ impl Overlap {
         let asked: HashSet<String> = words(&query.outcome).collect();
         let seen = asked.intersection(&known).count() as f64;
         let probability = (seen + self.prior / 2.0) / (asked.len() as f64 + self.prior);
-        Estimate { probability, raw: probability, uncertainty: 0.0 }
+        Estimate::of(probability)
     }
 }
 

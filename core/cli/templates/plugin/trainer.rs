@@ -123,7 +123,7 @@ impl Critic for Frequencies {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let estimate = |query: &CriticQuery| {
             let probability = self.0.get(&query.outcome).copied().unwrap_or(0.5);
-            Estimate { probability, raw: probability, uncertainty: 0.0 }
+            Estimate::of(probability)
         };
         Ok(queries.iter().map(estimate).collect())
     }

@@ -180,7 +180,7 @@ impl Critic for StandInCritic {
         self.0.count().await?;
         let estimate = |query: &CriticQuery| {
             let probability = share(query);
-            Estimate { probability, raw: probability, uncertainty: 0.0 }
+            Estimate::of(probability)
         };
         Ok(queries.iter().map(estimate).collect())
     }

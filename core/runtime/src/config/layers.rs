@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use toml_edit::{Document, Item, TableLike};
 
 use super::origin::{ConfigOrigin, KeyPath, dotted};
+use crate::former;
 
 /// Prefix of environment variables that set configuration.
 pub(super) const PREFIX: &str = "FORETHOUGHT__";
@@ -240,6 +241,13 @@ impl Layer {
         for name in &names {
             let [from, to] = [OLD_CRITIC, CRITIC].map(|word| [word.into(), name.clone()]);
             self.rename(&from, &to)?;
+            let values = &self.values[CRITIC][name];
+            let former = former::DEFAULTS.iter().find(|(kind, ..)| values["kind"] == *kind);
+            if let Some((_, key, value)) = former.filter(|(_, key, _)| values.get(key).is_none())
+                && let Some(origin) = self.place(&to).filter(|origin| is_resolved(origin)).cloned()
+            {
+                self.insert([&to[..], &[(*key).into()]].concat(), (*value).into(), origin)?;
+            }
         }
         if !names.is_empty() {
             self.remove(&[OLD_CRITIC.into()]);
@@ -259,7 +267,7 @@ impl Layer {
                 format!("{origin}: {old} is the old name of {new}, which {other} sets; keep one of them");
             return Err(Error::config(message));
         }
-        if !matches!(&origin, ConfigOrigin::File { path, .. } if path.ends_with(RESOLVED)) {
+        if !is_resolved(&origin) {
             self.notes.push(format!("{origin}: {old} is the old name of {new}; rename it"));
         }
         let value = self.take(from).unwrap_or_default();
@@ -284,6 +292,11 @@ impl Layer {
             parents.iter().try_fold(&mut self.values, |table, key| table.get_mut(key)?.as_object_mut());
         table?.remove(last)
     }
+}
+
+/// Whether a program wrote it.
+fn is_resolved(origin: &ConfigOrigin) -> bool {
+    matches!(origin, ConfigOrigin::File { path, .. } if path.ends_with(RESOLVED))
 }
 
 /// What to say about a variable that would set a key if it had two underscores where it has one.

@@ -538,7 +538,7 @@ fn plugins_are_named_in_many_ways() {
     desk.sources.plugins = vec!["./typed.so".into()];
     desk.sources.search = vec!["/usr/share/plugins".into()];
     let draft = Draft::read(&desk.sources).unwrap();
-    let Request { wanted, search, locks } = draft.plugins();
+    let Request { wanted, search, locks, .. } = draft.plugins();
     let paths: Vec<_> =
         wanted.iter().filter_map(|wanted| Some(wanted.settings.path.as_ref()?.0.clone())).collect();
     let at = |path: &str| folder.join(path).display().to_string();
@@ -648,6 +648,14 @@ fn files_that_are_not_utf_8_are_refused_with_their_line() {
     }
     std::fs::write(&path, "\u{feff}seed = 9\r\n").unwrap();
     assert_eq!(desk.load().seed, 9, "a byte order mark and CRLF are no trouble");
+}
+
+#[test]
+fn a_file_that_would_fill_the_memory_is_refused() {
+    let desk = Desk::new();
+    let file = std::fs::File::create(desk.folder.path().join("forethought.toml")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    assert!(desk.refusal().contains("forethought.toml has more than 16777216 bytes"), "{}", desk.refusal());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use forethought_api::{
     Error, Result,
-    critic::{Critic, CriticQuery, Estimate},
+    critic::{Critic, CriticQuery, Estimate, StyleCard},
     environment::{Action, Environment, Reset, Transition, Turn},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
@@ -37,6 +37,10 @@ pub trait Effect: Send + Sync + 'static {
     /// once; its hash takes its place.
     fn record(input: &Self::In) -> Result<(Blob, Vec<Blob>)> {
         Ok((Blob::new(serde_json::to_vec(input)?), Vec::new()))
+    }
+    /// What an effect that runs again must answer as before: all of it, unless an effect says otherwise.
+    fn repeatable(answer: &Self::Out) -> Result<Vec<u8>> {
+        Ok(serde_json::to_vec(answer)?)
     }
     /// The most that it is expected to use; `None` if it costs nothing.
     fn estimate(input: &Self::In) -> Option<Usage> {
@@ -146,6 +150,8 @@ pub struct CriticHandle {
     pub estimator: Arc<dyn Critic>,
     /// If so, the critic itself is not an effect; its calls are.
     pub asks_models: bool,
+    /// How its data speak, requested once per run as capabilities are.
+    pub style: StyleCard,
 }
 
 impl Deps {
@@ -193,6 +199,10 @@ impl Effect for StepEnvironment {
     type Out = Transition;
     async fn run(deps: &Deps, input: Action) -> Result<Transition> {
         deps.environment.step(input).await
+    }
+    /// Without what release 0.1.0 did not record.
+    fn repeatable(answer: &Transition) -> Result<Vec<u8>> {
+        Ok(serde_json::to_vec(&Transition { illegal: false, ..answer.clone() })?)
     }
 }
 

@@ -49,10 +49,7 @@ mod kit {
         registry::{Registry, RegistryEntry},
     };
 
-    use super::{
-        super::{alone, library},
-        *,
-    };
+    use super::{super::open, *};
 
     impl Check {
         pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
@@ -85,13 +82,9 @@ mod kit {
             {
                 return Ok(vec![session.component(word, kind).await?]);
             }
-            let file = library(session, &self.what)?;
-            let mut entries = Vec::new();
-            for plugin in session.plugins.open(&alone(&file)).await? {
-                entries.extend(plugin.entries()?);
-            }
+            let (_, plugin) = open(session, &self.what).await?;
             // As they would be loaded: two of one name are refused.
-            Ok(Registry::collect(entries)?.list().cloned().collect())
+            Ok(Registry::collect(plugin.entries()?)?.list().cloned().collect())
         }
     }
 

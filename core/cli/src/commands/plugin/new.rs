@@ -193,6 +193,15 @@ impl New {
                 .and_then(|()| std::fs::write(&path, text))
                 .context(format!("cannot write {}", path.display()))?;
         }
+        // What is built here changes all the time, and is the author's own. Without a record it is trusted by hand.
+        if let (Some(store), Ok(folder)) = (session.plugins.trust().store(), folder.canonicalize()) {
+            let library = fill("{{library}}", &self.names(&template));
+            for profile in ["release", "debug"] {
+                if let Err(error) = store.own(folder.join("target").join(profile).join(&library)) {
+                    tracing::info!("{error}");
+                }
+            }
+        }
         let enter = format!("cd {}", folder.display());
         let steps = [
             "cargo test --release",
