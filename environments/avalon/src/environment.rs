@@ -107,7 +107,7 @@ impl Avalon {
             }
             if !ignored.is_empty() {
                 tracing::warn!(
-                    "avalon: {} are ignored, because `presets` decides who plays",
+                    "avalon: `presets` decides who plays, so these keys are ignored: {}",
                     ignored.join(", ")
                 );
             }
