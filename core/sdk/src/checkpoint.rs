@@ -149,26 +149,33 @@ fn recover(out: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent(out))? {
         let left = entry?.path();
         let scratch = left.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH));
-        // What a running training uses is locked.
-        if !scratch || !left.is_dir() || fs::File::open(&left).is_ok_and(|folder| !lock(&folder)) {
+        if !scratch || !left.is_dir() {
             continue;
         }
-        let old = left.join("old"); // As release 0.1.0 called it, of whatever checkpoint.
-        if old.exists() {
-            if out.exists() {
-                continue;
-            }
-            fs::rename(&old, out)?;
-        }
-        for older in fs::read_dir(&left)?.collect::<io::Result<Vec<_>>>()? {
-            let place = parent(out).join(older.file_name());
-            if older.path().is_dir() && !place.exists() {
-                fs::rename(older.path(), place)?;
-            }
-        }
-        fs::remove_dir_all(&left)?;
+        // What a running training uses is locked, and what another one cleared away meanwhile is gone.
+        let Ok(folder) = fs::File::open(&left) else { continue };
+        let cleared = if lock(&folder).is_ok() { clear(&left, out) } else { Ok(()) };
+        cleared.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     }
     Ok(())
+}
+
+/// Clears away the scratch folder `left`.
+fn clear(left: &Path, out: &Path) -> io::Result<()> {
+    let old = left.join("old"); // As release 0.1.0 called it, of whatever checkpoint.
+    if old.exists() {
+        if out.exists() {
+            return Ok(());
+        }
+        fs::rename(&old, out)?;
+    }
+    for older in fs::read_dir(left)?.collect::<io::Result<Vec<_>>>()? {
+        let place = parent(out).join(older.file_name());
+        if older.path().is_dir() && !place.exists() {
+            fs::rename(older.path(), place)?;
+        }
+    }
+    fs::remove_dir_all(left)
 }
 
 /// How the names of scratch folders begin.
@@ -188,20 +195,27 @@ impl Scratch {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 made => made?,
             }
-            let folder = fs::File::open(&path)?;
-            // Not on every file system; where there are no locks, nothing is cleared away too early.
-            lock(&folder);
-            return Ok(Self(path, folder));
+            let folder = match fs::File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            // Not on every file system; where there are no locks, nothing is cleared away too early. Until it is locked,
+            // another training may take it for what a killed one left.
+            let taken = lock(&folder).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            if !taken && path.exists() {
+                return Ok(Self(path, folder));
+            }
         }
     }
 }
 
-/// Whether the folder is now locked by this process. `File::try_lock` does the same, in newer Rust than this crate needs.
-fn lock(folder: &fs::File) -> bool {
+/// Locks the folder for this process. `File::try_lock` does the same, in newer Rust than this crate needs.
+fn lock(folder: &fs::File) -> io::Result<()> {
     #[cfg(unix)]
-    return rustix::fs::flock(folder, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+    rustix::fs::flock(folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     #[cfg(not(unix))]
-    true
+    let _ = folder;
+    Ok(())
 }
 
 impl Drop for Scratch {
@@ -342,6 +356,24 @@ mod tests {
             }
         }
         assert_eq!(fs::read(&file).unwrap(), b"years of work");
+    }
+
+    #[test]
+    fn trainings_next_to_each_other_do_not_clear_away_what_they_use() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let out = folder.path().join(format!("critic-{number}"));
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        write(&out, &manifest(), &json!({}), b"weights", "").unwrap();
+                        assert_eq!(read::<Value>(&out, FORMAT).unwrap()["format"], FORMAT);
+                    }
+                });
+            }
+        });
+        replaceable(&folder.path().join("critic-0")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing is left behind");
     }
 
     #[test]
