@@ -21,7 +21,7 @@ use forethought_persuasion::{
     environment::Persuasion,
     script::ScriptConfig,
 };
-use forethought_planners::{pnlc::Pnlc, react::React, summarise::LlmSummariser};
+use forethought_planners::{imagine::ImagineOnly, pnlc::Pnlc, react::React, summarise::LlmSummariser};
 use forethought_runtime::{
     budget::Limits,
     config::{Config, Sources},
@@ -30,9 +30,14 @@ use forethought_runtime::{
     registry::Registry,
     run::episode::{EpisodeResult, EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode},
 };
-use forethought_sdk::{prelude::*, seed, simulated::Worded};
+use forethought_sdk::{
+    api::critic::KnownOutcome,
+    prelude::*,
+    seed::{self, ChaCha8Rng, RngExt},
+    simulated::Worded,
+};
 use forethought_webshop::{
-    behaviour::{Shopper, moves::Move},
+    behaviour::{Shopper, moves::Move, words::Outcome},
     environment::{End, WebShop, WebShopConfig},
     generated::GeneratedCatalogue,
     product::Catalogue,
@@ -64,6 +69,29 @@ fn react() -> Arc<dyn Planner> {
 fn pnlc(rounds: usize) -> Arc<dyn Planner> {
     let config = json!({ "llm": "actor", "critic": "critic", "rounds": rounds });
     Arc::new(Pnlc::new(serde_json::from_value(config).expect("a configuration")).expect("a planner"))
+}
+
+/// PNLC that compares thoughts, with a critic that knows how its data speak.
+fn compare(critic: &str) -> Arc<dyn Planner> {
+    let config = json!({ "llm": "actor", "critic": critic, "mode": "compare" });
+    Arc::new(Pnlc::new(serde_json::from_value(config).expect("a configuration")).expect("a planner"))
+}
+
+fn imagine_only(mode: &str) -> Arc<dyn Planner> {
+    let config = serde_json::from_value(json!({ "llm": "actor", "mode": mode })).expect("a configuration");
+    Arc::new(ImagineOnly::new(config).expect("a planner"))
+}
+
+/// A card with one sentence for each strategy and outcome of the shopper, and for the last lines of a state.
+fn card() -> StyleCard {
+    let last = |wordings: &[&str]| wordings.last().expect("a wording").to_string();
+    let known =
+        |outcome: &Outcome| KnownOutcome { text: last(outcome.wordings()), ..KnownOutcome::default() };
+    StyleCard {
+        outcomes: Outcome::ALL.iter().map(known).collect(),
+        states: vec!["I am on a product page. It costs more than allowed.".into()],
+        thoughts: Move::ALL.iter().map(|chosen| last(chosen.wordings())).collect(),
+    }
 }
 
 fn random(seed: u64) -> Arc<dyn Critic> {
@@ -203,11 +231,14 @@ async fn play(
     };
     let capabilities = backend.capabilities().await.expect("capabilities");
     let llm = Llm { backend: Arc::new(backend), capabilities };
-    let critic = CriticHandle { estimator: random(7), asks_models: false, style: Default::default() };
+    let critic = |style| CriticHandle { estimator: random(7), asks_models: false, style };
     let deps = Deps {
         environment: Arc::new(world),
         llms: Arc::new(BTreeMap::from([("actor".into(), llm)])),
-        critics: Arc::new(BTreeMap::from([("critic".into(), critic)])),
+        critics: Arc::new(BTreeMap::from([
+            ("critic".into(), critic(StyleCard::default())),
+            ("carded".into(), critic(card())),
+        ])),
     };
     let EpisodeResult { summary, .. } =
         run_episode(Arc::new(Unrecorded(deps)), spec).await.expect("a playable episode");
@@ -215,14 +246,14 @@ async fn play(
     Played { task, tape, summary }
 }
 
-/// Episodes of both planners in both kinds of shop: one ends with any purchase, the other answers a purchase with its
+/// Episodes of three planners in both kinds of shop: one ends with any purchase, the other answers a purchase with its
 /// score and continues.
 async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
     let mut played = Vec::new();
     for end in [End::Purchase, End::FullScore] {
         let products = PRODUCTS.try_into().expect("not zero");
         let shop = WebShop::new(WebShopConfig { products, end, ..WebShopConfig::default() }).expect("a shop");
-        for planner in [react(), pnlc(2)] {
+        for planner in [react(), pnlc(2), compare("carded")] {
             for task in 0..5 {
                 played.push(play(&shop, planner.clone(), react(), llm.clone(), task, blind).await);
             }
@@ -242,7 +273,7 @@ async fn in_company(blind: bool) -> Vec<Played> {
     ];
     let mut played = Vec::new();
     for (world, other) in &worlds {
-        for planner in [react(), pnlc(2)] {
+        for planner in [react(), pnlc(2), compare("carded")] {
             for task in 0..5 {
                 let llm = SimulatedConfig::default();
                 played.push(play(&**world, planner.clone(), other.clone(), llm, task, blind).await);
@@ -299,7 +330,7 @@ async fn nothing_hidden_reaches_a_decision() {
         scored += usize::from(seen.summary.score > 0.0);
     }
     // A dialogue has no legal actions to list.
-    assert_eq!(listed, blind.len() - 10);
+    assert_eq!(listed, blind.len() - 15);
     assert!(scored > 0, "no episode scored: there was nothing to hide");
 }
 
@@ -399,16 +430,37 @@ async fn a_scripted_behaviour_sees_only_text() {
 /// those of the bad ones by this much.
 struct Opinion(fn(&str) -> f64);
 
+/// Outcomes of a thought in a batch.
+const OUTCOMES: usize = 4;
+
 #[async_trait]
 impl Critic for Opinion {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let estimate = |(index, query): (usize, &CriticQuery)| {
-            let side = if index < queries.len() / 2 { 0.5 } else { -0.5 };
+            let side = if index % OUTCOMES < OUTCOMES / 2 { 0.5 } else { -0.5 };
             let probability = 0.5 + side * (self.0)(&query.thought);
             Estimate::of(probability)
         };
         Ok(queries.iter().enumerate().map(estimate).collect())
     }
+}
+
+/// Random values that are new for each query, also for one that was asked before, and a style card or none.
+struct Dice(Mutex<ChaCha8Rng>, StyleCard);
+
+#[async_trait]
+impl Critic for Dice {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let mut rng = self.0.lock().expect("dice");
+        Ok(queries.iter().map(|_| Estimate::of(rng.random())).collect())
+    }
+    async fn style_card(&self) -> Result<StyleCard> {
+        Ok(self.1.clone())
+    }
+}
+
+fn dice(seed: u64, card: StyleCard) -> Arc<dyn Critic> {
+    Arc::new(Dice(Mutex::new(seed::stream(seed, "dice")), card))
 }
 
 fn opinion(hope: fn(&str) -> f64) -> Arc<dyn Critic> {
@@ -439,10 +491,9 @@ type Counts = BTreeMap<String, f64>;
 async fn strategies(
     context: &DecisionContext,
     name: &str,
-    rounds: usize,
+    planner: Arc<dyn Planner>,
     critic: impl Fn(u64) -> Arc<dyn Critic>,
 ) -> Counts {
-    let planner = pnlc(rounds);
     let llm = simulated(SimulatedConfig { malformed: 0.0, ..SimulatedConfig::default() });
     let mut counts = Counts::new();
     for draw in 0..DRAWS {
@@ -480,20 +531,35 @@ async fn refinement_gains_nothing_without_information() {
     };
     let context = seen().await.iter().find_map(at_a_product).expect("a product was opened");
 
-    let first = strategies(context, "first thoughts", 0, |_| random(0)).await;
+    let first = strategies(context, "first thoughts", pnlc(0), |_| random(0)).await;
     assert!(first.len() > 1, "there is nothing to choose between: {first:?}");
 
     // Values that do not depend on the thought: random ones, and those of a critic that always fears the worst, so that
     // the model thinks again as often as allowed.
-    let refined = strategies(context, "random values", 2, random).await;
+    let refined = strategies(context, "random values", pnlc(2), random).await;
     assert!(alike(&first, &refined), "random values: {first:?} became {refined:?}");
-    let refined = strategies(context, "dread", 5, |_| opinion(|_| -0.8)).await;
+    let refined = strategies(context, "dread", pnlc(5), |_| opinion(|_| -0.8)).await;
     assert!(alike(&first, &refined), "dread of everything: {first:?} became {refined:?}");
     // The same check does notice a critic with information: one that dislikes buying.
     let dislike = |thought: &str| if is_about_buying(thought) { -0.8 } else { 0.4 };
-    let refined = strategies(context, "dislike", 1, |_| opinion(dislike)).await;
+    let refined = strategies(context, "dislike", pnlc(1), |_| opinion(dislike)).await;
     assert!(!alike(&first, &refined), "a critic that dislikes buying changed nothing: {refined:?}");
     assert!(refined.get("Buy") < first.get("Buy"), "{first:?} became {refined:?}");
+
+    // Comparing gains nothing either, nor does imagining alone, nor the words of a critic.
+    let chosen =
+        strategies(context, "dice", compare("critic"), |seed| dice(seed, StyleCard::default())).await;
+    assert!(alike(&first, &chosen), "dice between thoughts: {first:?} became {chosen:?}");
+    let chosen = strategies(context, "card and dice", compare("critic"), |seed| dice(seed, card())).await;
+    assert!(alike(&first, &chosen), "dice between listed thoughts: {first:?} became {chosen:?}");
+    let refined = strategies(context, "card", pnlc(2), |seed| dice(seed, card())).await;
+    assert!(alike(&first, &refined), "a style card: {first:?} became {refined:?}");
+    let imagined = strategies(context, "imagined", imagine_only("refine"), random).await;
+    assert!(alike(&first, &imagined), "imagined outcomes: {first:?} became {imagined:?}");
+    let imagined = strategies(context, "imagined together", imagine_only("compare"), random).await;
+    assert!(alike(&first, &imagined), "imagined outcomes of several: {first:?} became {imagined:?}");
+    let chosen = strategies(context, "dislike", compare("critic"), |_| opinion(dislike)).await;
+    assert!(!alike(&first, &chosen) && chosen.get("Buy") < first.get("Buy"), "{first:?} became {chosen:?}");
 }
 
 fn is_about_buying(thought: &str) -> bool {

@@ -168,6 +168,12 @@ pub trait Models: Send + Sync {
         let _ = (hidden, seed);
         Ok(None)
     }
+    /// Adds to the decision's [`Trace`] what could not be read on its behalf: a critic that asks language models has no
+    /// trace of its own. Ignored where no decision is recorded.
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        let _ = (recoveries, faults);
+        Ok(())
+    }
 }
 
 /// What a planner knows when it decides.
@@ -229,7 +235,8 @@ pub struct Trace {
     pub recoveries: Vec<String>,
     /// Counts of answers that were `unreadable`, `cut`, `several` (different actions), `refused` or `empty`; of second
     /// requests (`repeated`); `unread`: 1 if the decision went on without something that it asked for twice;
-    /// `unevaluated`: 1 if it follows a thought that no critic weighed, though one should have.
+    /// `unevaluated`: 1 if it follows a thought that no critic weighed, though one should have; `abstained`: 1 if the
+    /// critic had no data on any outcome of the last round.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub faults: BTreeMap<String, u32>,
     /// Anything else that a planner wants to show (a search tree, beliefs).

@@ -31,7 +31,7 @@ features! {
         "planner.persona",
     ];
     "planners": [
-        "planner.gdp-zero", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
+        "planner.gdp-zero", "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
         "planner.react-vote", "planner.strategist", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];

@@ -20,6 +20,8 @@ use forethought_api::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::snapshot;
+
 /// The request to the host for the checkpoint at `model`.
 pub fn files(model: &ConfigPath) -> ModelFiles {
     ModelFiles {
@@ -43,7 +45,13 @@ pub fn replaceable(out: &Path) -> Result<()> {
         Error::input(format!("a checkpoint cannot be written at {}: {error}", out.display()))
     })?;
     let ours = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|name| entry.file_name() == *name))
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            // The last is what a process leaves that is killed while it adds to the configuration.
+            let unfinished =
+                || name.to_str().is_some_and(|name| name.starts_with(CONFIG) && name.ends_with(".part"));
+            [WEIGHTS, CONFIG, CARD].iter().any(|own| name == *own) || unfinished()
+        })
     };
     if !out.exists() || fs::read_dir(out).is_ok_and(|mut entries| entries.all(ours)) {
         return Ok(());
@@ -54,8 +62,9 @@ pub fn replaceable(out: &Path) -> Result<()> {
     )))
 }
 
-/// Writes a checkpoint at `out`: `config` with the manifest's keys as `config.json`, the bytes of a safetensors file,
-/// and the model card. The folder appears in one piece: until all of it is on disk, `out` stays as it was.
+/// Writes a checkpoint at `out`: `config` with the manifest's keys and the hash of the weights as `config.json`, the
+/// bytes of a safetensors file, and the model card. The folder appears in one piece: until all of it is on disk, `out`
+/// stays as it was. Its [snapshots](crate::snapshot) are then removed.
 ///
 /// # Errors
 /// If `out` may not be [replaced](replaceable), if `config` is not an object, or if a file cannot be written.
@@ -72,21 +81,25 @@ pub fn write<T: Serialize>(
         #[serde(flatten)]
         config: &'a T,
         split: &'a Split,
+        weights_blake3: &'a str,
     }
     replaceable(out)?;
     let Manifest { format, split } = manifest;
     let writing = || format!("cannot write the checkpoint {}", out.display());
-    let mut json = serde_json::to_string_pretty(&Whole { format, config, split }).context(writing())?;
+    let weights_blake3 = &*blake3::hash(weights).to_hex();
+    let whole = Whole { format, config, split, weights_blake3 };
+    let mut json = serde_json::to_string_pretty(&whole).context(writing())?;
     json.push('\n');
-    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())
+    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())?;
+    snapshot::clear(&target(out))
 }
 
 /// Where a checkpoint at `out` is: a link stays a link.
-fn target(out: &Path) -> PathBuf {
+pub(crate) fn target(out: &Path) -> PathBuf {
     out.canonicalize().unwrap_or_else(|_| out.to_owned())
 }
 
-fn parent(out: &Path) -> &Path {
+pub(crate) fn parent(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -197,10 +210,11 @@ impl Drop for Scratch {
     }
 }
 
-/// Reads `config.json` of a checkpoint of this format.
+/// Reads `config.json` of a checkpoint of this format, and compares the weights with their hash in it. Checkpoints of
+/// release 0.1 have none.
 ///
 /// # Errors
-/// If the file cannot be read, or is of another format.
+/// If a file cannot be read, if it is of another format, or if the weights are not those that were written.
 pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
@@ -212,6 +226,13 @@ pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
             return Err(damaged(&path, format, why));
         }
         None => return Err(damaged(&path, format, "no key `format`")),
+    }
+    if let Some(written) = value.get("weights_blake3").and_then(Value::as_str) {
+        let weights = folder.join(WEIGHTS);
+        let bytes = fs::read(&weights).context(format!("cannot read {}", weights.display()))?;
+        if *blake3::hash(&bytes).to_hex() != *written {
+            return Err(damaged(&weights, format, format!("{CONFIG} has the hash of other weights")));
+        }
     }
     serde_json::from_value(value).map_err(|error| damaged(&path, format, error))
 }
@@ -291,6 +312,10 @@ mod tests {
             assert_eq!(Manifest::of(&config).unwrap(), manifest());
             assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), weights);
             assert_eq!(fs::read_to_string(out.join(CARD)).unwrap(), "# A critic\n");
+            fs::write(out.join(WEIGHTS), b"other").unwrap();
+            let error = read::<Value>(&out, FORMAT).unwrap_err().to_string();
+            assert!(error.contains("model.safetensors is damaged"), "{error}");
+            fs::write(out.join(WEIGHTS), weights).unwrap();
             assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1, "nothing is left behind");
         }
         // What a killed training left is cleared away, and an older checkpoint that it had moved aside comes back.

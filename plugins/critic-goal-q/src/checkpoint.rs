@@ -18,7 +18,7 @@ use crate::network::Network;
 const TWINS: [&str; 2] = ["q1", "q2"];
 
 /// Written into every checkpoint; other formats are refused.
-const FORMAT: &str = "forethought-goal-q/1";
+pub(crate) const FORMAT: &str = "forethought-goal-q/1";
 
 /// `config.json`, without the manifest.
 #[data]

@@ -2,6 +2,8 @@
 
 use forethought_sdk::prelude::*;
 
+use crate::label::LabelConfig;
+
 /// Trains a goal-conditioned critic by implicit Q-learning (arXiv 2505.18098).
 #[config]
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +49,13 @@ pub struct TrainerConfig {
     pub calibration: CalibrationKind,
     /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`, which needs a build with the feature `cuda`.
     pub device: String,
+    /// How `forethought label` groups recorded sentences by what they mean.
+    #[serde(skip_serializing_if = "is_default")]
+    pub label: LabelConfig,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for TrainerConfig {
@@ -69,6 +78,7 @@ impl Default for TrainerConfig {
             validation_goals: 8,
             calibration: CalibrationKind::Isotonic,
             device: "auto".into(),
+            label: LabelConfig::default(),
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! # Reading order
 //! `config` (every number), `goals` (what is learned from), `architecture`, `network` and `iql` (the method),
-//! `calibration`, `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served). `cpu` has
+//! `calibration`, `label` (which sentences say the same), `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served). `cpu` has
 //! the arithmetic for CPUs, and `optimiser` chooses between it and candle's.
 //!
 //! # Configuration
@@ -29,10 +29,13 @@ mod cpu;
 mod critic;
 mod goals;
 mod iql;
+mod label;
 #[doc(hidden)]
 pub mod measure;
 mod network;
 mod optimiser;
+mod snapshot;
 mod trainer;
 
 pub use config::{CalibrationKind, CriticConfig, FutureSteps, GoalConfig, TrainerConfig};
+pub use label::LabelConfig;

@@ -10,6 +10,7 @@ use forethought_sdk::checkpoint::{Split, encode, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::SliceRandom;
 use forethought_sdk::serde_json::json;
+use forethought_sdk::snapshot::Snapshot;
 use tokio::sync::mpsc;
 
 use crate::architecture::Input;
@@ -19,11 +20,14 @@ use crate::config::{CalibrationKind, TrainerConfig};
 use crate::cpu::FlushDenormals;
 use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
+use crate::label::label;
 use crate::network::Network;
+use crate::snapshot::{self, Place};
 
 struct GoalQTrainer {
     config: TrainerConfig,
     encoder: Arc<dyn TextEncoder>,
+    host: Arc<dyn Host>,
 }
 
 register! {
@@ -34,7 +38,7 @@ register! {
     new: |config: TrainerConfig, host: Arc<dyn Host>| async move {
         config.check()?;
         let encoder = host.encoder(config.encoder.clone()).await?;
-        Ok(Arc::new(GoalQTrainer { config, encoder }) as _)
+        Ok(Arc::new(GoalQTrainer { config, encoder, host }) as _)
     },
 }
 
@@ -50,7 +54,10 @@ impl CriticTrainer for GoalQTrainer {
         let corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
         let encoder = self.encoder.spec().await?;
-        let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress).await?;
+        let snapshot = |stage| Snapshot::new(&fit, stage, &(checkpoint::FORMAT, &self.config, &encoder));
+        let embedded = snapshot("encode")?;
+        let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress, embedded).await?;
+        let snapshot = snapshot("train")?;
 
         let steps = self.config.steps;
         let (updates, mut received) = mpsc::channel(4);
@@ -64,6 +71,7 @@ impl CriticTrainer for GoalQTrainer {
             corpus,
             encoder,
             device,
+            snapshot,
             updates,
         };
         let training = tokio::task::spawn_blocking(move || work.run(embeddings));
@@ -73,6 +81,17 @@ impl CriticTrainer for GoalQTrainer {
         }
         training.await.context("the training thread died")?
     }
+
+    async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
+        let config = &self.config.label;
+        let name = config.llm.clone().ok_or_else(|| {
+            Error::config(
+                "trainer goal-q: label.llm is missing: name the language model that reads the sentences",
+            )
+        })?;
+        let llm = self.host.llm(name).await?;
+        label(config, &*llm, &request, &*progress).await
+    }
 }
 
 /// The embedding of each text, requested in pieces to show progress.
@@ -81,13 +100,17 @@ async fn embed(
     spec: &EncoderSpec,
     texts: &[String],
     progress: &dyn Progress,
+    mut snapshot: Snapshot,
 ) -> Result<Vec<f32>> {
     const PIECE: usize = 512;
     let mut embeddings = Vec::with_capacity(texts.len() * spec.dimension);
-    for piece in texts.chunks(PIECE) {
+    let bytes = snapshot.read().unwrap_or_default();
+    embeddings.extend(bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)));
+    for piece in texts[embeddings.len() / spec.dimension..].chunks(PIECE) {
         let matrix = encode(encoder, spec, piece.to_vec()).await?;
         embeddings.extend_from_slice(matrix.data());
         let done = embeddings.len() / spec.dimension;
+        snapshot.keep(|| Ok(embeddings.iter().flat_map(|number| number.to_le_bytes()).collect()));
         progress.report("encode".into(), done as u64, texts.len() as u64, String::new()).await?;
     }
     Ok(embeddings)
@@ -161,6 +184,7 @@ struct Work {
     corpus: Corpus,
     encoder: EncoderSpec,
     device: Device,
+    snapshot: Snapshot,
     updates: mpsc::Sender<Update>,
 }
 
@@ -176,7 +200,19 @@ struct Best {
 impl Work {
     fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
         let _flush = FlushDenormals::new();
-        let Self { config, seed, shuffled, out, record, parts, corpus, encoder, device, updates } = self;
+        let Self {
+            config,
+            seed,
+            shuffled,
+            out,
+            record,
+            parts,
+            corpus,
+            encoder,
+            device,
+            mut snapshot,
+            updates,
+        } = self;
         let shape = (corpus.texts.len(), encoder.dimension);
         let table = Tensor::from_vec(embeddings, shape, &device)?;
         let triples = |part: &[usize], name| {
@@ -194,7 +230,16 @@ impl Work {
         let goals = config.goals_per_transition;
         let mut best: Option<Best> = None;
         let (mut stale, mut history, mut steps) = (0, Vec::new(), 0);
-        while steps < config.steps {
+        let patient = |stale| config.patience == 0 || stale < config.patience;
+        // Elsewhere than on the CPU, the state of the optimiser cannot be read.
+        if let Some(state) = snapshot.read().filter(|_| device.is_cpu()) {
+            let (place, twins) = snapshot::restore(&state, &mut iql)?;
+            rng.set_word_pos(place.drawn.into());
+            (stale, history, steps) = (place.stale, place.history, place.steps);
+            let (brier, pairs) = measured(&twins, &table, &validation)?;
+            best = Some(Best { brier, step: place.best, twins, pairs });
+        }
+        while steps < config.steps && patient(stale) {
             let batch = sampler.batch(config.batch / goals, goals, &mut rng);
             let losses = iql.step(&table, &batch)?;
             steps += 1;
@@ -202,14 +247,10 @@ impl Work {
                 return Err(Error::new(Code::Cancelled, "training was cancelled"));
             }
             if steps % config.evaluate_every == 0 || steps == config.steps {
-                let pairs = labelled(&raw_values(iql.averaged(), &table, &validation)?, &validation);
-                let brier =
-                    metrics::brier(&scored(&Calibration::fit(CalibrationKind::Platt, &pairs), &pairs));
+                let (brier, pairs) = measured(iql.averaged(), &table, &validation)?;
                 history
                     .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
                 let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
-                // A slow reader of progress must not slow the training: updates that do not fit are dropped.
-                let _ = updates.try_send(Update { done: steps, note });
                 if best.as_ref().is_some_and(|best| brier >= best.brier) {
                     stale += 1;
                 } else {
@@ -217,9 +258,13 @@ impl Work {
                     best = Some(Best { brier, step: steps, twins: [q1.copy()?, q2.copy()?], pairs });
                     stale = 0;
                 }
-                if config.patience > 0 && stale >= config.patience {
-                    break;
+                if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
+                    let (history, drawn) = (history.clone(), rng.get_word_pos() as u64);
+                    let place = Place { steps, stale, best: best.step, history, drawn };
+                    snapshot.keep(|| snapshot::state(&place, &iql, &best.twins));
                 }
+                // A slow reader of progress must not slow the training: updates that do not fit are dropped.
+                let _ = updates.try_send(Update { done: steps, note });
             }
         }
         let Best { step: best_step, twins, pairs, .. } = best.expect("the last step is always evaluated");
@@ -287,6 +332,13 @@ fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Resul
         values.extend(q1?.iter().zip(q2?).map(|(q1, q2)| (f64::from(*q1) + f64::from(q2)) / 2.0));
     }
     Ok(values)
+}
+
+/// The raw values of triples with what was reached, and their Brier score after Platt scaling.
+fn measured(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<(f64, Vec<(f64, bool)>)> {
+    let pairs = labelled(&raw_values(twins, table, triples)?, triples);
+    let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
+    Ok((metrics::brier(&scored(&calibration, &pairs)), pairs))
 }
 
 fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {

@@ -1,6 +1,7 @@
 //! The critic from the outside: trained through the registry on small worlds whose truth is known.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use forethought_critic_goal_q::TrainerConfig;
 use forethought_sdk::api::critic::NoProgress;
@@ -239,6 +240,56 @@ async fn one_seed_gives_one_critic() {
     }
     assert!(files[0] == files[1], "the same seed gave two critics");
     assert!(files[0].0 != files[2].0, "the seed has no effect");
+}
+
+/// Hears of steps, and interrupts the training at its first report of them if asked to.
+#[derive(Default)]
+struct Listener {
+    interrupts: bool,
+    steps: Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl Progress for Listener {
+    async fn report(&self, stage: String, done: u64, _: u64, _: String) -> Result<()> {
+        if stage != "train" {
+            return Ok(());
+        }
+        self.steps.lock().unwrap().push(done);
+        if self.interrupts { Err(Error::other("killed")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_training_continues_and_ends_with_the_same_critic() {
+    let trajectories = habits(60);
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({
+        "hidden": [12, 8], "batch": 32, "steps": 50, "evaluate_every": 10, "patience": 0, "weight_decay": 0.1,
+    });
+    let fit = async |name: &str, interrupts, fresh| {
+        let trainer: Arc<dyn CriticTrainer> =
+            build(config.clone(), OneHot::over(&trajectories)).await.unwrap();
+        let listener = Arc::new(Listener { interrupts, ..Listener::default() });
+        let out = folder.path().join(name);
+        let fit =
+            TrainingRequest { trajectories: trajectories.clone(), out, fresh, ..TrainingRequest::default() };
+        let report = trainer.fit(fit, listener.clone()).await;
+        assert_eq!(report.is_err(), interrupts);
+        (report.ok(), listener.steps.lock().unwrap()[0])
+    };
+    let (whole, _) = fit("whole", false, false).await;
+    // `--fresh` begins at the first step.
+    for (fresh, first) in [(false, 10), (false, 20), (true, 10), (false, 20), (false, 30)] {
+        assert_eq!(fit("parts", true, fresh).await.1, first);
+    }
+    let (parts, first) = fit("parts", false, false).await;
+    assert_eq!((parts, first), (whole, 40));
+    for file in ["model.safetensors", "config.json", "README.md"] {
+        let read = |name| std::fs::read(folder.path().join(name).join(file)).unwrap();
+        assert!(read("whole") == read("parts"), "{file} differs");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no snapshot is left");
 }
 
 #[tokio::test]

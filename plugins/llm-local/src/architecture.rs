@@ -368,7 +368,7 @@ fn refuse(found: Option<impl std::fmt::Debug>, what: &str) -> Result<()> {
     }
 }
 
-fn number(value: &Meta) -> Option<f64> {
+pub(crate) fn number(value: &Meta) -> Option<f64> {
     match value {
         Meta::F32(value) => Some(f64::from(*value)),
         Meta::F64(value) => Some(*value),

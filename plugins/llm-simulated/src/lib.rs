@@ -22,7 +22,7 @@ use forethought_sdk::{
     prelude::*,
     seed::{ChaCha8Rng, RngExt},
 };
-use request::{Ask, Form};
+use request::{Ask, Form, Style};
 use wording::{Speech, Wording};
 
 /// Settings of the simulated LLM.
@@ -42,11 +42,14 @@ pub struct SimulatedConfig {
     /// hundreds, as from a model that never says a thing twice in the same way, or a folder with such sentences
     /// (`webshop.json`, `avalon.json`, `persuasion.json`). What the model knows and does is the same in each.
     pub wording: Wording,
+    /// Folders of the same form whose sentences it understands as well. It always understands its regular sentences,
+    /// those of "free", and those of its own folder.
+    pub understands: Vec<ConfigPath>,
 }
 
 impl Default for SimulatedConfig {
     fn default() -> Self {
-        Self { seed: 0, malformed: 0.02, slips: 0.03, wording: Wording::Regular }
+        Self { seed: 0, malformed: 0.02, slips: 0.03, wording: Wording::Regular, understands: Vec::new() }
     }
 }
 
@@ -84,7 +87,8 @@ impl Simulated {
             if behaviour.recognises(text.to_owned()).await? {
                 // Read when it is first needed: a folder has to have the sentences of no other task.
                 if speech.get().is_none() {
-                    let read = Speech::of(name, behaviour.as_ref(), &self.config.wording).await?;
+                    let SimulatedConfig { wording, understands, .. } = &self.config;
+                    let read = Speech::of(name, behaviour.as_ref(), wording, understands).await?;
                     speech.get_or_init(|| read);
                 }
                 return Ok((behaviour, speech.get().expect("set above")));
@@ -105,15 +109,18 @@ impl Simulated {
         let known = self.know(text); // Awaited where one is needed.
         let prompt =
             BehaviourPrompt { text: text.to_owned(), thought: String::new(), count: ask.count, seed };
+        // Sentences that the prompt lists are said as they are listed.
+        let style = &ask.style;
         let answer = match ask.form {
             Form::Thought => {
                 let (behaviour, speech) = known.await?;
-                format!("Thought: {}", speech.thought(&behaviour.thought(prompt).await?, &mut words))
+                let thought = behaviour.thought(prompt).await?;
+                format!("Thought: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
             }
             Form::ThoughtAndAction => {
                 let (behaviour, speech) = known.await?;
                 let thought = behaviour.thought(prompt.clone()).await?;
-                let said = speech.thought(&thought, &mut words);
+                let said = speech.thought_as(&thought, &style.thoughts, &mut words);
                 let action = self.act(behaviour, BehaviourPrompt { thought, ..prompt }, &mut rng).await?;
                 format!("Thought: {said}\nAction: {action}")
             }
@@ -126,13 +133,41 @@ impl Simulated {
             Form::Outcomes => {
                 let (behaviour, speech) = known.await?;
                 let thought = speech.understand_thought(&ask.thought);
-                let outcomes = behaviour.outcomes(BehaviourPrompt { thought, ..prompt }).await?;
-                let good = outcomes.len() / 2;
-                let line = |(index, text): (usize, &String)| {
-                    let side = if index < good { "Good" } else { "Bad" };
-                    format!("{side}: {}", speech.outcome(text, &mut words))
-                };
-                outcomes.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+                imagined(behaviour, BehaviourPrompt { thought, ..prompt }, speech, style, &mut words).await?
+            }
+            Form::Candidates => {
+                let (behaviour, speech) = known.await?;
+                let mut lines = Vec::new();
+                for index in 0..ask.thoughts {
+                    // Independent draws from the prior of any thought: equal ones are nothing that it avoids.
+                    let seed = seed::derive(seed, &format!("thought {index}"));
+                    let thought = behaviour.thought(BehaviourPrompt { seed, ..prompt.clone() }).await?;
+                    lines.push(format!(
+                        "Thought: {}",
+                        speech.thought_as(&thought, &style.thoughts, &mut words)
+                    ));
+                }
+                lines.push(imagined(behaviour, prompt, speech, style, &mut words).await?);
+                lines.join("\n")
+            }
+            Form::Choose => {
+                let (behaviour, speech) = known.await?;
+                let best = refine::best(&ask.evaluations);
+                let thought = ask.evaluations.get(best).map_or("", |evaluation| &evaluation.thought);
+                let thought = speech.understand_thought(thought);
+                let action = self.act(behaviour, BehaviourPrompt { thought, ..prompt }, &mut rng).await?;
+                format!("Choice: {}\nAction: {action}", best + 1)
+            }
+            Form::Resume => {
+                let (behaviour, speech) = known.await?;
+                let thought = speech.understand_thought(&ask.thought);
+                // Not carried out yet if it is what comes to mind here.
+                if speech.same(&behaviour.thought(prompt.clone()).await?, &thought) {
+                    let action = self.act(behaviour, BehaviourPrompt { thought, ..prompt }, &mut rng).await?;
+                    format!("Plan: unfinished\nAction: {action}")
+                } else {
+                    "Plan: done".to_owned()
+                }
             }
             Form::Refine => match refine::verdict(&ask.evaluations) {
                 refine::Verdict::Keep => format!("Decision: keep\nThought: {}", ask.thought),
@@ -142,25 +177,40 @@ impl Simulated {
                     let (behaviour, speech) = known.await?;
                     let thought = speech.understand_thought(&ask.thought);
                     let thought = behaviour.thought(BehaviourPrompt { thought, ..prompt }).await?;
-                    format!("Decision: revise\nThought: {}", speech.thought(&thought, &mut words))
+                    let said = speech.thought_as(&thought, &style.thoughts, &mut words);
+                    format!("Decision: revise\nThought: {said}")
                 }
             },
-            Form::Summary => {
+            Form::Summary | Form::State => {
                 let (behaviour, speech) = known.await?;
                 let (state, outcome) = behaviour.summary(prompt).await?;
-                let (state, outcome) =
-                    (speech.state(&state, &mut words), speech.outcome(&outcome, &mut words));
-                format!("State: {state}\nOutcome: {outcome}")
+                let state = speech.state_as(&state, &style.states, &mut words);
+                let outcome = speech.outcome_as(&outcome, &style.outcomes, &mut words);
+                match ask.form {
+                    Form::State => format!("State: {state}"),
+                    _ => format!("State: {state}\nOutcome: {outcome}"),
+                }
             }
             Form::Probabilities => {
                 // Asked for in any text, also one without a task that it knows.
-                let outcomes = match (&self.config.wording, known.await) {
-                    (Wording::Regular, _) | (_, Err(_)) => ask.asked_outcomes,
-                    (_, Ok((_, speech))) => {
+                let outcomes = match known.await {
+                    Ok((_, speech)) => {
                         ask.asked_outcomes.iter().map(|outcome| speech.understand_outcome(outcome)).collect()
                     }
+                    Err(_) => ask.asked_outcomes,
                 };
                 probabilities(&outcomes, &mut rng)
+            }
+            Form::Same => {
+                let (_, speech) = known.await?;
+                let line = |(at, (number, sentence)): (usize, &(usize, String))| {
+                    let earlier =
+                        ask.sentences[..at].iter().filter(|(_, other)| speech.same(sentence, other));
+                    let same = earlier.map(|(number, _)| *number).min();
+                    format!("{number}: {}", same.map_or("new".into(), |same| same.to_string()))
+                };
+                let lines = ask.sentences.iter().enumerate().skip(ask.known).map(line);
+                lines.collect::<Vec<_>>().join("\n")
             }
         };
         // Drawn last, from the same stream in any case: malformed answers never shift other draws.
@@ -179,6 +229,23 @@ impl Simulated {
         }
         behaviour.action(prompt).await
     }
+}
+
+/// Lines of imagined outcomes, good ones first.
+async fn imagined(
+    behaviour: &Arc<dyn ScriptedBehaviour>,
+    prompt: BehaviourPrompt,
+    speech: &Speech,
+    style: &Style,
+    words: &mut ChaCha8Rng,
+) -> Result<String> {
+    let outcomes = behaviour.outcomes(prompt).await?;
+    let good = outcomes.len() / 2;
+    let line = |(index, text): (usize, &String)| {
+        let side = if index < good { "Good" } else { "Bad" };
+        format!("{side}: {}", speech.outcome_as(text, &style.outcomes, words))
+    };
+    Ok(outcomes.iter().enumerate().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// Its own probabilities: always confident, and the same for good and bad thoughts.

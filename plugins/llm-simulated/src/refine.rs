@@ -39,10 +39,24 @@ pub fn verdict(evaluations: &[Evaluation]) -> Verdict {
     }
 }
 
-/// Mean probability of the good outcomes minus that of the bad ones.
+/// The index of the thought with the highest hope, of equals the first. Thoughts without numbers are left out; if there
+/// are no others, it is the first.
+pub fn best(evaluations: &[Evaluation]) -> usize {
+    let judged = |&index: &usize| !(evaluations[index].good.is_empty() && evaluations[index].bad.is_empty());
+    let difference = |index: usize| mean(&evaluations[index].good) - mean(&evaluations[index].bad);
+    // The earlier of equals: `max_by` would return the last.
+    let judged = (0..evaluations.len()).rev().filter(judged);
+    judged.max_by(|&a, &b| difference(a).total_cmp(&difference(b))).unwrap_or(0)
+}
+
+/// Mean probability of the good outcomes minus that of the bad ones; 0 if there is nothing to compare.
 fn hope(evaluation: &Evaluation) -> f64 {
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-    mean(&evaluation.good) - mean(&evaluation.bad)
+    let Evaluation { good, bad, .. } = evaluation;
+    if good.is_empty() || bad.is_empty() { 0.0 } else { mean(good) - mean(bad) }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -62,5 +76,16 @@ mod tests {
         check(&[thought("a", 0.2, 0.6), thought("b", 0.1, 0.9)], Verdict::Return("a".into()));
         check(&[thought("a", 0.2, 0.6), thought("b", 0.5, 0.1)], Verdict::Keep);
         check(&[thought("a", 0.2, 0.6), thought("b", 0.2, 0.65)], Verdict::DrawAgain);
+        // Without numbers there is nothing to follow.
+        check(&[Evaluation { bad: vec![0.9], ..thought("a", 0.0, 0.0) }], Verdict::DrawAgain);
+        check(&[Evaluation { good: Vec::new(), ..thought("a", 0.0, 0.9) }], Verdict::Keep);
+    }
+
+    #[test]
+    fn the_best_is_chosen() {
+        let silent = |name: &str| Evaluation { thought: name.into(), ..Evaluation::default() };
+        assert_eq!(best(&[thought("a", 0.2, 0.6), thought("b", 0.5, 0.1), thought("c", 0.5, 0.1)]), 1);
+        assert_eq!(best(&[silent("a"), thought("b", 0.1, 0.6)]), 1);
+        assert_eq!(best(&[silent("a"), silent("b")]), 0);
     }
 }

@@ -11,10 +11,29 @@ pub struct Ask {
     pub thought: String,
     /// Requested number of outcomes.
     pub count: usize,
-    /// Evaluated thoughts, the current one last.
+    /// Requested number of thoughts.
+    pub thoughts: usize,
+    /// Evaluated thoughts, the current one last; those to choose from in order.
     pub evaluations: Vec<Evaluation>,
     /// The outcomes whose probabilities are requested, in order.
     pub asked_outcomes: Vec<String>,
+    /// Sentences to speak in.
+    pub style: Style,
+    /// Sentences to compare by meaning, with their numbers: the known ones, then the new ones.
+    pub sentences: Vec<(usize, String)>,
+    /// How many of `sentences` are known.
+    pub known: usize,
+}
+
+/// Sentences that a prompt lists for the speaker to use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Summaries of states.
+    pub states: Vec<String>,
+    /// Thoughts.
+    pub thoughts: Vec<String>,
+    /// Outcomes.
+    pub outcomes: Vec<String>,
 }
 
 /// Forms of answer.
@@ -34,6 +53,16 @@ pub enum Form {
     Summary,
     /// Numbered probabilities
     Probabilities,
+    /// `State:`
+    State,
+    /// `Thought:` lines, then `Good:` and `Bad:` lines
+    Candidates,
+    /// `Choice:` and `Action:`
+    Choose,
+    /// `Plan:` and `Action:`
+    Resume,
+    /// Numbers of new sentences, each with that of an earlier one
+    Same,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -47,11 +76,37 @@ pub struct Evaluation {
     pub bad: Vec<f64>,
 }
 
+impl Evaluation {
+    /// Notes a probability. Anything else, such as "no data", is not one.
+    fn note(&mut self, cell: &str, good: bool) {
+        let cell = cell.trim();
+        if let (true, Ok(probability)) = (cell.starts_with(['0', '1']), cell.parse::<f64>()) {
+            if good { self.good.push(probability) } else { self.bad.push(probability) }
+        }
+    }
+}
+
+impl Style {
+    /// The list under this heading.
+    fn of(&mut self, heading: &str) -> &mut Vec<String> {
+        match heading {
+            heading if heading.contains("states") => &mut self.states,
+            heading if heading.contains("outcomes") => &mut self.outcomes,
+            _ => &mut self.thoughts,
+        }
+    }
+}
+
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
+    (&["<number of a new sentence>: <"], Form::Same),
     (&["Decision: <", "Thought: <"], Form::Refine),
+    (&["Choice: <", "Action: <"], Form::Choose),
+    (&["Plan: <", "Action: <"], Form::Resume),
+    (&["Thought: <", "Good: <", "Bad: <"], Form::Candidates),
     (&["Good: <", "Bad: <"], Form::Outcomes),
     (&["State: <", "Outcome: <"], Form::Summary),
+    (&["State: <"], Form::State),
     (&["1: <"], Form::Probabilities),
     (&["Thought: <", "Action: <"], Form::ThoughtAndAction),
     (&["Thought: <"], Form::Thought),
@@ -77,15 +132,28 @@ impl Ask {
             form,
             thought: String::new(),
             count: 0,
+            thoughts: 0,
             evaluations: Vec::new(),
             asked_outcomes: Vec::new(),
+            style: Style::default(),
+            sentences: Vec::new(),
+            known: 0,
         };
         let mut good = true;
+        let (mut list, mut listed) = (None, false);
         for line in text.lines() {
             let line = line.trim();
+            let number = |rest: &str| rest.split_whitespace().next().and_then(|word| word.parse().ok());
             if let Some(rest) = line.strip_prefix("Imagine ") {
-                ask.count =
-                    rest.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(ask.count);
+                ask.count = number(rest).unwrap_or(ask.count);
+            } else if let Some(rest) = line.strip_prefix("Consider ") {
+                ask.thoughts = number(rest).unwrap_or(ask.thoughts);
+            } else if line.starts_with("Words of earlier episodes") {
+                list = Some(line);
+            } else if let (Some(heading), Some(sentence)) = (list, line.strip_prefix("- ")) {
+                ask.style.of(heading).push(sentence.to_owned());
+            } else {
+                list = None;
             }
             let current = line.strip_prefix("Current thought:");
             if let Some(thought) = current.or_else(|| line.strip_prefix("Earlier thought:")) {
@@ -98,6 +166,17 @@ impl Ask {
             match line {
                 "Good outcomes:" => good = true,
                 "Bad outcomes:" => good = false,
+                // Numbers before the lists are not theirs.
+                "Known:" => {
+                    ask.sentences.clear();
+                    listed = true;
+                }
+                "New:" => {
+                    if !listed {
+                        ask.sentences.clear();
+                    }
+                    ask.known = ask.sentences.len();
+                }
                 _ => ask.note(line, good),
             }
         }
@@ -105,13 +184,26 @@ impl Ask {
     }
 
     fn note(&mut self, line: &str, good: bool) {
+        if let (Form::Choose, Some(row)) = (self.form, line.strip_prefix("| ")) {
+            for (evaluation, cell) in self.evaluations.iter_mut().zip(row.split('|')) {
+                evaluation.note(cell, good);
+            }
+        }
         let Some((head, text)) = line.split_once(": ") else { return };
         match self.form {
             Form::Refine => {
                 let Some(evaluation) = self.evaluations.last_mut() else { return };
-                if let (true, Ok(probability)) = (head.starts_with(['0', '1']), head.parse::<f64>()) {
-                    if good { evaluation.good.push(probability) } else { evaluation.bad.push(probability) }
+                // What is usual may follow the number.
+                evaluation.note(head.split_once(" (usual").map_or(head, |(number, _)| number), good);
+            }
+            Form::Choose => {
+                if head.strip_prefix("Thought ").is_some_and(|number| number.parse::<usize>().is_ok()) {
+                    let thought = text.trim().to_owned();
+                    self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
                 }
+            }
+            Form::Same => {
+                self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
             }
             Form::Probabilities if head.parse::<usize>().is_ok() && !text.starts_with('<') => {
                 self.asked_outcomes.push(text.to_owned());
@@ -160,12 +252,45 @@ mod tests {
             ("Good: <g>\nBad: <b>", Form::Outcomes),
             ("State: <s>\nOutcome: <o>", Form::Summary),
             ("1: <probability>", Form::Probabilities),
+            ("State: <s>", Form::State),
+            ("Thought: <t>\nGood: <g>\nBad: <b>", Form::Candidates),
+            ("Choice: <n>\nAction: <a>", Form::Choose),
+            ("Plan: <p>\nAction: <a>", Form::Resume),
+            ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");
         }
         let ask = Ask::read("1: all is well\n2: it lacks a part\n1: <probability>").unwrap();
         assert_eq!(ask.asked_outcomes.iter().map(|one| sounds_bad(one)).collect::<Vec<_>>(), [false, true]);
         assert!(Ask::read("hello").unwrap_err().message.contains("form of answer"));
+    }
+
+    #[test]
+    fn a_table_is_read_by_column_and_yardsticks_are_no_probabilities() {
+        let text = "Thought 1: a\nThought 2: b\n\nGood outcomes:\n| 0.10 | no data | x (usual here 0.31) |\n\
+                    Bad outcomes:\n| 0.90 | 0.20 | y: z |\nChoice: <>\nAction: <>";
+        let ask = Ask::read(text).unwrap();
+        let evaluation = |thought: &str, good: &[f64], bad: f64| Evaluation {
+            thought: thought.into(),
+            good: good.to_vec(),
+            bad: vec![bad],
+        };
+        assert_eq!(ask.evaluations, [evaluation("a", &[0.1], 0.9), evaluation("b", &[], 0.2)]);
+        let text = "Current thought: a\nGood outcomes:\n0.10 (usual here 0.31, episodes that reached it scored 0.74 on \
+                    average): x\nno data: w\nBad outcomes:\n0.90: y\nDecision: <>\nThought: <>";
+        assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+    }
+
+    #[test]
+    fn sentences_to_compare_are_known_or_new() {
+        let form = "<number of a new sentence>: <number of the earlier sentence that says the same, or new>";
+        let ask =
+            Ask::read(&format!("Rule\n1: be kind\n\nKnown:\n1: a\n2: b: c\nNew:\n3: d\n\n{form}")).unwrap();
+        let sentence = |number, text: &str| (number, text.to_owned());
+        assert_eq!(ask.sentences, [sentence(1, "a"), sentence(2, "b: c"), sentence(3, "d")]);
+        assert_eq!((ask.form, ask.known), (Form::Same, 2));
+        let ask = Ask::read(&format!("1: be kind\nNew:\n1: d\n{form}")).unwrap();
+        assert_eq!((ask.sentences.len(), ask.known), (1, 0));
     }
 
     #[test]

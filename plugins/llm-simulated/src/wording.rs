@@ -4,10 +4,14 @@
 //! replaces them by sentences of a bank, drawn at random, and reads such sentences back **by their meaning in the
 //! bank**. So the wording changes what planner and critic see, and nothing of what the model knows or does.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use forethought_sdk::{
     api::behaviour::{Bank, Wordings},
+    api::text::unmarked,
     prelude::*,
     schemars::{self, Schema, SchemaGenerator},
     seed::{ChaCha8Rng, IndexedRandom},
@@ -60,72 +64,119 @@ impl JsonSchema for Wording {
     }
 }
 
-/// A behaviour's sentences and those of a bank, by meaning. The default one changes nothing.
+/// A behaviour's sentences and those of banks, by meaning. The default one changes nothing.
 #[derive(Debug, Default)]
 pub struct Speech {
     outcomes: Sentences,
     thoughts: Sentences,
-    lines: Vec<(Line, Vec<Line>)>,
+    lines: Vec<Forms>,
 }
 
 impl Speech {
-    /// The speech of the behaviour `name`.
+    /// The speech of the behaviour `name`, which also understands the sentences of `folders`.
     ///
     /// # Errors
     /// A behaviour without a bank; a folder without its file; a file that is no bank, names a meaning that the
     /// behaviour does not have, has a sentence with two meanings, or one whose slots are not those of its line.
-    pub async fn of(name: &str, behaviour: &dyn ScriptedBehaviour, wording: &Wording) -> Result<Self> {
-        let Bank { regular, free } = match wording {
-            Wording::Regular => return Ok(Self::default()),
-            Wording::Free | Wording::Folder(_) => behaviour.bank().await?,
+    pub async fn of(
+        name: &str,
+        behaviour: &dyn ScriptedBehaviour,
+        wording: &Wording,
+        folders: &[ConfigPath],
+    ) -> Result<Self> {
+        let Bank { regular, free } = match behaviour.bank().await {
+            // It can do without.
+            Err(_) if *wording == Wording::Regular && folders.is_empty() => return Ok(Self::default()),
+            bank => bank?,
         };
-        let (free, place) = match wording {
-            Wording::Folder(folder) => {
-                let file = folder.join(format!("{name}.json"));
-                let text = std::fs::read_to_string(&file)
-                    .context(format!("{}: the wordings of `{name}` cannot be read", file.display()))?;
-                let wordings = wordings(text.trim_start_matches('\u{feff}'))
-                    .context(format!("{} is not a bank of wordings", file.display()))?;
-                (wordings, file.display().to_string())
-            }
-            _ => (free, format!("the bank of `{name}`")),
+        let own = format!("the bank of `{name}`");
+        let (said, place) = match wording {
+            Wording::Folder(folder) => read(folder, name)?,
+            _ => (free.clone(), own.clone()),
         };
-        if free == Wordings::default() {
+        if *wording != Wording::Regular && said == Wordings::default() {
             return Err(Error::config(format!(
                 "wording: {place} is empty; use \"regular\", or a folder with {name}.json"
             )));
         }
-        Ok(Self {
-            outcomes: Sentences::of(&regular.outcomes, &free.outcomes)
-                .context(format!("{place}: outcomes"))?,
-            thoughts: Sentences::of(&regular.thoughts, &free.thoughts)
-                .context(format!("{place}: thoughts"))?,
-            lines: lines(&free.state).context(format!("{place}: state"))?,
-        })
+        let mut speech = Self {
+            outcomes: Sentences::of(&regular.outcomes),
+            thoughts: Sentences::of(&regular.thoughts),
+            lines: Vec::new(),
+        };
+        speech.learn(&regular, &said, *wording != Wording::Regular, &place)?;
+        for folder in folders {
+            let (understood, place) = read(folder, name)?;
+            speech.learn(&regular, &understood, false, &place)?;
+        }
+        speech.learn(&regular, &free, false, &own)?;
+        Ok(speech)
+    }
+
+    /// Understands the sentences of a bank, and says things in them if it is the one that is `spoken`.
+    fn learn(&mut self, regular: &Wordings, bank: &Wordings, spoken: bool, place: &str) -> Result<()> {
+        let outcomes = self.outcomes.learn(&regular.outcomes, &bank.outcomes, spoken);
+        outcomes.context(format!("{place}: outcomes"))?;
+        let thoughts = self.thoughts.learn(&regular.thoughts, &bank.thoughts, spoken);
+        thoughts.context(format!("{place}: thoughts"))?;
+        for (regular, others) in lines(&bank.state).context(format!("{place}: state"))? {
+            let at = self.lines.iter().position(|known| known.regular.texts == regular.texts);
+            let at = at.unwrap_or_else(|| {
+                self.lines.push(Forms { regular: regular.clone(), said: 0, others: Vec::new() });
+                self.lines.len() - 1
+            });
+            let known = &mut self.lines[at];
+            known.others.extend(others.iter().map(|other| other.renamed(&regular, &known.regular)));
+            if spoken {
+                known.said = known.others.len();
+            }
+        }
+        Ok(())
     }
 
     /// An outcome in other words.
     pub fn outcome(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
-        self.outcomes.say(regular, rng)
+        self.outcome_as(regular, &[], rng)
     }
 
     /// A thought in other words.
     pub fn thought(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
-        self.thoughts.say(regular, rng)
+        self.thought_as(regular, &[], rng)
     }
 
     /// A summary of the state in other words, line by line. Lines that the bank does not know stay.
     pub fn state(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
-        if self.lines.is_empty() {
+        self.state_as(regular, &[], rng)
+    }
+
+    /// An outcome in the first of the `listed` sentences that means it, or else in other words.
+    pub fn outcome_as(&self, regular: &str, listed: &[String], rng: &mut ChaCha8Rng) -> String {
+        self.outcomes.say(regular, listed, rng)
+    }
+
+    /// A thought in the first of the `listed` sentences that means it, or else in other words.
+    pub fn thought_as(&self, regular: &str, listed: &[String], rng: &mut ChaCha8Rng) -> String {
+        self.thoughts.say(regular, listed, rng)
+    }
+
+    /// A summary of the state, each line in the form that it has in the `listed` summaries, or else in other words.
+    pub fn state_as(&self, regular: &str, listed: &[String], rng: &mut ChaCha8Rng) -> String {
+        if self.lines.iter().all(|known| known.said == 0) && listed.is_empty() {
             return regular.to_owned();
         }
+        let shown = self.shown(listed);
         let mut said = Vec::new();
         let mut rest = regular;
         while !rest.is_empty() {
-            let known = self.lines.iter().find_map(|(line, others)| Some((line.read(rest)?, others)));
+            let known = self.lines.iter().enumerate().find_map(|(at, known)| {
+                let (slots, left) = known.regular.read(rest)?;
+                Some((at, known, slots, left))
+            });
             let left = match known {
-                Some(((slots, left), others)) => {
-                    said.push(others.choose(rng).expect("checked to have sentences").say(&slots));
+                Some((at, known, slots, left)) => {
+                    // Drawn in any case, so that a list shifts no draw.
+                    let drawn = known.others[..known.said].choose(rng).unwrap_or(&known.regular);
+                    said.push(shown[at].unwrap_or(drawn).say(&slots));
                     left
                 }
                 None => {
@@ -139,6 +190,36 @@ impl Speech {
         said.join(" ")
     }
 
+    /// The form that each line has in these summaries, where it is in one.
+    fn shown(&self, summaries: &[String]) -> Vec<Option<&Line>> {
+        let mut shown = vec![None; self.lines.len()];
+        for summary in summaries {
+            let mut rest = summary.trim();
+            while !rest.is_empty() {
+                let all = self.lines.iter().enumerate().flat_map(|(at, known)| {
+                    std::iter::once(&known.regular).chain(&known.others).map(move |form| (at, form))
+                });
+                // A slot is within a sentence. Of several readings, the one with the fewest characters in slots.
+                let readings = all.filter_map(|(at, form)| {
+                    let (slots, left) = form.read(rest)?;
+                    let within = slots.values().all(|slot| !slot.contains(". "));
+                    within.then(|| {
+                        (slots.values().map(|slot| slot.len()).sum::<usize>(), left.len(), at, form, left)
+                    })
+                });
+                rest = match readings.min_by_key(|(open, left, ..)| (*open, *left)) {
+                    Some((.., at, form, left)) => {
+                        shown[at].get_or_insert(form);
+                        left
+                    }
+                    None => rest.split_once(". ").map_or("", |(_, left)| left),
+                }
+                .trim_start();
+            }
+        }
+        shown
+    }
+
     /// A thought in the behaviour's own words, by its meaning. Others are handed on.
     pub fn understand_thought(&self, text: &str) -> String {
         self.thoughts.understand(text)
@@ -148,21 +229,52 @@ impl Speech {
     pub fn understand_outcome(&self, text: &str) -> String {
         self.outcomes.understand(text)
     }
+
+    /// Whether two sentences say the same, as outcomes or as thoughts. Unknown ones do if they are equal.
+    pub fn same(&self, a: &str, b: &str) -> bool {
+        let (a, b) = (a.trim(), b.trim());
+        let same =
+            |sentences: &Sentences| sentences.meaning(a).is_some_and(|of| sentences.meaning(b) == Some(of));
+        a == b || same(&self.outcomes) || same(&self.thoughts)
+    }
 }
 
-/// Sentences with one meaning each.
+/// The bank of `name` in a folder, and its place.
+fn read(folder: &Path, name: &str) -> Result<(Wordings, String)> {
+    let file = folder.join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&file)
+        .context(format!("{}: the wordings of `{name}` cannot be read", file.display()))?;
+    let wordings =
+        wordings(unmarked(&text)).context(format!("{} is not a bank of wordings", file.display()))?;
+    Ok((wordings, file.display().to_string()))
+}
+
+/// Sentences with one meaning each. A meaning is the first of its regular sentences.
 #[derive(Debug, Default)]
 struct Sentences {
-    /// Free sentences by each regular one.
-    free: HashMap<String, Vec<String>>,
-    /// The first regular sentence by each free one.
+    /// The meaning of each regular sentence.
     regular: HashMap<String, String>,
+    /// The meaning of each other sentence.
+    others: HashMap<String, String>,
+    /// The sentences in which a meaning is said; without any, as the behaviour says it.
+    said: HashMap<String, Vec<String>>,
 }
 
 impl Sentences {
-    fn of(regular: &[(String, Vec<String>)], free: &[(String, Vec<String>)]) -> Result<Self> {
-        let mut sentences = Self::default();
-        for (name, others) in free {
+    fn of(regular: &[(String, Vec<String>)]) -> Self {
+        let meaning = |own: &Vec<String>| own.first().cloned().unwrap_or_default();
+        let each = regular.iter().flat_map(|(_, own)| own.iter().map(move |one| (one.clone(), meaning(own))));
+        Self { regular: each.collect(), ..Self::default() }
+    }
+
+    fn learn(
+        &mut self,
+        regular: &[(String, Vec<String>)],
+        bank: &[(String, Vec<String>)],
+        spoken: bool,
+    ) -> Result<()> {
+        let mut learned: HashMap<String, String> = HashMap::new();
+        for (name, others) in bank {
             let own = regular.iter().find(|(own, _)| own == name).map(|(_, own)| own).ok_or_else(|| {
                 let names: Vec<_> = regular.iter().map(|(name, _)| name.as_str()).collect();
                 Error::config(format!("`{name}` is not one of {}", names.join(", ")))
@@ -170,24 +282,39 @@ impl Sentences {
             some(name, others)?;
             for sentence in others {
                 let sentence = sentence.trim().to_owned();
-                if let Some(other) = sentences.regular.insert(sentence.clone(), own[0].clone())
+                if let Some(other) = learned.insert(sentence.clone(), own[0].clone())
                     && other != own[0]
                 {
                     return Err(Error::config(format!("{sentence:?} has two meanings, one is `{name}`")));
                 }
             }
-            sentences.free.extend(own.iter().map(|own| (own.clone(), others.clone())));
+            if spoken {
+                self.said.insert(own[0].clone(), others.clone());
+            }
         }
-        Ok(sentences)
+        // What was learned first counts.
+        for (sentence, meaning) in learned {
+            self.others.entry(sentence).or_insert(meaning);
+        }
+        Ok(())
     }
 
-    fn say(&self, regular: &str, rng: &mut ChaCha8Rng) -> String {
-        let free = self.free.get(regular).and_then(|free| free.choose(rng));
-        free.map_or_else(|| regular.to_owned(), |free| free.trim().to_owned())
+    fn meaning(&self, text: &str) -> Option<&str> {
+        self.regular.get(text).or_else(|| self.others.get(text)).map(String::as_str)
+    }
+
+    fn say(&self, regular: &str, listed: &[String], rng: &mut ChaCha8Rng) -> String {
+        let meaning = self.meaning(regular);
+        // Drawn in any case, so that a list shifts no draw.
+        let drawn = meaning.and_then(|meaning| self.said.get(meaning)).and_then(|said| said.choose(rng));
+        let listed =
+            listed.iter().map(|one| one.trim()).find(|one| meaning.is_some() && self.meaning(one) == meaning);
+        listed.or(drawn.map(|drawn| drawn.trim())).unwrap_or(regular).to_owned()
     }
 
     fn understand(&self, text: &str) -> String {
-        self.regular.get(text.trim()).cloned().unwrap_or_else(|| text.to_owned())
+        let known = |text: &str| self.others.get(text).filter(|_| !self.regular.contains_key(text));
+        known(text.trim()).cloned().unwrap_or_else(|| text.to_owned())
     }
 }
 
@@ -225,8 +352,17 @@ fn lines(state: &[(String, Vec<String>)]) -> Result<Vec<(Line, Vec<Line>)>> {
     state.iter().map(line).collect()
 }
 
+/// The forms of a line of state.
+#[derive(Debug)]
+struct Forms {
+    regular: Line,
+    /// How many of `others` it is said in.
+    said: usize,
+    others: Vec<Line>,
+}
+
 /// A sentence with slots: one more text than slots.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Line {
     texts: Vec<String>,
     /// Names; unnamed slots are numbered.
@@ -247,6 +383,15 @@ impl Line {
         }
         line.texts.push(rest.to_owned());
         Ok(line)
+    }
+
+    /// The same line, with the names of the slots of `from` replaced by those of `to`, another line of the same slots.
+    fn renamed(&self, from: &Self, to: &Self) -> Self {
+        let name = |slot: &String| {
+            let at = from.slots.iter().position(|name| name == slot);
+            at.and_then(|at| to.slots.get(at)).unwrap_or(slot).clone()
+        };
+        Self { texts: self.texts.clone(), slots: self.slots.iter().map(name).collect() }
     }
 
     /// What is in the slots if `text` begins with this line, and the text after it. A slot is as short as it can
@@ -346,7 +491,7 @@ mod tests {
 
     async fn speech(wording: Wording) -> Result<Speech> {
         let walker: Arc<dyn ScriptedBehaviour> = Arc::new(Scripted::<Step, End>::default());
-        Speech::of("walk", walker.as_ref(), &wording).await
+        Speech::of("walk", walker.as_ref(), &wording, &[]).await
     }
 
     #[tokio::test]
@@ -357,7 +502,7 @@ mod tests {
             (0..20).map(|_| speech.thought("Turn left.", &mut rng)).collect();
         assert_eq!(said.into_iter().collect::<Vec<_>>(), ["Leftwards it is.", "West, then."]);
         assert_eq!(speech.understand_thought(" West, then.\n"), "Go left.");
-        // What the bank does not hold stays as it is.
+        // What no bank holds stays as it is.
         assert_eq!(speech.thought("Go right.", &mut rng), "Go right.");
         assert_eq!(speech.understand_thought("Fly."), "Fly.");
         assert_eq!(speech.outcome("I am lost.", &mut rng), "No idea where this is.");
@@ -370,6 +515,36 @@ mod tests {
             .contains(&state.as_str()),
             "{state}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_prompt_lists_is_said_in_its_sentences() {
+        let listed = |sentences: &[&str]| sentences.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
+        for wording in [Wording::Regular, Wording::Free] {
+            let speech = speech(wording.clone()).await.unwrap();
+            let mut rng = stream(1, "test");
+            // Whatever its own wording, it understands the others.
+            assert_eq!(speech.understand_thought("West, then."), "Go left.");
+            let thoughts = listed(&["Go right.", "West, then.", "Leftwards it is."]);
+            assert_eq!(speech.thought_as("Turn left.", &thoughts, &mut rng), "West, then.");
+            assert_eq!(
+                speech.outcome_as("I am lost.", &listed(&["I am home."]), &mut rng) == "I am lost.",
+                wording == Wording::Regular
+            );
+            let states = listed(&["Nothing that it knows. 1 kg, plus a rope. More."]);
+            let state = speech.state_as("It is noon. I carry 2.50 kg and a lamp.", &states, &mut rng);
+            assert_eq!(state, "It is noon. 2.50 kg, plus a lamp.");
+            assert!(speech.same("Turn left.", "West, then.") && !speech.same("Turn left.", "Go right."));
+            assert!(speech.same("Fly.", " Fly.") && !speech.same("Fly.", "Fly!"));
+        }
+        // A list shifts no draw.
+        let speech = speech(Wording::Free).await.unwrap();
+        let draws = |list: &[String]| {
+            let mut rng = stream(3, "test");
+            speech.thought_as("Go left.", list, &mut rng);
+            (0..9).map(|_| speech.thought("Go left.", &mut rng)).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(&[]), draws(&listed(&["Turn left."])));
     }
 
     #[tokio::test]

@@ -25,6 +25,10 @@ pub struct AskConfig {
     /// Longest history shown to the model, in characters.
     #[serde(default = "default_history_chars")]
     pub history_chars: usize,
+    /// Cut longer histories in blocks of a quarter of that length, so that prompts begin alike for many steps, and say so
+    /// where the gap is.
+    #[serde(default)]
+    pub history_blocks: bool,
 }
 
 /// LATS and ReAct cut WebShop prompts to 6,400 characters; current models take more.
@@ -44,7 +48,7 @@ impl AskConfig {
     }
 
     pub(crate) fn prompts(&self, files: &impl PromptFiles) -> Result<Prompts> {
-        Prompts::new(files, self.history_chars)
+        Ok(Prompts::new(files, self.history_chars)?.in_blocks(self.history_blocks))
     }
 
     /// A decision's conversation with `llm`; see [`Asker::new`].
@@ -228,14 +232,11 @@ impl Asker {
         context: &DecisionContext,
     ) -> Result<(String, String)> {
         let legal = &context.turn.legal_actions;
-        if context.turn.observation.data["dialogue"].is_object() {
-            self.speakers = context.environment.seats.iter().map(|seat| seat.name.clone()).collect();
-        }
         let read = |said: &Said<'_>| {
             let action = said.action(legal)?;
             Ok((said.text("Thought").unwrap_or_default(), action))
         };
-        Ok(match self.ask_for(labels, Purpose::Action, messages, read).await? {
+        Ok(match self.ask_to_act(labels, messages, context, read).await? {
             Ok(read) => read,
             Err(Unreadable { answer, fault: Fault::Several }) => {
                 let sections = answer.sections(&["Thought", "Action"]);
@@ -244,6 +245,23 @@ impl Asker {
             }
             Err(unreadable) => (String::new(), unreadable.last_resort("Action")),
         })
+    }
+
+    /// Like [`Asker::ask_for`], for an answer with an action. In a dialogue the other seats' words end it.
+    ///
+    /// # Errors
+    /// Only those of the backend itself.
+    pub async fn ask_to_act<T>(
+        &mut self,
+        labels: &[Label],
+        messages: Vec<Message>,
+        context: &DecisionContext,
+        read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
+    ) -> Result<Result<T, Unreadable>> {
+        if context.turn.observation.data["dialogue"].is_object() {
+            self.speakers = context.environment.seats.iter().map(|seat| seat.name.clone()).collect();
+        }
+        self.ask_for(labels, Purpose::Action, messages, read).await
     }
 
     async fn converse<T>(
@@ -275,6 +293,10 @@ impl Asker {
     }
 }
 
+/// Labels of the planners' answers, apart from numbers.
+const LABELS: [&str; 9] =
+    ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad", "Choice", "Plan"];
+
 /// The second answer that could not be read.
 #[derive(Debug)]
 pub struct Unreadable {
@@ -287,11 +309,13 @@ impl Unreadable {
     pub fn last_resort(&self, label: &str) -> String {
         let line = self.answer.last_resort().unwrap_or_default();
         let labelled = Answer::new(&line, &FinishReason::Stop);
-        let others: Vec<_> = ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad"]
-            .into_iter()
-            .filter(|other| *other != label)
-            .collect();
+        let others: Vec<_> = LABELS.into_iter().filter(|other| *other != label).collect();
         if labelled.sections(&others).is_empty() { line } else { String::new() }
+    }
+
+    /// The first text of `label`, or else its [last resort](Self::last_resort).
+    pub fn first(&self, label: &str) -> String {
+        self.answer.sections(&LABELS).first(label).unwrap_or_else(|_| self.last_resort(label))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Prompt templates: shipped in `prompts/*.md`, rendered by minijinja; the config can replace each one by a file.
 
 use forethought_sdk::{
+    api::text::unmarked,
     prelude::*,
     serde_json::{Value, json},
 };
@@ -44,9 +45,12 @@ macro_rules! about {
     (agent) => { "The system prompt of every request." };
     (history) => { "The history, included by the other templates." };
     (react) => { "Asks for thought and action in one answer." };
-    (thought) => { "Asks for a thought, given `state`, the summary of the history." };
+    (thought) => { "Asks for a thought, given `state`, the summary of the history, and `style`, the critic's words." };
     (outcomes) => { "Asks for a number (`outcomes`) of imagined outcomes of `thought`." };
     (refine) => { "Shows the evaluated thoughts (`rounds`) and asks to keep or rewrite the last one." };
+    (candidates) => { "Asks for several `thoughts` and for `outcomes` that they share." };
+    (choose) => { "Shows the evaluated thoughts (`rounds`) and asks for a choice and its action." };
+    (resume) => { "Asks whether `thought`, a plan, is unfinished, and for its next action." };
     (action) => { "Asks for the action that carries out `thought`." };
     (summarise) => { "Asks for a summary of the history." };
     (believe) => { "Asks how likely `statements` about the other seats are." };
@@ -71,6 +75,7 @@ pub(crate) use {about, prompt_files, shipped};
 pub struct Prompts {
     templates: Templates<'static>,
     history_chars: usize,
+    blocks: bool,
 }
 
 impl Prompts {
@@ -91,14 +96,21 @@ impl Prompts {
                     let origin = format!("the {name} template {}", path.display());
                     let source = std::fs::read_to_string(&path.0)
                         .map_err(|error| Error::config(format!("cannot read {origin}: {error}")))?;
-                    (source, origin)
+                    (unmarked(&source).to_owned(), origin)
                 }
             };
             templates
                 .add_template_owned(name, source)
                 .map_err(|error| Error::config(format!("{origin} does not parse: {error:#}")))?;
         }
-        Ok(Self { templates, history_chars })
+        Ok(Self { templates, history_chars, blocks: false })
+    }
+
+    /// The same, with histories cut in blocks of a quarter if `blocks`: the beginning of a prompt then stays the same for
+    /// many steps, and a provider's cache holds.
+    #[must_use]
+    pub fn in_blocks(self, blocks: bool) -> Self {
+        Self { blocks, ..self }
     }
 
     /// The messages of a request: the system prompt (`agent`), then template `name`. Both see the decision's context
@@ -113,9 +125,15 @@ impl Prompts {
             "environment": context.environment,
             "seat": seat,
             "history": history,
-            "omitted": omitted,
+            "omitted": if self.blocks { 0 } else { omitted },
+            // The same exchanges, for a note where they were rather than at the end.
+            "gap": if self.blocks { omitted } else { 0 },
             "observation": context.turn.observation.text.trim_end(),
             "ended": context.ended,
+            // For templates that show more where a planner has it.
+            "style": null,
+            "steps_left": null,
+            "weighed": true,
         });
         if let (Value::Object(variables), Value::Object(step)) = (&mut variables, step) {
             variables.extend(step);
@@ -136,6 +154,11 @@ impl Prompts {
         let size =
             |exchange: &Exchange| exchange.observation.len() + exchange.thought.len() + exchange.action.len();
         let mut left = self.history_chars.saturating_sub(size(first) + context.turn.observation.text.len());
+        if self.blocks {
+            let over = rest.iter().map(size).sum::<usize>().saturating_sub(left);
+            let block = (self.history_chars / 4).max(1);
+            left = left.saturating_sub(over.next_multiple_of(block) - over);
+        }
         let fits = |exchange: &&Exchange| {
             let cost = size(exchange);
             let fits = cost <= left;

@@ -1,6 +1,9 @@
 //! Summaries: a history as the critic sees it, the same in data collection and in use.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{Value, json},
+};
 
 use crate::{
     ask::{AskConfig, Asker, Label::One, Said},
@@ -49,7 +52,12 @@ impl Summariser for LlmSummariser {
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "summarise"));
-        summarise(&self.prompts, &mut asker, &context).await
+        let summary = summarise(&self.prompts, &mut asker, &context).await?;
+        if !asker.unread.faults.is_empty() {
+            // Hosts from before notes existed do not know the method.
+            let _ = models.note(asker.unread.recoveries, asker.unread.faults).await;
+        }
+        Ok(summary)
     }
 }
 
@@ -67,6 +75,20 @@ pub(crate) async fn summarise(
         let text: String = context.turn.observation.text.chars().take(500).collect();
         Summary { state: text.clone(), outcome: text }
     }))
+}
+
+/// Asks for the state alone, in the words of `style`: what a planner shows a critic. If no answer can be read, it is the
+/// beginning of the last observation.
+pub(crate) async fn state_only(
+    prompts: &Prompts,
+    asker: &mut Asker,
+    context: &DecisionContext,
+    style: &Value,
+) -> Result<String> {
+    let messages = prompts.messages("summarise", context, json!({ "style": style }))?;
+    let read = |said: &Said<'_>| said.text("State");
+    let state = asker.ask_for(&[One("State")], Purpose::Summarise, messages, read).await?;
+    Ok(state.unwrap_or_else(|_| context.turn.observation.text.chars().take(500).collect()))
 }
 
 register! {

@@ -379,6 +379,7 @@ fn ends_observation(next: Option<&&str>) -> bool {
                 "In short:",
                 "Current thought:",
                 "Describe where",
+                "Words of earlier episodes",
             ]
             .iter()
             .any(|start| line.starts_with(start))
