@@ -1,5 +1,5 @@
-//! The footer of a Parquet file, looked through before the `parquet` crate reads it: that crate counts through a list of
-//! flags in an unknown field without reading a byte for each, so a few bytes could keep it busy for hours.
+//! The footer of a Parquet file, checked before the `parquet` crate reads it: that crate counts through a list of flags
+//! in an unknown field without reading a byte for each, so a few bytes could keep it busy for hours.
 //!
 //! The footer is written in Thrift's compact protocol; only its sizes matter here.
 
