@@ -8,7 +8,7 @@
 The second argument is any folder with llama.cpp's libraries. The package above has kernels for many CPUs, of which
 llama.cpp takes the best. The other forms of the model are made from the file by llama.cpp's own quantiser, in FOLDER.
 
-A decision is six chats of PNLC (decision.json, recorded in a simulated shop), one after the other. Like its server,
+A decision is six chats of PNLC (recorded in a simulated shop), one after the other. Like its server,
 llama.cpp reads on after what a prompt has in common with what it has just read. It writes as many tokens as the other.
 """
 
@@ -141,7 +141,7 @@ def child(command, given=None):
 
 def main(speed, folder, source, forms):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    chats = str(Path(__file__).with_name("decision.json"))
+    chats = str(Path(__file__).parents[1] / "tests/fixtures/decision.json")
     theirs = [sys.executable, __file__, "--llama.cpp", folder]
     library = llama_cpp(folder)
     files = {}
