@@ -54,9 +54,12 @@ fn smollm2_plays_webshop(config: &str) {
     for (planner, run) in planners.iter().zip(runs) {
         assert_eq!(planner["episodes"], 1, "{result}");
         assert!(planner["calls_per_decision"].as_f64() >= Some(1.0), "{result}");
-        // Every answer is in the journal, and answers are counted that could not be read.
-        let replay = desk.forethought("replay").arg(run.as_str().unwrap()).assert().success();
-        let shown = String::from_utf8_lossy(&replay.get_output().stdout).into_owned();
+        // Every answer is in the journal.
+        let run = run.as_str().unwrap();
+        let episode = std::fs::read_to_string(format!("{run}/episodes.jsonl")).unwrap();
+        let episode: Value = serde_json::from_str(&episode).unwrap();
+        let replay = desk.forethought("replay").args([run, episode["episode"].as_str().unwrap()]).assert();
+        let shown = String::from_utf8_lossy(&replay.success().get_output().stdout).into_owned();
         assert!(shown.contains("identical"), "{shown}");
     }
 }

@@ -3,12 +3,12 @@
     cargo build --release -p forethought-llm-local --example speed
     npm pack @node-llama-cpp/linux-x64@3.22.1 && tar xf node-llama-cpp-linux-x64-3.22.1.tgz
     bash .ci/smollm2
-    python llama_cpp.py target/release/examples/speed package/bins/linux-x64 target/smollm2/*.gguf
+    python llama_cpp.py target/release/examples/speed package/bins/linux-x64 target/smollm2/*.gguf FOLDER
 
 The second argument is any folder with llama.cpp's libraries. The package above has kernels for many CPUs, of which
-llama.cpp takes the best. The other forms of the model are made from the file by llama.cpp's own quantiser.
+llama.cpp takes the best. The other forms of the model are made from the file by llama.cpp's own quantiser, in FOLDER.
 
-A decision is six chats of PNLC (decision.json, recorded in a simulated shop), one after the other. Like its server,
+A decision is six chats of PNLC (recorded in a simulated shop), one after the other. Like its server,
 llama.cpp reads on after what a prompt has in common with what it has just read. It writes as many tokens as the other.
 """
 
@@ -26,6 +26,9 @@ from statistics import median
 ROUNDS = int(os.environ.get("ROUNDS", 3))
 PROMPT, ANSWER = 456, 64
 FORMS = {"Q4_1": None, "Q8_0": 7, "Q4_K_M": 15, "F16": 1}
+
+
+SILENT = c.CFUNCTYPE(None, c.c_int, c.c_char_p, c.c_void_p)(lambda *_: None)
 
 
 class Opaque(c.Structure):
@@ -55,6 +58,7 @@ def llama_cpp(folder):
         ggml = c.CDLL(min(glob(f"{folder}/{name}")), mode=c.RTLD_GLOBAL)
     ggml.ggml_backend_load_all_from_path(str(folder).encode())
     library = c.CDLL(min(glob(f"{folder}/libllama.*so*")))
+    library.llama_log_set(SILENT, None)
     pointer, number = c.c_void_p, c.c_int32
     for name, result, *arguments in [
         ("llama_model_default_params", Opaque),
@@ -135,28 +139,28 @@ def child(command, given=None):
         return json.loads(out.read().splitlines()[-1]), usage.ru_maxrss / 1024
 
 
-def main(speed, folder, source):
+def main(speed, folder, source, forms):
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    chats = str(Path(__file__).with_name("decision.json"))
+    chats = str(Path(__file__).parents[1] / "tests/fixtures/decision.json")
     theirs = [sys.executable, __file__, "--llama.cpp", folder]
-    with tempfile.TemporaryDirectory() as temporary:
-        library = llama_cpp(folder)
-        files = {}
-        for form, number in FORMS.items():
-            files[form] = source if number is None else f"{temporary}/{form}.gguf"
-            if number is not None:
-                parameters = library.llama_model_quantize_default_params()
-                parameters.nthread, parameters.ftype, parameters.allow_requantize = 2, number, True
-                result = library.llama_model_quantize(source.encode(), files[form].encode(), c.byref(parameters))
-                assert result == 0, form
-        paces, decisions = {form: [] for form in FORMS}, {form: [] for form in FORMS}
-        for _ in range(ROUNDS):
-            for form, file in files.items():
-                both = [child([speed, file])[0]["seconds"], child([*theirs, file])[0]["seconds"]]
-                paces[form].append([[median(column) for column in zip(*rounds)] for rounds in both])
-                own, memory = child([speed, file, chats])
-                other, their_memory = child([*theirs, file], own)
-                decisions[form].append((sum(own["seconds"]), sum(other["seconds"]), memory, their_memory))
+    library = llama_cpp(folder)
+    files = {}
+    for form, number in FORMS.items():
+        files[form] = source if number is None else f"{forms}/{form}.gguf"
+        if not Path(files[form]).exists():
+            parameters = library.llama_model_quantize_default_params()
+            parameters.nthread, parameters.ftype, parameters.allow_requantize = 2, number, True
+            result = library.llama_model_quantize(source.encode(), files[form].encode(), c.byref(parameters))
+            assert result == 0, form
+    paces, decisions = {form: [] for form in FORMS}, {form: [] for form in FORMS}
+    for _ in range(ROUNDS):
+        for form, file in files.items():
+            both = [child([speed, file])[0]["seconds"], child([*theirs, file])[0]["seconds"]]
+            paces[form].append([[median(column) for column in zip(*rounds)] for rounds in both])
+            own, memory = child([speed, file, chats])
+            other, their_memory = child([*theirs, file], own)
+            decisions[form].append((sum(own["seconds"]), sum(other["seconds"]), memory, their_memory))
+            print(form, paces[form][-1], decisions[form][-1], file=sys.stderr, flush=True)
     tokens = sum(map(len, own["prompts"])), sum(own["written"])
     print(f"Load {os.getloadavg()[0]:.1f}; medians of {ROUNDS} rounds; a decision: {tokens[0]} tokens in, {tokens[1]} out.\n")
     print("| file | prompt, tokens/s | llama.cpp | ratio | answer, tokens/s | llama.cpp | ratio |\n|---|---|---|---|---|---|---|")
@@ -179,4 +183,4 @@ if sys.argv[1] == "--llama.cpp":
     opened = Model(*sys.argv[2:4])
     print(json.dumps({"seconds": decision(opened, given["prompts"], given["written"]) if given else pace(opened)}))
 else:
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

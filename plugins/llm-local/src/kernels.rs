@@ -7,7 +7,7 @@
 //!
 //! With weights in 8 bits, rows are rounded to 16 bits, with a scale for each block, and multiplied in whole numbers:
 //! sums of a block are exact, and a CPU computes twice as many of them at a time. The error is 1/65,534 of the largest
-//! number of a block at most.
+//! number of a block at most. The weights themselves are as published where a block of 32 has a scale and an offset.
 
 use candle_core::DType;
 use rayon::prelude::*;
@@ -28,6 +28,8 @@ pub(crate) struct Matrix {
     numbers: Numbers,
     /// Of 8-bit numbers: one for each block of each output, in the order of the panels.
     scales: Vec<f32>,
+    /// What is added to the scaled numbers, in the same order. Empty if it is always 0.
+    offsets: Vec<f32>,
 }
 
 enum Numbers {
@@ -90,7 +92,7 @@ impl Matrix {
             })
         };
         let plain = || all().map(|(panel, input, lane)| at(panel, input, lane));
-        let mut scales = Vec::new();
+        let (mut scales, mut offsets) = (Vec::new(), Vec::new());
         let numbers = match form {
             Form::F32 => Numbers::F32(plain().collect()),
             Form::F16 => {
@@ -103,38 +105,47 @@ impl Matrix {
                 let blocks = inputs / BLOCK;
                 let mut numbers = vec![0; panels * inputs * WIDTH];
                 scales = vec![0.0; panels * blocks * WIDTH];
-                let panels =
-                    numbers.par_chunks_mut(inputs * WIDTH).zip(scales.par_chunks_mut(blocks * WIDTH));
+                offsets = scales.clone();
+                let scales = scales.par_chunks_mut(blocks * WIDTH);
+                let panels = numbers.par_chunks_mut(inputs * WIDTH).zip(scales);
+                let panels = panels.zip(offsets.par_chunks_mut(blocks * WIDTH));
                 let rows = values.par_chunks(inputs * WIDTH);
-                panels.zip(rows).for_each(|((numbers, scales), rows)| {
+                panels.zip(rows).for_each(|(((numbers, scales), offsets), rows)| {
                     for (lane, row) in rows.chunks(inputs).enumerate() {
                         for (block, row) in row.chunks(BLOCK).enumerate() {
-                            let scale = row.iter().fold(0.0_f32, |most, value| most.max(value.abs())) / 127.0;
+                            let (scale, offset) = grid(row);
                             scales[block * WIDTH + lane] = scale;
-                            for (at, value) in row.iter().enumerate().filter(|_| scale != 0.0) {
-                                numbers[paired(block * BLOCK + at, lane)] = (value / scale).round() as i8;
+                            offsets[block * WIDTH + lane] = offset;
+                            let inverse = inverse(scale);
+                            for (at, value) in row.iter().enumerate() {
+                                let number = ((value - offset) * inverse + ROUNDER).to_bits() as i8;
+                                numbers[paired(block * BLOCK + at, lane)] = number;
                             }
                         }
                     }
                 });
+                if offsets.iter().all(|offset| *offset == 0.0) {
+                    offsets = Vec::new();
+                }
                 Numbers::Q8(numbers)
             }
         };
-        Self { outputs, inputs, numbers, scales }
+        Self { outputs, inputs, numbers, scales, offsets }
     }
 
     /// The weights of one output.
     pub(crate) fn row(&self, output: usize) -> Vec<f32> {
         let (panel, lane) = (output / WIDTH, output % WIDTH);
         let at = |input: usize| (panel * self.inputs + input) * WIDTH + lane;
-        let scale =
-            |input: usize| self.scales[(panel * (self.inputs / BLOCK) + input / BLOCK) * WIDTH + lane];
+        let block = |input: usize| (panel * (self.inputs / BLOCK) + input / BLOCK) * WIDTH + lane;
         let value = |input: usize| match &self.numbers {
             Numbers::F32(all) => all[at(input)],
             Numbers::F16(all) => all[at(input)].value(),
             Numbers::Bf16(all) => all[at(input)].value(),
             Numbers::Q8(all) => {
-                f32::from(all[panel * self.inputs * WIDTH + paired(input, lane)]) * scale(input)
+                let number = f32::from(all[panel * self.inputs * WIDTH + paired(input, lane)]);
+                let offset = self.offsets.get(block(input)).copied().unwrap_or_default();
+                number * self.scales[block(input)] + offset
             }
         };
         (0..self.inputs).map(value).collect()
@@ -196,7 +207,8 @@ impl Matrix {
         let (size, blocks) = (self.inputs * WIDTH, self.inputs / BLOCK * WIDTH);
         let panel = &all[index * size..(index + 1) * size];
         let scales = &self.scales[index * blocks..(index + 1) * blocks];
-        let rows = WholeRows { panel, scales, x: &x.numbers, x_scales: &x.scales, inputs: self.inputs };
+        let offsets = self.offsets.get(index * blocks..(index + 1) * blocks).unwrap_or_default();
+        let rows = WholeRows { panel, scales, offsets, x: x.all(), inputs: self.inputs };
         if out.len() < MANY * WIDTH {
             return whole_products(rows, out);
         }
@@ -211,51 +223,98 @@ fn paired(input: usize, lane: usize) -> usize {
     (input / 2 * WIDTH + lane) * 2 + input % 2
 }
 
+/// A sum with it has the nearest whole number in its last bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+fn inverse(scale: f32) -> f32 {
+    if scale.is_normal() { 1.0 / scale } else { 0.0 }
+}
+
+/// The scale and the offset that make whole numbers of a block's values: exactly, if they are those of a block in 8 bits
+/// with a scale, or in up to 5 bits with a scale and an offset; else the nearest ones in 8 bits.
+fn grid(values: &[f32]) -> (f32, f32) {
+    let whole = |scale: f32, offset: f32| {
+        let inverse = inverse(scale);
+        values.iter().all(|value| {
+            let number = (value - offset) * inverse;
+            (number - ((number + ROUNDER) - ROUNDER)).abs() < 1e-3
+        })
+    };
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let even = high.max(-low) / 127.0;
+    if whole(even, 0.0) {
+        return (even, 0.0);
+    }
+    let exact = |levels: u8| {
+        let scale = (high - low) / f32::from(levels);
+        whole(scale, low).then(|| (scale, low + scale * f32::from(levels.div_ceil(2))))
+    };
+    (1..32).find_map(exact).unwrap_or((even, 0.0))
+}
+
 /// Rows in 16 bits, with a scale for each block.
 struct Rounded {
     numbers: Vec<i16>,
     scales: Vec<f32>,
+    /// The scaled sum of each block.
+    sums: Vec<f32>,
 }
 
 impl Rounded {
     fn new(x: &[f32]) -> Self {
-        // A sum with it has the rounded number in its last bits.
-        const ROUNDER: f32 = 12_582_912.0;
-        let (mut numbers, mut scales) = (vec![0; x.len()], vec![0.0; x.len() / BLOCK]);
-        let blocks = numbers.par_chunks_mut(BLOCK).zip(scales.par_iter_mut()).zip(x.par_chunks(BLOCK));
-        blocks.with_min_len(128).for_each(|((numbers, scale), x)| {
+        let blocks = x.len() / BLOCK;
+        let (mut numbers, mut scales, mut sums) = (vec![0; x.len()], vec![0.0; blocks], vec![0.0; blocks]);
+        let blocks = numbers.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK));
+        let blocks = blocks.zip(scales.par_iter_mut()).zip(sums.par_iter_mut());
+        blocks.with_min_len(128).for_each(|(((numbers, x), scale), sum)| {
             let most = x.iter().map(|x| x.to_bits() & !(1 << 31)).fold(0, u32::max);
             *scale = f32::from_bits(most) / 32767.0;
-            let inverse = if scale.is_normal() { 1.0 / *scale } else { 0.0 };
+            let inverse = inverse(*scale);
             for (number, x) in numbers.iter_mut().zip(x) {
                 *number = (x * inverse + ROUNDER).to_bits() as i16;
             }
+            *sum = numbers.iter().map(|number| i32::from(*number)).sum::<i32>() as f32 * *scale;
         });
-        Self { numbers, scales }
+        Self { numbers, scales, sums }
     }
+
+    fn all(&self) -> Numbered<'_> {
+        Numbered { numbers: &self.numbers, scales: &self.scales, sums: &self.sums }
+    }
+}
+
+/// A part of [`Rounded`].
+#[derive(Clone, Copy)]
+struct Numbered<'a> {
+    numbers: &'a [i16],
+    scales: &'a [f32],
+    sums: &'a [f32],
 }
 
 /// Rows that follow one another without gaps, and a panel in pairs to multiply them with.
 #[derive(Clone, Copy)]
 struct WholeRows<'a, W> {
     panel: &'a [W],
-    /// [`WIDTH`] for each block of inputs.
+    /// [`WIDTH`] for each block of inputs, as are the offsets, if there are any.
     scales: &'a [f32],
-    x: &'a [i16],
-    x_scales: &'a [f32],
+    offsets: &'a [f32],
+    x: Numbered<'a>,
     inputs: usize,
 }
 
 impl<'a, W> WholeRows<'a, W> {
     fn with<V>(self, panel: &'a [V]) -> WholeRows<'a, V> {
-        let Self { scales, x, x_scales, inputs, .. } = self;
-        WholeRows { panel, scales, x, x_scales, inputs }
+        let Self { scales, offsets, x, inputs, .. } = self;
+        WholeRows { panel, scales, offsets, x, inputs }
     }
 
     /// Without the first `count` rows.
     fn skip(self, count: usize) -> Self {
-        let (x, x_scales) = (&self.x[count * self.inputs..], &self.x_scales[count * (self.inputs / BLOCK)..]);
-        Self { x, x_scales, ..self }
+        let Numbered { numbers, scales, sums } = self.x;
+        let blocks = count * (self.inputs / BLOCK);
+        let numbers = &numbers[count * self.inputs..];
+        Self { x: Numbered { numbers, scales: &scales[blocks..], sums: &sums[blocks..] }, ..self }
     }
 }
 
@@ -411,13 +470,16 @@ unsafe fn whole_tile<S: WholeSimd, W: Weight, const L: usize, const M: usize>(
     rows: WholeRows<W>,
     out: &mut [f32],
 ) {
-    let WholeRows { panel, scales, x, x_scales, inputs } = rows;
+    let WholeRows { panel, scales, offsets, x, inputs } = rows;
     let (lanes, blocks) = (WIDTH / L, inputs / BLOCK);
     assert!(inputs.is_multiple_of(BLOCK) && panel.len() >= inputs * WIDTH && scales.len() >= blocks * WIDTH);
-    assert!(x.len() >= M * inputs && x_scales.len() >= M * blocks && out.len() == M * WIDTH);
+    assert!(offsets.is_empty() || offsets.len() >= blocks * WIDTH);
+    assert!(x.numbers.len() >= M * inputs && x.scales.len() >= M * blocks && x.sums.len() >= M * blocks);
+    assert!(out.len() == M * WIDTH);
     // SAFETY: all that is read and written lies within the lengths just checked.
     unsafe {
-        let (panel, scales, x) = (panel.as_ptr(), scales.as_ptr(), x.as_ptr());
+        let (panel, scales, numbers) = (panel.as_ptr(), scales.as_ptr(), x.numbers.as_ptr());
+        let offsets = (!offsets.is_empty()).then_some(offsets.as_ptr());
         let mut sums = [[S::splat(0.0); L]; M];
         for block in 0..blocks {
             let mut parts = [[S::zero(); L]; M];
@@ -427,7 +489,7 @@ unsafe fn whole_tile<S: WholeSimd, W: Weight, const L: usize, const M: usize>(
                     weights[l] = W::load_pairs::<S>(panel.add(input * WIDTH + l * lanes * 2));
                 }
                 for m in 0..M {
-                    let pair = S::pair(x.add(m * inputs + input).cast::<i32>().read_unaligned());
+                    let pair = S::pair(numbers.add(m * inputs + input).cast::<i32>().read_unaligned());
                     for l in 0..L {
                         parts[m][l] = S::add_pairs(parts[m][l], weights[l], pair);
                     }
@@ -436,8 +498,15 @@ unsafe fn whole_tile<S: WholeSimd, W: Weight, const L: usize, const M: usize>(
             for l in 0..L {
                 let scale = S::load(scales.add(block * WIDTH + l * lanes));
                 for m in 0..M {
-                    let scale = S::multiply(scale, S::splat(x_scales[m * blocks + block]));
+                    let scale = S::multiply(scale, S::splat(x.scales[m * blocks + block]));
                     sums[m][l] = S::multiply_add(S::float(parts[m][l]), scale, sums[m][l]);
+                }
+                if let Some(offsets) = offsets {
+                    let offset = S::load(offsets.add(block * WIDTH + l * lanes));
+                    for m in 0..M {
+                        sums[m][l] =
+                            S::multiply_add(offset, S::splat(x.sums[m * blocks + block]), sums[m][l]);
+                    }
                 }
             }
         }
@@ -829,7 +898,7 @@ mod tests {
             let x = Rounded::new(&x);
             let inputs = blocks * BLOCK;
             let rows =
-                WholeRows { panel: &panel[..], scales: &scales, x: &x.numbers, x_scales: &x.scales, inputs };
+                WholeRows { panel: &panel[..], scales: &scales, offsets: &scales, x: x.all(), inputs };
             whole_products(rows, &mut found);
             // SAFETY: `Plain` needs nothing of the CPU.
             unsafe { whole_tiles::<Plain, i8, WIDTH, 1>(rows, &mut expected) }
@@ -838,11 +907,19 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_were_8_bits_are_kept_exactly() {
-        let values: Vec<f32> = (0..64).map(|at| ((at * 37 % 255) as f32 - 127.0) * 0.03).collect();
-        let row = Matrix::new(1, 64, &values, Form::Q8).row(0);
-        assert!(row.iter().zip(&values).all(|(a, b)| (a - b).abs() <= 0.02), "{row:?}");
-        let whole: Vec<f32> = (0..32).map(|at| (at * 8 - 127) as f32 * 0.25).collect();
-        assert_eq!(Matrix::new(1, 32, &whole, Form::Q8).row(0), whole);
+    fn quantised_weights_are_kept_exactly() {
+        // With a scale, and with a scale and an offset, as in the forms that begin with Q8, Q4 and Q5.
+        for (levels, offset) in [(255, 0.0), (16, 0.0), (16, 0.171), (32, -0.05)] {
+            let value = |at: usize| (at * 37 % levels) as f32 - (levels / 2) as f32;
+            let mut values: Vec<f32> = (0..64).map(|at| value(at) * 0.03 + offset).collect();
+            values[40] = values[0];
+            let row = Matrix::new(1, 64, &values, Form::Q8).row(0);
+            let off = row.iter().zip(&values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 2e-6, "{levels} levels: off by {off}");
+        }
+        // Others are rounded.
+        let values: Vec<f32> = (0..32_u8).map(|at| f32::from(at).sin()).collect();
+        let row = Matrix::new(1, 32, &values, Form::Q8).row(0);
+        assert!(row.iter().zip(&values).all(|(a, b)| (a - b).abs() <= 0.5 / 127.0), "{row:?}");
     }
 }
