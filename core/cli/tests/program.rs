@@ -404,7 +404,10 @@ llm = "actor"
                  unreadable)";
     assert!(out(&assert).contains(shown), "{}", out(&assert));
     let warned = err(&assert);
-    assert!(warned.contains("react could not read the answers of its models in 3 of 4 decisions"), "{warned}");
+    assert!(
+        warned.contains("react could not read the answers of its models in 3 of 4 decisions"),
+        "{warned}"
+    );
     for example in ["acted on \"still no idea\"", "step 2: ", "step 3: ", "try a larger `max_tokens`"] {
         assert!(warned.contains(example), "{example}: {warned}");
     }

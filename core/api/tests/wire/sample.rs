@@ -423,7 +423,8 @@ impl Models for Sample {
         Environment::imagine(self, Imagine { seat: 1, seed, hidden }).await
     }
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
-        Err(Error::other(format!("{recoveries:?} {faults:?}")))
+        assert_eq!((recoveries.len(), faults.len()), (1, 1));
+        Ok(())
     }
 }
 
