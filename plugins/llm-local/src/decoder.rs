@@ -327,10 +327,7 @@ impl Decoder {
                     let at = start + key_size + (head * value_panels + panel) * TOKENS * WIDTH;
                     let values = &block.0[at..at + TOKENS * WIDTH];
                     let x = &shares[index * TOKENS..];
-                    products(
-                        Rows { panel: values, x, stride: length, inputs: TOKENS },
-                        &mut some,
-                    );
+                    products(Rows { panel: values, x, stride: length, inputs: TOKENS }, &mut some);
                     for (some, out) in some.chunks(WIDTH).zip(out.chunks_mut(head_dim)) {
                         add(&mut out[panel * WIDTH..], some);
                     }
