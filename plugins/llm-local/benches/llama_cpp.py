@@ -9,7 +9,7 @@ The second argument is any folder with llama.cpp's libraries. The package above 
 llama.cpp takes the best. The other forms of the model are made from the file by llama.cpp's own quantiser, in FOLDER.
 
 A decision is six chats of PNLC (recorded in a simulated shop), one after the other. Like its server,
-llama.cpp reads on after what a prompt has in common with what it has just read. It writes as many tokens as the other.
+llama.cpp reads on after what a prompt has in common with one before. It writes as many tokens as the other.
 """
 
 import ctypes as c
@@ -78,12 +78,11 @@ def llama_cpp(folder):
     return library
 
 
-class Model:
-    """A model in llama.cpp, with one text that it has read."""
+class Text:
+    """What a model in llama.cpp has read: a slot of its server."""
 
-    def __init__(self, folder, path):
-        self.library = llama_cpp(folder)
-        model = self.library.llama_model_load_from_file(path.encode(), self.library.llama_model_default_params())
+    def __init__(self, library, model):
+        self.library = library
         parameters = self.library.llama_context_default_params()
         parameters.n_ctx, parameters.n_threads, parameters.n_threads_batch = 2048, 2, 2
         self.context = self.library.llama_init_from_model(model, parameters)
@@ -101,28 +100,41 @@ class Model:
         del self.text[count:]
 
 
-def pace(model):
+def slots(folder, path, count):
+    library = llama_cpp(folder)
+    model = library.llama_model_load_from_file(path.encode(), library.llama_model_default_params())
+    return [Text(library, model) for _ in range(count)]
+
+
+def pace(text):
     rounds = []
     for _ in range(3):
-        model.keep(0)
+        text.keep(0)
         start = time.perf_counter()
-        model.read([1000 + at * 7 % 5000 for at in range(PROMPT)])
+        text.read([1000 + at * 7 % 5000 for at in range(PROMPT)])
         middle = time.perf_counter()
         for token in range(ANSWER):
-            model.read([1000 + token])
+            text.read([1000 + token])
         rounds.append((middle - start, time.perf_counter() - middle))
     return rounds
 
 
-def decision(model, prompts, written):
+def same(prompt, text):
+    return next((at for at, pair in enumerate(zip(prompt, text)) if pair[0] != pair[1]), min(len(prompt), len(text)))
+
+
+def decision(texts, prompts, written):
     seconds = []
     for prompt, count in zip(prompts, written):
         start = time.perf_counter()
-        same = next((at for at, pair in enumerate(zip(prompt, model.text)) if pair[0] != pair[1]), len(model.text))
-        model.keep(min(same, len(prompt) - 1))
-        model.read(prompt[len(model.text) :])
+        # The slot that begins like the prompt; one that is empty, if none has a tenth of it in common.
+        text = max(texts, key=lambda text: same(prompt, text.text))
+        if same(prompt, text.text) < 0.1 * len(prompt):
+            text = min(texts, key=lambda text: len(text.text))
+        text.keep(min(same(prompt, text.text), len(prompt) - 1))
+        text.read(prompt[len(text.text) :])
         for token in range(count - 1):
-            model.read([1000 + token])
+            text.read([1000 + token])
         seconds.append(time.perf_counter() - start)
     return seconds
 
@@ -180,7 +192,8 @@ def main(speed, folder, source, forms):
 
 if sys.argv[1] == "--llama.cpp":
     given = json.load(sys.stdin)
-    opened = Model(*sys.argv[2:4])
-    print(json.dumps({"seconds": decision(opened, given["prompts"], given["written"]) if given else pace(opened)}))
+    opened = slots(*sys.argv[2:4], 2 if given else 1)
+    seconds = decision(opened, given["prompts"], given["written"]) if given else pace(*opened)
+    print(json.dumps({"seconds": seconds}))
 else:
     main(*sys.argv[1:5])
