@@ -56,11 +56,19 @@ fn unstyled(style: &StyleCard) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct UnderstandingRecord {
     vocabulary: Vocabulary,
-    /// The least probability that each classifier accepts; without it there is no classifier.
-    outcome_threshold: Option<f64>,
-    thought_threshold: Option<f64>,
+    /// The classifiers, where there are sentences enough to train one.
+    outcome_reader: Option<ReaderRecord>,
+    thought_reader: Option<ReaderRecord>,
     states: SeenRecord,
     thoughts: SeenRecord,
+}
+
+/// A [`Classifier`] without its tensors.
+#[data]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct ReaderRecord {
+    threshold: f64,
+    near: SeenRecord,
 }
 
 /// A [`Seen`] without its embeddings: how many there are, and up to which squared distance a text is inside.
@@ -73,12 +81,15 @@ pub(crate) struct SeenRecord {
 
 impl UnderstandingRecord {
     pub(crate) fn of(understanding: &Understanding, dimension: usize) -> Self {
-        let threshold = |one: &Understood| one.reader.classifier().map(|classifier| classifier.threshold);
         let seen = |one: &Seen| SeenRecord { count: one.embeddings.len() / dimension, limit: one.limit };
+        let reader = |one: &Understood| {
+            let Classifier { threshold, near, .. } = one.reader.classifier()?;
+            Some(ReaderRecord { threshold: *threshold, near: seen(near) })
+        };
         Self {
             vocabulary: understanding.vocabulary.clone(),
-            outcome_threshold: threshold(&understanding.outcomes),
-            thought_threshold: threshold(&understanding.thoughts),
+            outcome_reader: reader(&understanding.outcomes),
+            thought_reader: reader(&understanding.thoughts),
             states: seen(&understanding.states),
             thoughts: seen(&understanding.others),
         }
@@ -134,6 +145,7 @@ pub(crate) fn write(
             add(&format!("{name}.canonical"), &one.canonical, dimension)?;
             if let Some(classifier) = one.reader.classifier() {
                 add(&format!("{name}.reader"), &classifier.weights, dimension + 1)?;
+                add(&format!("{name}.near"), &classifier.near.embeddings, dimension)?;
             }
         }
         add("seen.states", &states.embeddings, dimension)?;
@@ -177,20 +189,21 @@ pub(crate) fn read_weights(
         0 => Ok(Vec::new()),
         _ => Ok::<_, Error>(tensors.take_finite(&name, &[rows, columns])?.flatten_all()?.to_vec1::<f32>()?),
     };
-    let mut understood = |name: &str, meanings: &[Meaning], threshold: Option<f64>| {
+    let mut understood = |name: &str, meanings: &[Meaning], record: Option<ReaderRecord>| {
         let canonical = take(format!("{name}.canonical"), meanings.len(), dimension)?;
-        let classifier = match threshold {
+        let classifier = match record {
             None => None,
-            Some(threshold) => {
+            Some(ReaderRecord { threshold, near }) => {
                 let weights = take(format!("{name}.reader"), meanings.len(), dimension + 1)?;
-                Some(Classifier { weights, threshold })
+                let embeddings = take(format!("{name}.near"), near.count, dimension)?;
+                Some(Classifier { weights, threshold, near: Seen { embeddings, limit: near.limit } })
             }
         };
         Ok::<_, Error>(Understood { reader: Reader::new(meanings, classifier), canonical })
     };
     let vocabulary = record.vocabulary.clone();
-    let outcomes = understood("outcomes", &vocabulary.outcomes, record.outcome_threshold)?;
-    let thoughts = understood("thoughts", &vocabulary.thoughts, record.thought_threshold)?;
+    let outcomes = understood("outcomes", &vocabulary.outcomes, record.outcome_reader)?;
+    let thoughts = understood("thoughts", &vocabulary.thoughts, record.thought_reader)?;
     let mut seen = |name: &str, record: SeenRecord| {
         let embeddings = take(format!("seen.{name}"), record.count, dimension)?;
         Ok::<_, Error>(Seen { embeddings, limit: record.limit })

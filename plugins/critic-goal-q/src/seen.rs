@@ -29,13 +29,30 @@ impl Seen {
         let embeddings = spread(&distinct, KEPT).flat_map(row).copied().collect();
         let new: Vec<TextId> = held_out.iter().copied().filter(|id| known.insert(*id)).collect();
         let mut seen = Self { embeddings, limit: None };
-        if new.len() >= ENOUGH {
-            let mut distances: Vec<f64> =
-                spread(&new, COMPARED).map(|id| f64::from(seen.distance(row(id)))).collect();
-            distances.sort_by(f64::total_cmp);
-            seen.limit = Some(distances[((distances.len() - 1) as f64 * INSIDE).ceil() as usize]);
-        }
+        let distances = spread(&new, COMPARED).map(|id| seen.distance(row(id))).collect();
+        seen.bound(distances);
         seen
+    }
+
+    /// Of these embeddings; the limit is that of each left out once.
+    pub(crate) fn leave_one_out(all: &[&[f32]]) -> Self {
+        let kept: Vec<&[f32]> = spread(all, KEPT).collect();
+        let mut seen = Self { embeddings: kept.concat(), limit: None };
+        let others = |own: usize| {
+            let rows = kept.iter().enumerate().filter(|(index, _)| *index != own);
+            rows.map(|(_, row)| distance(row, kept[own])).fold(f32::INFINITY, f32::min)
+        };
+        let places: Vec<usize> = (0..kept.len()).collect();
+        seen.bound(spread(&places, COMPARED).map(others).collect());
+        seen
+    }
+
+    /// Sets the limit so that nearly all of these distances are inside.
+    fn bound(&mut self, mut distances: Vec<f32>) {
+        if distances.len() >= ENOUGH {
+            distances.sort_by(f32::total_cmp);
+            self.limit = Some(f64::from(distances[((distances.len() - 1) as f64 * INSIDE).ceil() as usize]));
+        }
     }
 
     /// Whether a text with this embedding is outside.
@@ -46,9 +63,12 @@ impl Seen {
     /// The squared distance to the nearest text.
     fn distance(&self, embedding: &[f32]) -> f32 {
         let rows = self.embeddings.chunks(embedding.len());
-        rows.map(|row| row.iter().zip(embedding).map(|(a, b)| (a - b) * (a - b)).sum())
-            .fold(f32::INFINITY, f32::min)
+        rows.map(|row| distance(row, embedding)).fold(f32::INFINITY, f32::min)
     }
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// At most `most` of them, evenly spread.

@@ -241,6 +241,15 @@ impl Work {
                     100.0 * unread
                 ));
             }
+            let accepted = report["outcomes"]["accepted"].as_f64().unwrap_or_default();
+            if accepted < 0.3 && !vocabulary.outcomes.is_empty() {
+                warnings.push(format!(
+                    "only {:.0} % of the outcome sentences can be read when they are left out of the vocabulary, so the \
+                     critic will call most new ones outside its data: list more sentences, or use an encoder of meanings \
+                     such as [encoder.minilm]",
+                    100.0 * accepted
+                ));
+            }
             (understanding, reading) = (Some(learned), Some(report));
         } else if let Some(share) = corpus.said_once()
             && share > 0.5

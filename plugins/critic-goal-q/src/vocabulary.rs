@@ -4,7 +4,8 @@
 //! A model says one outcome in many ways, so literal identity calls most of what came true *not reached*. A vocabulary
 //! lists known sentences under a canonical one each. A sentence that it does not list is read by a multinomial logistic
 //! regression on embeddings, if that is sure enough: the threshold is set by cross-validation, so that at least
-//! [`RIGHT`] of what it accepts is right. Clusters or the nearest sentence would need no training, but on free
+//! [`RIGHT`] of what it accepts is right, and nothing is accepted that is further from the listed sentences than they
+//! are from each other. Clusters or the nearest sentence would need no training, but on free
 //! paraphrases they are right less often than such a regression. Training and serving read alike.
 
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use candle_core::{Device, Tensor};
 use candle_nn::ops::softmax;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
+
+use crate::seen::Seen;
 
 /// The least share of accepted sentences that must be read right.
 const RIGHT: f64 = 0.9;
@@ -67,6 +70,8 @@ pub(crate) struct Classifier {
     pub(crate) weights: Vec<f32>,
     /// The least probability that is accepted; above 1, nothing is.
     pub(crate) threshold: f64,
+    /// The listed sentences: the regression is sure of much that is unlike all of them.
+    pub(crate) near: Seen,
 }
 
 /// How well sentences are read that were left out of the regression.
@@ -143,7 +148,8 @@ impl Reader {
         }
         reading.accuracy = right as f64 / guesses.len() as f64;
         let weights = regress(&samples, meanings.len(), dimension)?;
-        reader.classifier = Some(Classifier { weights, threshold });
+        let near = Seen::leave_one_out(&samples.iter().map(|sample| sample.embedding).collect::<Vec<_>>());
+        reader.classifier = Some(Classifier { weights, threshold, near });
         Ok((reader, reading))
     }
 
@@ -162,9 +168,9 @@ impl Reader {
         if !listed.is_empty() {
             return listed.to_vec();
         }
-        let Some(Classifier { weights, threshold }) = &self.classifier else { return Vec::new() };
+        let Some(Classifier { weights, threshold, near }) = &self.classifier else { return Vec::new() };
         let (best, probability) = classify(weights, embedding);
-        if probability >= *threshold { vec![best] } else { Vec::new() }
+        if probability < *threshold || near.outside(embedding) { Vec::new() } else { vec![best] }
     }
 }
 

@@ -350,7 +350,7 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
         let step = &mut trajectory.steps[0];
         let won = step.outcomes[0] == "G";
         let said = if won { "the prize is won" } else { "everything was lost" };
-        step.outcomes = vec![format!("{said} in round {episode}")];
+        step.outcomes = vec![format!("{said} round{episode} day{episode}")];
         step.thought =
             format!("{} number{episode}", if step.thought == "a" { "play on" } else { "stop now" });
         step.reward = if won { 1.0 } else { 0.0 };
@@ -393,8 +393,8 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
         (report, build::<dyn Critic>(critic, Arc::new(Words)).await.unwrap())
     };
     // None of this is in the data or in the vocabulary.
-    let queries = ["play on at once", "stop now at once"]
-        .map(|thought| query("start", thought, "today the prize is won"));
+    let queries = ["play on somehow", "stop now somehow"]
+        .map(|thought| query("start", thought, "today the prize is won again"));
 
     let (report, literal) = train(None, "literal").await;
     assert!(report.details["warnings"].to_string().contains("forethought label"), "{report:?}");
@@ -405,13 +405,13 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
 
     let (report, critic) = train(Some(&file), "read").await;
     assert_eq!(report.details["warnings"], json!([]), "{report:?}");
-    assert_eq!(report.details["vocabulary"]["unread_outcomes"], 0.0, "{report:?}");
+    assert!(report.details["vocabulary"]["unread_outcomes"].as_f64().unwrap() < 0.05, "{report:?}");
     assert!(report.metrics["thought_spread"] > 0.2 && report.metrics["advantage_auc"] > 0.8, "{report:?}");
     let card = critic.style_card().await.unwrap();
     let win = card.outcomes.iter().position(|outcome| outcome.text == "You win.").unwrap();
     let KnownOutcome { usual, mean_return, .. } = card.outcomes[win];
     assert!(card.outcomes.len() == 2 && mean_return == Some(1.0) && (usual - 0.5).abs() < 0.15, "{card:?}");
-    assert_eq!(card.thoughts.len(), 2, "{card:?}");
+    assert_eq!(card.thoughts[..2], ["Stop.", "Go on."], "{card:?}");
     let estimates = critic.estimate(queries.to_vec()).await.unwrap();
     for (estimate, truth) in estimates.iter().zip([0.9, 0.1]) {
         assert_eq!((estimate.known, estimate.outside), (Some(win as u32), false));
