@@ -8,7 +8,12 @@ fn run(program: &str, folder: &Path, line: &str) -> String {
     let examples = format!("{}/", env!("CARGO_MANIFEST_DIR"));
     let words = line.split_whitespace().map(|word| word.replace("examples/", &examples));
     let mut command = Command::new(program);
-    command.args(words).current_dir(folder).env("XDG_CONFIG_HOME", folder).env("NO_COLOR", "1");
+    command
+        .args(words)
+        .current_dir(folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .env("XDG_DATA_HOME", folder)
+        .env("NO_COLOR", "1");
     let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -107,8 +107,10 @@ impl Desk {
     }
 
     /// An empty home, so that the files of a user have no effect.
-    fn environment(&self) -> [(&'static str, PathBuf); 2] {
-        [("HOME", self.path().join("home")), ("XDG_CONFIG_HOME", self.path().join("home/.config"))]
+    fn environment(&self) -> [(&'static str, PathBuf); 3] {
+        let home = self.path().join("home");
+        let (config, data) = (home.join(".config"), home.join(".local/share"));
+        [("HOME", home), ("XDG_CONFIG_HOME", config), ("XDG_DATA_HOME", data)]
     }
 }
 

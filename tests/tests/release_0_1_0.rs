@@ -102,6 +102,17 @@ async fn its_run_is_shown_replayed_and_continued() {
     assert_eq!(read_info(&folder).unwrap().config_hash, before.config_hash);
 }
 
+#[test]
+fn its_configuration_means_what_it_meant() {
+    let written = Some(fixture("runs").join(RUN).join("config.resolved.toml"));
+    let sources = Sources { file: written, ..Sources::new(&fixture("runs")) };
+    let config =
+        Config::load(&sources, &Registry::linked().unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let judge = ["critic", "judge", "unreadable"].map(String::from);
+    // By default a judge is asked again now. Where that release made up a value, its runs still do.
+    assert_eq!(config.document().get(&judge).unwrap(), "half");
+}
+
 #[tokio::test]
 async fn its_critic_and_its_trajectories_give_the_figures_that_it_printed() {
     let host = host(true, &[format!("critic.trained.model={}", fixture("critic").display())]);

@@ -7,6 +7,8 @@
 //! { "format": "my-critic/1", "split": { "train": ["episode-1"], "validation": [], "test": ["episode-2"] } }
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +43,25 @@ pub struct Split {
     /// Only measured on.
     #[serde(default)]
     pub test: Vec<String>,
+}
+
+/// The tasks that a critic has learned from: `forethought train` adds them to `config.json`, whatever the trainer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrainedOn {
+    /// Hash of the environment's configuration: in another world, the same number is another task.
+    pub configuration: String,
+    /// Task ids by the environment's name.
+    pub tasks: BTreeMap<String, BTreeSet<u64>>,
+}
+
+impl TrainedOn {
+    /// Its key.
+    pub const KEY: &str = "trained_on";
+
+    /// That of a `config.json`. Checkpoints of release 0.1 have none.
+    pub fn of(config: &Value) -> Option<Self> {
+        Self::deserialize(config.get(Self::KEY)?).ok()
+    }
 }
 
 impl Manifest {

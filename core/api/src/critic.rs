@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Result, interface,
+    Error, Result,
+    error::Code,
+    interface,
     planner::{Models, Requirements},
     trajectory::Trajectory,
 };
@@ -130,6 +132,28 @@ pub struct KnownOutcome {
     pub mean_return: Option<f64>,
 }
 
+/// Sentences grouped by what they mean: a model says one outcome or thought in many ways. `forethought label` writes it
+/// as JSON, people edit it, and `trainer.goal-q` reads it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vocabulary {
+    /// The meanings of outcome sentences. A sentence with several meanings is listed under each.
+    pub outcomes: Vec<Meaning>,
+    /// The meanings of thoughts.
+    pub thoughts: Vec<Meaning>,
+}
+
+/// One meaning of a [`Vocabulary`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Meaning {
+    /// Its canonical sentence, which is shown to models.
+    pub text: String,
+    /// Recorded sentences that say it; the canonical one counts whether it is among them or not.
+    #[serde(default)]
+    pub sentences: Vec<String>,
+}
+
 /// Trains critics on recorded episodes.
 ///
 /// ```
@@ -167,6 +191,27 @@ pub trait CriticTrainer: Send + Sync {
     /// Trains on `trajectories` and writes a checkpoint folder (`model.safetensors`, `config.json`, `README.md`) at
     /// `out`. Same data and seed, same weights.
     async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport>;
+    /// Groups the recorded sentences by what they mean, and writes the groups to `request.out` as JSON while it works.
+    /// Sentences that the file at `request.out` already holds are not asked about again.
+    ///
+    /// # Errors
+    /// [`Code::Unimplemented`](crate::error::Code::Unimplemented) by default.
+    async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
+        let _ = (request, progress);
+        Err(Error::new(Code::Unimplemented, "this trainer cannot group sentences by what they mean"))
+    }
+}
+
+/// What to label and where to write the result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LabelRequest {
+    /// The data.
+    pub trajectories: Vec<Trajectory>,
+    /// What the episodes are about: the instructions of their environment.
+    pub about: String,
+    /// The vocabulary's file.
+    pub out: PathBuf,
 }
 
 /// What to train on and where to write the result.
@@ -181,6 +226,9 @@ pub struct TrainingRequest {
     pub seed: u64,
     /// Train on outcomes shuffled between trajectories: the control, which must not help.
     pub shuffle_outcomes: bool,
+    /// Start over, even if an interrupted training left something to continue from.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// The result of training.
@@ -197,7 +245,7 @@ pub struct TrainingReport {
     pub validation_trajectories: usize,
     /// Measures on held-out (state, thought, outcome) triples, by name: `auc`, `brier`, `ece`, `base_rate`, ...
     pub metrics: std::collections::BTreeMap<String, f64>,
-    /// Anything else worth recording.
+    /// Anything else worth recording. `train` shows `warnings`, a list of texts.
     pub details: Value,
 }
 

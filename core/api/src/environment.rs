@@ -202,6 +202,9 @@ pub struct Transition {
     pub truncated: bool,
     /// Whether the task was solved, if the environment knows; set at the end.
     pub success: Option<bool>,
+    /// The action was not possible: it was refused, had no effect, or was replaced. Counted, and never shown to a planner.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub illegal: bool,
     /// Diagnostics for logs and reports (parts of the reward). Never shown to a planner.
     pub info: Value,
 }

@@ -168,6 +168,12 @@ pub trait Models: Send + Sync {
         let _ = (hidden, seed);
         Ok(None)
     }
+    /// Adds to the decision's [`Trace`] what could not be read on its behalf: a critic that asks language models has no
+    /// trace of its own. Ignored where no decision is recorded.
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        let _ = (recoveries, faults);
+        Ok(())
+    }
 }
 
 /// What a planner knows when it decides.

@@ -34,7 +34,19 @@ pub(crate) async fn play(
     label: Option<&str>,
 ) -> Result<(String, RunOutcome)> {
     let spec = session.or_interrupted(host.run_spec(options)).await?;
+    warn_of_known_tasks(session, host, &spec).await?;
     play_spec(session, spec, label).await
+}
+
+/// Says which critics of a run have learned from its tasks.
+async fn warn_of_known_tasks(session: &Session, host: &RuntimeHost, spec: &RunSpec) -> Result<()> {
+    for (critic, seen, all) in host.tasks_seen(spec).await? {
+        session.reporter.say(format!(
+            "warning: the critic `{critic}` was trained on {seen} of these {all} tasks, so the results say little about \
+             new tasks; for those, choose others with --first-task"
+        ));
+    }
+    Ok(())
 }
 
 async fn play_spec(session: &Session, spec: RunSpec, label: Option<&str>) -> Result<(String, RunOutcome)> {
@@ -110,6 +122,7 @@ pub(crate) async fn eval(
                 *sum = *sum + *used;
             }
         }
+        warn_of_known_tasks(session, host, &spec).await?;
         let (name, outcome) = play_spec(session, spec, None).await?;
         spent[index].clone_from(&outcome.spent);
         worst = worst.max(outcome.status.into());

@@ -25,8 +25,8 @@ mod unread;
 mod written;
 
 use clap::Parser as _;
-use forethought_plugin_host::{Launcher, Plugins, process};
-use forethought_runtime::cancel::Cancel;
+use forethought_plugin_host::{Launcher, Plugins, Store, Trust, process};
+use forethought_runtime::{cancel::Cancel, config};
 use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn, prelude::*};
 
 use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporter, session::Session};
@@ -37,13 +37,16 @@ pub fn main() -> std::process::ExitCode {
     let reporter = Reporter::new(arguments.quiet);
     log(arguments.verbose, &reporter);
     let cancel = Cancel::new();
+    // A folder that is relative to the current one is as foreign as that.
+    let installed = config::plugin_folders().into_iter().filter(|folder| folder.is_absolute()).collect();
+    let trust = Trust::new(arguments.command.consent(), config::trust_file().map(Store::at), installed);
     let session = Session {
         json: arguments.json,
         reporter,
         terminal: Terminal::new(cancel.clone()),
         cancel,
         plugin: arguments.plugin,
-        plugins: Plugins::new(launcher(arguments.verbose)).into(),
+        plugins: Plugins::new(launcher(arguments.verbose), trust).into(),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -82,7 +85,10 @@ fn log(verbose: u8, reporter: &Reporter) {
         .without_time()
         .with_ansi(false)
         .with_writer(move || reporter.writer());
-    tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(discreet))).init();
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines.with_filter(filter_fn(|line| discreet(line.target(), *line.level()))))
+        .init();
 }
 
 /// Crates that write out what they send and receive, keys included.
@@ -90,9 +96,9 @@ const TALKATIVE: [&str; 8] =
     ["ureq", "ureq_proto", "reqwest", "hyper", "hyper_util", "h2", "rustls", "rustls_platform_verifier"];
 
 /// Keeps requests and their keys out of the log, at any verbosity and whatever RUST_LOG says.
-fn discreet(line: &tracing::Metadata<'_>) -> bool {
-    let of = line.target().split("::").next().unwrap_or_default();
-    *line.level() <= tracing::Level::INFO || !TALKATIVE.contains(&of)
+fn discreet(target: &str, level: tracing::Level) -> bool {
+    let of = target.split("::").next().unwrap_or_default();
+    level <= tracing::Level::INFO || !TALKATIVE.contains(&of)
 }
 
 /// The first interruption saves unfinished work; the second stops at once.
@@ -115,5 +121,18 @@ async fn interruption() {
         Err(_) => {
             let _ = tokio::signal::ctrl_c().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::discreet;
+
+    #[test]
+    fn crates_that_write_out_requests_are_not_logged_in_detail() {
+        assert!(!discreet("ureq_proto::util", Level::TRACE) && !discreet("hyper::proto", Level::DEBUG));
+        assert!(discreet("ureq_proto::util", Level::WARN) && discreet("forethought_hub", Level::TRACE));
     }
 }

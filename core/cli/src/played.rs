@@ -22,7 +22,7 @@ pub(crate) struct Played {
 impl Played {
     /// Reads a run from its folder, or the newest of a folder of runs.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let folder = if path.join("run.json").is_file() { path.to_path_buf() } else { newest(path)? };
+        let folder = if is_run(path) { path.to_path_buf() } else { newest(path)? };
         let info = folder::read_info(&folder)?;
         let mut episodes = folder::read_episodes(&folder)?;
         // They were written in the order in which they ended; sums of floating-point numbers depend on the order.
@@ -32,7 +32,7 @@ impl Played {
 
     /// Whether there is a run, or a folder of runs.
     pub(crate) fn is_at(path: &Path) -> bool {
-        path.join("run.json").is_file() || newest(path).is_ok()
+        is_run(path) || newest(path).is_ok()
     }
 
     /// The episode whose id begins with `wanted`.
@@ -45,6 +45,11 @@ impl Played {
     pub(crate) fn stats(&self) -> PlannerStats {
         planner_stats(&self.info.planner, &self.episodes)
     }
+}
+
+/// Whether this is the folder of a run, if perhaps a damaged one.
+fn is_run(path: &Path) -> bool {
+    ["run.json", "config.resolved.toml"].iter().any(|name| path.join(name).is_file())
 }
 
 /// Folders of runs are named so that the newest sorts last.

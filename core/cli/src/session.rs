@@ -3,7 +3,7 @@
 use std::sync::{Arc, Once};
 
 use forethought_api::{Error, Result, error::Code, registry::Pluggable};
-use forethought_plugin_host::{Plugins, Request};
+use forethought_plugin_host::{NamedBy, Plugins, Request};
 use forethought_runtime::{
     cancel::Cancel,
     config::{Draft, Sources},
@@ -99,7 +99,9 @@ impl Session {
 
     /// Components that are linked in, those of these plugins, and the person at the terminal.
     async fn components(&self, plugins: &Request) -> Result<Registry> {
-        self.plugins.registry(plugins).await?.and(person::entries(&self.terminal)?)
+        let registry = self.plugins.registry(plugins).await?;
+        self.plugins.left_out().iter().for_each(|note| self.reporter.say(format!("note: {note}")));
+        registry.and(person::entries(&self.terminal)?)
     }
 
     /// The plugins named by `--plugin` and by the configuration files that always apply, if these can be read.
@@ -111,7 +113,7 @@ impl Session {
                 self.reporter.say(format!(
                     "ignoring the plugins of the configuration here, because it cannot be read: {error}"
                 ));
-                sources.typed_plugins(sources.search.clone())
+                sources.typed_plugins(sources.search.clone(), NamedBy::User)
             }
         })
     }

@@ -32,7 +32,11 @@ pub(crate) fn line(planners: &[PlannerStats]) -> String {
         }
         each.push(words);
     }
-    if each.is_empty() { String::new() } else { format!("\nunreadable answers: {}\n", each.join("; ")) }
+    if each.is_empty() {
+        String::new()
+    } else {
+        format!("\nunreadable answers and illegal actions: {}\n", each.join("; "))
+    }
 }
 
 /// What is wrong with a run in which most decisions went on without an answer, and what to try.
@@ -62,12 +66,19 @@ fn examples(outcome: &RunOutcome, concerned: impl Fn(&EpisodeSummary) -> bool) -
     let events = episodes
         .filter_map(|episode| events::read(&events_path(&outcome.folder, &episode.episode)).ok())
         .flatten();
-    let traces = events.filter_map(|event| match event {
-        Event::Decision { trace, .. } => Some(trace),
+    let noted = events.filter_map(|event| match event {
+        Event::Decision { step, action, trace, .. } => {
+            let note = trace.recoveries.into_iter().find(|note| note.ends_with("went on without it"))?;
+            Some(format!("step {step}: {note}; acted on {:?}", shown(&action)))
+        }
         _ => None,
     });
-    let noted = traces.flat_map(|trace| trace.recoveries);
-    noted.filter(|note| note.ends_with("went on without it")).take(EXAMPLES).collect()
+    noted.take(EXAMPLES).collect()
+}
+
+/// The beginning of a text.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 #[cfg(test)]
@@ -85,7 +96,7 @@ mod tests {
         faults.others = [("empty".into(), 1)].into();
         assert_eq!(
             super::line(&[planner_stats("pnlc", &[]), stats]),
-            "\nunreadable answers: react 12 of 400 decisions (3 cut, 27 repeated), other seats (1 empty)\n"
+            "\nunreadable answers and illegal actions: react 12 of 400 decisions (3 cut, 27 repeated), other seats (1 empty)\n"
         );
     }
 }

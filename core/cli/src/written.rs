@@ -38,6 +38,11 @@ pub(crate) fn prepare(out: &Path, episodes: u64) -> Result<()> {
     let failed = |error: std::io::Error| {
         Error::input(format!("--out {}: trajectories cannot be written there: {error}", out.display()))
     };
+    if out.to_str().is_none() {
+        return Err(Error::input(format!(
+            "--out {out:?} is not UTF-8, so --json could not name it; choose another folder"
+        )));
+    }
     std::fs::create_dir_all(out).map_err(failed)?;
     trajectories::remove_unfinished(out, "trajectories.").map_err(failed)?;
     for file in files(out) {

@@ -71,6 +71,7 @@ fn components_of_plugins_are_listed_with_their_origin() {
     assert!(described.contains(&format!("from lamp-in-c 1.0.0 ({})", canonical.display())), "{described}");
 
     // In a configuration, and by name.
+    // It ran above, by the name of its file.
     desk.write("forethought.toml", "[plugins]\nsearch = [\"plugins\"]\nload = [\"lamp\"]\n");
     assert_eq!(json(&desk, "describe environment.lamp", 0)["package"], "lamp-in-c");
     let schema = json(&desk, "schema", 0);
@@ -142,6 +143,7 @@ fn a_pin_and_a_lock_hold_a_library_to_its_bytes() {
     let pinned =
         |hash: &str| format!("[plugins]\nload = [{{ path = \"./liblamp.so\", sha256 = \"{hash}\" }}]\n");
     desk.write("forethought.toml", &pinned(&hash.to_uppercase()));
+    desk.forethought("plugin trust forethought.toml").assert().success();
     desk.forethought("describe environment.lamp").assert().success();
     let wrong = "0".repeat(64);
     desk.write("forethought.toml", &pinned(&wrong));
@@ -171,7 +173,7 @@ fn two_components_of_one_name_name_both_origins() {
     desk.write("forethought.toml", "[plugins]\nload = [\"./a\", \"./b\"]\n");
     let says =
         ["two components are called environment.lamp", &first.to_string_lossy(), &second.to_string_lossy()];
-    refused(&desk, "run", 5, &says);
+    refused(&desk, "run forethought.toml", 5, &says);
 }
 
 #[test]
@@ -199,4 +201,24 @@ fn components_of_any_origin_are_checked() {
     assert!(out(&words).contains("BROKEN"), "{}", out(&words));
     refused(&desk, "plugin check environment.webshpo", 2, &["the nearest is `webshop`"]);
     refused(&desk, "plugin check ./libnowhere.so", 2, &["there is no library"]);
+}
+
+#[test]
+fn a_program_is_checked_by_its_file_and_its_traceback_is_shown() {
+    let desk = desk();
+    let script = std::fs::read_to_string(workspace().join("examples/tide_pools.py")).unwrap();
+    desk.write("env.py", &script);
+    let passed = desk.forethought("plugin check env.py --steps 0").assert().success();
+    assert!(out(&passed).contains("environment.tide-pools"), "{}", out(&passed));
+
+    // Any program that may be executed.
+    let (step, dry) = ("self.left -= 1\n", "raise ValueError('no water')\n");
+    assert!(script.contains(step));
+    let program = desk.write("world", &script.replace(step, dry));
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let failed = desk.forethought("plugin check ./world --steps 0").assert().code(1);
+    for text in ["ValueError('no water')", "Traceback (most recent call last)", "in step"] {
+        assert!(out(&failed).contains(text), "{text:?} is not in\n{}", out(&failed));
+    }
+    refused(&desk, "plugin check nowhere.py", 2, &["nowhere.py"]);
 }

@@ -1,6 +1,6 @@
 //! The program from outside: its command line, its output, its exit codes.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use assert_cmd::assert::Assert;
@@ -326,7 +326,11 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     assert!(left_out[0] > 0, "{judged}");
     let names: Vec<_> = judged["predictors"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["critic", "base rate", "logistic regression"]);
-    assert_eq!(json(&desk, "run --planner pnlc --episodes 1")["status"], "finished");
+    // On tasks that the critic knows, and on others.
+    for (tasks, warned) in [("--episodes 3", true), ("--episodes 3 --first-task 50", false)] {
+        let assert = desk.forethought(&format!("run --planner pnlc {tasks}")).assert().success();
+        assert_eq!(err(&assert).contains("the critic `critic` was trained on"), warned, "{}", err(&assert));
+    }
     // A file names its neighbours, wherever the program is called from.
     desk.write("deep/mine.toml", "[critic.critic]\nmodel = \"../critic\"\n");
     assert_eq!(json(&desk, "config check deep/mine.toml --set seats.agent=pnlc")["ok"], true);
@@ -371,6 +375,50 @@ fn a_budget_ends_with_3_and_a_higher_one_continues() {
     assert_eq!(stopped["status"], "budget");
     let finished = json(&desk, "run --set run.max_calls=5000");
     assert_eq!((&finished["status"], &finished["run"]), (&json!("finished"), &stopped["run"]));
+}
+
+#[test]
+fn what_a_model_writes_in_no_form_is_counted_and_shown_with_what_to_try() {
+    let desk = desk();
+    desk.write(
+        "forethought.toml",
+        r#"
+[environment]
+kind = "webshop"
+products = 20
+max_steps = 4
+
+[llm.actor]
+kind = "script"
+answers = [
+    "Thought: buy it\nAction: click[Buy Now]",
+    "no idea", "still no idea",
+    "{", "}",
+    "I give up.", "",
+]
+
+[planner.react]
+kind = "react"
+llm = "actor"
+"#,
+    );
+    let eval = "eval --planner react --episodes 1";
+    let assert = desk.forethought(eval).assert().success();
+    let shown = "unreadable answers and illegal actions: react 3 of 4 decisions (1 empty, 4 illegal, 3 repeated, 5 \
+                 unreadable)";
+    assert!(out(&assert).contains(shown), "{}", out(&assert));
+    let warned = err(&assert);
+    assert!(
+        warned.contains("react could not read the answers of its models in 3 of 4 decisions"),
+        "{warned}"
+    );
+    for example in ["acted on \"still no idea\"", "step 2: ", "step 3: ", "try a larger `max_tokens`"] {
+        assert!(warned.contains(example), "{example}: {warned}");
+    }
+    let counts = json!({ "empty": 1, "illegal": 4, "repeated": 3, "unread": 3, "unreadable": 5 });
+    assert_eq!(json(&desk, eval)["planners"][0]["faults"]["counts"], counts);
+    let report = desk.forethought("report runs/webshop--react").assert().success();
+    assert!(out(&report).contains(shown), "{}", out(&report));
 }
 
 #[test]
@@ -454,6 +502,40 @@ fn text_from_files_cannot_steer_the_terminal_and_logs_have_no_colours() {
         let assert = desk.forethought(line).env("RUST_LOG", "trace").assert();
         let shown = out(&assert) + &err(&assert);
         assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7}']), "{line}: {shown:?}");
+    }
+}
+
+/// A hub that refuses everybody, and a program that logs as much as it can.
+#[test]
+fn the_token_of_the_hub_is_in_no_log() {
+    const TOKEN: &str = "hf_xylophoneQuartzJukebox";
+    let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", hub.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = hub.accept().unwrap();
+        let request: Vec<_> = BufReader::new(&stream)
+            .lines()
+            .map_while(Result::ok)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        stream
+            .write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        request.join("\n")
+    });
+    let desk = shop();
+    let mut command = desk.forethought("-vvv run --planner pnlc --set critic.critic.model=hf:owner/name");
+    let assert =
+        command.env("HF_ENDPOINT", address).env("HF_TOKEN", TOKEN).env("RUST_LOG", "trace").assert().code(4);
+    assert!(served.join().unwrap().contains(TOKEN), "it was sent");
+    let said: String = err(&assert).chars().filter(|c| !c.is_whitespace()).collect();
+    assert!(said.contains("thetokeninusecannotreadit"), "{said}");
+    // Nor a part of it, nor in hexadecimal.
+    for part in TOKEN.as_bytes().windows(8) {
+        let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+        for form in [std::str::from_utf8(part).unwrap(), &hex] {
+            assert!(!said.contains(form), "{form}");
+        }
     }
 }
 

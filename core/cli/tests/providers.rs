@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -355,14 +355,9 @@ const FAULTS: [&str; 12] = [
     "stall=0.006",
 ];
 
-/// Time for requests that hang, and short pauses.
-fn patience() -> String {
-    format!(
-        "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
-         --set llm.actor.calls.longest_pause_s=0.1 --set llm.actor.read_timeout_s={}",
-        slow(2, 5)
-    )
-}
+/// So many episodes at once, and short pauses.
+const AT_ONCE: &str = "--episodes 64 --concurrency 64 --set llm.actor.calls.concurrency=64 \
+                       --set llm.actor.calls.longest_pause_s=0.1";
 
 fn rules(rules: &[&str]) -> Vec<Rule> {
     rules.iter().map(|rule| rule.parse().expect("a rule")).collect()
@@ -380,8 +375,10 @@ fn undisturbed(provider: Provider, further: &[&str]) -> (Desk, Server) {
 }
 
 fn every_fault(provider: Provider, further: &str) {
-    let further = [&*patience(), further];
-    let (calm, expected) = undisturbed(provider, &further);
+    let (calm, expected) = undisturbed(provider, &[AT_ONCE, further]);
+    // A request that hangs is given up; only here, because a busy machine may be slow to answer.
+    let patience = format!("--set llm.actor.read_timeout_s={}", slow(5, 10));
+    let further = [AT_ONCE, &patience, further];
     let faults = rules(&FAULTS);
     let server = start(Options { backend: Arc::new(Actor::new(0.02)), faults, ..Options::default() });
     let desk = desk();
@@ -419,7 +416,7 @@ fn with_every_fault_at_64_in_flight_nothing_is_lost_and_nothing_paid_twice() {
 
 #[test]
 fn what_is_refused_fails_its_episode_and_the_same_command_retries_it() {
-    let further = [&*patience()];
+    let further = [AT_ONCE];
     let (calm, expected) = undisturbed(PROVIDERS[0], &further);
     let faults = rules(&["unauthorized=0.05", "status:400=0.05"]);
     let server = start(Options { backend: Arc::new(Actor::new(0.02)), faults, ..Options::default() });
@@ -446,23 +443,29 @@ fn what_is_refused_fails_its_episode_and_the_same_command_retries_it() {
 
 // ---- kill -9 ------------------------------------------------------------------------------------------------------
 
+/// The program, started with a key.
+fn spawn(desk: &Desk, line: &str) -> Child {
+    let mut child = desk.spawn(line);
+    child.env("OPENAI_API_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits for something that happens soon, or never.
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(begun.elapsed() < HANGS, "{what}: this does not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Plays until so many requests wait for an answer, then kills the program without warning.
 fn kill(desk: &Desk, line: &str, patience: &Patience, waiting: usize) {
-    let mut child = desk.spawn(line);
-    let mut child =
-        child.env("OPENAI_API_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
-    let wait = |requests| {
-        while !patience.holds(requests) {
-            assert!(begun.elapsed() < HANGS, "{requests} requests do not come to wait");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    wait(waiting);
+    let mut child = spawn(desk, line);
+    until("requests wait", || patience.holds(waiting));
     child.kill().unwrap();
     child.wait().unwrap();
-    // Until the server has seen that nobody is there any more, or it would answer the dead.
-    wait(0);
+    // Or the server would answer the dead.
+    until("the server sees that nobody is there", || patience.holds(0));
 }
 
 #[test]
@@ -489,6 +492,63 @@ fn no_answered_call_is_asked_again_after_a_kill() {
     assert_eq!(answered(&server), answered(&expected), "an answered call was asked again");
     // And of what was not answered, each call once more.
     assert_eq!(server.total().asked, expected.total().asked + 3 * WAITING as u64);
+}
+
+// ---- Ctrl-C -------------------------------------------------------------------------------------------------------
+
+/// Plays until it is `time`, then interrupts the program as Ctrl-C does.
+fn interrupt(desk: &Desk, line: &str, time: impl Fn() -> bool) {
+    let mut child = spawn(desk, line);
+    until("it is time", time);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    until("the program ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{line}");
+}
+
+/// A command that plays episodes.
+fn play(command: &str, server: &Server, further: &str) -> String {
+    eval(PROVIDERS[0], server, "react", &[further]).replacen("eval", command, 1)
+}
+
+#[test]
+fn an_interruption_gives_up_calls_that_hang_and_loses_no_answer() {
+    const WAITING: usize = 4;
+    for command in ["run", "eval"] {
+        let further = "--episodes 6 --concurrency 4";
+        let calm = desk();
+        let expected = start(Options { backend: Arc::new(Actor::new(0.02)), ..Options::default() });
+        run(&calm, &play(command, &expected, further)).success();
+
+        let patience = Arc::new(Patience { left: Semaphore::new(20), waiting: AtomicUsize::new(0) });
+        let actor = Actor { patience: Some(patience.clone()), ..Actor::new(0.02) };
+        let server = start(Options { backend: Arc::new(actor), ..Options::default() });
+        let desk = desk();
+        let line = play(command, &server, further);
+        interrupt(&desk, &line, || patience.holds(WAITING));
+        until("the server sees that nobody is there", || patience.holds(0));
+        patience.left.add_permits(1_000_000);
+        run(&desk, &line).success();
+        assert_eq!(played(&desk), played(&calm));
+        assert_eq!(answered(&server), answered(&expected), "an answered call was asked again");
+        assert_eq!(server.total().asked, expected.total().asked + WAITING as u64);
+    }
+}
+
+#[test]
+fn an_interruption_ends_pauses_and_nothing_more_is_asked() {
+    let two = "--episodes 2 --concurrency 2";
+    let limited = format!("{two} --set llm.actor.calls.requests_per_minute=1");
+    for command in ["run", "eval"] {
+        for (faults, further, asked, answered) in
+            [(&["rate-limit:50000=1"][..], two, 2, 0), (&[][..], &*limited, 1, 1)]
+        {
+            let (backend, faults) = (Arc::new(Actor::new(0.0)), rules(faults));
+            let server = start(Options { backend, faults, ..Options::default() });
+            interrupt(&desk(), &play(command, &server, further), || server.total().asked == asked);
+            assert_eq!(server.total(), Count { asked, answered });
+        }
+    }
 }
 
 // ---- keys ---------------------------------------------------------------------------------------------------------

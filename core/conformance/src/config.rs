@@ -36,7 +36,8 @@ const DEFAULTS: Rule = Rule {
 const TYPOS: Rule = Rule {
     id: "config/typos",
     says: "an unknown key in its configuration is refused by name",
-    fix: "put `#[config]` without `open`, or `#[serde(deny_unknown_fields)]`, on the config struct",
+    fix: "put `#[config]` without `open`, or `#[serde(deny_unknown_fields)]`, on the config struct; outside of \
+          Rust, answer `create` with an error of code `config` that names the key",
     needs: &["config/schema"],
 };
 const INTERFACE: Rule = Rule {

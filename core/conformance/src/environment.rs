@@ -1,12 +1,13 @@
 //! Rules for environments: seeds, copies, ends, rewards, legal and illegal actions, independent worlds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use forethought_api::{
     Result as Answer,
     environment::{Action, Environment, EnvironmentSpec, Imagine, Reset, Transition, Turn},
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
 const SPEC: Rule = Rule {
     id: "environment/spec",
     says: "its spec names its seats and tasks, and never changes",
-    fix: "make the spec from the configuration alone, with at least one task and a distinct name for every seat",
+    fix: "make the spec from the configuration alone, with a name, at least one task, a distinct name for every seat, \
+          and a `max_steps` above 0 or none",
     needs: &[],
 };
 const SAME_SEED: Rule = Rule {
@@ -74,8 +76,9 @@ const IMAGINE: Rule = Rule {
 };
 const END: Rule = Rule {
     id: "environment/end",
-    says: "an episode is terminated or truncated, never both",
-    fix: "if the world's own rules end an episode on its last permitted step, report only `terminated`",
+    says: "an episode comes to an end, terminated or truncated, never both, and its `info.metrics` are numbers",
+    fix: "if the world's own rules end an episode on its last permitted step, report only `terminated`; if they may never \
+          end it, set `max_steps` in the spec; let `info.metrics` be a flat table of numbers",
     needs: &[],
 };
 const REWARDS: Rule = Rule {
@@ -152,7 +155,7 @@ pub(crate) async fn check(trial: &Trial<'_>, world: World) -> Option<Work> {
     let episodes: Arc<[Episode]> = trial.gather(play_all(trial, &world, &spec)).await?.into();
     trial.rule(&LEGAL, legal_actions(trial, &world, &episodes)).await;
     trial.rule(&ILLEGAL, illegal_actions(trial, &world, &spec, &episodes)).await;
-    trial.rule(&END, end(&episodes)).await;
+    trial.rule(&END, end(trial, &world, &spec, &episodes)).await;
     trial.rule(&REWARDS, rewards(&episodes, &spec)).await;
     trial.rule(&SEAT, seat(&episodes, &spec)).await;
     trial.rule(&SAME_SEED, same_seed(trial, &world, &episodes)).await;
@@ -251,6 +254,8 @@ async fn spec_holds(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec) ->
         names.len()
     );
     ensure!(spec.tasks != Some(0), "it has no tasks");
+    ensure!(!spec.name.trim().is_empty(), "it has no name");
+    ensure!(spec.max_steps != Some(0), "`max_steps` is 0: no episode could have a step");
     let inner = trial.call("spawn", world.spawn()).await?;
     ensure!(trial.call("spec", inner.spec()).await? == *spec, "a spawned world has a different spec");
     let first = begin(trial, &inner, Reset { task: 0, seed: trial.options.seed }).await?;
@@ -337,9 +342,19 @@ async fn illegal_actions(
     Ok(())
 }
 
-async fn end(episodes: &[Episode]) -> Verdict {
+async fn end(trial: &Trial<'_>, world: &World, spec: &EnvironmentSpec, episodes: &[Episode]) -> Verdict {
+    /// Steps after which a world without a limit should have ended.
+    const PATIENCE: usize = 2000;
     for episode in episodes {
         for (index, (action, transition)) in episode.moves.iter().enumerate() {
+            if let Some(metrics) = transition.info.get("metrics") {
+                let numbers = BTreeMap::<String, f64>::deserialize(metrics);
+                ensure!(
+                    numbers.is_ok(),
+                    "task {}, step {index}: `info.metrics` is {metrics}",
+                    episode.reset.task
+                );
+            }
             let both = transition.terminated && transition.truncated;
             ensure!(
                 !both,
@@ -347,6 +362,30 @@ async fn end(episodes: &[Episode]) -> Verdict {
                 episode.reset.task,
                 action.text
             );
+        }
+    }
+    let over = |transition: &Transition| transition.terminated || transition.truncated;
+    let ended = |episode: &Episode| {
+        episode.refused.is_some() || episode.moves.last().is_some_and(|(_, transition)| over(transition))
+    };
+    if spec.max_steps.is_none() && !episodes.iter().any(ended) {
+        let episode = &episodes[0];
+        let inner = trial.call("spawn", world.spawn()).await?;
+        let mut turn = begin(trial, &inner, episode.reset).await?;
+        let mut steps = 0;
+        loop {
+            let action = choose(trial, spec, &turn, draw((episode.reset.task, episode.reset.seed, steps)));
+            let transition = step(trial, &inner, &action).await?;
+            steps += 1;
+            if over(&transition) {
+                break;
+            }
+            ensure!(
+                steps < PATIENCE,
+                "task {}: no end after {steps} steps, and the spec has no `max_steps`",
+                episode.reset.task
+            );
+            turn = transition.turn;
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Rules for trainers: the same data and seed give the same files, and a cancelled training leaves none.
+//! Rules for trainers: the same data and seed give the same files, and a cancelled training leaves none but its
+//! snapshots.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -117,7 +118,7 @@ impl Progress for Heard {
 }
 
 fn fit(out: &Path, seed: u64) -> TrainingRequest {
-    TrainingRequest { trajectories: trajectories(), out: out.into(), seed, shuffle_outcomes: false }
+    TrainingRequest { trajectories: trajectories(), out: out.into(), seed, ..TrainingRequest::default() }
 }
 
 pub(crate) async fn check(trial: &Trial<'_>, trainer: Trainer) -> Option<Work> {
@@ -209,10 +210,14 @@ async fn cancelled(trial: &Trial<'_>, trainer: &Trainer, files: &Files) -> Verdi
     }
     tokio::time::sleep(GRACE.min(trial.options.timeout)).await;
     let names = |folder: &Path| read(folder).into_keys().collect::<Vec<_>>();
-    let beside: Vec<_> = names(folder.path()).into_iter().filter(|name| name != "out").collect();
-    ensure!(beside.is_empty(), "when cancelled, it left {beside:?} next to the checkpoint");
+    // From a snapshot it may continue.
+    let beside = || -> Vec<_> { names(folder.path()).into_iter().filter(|name| name != "out").collect() };
+    let other: Vec<_> = beside().into_iter().filter(|name| !name.starts_with(".out.snapshot-")).collect();
+    ensure!(other.is_empty(), "when cancelled, it left {other:?} next to the checkpoint");
     // It may have finished before it was cancelled.
     let whole = read(&out) == *files;
     ensure!(whole || names(&out).is_empty(), "when cancelled, it left {:?} of a checkpoint", names(&out));
-    same(files, &fitted(trial, trainer, &out).await?)
+    same(files, &fitted(trial, trainer, &out).await?)?;
+    ensure!(beside().is_empty(), "in the end, it left {:?} next to the checkpoint", beside());
+    Ok(())
 }

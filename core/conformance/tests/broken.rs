@@ -72,6 +72,11 @@ mod worlds {
             if self.broken == "environment/spec" {
                 spec.instructions = format!("{} steps were taken.", self.shared.steps.load(Relaxed));
             }
+            match self.broken {
+                "environment/nameless" => spec.name.clear(),
+                "environment/no-steps" => spec.max_steps = Some(0),
+                _ => {}
+            }
             Ok(spec)
         }
         async fn spawn(&self) -> Result<Arc<dyn Environment>> {
@@ -121,7 +126,9 @@ mod worlds {
             }
             state.noise = state.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             state.steps += 1;
-            let (terminated, cut) = (state.place.abs() == 3, state.steps >= 10);
+            let endless = self.broken == "environment/endless";
+            let (terminated, cut) = (!endless && state.place.abs() == 3, !endless && state.steps >= 10);
+            let metrics = if self.broken == "environment/metrics" { json!(true) } else { json!(0.5) };
             let both = self.broken == "environment/end" && terminated;
             let mut rewards = vec![if terminated { 1.0 } else { 0.0 }, 0.0];
             if self.broken == "environment/rewards" {
@@ -132,6 +139,7 @@ mod worlds {
                 rewards,
                 terminated,
                 truncated: cut && !terminated || both,
+                info: json!({ "metrics": { "far": metrics } }),
                 ..Transition::default()
             })
         }
@@ -583,6 +591,20 @@ fn a_component_that_follows_every_rule_passes() {
     let missed: Vec<_> =
         rules().filter(|rule| !kept.iter().any(|kept| kept == rule.id)).map(|rule| rule.id).collect();
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+fn what_would_fail_at_a_run_is_found() {
+    for (broken, rule, says) in [
+        ("environment/endless", "environment/end", "no end after 2000 steps"),
+        ("environment/metrics", "environment/end", "`info.metrics` is {\"far\":true}"),
+        ("environment/nameless", "environment/spec", "it has no name"),
+        ("environment/no-steps", "environment/spec", "`max_steps` is 0"),
+    ] {
+        let report = run(&breaking(broken), 0);
+        let finding = &report.findings[0];
+        assert!(finding.rule == rule && report.to_string().contains(says), "{broken}: {report}");
+    }
 }
 
 #[test]

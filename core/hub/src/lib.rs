@@ -22,7 +22,7 @@ use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use forethought_api::{Error, Result, error::Context, host::ModelFiles};
+use forethought_api::{Error, Result, error::Context, host::ModelFiles, text::unmarked};
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 use transfer::{Announced, Client, Failure, Patience, provider};
@@ -226,7 +226,7 @@ impl Hub {
             .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")))
             .ok_or_else(|| Error::config("there is no home folder for the models' cache; set HF_HOME"))?;
         let token_file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-        let token = || Some(std::fs::read_to_string(token_file).ok()?.trim().to_owned());
+        let token = || Some(unmarked(&std::fs::read_to_string(token_file).ok()?).trim().to_owned());
         let token = read("HF_TOKEN")
             .or_else(|| read("HUGGING_FACE_HUB_TOKEN"))
             .or_else(token)

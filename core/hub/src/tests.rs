@@ -299,7 +299,7 @@ fn client(fake: &FakeHub, home: &Path) -> Hub {
 fn client_of(endpoint: &str, token: Option<&str>, home: &Path) -> Hub {
     let patience = Patience {
         connect: Duration::from_secs(5),
-        read: Duration::from_secs(1),
+        read: Duration::from_secs(3),
         retries: 2,
         pause: Duration::from_millis(1),
     };
@@ -746,10 +746,12 @@ fn refusals_are_explained_and_the_token_stays_secret() {
     fake.state().answer = None;
     fake.state().weak_etags = true;
     check(&hub, "owner/name", &config, Code::Provider, "cannot be verified");
-    // The first port is closed; the second server does not support TLS.
+    // The first port is closed again; the second server does not support TLS.
+    let closed =
+        TcpListener::bind("127.0.0.1:0").and_then(|open| open.local_addr()).expect("a port").to_string();
     for scheme in ["http", "https"] {
         let address = fake.address.trim_start_matches("http://");
-        let address = if scheme == "http" { "127.0.0.1:1" } else { address };
+        let address = if scheme == "http" { &*closed } else { address };
         let nobody = client_of(&format!("{scheme}://user:{TOKEN}@{address}"), Some(TOKEN), home.path());
         check(&nobody, "owner/name", &config, Code::Provider, &format!("{scheme}://{address}: "));
         check(&nobody, "owner/name", &config, Code::Provider, "HF_HUB_OFFLINE=1");

@@ -13,19 +13,23 @@ fn start(options: Options) -> forethought_api::Result<Server> {
     RUNTIME.block_on(forethought_mock_llm::start(options))
 }
 
-/// A client that accepts every status and waits for one second.
-fn agent() -> Agent {
-    let second = Some(Duration::from_secs(1));
-    Agent::config_builder().http_status_as_error(false).timeout_global(second).proxy(None).build().into()
+/// A client that accepts every status and waits so many seconds.
+fn agent(patience: u64) -> Agent {
+    let patience = Some(Duration::from_secs(patience));
+    Agent::config_builder().http_status_as_error(false).timeout_global(patience).proxy(None).build().into()
 }
 
+/// Far more seconds than an answer takes.
+const PATIENT: u64 = 120;
+
 fn try_post(
+    patience: u64,
     server: &Server,
     path: &str,
     headers: &[(&str, &str)],
     body: Value,
 ) -> Result<Response<Body>, ureq::Error> {
-    let mut request = agent().post(server.url() + path);
+    let mut request = agent(patience).post(server.url() + path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -33,7 +37,7 @@ fn try_post(
 }
 
 fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: Value) -> Response<Body> {
-    try_post(server, path, headers, body).unwrap()
+    try_post(PATIENT, server, path, headers, body).unwrap()
 }
 
 fn read(mut response: Response<Body>) -> (u16, Value) {
@@ -69,7 +73,7 @@ fn answers_are_counted_by_content_for_other_processes_too() {
         (Some(Count { asked: 2, answered: 2 }), 0),
         "text in parts is the same text"
     );
-    let (_, counts) = read(agent().get(server.url() + "/counts").call().unwrap());
+    let (_, counts) = read(agent(PATIENT).get(server.url() + "/counts").call().unwrap());
     let answered: u64 =
         counts.as_object().unwrap().values().map(|count| count["answered"].as_u64().unwrap()).sum();
     assert_eq!(answered, server.total().answered);
@@ -133,7 +137,7 @@ fn faults_happen_on_request_and_by_rule_and_then_the_answer_comes() {
     assert!(text("cut").is_err());
     let truncated = text("truncate").unwrap();
     assert!(truncated.contains("You ") && !truncated.contains("[DONE]"), "{truncated}");
-    assert!(matches!(try_post(&server, CHAT, &[], wish("hang")), Err(ureq::Error::Timeout(_))));
+    assert!(matches!(try_post(1, &server, CHAT, &[], wish("hang")), Err(ureq::Error::Timeout(_))));
     let struck = [("cut", 1), ("hang", 1), ("rate-limit:1500", 2), ("status:503", 1), ("truncate", 1)];
     assert_eq!(server.struck(), struck.map(|(fault, times)| (fault.to_owned(), times)).into());
 }

@@ -186,10 +186,12 @@ impl Object for Guarded {
                 Some(deadline) => tokio::time::timeout(deadline, reply).await.unwrap_or_else(|_| {
                     let limit = deadline.as_secs_f64();
                     let what = format!("no answer within {limit} s (`deadline_s`)");
-                    let end = format!("{call}: {what}");
-                    if pipe::condemn(&*object, &end) && life.set(Error::new(Code::Shutdown, end)).is_err() {
-                        // Another call hung first, and this one only waited behind it.
-                        return Err(Error::new(Code::Shutdown, what));
+                    if let Some(alone) = pipe::condemn(&*object, &format!("{call}: {what}")) {
+                        let _ = life.set(Error::new(Code::Shutdown, format!("{call}: {what}")));
+                        // Any of the calls in flight may be the one that hangs, and the others wait behind it.
+                        if !alone {
+                            return Err(Error::new(Code::Shutdown, what));
+                        }
                     }
                     Err(Error::new(Code::Deadline, what))
                 }),

@@ -6,9 +6,9 @@
 //! # Reading order
 //! [`registry`] (the components), [`settings`] and [`find`] (which files a configuration names), [`metadata`] and
 //! [`policy`] (what they are, and whether they may be loaded, before any of their code runs), [`lock`] (the results of
-//! earlier inspections), [`mod@survey`] and [`open`] (all of these in order, resulting in entries of the registry),
-//! [`library`] (a library's root object), [`process`] and [`serve`] (both ends of a plugin in its own process),
-//! [`guard`] (the wrapper around every object).
+//! earlier inspections), [`trust`] (whether their code may run), [`survey`] and [`open`] (all of these in order, resulting
+//! in entries of the registry), [`library`] (a library's root object), [`process`] and [`serve`] (both ends of a plugin
+//! in its own process), [`guard`] (the wrapper around every object).
 
 pub mod find;
 pub mod guard;
@@ -26,9 +26,14 @@ pub mod source;
 pub mod survey;
 #[cfg(test)]
 mod testing;
+pub mod trust;
+mod words;
 
+#[cfg(fuzzing)]
+pub use self::pipe::rewritten;
 pub use self::{
     open::{Launcher, Plugin, Plugins, Transport},
-    source::{Request, Wanted},
-    survey::{Found, Library, survey},
+    source::{NamedBy, Request, Wanted},
+    survey::{Found, Library},
+    trust::{Consent, Store, Trust},
 };

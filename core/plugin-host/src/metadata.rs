@@ -60,7 +60,8 @@ fn records(bytes: &[u8]) -> Result<Vec<Metadata>, String> {
         return Err(format!("is empty; {REBUILD}"));
     }
     let library = object::File::parse(bytes).map_err(|error| {
-        format!("is not a readable library ({error}); name the file that `cargo build` makes of a cdylib, or {REBUILD}")
+        format!("is not a readable library ({error}); name the file that `cargo build` makes of a cdylib, or {REBUILD}; a \
+                 program is named by its command: load = [{{ command = [\"python3\", \"env.py\"] }}]")
     })?;
     let broken = |error: &dyn std::fmt::Display| {
         format!(

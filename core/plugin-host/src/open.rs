@@ -1,11 +1,12 @@
 //! Opening plugins: from a configuration to entries of the registry, and from an entry to a component.
 //!
-//! In this order: the file is read once; its hash is compared with the pin; its metadata is read and checked; its
-//! description is looked up in `plugins.lock`, or else requested from a separate process. The library is loaded into
-//! this program only when a component is first built, from the same bytes that were inspected.
+//! In this order: the file is read once; its hash is compared with the pin; its metadata is read and checked; whether
+//! its code may run is decided; its description is looked up in `plugins.lock`, or else requested from a separate
+//! process. The library is loaded into this program only when a component is first built, from the same bytes that were
+//! inspected.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use forethought_api::{
@@ -26,8 +27,9 @@ use crate::{
     process::Process,
     registry::{ComponentOrigin, Registry, RegistryEntry},
     settings::{Isolation, PluginSettings},
-    source::{Request, Source, Wanted, at},
-    survey::{Library, look},
+    source::{NamedBy, Request, Source, Wanted, at},
+    survey::{Found, Library, look, survey},
+    trust::{Trust, Verdict},
 };
 
 #[cfg(test)]
@@ -73,13 +75,38 @@ impl Transport for Launcher {
 /// The plugins of one program. Each is opened only once.
 pub struct Plugins {
     transport: Arc<dyn Transport>,
+    trust: Trust,
     opened: Mutex<Vec<Arc<Plugin>>>,
+    left_out: std::sync::Mutex<Vec<String>>,
 }
 
 impl Plugins {
-    /// No plugins yet.
-    pub fn new(transport: impl Transport + 'static) -> Self {
-        Self { transport: Arc::new(transport), opened: Mutex::default() }
+    /// No plugins yet, and only those that `trust` admits.
+    pub fn new(transport: impl Transport + 'static, trust: Trust) -> Self {
+        Self {
+            transport: Arc::new(transport),
+            trust,
+            opened: Mutex::default(),
+            left_out: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Which code may run.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Why plugins were left out, one line each, since this was last asked.
+    pub fn left_out(&self) -> Vec<String> {
+        std::mem::take(&mut *self.left_out.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The plugins that a request names, and those in its search folders: none of their code runs.
+    ///
+    /// # Errors
+    /// If a `plugins.lock` cannot be read, or a named plugin cannot be found.
+    pub fn survey(&self, request: &Request) -> Result<Vec<Found>> {
+        survey(request, &self.trust)
     }
 
     /// The components that are linked into this program, and those of these plugins.
@@ -94,51 +121,74 @@ impl Plugins {
         Registry::with(entries)
     }
 
-    /// Opens plugins; no library is loaded into this program yet.
+    /// Opens plugins, but those that the command leaves out; no library is loaded into this program yet.
     ///
     /// # Errors
     /// [`Code::Plugin`] if one is refused; else if one cannot be found.
     pub async fn open(&self, request: &Request) -> Result<Vec<Arc<Plugin>>> {
         let locks = &request.locks()?;
-        let mut sources: Vec<(&Wanted, Source)> = Vec::new();
+        let mut sources: Vec<(&Wanted, &NamedBy, Source)> = Vec::new();
         for wanted in &request.wanted {
             let found = Source::of(&wanted.settings, &request.search);
             for source in found.map_err(|error| at(&wanted.place, error))? {
-                // If it is named twice, in a file and on the command line, the first says more.
-                if sources.iter().all(|(_, known)| *known != source) {
-                    sources.push((wanted, source));
+                // If it is named twice, in a file and on the command line, the first says more, and the closest counts.
+                match sources.iter_mut().find(|(.., known)| *known == source) {
+                    Some((_, named, _)) => *named = (*named).min(&wanted.named),
+                    None => sources.push((wanted, &wanted.named, source)),
                 }
             }
         }
         // Concurrently, because most of the time is spent waiting for their descriptions.
-        let opening = sources.into_iter().map(async |(wanted, source)| {
-            self.one(source, &wanted.settings, locks).await.map_err(|error| at(&wanted.place, error))
+        let opening = sources.into_iter().map(async |(wanted, named, source)| {
+            self.one(source, wanted, named, locks).await.map_err(|error| at(&wanted.place, error))
         });
-        join_all(opening).await.into_iter().collect()
+        join_all(opening).await.into_iter().filter_map(Result::transpose).collect()
     }
 
-    async fn one(&self, source: Source, settings: &PluginSettings, locks: &[Lock]) -> Result<Arc<Plugin>> {
+    async fn one(
+        &self,
+        source: Source,
+        wanted: &Wanted,
+        named: &NamedBy,
+        locks: &[Lock],
+    ) -> Result<Option<Arc<Plugin>>> {
+        let settings = &wanted.settings;
         let known = {
             let opened = self.opened.lock().await;
             opened.iter().find(|known| known.source == source && known.settings == *settings).cloned()
         };
         if let Some(known) = known {
-            return Ok(known);
+            return Ok(Some(known));
         }
-        let plugin = Arc::new(self.look(source, settings, locks).await?);
-        self.opened.lock().await.push(plugin.clone());
-        Ok(plugin)
-    }
-
-    /// Everything that happens before a component is built.
-    async fn look(&self, source: Source, settings: &PluginSettings, locks: &[Lock]) -> Result<Plugin> {
-        let (library, command, locked) = match &source {
-            Source::Command(command) => (None, command.clone(), None),
+        let (library, locked) = match &source {
+            Source::Command(_) => (None, None),
             Source::Library(file) => {
                 let (library, locked) = look(file, settings, locks)?;
-                let command = self.transport.serving(&library);
-                (Some(library), command, locked)
+                (Some(library), locked)
             }
+        };
+        if let Verdict::LeaveOut(why) = self.trust.admit(named, &source, settings, library.as_ref())? {
+            let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+            left_out.push(format!("{}{why}", wanted.place));
+            return Ok(None);
+        }
+        let plugin = Arc::new(self.describe(source, settings, library, locked).await?);
+        self.opened.lock().await.push(plugin.clone());
+        Ok(Some(plugin))
+    }
+
+    /// The rest of what happens before a component is built. Code of the plugin may run.
+    async fn describe(
+        &self,
+        source: Source,
+        settings: &PluginSettings,
+        library: Option<Library>,
+        locked: Option<Description>,
+    ) -> Result<Plugin> {
+        let command = match (&source, &library) {
+            (_, Some(library)) => self.transport.serving(library),
+            (Source::Command(command), None) => command.clone(),
+            (Source::Library(_), None) => unreachable!("a library was read"),
         };
         let (settings, transport, module) = (settings.clone(), self.transport.clone(), OnceCell::new());
         let mut plugin = Plugin {

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -36,7 +36,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+#[cfg(fuzzing)]
+pub use self::frame::rewritten;
 use self::frame::{Head, Incoming, MAX_FRAME, Outgoing, Reference, json};
+use super::words::Words;
 
 const PROTOCOL: &str = "forethought";
 /// Sides with the same major version understand each other; a minor version only adds.
@@ -65,6 +68,8 @@ pub(super) struct Peer {
     _alive: oneshot::Sender<()>,
     /// Says why the other side must be ended, once.
     condemn: Mutex<Option<oneshot::Sender<String>>>,
+    /// What the other side says on standard error, if it is a process.
+    words: OnceLock<Arc<Words>>,
 }
 
 #[derive(Default)]
@@ -141,6 +146,7 @@ pub(super) async fn open<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         cancels: features.iter().any(|feature| feature == CANCEL),
         _alive: alive,
         condemn: Mutex::new(Some(condemn)),
+        words: OnceLock::new(),
     });
     let traffic = Traffic { peer: Arc::downgrade(&peer), reader, writer, queue: queued };
     Ok(Connection { peer, dropped, condemned, traffic })
@@ -160,10 +166,15 @@ fn understood(hello: Head<'_>) -> Result<Vec<String>, String> {
 }
 
 /// Has the process behind `object` ended, if there is one: it no longer answers, and neither would its other objects.
-pub(super) fn condemn(object: &dyn Object, why: &str) -> bool {
-    let Some(Remote(held)) = object.as_any().downcast_ref() else { return false };
+/// Returns whether it was sound until now, and no other call waits for it.
+pub(super) fn condemn(object: &dyn Object, why: &str) -> Option<bool> {
+    let Remote(held) = object.as_any().downcast_ref()?;
+    let alone = held.peer.state().calls.values().flatten().next().is_none();
     let mut condemn = held.peer.condemn.lock().unwrap_or_else(PoisonError::into_inner);
-    condemn.take().is_none_or(|condemn| condemn.send(why.into()).is_ok())
+    match condemn.take() {
+        Some(condemn) => condemn.send(why.into()).is_ok().then_some(alone),
+        None => Some(false),
+    }
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Traffic<R, W> {
@@ -210,6 +221,11 @@ impl Peer {
     /// The object that the other side starts with.
     pub(super) fn root(self: &Arc<Self>) -> Arc<dyn Object> {
         self.remote(ROOT, abi::MODULE_INTERFACE.into())
+    }
+
+    /// Adds to errors what the other side says on standard error during the call, such as a traceback.
+    pub(super) fn hear(&self, words: Arc<Words>) {
+        let _ = self.words.set(words);
     }
 
     /// Ends the connection: all calls in flight, and all later ones, fail with `why`.
@@ -459,10 +475,18 @@ impl Object for Remote {
 
 impl Held {
     async fn call(&self, method: &str, request: Message) -> Result<Message> {
+        let words = self.peer.words.get();
+        let before = words.map_or(0, |words| words.count());
         let (call, answer) = Call::start(self, method, request)?;
         let answer = answer.await;
         drop(call);
-        answer.unwrap_or_else(|_| Err(self.ended("during", method)))
+        let Ok(mut answer) = answer else { return Err(self.ended("during", method)) };
+        if let (Err(error), Some(words)) = (&mut answer, words)
+            && let Some(words) = words.take_late(before).await
+        {
+            error.chain.push(format!("on its standard error, at that time:{words}"));
+        }
+        answer
     }
 
     /// The error of a call after the other side has ended.

@@ -5,7 +5,6 @@
 //! interrupt reaches only the program, and the plugin's child processes end with it. On Linux the system kills it when
 //! this program ends in any way.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -20,11 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::pipe::{self, Connection, LAST_MOMENT};
+use super::words::Words;
 
 /// How long a process may take to end after it was told to, or after it closed its output.
 const GRACE: Duration = Duration::from_secs(2);
-/// The number of lines of standard error that are kept for errors.
-const LAST_WORDS: usize = 16;
 /// The longest line of standard error, in bytes; a longer one is split.
 const LINE: u64 = 4096;
 
@@ -67,6 +65,7 @@ impl Process {
         let (mut running, pipes) = self.spawn().map_err(|error| failed(error.to_string()))?;
         match pipe::open(&self.name, None, pipes, self.hello_timeout).await {
             Ok(connection) => {
+                connection.peer.hear(running.words.clone());
                 let root = connection.peer.root();
                 tokio::spawn(watch(running, connection));
                 Ok(root)
@@ -97,7 +96,7 @@ impl Process {
         let mut child = on_starter(move || spawn_bound(command))?;
         let pipes = (child.stdout.take(), child.stdin.take(), child.stderr.take());
         let (Some(output), Some(input), Some(errors)) = pipes else { unreachable!("all three are piped") };
-        let words = Arc::<Mutex<VecDeque<String>>>::default();
+        let words = Arc::<Words>::default();
         let listener = tokio::spawn(listen(self.name.clone(), errors, words.clone()));
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         live().extend(group);
@@ -156,7 +155,7 @@ struct Running {
     /// reused, but only after all others were: the group is killed long before.
     group: Option<Pid>,
     /// The last lines of its standard error.
-    words: Arc<Mutex<VecDeque<String>>>,
+    words: Arc<Words>,
     listener: JoinHandle<()>,
 }
 
@@ -197,9 +196,7 @@ impl Running {
     async fn with_last_words(mut self, mut error: Error) -> Error {
         // A child that inherited its standard error may keep it open.
         let _ = timeout(LAST_MOMENT, &mut self.listener).await;
-        let words = std::mem::take(&mut *self.words.lock().unwrap_or_else(PoisonError::into_inner));
-        if !words.is_empty() {
-            let words = words.into_iter().map(|line| format!("\n  {line}")).collect::<String>();
+        if let Some(words) = self.words.take(0) {
             error.chain.push(format!("its last words on standard error:{words}"));
         }
         error
@@ -280,18 +277,14 @@ fn on_starter(start: impl FnOnce() -> std::io::Result<Child> + Send + 'static) -
 }
 
 /// Reads standard error to its end: all lines into the log, the last ones into `words`.
-async fn listen(plugin: String, errors: ChildStderr, words: Arc<Mutex<VecDeque<String>>>) {
+async fn listen(plugin: String, errors: ChildStderr, words: Arc<Words>) {
     let mut errors = BufReader::new(errors);
     let mut line = Vec::new();
     while let Ok(1..) = (&mut errors).take(LINE).read_until(b'\n', &mut line).await {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
         log(&plugin, &text);
-        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.len() == LAST_WORDS {
-            words.pop_front();
-        }
-        words.push_back(text);
+        words.push(text);
     }
 }
 

@@ -79,11 +79,11 @@ impl PluginPath {
     }
 }
 
-/// Whether `text` is a plugin's name, not the path of a library.
+/// Whether `text` is a plugin's name, not the path of a library or of a script.
 pub fn is_name(text: &str) -> bool {
     let library = Path::new(text)
         .extension()
-        .is_some_and(|ending| ["so", "dylib", "dll"].contains(&&*ending.to_string_lossy()));
+        .is_some_and(|ending| ["so", "dylib", "dll", "py"].contains(&&*ending.to_string_lossy()));
     !library && !text.contains(['/', '\\']) && !text.starts_with('.')
 }
 

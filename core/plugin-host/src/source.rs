@@ -18,6 +18,8 @@ pub struct Request {
     pub wanted: Vec<Wanted>,
     /// Folders in which plugins are searched by name.
     pub search: Vec<PathBuf>,
+    /// Who named the first of these folders: nobody is closer to a plugin that is found by its name.
+    pub searched_by: NamedBy,
     /// Folders whose `plugins.lock` is used.
     pub locks: Vec<PathBuf>,
 }
@@ -29,6 +31,30 @@ pub struct Wanted {
     pub place: String,
     /// Its settings.
     pub settings: PluginSettings,
+    /// Who named it.
+    pub named: NamedBy,
+}
+
+/// Who named a plugin, from the closest to the most distant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NamedBy {
+    /// The user: on the command line, in a variable, or in the own configuration file.
+    #[default]
+    User,
+    /// The configuration file that the command line names.
+    TypedFile(PathBuf),
+    /// A file that the program found by itself, such as `forethought.toml` in the current folder.
+    FoundFile(PathBuf),
+}
+
+impl NamedBy {
+    /// The file, if it is not the user's own.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::User => None,
+            Self::TypedFile(file) | Self::FoundFile(file) => Some(file),
+        }
+    }
 }
 
 impl Request {

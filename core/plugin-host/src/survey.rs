@@ -13,8 +13,12 @@ use crate::{
     policy,
     registry::ComponentOrigin,
     settings::PluginSettings,
-    source::{Request, Source, Wanted, at},
+    source::{NamedBy, Request, Source, Wanted, at},
+    trust::Trust,
 };
+
+/// The largest library, in bytes.
+const LARGEST: u64 = 4 << 30;
 
 /// A library's file, read but not loaded: none of its code runs.
 #[derive(Clone)]
@@ -35,7 +39,17 @@ impl Library {
     /// # Errors
     /// [`Code::Plugin`](forethought_api::error::Code::Plugin) if it is not a plugin; else if it cannot be read.
     pub fn read(file: &Path) -> Result<Self> {
-        let bytes = std::fs::read(file).context(format!("{} cannot be read", file.display()))?;
+        let unreadable = || format!("{} cannot be read", file.display());
+        // A stranger's folder may name it: a file full of holes must not fill the memory.
+        let length = std::fs::metadata(file).context(unreadable())?.len();
+        if length > LARGEST {
+            return Err(policy::refused(
+                file,
+                format!("it has {length} bytes, and a plugin at most {LARGEST}"),
+                "build it without debugging information",
+            ));
+        }
+        let bytes = std::fs::read(file).context(unreadable())?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let metadata = metadata::read(file, &bytes)?;
         Ok(Self { file: file.into(), sha256, metadata, bytes: bytes.into() })
@@ -71,16 +85,15 @@ pub struct Found {
     pub wanted: bool,
     /// The library, if it is one; or the reason why it would be refused.
     pub verdict: Result<Option<Library>>,
+    /// Why its code would not run, although it is sound, if it is not trusted.
+    pub doubt: Option<String>,
 }
 
-/// The plugins that a request names, and those in its search folders: none of their code runs.
-///
-/// # Errors
-/// If a `plugins.lock` cannot be read, or a named plugin cannot be found.
-pub fn survey(request: &Request) -> Result<Vec<Found>> {
+/// See [`Plugins::survey`](crate::Plugins::survey).
+pub(crate) fn survey(request: &Request, trust: &Trust) -> Result<Vec<Found>> {
     let locks = request.locks()?;
     let mut all: Vec<Found> = Vec::new();
-    let mut add = |source: Source, settings: &PluginSettings, wanted| {
+    let mut add = |source: Source, settings: &PluginSettings, named: Option<&NamedBy>| {
         let origin = source.origin(settings.isolation);
         if all.iter().any(|known| known.origin == origin) {
             return;
@@ -89,16 +102,22 @@ pub fn survey(request: &Request) -> Result<Vec<Found>> {
             Source::Library(file) => look(file, settings, &locks).map(|(library, _)| Some(library)),
             Source::Command(_) => Ok(None),
         };
-        all.push(Found { origin, wanted, verdict });
+        let doubt = match (named, &verdict) {
+            (Some(named), Ok(library)) => trust
+                .doubt(named, &source, settings, library.as_ref())
+                .unwrap_or_else(|e| Some(e.to_string())),
+            _ => None,
+        };
+        all.push(Found { origin, wanted: named.is_some(), verdict, doubt });
     };
-    for Wanted { place, settings } in &request.wanted {
+    for Wanted { place, settings, named } in &request.wanted {
         for source in Source::of(settings, &request.search).map_err(|error| at(place, error))? {
-            add(source, settings, true);
+            add(source, settings, Some(named));
         }
     }
     for folder in request.search.iter().filter(|folder| folder.is_dir()) {
         for file in find::in_folder(folder)? {
-            add(Source::library(&file), &PluginSettings::default(), false);
+            add(Source::library(&file), &PluginSettings::default(), None);
         }
     }
     Ok(all)

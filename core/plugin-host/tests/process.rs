@@ -21,7 +21,8 @@ use forethought_sdk::{
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
-const SECOND: Duration = Duration::from_secs(1);
+/// Far above what anything here takes: a wait that is longer hangs.
+const HANGS: Duration = Duration::from_secs(120);
 
 fn python(name: &str, script: &str, arguments: &[&str]) -> Process {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
@@ -49,7 +50,7 @@ fn exists(process: &str) -> bool {
 async fn vanishes(process: &str) {
     let start = Instant::now();
     while exists(process) {
-        assert!(start.elapsed() < 10 * SECOND, "process {process} is still there");
+        assert!(start.elapsed() < HANGS, "process {process} is still there");
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -148,15 +149,12 @@ async fn two_hundred_calls_of_a_python_plugin_overlap_and_can_be_withdrawn() {
 
 #[tokio::test]
 async fn a_process_ends_with_its_last_object() {
-    let modes = [("behave", 1), ("linger", 5)];
-    let each = modes.map(async |(mode, patience)| {
+    let each = ["behave", "linger"].map(async |mode| {
         let module = misbehaving(mode).start().await.unwrap();
         let process = describe(&module).await.unwrap();
         assert!(exists(&process));
         drop(module);
-        timeout(patience * SECOND, vanishes(&process))
-            .await
-            .unwrap_or_else(|_| panic!("{mode}: still there"));
+        vanishes(&process).await;
     });
     join_all(each).await;
 }
@@ -201,7 +199,7 @@ async fn a_start_that_fails_says_why() {
     join_all(each).await;
     // A short timeout only here: a busy machine may be slow to start Python.
     let mut silent = misbehaving("say nothing");
-    silent.hello_timeout = SECOND;
+    silent.hello_timeout = Duration::from_secs(1);
     assert!(started(silent).await.contains("it said nothing within 1s"));
     let error = started(Process::new("nowhere", vec!["/no/such/program".into()])).await;
     assert_eq!(
@@ -209,6 +207,20 @@ async fn a_start_that_fails_says_why() {
         "plugin nowhere (`/no/such/program`) cannot be started: No such file or directory (os error 2)"
     );
     assert!(started(Process::new("nothing", Vec::new())).await.contains("the command is empty"));
+}
+
+#[tokio::test]
+async fn an_error_comes_with_what_the_plugin_said_during_the_call() {
+    let module = misbehaving("raise").start().await.unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        let error = describe(&module).await.unwrap_err();
+        let [said] = &error.chain[..] else { panic!("{error}") };
+        let (when, call) = said.split_once("\n  Traceback: the tide of call ").expect("a traceback");
+        assert_eq!((&*error.message, when), ("TideError()", "on its standard error, at that time:"));
+        calls.push(call.to_owned());
+    }
+    assert_ne!(calls[0], calls[1], "each error has its own");
 }
 
 #[tokio::test]
@@ -233,7 +245,7 @@ async fn a_misbehaving_plugin_is_named_and_does_not_affect_others() {
     ];
     let each = modes.map(async |(mode, words)| {
         let module = misbehaving(mode).start().await.unwrap();
-        let error = timeout(5 * SECOND, describe(&module)).await.expect(mode).unwrap_err();
+        let error = timeout(HANGS, describe(&module)).await.expect(mode).unwrap_err();
         assert!(error.code == Code::Shutdown && !error.refused, "{error}");
         assert!(error.to_string().contains(words), "{error}\n  does not say\n{words}");
         let later = describe(&module).await.unwrap_err();
@@ -252,7 +264,7 @@ async fn a_failure_after_an_answer_is_reported_by_the_next_call() {
     let each = modes.map(async |(mode, words)| {
         let module = misbehaving(mode).start().await.unwrap();
         let process = describe(&module).await.unwrap();
-        let error = timeout(10 * SECOND, describe(&module)).await.expect(mode).unwrap_err();
+        let error = timeout(HANGS, describe(&module)).await.expect(mode).unwrap_err();
         assert!(error.to_string().contains(words), "{error}\n  does not say\n{words}");
         vanishes(&process).await;
     });
@@ -262,12 +274,12 @@ async fn a_failure_after_an_answer_is_reported_by_the_next_call() {
 #[tokio::test]
 async fn a_hanging_plugin_is_abandoned_and_killed() {
     let module = misbehaving("hang").start().await.unwrap();
-    assert!(timeout(SECOND / 10, describe(&module)).await.is_err());
+    assert!(timeout(Duration::from_millis(100), describe(&module)).await.is_err());
     let children = || std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     drop(module);
     let start = Instant::now();
     while !children().trim().is_empty() {
-        assert!(start.elapsed() < 10 * SECOND, "still there: {}", children());
+        assert!(start.elapsed() < HANGS, "still there: {}", children());
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -276,7 +288,7 @@ async fn a_hanging_plugin_is_abandoned_and_killed() {
 async fn memory_is_limited() {
     let process = Process { memory_mb: Some(300), ..misbehaving("eat memory") };
     let module = process.start().await.unwrap();
-    let error = timeout(20 * SECOND, describe(&module)).await.unwrap().unwrap_err();
+    let error = timeout(HANGS, describe(&module)).await.unwrap().unwrap_err();
     assert_eq!(error.code, Code::Shutdown);
     assert!(error.to_string().contains("MemoryError"), "{error}");
     // It can be started again, several times.
@@ -289,7 +301,7 @@ async fn memory_is_limited() {
 #[tokio::test]
 async fn any_amount_of_standard_error_is_read() {
     let module = misbehaving("flood standard error").start().await.unwrap();
-    assert!(timeout(20 * SECOND, describe(&module)).await.unwrap().is_ok());
+    assert!(timeout(HANGS, describe(&module)).await.unwrap().is_ok());
 }
 
 /// Everything that all tests log from here on.
@@ -322,7 +334,7 @@ async fn logs_and_output_of_a_plugin_are_logged_under_its_name() {
         let logged = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let start = Instant::now();
         while !logged().contains(line) {
-            assert!(start.elapsed() < 10 * SECOND, "{line} is not in\n{}", logged());
+            assert!(start.elapsed() < HANGS, "{line} is not in\n{}", logged());
             sleep(Duration::from_millis(5)).await;
         }
     }

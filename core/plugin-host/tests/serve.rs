@@ -57,7 +57,7 @@ fn exists(process: &str) -> bool {
 fn vanishes(process: &str) {
     let start = Instant::now();
     while exists(process) {
-        assert!(start.elapsed() < Duration::from_secs(10), "process {process} is still there");
+        assert!(start.elapsed() < Duration::from_secs(120), "process {process} is still there");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

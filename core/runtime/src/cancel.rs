@@ -4,14 +4,18 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
+use std::time::Duration;
 
 use forethought_api::{Error, Result, error::Code};
 use tokio::sync::Notify;
 
+/// How long an effect in flight may take once the flag is raised.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// A flag that is raised once (by Ctrl-C, say) and seen by every clone.
 ///
-/// A run that is cancelled starts no further effect: effects in flight are finished and journaled, for they
-/// may have been paid.
+/// A run that is cancelled starts no further effect and ends every pause. Effects in flight may have been paid, so they
+/// have a moment to finish and are journaled if they do; an effect that hangs is given up.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<Inner>);
 
@@ -47,9 +51,30 @@ impl Cancel {
     }
     /// An error with [`Code::Cancelled`] if the flag is raised.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_cancelled() {
-            return Err(Error::new(Code::Cancelled, "interrupted; the same command continues here"));
-        }
-        Ok(())
+        if self.is_cancelled() { Err(interrupted()) } else { Ok(()) }
     }
+    /// Waits for something that costs nothing, such as the end of a pause; not once the flag is raised.
+    pub(crate) async fn pause<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancelled() => Err(interrupted()),
+            done = wait => Ok(done),
+        }
+    }
+    /// Awaits an effect, for [`GRACE`] at most once the flag is raised.
+    pub(crate) async fn effect<T>(&self, effect: impl Future<Output = Result<T>>) -> Result<T> {
+        let late = async {
+            self.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            done = effect => done,
+            () = late => Err(interrupted()),
+        }
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(Code::Cancelled, "interrupted; the same command continues here")
 }

@@ -56,3 +56,29 @@ pub fn remove_unfinished(folder: &Path, start: &str) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_stays_a_link_and_unfinished_files_follow_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["target", "victim"] {
+            std::fs::write(at(name), name).unwrap();
+        }
+        symlink(at("target"), at("link")).unwrap();
+        // The name that an unfinished file once had, waiting for a careless writer.
+        symlink(at("victim"), at("target.part")).unwrap();
+        write_whole(&at("link"), b"new").unwrap();
+        let text = |name: &str| std::fs::read_to_string(at(name)).unwrap();
+        assert_eq!(
+            (text("target"), text("link"), text("victim")),
+            ("new".into(), "new".into(), "victim".into())
+        );
+        assert!(at("link").is_symlink());
+    }
+}

@@ -14,6 +14,7 @@ mod clock;
 pub mod config;
 pub mod evaluate;
 mod files;
+mod former;
 pub mod host;
 pub mod journal;
 pub mod layers;

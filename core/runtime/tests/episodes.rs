@@ -338,13 +338,26 @@ async fn what_is_lost_or_damaged_in_a_run_costs_no_more_than_itself() {
     };
     let lost = || fs::remove_file(&info);
     let torn = || fs::write(&info, "{\"schema\"");
-    for harm in [&lost as &dyn Fn() -> std::io::Result<()>, &torn, &garbage] {
+    let text = fs::read_to_string(&info).expect("run.json");
+    let other = || fs::write(&info, text.replace("\"config_hash\": \"", "\"config_hash\": \"0"));
+    let no_logs = || fs::remove_dir_all(first.folder.join("events"));
+    for harm in [&lost as &dyn Fn() -> std::io::Result<()>, &torn, &other, &garbage, &no_logs] {
         harm().expect("harm");
         let again = play(reuse()).await;
         assert_eq!((&again.folder, &again.episodes), (&first.folder, &first.episodes));
         assert_eq!(oracle.answered.load(Ordering::SeqCst), paid, "nothing is paid twice");
         assert_eq!(folder::read_info(&first.folder).expect("run.json").status, RunStatus::Finished);
     }
+
+    // Results that differ from those in the journal: the episode is played again from its answers.
+    let lines = fs::read(&episodes).expect("lines");
+    let lines = String::from_utf8_lossy(&lines);
+    fs::write(&episodes, lines.replacen("\"score\":", "\"score\":9", 1)).expect("harm");
+    let scores = |run: &RunOutcome| run.episodes.iter().map(|one| one.score).collect::<Vec<_>>();
+    assert_eq!(scores(&play(reuse()).await), scores(&first));
+    assert_eq!(oracle.answered.load(Ordering::SeqCst), paid, "nothing is paid twice");
+    let listed = folder::read_episodes(&first.folder).expect("lines");
+    assert!(listed.iter().all(|one| scores(&first).contains(&one.score)), "{listed:?}");
 
     // Other bytes than those of the hash, in an answer of an episode that is not done.
     rusqlite::Connection::open(&journal)

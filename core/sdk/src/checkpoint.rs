@@ -20,6 +20,8 @@ use forethought_api::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::snapshot;
+
 /// The request to the host for the checkpoint at `model`.
 pub fn files(model: &ConfigPath) -> ModelFiles {
     ModelFiles {
@@ -43,7 +45,13 @@ pub fn replaceable(out: &Path) -> Result<()> {
         Error::input(format!("a checkpoint cannot be written at {}: {error}", out.display()))
     })?;
     let ours = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|name| entry.file_name() == *name))
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            // The last is what a process leaves that is killed while it adds to the configuration.
+            let unfinished =
+                || name.to_str().is_some_and(|name| name.starts_with(CONFIG) && name.ends_with(".part"));
+            [WEIGHTS, CONFIG, CARD].iter().any(|own| name == *own) || unfinished()
+        })
     };
     if !out.exists() || fs::read_dir(out).is_ok_and(|mut entries| entries.all(ours)) {
         return Ok(());
@@ -54,8 +62,9 @@ pub fn replaceable(out: &Path) -> Result<()> {
     )))
 }
 
-/// Writes a checkpoint at `out`: `config` with the manifest's keys as `config.json`, the bytes of a safetensors file,
-/// and the model card. The folder appears in one piece: until all of it is on disk, `out` stays as it was.
+/// Writes a checkpoint at `out`: `config` with the manifest's keys and the hash of the weights as `config.json`, the
+/// bytes of a safetensors file, and the model card. The folder appears in one piece: until all of it is on disk, `out`
+/// stays as it was. Its [snapshots](crate::snapshot) are then removed.
 ///
 /// # Errors
 /// If `out` may not be [replaced](replaceable), if `config` is not an object, or if a file cannot be written.
@@ -72,21 +81,25 @@ pub fn write<T: Serialize>(
         #[serde(flatten)]
         config: &'a T,
         split: &'a Split,
+        weights_blake3: &'a str,
     }
     replaceable(out)?;
     let Manifest { format, split } = manifest;
     let writing = || format!("cannot write the checkpoint {}", out.display());
-    let mut json = serde_json::to_string_pretty(&Whole { format, config, split }).context(writing())?;
+    let weights_blake3 = &*blake3::hash(weights).to_hex();
+    let whole = Whole { format, config, split, weights_blake3 };
+    let mut json = serde_json::to_string_pretty(&whole).context(writing())?;
     json.push('\n');
-    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())
+    put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())?;
+    snapshot::clear(&target(out))
 }
 
 /// Where a checkpoint at `out` is: a link stays a link.
-fn target(out: &Path) -> PathBuf {
+pub(crate) fn target(out: &Path) -> PathBuf {
     out.canonicalize().unwrap_or_else(|_| out.to_owned())
 }
 
-fn parent(out: &Path) -> &Path {
+pub(crate) fn parent(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -136,26 +149,33 @@ fn recover(out: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent(out))? {
         let left = entry?.path();
         let scratch = left.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH));
-        // What a running training uses is locked.
-        if !scratch || !left.is_dir() || fs::File::open(&left).is_ok_and(|folder| !lock(&folder)) {
+        if !scratch || !left.is_dir() {
             continue;
         }
-        let old = left.join("old"); // As release 0.1.0 called it, of whatever checkpoint.
-        if old.exists() {
-            if out.exists() {
-                continue;
-            }
-            fs::rename(&old, out)?;
-        }
-        for older in fs::read_dir(&left)?.collect::<io::Result<Vec<_>>>()? {
-            let place = parent(out).join(older.file_name());
-            if older.path().is_dir() && !place.exists() {
-                fs::rename(older.path(), place)?;
-            }
-        }
-        fs::remove_dir_all(&left)?;
+        // What a running training uses is locked, and what another one cleared away meanwhile is gone.
+        let Ok(folder) = fs::File::open(&left) else { continue };
+        let cleared = if lock(&folder).is_ok() { clear(&left, out) } else { Ok(()) };
+        cleared.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     }
     Ok(())
+}
+
+/// Clears away the scratch folder `left`.
+fn clear(left: &Path, out: &Path) -> io::Result<()> {
+    let old = left.join("old"); // As release 0.1.0 called it, of whatever checkpoint.
+    if old.exists() {
+        if out.exists() {
+            return Ok(());
+        }
+        fs::rename(&old, out)?;
+    }
+    for older in fs::read_dir(left)?.collect::<io::Result<Vec<_>>>()? {
+        let place = parent(out).join(older.file_name());
+        if older.path().is_dir() && !place.exists() {
+            fs::rename(older.path(), place)?;
+        }
+    }
+    fs::remove_dir_all(left)
 }
 
 /// How the names of scratch folders begin.
@@ -175,20 +195,27 @@ impl Scratch {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 made => made?,
             }
-            let folder = fs::File::open(&path)?;
-            // Not on every file system; where there are no locks, nothing is cleared away too early.
-            lock(&folder);
-            return Ok(Self(path, folder));
+            let folder = match fs::File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            // Not on every file system; where there are no locks, nothing is cleared away too early. Until it is locked,
+            // another training may take it for what a killed one left.
+            let taken = lock(&folder).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            if !taken && path.exists() {
+                return Ok(Self(path, folder));
+            }
         }
     }
 }
 
-/// Whether the folder is now locked by this process. `File::try_lock` does the same, in newer Rust than this crate needs.
-fn lock(folder: &fs::File) -> bool {
+/// Locks the folder for this process. `File::try_lock` does the same, in newer Rust than this crate needs.
+fn lock(folder: &fs::File) -> io::Result<()> {
     #[cfg(unix)]
-    return rustix::fs::flock(folder, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+    rustix::fs::flock(folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     #[cfg(not(unix))]
-    true
+    let _ = folder;
+    Ok(())
 }
 
 impl Drop for Scratch {
@@ -197,10 +224,11 @@ impl Drop for Scratch {
     }
 }
 
-/// Reads `config.json` of a checkpoint of this format.
+/// Reads `config.json` of a checkpoint of this format, and compares the weights with their hash in it. Checkpoints of
+/// release 0.1 have none.
 ///
 /// # Errors
-/// If the file cannot be read, or is of another format.
+/// If a file cannot be read, if it is of another format, or if the weights are not those that were written.
 pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
@@ -212,6 +240,13 @@ pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
             return Err(damaged(&path, format, why));
         }
         None => return Err(damaged(&path, format, "no key `format`")),
+    }
+    if let Some(written) = value.get("weights_blake3").and_then(Value::as_str) {
+        let weights = folder.join(WEIGHTS);
+        let bytes = fs::read(&weights).context(format!("cannot read {}", weights.display()))?;
+        if *blake3::hash(&bytes).to_hex() != *written {
+            return Err(damaged(&weights, format, format!("{CONFIG} has the hash of other weights")));
+        }
     }
     serde_json::from_value(value).map_err(|error| damaged(&path, format, error))
 }
@@ -291,6 +326,10 @@ mod tests {
             assert_eq!(Manifest::of(&config).unwrap(), manifest());
             assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), weights);
             assert_eq!(fs::read_to_string(out.join(CARD)).unwrap(), "# A critic\n");
+            fs::write(out.join(WEIGHTS), b"other").unwrap();
+            let error = read::<Value>(&out, FORMAT).unwrap_err().to_string();
+            assert!(error.contains("model.safetensors is damaged"), "{error}");
+            fs::write(out.join(WEIGHTS), weights).unwrap();
             assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1, "nothing is left behind");
         }
         // What a killed training left is cleared away, and an older checkpoint that it had moved aside comes back.
@@ -317,6 +356,24 @@ mod tests {
             }
         }
         assert_eq!(fs::read(&file).unwrap(), b"years of work");
+    }
+
+    #[test]
+    fn trainings_next_to_each_other_do_not_clear_away_what_they_use() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let out = folder.path().join(format!("critic-{number}"));
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        write(&out, &manifest(), &json!({}), b"weights", "").unwrap();
+                        assert_eq!(read::<Value>(&out, FORMAT).unwrap()["format"], FORMAT);
+                    }
+                });
+            }
+        });
+        replaceable(&folder.path().join("critic-0")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing is left behind");
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod logs;
 pub mod metadata;
 pub mod seed;
 pub mod simulated;
+pub mod snapshot;
 
 pub use forethought_api as api;
 pub use forethought_macros::{config, data};
@@ -63,8 +64,8 @@ pub mod prelude {
         Error, Result,
         behaviour::{BehaviourPrompt, ScriptedBehaviour},
         critic::{
-            Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, Progress, StyleCard, TrainingReport,
-            TrainingRequest,
+            Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, LabelRequest, Meaning, Progress,
+            StyleCard, TrainingReport, TrainingRequest, Vocabulary,
         },
         encoder::{EncoderSpec, Matrix, TextEncoder},
         environment::{

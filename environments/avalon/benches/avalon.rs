@@ -77,7 +77,7 @@ fn memory(_: &mut Criterion) {
                     match table.legal_moves().choose(&mut random) {
                         Some(made) => table.act(made).expect("a legal move"),
                         None => {
-                            table.answer(&format!("say I trust Player {}", random.random_range(0..players)))
+                            table.answer(&format!("say I trust Player {}", random.random_range(0..players)));
                         }
                     }
                 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{RngExt, SliceRandom, stream};
 use forethought_sdk::serde_json::{self, Value, json};
@@ -96,6 +97,21 @@ impl Avalon {
                 role.word()
             )));
         }
+        if !presets.is_empty() {
+            let mut ignored = Vec::from_iter(config.agent_role.map(|_| "agent_role"));
+            if !config.special_roles.is_empty() {
+                ignored.push("special_roles");
+            }
+            if config.players != AvalonConfig::default().players && config.players != setup.players() {
+                ignored.push("players");
+            }
+            if !ignored.is_empty() {
+                tracing::warn!(
+                    "avalon: `presets` decides who plays, so these keys are ignored: {}",
+                    ignored.join(", ")
+                );
+            }
+        }
         for (number, preset) in presets.iter().enumerate() {
             Table::new(setup.clone(), &preset.role_names, preset.quest_leader).map_err(|error| {
                 error.context(format!("avalon: game {number} of `presets` does not match the first"))
@@ -170,7 +186,7 @@ impl Preset {
     pub(crate) fn read(path: &Path) -> Result<Vec<Self>> {
         let context = || format!("avalon cannot read its presets `{}`", path.display());
         let text = std::fs::read_to_string(path).context(context())?;
-        let presets: Vec<Self> = serde_json::from_str(&text)
+        let presets: Vec<Self> = serde_json::from_str(unmarked(&text))
             .map_err(|error| Error::input(error.to_string()).context(context()))?;
         match presets.iter().find(|preset| preset.num_players != preset.role_names.len()) {
             Some(preset) => Err(Error::input(format!(
@@ -288,7 +304,7 @@ fn hidden_roles(hidden: Value) -> Result<Option<Vec<Role>>> {
 
 fn step(table: &mut Table, action: &str) -> Transition {
     let before = table.outcome();
-    table.answer(action);
+    let legal = table.answer(action);
     let outcome = table.outcome();
     // Steps after the end change nothing and earn nothing.
     let ends = before.is_none() && outcome.is_some();
@@ -300,6 +316,7 @@ fn step(table: &mut Table, action: &str) -> Transition {
         terminated: outcome.is_some(),
         truncated: false,
         success: outcome.map(|_| won(&table.deal()[0])),
+        illegal: !legal,
         info: match metrics(table, 0) {
             Some(metrics) if ends => json!({
                 "metrics": metrics,

@@ -276,12 +276,12 @@ impl Table {
     }
 
     /// Reads an answer of the asked seat and makes the move, or notes why it is illegal. After [`MAX_REFUSALS`] illegal
-    /// answers in a row, the default move is made. Nothing happens after the end.
-    pub fn answer(&mut self, text: &str) {
-        let Some(ask) = self.ask() else { return };
+    /// answers in a row, the default move is made. Nothing happens after the end. Returns whether the answer was legal.
+    pub fn answer(&mut self, text: &str) -> bool {
+        let Some(ask) = self.ask() else { return true };
         let Err(notice) = grammar::read(text, ask, self.setup.players()).and_then(|made| self.act(&made))
         else {
-            return;
+            return true;
         };
         self.refusals += 1;
         if self.refusals < MAX_REFUSALS {
@@ -289,6 +289,7 @@ impl Table {
         } else if let Some(made) = self.default_move() {
             self.act(&made).expect("the default move is legal");
         }
+        false
     }
 
     /// The move for a seat whose answers are not understood: the leader takes itself and the seats after it; the vote

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde::de::Error as _;
 use forethought_sdk::serde_json::{self, Value, from_value};
@@ -140,7 +141,7 @@ impl Checks {
 fn games(players: usize, path: &Path, targets: &mut Check) -> Result<Vec<Check>> {
     let mut checks = Checks::new(players);
     let text = std::fs::read_to_string(path).context(path.display().to_string())?;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in unmarked(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{}, line {}", path.display(), number + 1);
         let golden: Golden =
             serde_json::from_str(line).map_err(|error| Error::input(format!("{place}: {error}")))?;

@@ -314,8 +314,12 @@ fn a_quest_with_more_fails_than_evil_members_contradicts() {
     let setup = Arc::new(Setup::new(deal.to_vec(), FifthRejection::Passes, false).expect("a setup"));
     let mut table = Table::new(setup, &deal, 0).expect("a table");
     table.answer("propose [3, 4]");
-    (0..5).for_each(|_| table.answer("vote approve"));
-    (0..2).for_each(|_| table.answer("quest fail"));
+    (0..5).for_each(|_| {
+        table.answer("vote approve");
+    });
+    (0..2).for_each(|_| {
+        table.answer("quest fail");
+    });
     let mut random = stream(0, "contradiction");
     let wrong = [Role::Minion, Role::Servant, Role::Servant, Role::Merlin, Role::Assassin];
     let error = table.imagine(1, Some(&wrong), &mut random).expect_err("player 3 must be evil");
@@ -324,7 +328,11 @@ fn a_quest_with_more_fails_than_evil_members_contradicts() {
     // A good player may fail a quest; fails that nobody can explain are ignored.
     let mut table = Table::new(Arc::new(table.setup().clone()), &deal, 0).expect("a table");
     table.answer("propose [0, 1]");
-    (0..5).for_each(|_| table.answer("vote approve"));
-    (0..2).for_each(|_| table.answer("quest fail"));
+    (0..5).for_each(|_| {
+        table.answer("vote approve");
+    });
+    (0..2).for_each(|_| {
+        table.answer("quest fail");
+    });
     assert!(table.imagine(0, Some(&deal), &mut random).is_ok(), "Merlin knows that both are good");
 }

@@ -138,6 +138,10 @@ impl Dialogue {
     pub fn notice(&self, seat: usize) -> Option<&str> {
         self.notices.get(seat)?.as_deref()
     }
+    /// Whether the last turn passed without a word or a reaction.
+    pub fn silent(&self) -> bool {
+        self.utterances.last().is_some_and(|last| last.text.is_empty() && last.reply.is_none())
+    }
     /// Identifies the second seat's person.
     pub fn token(&self) -> u64 {
         self.token

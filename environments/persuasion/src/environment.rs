@@ -76,7 +76,7 @@ impl Environment for Persuasion {
     async fn step(&self, action: Action) -> Result<Transition> {
         let mut guard = self.dialogue();
         let dialogue = guard.as_mut().ok_or_else(unreset)?;
-        let over = dialogue.ended().is_some();
+        let (seat, over) = (dialogue.seat(), dialogue.ended().is_some());
         dialogue.say(&action.text);
         let ended = dialogue.ended();
         Ok(Transition {
@@ -85,6 +85,7 @@ impl Environment for Persuasion {
             terminated: ended.is_some(),
             truncated: false,
             success: ended.map(|ended| ended.by == End::Agreement),
+            illegal: !over && (dialogue.notice(seat).is_some() || dialogue.silent()),
             info: info(dialogue),
         })
     }

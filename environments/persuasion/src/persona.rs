@@ -2,6 +2,7 @@
 
 use forethought_sdk::{
     answers::{Answer, Unread, ask_again},
+    api::text::unmarked,
     prelude::*,
     seed::IndexedRandom,
     serde_json::json,
@@ -79,9 +80,12 @@ impl Persona {
         }
         let source = match &config.template {
             None => include_str!("prompts/persona.md").to_owned(),
-            Some(path) => std::fs::read_to_string(&path.0).map_err(|error| {
-                Error::config(format!("cannot read the template {}: {error}", path.display()))
-            })?,
+            Some(path) => {
+                let text = std::fs::read_to_string(&path.0).map_err(|error| {
+                    Error::config(format!("cannot read the template {}: {error}", path.display()))
+                })?;
+                unmarked(&text).to_owned()
+            }
         };
         let mut templates = Templates::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();

@@ -262,4 +262,15 @@ fn a_tag_without_effect_is_explained_to_its_author() {
     );
     check(json!({ "preset": "gdp-zero" }), &["Hello.", "[\"Neutral.\"] Hm.", "Please."], "");
     check(json!({}), &["Hello.", "[DONATE much]", "Please."], "needs a sum, as in [DONATE $1]");
+    for (words, illegal) in [
+        ("[ACCEPT]", true),
+        ("[OFFER something]", true),
+        ("[OFFER $60]", false),
+        ("", true),
+        ("Well.", false),
+    ] {
+        let world = world(deal());
+        reset(&world, 3);
+        assert_eq!(say(&world, words).illegal, illegal, "{words}");
+    }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde::de::DeserializeOwned;
 use forethought_sdk::serde_json::{self, Map, Value};
@@ -63,9 +64,13 @@ impl FileCatalogue {
         let mut products: Vec<Product> = Vec::with_capacity(records.len());
         let mut numbers = HashMap::with_capacity(records.len());
         let (mut synthetic_wishes, mut human_wishes) = (Vec::new(), Vec::new());
+        let mut unreadable = 0;
         for (place, mut record) in records {
-            if record.asin == "nan" || record.asin.chars().count() > 10 || numbers.contains_key(&record.asin)
-            {
+            if record.asin == "nan" || record.asin.chars().count() > 10 {
+                unreadable += 1;
+                continue;
+            }
+            if numbers.contains_key(&record.asin) {
                 continue;
             }
             let own = attributes.get(&record.asin);
@@ -78,11 +83,23 @@ impl FileCatalogue {
             let product = record
                 .into_product(attributes.unwrap_or_else(|| vec!["DUMMY_ATTR".into()]))
                 .map_err(|error| error.context(format!("{}, {place}", file.display())))?;
+            if kind == GoalKind::Synthetic && synthetic_wishes.last().is_some_and(Option::is_some) {
+                combine(&product).map_err(|error| error.context(format!("{}, {place}", file.display())))?;
+            }
             numbers.insert(product.asin.clone(), products.len() as u32);
             products.push(product);
         }
+        let left_out = match unreadable {
+            0 => String::new(),
+            _ => format!(
+                "; {unreadable} are left out, because their `asin` is \"nan\" or longer than 10 characters"
+            ),
+        };
         if products.is_empty() {
-            return Err(Error::input(format!("{} has no products", file.display())));
+            return Err(Error::input(format!("{} has no products{left_out}", file.display())));
+        }
+        if unreadable > 0 {
+            tracing::warn!("{} has {} products{left_out}", file.display(), products.len());
         }
 
         let mut random = PythonRandom::seed(seed);
@@ -217,6 +234,22 @@ impl Record {
     }
 }
 
+/// The most goals that are made of one product.
+const MOST_GOALS: usize = 100_000;
+
+/// Refuses a product whose options combine to more goals than can be held.
+fn combine(product: &Product) -> Result<()> {
+    let goals =
+        product.options.iter().fold(1, |goals: usize, (_, values)| goals.saturating_mul(values.len()));
+    match goals > MOST_GOALS {
+        true => Err(Error::input(format!(
+            "its options combine to {goals} goals, and at most {MOST_GOALS} are made of one product; shorten the lists, or \
+             use `goals = \"human\"`"
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn wrong(field: &str, wanted: &str, found: &Value) -> Error {
     Error::input(format!("`{field}` should be {wanted}, but is {found}"))
 }
@@ -317,9 +350,19 @@ fn read_records(folder: &Path) -> Result<(PathBuf, Vec<(String, Record)>)> {
             folder.display()
         )));
     };
-    let records: Vec<Record> = read_json(&array)?;
+    let records: Vec<Record> = read_json(&array).map_err(|error| misread(&array).unwrap_or(error))?;
     let place = |(at, record): (usize, Record)| (format!("product {} ({})", at + 1, record.asin), record);
     Ok((array, records.into_iter().enumerate().map(place).collect()))
+}
+
+/// The error about the first product of a file that is JSON, but not all products. Reads it again: the place of an
+/// error in a file of one line helps nobody.
+fn misread(file: &Path) -> Option<Error> {
+    let values: Vec<Value> = read_json(file).ok()?;
+    values.iter().enumerate().find_map(|(at, value)| {
+        let error = Record::deserialize(value).err()?;
+        Some(Error::input(format!("{}, product {} ({}): {error}", file.display(), at + 1, value["asin"])))
+    })
 }
 
 /// The one file of `folder` whose name starts with `start` and ends with `.json`.
@@ -341,13 +384,16 @@ fn named(folder: &Path, start: &str) -> Result<Option<PathBuf>> {
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
+    let mut text = std::fs::read_to_string(path).map_err(|error| {
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => Code::NotFound,
             _ => Code::Input,
         };
         Error::new(code, format!("{}: {error}", path.display()))
-    })
+    })?;
+    // In place: a catalogue may be gigabytes.
+    text.drain(..text.len() - unmarked(&text).len());
+    Ok(text)
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -258,7 +258,7 @@ impl Episode {
         let config = &world.config;
         let react = config.observation == ObservationMode::React;
         let is_thought = if config.strict { action::is_thought } else { spoken::is_thought };
-        let mut refused = None;
+        let (mut illegal, mut refused) = (false, None);
         let text = if self.ended.is_some() {
             self.render(world)
         } else if is_thought(action) {
@@ -274,6 +274,7 @@ impl Episode {
                 Ok(Effect::Bought) => self.buy(world, &mut earned, &mut info),
                 Ok(_) => self.render(world),
                 Err(why) => {
+                    illegal = true;
                     let text = if react { "Invalid action!".into() } else { self.render(world) };
                     match config.explain_refusals {
                         true => {
@@ -301,6 +302,7 @@ impl Episode {
             terminated: self.ended == Some(Ended::Terminated),
             truncated: self.ended == Some(Ended::Truncated),
             success: self.ended.map(|_| self.best == 1.0),
+            illegal,
             info,
         }
     }

@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::simulated::{Outcome as _, Worded};
 use forethought_sdk::{prelude::*, serde_json};
 
@@ -41,7 +42,7 @@ impl Importer for ReactLog {
         })?;
         let total = text.lines().count() as u64;
         let mut trajectories = Vec::new();
-        for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        for (line, text) in unmarked(&text).lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
             let at = || format!("{}:{}", file.display(), line + 1);
             let episode: Episode =
                 serde_json::from_str(text).map_err(|error| Error::input(format!("{}: {error}", at())))?;

@@ -157,7 +157,8 @@ fn actions_are_taken_in_any_spelling_with_one_meaning() {
 fn a_refusal_says_why_and_what_is_possible_if_asked() {
     let react = shop(json!({ "explain_refusals": true }));
     let check = |action: &str, parts: &[&str]| {
-        let observation = act(&react, action).turn.observation;
+        let Transition { turn: Turn { observation, .. }, illegal, .. } = act(&react, action);
+        assert!(illegal, "{action} counts as illegal");
         let why = observation.data["refused"].as_str().expect("a reason").to_owned();
         assert_eq!(observation.text, format!("Invalid action!\n{why}"));
         assert!(parts.iter().all(|part| why.contains(part)), "{action}: {why}");
@@ -168,7 +169,8 @@ fn a_refusal_says_why_and_what_is_possible_if_asked() {
     open_first(&react, 2);
     check("search[chair]", &["only on the start page", "click[< Prev]", "click[Buy Now]"]);
     check("hello", &["search[words] or click[text]"]);
-    assert_eq!(act(&react, "click[Features]").turn.observation.data["refused"], Value::Null);
+    let fine = act(&react, "click[Features]");
+    assert_eq!((fine.illegal, &fine.turn.observation.data["refused"]), (false, &Value::Null));
     let text = shop(json!({ "explain_refusals": true, "observation": "text" }));
     let page = open_first(&text, 2).observation.text;
     let refused = act(&text, "click[blue moon]").turn.observation;
@@ -319,6 +321,28 @@ const SHOES: &str = r#"{"asin": "B000000001", "name": "Slip-on Shoes", "full_des
     "small_description": "One bullet", "pricing": "$1,010.5 - $1,018.34", "query": " Shoes ", "category": "fashion",
     "product_category": "Shoes", "images": ["x.jpg"], "customization_options": {"Size": [{"value": " 8/9 "},
     {"value": "reviews"}], "Color": [{"value": "Red"}, {"value": "8/9"}], "Style": null}}"#;
+
+#[test]
+fn products_that_cannot_be_used_are_named() {
+    let shoes = SHOES.replace('\n', " ");
+    let refused = |folder: &tempfile::TempDir| read_folder(folder).err().expect("a refusal").to_string();
+    let said = refused(&folder(&shoes.replace("B000000001", "B00000000001")));
+    assert!(said.contains("has no products; 1 are left out, because their `asin`"), "{said}");
+
+    let values: Vec<_> = (0..400).map(|number| format!(r#"{{"value": "{number}"}}"#)).collect();
+    let one = |value: &str| format!(r#"{{"value": "{value}"}}"#);
+    let many = shoes.replace(&one("reviews"), &values.join(",")).replace(&one("Red"), &values.join(","));
+    let said = refused(&folder(&many));
+    assert!(said.contains("line 1") && said.contains("combine to 160801 goals"), "{said}");
+
+    // All products in one line, as upstream writes them.
+    let raw = folder("");
+    std::fs::remove_file(raw.path().join("products.jsonl")).expect("removed");
+    let untitled = shoes.replace("B000000001", "B000000002").replace("\" Shoes \"", "null");
+    std::fs::write(raw.path().join("items_shuffle.json"), format!("[{shoes}, {untitled}]")).expect("written");
+    let said = refused(&raw);
+    assert!(said.contains("product 2 (\"B000000002\"): invalid type: null, expected a string"), "{said}");
+}
 
 #[test]
 fn raw_products_are_read_by_upstreams_rules() {

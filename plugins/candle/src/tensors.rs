@@ -68,6 +68,15 @@ impl Tensors {
         Ok(tensor)
     }
 
+    /// Takes out the vector of this name and type, of whatever length.
+    ///
+    /// # Errors
+    /// If it is missing, or not such a vector.
+    pub fn take_vector(&mut self, name: &str, dtype: DType) -> Result<Tensor> {
+        let length = self.tensors.get(name).map_or(0, Tensor::elem_count);
+        self.take(name, &[length], &[dtype])
+    }
+
     /// Takes out an F32 tensor of this name and shape, all of whose numbers must be finite.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Written into every checkpoint; other formats are refused.
-const FORMAT: &str = "forethought-acts/1";
+pub(crate) const FORMAT: &str = "forethought-acts/1";
 
 /// Name of the only tensor, of shape (columns, acts).
 const TENSOR: &str = "weights";

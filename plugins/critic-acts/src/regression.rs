@@ -48,6 +48,24 @@ impl Fitting {
         self
     }
 
+    /// What the next steps depend on.
+    pub(crate) fn state(&self) -> Vec<u8> {
+        let numbers = self.weights.iter().chain(&self.ahead).flat_map(|number| number.to_le_bytes());
+        self.steps.to_le_bytes().into_iter().chain(numbers).collect()
+    }
+
+    /// Continues from a [`state`](Self::state) of the same data. Returns the steps taken before.
+    pub(crate) fn restore(&mut self, state: &[u8]) -> u64 {
+        let Some((steps, numbers)) = state.split_first_chunk() else { return 0 };
+        let (numbers, _) = numbers.as_chunks();
+        let all = self.weights.iter_mut().chain(&mut self.ahead);
+        for (number, bytes) in all.zip(numbers) {
+            *number = f32::from_le_bytes(*bytes);
+        }
+        self.steps = u64::from_le_bytes(*steps);
+        self.steps
+    }
+
     /// The gradient of the summed losses at `ahead`, without the ridge.
     fn slope(&self) -> Vec<f32> {
         let Self { columns, acts, .. } = *self;

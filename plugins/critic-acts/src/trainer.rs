@@ -7,6 +7,7 @@ use forethought_sdk::{
     prelude::*,
     seed::SliceRandom,
     serde_json::json,
+    snapshot::Snapshot,
 };
 
 use crate::{
@@ -59,11 +60,14 @@ impl CriticTrainer for ActsTrainer {
         }
         let columns = columns(encoder.dimension);
         let mut fitting = Fitting::new(inputs, columns, labels, acts.len(), config.l2);
-        for done in (0..config.steps).step_by(PIECE as usize) {
+        let mut snapshot = Snapshot::new(&fit, "train", &(checkpoint::FORMAT, config, &encoder))?;
+        let before = snapshot.read().map_or(0, |state| fitting.restore(&state));
+        for done in (before..config.steps).step_by(PIECE as usize) {
             let count = PIECE.min(config.steps - done);
             fitting = tokio::task::spawn_blocking(move || fitting.run(count))
                 .await
                 .context("the training thread died")?;
+            snapshot.keep(|| Ok(fitting.state()));
             progress.report("train".into(), done + count, config.steps, String::new()).await?;
         }
         let weights = fitting.into_weights();

@@ -196,8 +196,13 @@ async fn the_same_data_and_seed_give_the_same_files_and_shuffled_labels_give_oth
     let trainer: Arc<dyn CriticTrainer> = build(json!({}), Arc::new(Words)).await.unwrap();
     let fit = async |name: &str, shuffle_outcomes| {
         let out = folder.path().join(name);
-        let fit =
-            TrainingRequest { trajectories: dialogues(12), out: out.clone(), seed: 3, shuffle_outcomes };
+        let fit = TrainingRequest {
+            trajectories: dialogues(12),
+            out: out.clone(),
+            seed: 3,
+            shuffle_outcomes,
+            ..TrainingRequest::default()
+        };
         trainer.fit(fit, Arc::new(NoProgress)).await.unwrap();
         ["model.safetensors", "config.json", "README.md"].map(|file| std::fs::read(out.join(file)).unwrap())
     };
@@ -205,6 +210,36 @@ async fn the_same_data_and_seed_give_the_same_files_and_shuffled_labels_give_oth
     assert_eq!(first, fit("b", false).await);
     // An older checkpoint is replaced.
     assert_ne!(first[0], fit("a", true).await[0]);
+}
+
+/// Interrupts a training at its first report.
+struct Killer;
+
+#[async_trait]
+impl Progress for Killer {
+    async fn report(&self, _: String, done: u64, _: u64, _: String) -> Result<()> {
+        Err(Error::other(format!("killed at {done}")))
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_training_continues_and_ends_with_the_same_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let trainer: Arc<dyn CriticTrainer> = build(json!({ "steps": 70 }), Arc::new(Words)).await.unwrap();
+    let fit = async |name: &str, progress: Arc<dyn Progress>| {
+        let out = folder.path().join(name);
+        trainer
+            .fit(TrainingRequest { trajectories: dialogues(12), out, ..Default::default() }, progress)
+            .await
+    };
+    let whole = fit("whole", Arc::new(NoProgress)).await.unwrap();
+    for steps in [20, 40, 60] {
+        assert_eq!(fit("parts", Arc::new(Killer)).await.unwrap_err().message, format!("killed at {steps}"));
+    }
+    assert_eq!(fit("parts", Arc::new(NoProgress)).await.unwrap(), whole);
+    let weights = |name| std::fs::read(folder.path().join(name).join("model.safetensors")).unwrap();
+    assert_eq!(weights("whole"), weights("parts"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no snapshot is left");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use forethought_candle::Tensors;
 use forethought_sdk::api::metrics::ReliabilityBin;
 use forethought_sdk::checkpoint::{self, CONFIG, Manifest, Split, WEIGHTS, damaged};
@@ -13,12 +13,15 @@ use crate::architecture::Architecture;
 use crate::calibration::Calibration;
 use crate::config::TrainerConfig;
 use crate::network::Network;
+use crate::seen::Seen;
+use crate::understanding::{Understanding, Understood};
+use crate::vocabulary::{Classifier, Reader};
 
 /// Prefixes of the twins' tensors.
 const TWINS: [&str; 2] = ["q1", "q2"];
 
 /// Written into every checkpoint; other formats are refused.
-const FORMAT: &str = "forethought-goal-q/1";
+pub(crate) const FORMAT: &str = "forethought-goal-q/1";
 
 /// `config.json`, without the manifest.
 #[data]
@@ -36,6 +39,50 @@ pub(crate) struct CheckpointConfig {
     pub(crate) metrics: BTreeMap<String, f64>,
     /// Reliability table on the test part.
     pub(crate) reliability: Vec<ReliabilityBin>,
+    /// How the data speak.
+    #[serde(default, skip_serializing_if = "unstyled")]
+    pub(crate) style: StyleCard,
+    /// How texts are read, if it was trained with a vocabulary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) understanding: Option<UnderstandingRecord>,
+}
+
+fn unstyled(style: &StyleCard) -> bool {
+    *style == StyleCard::default()
+}
+
+/// An [`Understanding`] without its tensors.
+#[data]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct UnderstandingRecord {
+    vocabulary: Vocabulary,
+    /// The least probability that each classifier accepts; without it there is no classifier.
+    outcome_threshold: Option<f64>,
+    thought_threshold: Option<f64>,
+    states: SeenRecord,
+    thoughts: SeenRecord,
+}
+
+/// A [`Seen`] without its embeddings: how many there are, and up to which squared distance a text is inside.
+#[data]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct SeenRecord {
+    count: usize,
+    limit: Option<f64>,
+}
+
+impl UnderstandingRecord {
+    pub(crate) fn of(understanding: &Understanding, dimension: usize) -> Self {
+        let threshold = |one: &Understood| one.reader.classifier().map(|classifier| classifier.threshold);
+        let seen = |one: &Seen| SeenRecord { count: one.embeddings.len() / dimension, limit: one.limit };
+        Self {
+            vocabulary: understanding.vocabulary.clone(),
+            outcome_threshold: threshold(&understanding.outcomes),
+            thought_threshold: threshold(&understanding.thoughts),
+            states: seen(&understanding.states),
+            thoughts: seen(&understanding.others),
+        }
+    }
 }
 
 /// What a critic was trained on, and how.
@@ -60,12 +107,37 @@ pub(crate) struct TrainingRecord {
 }
 
 /// Writes a checkpoint at `out`.
-pub(crate) fn write(out: &Path, split: Split, config: &CheckpointConfig, twins: &[Network; 2]) -> Result<()> {
+pub(crate) fn write(
+    out: &Path,
+    split: Split,
+    config: &CheckpointConfig,
+    twins: &[Network; 2],
+    understanding: Option<&Understanding>,
+) -> Result<()> {
     let mut tensors = HashMap::new();
     for (prefix, network) in TWINS.into_iter().zip(twins) {
         for (name, part) in network.parts()? {
             tensors.insert(format!("{prefix}.{name}"), part.to_device(&Device::Cpu)?);
         }
+    }
+    if let Some(Understanding { outcomes, thoughts, states, others, .. }) = understanding {
+        let dimension = config.encoder.dimension;
+        let mut add = |name: &str, numbers: &[f32], columns: usize| {
+            // A safetensors file cannot have empty tensors.
+            if !numbers.is_empty() {
+                let tensor = Tensor::from_slice(numbers, (numbers.len() / columns, columns), &Device::Cpu)?;
+                tensors.insert(name.to_owned(), tensor);
+            }
+            Ok::<_, Error>(())
+        };
+        for (name, one) in [("outcomes", outcomes), ("thoughts", thoughts)] {
+            add(&format!("{name}.canonical"), &one.canonical, dimension)?;
+            if let Some(classifier) = one.reader.classifier() {
+                add(&format!("{name}.reader"), &classifier.weights, dimension + 1)?;
+            }
+        }
+        add("seen.states", &states.embeddings, dimension)?;
+        add("seen.thoughts", &others.embeddings, dimension)?;
     }
     let weights = forethought_candle::serialize(&tensors)?;
     let card = card(config, &split);
@@ -83,8 +155,11 @@ pub(crate) fn read_config(folder: &Path) -> Result<CheckpointConfig> {
     Ok(config)
 }
 
-/// Reads the twins of a checkpoint whose configuration has been read.
-pub(crate) fn read_twins(folder: &Path, config: &CheckpointConfig) -> Result<[Network; 2]> {
+/// Reads the twins of a checkpoint whose configuration has been read, and how it understands texts.
+pub(crate) fn read_weights(
+    folder: &Path,
+    config: &CheckpointConfig,
+) -> Result<([Network; 2], Option<Understanding>)> {
     let path = folder.join(WEIGHTS);
     let bytes = std::fs::read(&path).context(format!("cannot read {}", path.display()))?;
     let mut tensors = Tensors::new(&path, &bytes, &Device::Cpu)?;
@@ -95,7 +170,33 @@ pub(crate) fn read_twins(folder: &Path, config: &CheckpointConfig) -> Result<[Ne
         let parts = architecture.parts().into_iter().map(part).collect::<Result<Vec<_>>>()?;
         Ok::<_, Error>(Network::from_parts(architecture.clone(), &parts)?)
     });
-    Ok([q1?, q2?])
+    let twins = [q1?, q2?];
+    let Some(record) = &config.understanding else { return Ok((twins, None)) };
+    let dimension = config.encoder.dimension;
+    let mut take = |name: String, rows: usize, columns: usize| match rows {
+        0 => Ok(Vec::new()),
+        _ => Ok::<_, Error>(tensors.take_finite(&name, &[rows, columns])?.flatten_all()?.to_vec1::<f32>()?),
+    };
+    let mut understood = |name: &str, meanings: &[Meaning], threshold: Option<f64>| {
+        let canonical = take(format!("{name}.canonical"), meanings.len(), dimension)?;
+        let classifier = match threshold {
+            None => None,
+            Some(threshold) => {
+                let weights = take(format!("{name}.reader"), meanings.len(), dimension + 1)?;
+                Some(Classifier { weights, threshold })
+            }
+        };
+        Ok::<_, Error>(Understood { reader: Reader::new(meanings, classifier), canonical })
+    };
+    let vocabulary = record.vocabulary.clone();
+    let outcomes = understood("outcomes", &vocabulary.outcomes, record.outcome_threshold)?;
+    let thoughts = understood("thoughts", &vocabulary.thoughts, record.thought_threshold)?;
+    let mut seen = |name: &str, record: SeenRecord| {
+        let embeddings = take(format!("seen.{name}"), record.count, dimension)?;
+        Ok::<_, Error>(Seen { embeddings, limit: record.limit })
+    };
+    let (states, others) = (seen("states", record.states)?, seen("thoughts", record.thoughts)?);
+    Ok((twins, Some(Understanding { vocabulary, outcomes, thoughts, states, others })))
 }
 
 /// The model card.
@@ -136,6 +237,13 @@ fn card(config: &CheckpointConfig, split: &Split) -> String {
     text += "| measure | value |\n|---|---|\n";
     for (name, value) in metrics {
         text += &format!("| {name} | {value:.4} |\n");
+    }
+    if !config.style.outcomes.is_empty() {
+        text += "\n| outcome | usual value | mean return |\n|---|---|---|\n";
+        for KnownOutcome { text: outcome, usual, mean_return } in &config.style.outcomes {
+            let mean_return = mean_return.map(|mean| format!("{mean:.3}")).unwrap_or_default();
+            text += &format!("| {} | {usual:.3} | {mean_return} |\n", outcome.replace(['|', '\n'], " "));
+        }
     }
     text += "\n| stated | count | mean stated | observed |\n|---|---|---|---|\n";
     for bin in reliability.iter().filter(|bin| bin.count > 0.0) {

@@ -2,6 +2,8 @@
 
 use forethought_sdk::prelude::*;
 
+use crate::label::LabelConfig;
+
 /// Trains a goal-conditioned critic by implicit Q-learning (arXiv 2505.18098).
 #[config]
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +49,18 @@ pub struct TrainerConfig {
     pub calibration: CalibrationKind,
     /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`, which needs a build with the feature `cuda`.
     pub device: String,
+    /// JSON file of which outcome sentences and thoughts mean the same, as `forethought label` writes it:
+    /// `{ "outcomes": [{ "text": "...", "sentences": ["..."] }], "thoughts": [...] }`. An outcome in other words then
+    /// counts as reached. Without it, only the same words do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<ConfigPath>,
+    /// How `forethought label` groups recorded sentences by what they mean.
+    #[serde(skip_serializing_if = "is_default")]
+    pub label: LabelConfig,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for TrainerConfig {
@@ -69,6 +83,8 @@ impl Default for TrainerConfig {
             validation_goals: 8,
             calibration: CalibrationKind::Isotonic,
             device: "auto".into(),
+            label: LabelConfig::default(),
+            vocabulary: None,
         }
     }
 }
@@ -182,4 +198,9 @@ pub struct CriticConfig {
     pub model: ConfigPath,
     /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
     pub encoder: String,
+    /// Whether it marks estimates as outside its data, so that no planner shows them: of an outcome that it cannot
+    /// read, or of a state or thought that is unlike all in its data. By default it does if it was trained with a
+    /// vocabulary; without one it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abstain: Option<bool>,
 }

@@ -11,7 +11,7 @@
 //! same-trajectory-same-index would call another trajectory's G a failure even where this one reached G as well, and
 //! gives .45 / .70 = .643 and .05 / .30 = .167, further from the truth.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt, SliceRandom};
@@ -43,6 +43,24 @@ pub(crate) struct Corpus {
     starts: Vec<usize>,
     /// Every occurrence of a goal in the style that critics are asked about: the marginal of outcomes.
     marginal: Vec<TextId>,
+    /// Whether these are outcome sentences, not summaries of states.
+    sentences: bool,
+    /// What else a canonical outcome or thought is said as, where a vocabulary lists it.
+    goals_said: HashMap<TextId, Vec<TextId>>,
+    thoughts_said: HashMap<TextId, Vec<TextId>>,
+}
+
+/// How a vocabulary reads the texts of a corpus.
+#[derive(Default)]
+pub(crate) struct Meanings {
+    /// The canonical texts of an outcome's text.
+    pub(crate) outcomes: HashMap<TextId, Vec<TextId>>,
+    /// The canonical text of a thought.
+    pub(crate) thoughts: HashMap<TextId, TextId>,
+    /// Other sentences of a canonical outcome.
+    pub(crate) goals_said: HashMap<TextId, Vec<TextId>>,
+    /// Other sentences of a canonical thought.
+    pub(crate) thoughts_said: HashMap<TextId, Vec<TextId>>,
 }
 
 /// A (state, thought, outcome) triple of a held-out trajectory and whether its own future reached the outcome.
@@ -65,6 +83,13 @@ pub(crate) struct Batch {
     pub(crate) reached: Vec<f32>,
     /// 1 where the episode goes on after the step.
     pub(crate) alive: Vec<f32>,
+}
+
+/// Where an outcome occurs.
+#[derive(Debug, Default)]
+pub(crate) struct Occurrences {
+    pub(crate) trajectories: Vec<usize>,
+    pub(crate) steps: u32,
 }
 
 #[derive(Default)]
@@ -119,8 +144,7 @@ impl Corpus {
                     reached.push(interner.id(&step.next_state));
                 }
                 if goals.use_outcomes_as_goals {
-                    let outcomes = step.outcomes.iter().filter(|outcome| !outcome.is_empty());
-                    reached.extend(outcomes.map(|outcome| interner.id(outcome)));
+                    reached.extend(sentences(step, goals).map(|outcome| interner.id(outcome)));
                 }
                 transitions.push(Transition {
                     trajectory,
@@ -135,17 +159,19 @@ impl Corpus {
             starts.push(transitions.len());
         }
         let outcomes: BTreeSet<&str> = if goals.use_outcomes_as_goals {
-            trajectories
-                .iter()
-                .flat_map(|one| &one.steps)
-                .flat_map(|step| &step.outcomes)
-                .map(String::as_str)
-                .filter(|outcome| !outcome.is_empty())
-                .collect()
+            trajectories.iter().flat_map(|one| &one.steps).flat_map(|step| sentences(step, goals)).collect()
         } else {
             BTreeSet::new()
         };
-        let mut corpus = Self { texts: interner.0, transitions, starts, marginal: Vec::new() };
+        let mut corpus = Self {
+            texts: interner.0,
+            transitions,
+            starts,
+            marginal: Vec::new(),
+            sentences: !outcomes.is_empty(),
+            goals_said: HashMap::new(),
+            thoughts_said: HashMap::new(),
+        };
         if let Some(rng) = shuffle {
             corpus.shuffle(rng);
         }
@@ -181,6 +207,71 @@ impl Corpus {
         for (transition, (state, thought)) in self.transitions.iter_mut().zip(pairs) {
             (transition.state, transition.thought) = (state, thought);
         }
+    }
+
+    /// Adds texts that no step has.
+    pub(crate) fn add<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
+        let mut known: HashSet<String> = self.texts.iter().cloned().collect();
+        for text in texts {
+            if known.insert(text.to_owned()) {
+                self.texts.push(text.to_owned());
+            }
+        }
+    }
+
+    /// Replaces texts by their canonical ones. From then on a goal is reached when the state holds its canonical text.
+    pub(crate) fn read_as(&mut self, meanings: Meanings) -> Result<()> {
+        let Meanings { outcomes, thoughts, goals_said, thoughts_said } = meanings;
+        let canonical = |goals: &[TextId]| {
+            let mut taken = HashSet::new();
+            goals
+                .iter()
+                .flat_map(|goal| outcomes.get(goal).map_or(std::slice::from_ref(goal), Vec::as_slice))
+                .copied()
+                .filter(|goal| taken.insert(*goal))
+                .collect::<Vec<_>>()
+        };
+        for step in &mut self.transitions {
+            (step.current, step.reached) = (canonical(&step.current), canonical(&step.reached));
+            step.thought = *thoughts.get(&step.thought).unwrap_or(&step.thought);
+        }
+        self.marginal = self.marginal.iter().flat_map(|goal| canonical(&[*goal])).collect();
+        (self.goals_said, self.thoughts_said) = (goals_said, thoughts_said);
+        if self.marginal.is_empty() {
+            return Err(Error::input(
+                "no outcome of the data is listed in the vocabulary, read as one of its meanings, or said in two episodes",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The distinct outcome texts, with the number of trajectories and of steps that have them.
+    pub(crate) fn outcomes(&self) -> BTreeMap<TextId, Occurrences> {
+        let asked: HashSet<TextId> = self.marginal.iter().copied().collect();
+        let mut found: BTreeMap<TextId, Occurrences> = BTreeMap::new();
+        for step in &self.transitions {
+            for goal in step.reached.iter().filter(|goal| asked.contains(goal)) {
+                let occurrences = found.entry(*goal).or_default();
+                occurrences.steps += 1;
+                if occurrences.trajectories.last() != Some(&step.trajectory) {
+                    occurrences.trajectories.push(step.trajectory);
+                }
+            }
+        }
+        found
+    }
+
+    /// The share of outcomes whose text one trajectory alone has; `None` if summaries of states are the only goals.
+    pub(crate) fn said_once(&self) -> Option<f64> {
+        let found = self.outcomes();
+        let total: u32 = found.values().map(|one| one.steps).sum();
+        let once: u32 = found.values().filter(|one| one.trajectories.len() == 1).map(|one| one.steps).sum();
+        self.sentences.then(|| f64::from(once) / f64::from(total.max(1)))
+    }
+
+    /// All transitions, in order.
+    pub(crate) fn all(&self) -> &[Transition] {
+        &self.transitions
     }
 
     /// How many trajectories there are.
@@ -246,9 +337,9 @@ impl<'a> Sampler<'a> {
             for _ in 0..goals_each {
                 let goal = self.goal(index, rng);
                 batch.states.push(step.state);
-                batch.thoughts.push(step.thought);
+                batch.thoughts.push(say(&self.corpus.thoughts_said, step.thought, rng));
                 batch.nexts.push(step.next);
-                batch.goals.push(goal);
+                batch.goals.push(say(&self.corpus.goals_said, goal, rng));
                 batch.reached.push(if step.reached.contains(&goal) { 1.0 } else { 0.0 });
                 batch.alive.push(if step.terminated { 0.0 } else { 1.0 });
             }
@@ -299,6 +390,23 @@ impl<'a> Sampler<'a> {
         }
         self.corpus.marginal[rng.random_range(0..self.corpus.marginal.len())]
     }
+}
+
+/// What a canonical text is said as in one row of a batch: half the time as it is, because critics are asked so where
+/// they can read the words, and half the time in other words, so that the networks learn what these have in common.
+fn say(said: &HashMap<TextId, Vec<TextId>>, text: TextId, rng: &mut ChaCha8Rng) -> TextId {
+    match said.get(&text) {
+        Some(others) if rng.random::<bool>() => pick(others, rng).unwrap_or(text),
+        _ => text,
+    }
+}
+
+/// The outcome sentences of a step. Where the summary is repeated as the outcome, the summariser's answer was
+/// unreadable, and the summary is a goal already.
+fn sentences<'a>(step: &'a Step, goals: &GoalConfig) -> impl Iterator<Item = &'a str> {
+    let states = goals.use_states_as_goals;
+    let outcomes = step.outcomes.iter().filter(|outcome| !outcome.trim().is_empty());
+    outcomes.filter(move |outcome| !states || **outcome != step.next_state).map(String::as_str)
 }
 
 fn pick(goals: &[TextId], rng: &mut ChaCha8Rng) -> Option<TextId> {

@@ -84,6 +84,27 @@ impl Iql {
         Ok(losses)
     }
 
+    /// What the next steps depend on, by name. On the CPU only, as [`Optimiser::state`].
+    pub(crate) fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let networks = self.q.iter().chain(&self.q_target).chain([&self.v]).enumerate();
+        let mut state = self.optimiser.state()?;
+        state.extend(networks.map(|(at, network)| (format!("network.{at}"), network.weights().clone())));
+        Ok(state)
+    }
+
+    /// Sets it to the [`Iql::state`] after `steps`; `take` gives its tensors by name.
+    pub(crate) fn restore<E: From<candle_core::Error>>(
+        &mut self,
+        steps: u64,
+        mut take: impl FnMut(&str) -> std::result::Result<Tensor, E>,
+    ) -> std::result::Result<(), E> {
+        let networks = self.q.iter_mut().chain(&mut self.q_target).chain([&mut self.v]);
+        for (at, network) in networks.enumerate() {
+            network.set_weights(take(&format!("network.{at}"))?)?;
+        }
+        self.optimiser.restore(steps, take)
+    }
+
     /// The averaged twins: what is evaluated and kept.
     pub(crate) fn averaged(&self) -> &[Network; 2] {
         &self.q_target

@@ -64,6 +64,15 @@ impl Network {
         &self.weights
     }
 
+    /// Replaces all weights.
+    pub(crate) fn set_weights(&mut self, weights: Tensor) -> Result<()> {
+        self.weights = match self.weights.is_variable() {
+            true => Var::from_tensor(&weights)?.into_inner(),
+            false => weights,
+        };
+        Ok(())
+    }
+
     /// The gradient that the last backward pass on the CPU left, if there was one.
     pub(crate) fn take_gradient(&self) -> Option<Vec<f32>> {
         self.gradient.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Var};
+use candle_core::{Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 
 use crate::cpu::AdamStep;
@@ -30,6 +30,30 @@ impl Optimiser {
         let variables = networks.iter().map(|network| Var::from_tensor(network.weights()));
         let parameters = ParamsAdamW { lr: learning_rate, weight_decay, ..ParamsAdamW::default() };
         Ok(Self::Candle(AdamW::new(variables.collect::<Result<_>>()?, parameters)?))
+    }
+
+    /// Its moments by name, if it is the fused one: candle keeps its own to itself.
+    pub(crate) fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let Self::Fused { moments, .. } = self else { candle_core::bail!("candle's AdamW cannot be read") };
+        let named = moments.iter().enumerate().flat_map(|(at, (first, second))| {
+            [(format!("first.{at}"), first), (format!("second.{at}"), second)]
+        });
+        named.map(|(name, one)| Ok((name, Tensor::from_slice(one, one.len(), &Device::Cpu)?))).collect()
+    }
+
+    /// Sets the fused one to what it was after `steps`; `take` gives its moments by name.
+    pub(crate) fn restore<E: From<candle_core::Error>>(
+        &mut self,
+        steps: u64,
+        mut take: impl FnMut(&str) -> std::result::Result<Tensor, E>,
+    ) -> std::result::Result<(), E> {
+        let Self::Fused { moments, step, .. } = self else { return Ok(()) };
+        *step = i32::try_from(steps).unwrap_or(i32::MAX);
+        for (at, (first, second)) in moments.iter_mut().enumerate() {
+            *first = take(&format!("first.{at}"))?.to_vec1()?;
+            *second = take(&format!("second.{at}"))?.to_vec1()?;
+        }
+        Ok(())
     }
 
     /// Moves the weights of the networks, given in the order of [`Optimiser::new`], against their gradients.

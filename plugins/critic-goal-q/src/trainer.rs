@@ -10,20 +10,32 @@ use forethought_sdk::checkpoint::{Split, encode, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::SliceRandom;
 use forethought_sdk::serde_json::json;
+use forethought_sdk::snapshot::Snapshot;
 use tokio::sync::mpsc;
 
 use crate::architecture::Input;
 use crate::calibration::Calibration;
-use crate::checkpoint::{self, CheckpointConfig, TrainingRecord};
+use crate::card::{self, style_card};
+use crate::checkpoint::{self, CheckpointConfig, TrainingRecord, UnderstandingRecord};
 use crate::config::{CalibrationKind, TrainerConfig};
 use crate::cpu::FlushDenormals;
 use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
+use crate::label::label;
 use crate::network::Network;
+use crate::ranking::ranking;
+use crate::snapshot::{self, Place};
+use crate::understanding::Understanding;
+use crate::vocabulary;
+
+/// Fewer trajectories than this rarely make a critic that helps.
+const FEW: usize = 100;
 
 struct GoalQTrainer {
     config: TrainerConfig,
     encoder: Arc<dyn TextEncoder>,
+    host: Arc<dyn Host>,
+    vocabulary: Option<Vocabulary>,
 }
 
 register! {
@@ -33,8 +45,9 @@ register! {
     config: TrainerConfig,
     new: |config: TrainerConfig, host: Arc<dyn Host>| async move {
         config.check()?;
+        let vocabulary = config.vocabulary.as_ref().map(vocabulary::load).transpose()?;
         let encoder = host.encoder(config.encoder.clone()).await?;
-        Ok(Arc::new(GoalQTrainer { config, encoder }) as _)
+        Ok(Arc::new(GoalQTrainer { config, encoder, host, vocabulary }) as _)
     },
 }
 
@@ -47,10 +60,18 @@ impl CriticTrainer for GoalQTrainer {
         fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
         let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");
-        let corpus =
+        let mut corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
+        if let Some(Vocabulary { outcomes, thoughts }) = &self.vocabulary {
+            corpus.add(outcomes.iter().chain(thoughts).flat_map(vocabulary::sentences));
+        }
         let encoder = self.encoder.spec().await?;
-        let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress).await?;
+        let snapshot = |stage| {
+            Snapshot::new(&fit, stage, &(checkpoint::FORMAT, &self.config, &encoder, &self.vocabulary))
+        };
+        let embedded = snapshot("encode")?;
+        let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress, embedded).await?;
+        let snapshot = snapshot("train")?;
 
         let steps = self.config.steps;
         let (updates, mut received) = mpsc::channel(4);
@@ -60,10 +81,13 @@ impl CriticTrainer for GoalQTrainer {
             shuffled: fit.shuffle_outcomes,
             out: fit.out,
             record: describe(&fit.trajectories),
+            scores: fit.trajectories.iter().map(Trajectory::score).collect(),
+            vocabulary: self.vocabulary.clone(),
             parts,
             corpus,
             encoder,
             device,
+            snapshot,
             updates,
         };
         let training = tokio::task::spawn_blocking(move || work.run(embeddings));
@@ -73,6 +97,17 @@ impl CriticTrainer for GoalQTrainer {
         }
         training.await.context("the training thread died")?
     }
+
+    async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
+        let config = &self.config.label;
+        let name = config.llm.clone().ok_or_else(|| {
+            Error::config(
+                "trainer goal-q: label.llm is missing: name the language model that reads the sentences",
+            )
+        })?;
+        let llm = self.host.llm(name).await?;
+        label(config, &*llm, &request, &*progress).await
+    }
 }
 
 /// The embedding of each text, requested in pieces to show progress.
@@ -81,13 +116,17 @@ async fn embed(
     spec: &EncoderSpec,
     texts: &[String],
     progress: &dyn Progress,
+    mut snapshot: Snapshot,
 ) -> Result<Vec<f32>> {
     const PIECE: usize = 512;
     let mut embeddings = Vec::with_capacity(texts.len() * spec.dimension);
-    for piece in texts.chunks(PIECE) {
+    let bytes = snapshot.read().unwrap_or_default();
+    embeddings.extend(bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)));
+    for piece in texts[embeddings.len() / spec.dimension..].chunks(PIECE) {
         let matrix = encode(encoder, spec, piece.to_vec()).await?;
         embeddings.extend_from_slice(matrix.data());
         let done = embeddings.len() / spec.dimension;
+        snapshot.keep(|| Ok(embeddings.iter().flat_map(|number| number.to_le_bytes()).collect()));
         progress.report("encode".into(), done as u64, texts.len() as u64, String::new()).await?;
     }
     Ok(embeddings)
@@ -157,10 +196,14 @@ struct Work {
     shuffled: bool,
     out: PathBuf,
     record: TrainingRecord,
+    /// The score of each trajectory.
+    scores: Vec<f64>,
+    vocabulary: Option<Vocabulary>,
     parts: Parts,
     corpus: Corpus,
     encoder: EncoderSpec,
     device: Device,
+    snapshot: Snapshot,
     updates: mpsc::Sender<Update>,
 }
 
@@ -176,7 +219,39 @@ struct Best {
 impl Work {
     fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
         let _flush = FlushDenormals::new();
-        let Self { config, seed, shuffled, out, record, parts, corpus, encoder, device, updates } = self;
+        let Self { config, seed, shuffled, out, record, scores, vocabulary, parts, .. } = self;
+        let Self { mut corpus, encoder, device, mut snapshot, updates, .. } = self;
+        let held_out: Vec<usize> = parts.validation.iter().chain(&parts.test).copied().collect();
+        let mut warnings = Vec::new();
+        if corpus.trajectories() < FEW {
+            let few = corpus.trajectories();
+            warnings.push(format!("{few} trajectories are few: a critic that helps needs hundreds"));
+        }
+        let mut understanding = None;
+        let mut reading = None;
+        if let Some(vocabulary) = &vocabulary {
+            let parts = [parts.train.as_slice(), &held_out];
+            let (learned, report) =
+                Understanding::learn(vocabulary, &mut corpus, &embeddings, encoder.dimension, parts)?;
+            let unread = report["unread_outcomes"].as_f64().unwrap_or_default();
+            if unread > 0.5 {
+                warnings.push(format!(
+                    "{:.0} % of the outcome sentences are not read as any meaning of the vocabulary: label these data \
+                     again with `forethought label`",
+                    100.0 * unread
+                ));
+            }
+            (understanding, reading) = (Some(learned), Some(report));
+        } else if let Some(share) = corpus.said_once()
+            && share > 0.5
+        {
+            warnings.push(format!(
+                "{:.0} % of the outcome sentences occur in one episode only: an outcome in other words counts as not \
+                 reached. Group sentences of one meaning with `forethought label`, and name its file in [trainer.NAME] \
+                 vocabulary",
+                100.0 * share
+            ));
+        }
         let shape = (corpus.texts.len(), encoder.dimension);
         let table = Tensor::from_vec(embeddings, shape, &device)?;
         let triples = |part: &[usize], name| {
@@ -194,7 +269,16 @@ impl Work {
         let goals = config.goals_per_transition;
         let mut best: Option<Best> = None;
         let (mut stale, mut history, mut steps) = (0, Vec::new(), 0);
-        while steps < config.steps {
+        let patient = |stale| config.patience == 0 || stale < config.patience;
+        // Elsewhere than on the CPU, the state of the optimiser cannot be read.
+        if let Some(state) = snapshot.read().filter(|_| device.is_cpu()) {
+            let (place, twins) = snapshot::restore(&state, &mut iql)?;
+            rng.set_word_pos(place.drawn.into());
+            (stale, history, steps) = (place.stale, place.history, place.steps);
+            let (brier, pairs) = measured(&twins, &table, &validation)?;
+            best = Some(Best { brier, step: place.best, twins, pairs });
+        }
+        while steps < config.steps && patient(stale) {
             let batch = sampler.batch(config.batch / goals, goals, &mut rng);
             let losses = iql.step(&table, &batch)?;
             steps += 1;
@@ -202,14 +286,10 @@ impl Work {
                 return Err(Error::new(Code::Cancelled, "training was cancelled"));
             }
             if steps % config.evaluate_every == 0 || steps == config.steps {
-                let pairs = labelled(&raw_values(iql.averaged(), &table, &validation)?, &validation);
-                let brier =
-                    metrics::brier(&scored(&Calibration::fit(CalibrationKind::Platt, &pairs), &pairs));
+                let (brier, pairs) = measured(iql.averaged(), &table, &validation)?;
                 history
                     .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
                 let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
-                // A slow reader of progress must not slow the training: updates that do not fit are dropped.
-                let _ = updates.try_send(Update { done: steps, note });
                 if best.as_ref().is_some_and(|best| brier >= best.brier) {
                     stale += 1;
                 } else {
@@ -217,9 +297,13 @@ impl Work {
                     best = Some(Best { brier, step: steps, twins: [q1.copy()?, q2.copy()?], pairs });
                     stale = 0;
                 }
-                if config.patience > 0 && stale >= config.patience {
-                    break;
+                if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
+                    let (history, drawn) = (history.clone(), rng.get_word_pos() as u64);
+                    let place = Place { steps, stale, best: best.step, history, drawn };
+                    snapshot.keep(|| snapshot::state(&place, &iql, &best.twins));
                 }
+                // A slow reader of progress must not slow the training: updates that do not fit are dropped.
+                let _ = updates.try_send(Update { done: steps, note });
             }
         }
         let Best { step: best_step, twins, pairs, .. } = best.expect("the last step is always evaluated");
@@ -244,26 +328,52 @@ impl Work {
         if let Some(auc) = metrics::auc(&shown) {
             measures.insert("auc".to_owned(), auc);
         }
+        let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
+        let asked = (test.as_slice(), config.validation_goals);
+        if let Some(ranking) = ranking(&corpus, &table, &parts.train, asked, &calibration, values)? {
+            measures.insert("thought_spread".to_owned(), ranking.spread);
+            measures.extend(ranking.auc.map(|auc| ("advantage_auc".to_owned(), auc)));
+        }
+        if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
+            warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
+        }
+        let sources = card::Sources {
+            corpus: &corpus,
+            table: &table,
+            train: &parts.train,
+            held_out: &held_out,
+            scores: &scores,
+            vocabulary: vocabulary.as_ref().map_or(&[], |one| &one.outcomes),
+        };
+        let style = style_card(&sources, |triples| {
+            Ok(values(triples)?.into_iter().map(|raw| calibration.probability(raw)).collect())
+        })?;
         let record = TrainingRecord {
             seed,
             shuffled_outcomes: shuffled,
             steps,
             best_step,
-            config: config.clone(),
+            // The checkpoint has the vocabulary itself; where it was is nobody else's business.
+            config: TrainerConfig { vocabulary: None, ..config.clone() },
             transitions: corpus.transitions(),
             texts: corpus.texts.len(),
             ..record
         };
-        let details = json!({ "history": history, "calibration": calibration, "device": config.device });
+        let details = json!({
+            "history": history, "calibration": calibration, "device": config.device, "vocabulary": reading,
+            "warnings": warnings,
+        });
         let checkpoint = CheckpointConfig {
             hidden: config.hidden,
+            understanding: understanding.as_ref().map(|one| UnderstandingRecord::of(one, encoder.dimension)),
             encoder,
             calibration,
             training: record,
             metrics: measures.clone(),
             reliability: metrics::reliability(&shown, 10),
+            style,
         };
-        checkpoint::write(&out, parts.split, &checkpoint, &twins)?;
+        checkpoint::write(&out, parts.split, &checkpoint, &twins, understanding.as_ref())?;
         Ok(TrainingReport {
             steps,
             best_step,
@@ -287,6 +397,13 @@ fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Resul
         values.extend(q1?.iter().zip(q2?).map(|(q1, q2)| (f64::from(*q1) + f64::from(q2)) / 2.0));
     }
     Ok(values)
+}
+
+/// The raw values of triples with what was reached, and their Brier score after Platt scaling.
+fn measured(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<(f64, Vec<(f64, bool)>)> {
+    let pairs = labelled(&raw_values(twins, table, triples)?, triples);
+    let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
+    Ok((metrics::brier(&scored(&calibration, &pairs)), pairs))
 }
 
 fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {

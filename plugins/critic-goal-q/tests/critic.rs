@@ -1,6 +1,7 @@
 //! The critic from the outside: trained through the registry on small worlds whose truth is known.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use forethought_critic_goal_q::TrainerConfig;
 use forethought_sdk::api::critic::NoProgress;
@@ -241,6 +242,56 @@ async fn one_seed_gives_one_critic() {
     assert!(files[0].0 != files[2].0, "the seed has no effect");
 }
 
+/// Hears of steps, and interrupts the training at its first report of them if asked to.
+#[derive(Default)]
+struct Listener {
+    interrupts: bool,
+    steps: Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl Progress for Listener {
+    async fn report(&self, stage: String, done: u64, _: u64, _: String) -> Result<()> {
+        if stage != "train" {
+            return Ok(());
+        }
+        self.steps.lock().unwrap().push(done);
+        if self.interrupts { Err(Error::other("killed")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_training_continues_and_ends_with_the_same_critic() {
+    let trajectories = habits(60);
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({
+        "hidden": [12, 8], "batch": 32, "steps": 50, "evaluate_every": 10, "patience": 0, "weight_decay": 0.1,
+    });
+    let fit = async |name: &str, interrupts, fresh| {
+        let trainer: Arc<dyn CriticTrainer> =
+            build(config.clone(), OneHot::over(&trajectories)).await.unwrap();
+        let listener = Arc::new(Listener { interrupts, ..Listener::default() });
+        let out = folder.path().join(name);
+        let fit =
+            TrainingRequest { trajectories: trajectories.clone(), out, fresh, ..TrainingRequest::default() };
+        let report = trainer.fit(fit, listener.clone()).await;
+        assert_eq!(report.is_err(), interrupts);
+        (report.ok(), listener.steps.lock().unwrap()[0])
+    };
+    let (whole, _) = fit("whole", false, false).await;
+    // `--fresh` begins at the first step.
+    for (fresh, first) in [(false, 10), (false, 20), (true, 10), (false, 20), (false, 30)] {
+        assert_eq!(fit("parts", true, fresh).await.1, first);
+    }
+    let (parts, first) = fit("parts", false, false).await;
+    assert_eq!((parts, first), (whole, 40));
+    for file in ["model.safetensors", "config.json", "README.md"] {
+        let read = |name| std::fs::read(folder.path().join(name).join(file)).unwrap();
+        assert!(read("whole") == read("parts"), "{file} differs");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no snapshot is left");
+}
+
 #[tokio::test]
 async fn an_estimate_does_not_depend_on_its_company() {
     let trajectories = habits(60);
@@ -269,6 +320,134 @@ async fn an_estimate_does_not_depend_on_its_company() {
     assert!(critic.estimate(Vec::new()).await.unwrap().is_empty());
 }
 
+/// Each word has its own direction, and a sentence is their sum.
+struct Words;
+
+#[async_trait]
+impl TextEncoder for Words {
+    async fn spec(&self) -> Result<EncoderSpec> {
+        Ok(EncoderSpec { id: "words".into(), dimension: 48, ..EncoderSpec::default() })
+    }
+    async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+        let row = |text: &String| {
+            let mut sum = vec![0f32; 48];
+            for word in text.split_whitespace() {
+                let mut rng = seed::stream(1, word);
+                sum.iter_mut().for_each(|number| *number += rng.random_range(-1f32..1.0));
+            }
+            let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt().max(1e-6);
+            sum.into_iter().map(move |number| number / length).collect::<Vec<_>>()
+        };
+        Matrix::new(texts.len(), 48, texts.iter().flat_map(row).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
+    // As `two_outcomes`, but nobody says anything twice.
+    let mut trajectories = two_outcomes(600);
+    for (episode, trajectory) in trajectories.iter_mut().enumerate() {
+        let step = &mut trajectory.steps[0];
+        let won = step.outcomes[0] == "G";
+        let said = if won { "the prize is won" } else { "everything was lost" };
+        step.outcomes = vec![format!("{said} in round {episode}")];
+        step.thought =
+            format!("{} number{episode}", if step.thought == "a" { "play on" } else { "stop now" });
+        step.reward = if won { 1.0 } else { 0.0 };
+    }
+    // People listed a third of the sentences; the rest is read.
+    let listed = |text: &str, word: &str, of: fn(&Step) -> &str| {
+        let steps = trajectories[..200].iter().map(|one| of(&one.steps[0]));
+        let sentences = steps.filter(|said| said.contains(word)).map(String::from).collect();
+        Meaning { text: text.into(), sentences }
+    };
+    let vocabulary = Vocabulary {
+        outcomes: vec![
+            listed("You lose.", "lost", |step| &step.outcomes[0]),
+            listed("You win.", "won", |step| &step.outcomes[0]),
+        ],
+        thoughts: vec![
+            listed("Go on.", "play", |step| &step.thought),
+            listed("Stop.", "stop", |step| &step.thought),
+        ],
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vocabulary.json");
+    std::fs::write(&file, serde_json::to_string(&vocabulary).unwrap()).unwrap();
+    let config = |vocabulary: Option<&Path>| {
+        json!({
+            "encoder": "words", "hidden": [24], "learning_rate": 1e-2, "weight_decay": 0.0, "polyak": 0.05, "batch": 64,
+            "steps": 600, "evaluate_every": 600, "validation_fraction": 0.3, "vocabulary": vocabulary,
+        })
+    };
+    let train = async |vocabulary: Option<&Path>, name: &str| {
+        let trainer: Arc<dyn CriticTrainer> = build(config(vocabulary), Arc::new(Words)).await.unwrap();
+        let out = folder.path().join(name);
+        let fit = TrainingRequest {
+            trajectories: trajectories.clone(),
+            out: out.clone(),
+            ..TrainingRequest::default()
+        };
+        let report = trainer.fit(fit, Arc::new(NoProgress)).await.unwrap();
+        let critic = json!({ "model": out, "encoder": "words" });
+        (report, build::<dyn Critic>(critic, Arc::new(Words)).await.unwrap())
+    };
+    // None of this is in the data or in the vocabulary.
+    let queries = ["play on at once", "stop now at once"]
+        .map(|thought| query("start", thought, "today the prize is won"));
+
+    let (report, literal) = train(None, "literal").await;
+    assert!(report.details["warnings"].to_string().contains("forethought label"), "{report:?}");
+    let card = literal.style_card().await.unwrap();
+    assert!(card.outcomes.is_empty() && card.states == ["start"], "{card:?}");
+    let [a, b] = literal.estimate(queries.to_vec()).await.unwrap()[..] else { panic!() };
+    assert!((a.probability - b.probability).abs() < 0.3 && a.known.is_none() && !a.outside, "{a:?} {b:?}");
+
+    let (report, critic) = train(Some(&file), "read").await;
+    assert_eq!(report.details["warnings"], json!([]), "{report:?}");
+    assert_eq!(report.details["vocabulary"]["unread_outcomes"], 0.0, "{report:?}");
+    assert!(report.metrics["thought_spread"] > 0.2 && report.metrics["advantage_auc"] > 0.8, "{report:?}");
+    let card = critic.style_card().await.unwrap();
+    let win = card.outcomes.iter().position(|outcome| outcome.text == "You win.").unwrap();
+    let KnownOutcome { usual, mean_return, .. } = card.outcomes[win];
+    assert!(card.outcomes.len() == 2 && mean_return == Some(1.0) && (usual - 0.5).abs() < 0.15, "{card:?}");
+    assert_eq!(card.thoughts.len(), 2, "{card:?}");
+    let estimates = critic.estimate(queries.to_vec()).await.unwrap();
+    for (estimate, truth) in estimates.iter().zip([0.9, 0.1]) {
+        assert_eq!((estimate.known, estimate.outside), (Some(win as u32), false));
+        assert!((estimate.probability - truth).abs() < 0.15, "{estimate:?}");
+    }
+    // Canonical sentences and what is read as them get one value; what cannot be read is marked, unless told otherwise.
+    let canonical = critic.estimate(vec![query("start", "Go on.", "You win.")]).await.unwrap();
+    assert_eq!(canonical[0], estimates[0]);
+    let strange = || vec![query("start", "Go on.", "weather may change")];
+    let unread = critic.estimate(strange()).await.unwrap()[0];
+    assert!(unread.outside && unread.known.is_none(), "{unread:?}");
+    let bold = json!({ "model": folder.path().join("read"), "encoder": "words", "abstain": false });
+    let bold: Arc<dyn Critic> = build(bold, Arc::new(Words)).await.unwrap();
+    assert_eq!(bold.estimate(strange()).await.unwrap()[0], Estimate { outside: false, ..unread });
+}
+
+#[tokio::test]
+async fn a_vocabulary_that_cannot_be_used_is_refused_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("words.json");
+    for (text, part) in [
+        ("{", "EOF"),
+        ("{}", "neither outcomes nor thoughts"),
+        (r#"{ "outcomes": [{ "text": " " }] }"#, "outcomes[0]"),
+        (r#"{ "thoughts": [{ "text": "a" }, { "text": "a" }] }"#, "thoughts[1]"),
+        (r#"{ "outcome": [] }"#, "unknown field `outcome`"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let config = json!({ "vocabulary": file });
+        let error = refusal(build::<dyn CriticTrainer>(config, Arc::new(Words)).await);
+        for part in ["vocabulary", "words.json", part] {
+            assert!(error.contains(part), "{part:?} is missing in: {error}");
+        }
+    }
+}
+
 /// How many episodes a checkpoint's manifest lists, by part.
 fn split_of(checkpoint: &Path) -> [usize; 3] {
     let config = serde_json::from_slice(&std::fs::read(checkpoint.join("config.json")).unwrap()).unwrap();
@@ -290,6 +469,12 @@ async fn a_checkpoint_of_release_0_1_loads() {
         assert!((estimate.raw - raw).abs() < 1e-6, "{estimate:?}");
     }
     assert_eq!(split_of(&folder), [20, 10, 10]);
+    // It has no card and reads nothing.
+    assert_eq!(critic.style_card().await.unwrap(), StyleCard::default());
+    assert!(estimates.iter().all(|one| one.known.is_none() && !one.outside));
+    let abstaining = json!({ "model": folder, "encoder": "one-hot", "abstain": true });
+    let encoder = Arc::new(OneHot(["", "G", "a", "b", "not G", "start"].map(String::from).to_vec()));
+    assert!(refusal(build::<dyn Critic>(abstaining, encoder).await).contains("vocabulary"));
 }
 
 #[tokio::test]

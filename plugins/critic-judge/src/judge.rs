@@ -1,13 +1,14 @@
 //! The language model's own probabilities: how a plan looks to the model that made it.
 //!
-//! By default an outcome without a readable probability counts as 0.5, with a warning, as in release 0.1.0: the published
-//! figures of this control depend on it. With `unreadable = "ask_again"` no value is made up: the model is asked once
-//! more, then the estimate is an error of [`Code::Malformed`].
+//! No value is made up: a model whose answer cannot be read is asked once more, then the estimate is an error of
+//! [`Code::Malformed`], and a planner decides without it. With `unreadable = "half"` an outcome without a readable
+//! probability counts as 0.5, as in release 0.1.0. The decision's faults count both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use forethought_sdk::{
-    answers::{Answer, ask_again},
+    answers::{Answer, Unread, ask_again},
+    api::text::unmarked,
     prelude::*,
     serde_json::json,
 };
@@ -35,10 +36,10 @@ pub struct JudgeConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Unreadable {
-    /// It counts as 0.5, with a warning.
-    #[default]
+    /// It counts as 0.5, with a warning, as in release 0.1.0.
     Half,
     /// The model is asked once more, with the error; if that fails too, there is no estimate.
+    #[default]
     AskAgain,
 }
 
@@ -66,7 +67,7 @@ impl Judge {
                 let origin = format!("the judge template {}", path.display());
                 let source = std::fs::read_to_string(&path.0)
                     .map_err(|error| Error::config(format!("cannot read {origin}: {error}")))?;
-                (source, origin)
+                (unmarked(&source).to_owned(), origin)
             }
         };
         let mut template = Templates::new();
@@ -79,16 +80,26 @@ impl Judge {
         Ok(Self { config, template, host, warned: AtomicBool::new(false) })
     }
 
-    async fn ask(&self, queries: &[CriticQuery], llm: Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
+    async fn ask(
+        &self,
+        queries: &[CriticQuery],
+        llm: Arc<dyn LlmBackend>,
+        unread: &mut Unread,
+    ) -> Result<Vec<Estimate>> {
         let mut estimates = Vec::with_capacity(queries.len());
         // Queries about one thought are next to each other and share a call.
         for group in queries.chunk_by(|a, b| a.state == b.state && a.thought == b.thought) {
-            estimates.extend(self.ask_group(group, &llm).await?);
+            estimates.extend(self.ask_group(group, &llm, unread).await?);
         }
         Ok(estimates)
     }
 
-    async fn ask_group(&self, group: &[CriticQuery], llm: &Arc<dyn LlmBackend>) -> Result<Vec<Estimate>> {
+    async fn ask_group(
+        &self,
+        group: &[CriticQuery],
+        llm: &Arc<dyn LlmBackend>,
+        unread: &mut Unread,
+    ) -> Result<Vec<Estimate>> {
         let outcomes: Vec<&str> = group.iter().map(|query| query.outcome.as_str()).collect();
         let prompt = self
             .template
@@ -113,11 +124,17 @@ impl Judge {
                             "a judge's answer counts as 0.5: {complaint}; said once"
                         );
                     }
+                    unread.count(complaint.fault.key());
+                    // Counted, and not noted: the logs of earlier releases can then still be replayed.
                     let each = answer.probability_of_each(group.len()).into_iter();
                     break each.map(|probability| probability.unwrap_or(0.5)).collect();
                 }
-                Err(complaint) if again => ask_again(&mut request.messages, choice, &complaint),
+                Err(complaint) if again => {
+                    unread.repeated("Judge", &complaint);
+                    ask_again(&mut request.messages, choice, &complaint);
+                }
                 Err(complaint) => {
+                    unread.count(complaint.fault.key());
                     let shown: String = answer.text().chars().take(SHOWN).collect();
                     return Err(Error::malformed(format!(
                         "the model {:?} gave no probabilities when asked twice: {complaint}, in {shown:?}",
@@ -136,7 +153,7 @@ impl Judge {
 impl Critic for Judge {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let llm = self.host.llm(self.config.llm.clone()).await?;
-        self.ask(&queries, llm).await
+        self.ask(&queries, llm, &mut Unread::default()).await
     }
 
     async fn requires(&self) -> Result<Requirements> {
@@ -149,7 +166,13 @@ impl Critic for Judge {
         models: Arc<dyn Models>,
     ) -> Result<Vec<Estimate>> {
         let llm = models.llm(self.config.llm.clone()).await?;
-        self.ask(&queries, llm).await
+        let mut unread = Unread::default();
+        let estimates = self.ask(&queries, llm, &mut unread).await;
+        if !unread.faults.is_empty() {
+            // Hosts from before notes existed do not know the method.
+            let _ = models.note(unread.recoveries, unread.faults).await;
+        }
+        estimates
     }
 }
 
@@ -161,9 +184,12 @@ register! {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, sync::Mutex};
+    use std::{
+        collections::{BTreeMap, VecDeque},
+        sync::Mutex,
+    };
 
-    use forethought_sdk::serde_json::from_value;
+    use forethought_sdk::serde_json::{Value, from_value};
     use futures::executor::block_on;
 
     use super::*;
@@ -183,31 +209,35 @@ mod tests {
         }
     }
 
-    /// A world that has this model only.
-    struct World(Arc<Script>);
+    /// A world that has this model only, and keeps notes.
+    struct World(Arc<Script>, Mutex<Unread>);
 
     #[async_trait]
     impl Models for World {
         async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
             Ok(self.0.clone())
         }
+        async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+            self.1.lock().unwrap().append(Unread { recoveries, faults });
+            Ok(())
+        }
     }
     impl Host for World {}
 
     fn judge(answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
-        judge_with("ask_again", answers)
+        let (estimates, world) = judge_with(json!({ "llm": "actor" }), answers);
+        let asked = std::mem::take(&mut *world.0.1.lock().unwrap());
+        (estimates, asked)
     }
 
-    fn judge_with(unreadable: &str, answers: &[&'static str]) -> (Result<Vec<f64>>, Vec<ChatRequest>) {
+    fn judge_with(config: Value, answers: &[&'static str]) -> (Result<Vec<f64>>, Arc<World>) {
         let script = Arc::new(Script(Mutex::new(answers.iter().copied().collect()), Mutex::default()));
-        let world = Arc::new(World(script.clone()));
-        let config = json!({ "llm": "actor", "unreadable": unreadable });
+        let world = Arc::new(World(script, Mutex::default()));
         let judge = Judge::new(from_value(config).unwrap(), world.clone()).unwrap();
         let query = |outcome: &str| CriticQuery { outcome: outcome.into(), ..CriticQuery::default() };
-        let estimates = block_on(judge.estimate_with(vec![query("it works"), query("it breaks")], world));
-        let estimates = estimates.map(|all| all.iter().map(|estimate| estimate.probability).collect());
-        let asked = std::mem::take(&mut *script.1.lock().unwrap());
-        (estimates, asked)
+        let estimates =
+            block_on(judge.estimate_with(vec![query("it works"), query("it breaks")], world.clone()));
+        (estimates.map(|all| all.iter().map(|estimate| estimate.probability).collect()), world)
     }
 
     #[test]
@@ -250,13 +280,24 @@ mod tests {
     }
 
     #[test]
-    fn by_default_what_cannot_be_read_counts_as_half() {
+    fn what_cannot_be_read_counts_as_half_where_that_is_set() {
         for (answer, read) in
             [("1: 0.8", [0.8, 0.5]), ("Sure! 0.77", [0.5, 0.5]), ("1: 80\n2: 0.3", [0.5, 0.3])]
         {
-            let (estimates, asked) = judge_with("half", &[answer]);
-            assert_eq!((estimates, asked.len()), (Ok(read.to_vec()), 1), "{answer}");
+            let (estimates, world) = judge_with(json!({ "llm": "actor", "unreadable": "half" }), &[answer]);
+            assert_eq!(estimates, Ok(read.to_vec()), "{answer}");
+            assert_eq!(world.1.lock().unwrap().faults, [("unreadable".into(), 1)].into(), "{answer}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_noted_for_the_decision() {
+        let (estimates, world) = judge_with(json!({ "llm": "actor" }), &["Likely.", "1: 0.8\n2: 0.3"]);
+        assert_eq!(estimates, Ok(vec![0.8, 0.3]));
+        let noted = world.1.lock().unwrap();
+        assert_eq!(noted.faults, [("unreadable".into(), 1), ("repeated".into(), 1)].into());
+        assert!(noted.recoveries[0].starts_with("Judge could not be read"), "{:?}", noted.recoveries);
+        assert!(noted.recoveries[0].ends_with("asked once more"), "{:?}", noted.recoveries);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The folder of a sentence-transformers model: what it says, and refusals of what is not supported.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use forethought_sdk::{prelude::*, serde::de::DeserializeOwned, serde_json};
@@ -11,6 +12,7 @@ const WEIGHTS: &str = "model.safetensors";
 const MODULES: &str = "modules.json";
 const SENTENCE: &str = "sentence_bert_config.json";
 const POOLING: &str = "1_Pooling/config.json";
+const PROMPTS: &str = "config_sentence_transformers.json";
 
 /// The request to the host.
 pub(crate) fn request(source: String) -> ModelFiles {
@@ -93,6 +95,22 @@ struct SentenceConfig {
 }
 
 #[data]
+#[derive(Debug, Default)]
+#[serde(default)]
+struct Prompts {
+    prompts: BTreeMap<String, String>,
+    default_prompt_name: Option<String>,
+}
+
+impl Prompts {
+    /// The prompt that belongs before every text, and its name.
+    fn leading(&self) -> Option<(&str, &str)> {
+        let (name, prompt) = self.prompts.get_key_value(self.default_prompt_name.as_ref()?)?;
+        Some((name.as_str(), prompt.as_str())).filter(|_| !prompt.is_empty())
+    }
+}
+
+#[data]
 #[derive(Debug)]
 struct ModuleEntry {
     #[serde(default)]
@@ -106,6 +124,15 @@ impl ModelFolder {
         let mut bert: BertFile = json(&path.join(CONFIG))?;
         bert.check().context(format!("{} is not supported", path.join(CONFIG).display()))?;
         let sentence: SentenceConfig = optional_json(&path.join(SENTENCE))?.unwrap_or_default();
+        // Not requested from the hub: the files of an encoder decide the ids of episodes.
+        let prompts: Option<Prompts> = optional_json(&path.join(PROMPTS)).unwrap_or_default();
+        if let Some((name, prompt)) = prompts.as_ref().and_then(Prompts::leading) {
+            tracing::warn!(
+                "{}: the model's default prompt {name:?} ({prompt:?}) is not put before texts, unlike in \
+                 sentence-transformers",
+                path.join(PROMPTS).display()
+            );
+        }
         Ok(Self {
             tokenizer: read(&path.join(TOKENIZER))?,
             pooling: pooling(path)?,
@@ -219,7 +246,13 @@ fn pooling(folder: &Path) -> Result<Pooling> {
                 modules_path.display(),
                 path.display()
             ))),
-            false => Ok(Pooling::Mean),
+            false => {
+                tracing::warn!(
+                    "{} names no pooling: the mean is assumed, as sentence-transformers does",
+                    folder.display()
+                );
+                Ok(Pooling::Mean)
+            }
         };
     };
     let mut chosen: Vec<&str> = modes

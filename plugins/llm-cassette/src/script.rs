@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use forethought_sdk::{prelude::*, serde_json};
+use forethought_sdk::{api::text::unmarked, prelude::*, serde_json};
 
 use crate::{
     about::{about, head},
@@ -26,7 +26,7 @@ impl Script {
             Answers::File(path) => {
                 let text =
                     std::fs::read_to_string(&path.0).context(format!("reading answers = {:?}", path.0))?;
-                let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+                let lines = unmarked(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
                 let line = |(index, line)| {
                     serde_json::from_str(line).map_err(|error| {
                         Error::input(format!(

@@ -318,6 +318,11 @@ impl Architecture {
         if [hidden, inner, layers, heads, kv_heads, head_dim, vocabulary, context].contains(&0) {
             return Err(Error::input("a size is 0"));
         }
+        if heads.checked_mul(head_dim).is_none() {
+            return Err(Error::input(format!(
+                "{heads} attention heads of {head_dim} dimensions are too large"
+            )));
+        }
         if !heads.is_multiple_of(kv_heads) || !head_dim.is_multiple_of(2) {
             return Err(Error::input(format!(
                 "{heads} attention heads of {head_dim} dimensions cannot share {kv_heads} key-value heads"
@@ -363,7 +368,7 @@ fn refuse(found: Option<impl std::fmt::Debug>, what: &str) -> Result<()> {
     }
 }
 
-fn number(value: &Meta) -> Option<f64> {
+pub(crate) fn number(value: &Meta) -> Option<f64> {
     match value {
         Meta::F32(value) => Some(f64::from(*value)),
         Meta::F64(value) => Some(*value),

@@ -29,18 +29,22 @@ pub struct LocalConfig {
     /// Longest answer in tokens, for requests that set no limit.
     #[schemars(range(min = 1))]
     pub max_tokens: u32,
-    /// Sampling temperature, for requests that set none; 0 takes the most likely token.
+    /// Sampling temperature, for requests that set none; 0 takes the most likely token. By default what the model's
+    /// publisher recommends (`generation_config.json`, or the GGUF file's `general.sampling.temp`), or else 1.
     #[schemars(range(min = 0.0))]
-    pub temperature: f64,
-    /// Draw only among the most likely tokens that together have this probability.
+    pub temperature: Option<f64>,
+    /// Draw only among the most likely tokens that together have this probability. By default what the model's
+    /// publisher recommends, or else 1.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub top_p: f64,
-    /// Draw only among this many of the most likely tokens; 0 means all of them.
-    pub top_k: usize,
+    pub top_p: Option<f64>,
+    /// Draw only among this many of the most likely tokens; 0 means all of them. By default what the model's
+    /// publisher recommends, or else 0.
+    pub top_k: Option<usize>,
     /// Seed of every draw, together with the request's text and seed.
     pub seed: u64,
     /// The date that the chat template may write, as `YYYY-MM-DD`. Without it, templates that ask for today's date are
     /// told none, so that the same chat always gives the same prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     /// Additional variables for the chat template, such as `enable_thinking = false`.
     pub template: Map<String, Value>,
@@ -66,9 +70,9 @@ impl Default for LocalConfig {
             dtype: "auto".into(),
             context: None,
             max_tokens: 1024,
-            temperature: 1.0,
-            top_p: 1.0,
-            top_k: 0,
+            temperature: None,
+            top_p: None,
+            top_k: None,
             seed: 0,
             date: None,
             template: Map::new(),
@@ -81,9 +85,9 @@ impl Default for LocalConfig {
 
 impl LocalConfig {
     pub(crate) fn check(&self) -> Result<()> {
-        check_temperature(self.temperature)?;
-        if !(0.0..=1.0).contains(&self.top_p) {
-            return Err(Error::config(format!("`top_p` is {}; it must be within [0, 1]", self.top_p)));
+        self.temperature.map_or(Ok(()), check_temperature)?;
+        if let Some(top_p) = self.top_p.filter(|top_p| !(0.0..=1.0).contains(top_p)) {
+            return Err(Error::config(format!("`top_p` is {top_p}; it must be within [0, 1]")));
         }
         let counts =
             [("max_tokens", self.max_tokens as usize), ("parallel", self.parallel), ("batch", self.batch)];

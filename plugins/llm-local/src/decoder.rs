@@ -310,7 +310,7 @@ impl Decoder {
             let mut some = vec![0.0; count * WIDTH];
             for (index, block) in blocks.iter().enumerate() {
                 let keys = &block.0[start + head * head_dim * TOKENS..][..head_dim * TOKENS];
-                let query = Rows { panel: keys, scales: &[], x: &query, stride: head_dim, inputs: head_dim };
+                let query = Rows { panel: keys, x: &query, stride: head_dim, inputs: head_dim };
                 products(query, &mut some);
                 for (some, shares) in some.chunks(WIDTH).zip(shares.chunks_mut(length)) {
                     shares[index * TOKENS..(index + 1) * TOKENS].copy_from_slice(some);
@@ -327,10 +327,7 @@ impl Decoder {
                     let at = start + key_size + (head * value_panels + panel) * TOKENS * WIDTH;
                     let values = &block.0[at..at + TOKENS * WIDTH];
                     let x = &shares[index * TOKENS..];
-                    products(
-                        Rows { panel: values, scales: &[], x, stride: length, inputs: TOKENS },
-                        &mut some,
-                    );
+                    products(Rows { panel: values, x, stride: length, inputs: TOKENS }, &mut some);
                     for (some, out) in some.chunks(WIDTH).zip(out.chunks_mut(head_dim)) {
                         add(&mut out[panel * WIDTH..], some);
                     }

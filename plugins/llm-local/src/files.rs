@@ -183,6 +183,46 @@ impl Files {
         let generation: Option<Generation> = optional(&self.folder.join(GENERATION))?;
         Ok(generation.and_then(|generation| generation.eos_token_id).map_or_else(Vec::new, Vec::from))
     }
+
+    /// How the publisher recommends to sample, by `generation_config.json`.
+    pub(crate) fn recommended(&self) -> Result<Recommended> {
+        let generation: Value = optional(&self.folder.join(GENERATION))?.unwrap_or_default();
+        let number = |key: &str| generation[key].as_f64();
+        Ok(Recommended {
+            temperature: number("temperature"),
+            top_p: number("top_p"),
+            top_k: number("top_k").map(|count| count as usize),
+        }
+        .usable())
+    }
+}
+
+/// What a model's publisher recommends for sampling.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Recommended {
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<usize>,
+}
+
+impl Recommended {
+    /// Without values that mean nothing, such as a temperature below 0.
+    pub(crate) fn usable(self) -> Self {
+        Self {
+            temperature: self.temperature.filter(|value| value.is_finite() && *value >= 0.0),
+            top_p: self.top_p.filter(|value| (0.0..=1.0).contains(value)),
+            ..self
+        }
+    }
+
+    /// These, and `other` for what is missing.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            temperature: self.temperature.or(other.temperature),
+            top_p: self.top_p.or(other.top_p),
+            top_k: self.top_k.or(other.top_k),
+        }
+    }
 }
 
 /// All parts of the model that the file at `path` is a part of, in their order.

@@ -59,6 +59,8 @@ pub struct LocalLlm(Arc<Model>);
 struct Model {
     name: String,
     config: LocalConfig,
+    /// For requests that set nothing else.
+    sampling: Sampling,
     tokenizer: Arc<Tokenizer>,
     template: Template,
     ends: Arc<[u32]>,
@@ -76,14 +78,24 @@ impl LocalLlm {
     /// A file that is missing, malformed, or of a model that is not supported; an unusable setting.
     pub fn load(model: &Path, tokenizer: &Path, config: &LocalConfig) -> Result<Self> {
         config.check()?;
-        let Loaded { network, tokenizer, template, ends, context, identity } =
+        let Loaded { network, tokenizer, template, ends, sampling, context, identity } =
             Loaded::new(model, tokenizer, config)?;
         let name = format!("{}-{}", name(config), &identity.to_hex()[..8]);
         let vocabulary = network.architecture().vocabulary;
         let pace = Pace { parallel: config.parallel, batch: config.batch, cache: config.cache_mb << 20 };
         let jobs = worker::start(network, pace)?;
         let (config, tokenizer, ends) = (config.clone(), Arc::new(tokenizer), ends.into());
-        Ok(Self(Arc::new(Model { name, config, tokenizer, template, ends, context, vocabulary, jobs })))
+        Ok(Self(Arc::new(Model {
+            name,
+            config,
+            sampling,
+            tokenizer,
+            template,
+            ends,
+            context,
+            vocabulary,
+            jobs,
+        })))
     }
 
     /// The prompt that the model reads for this request: the chat in the form of its template, and its token ids.
@@ -124,37 +136,43 @@ impl LocalLlm {
         parts.iter().map(read).collect()
     }
 
-    /// Seconds for reading `prompt` tokens, and for writing `answer` tokens after them; for comparison.
+    /// Seconds for reading as many tokens as `tokens` says, and for writing as many after them, in each of `rounds`; for
+    /// comparison.
     #[doc(hidden)]
-    pub fn pace(folder: &Path, config: &LocalConfig, prompt: usize, answer: usize) -> Result<[f64; 2]> {
+    pub fn pace(
+        folder: &Path,
+        config: &LocalConfig,
+        tokens: [u32; 2],
+        rounds: usize,
+    ) -> Result<Vec<[f64; 2]>> {
         let network = load::network_alone(folder, config)?;
-        let mut past = network.past();
-        let tokens: Vec<u32> = (0..prompt as u32).map(|at| 1000 + at * 7 % 5000).collect();
-        let start = std::time::Instant::now();
-        for tokens in tokens.chunks(worker::CHUNK) {
-            network.forward(&mut [Part { past: &mut past, tokens }])?;
-        }
-        let read = start.elapsed().as_secs_f64();
-        for token in 0..answer as u32 {
-            network.forward(&mut [Part { past: &mut past, tokens: &[1000 + token] }])?;
-        }
-        Ok([read, start.elapsed().as_secs_f64() - read])
+        let prompt: Vec<u32> = (0..tokens[0]).map(|at| 1000 + at * 7 % 5000).collect();
+        let round = |_| {
+            let mut past = network.past();
+            let start = std::time::Instant::now();
+            for tokens in prompt.chunks(worker::CHUNK) {
+                network.forward(&mut [Part { past: &mut past, tokens }])?;
+            }
+            let read = start.elapsed().as_secs_f64();
+            for token in 0..tokens[1] {
+                network.forward(&mut [Part { past: &mut past, tokens: &[1000 + token] }])?;
+            }
+            Ok([read, start.elapsed().as_secs_f64() - read])
+        };
+        (0..rounds).map(round).collect()
     }
 
     /// Puts the request in the queue.
     fn submit(&self, request: ChatRequest) -> Result<Answers> {
-        let Model { name, config, tokenizer, template, ends, context, jobs, .. } = &*self.0;
+        let Model { name, config, sampling, tokenizer, template, ends, context, jobs, .. } = &*self.0;
         if request.json_schema.is_some() {
             return Err(Error::new(
                 Code::Unimplemented,
                 "local models cannot enforce a JSON schema; describe the form in the prompt",
             ));
         }
-        let sampling = Sampling {
-            temperature: request.temperature.unwrap_or(config.temperature),
-            top_p: config.top_p,
-            top_k: config.top_k,
-        };
+        let temperature = request.temperature.unwrap_or(sampling.temperature);
+        let sampling = Sampling { temperature, ..*sampling };
         check_temperature(sampling.temperature)?;
         let (text, prompt) = self.prompt(&request)?;
         let room = context.saturating_sub(prompt.len());

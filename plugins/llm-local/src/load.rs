@@ -11,9 +11,10 @@ use forethought_sdk::{
 use tokenizers::Tokenizer;
 
 use crate::{
-    architecture::Architecture,
+    answer::Sampling,
+    architecture::{Architecture, number},
     config::LocalConfig,
-    files::{self, Files, WeightFiles},
+    files::{self, Files, Recommended, WeightFiles},
     network::Network,
     template::Template,
     vocabulary::{self, Vocabulary},
@@ -27,6 +28,8 @@ pub(crate) struct Loaded {
     pub(crate) template: Template,
     /// Tokens that end an answer.
     pub(crate) ends: Vec<u32>,
+    /// For requests that set nothing else.
+    pub(crate) sampling: Sampling,
     /// Longest chat including its answer, in tokens.
     pub(crate) context: usize,
     /// Hash of everything that shapes an answer and is not in the request.
@@ -41,19 +44,17 @@ impl Loaded {
         let architecture = network.architecture();
         let context = context(config, architecture)?;
 
-        let path = files.tokenizer();
-        let (path, bytes) = match &header.tokenizer {
-            Some(own) => {
-                let own = own.as_ref().map_err(Clone::clone).context(
-                    "the tokenizer in the GGUF file cannot be used; set `tokenizer` to a folder or hub repository that has \
-                     the model's tokenizer.json",
-                )?;
-                (model.join(config.file.as_deref().unwrap_or_default()), own.to_string().into_bytes())
-            }
-            None => {
-                let bytes = files::read(&path)?;
-                (path, bytes)
-            }
+        let path = match (&header.tokenizer, &files.weights) {
+            (Some(_), WeightFiles::Gguf(paths)) => paths.first().cloned().unwrap_or_default(),
+            _ => files.tokenizer(),
+        };
+        let bytes = match &header.tokenizer {
+            Some(own) => own.as_ref().map(Value::to_string).map_err(Clone::clone).context(format!(
+                "the tokenizer in {} cannot be used; set `tokenizer` to a folder or hub repository that has the \
+                 model's tokenizer.json",
+                path.display()
+            ))?.into_bytes(),
+            None => files::read(&path)?,
         };
         identity.update(&bytes);
         let tokenizer = tokenizer(&path, &bytes, architecture.vocabulary)?;
@@ -74,15 +75,24 @@ impl Loaded {
         ends.extend(header.turn_ends);
         ends.extend(settings["eos_token"].as_str().and_then(|token| tokenizer.token_to_id(token)));
         identity.update(json!(ends).to_string().as_bytes());
-        let ignored = LocalConfig {
+        let recommended = files.recommended()?.or(header.recommended);
+        let sampling = Sampling {
+            temperature: config.temperature.or(recommended.temperature).unwrap_or(1.0),
+            top_p: config.top_p.or(recommended.top_p).unwrap_or(1.0),
+            top_k: config.top_k.or(recommended.top_k).unwrap_or(0),
+        };
+        let hashed = LocalConfig {
             model: ConfigPath::default(),
             tokenizer: None,
             parallel: 1,
             cache_mb: 0,
+            temperature: Some(sampling.temperature),
+            top_p: Some(sampling.top_p),
+            top_k: Some(sampling.top_k),
             ..config.clone()
         };
-        identity.update(json!(ignored).to_string().as_bytes());
-        Ok(Self { network, tokenizer, template, ends, context, identity: identity.finalize() })
+        identity.update(json!(hashed).to_string().as_bytes());
+        Ok(Self { network, tokenizer, template, ends, sampling, context, identity: identity.finalize() })
     }
 }
 
@@ -151,13 +161,23 @@ struct Header {
     end: Option<String>,
     /// Further tokens that end an answer.
     turn_ends: Vec<u32>,
+    recommended: Recommended,
 }
 
 impl Header {
     fn of(content: &Content, alone: bool) -> Result<Self> {
         let template = content.metadata.get("tokenizer.chat_template");
-        let header =
-            Self { template: template.and_then(|text| text.to_string().ok().cloned()), ..Self::default() };
+        let sampling = |key: &str| content.metadata.get(&format!("general.sampling.{key}")).and_then(number);
+        let header = Self {
+            template: template.and_then(|text| text.to_string().ok().cloned()),
+            recommended: Recommended {
+                temperature: sampling("temp"),
+                top_p: sampling("top_p"),
+                top_k: sampling("top_k").map(|count| count as usize),
+            }
+            .usable(),
+            ..Self::default()
+        };
         let Some(vocabulary) = Vocabulary::of(content)? else { return Ok(header) };
         let token = |key: &str| vocabulary.token(vocabulary::id(content, key));
         Ok(Self {

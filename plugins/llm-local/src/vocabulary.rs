@@ -93,9 +93,8 @@ impl<'a> Vocabulary<'a> {
         };
         let pre = text(self.content, "pre");
         let (normalizer, pre_tokenizer, ignore_merges) = match pre.as_deref() {
-            Some("llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx") => {
-                (Value::Null, cut(LLAMA3), true)
-            }
+            Some("llama-bpe" | "llama3" | "llama-v3") => (Value::Null, cut(LLAMA3), true),
+            Some("smaug-bpe" | "dbrx") => (Value::Null, cut(LLAMA3), false),
             Some("qwen2" | "deepseek-r1-qwen" | "megrez") => (json!({ "type": "NFC" }), cut(QWEN2), false),
             Some("smollm" | "refact" | "command-r" | "starcoder") => {
                 let digits = json!({ "type": "Digits", "individual_digits": true });

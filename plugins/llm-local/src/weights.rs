@@ -209,6 +209,14 @@ impl Gguf {
         if info.shape.dims() != shape {
             return Err(misshapen(path, name, info.shape.dims(), shape));
         }
+        // candle multiplies the sizes without a check before it compares them with the file's.
+        let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+        if count.is_none_or(|count| count > 1 << 48) {
+            return Err(Error::input(format!(
+                "{}: the tensor {name} of {shape:?} is too large",
+                path.display()
+            )));
+        }
         info.read(file, *offset, device)
             .map_err(|error| Error::input(format!("{}: the tensor {name}: {error}", path.display())))
     }

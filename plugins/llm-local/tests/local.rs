@@ -37,7 +37,7 @@ fn fixture(name: &str) -> PathBuf {
 
 /// Deterministic, and long enough for the reference.
 fn config() -> LocalConfig {
-    LocalConfig { temperature: 0.0, max_tokens: 40, ..LocalConfig::default() }
+    LocalConfig { temperature: Some(0.0), max_tokens: 40, ..LocalConfig::default() }
 }
 
 /// The model in a fixture; GGUF files take the settings of the tokenizer from their own head.
@@ -307,7 +307,7 @@ async fn a_stream_is_the_answer_in_pieces() {
 
 #[tokio::test]
 async fn the_same_seed_gives_the_same_answer_and_another_seed_another() {
-    let llm = load("llama3", &LocalConfig { temperature: 1.0, ..config() });
+    let llm = load("llama3", &LocalConfig { temperature: Some(1.0), ..config() });
     let ask = async |seed, samples| {
         let request = ChatRequest { seed: Some(seed), samples, ..hello() };
         llm.complete(request).await.unwrap().choices
@@ -374,7 +374,7 @@ async fn an_end_of_text_ends_an_answer() {
 #[tokio::test]
 async fn probabilities_of_all_tokens_sum_to_one() {
     // Each token drawn under some seed, with its probability: together never more than one, and nearly all of it.
-    let llm = endless("qwen3", &LocalConfig { temperature: 3.0, max_tokens: 1, ..config() });
+    let llm = endless("qwen3", &LocalConfig { temperature: Some(3.0), max_tokens: 1, ..config() });
     let request = ChatRequest { samples: 3000, logprobs: true, ..hello() };
     let mut seen = std::collections::BTreeMap::new();
     for choice in llm.complete(request).await.unwrap().choices {
@@ -462,7 +462,7 @@ async fn what_nobody_waits_for_is_not_computed() {
     drop(stream);
     let start = std::time::Instant::now();
     llm.complete(ChatRequest { max_tokens: Some(1), ..hello() }).await.unwrap();
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -523,7 +523,7 @@ async fn a_model_is_named_by_what_shapes_its_answers() {
     let moved = copy("qwen3");
     assert_eq!(name_of(moved.path(), config()).await, here);
     assert_eq!(name_of(moved.path(), LocalConfig { parallel: 9, ..config() }).await, here);
-    assert_ne!(name_of(moved.path(), LocalConfig { temperature: 0.5, ..config() }).await, here);
+    assert_ne!(name_of(moved.path(), LocalConfig { temperature: Some(0.5), ..config() }).await, here);
     let path = moved.path().join("model.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -582,6 +582,13 @@ fn damaged_files_are_errors_that_name_them() {
         Some(String::from_utf8(bytes).unwrap().replace("model-00002", "../model-00002").into_bytes())
     };
     check("qwen2", "model.safetensors.index.json", &outside, &["in the same folder"]);
+    let huge = |mut bytes: Vec<u8>| {
+        let name = b"rope_freqs.weight";
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap() + name.len();
+        bytes[at + 11] = 128; // The last byte of its only size.
+        Some(bytes)
+    };
+    check("llama3-gguf", "model.gguf", &huge, &["rope_freqs.weight", "too large"]);
     // Every byte of a GGUF file's head, one at a time: an error or a model, and never a crash.
     let bytes = std::fs::read(fixture("qwen3-gguf").join("model.gguf")).unwrap();
     let folder = copy("qwen3-gguf");
@@ -671,8 +678,8 @@ fn what_is_not_supported_is_refused_by_name() {
         (LocalConfig { dtype: "int4".into(), ..config() }, "bf16"),
         (LocalConfig { device: "tpu".into(), ..config() }, "cuda:<number>"),
         (LocalConfig { context: Some(2000), ..config() }, "1024"),
-        (LocalConfig { temperature: f64::NAN, ..config() }, "temperature"),
-        (LocalConfig { top_p: 1.5, ..config() }, "top_p"),
+        (LocalConfig { temperature: Some(f64::NAN), ..config() }, "temperature"),
+        (LocalConfig { top_p: Some(1.5), ..config() }, "top_p"),
         (LocalConfig { parallel: 0, ..config() }, "parallel"),
         (LocalConfig { batch: 0, ..config() }, "batch"),
         (LocalConfig { max_tokens: 0, ..config() }, "max_tokens"),
@@ -708,6 +715,7 @@ fn what_a_gguf_file_needs_and_is_not_supported_is_refused_by_name() {
     check("llama3-gguf", "llama.rope.dimension_count", Meta::U32(4), &["rope.dimension_count"]);
     check("llama3-gguf", "split.count", Meta::U16(3), &["3 GGUF files", "00001-of-00003"]);
     check("qwen3-gguf", "qwen3.attention.value_length", Meta::U32(8), &["value_length"]);
+    check("qwen3-gguf", "qwen3.attention.head_count", Meta::U64(1 << 63), &["too large"]);
 }
 
 /// The tokenizer of a fixture as the keys that a GGUF file has for it.
@@ -791,11 +799,42 @@ fn a_gguf_file_alone_is_enough() {
     };
     let text = |text: &str| Meta::String(text.to_owned());
     let unknown = error(&[("pre", text("klingon"))]);
-    assert!(unknown.contains("tokenizer.ggml.pre") && unknown.contains("`tokenizer`"), "{unknown}");
+    for says in ["model.gguf", "tokenizer.ggml.pre", "`tokenizer`"] {
+        assert!(unknown.contains(says), "{unknown}");
+    }
     assert!(error(&[("model", text("rwkv"))]).contains("rwkv"));
     let uneven = error(&[("token_type", Meta::Array(vec![Meta::I32(1)]))]);
     assert!(uneven.contains("token_type has 1 items"), "{uneven}");
     assert!(error(&[("tokens", Meta::Array(vec![Meta::U8(1)]))]).contains("tokenizer.ggml.tokens"));
+}
+
+#[tokio::test]
+async fn the_publishers_sampling_is_the_default() {
+    let folder = copy("llama3");
+    let path = folder.path().join("generation_config.json");
+    let settings = LocalConfig { temperature: None, max_tokens: 8, ..config() };
+    let mut texts = Vec::new();
+    for generation in [json!({}), json!({ "temperature": 0.0 }), json!({ "temperature": 9.0, "top_k": 1 })] {
+        std::fs::write(&path, generation.to_string()).unwrap();
+        let llm = LocalLlm::load(folder.path(), folder.path(), &settings).unwrap();
+        texts.push(llm.complete(hello()).await.unwrap().text().to_owned());
+    }
+    // The file's temperature of 0, and its one token to draw from, both give the most likely text.
+    assert_ne!(texts[0], texts[1]);
+    assert_eq!(texts[1], texts[2]);
+    // The user's own key takes precedence.
+    let own = LocalConfig { top_k: Some(0), ..settings.clone() };
+    let llm = LocalLlm::load(folder.path(), folder.path(), &own).unwrap();
+    assert_ne!(llm.complete(hello()).await.unwrap().text(), texts[2]);
+
+    // A GGUF file says it in its header.
+    let folder = tempfile::tempdir().unwrap();
+    let mut keys = vocabulary("qwen3-gguf");
+    keys.push(("general.sampling.temp".into(), Meta::F32(0.0)));
+    rewrite("qwen3-gguf", folder.path(), &["model.gguf"], keys);
+    let llm = LocalLlm::load(folder.path(), folder.path(), &settings).unwrap();
+    let greedy = load("qwen3-gguf", &LocalConfig { max_tokens: 8, ..config() });
+    assert_eq!(llm.complete(hello()).await.unwrap().text(), greedy.complete(hello()).await.unwrap().text());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{env, error, fmt, io, time::Duration};
 
 use forethought_sdk::{
+    api::text::unmarked,
     prelude::*,
     serde_json::{self, Value},
 };
@@ -39,10 +40,6 @@ pub(crate) struct Http {
     /// The proxy's address and the variable that sets it.
     proxy: Option<String>,
 }
-
-/// What to do about an address that answers, but is not the API's.
-const ELSEWHERE: &str =
-    "check base_url, which must include the API's version, such as http://127.0.0.1:8000/v1";
 
 impl Http {
     pub(crate) fn new(config: &RemoteConfig) -> Result<Self> {
@@ -135,7 +132,7 @@ impl Http {
         let headers = response.headers().clone();
         // The status alone is enough for an error.
         let text = self.text(response).await.unwrap_or_default();
-        let answer = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or(Value::String(text));
+        let answer = serde_json::from_str(unmarked(&text)).unwrap_or(Value::String(text));
         Err(self.refused(status, &headers, &answer, body))
     }
 
@@ -146,7 +143,7 @@ impl Http {
         let plain = kind.is_some_and(|kind| kind.starts_with("text/plain"));
         let text = self.text(response).await?;
         // Words such as "404 page not found". Some servers write JSON as plain text, though.
-        let body = text.trim_start_matches('\u{feff}').trim();
+        let body = unmarked(&text).trim();
         if plain && !body.is_empty() && !body.starts_with(['{', '[']) && !framing.fits(body) {
             return Err(self.elsewhere(body));
         }
@@ -181,7 +178,11 @@ impl Http {
 
     /// An answer of something that is not the API.
     fn elsewhere(&self, text: &str) -> Error {
-        self.fault(format_args!("the answer is not from this API; {ELSEWHERE}: {:?}", quote(text.trim())))
+        self.fault(format_args!(
+            "the answer is not from this API; check {}: {:?}",
+            self.path(),
+            quote(text.trim())
+        ))
     }
 
     async fn text(&self, mut response: Response) -> Result<String> {
@@ -298,7 +299,7 @@ impl Http {
                 wait as f64 / 1000.0
             ),
             None if matches!(code, 400 | 422) => omittable(sent, &words).unwrap_or_default(),
-            None => hint.into(),
+            None => hint,
         };
         let mut error = self.fault(format_args!("status {status}: {words}{hint}"));
         error.retryable = repeatable(code) && !exhausted(body);
@@ -310,23 +311,30 @@ impl Http {
     }
 
     /// What to check after a status.
-    fn hint(&self, status: u16) -> &'static str {
+    fn hint(&self, status: u16) -> String {
         match status {
             401 | 403 => match &self.key {
-                Some(_) => " (the key was refused: check api_key_env or api_key_file)",
-                None => " (no key was sent: set api_key_env or api_key_file)",
+                Some(_) => " (the key was refused: check api_key_env or api_key_file)".into(),
+                None => " (no key was sent: set api_key_env or api_key_file)".into(),
             },
-            404 | 405 => " (check model and base_url, which must include the API's version)",
-            300..=399 => " (set base_url to the address that it redirects to)",
-            _ => "",
+            404 | 405 => format!(" (check model and {})", self.path()),
+            300..=399 => " (set base_url to the address that it redirects to)".into(),
+            _ => String::new(),
         }
+    }
+
+    /// How a base URL of this provider ends.
+    fn path(&self) -> String {
+        let usual = self.provider.traits().base_url.and_then(|url| Url::parse(url).ok());
+        let path = usual.as_ref().map_or("/v1", Url::path);
+        format!("base_url, which must include the API's path, such as {path}")
     }
 
     /// An error in place of an answer or a piece of one, under a status of success.
     fn error_in_body(&self, error: &Value) -> Error {
         let words = words(error);
         let status = status(error).or_else(|| meaning(error, &words));
-        let hint = status.map_or("", |status| self.hint(status));
+        let hint = status.map_or_else(String::new, |status| self.hint(status));
         let mut fault = self.fault(format_args!("{words}{hint}"));
         fault.retryable = status.is_none_or(repeatable) && !exhausted(error);
         fault.overloaded = fault.retryable && status.is_some_and(overload);
@@ -650,5 +658,11 @@ mod tests {
             let error = address(base).unwrap_err();
             assert!(error.code == Code::Config && !error.to_string().contains("sesame"), "{error}");
         }
+    }
+    #[test]
+    fn an_answer_has_a_limit() {
+        let http = Http::new(&RemoteConfig::new(Provider::Ollama, "m")).unwrap();
+        assert!(http.limit(MAX_BODY).is_ok());
+        assert!(http.limit(MAX_BODY + 1).unwrap_err().message.contains("longer than 67108864 bytes"));
     }
 }

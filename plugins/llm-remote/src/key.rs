@@ -2,7 +2,7 @@
 
 use std::{env, fs};
 
-use forethought_sdk::prelude::*;
+use forethought_sdk::{api::text::unmarked, prelude::*};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -45,7 +45,7 @@ impl Key {
     }
 
     fn of_text(text: &str, place: &str) -> Result<Self> {
-        let text = text.trim();
+        let text = unmarked(text).trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::config(format!("{place} holds no key: expected one word of visible ASCII")));
         }

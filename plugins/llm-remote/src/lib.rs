@@ -17,6 +17,8 @@
 pub mod config;
 mod events;
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod key;
 pub mod provider;

@@ -12,6 +12,9 @@ const REDACTED: &str = "[redacted]";
 /// Shorter secrets are often placeholders (`EMPTY`, `x`), and may be words of an answer.
 const SHORTEST: usize = 8;
 
+/// Fewer different characters are a placeholder (`xxxxxxxxxxxx`) or the zeros of a number.
+const VARIED: usize = 3;
+
 /// A part of a secret of this length is redacted, too, if at least [`OWN`] characters of it are no public beginning.
 const PART: usize = 12;
 const OWN: usize = 8;
@@ -45,6 +48,10 @@ impl Form {
     }
 }
 
+fn varied(text: &[u8]) -> bool {
+    text.iter().collect::<BTreeSet<_>>().len() >= VARIED
+}
+
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor")
@@ -64,14 +71,15 @@ enum Found {
 impl Redactor {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let (secrets, short): (BTreeSet<_>, BTreeSet<_>) =
-            secrets.into_iter().partition(|secret| secret.len() >= SHORTEST);
+            secrets.into_iter().partition(|secret| secret.len() >= SHORTEST && varied(secret.as_bytes()));
         let short =
             short.into_iter().filter(|secret| secret.len() >= SHORTEST / 2).map(String::from).collect();
         let forms: BTreeSet<_> = secrets.into_iter().flat_map(forms).collect();
         let forms: Vec<_> = forms.into_iter().collect();
         let mut begins = vec![Vec::new(); if forms.is_empty() { 0 } else { 256 }];
         for (number, form) in forms.iter().enumerate() {
-            for offset in 0..=form.text.len() - form.text.len().min(PART) {
+            let offsets = 0..=form.text.len() - form.text.len().min(PART);
+            for offset in offsets.filter(|at| varied(&form.text[*at..at + form.least(*at)])) {
                 begins[usize::from(form.text[offset].to_ascii_lowercase())].push((number, offset));
             }
         }
@@ -357,6 +365,10 @@ mod tests {
         assert_eq!(redact("ends in 23456789"), "ends in 23456789", "few characters, as providers show them");
         assert_eq!(redact("keys begin with sk-ant-api03-"), "keys begin with sk-ant-api03-");
         assert!(!format!("{redactor:?}").contains("sk-"));
+        let zeros = Redactor::new(["sk-test-0000000000000000", "xxxxxxxxxxxx"]);
+        let text = "1000000000000000000 xxxxxxxxxxxx sk-test-00000";
+        assert_eq!(zeros.redact(text.into()), "1000000000000000000 xxxxxxxxxxxx [redacted]");
+        assert_eq!(zeros.redact_all("no: xxxxxxxxxxxx".into()), "no: [redacted]");
         let short = Redactor::new(["abc123"]);
         assert_eq!(short.redact("say abc123".into()), "say abc123");
         assert_eq!(short.redact_all("no: abc123".into()), "no: [redacted]");

@@ -40,8 +40,7 @@ impl Stream {
     async fn read(&self, state: &mut State, pieces: &mut Vec<String>, max: usize) -> Result<()> {
         loop {
             while pieces.len() < max {
-                let Some(event) = state.reader.events.next() else { break };
-                let text = state.reader.take(&self.http, self.format, event)?;
+                let Some(text) = state.reader.next(&self.http, self.format)? else { break };
                 if !text.is_empty() {
                     pieces.push(text);
                 }
@@ -117,6 +116,13 @@ impl Reader {
         }
     }
 
+    /// Processes the next event that has arrived; returns the text that it adds. What follows the end of the answer is
+    /// not read: whether it has arrived yet is chance.
+    fn next(&mut self, http: &Http, format: &dyn Format) -> Result<Option<String>> {
+        let event = if self.answer.ended { None } else { self.events.next() };
+        event.map(|event| self.take(http, format, event)).transpose()
+    }
+
     /// Processes one event; returns the text that it adds.
     fn take(&mut self, http: &Http, format: &dyn Format, event: String) -> Result<String> {
         // The end in OpenAI's format; the one event that is not JSON.
@@ -155,7 +161,9 @@ impl Reader {
     /// whole without the event that ends a stream.
     fn rest(&mut self, http: &Http, format: &dyn Format) -> Result<String> {
         let mut text = String::new();
-        while let Some(event) = self.events.rest() {
+        while !self.answer.ended
+            && let Some(event) = self.events.rest()
+        {
             text += &self.take(http, format, event)?;
         }
         self.answer.ended |= self.answer.finished;
@@ -199,10 +207,19 @@ pub(crate) fn whole(http: &Http, format: &dyn Format, body: &str) -> Result<Comp
     if !format.framing().fits(body) {
         return document(http, format, body);
     }
+    pieces(http, format, [body.as_bytes()])
+}
+
+/// Reads a stream that arrives in these pieces.
+pub(crate) fn pieces<'a>(
+    http: &Http,
+    format: &dyn Format,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Completion> {
     let mut reader = Reader::new(format.framing());
-    reader.events.push(body.as_bytes());
-    while let Some(event) = reader.events.next() {
-        reader.take(http, format, event)?;
+    for piece in pieces {
+        reader.events.push(piece);
+        while reader.next(http, format)?.is_some() {}
     }
     reader.rest(http, format)?;
     reader.ended(http)?;

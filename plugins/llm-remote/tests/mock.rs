@@ -255,7 +255,8 @@ async fn every_fault_ends_in_time_and_says_whether_to_retry() {
     let trials = trials.map(|(provider, (fault, expected))| {
         let config = RemoteConfig {
             headers: [("x-mock-fault".to_owned(), fault.to_owned())].into(),
-            read_timeout_s: 0.5,
+            // Only where nothing comes: a busy machine may be slow to answer.
+            read_timeout_s: if ["hang", "stall"].contains(&fault) { 0.5 } else { 60.0 },
             ..config(&server, provider)
         };
         let remote = Remote::new(config).unwrap();
@@ -278,23 +279,26 @@ async fn every_fault_ends_in_time_and_says_whether_to_retry() {
         }
     });
     join_all(trials).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn pieces_from_before_a_fault_are_returned_but_the_answer_is_an_error() {
     let server = start(Options::default()).await.unwrap();
-    for provider in FORMATS {
-        for fault in ["cut", "truncate", "stall"] {
-            let model = format!("mock-1!{fault}");
-            let config = RemoteConfig { model, read_timeout_s: 0.3, ..config(&server, provider) };
-            let stream = Remote::new(config).unwrap().stream(hello()).await.unwrap();
-            let first = stream.next(1).await.unwrap();
-            assert_eq!(first, ["You "], "{provider:?} {fault}");
-            let error = stream.finish().await.unwrap_err();
-            assert!(error.retryable && error.code == Code::Provider, "{provider:?} {fault}: {error}");
-        }
-    }
+    let trials = FORMATS.into_iter().flat_map(|provider| {
+        [("cut", 60.0), ("truncate", 60.0), ("stall", 3.0)]
+            .map(|(fault, patience)| (provider, fault, patience))
+    });
+    let trials = trials.map(async |(provider, fault, read_timeout_s)| {
+        let model = format!("mock-1!{fault}");
+        let config = RemoteConfig { model, read_timeout_s, ..config(&server, provider) };
+        let stream = Remote::new(config).unwrap().stream(hello()).await.unwrap();
+        let first = stream.next(1).await.unwrap();
+        assert_eq!(first, ["You "], "{provider:?} {fault}");
+        let error = stream.finish().await.unwrap_err();
+        assert!(error.retryable && error.code == Code::Provider, "{provider:?} {fault}: {error}");
+    });
+    join_all(trials).await;
     assert_eq!(server.total().answered, 0);
 }
 
@@ -340,7 +344,7 @@ async fn a_dropped_stream_closes_its_connection() {
     let stream = Remote::new(config).unwrap().stream(hello()).await.unwrap();
     assert_eq!(stream.next(9).await.unwrap(), ["Hel"]);
     drop(stream);
-    tokio::time::timeout(Duration::from_secs(5), closed)
+    tokio::time::timeout(Duration::from_secs(60), closed)
         .await
         .expect("the connection is still open")
         .unwrap();

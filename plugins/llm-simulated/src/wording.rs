@@ -11,6 +11,7 @@ use std::{
 
 use forethought_sdk::{
     api::behaviour::{Bank, Wordings},
+    api::text::unmarked,
     prelude::*,
     schemars::{self, Schema, SchemaGenerator},
     seed::{ChaCha8Rng, IndexedRandom},
@@ -243,8 +244,8 @@ fn read(folder: &Path, name: &str) -> Result<(Wordings, String)> {
     let file = folder.join(format!("{name}.json"));
     let text = std::fs::read_to_string(&file)
         .context(format!("{}: the wordings of `{name}` cannot be read", file.display()))?;
-    let wordings = wordings(text.trim_start_matches('\u{feff}'))
-        .context(format!("{} is not a bank of wordings", file.display()))?;
+    let wordings =
+        wordings(unmarked(&text)).context(format!("{} is not a bank of wordings", file.display()))?;
     Ok((wordings, file.display().to_string()))
 }
 

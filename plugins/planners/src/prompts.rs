@@ -1,6 +1,7 @@
 //! Prompt templates: shipped in `prompts/*.md`, rendered by minijinja; the config can replace each one by a file.
 
 use forethought_sdk::{
+    api::text::unmarked,
     prelude::*,
     serde_json::{Value, json},
 };
@@ -95,7 +96,7 @@ impl Prompts {
                     let origin = format!("the {name} template {}", path.display());
                     let source = std::fs::read_to_string(&path.0)
                         .map_err(|error| Error::config(format!("cannot read {origin}: {error}")))?;
-                    (source, origin)
+                    (unmarked(&source).to_owned(), origin)
                 }
             };
             templates

@@ -52,7 +52,12 @@ impl Summariser for LlmSummariser {
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "summarise"));
-        summarise(&self.prompts, &mut asker, &context).await
+        let summary = summarise(&self.prompts, &mut asker, &context).await?;
+        if !asker.unread.faults.is_empty() {
+            // Hosts from before notes existed do not know the method.
+            let _ = models.note(asker.unread.recoveries, asker.unread.faults).await;
+        }
+        Ok(summary)
     }
 }
 

@@ -222,6 +222,7 @@ impl Environment for Sample {
             truncated: true,
             success: Some(false),
             info: anything(),
+            ..Transition::default()
         })
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
@@ -353,7 +354,8 @@ tried!(CriticTrainer, |it| [it
             trajectories: vec![trajectory()],
             out: "/päth".into(),
             seed: 3,
-            shuffle_outcomes: true
+            shuffle_outcomes: true,
+            fresh: false
         },
         Arc::new(Sample),
     )
@@ -427,6 +429,9 @@ impl Models for Sample {
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
         Environment::imagine(self, Imagine { seat: 1, seed, hidden }).await
     }
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        Err(Error::other(format!("{recoveries:?} {faults:?}")))
+    }
 }
 
 tried!(Models, |it| [
@@ -434,6 +439,7 @@ tried!(Models, |it| [
     it.critic("critic".into()).await.unwrap().estimate(vec![query()]).await,
     it.fork().await.unwrap().unwrap().spec().await,
     it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
+    it.note(vec!["asked once more".into()], BTreeMap::from([("repeated".into(), 1)])).await,
 ]);
 
 #[async_trait]

@@ -74,6 +74,13 @@ impl Critic {
         let critic = host.critic("evaluated".into()).await?;
         let encoder = host.encoder(eval.encoder.clone()).await?;
         let seen = Seen::read(Path::new(&eval.model))?;
+        if let (known @ 1.., all) = seen.known(&data) {
+            session.reporter.say(format!(
+                "warning: {known} of the {all} trajectories that the critic has not seen are of tasks that it was \
+                 trained on, so the figures say little about new tasks; for those, collect other tasks with \
+                 --first-task"
+            ));
+        }
         let report = evaluate(&data, &seen, &*critic, &*encoder, host.config().seed);
         let report = session.or_interrupted(report).await?;
         session.show(&report, || report.to_string())?;

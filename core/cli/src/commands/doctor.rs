@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use forethought_api::Result;
-use forethought_plugin_host::{Request, survey};
+use forethought_plugin_host::Found;
 use forethought_runtime::{config::Draft, registry::ComponentOrigin};
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ impl Doctor {
             }
             Err(error) => find("components", State::Fix, error.to_string()),
         }
-        let (state, detail) = plugins(&session.wanted()?);
+        let (state, detail) = plugins(session.plugins.survey(&session.wanted()?));
         find("plugins", state, detail);
         if let Ok(registry) = &registry {
             let sources = session.sources(&ConfigArguments::default())?;
@@ -95,8 +95,8 @@ impl Doctor {
 }
 
 /// The plugins that are configured or in the search folders, inspected without loading them.
-fn plugins(request: &Request) -> (State, String) {
-    let found = match survey(request) {
+fn plugins(found: Result<Vec<Found>>) -> (State, String) {
+    let found = match found {
         Ok(found) => found,
         Err(error) => return (State::Fix, error.to_string()),
     };
@@ -112,7 +112,10 @@ fn plugins(request: &Request) -> (State, String) {
     match (refused(true), refused(false)) {
         (Some(error), _) => (State::Fix, error.to_string()),
         (None, Some(error)) => (State::Note, format!("{good}; {error}")),
-        (None, None) => (State::Good, good),
+        (None, None) => match found.iter().find_map(|one| one.doubt.as_ref()) {
+            Some(doubt) => (State::Note, format!("{good}; {doubt}")),
+            None => (State::Good, good),
+        },
     }
 }
 

@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod export;
 mod import;
+mod label;
 mod list;
 mod mock_llm;
 mod play;
@@ -27,6 +28,7 @@ mod view;
 
 use clap::{Parser, Subcommand};
 use forethought_api::Result;
+use forethought_plugin_host::Consent;
 
 use crate::{exit::Exit, session::Session};
 
@@ -67,7 +69,8 @@ Configuration, from lowest to highest precedence: defaults, the preset, ~/.confi
 command's other flags.
 
 Plugins are named by [plugins] load = [...] or --plugin. A name without a path is searched in the folders of [plugins] \
-search, FORETHOUGHT_PLUGIN_PATH and ~/.local/share/forethought/plugins.";
+search, FORETHOUGHT_PLUGIN_PATH and ~/.local/share/forethought/plugins. Those that ./forethought.toml or a run's folder \
+names run only if they are trusted: see `forethought plugin trust --help`.";
 
 /// What to do. Each command's help is the doc comment of its type.
 #[derive(Debug, Subcommand)]
@@ -80,6 +83,7 @@ pub(crate) enum Command {
     Play(play::Play),
     Tournament(tournament::Tournament),
     Import(import::Import),
+    Label(label::Label),
     Train(train::Train),
     Critic(critic::Critic),
     Report(report::Report),
@@ -98,6 +102,40 @@ pub(crate) enum Command {
     Completions(completions::Completions),
 }
 
+impl Command {
+    /// What it may run without having been trusted before. `docs/security.md` lists it, and `tests/trust.rs` tries it.
+    pub(crate) fn consent(&self) -> Consent {
+        match self {
+            Self::Quickstart(_)
+            | Self::Run(_)
+            | Self::Eval(_)
+            | Self::Collect(_)
+            | Self::Play(_)
+            | Self::Tournament(_)
+            | Self::Label(_)
+            | Self::Train(_)
+            | Self::Critic(_) => Consent::Runs,
+            Self::Replay(_) => Consent::Replays,
+            Self::Import(_)
+            | Self::Verify(_)
+            | Self::List(_)
+            | Self::Describe(_)
+            | Self::Schema(_)
+            | Self::Config(_)
+            | Self::Plugin(_)
+            | Self::MockLlm(_)
+            | Self::Doctor(_) => Consent::Reads,
+            // These load no plugins at all.
+            Self::Export(_)
+            | Self::Report(_)
+            | Self::Compare(_)
+            | Self::View(_)
+            | Self::Runs(_)
+            | Self::Completions(_) => Consent::Reads,
+        }
+    }
+}
+
 /// Executes a command.
 pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit> {
     match command {
@@ -109,6 +147,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Play(command) => command.execute(session).await,
         Command::Tournament(command) => command.execute(session).await,
         Command::Import(command) => command.execute(session).await,
+        Command::Label(command) => command.execute(session).await,
         Command::Train(command) => command.execute(session).await,
         Command::Critic(command) => command.execute(session).await,
         Command::Report(command) => command.execute(session),

@@ -47,7 +47,7 @@ pub(crate) struct Quickstart {
     #[command(flatten)]
     config: ConfigArguments,
     /// Seed of everything random.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// How often the collecting agent plays each task that is not used in the evaluation.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -123,7 +123,8 @@ impl Quickstart {
         // In parallel, because each training uses one core.
         let training = |name: &'static str, shuffle_outcomes| {
             let out = folder.join(name);
-            let fit = TrainingRequest { trajectories: data.clone(), out, seed, shuffle_outcomes };
+            let fit =
+                TrainingRequest { trajectories: data.clone(), out, seed, shuffle_outcomes, fresh: false };
             train(session, &collecting, name, fit)
         };
         let (critic, shuffled) =
@@ -194,9 +195,8 @@ async fn train(
         return serde_json::from_str(&text)
             .map_err(|error| Error::input(format!("{}: {error}; delete it to train again", kept.display())));
     }
-    let trainer = host.trainer("critic").await?;
     let progress = Arc::new(Labelled { name, reporter: session.reporter.clone() });
-    let report = session.or_interrupted(trainer.fit(fit, progress)).await?;
+    let report = super::train::train(session, host, "critic", fit, progress).await?;
     std::fs::write(&kept, serde_json::to_string_pretty(&report)?)?;
     Ok(report)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use forethought_api::{
     Error, Result,
-    critic::{TrainingReport, TrainingRequest},
+    critic::{Progress, TrainingReport, TrainingRequest},
 };
 use forethought_runtime::{host::RuntimeHost, trajectories};
 
@@ -19,7 +19,7 @@ use crate::{
 /// Train a critic on trajectories.
 ///
 /// The checkpoint is a folder like those on the Hugging Face Hub: model.safetensors, config.json, README.md. The same
-/// data and seed give the same weights.
+/// data and seed give the same weights. If interrupted, the same command continues from its last snapshot.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought train quickstart --data data --out critic
@@ -43,6 +43,9 @@ pub(crate) struct Train {
     /// Shuffle outcomes between trajectories: a control that must not help.
     #[arg(long)]
     shuffle_outcomes: bool,
+    /// Start over: do not continue from the snapshots of an interrupted training.
+    #[arg(long)]
+    fresh: bool,
 }
 
 impl Train {
@@ -58,8 +61,9 @@ impl Train {
             out: self.out.clone(),
             seed: host.config().seed,
             shuffle_outcomes: self.shuffle_outcomes,
+            fresh: self.fresh,
         };
-        let report = train(session, &host, &trainer, fit).await?;
+        let report = train(session, &host, &trainer, fit, Arc::new(session.reporter.clone())).await?;
         session.show(&report, || {
             let metrics = report.metrics.iter().map(|(name, value)| format!("{name} {value:.4}\n"));
             format!(
@@ -76,18 +80,30 @@ impl Train {
     }
 }
 
-/// Trains with the trainer configured as `[trainer.<name>]`.
+/// Trains with the trainer configured as `[trainer.<name>]`, and notes in the checkpoint what tasks it was trained on.
 pub(crate) async fn train(
     session: &Session,
     host: &RuntimeHost,
     trainer: &str,
     fit: TrainingRequest,
+    progress: Arc<dyn Progress>,
 ) -> Result<TrainingReport> {
     let trainer = host.trainer(trainer).await?;
-    session.or_interrupted(trainer.fit(fit, Arc::new(session.reporter.clone()))).await
+    let (out, data) = (fit.out.clone(), fit.trajectories.clone());
+    let report = session.or_interrupted(trainer.fit(fit, progress)).await?;
+    // Not worth a training: without it, an overlap is not noticed.
+    if let Err(error) = host.note_tasks(&out, &data) {
+        tracing::warn!("the tasks of the training are not noted in the checkpoint: {error}");
+    }
+    let warnings = report.details["warnings"].as_array().into_iter().flatten();
+    for warning in warnings.filter_map(|warning| warning.as_str()) {
+        session.reporter.say(format!("warning: {warning}"));
+    }
+    Ok(report)
 }
 
-fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
+/// The trainer of this name, or the only one that is configured.
+pub(crate) fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
     let trainers: Vec<_> = host.config().trainer.keys().cloned().collect();
     match (name, trainers.as_slice()) {
         (Some(name), _) => Ok(name),

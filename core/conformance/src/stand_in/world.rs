@@ -86,6 +86,7 @@ impl State {
             truncated: self.over() && !self.found(),
             success: self.over().then(|| self.found()),
             info: Value::Null,
+            ..Transition::default()
         }
     }
 }

@@ -11,7 +11,6 @@ use super::*;
 use crate::lock::Locked;
 use crate::metadata::Metadata;
 use crate::settings::PluginPath;
-use crate::survey;
 use crate::testing::{Nothing, library, metadata, record, record_of};
 
 /// A plugin in memory that provides `encoder.tide`, and counts how often it is loaded and started.
@@ -97,7 +96,11 @@ impl Desk {
         let file = folder.path().canonicalize().unwrap().join("libtide_pools.so");
         std::fs::write(&file, library(section)).unwrap();
         let path = Some(PluginPath(file.display().to_string()));
-        let wanted = Wanted { place: "my.toml:3: ".into(), settings: PluginSettings { path, ..settings } };
+        let wanted = Wanted {
+            place: "my.toml:3: ".into(),
+            settings: PluginSettings { path, ..settings },
+            named: NamedBy::User,
+        };
         let locks = vec![folder.path().into()];
         Self { folder, file, request: Request { wanted: vec![wanted], locks, ..Request::default() } }
     }
@@ -106,6 +109,10 @@ impl Desk {
 async fn build(registry: &Registry, config: Value) -> Result<Arc<dyn TextEncoder>> {
     let component = (registry.find("encoder", "tide")?.create)(config, Arc::new(Nothing)).await?;
     Ok(forethought_api::registry::Pluggable::unwrap(component).expect("an encoder"))
+}
+
+fn plugins(tide: TidePools) -> Plugins {
+    Plugins::new(tide, Trust::default())
 }
 
 fn refusal<T>(result: Result<T>) -> String {
@@ -117,7 +124,7 @@ fn refusal<T>(result: Result<T>) -> String {
 #[tokio::test]
 async fn a_library_is_loaded_only_when_a_component_is_first_built() {
     let (tide, desk) = (TidePools::default(), Desk::new(PluginSettings::default()));
-    let plugins = Plugins::new(tide.clone());
+    let plugins = plugins(tide.clone());
     let registry = plugins.registry(&desk.request).await.unwrap();
     let entry = registry.find("encoder", "tide").unwrap();
     assert_eq!(entry.origin, ComponentOrigin::Library(desk.file.clone()));
@@ -148,12 +155,12 @@ async fn a_locked_library_is_not_asked_and_must_be_unchanged() {
         description: description("tide"),
     });
     lock.write(desk.folder.path()).unwrap();
-    let registry = Plugins::new(tide.clone()).registry(&desk.request).await.unwrap();
+    let registry = plugins(tide.clone()).registry(&desk.request).await.unwrap();
     assert_eq!(tide.counts(), (0, 0));
     build(&registry, json!({})).await.unwrap();
 
     std::fs::write(&desk.file, library(&[record("encoder", "tide"), vec![0; 8]].concat())).unwrap();
-    let message = refusal(Plugins::new(tide.clone()).registry(&desk.request).await);
+    let message = refusal(plugins(tide.clone()).registry(&desk.request).await);
     assert!(message.starts_with("my.toml:3: ") && message.contains("plugin add"), "{message}");
 }
 
@@ -167,7 +174,7 @@ async fn a_refused_library_is_not_asked() {
         (Desk::with(PluginSettings::default(), &[]), "not a plugin"),
     ] {
         let tide = TidePools::default();
-        let message = refusal(Plugins::new(tide.clone()).open(&desk.request).await);
+        let message = refusal(plugins(tide.clone()).open(&desk.request).await);
         assert!(message.starts_with("my.toml:3: ") && message.contains(says), "{message}");
         assert!(message.contains("libtide_pools.so"), "{message}");
         assert_eq!(tide.counts(), (0, 0));
@@ -178,12 +185,12 @@ async fn a_refused_library_is_not_asked() {
 async fn a_library_that_lies_is_refused() {
     let tide = TidePools::default();
     let desk = Desk::with(PluginSettings::default(), &record("encoder", "ebb"));
-    let message = refusal(Plugins::new(tide).open(&desk.request).await);
+    let message = refusal(plugins(tide).open(&desk.request).await);
     assert!(message.contains("do not agree") && message.contains("`tide` is described only"), "{message}");
 
     let (tide, desk) =
         (TidePools { lie: Some("trap"), ..TidePools::default() }, Desk::new(PluginSettings::default()));
-    let registry = Plugins::new(tide).registry(&desk.request).await.unwrap();
+    let registry = plugins(tide).registry(&desk.request).await.unwrap();
     let message = refusal(build(&registry, json!({})).await.map(|_| ()));
     assert!(message.contains("its description has changed since it was inspected"), "{message}");
 }
@@ -192,7 +199,7 @@ async fn a_library_that_lies_is_refused() {
 async fn in_isolation_each_component_has_its_own_process() {
     let settings = PluginSettings { isolation: Isolation::Process, ..PluginSettings::default() };
     let (tide, desk) = (TidePools::default(), Desk::new(settings));
-    let registry = Plugins::new(tide.clone()).registry(&desk.request).await.unwrap();
+    let registry = plugins(tide.clone()).registry(&desk.request).await.unwrap();
     for _ in 0..2 {
         build(&registry, json!({})).await.unwrap();
     }
@@ -204,7 +211,7 @@ async fn in_isolation_each_component_has_its_own_process() {
 #[tokio::test]
 async fn building_a_component_has_a_deadline() {
     let settings = PluginSettings { deadline_s: 0.05, ..PluginSettings::default() };
-    let registry = Plugins::new(TidePools::default()).registry(&Desk::new(settings).request).await;
+    let registry = plugins(TidePools::default()).registry(&Desk::new(settings).request).await;
     let error = build(&registry.unwrap(), json!({ "hang": true })).await.err().expect("it hangs");
     assert_eq!(error.code, Code::Deadline);
     assert!(error.message.contains("create of forethought.encoder/1 `tide`"), "{error}");
@@ -215,8 +222,8 @@ async fn a_plugin_that_is_named_twice_is_opened_once() {
     let (tide, mut desk) = (TidePools::default(), Desk::new(PluginSettings::default()));
     let path = Some(PluginPath(desk.folder.path().display().to_string()));
     let settings = PluginSettings { path, ..PluginSettings::default() };
-    desk.request.wanted.push(Wanted { place: "--plugin .: ".into(), settings });
-    assert_eq!(Plugins::new(tide.clone()).open(&desk.request).await.unwrap().len(), 1);
+    desk.request.wanted.push(Wanted { place: "--plugin .: ".into(), settings, named: NamedBy::User });
+    assert_eq!(plugins(tide.clone()).open(&desk.request).await.unwrap().len(), 1);
     assert_eq!(tide.counts(), (0, 1));
 }
 
@@ -224,10 +231,9 @@ async fn a_plugin_that_is_named_twice_is_opened_once() {
 async fn a_command_is_asked_too() {
     let settings =
         PluginSettings { command: vec!["python3".into(), "env.py".into()], ..PluginSettings::default() };
-    let wanted = vec![Wanted { place: "my.toml:3: ".into(), settings }];
+    let wanted = vec![Wanted { place: "my.toml:3: ".into(), settings, named: NamedBy::User }];
     let tide = TidePools::default();
-    let registry =
-        Plugins::new(tide.clone()).registry(&Request { wanted, ..Request::default() }).await.unwrap();
+    let registry = plugins(tide.clone()).registry(&Request { wanted, ..Request::default() }).await.unwrap();
     let entry = registry.find("encoder", "tide").unwrap();
     assert_eq!(entry.origin, ComponentOrigin::Process("python3 env.py".into()));
     build(&registry, json!({})).await.unwrap();
@@ -239,8 +245,19 @@ fn a_survey_lists_everything_and_runs_nothing() {
     let mut desk = Desk::new(PluginSettings::default());
     std::fs::write(desk.folder.path().join("libtext.so"), "no library").unwrap();
     desk.request.search = vec![desk.folder.path().into(), "/no/such/folder".into()];
-    let found = survey(&desk.request).unwrap();
+    let found = plugins(TidePools::default()).survey(&desk.request).unwrap();
     assert_eq!(found.len(), 2);
     assert!(found[0].wanted && found[0].verdict.is_ok());
     assert!(!found[1].wanted && found[1].verdict.is_err());
+}
+
+#[test]
+fn a_library_that_would_fill_the_memory_is_refused() {
+    let desk = Desk::new(PluginSettings::default());
+    std::fs::File::options().write(true).open(&desk.file).unwrap().set_len(1 << 40).unwrap();
+    let message = refusal(Library::read(&desk.file));
+    assert!(
+        message.contains("libtide_pools.so is refused") && message.contains("1099511627776 bytes"),
+        "{message}"
+    );
 }

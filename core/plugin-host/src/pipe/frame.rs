@@ -209,3 +209,22 @@ async fn read_up_to(reader: &mut (impl AsyncRead + Unpin), length: usize) -> Res
         }
     }
 }
+
+/// The frames in `bytes`, each decoded and written again: for the target in `fuzz/`.
+///
+/// # Errors
+/// What is wrong with one.
+#[cfg(fuzzing)]
+pub async fn rewritten(mut bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    let mut written = Vec::new();
+    while let Some(frame) = Incoming::read(&mut bytes, limit).await? {
+        let head = frame.head()?;
+        let lengths: &[usize] = match &head {
+            Head::Call { blobs, .. } | Head::Return { blobs, .. } => blobs,
+            _ => &[],
+        };
+        let frame = Outgoing::new(&head, frame.blobs(lengths)?).map_err(|error| error.to_string())?;
+        frame.write(&mut written).await.map_err(|error| error.to_string())?;
+    }
+    Ok(written)
+}

@@ -1,5 +1,6 @@
 //! Both ends of a pipe in one process, and one end against bytes written by hand.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -15,18 +16,22 @@ use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Value, json, value::RawValue};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
+/// Far above what anything here takes: a wait that is longer hangs.
+const HANGS: Duration = Duration::from_secs(120);
 
 /// Two connected ends. Each runs until the other is dropped.
 struct Pair {
     here: Arc<Peer>,
     there: Arc<Peer>,
     runs: [JoinHandle<Result<(), String>>; 2],
+    /// Resolves if `there` hangs.
+    condemned: oneshot::Receiver<String>,
 }
 
 type Half = (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>);
@@ -39,10 +44,10 @@ fn duplex() -> (Half, Half) {
 async fn pair(root: Arc<dyn Object>) -> Pair {
     let (here, there) = duplex();
     let (here, there) =
-        tokio::join!(open("there", None, here, SECOND), open("here", Some(root), there, SECOND));
+        tokio::join!(open("there", None, here, HANGS), open("here", Some(root), there, HANGS));
     let (here, there) = (here.unwrap(), there.unwrap());
     let runs = [tokio::spawn(here.traffic.run()), tokio::spawn(there.traffic.run())];
-    Pair { here: here.peer, there: there.peer, runs }
+    Pair { here: here.peer, there: there.peer, runs, condemned: here.condemned }
 }
 
 /// A component as seen from the other end of a pipe.
@@ -62,7 +67,7 @@ impl Peer {
 async fn becomes<T: PartialEq + std::fmt::Debug>(wanted: T, mut look: impl FnMut() -> T) {
     let start = Instant::now();
     while look() != wanted {
-        assert!(start.elapsed() < 10 * SECOND, "still {:?}, not {wanted:?}", look());
+        assert!(start.elapsed() < HANGS, "still {:?}, not {wanted:?}", look());
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -98,6 +103,11 @@ impl Object for Bench {
                 "call back" => request.objects[0].invoke("echo", said(&"hello")).await,
                 "sleep" => {
                     sleep(Duration::from_millis(request.decode()?)).await;
+                    Ok(said(&()))
+                }
+                "meet" => {
+                    static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(200));
+                    MEETING.wait().await;
                     Ok(said(&()))
                 }
                 "deadline" => Ok(said(&request.meta.deadline_unix_ms)),
@@ -202,10 +212,9 @@ async fn an_object_may_be_dropped_before_its_call_is_polled() {
 #[tokio::test]
 async fn two_hundred_calls_overlap() {
     let (bench, _pair) = bench().await;
-    let start = Instant::now();
-    let calls = (0..200).map(|_| bench.invoke("sleep", said(&100)));
-    assert!(join_all(calls).await.iter().all(Result::is_ok));
-    assert!(start.elapsed() < 5 * SECOND, "in sequence they take 20 s: {:?}", start.elapsed());
+    // None is answered before all are there.
+    let calls = (0..200).map(|_| bench.invoke("meet", said(&())));
+    assert!(timeout(HANGS, join_all(calls)).await.unwrap().iter().all(Result::is_ok));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +248,8 @@ async fn panics_are_sent_as_answers() {
         assert_eq!(error.code, Code::Panic);
         assert!(error.message.contains(words), "{error}");
     }
-    let withdrawn = tokio::time::timeout(SECOND / 100, bench.invoke("panic in drop", said(&()))).await;
+    let withdrawn =
+        tokio::time::timeout(Duration::from_millis(10), bench.invoke("panic in drop", said(&()))).await;
     assert!(withdrawn.is_err());
     becomes([0, 0, 0], || pair.here.live()).await;
     assert!(bench.invoke("echo", said(&())).await.is_ok());
@@ -290,11 +300,28 @@ async fn when_a_connection_ends_every_call_fails_and_its_error_names_it() {
 }
 
 #[tokio::test]
+async fn a_call_hangs_for_certain_only_if_no_other_waits() {
+    let (bench, pair) = bench().await;
+    let condemned = |object: &Arc<dyn Object>| condemn(&**object, "too slow");
+    let call = tokio::spawn(bench.invoke("sleep", said(&60_000)));
+    becomes([1, 0, 0], || pair.here.live()).await;
+    assert_eq!(condemned(&bench), Some(false), "the other call may be the one that hangs");
+    assert_eq!(condemned(&bench), Some(false), "it was not sound any more");
+    call.abort();
+
+    assert_eq!(pair.condemned.await.unwrap(), "too slow");
+
+    let (bench, _pair) = self::bench().await;
+    assert_eq!(condemned(&bench), Some(true));
+    assert_eq!(condemned(&(Arc::new(Bench::default()) as Arc<dyn Object>)), None, "there is no process");
+}
+
+#[tokio::test]
 async fn dropping_one_end_ends_the_other() {
-    let (bench, Pair { here, there, runs }) = bench().await;
+    let (bench, Pair { here, there, runs, .. }) = bench().await;
     drop((bench, here));
     for run in runs {
-        assert_eq!(tokio::time::timeout(SECOND, run).await.unwrap().unwrap(), Ok(()));
+        assert_eq!(tokio::time::timeout(HANGS, run).await.unwrap().unwrap(), Ok(()));
     }
     assert_eq!(there.live(), [0, 0, 1], "it still has the object that it serves");
 }
@@ -455,7 +482,7 @@ impl Hand {
         let (here, there) = duplex();
         let mut hand = Self(there);
         hand.says(json!({ "hello": hello }), &[]).await;
-        let opened = open("hand", Some(Arc::new(Bench::default())), here, SECOND).await;
+        let opened = open("hand", Some(Arc::new(Bench::default())), here, HANGS).await;
         let greeting = hand.hears().await;
         assert_eq!(
             greeting,
@@ -508,7 +535,7 @@ async fn a_withdrawn_call_is_dropped_before_its_answer() {
     let mut hand = Hand(there);
     hand.says(json!({"hello": {"protocol": "forethought", "version": "1.0"}}), &[]).await;
     let root = Arc::new(Bench { running: running.clone() });
-    let connection = open("hand", Some(root), here, SECOND).await.unwrap();
+    let connection = open("hand", Some(root), here, HANGS).await.unwrap();
     tokio::spawn(connection.traffic.run());
     hand.hears().await;
     for id in 0..50 {
@@ -530,7 +557,9 @@ async fn a_side_without_the_feature_gets_no_cancel() {
     tokio::spawn(traffic.run());
     let root = peer.root();
     for method in ["first", "second"] {
-        assert!(tokio::time::timeout(SECOND / 100, root.invoke(method, said(&()))).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), root.invoke(method, said(&()))).await.is_err()
+        );
     }
     let heard = [hand.hears().await, hand.hears().await].map(|frame| frame["call"]["method"].clone());
     assert_eq!(heard, ["first", "second"], "nothing in between");
@@ -619,7 +648,7 @@ async fn breaking_the_protocol_ends_the_connection_with_a_reason() {
 #[tokio::test]
 async fn a_side_without_a_hello_is_given_up() {
     let (here, _there) = duplex();
-    let error = open("mute", None, here, SECOND / 20).await.err().unwrap();
+    let error = open("mute", None, here, Duration::from_millis(50)).await.err().unwrap();
     assert_eq!(error, "it said nothing within 50ms");
 }
 
@@ -657,7 +686,7 @@ fn survives(bytes: &[u8]) -> Result<(), String> {
         let hello = bytes_of(r#"{"hello": {"protocol": "forethought", "version": "1.0"}}"#, b"");
         let input = [&hello, bytes].concat();
         let opened =
-            open("fuzz", Some(Arc::new(Bench::default())), (&input[..], tokio::io::sink()), SECOND).await;
+            open("fuzz", Some(Arc::new(Bench::default())), (&input[..], tokio::io::sink()), HANGS).await;
         let Connection { peer, traffic, .. } = opened.unwrap();
         let outcome = traffic.run().await;
         peer.end(Error::new(Code::Panic, "over"));

@@ -65,6 +65,10 @@ def describe(call):
             sys.stderr.write("drop " * 20_000)
             sys.stderr.write("\n")
         raw(answer)
+    elif mode == "raise":
+        print(f"Traceback: the tide of call {call} is in", file=sys.stderr)
+        failure = {"code": "other", "message": "TideError()", "retryable": False, "chain": []}
+        raw(frame("return", id=call, status=1, body=failure))
     elif mode == "warn":
         print("WARNING:root:high tide", file=sys.stderr)
         raw(answer)

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use toml_edit::{Document, Item, TableLike};
 
 use super::origin::{ConfigOrigin, KeyPath, dotted};
+use crate::former;
 
 /// Prefix of environment variables that set configuration.
 pub(super) const PREFIX: &str = "FORETHOUGHT__";
@@ -27,6 +28,10 @@ pub(super) const RESOLVED: &str = "config.resolved.toml";
 /// Critics were values in release 0.1.0: as sections, and as keys of planners.
 pub(super) const OLD_CRITIC: &str = "value";
 pub(super) const CRITIC: &str = "critic";
+
+/// What whole numbers a TOML file can have.
+const WHOLE_NUMBERS: &str = "the number is out of range: a whole number is at least -9223372036854775808 and at most \
+                             9223372036854775807 (2^63 - 1), and a seed at least 0";
 
 /// Sections that hold one component under each name, and sections that are one component.
 pub(super) const NAMED: [&str; 5] = ["llm", "encoder", "critic", "trainer", "planner"];
@@ -60,6 +65,11 @@ impl Layer {
         let lines = Lines::of(text);
         let document = Document::parse(text).map_err(|error| {
             let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
+            if error.message().contains("overflow") {
+                let key =
+                    text.lines().nth(line - 1).and_then(|line| line.split_once('=')).unwrap_or_default().0;
+                return Error::config(format!("{}:{column}: `{}`: {WHOLE_NUMBERS}", at(line), key.trim()));
+            }
             Error::config(format!("{}:{column}: not TOML: {}", at(line), error.message()))
         })?;
         let mut layer = Self::empty(base);
@@ -136,6 +146,9 @@ impl Layer {
     fn put(&mut self, path: KeyPath, text: &str, origin: ConfigOrigin) -> Result<()> {
         let value = match text.parse::<toml_edit::Value>() {
             Ok(value) => self.item(&Item::Value(value), &mut path.clone(), &|_| origin.clone())?,
+            Err(_) if text.parse::<i128>().is_ok() => {
+                return Err(Error::config(format!("{origin}: `{}`: {WHOLE_NUMBERS}", dotted(&path))));
+            }
             Err(_) => Value::String(text.into()),
         };
         self.insert(path, value, origin)
@@ -228,6 +241,13 @@ impl Layer {
         for name in &names {
             let [from, to] = [OLD_CRITIC, CRITIC].map(|word| [word.into(), name.clone()]);
             self.rename(&from, &to)?;
+            let values = &self.values[CRITIC][name];
+            let former = former::DEFAULTS.iter().find(|(kind, ..)| values["kind"] == *kind);
+            if let Some((_, key, value)) = former.filter(|(_, key, _)| values.get(key).is_none())
+                && let Some(origin) = self.place(&to).filter(|origin| is_resolved(origin)).cloned()
+            {
+                self.insert([&to[..], &[(*key).into()]].concat(), (*value).into(), origin)?;
+            }
         }
         if !names.is_empty() {
             self.remove(&[OLD_CRITIC.into()]);
@@ -247,7 +267,7 @@ impl Layer {
                 format!("{origin}: {old} is the old name of {new}, which {other} sets; keep one of them");
             return Err(Error::config(message));
         }
-        if !matches!(&origin, ConfigOrigin::File { path, .. } if path.ends_with(RESOLVED)) {
+        if !is_resolved(&origin) {
             self.notes.push(format!("{origin}: {old} is the old name of {new}; rename it"));
         }
         let value = self.take(from).unwrap_or_default();
@@ -272,6 +292,11 @@ impl Layer {
             parents.iter().try_fold(&mut self.values, |table, key| table.get_mut(key)?.as_object_mut());
         table?.remove(last)
     }
+}
+
+/// Whether a program wrote it.
+fn is_resolved(origin: &ConfigOrigin) -> bool {
+    matches!(origin, ConfigOrigin::File { path, .. } if path.ends_with(RESOLVED))
 }
 
 /// What to say about a variable that would set a key if it had two underscores where it has one.

@@ -18,9 +18,10 @@ mod sources;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 
-use forethought_api::{Error, Result, registry::ConfigPath};
+use forethought_api::{Error, Result, registry::ConfigPath, text::unmarked};
 use forethought_plugin_host::Request;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub use self::{
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
-    sources::Sources,
+    sources::{Sources, plugin_folders, trust_file},
 };
 use crate::budget::Limits;
 use crate::budget::prices::Prices;
@@ -336,9 +337,20 @@ fn read(sources: &Sources) -> Result<Vec<Layer>> {
     Ok(layers)
 }
 
+/// The largest configuration file, in bytes. It is read before anybody knows whose it is.
+const LARGEST: u64 = 16 << 20;
+
 fn file(path: &Path) -> Result<Option<Layer>> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
-    let bytes = match std::fs::read(path) {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = match read() {
+        Ok(bytes) if bytes.len() as u64 > LARGEST => {
+            return Err(Error::config(format!("{} has more than {LARGEST} bytes", path.display())));
+        }
         Ok(bytes) => bytes,
         // A home that is a file, as in some sandboxes, holds no configuration.
         Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
@@ -356,7 +368,9 @@ fn file(path: &Path) -> Result<Option<Layer>> {
     let path = std::path::absolute(path)?;
     sources::is_text(&path)?;
     let base = path.parent().unwrap_or(Path::new("/"));
-    Layer::toml(&text, base, |line| ConfigOrigin::File { path: path.clone(), line })?.renamed().map(Some)
+    Layer::toml(unmarked(&text), base, |line| ConfigOrigin::File { path: path.clone(), line })?
+        .renamed()
+        .map(Some)
 }
 
 fn missing(path: &Path) -> Error {

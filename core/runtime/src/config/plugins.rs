@@ -13,11 +13,11 @@ use super::{
     check::check,
     compose::inlined,
     document::{ConfigDocument, resolve},
-    origin::KeyPath,
+    origin::{ConfigOrigin, KeyPath},
     sources::Sources,
 };
 use forethought_plugin_host::{
-    Request, Wanted, find,
+    NamedBy, Request, Wanted, find,
     settings::{PluginPath, PluginSettings},
 };
 
@@ -64,6 +64,7 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
     let search: Vec<_> =
         config.search.iter().map(|folder| folder.to_path_buf()).chain(sources.search.clone()).collect();
     let mut wanted = Vec::new();
+    let searched_by = named_by(document, "search", sources);
     for (index, load) in config.load.iter_mut().enumerate() {
         let path: KeyPath = vec!["plugins".into(), "load".into(), index.to_string()];
         let base = document.base(&path).unwrap_or(&sources.folder);
@@ -74,9 +75,16 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
                 settings.path.iter_mut().for_each(|path| settle_name(path, base, &search));
             }
         }
-        wanted.push(Wanted { place: document.at(&path, ""), settings: load.clone().into() });
+        let settings = PluginSettings::from(load.clone());
+        let named = named_by(document, "load", sources);
+        let named = if settings.path.as_ref().is_some_and(PluginPath::is_name) {
+            named.max(searched_by.clone())
+        } else {
+            named
+        };
+        wanted.push(Wanted { place: document.at(&path, ""), settings, named });
     }
-    let request = sources.typed_plugins(search);
+    let request = sources.typed_plugins(search, searched_by);
     config
         .load
         .extend(request.wanted.iter().filter_map(|wanted| wanted.settings.path.clone().map(Load::Path)));
@@ -85,6 +93,31 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
     }
     wanted.extend(request.wanted);
     Ok(Request { wanted, ..request })
+}
+
+/// Who gave this key of `[plugins]` its value.
+fn named_by(document: &ConfigDocument, key: &str, sources: &Sources) -> NamedBy {
+    let path: KeyPath = vec!["plugins".into(), key.into()];
+    if document.get(&path).is_none() {
+        return NamedBy::User;
+    }
+    let absolute = |path: &PathBuf| std::path::absolute(path).ok();
+    match document.origin(&path) {
+        ConfigOrigin::Environment(_) | ConfigOrigin::Command(_) | ConfigOrigin::Set(_) => NamedBy::User,
+        ConfigOrigin::File { path, .. }
+            if sources.user.as_ref().and_then(absolute).as_ref() == Some(&path) =>
+        {
+            NamedBy::User
+        }
+        ConfigOrigin::File { path, .. }
+            if sources.file.as_ref().and_then(absolute).as_ref() == Some(&path) =>
+        {
+            NamedBy::TypedFile(path)
+        }
+        ConfigOrigin::File { path, .. } => NamedBy::FoundFile(path),
+        // No preset names plugins, and what has no place is nobody's word.
+        ConfigOrigin::Preset { .. } | ConfigOrigin::Default => NamedBy::FoundFile(PathBuf::new()),
+    }
 }
 
 /// A name that is not a plugin's may be a folder.
@@ -96,19 +129,20 @@ fn settle_name(path: &mut PluginPath, base: &Path, search: &[PathBuf]) {
 
 impl Sources {
     /// The plugins that the command line names, regardless of the files; names are looked for in `search`.
-    pub fn typed_plugins(&self, search: Vec<PathBuf>) -> Request {
+    pub fn typed_plugins(&self, search: Vec<PathBuf>, searched_by: NamedBy) -> Request {
         let wanted = self.plugins.iter().map(|typed| {
             let mut path = PluginPath(typed.clone());
             settle_name(&mut path, &self.folder, &search);
             if !path.is_name() {
                 path.0 = resolve(&self.folder, &path.0);
             }
+            let named = if path.is_name() { searched_by.clone() } else { NamedBy::User };
             let settings = PluginSettings { path: Some(path), ..PluginSettings::default() };
-            Wanted { place: format!("--plugin {typed}: "), settings }
+            Wanted { place: format!("--plugin {typed}: "), settings, named }
         });
         let beside = self.file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
         let locks = beside.into_iter().chain([self.folder.clone()]).collect();
-        Request { wanted: wanted.collect(), search, locks }
+        Request { wanted: wanted.collect(), search, searched_by: searched_by.clone(), locks }
     }
 }
 

@@ -62,13 +62,6 @@ impl Sources {
     /// # Errors
     /// If the current folder cannot be determined.
     pub fn of_process() -> Result<Self> {
-        let absolute =
-            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home =
-            |xdg: &str, below: &str| absolute(xdg).or_else(|| absolute("HOME").map(|home| home.join(below)));
-        let named = std::env::var_os("FORETHOUGHT_PLUGIN_PATH").unwrap_or_default();
-        let named = std::env::split_paths(&named).filter(|folder| !folder.as_os_str().is_empty());
-        let own = home("XDG_DATA_HOME", ".local/share").map(|home| home.join("forethought/plugins"));
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
             match (name.into_string(), value.into_string()) {
@@ -85,8 +78,8 @@ impl Sources {
         })?;
         is_text(&folder)?;
         Ok(Self {
-            user: home("XDG_CONFIG_HOME", ".config").map(|home| home.join("forethought/config.toml")),
-            search: named.chain(own).collect(),
+            user: home("XDG_CONFIG_HOME", ".config", "config.toml"),
+            search: plugin_folders(),
             variables,
             ..Self::new(folder)
         })
@@ -119,6 +112,25 @@ impl Sources {
             Error::config(format!("there is no preset `{name}`; {}", suggestion(name, presets)))
         })
     }
+}
+
+/// The user's own folders of plugins: those of FORETHOUGHT_PLUGIN_PATH, and the one in the home.
+pub fn plugin_folders() -> Vec<PathBuf> {
+    let named = std::env::var_os("FORETHOUGHT_PLUGIN_PATH").unwrap_or_default();
+    let named = std::env::split_paths(&named).filter(|folder| !folder.as_os_str().is_empty());
+    named.chain(home("XDG_DATA_HOME", ".local/share", "plugins")).collect()
+}
+
+/// The file that says which plugins are trusted. Without a home there is none.
+pub fn trust_file() -> Option<PathBuf> {
+    home("XDG_DATA_HOME", ".local/share", "trusted.json")
+}
+
+/// A path in the program's folder below one of the user's.
+fn home(variable: &str, usual: &str, below: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(usual)))?;
+    Some(folder.join("forethought").join(below))
 }
 
 /// Refuses a path that is not text: values relative to it could not be written into a configuration.

@@ -436,6 +436,11 @@ fn malformed_toml_is_refused_with_line_and_column() {
     assert!(desk.refusal().starts_with("forethought.toml:3:12: not TOML: "), "{}", desk.refusal());
     desk.write("forethought.toml", "seed = 1\nseed = 2\n");
     assert!(desk.refusal().starts_with("forethought.toml:2:1: not TOML: "), "{}", desk.refusal());
+    for number in ["9223372036854775808", "18446744073709551615", "-9223372036854775809"] {
+        desk.write("forethought.toml", &format!("[run]\nepisodes = 1\nfirst_task = {number}\n"));
+        let place = "forethought.toml:3:14: `first_task`: the number is out of range";
+        assert!(desk.refusal().starts_with(place), "{}", desk.refusal());
+    }
     desk.write("forethought.toml", "[run]\nmax_usd = inf\n");
     assert_eq!(desk.refusal(), "forethought.toml:2: `run.max_usd`: inf is not a finite number");
 }
@@ -533,7 +538,7 @@ fn plugins_are_named_in_many_ways() {
     desk.sources.plugins = vec!["./typed.so".into()];
     desk.sources.search = vec!["/usr/share/plugins".into()];
     let draft = Draft::read(&desk.sources).unwrap();
-    let Request { wanted, search, locks } = draft.plugins();
+    let Request { wanted, search, locks, .. } = draft.plugins();
     let paths: Vec<_> =
         wanted.iter().filter_map(|wanted| Some(wanted.settings.path.as_ref()?.0.clone())).collect();
     let at = |path: &str| folder.join(path).display().to_string();
@@ -643,6 +648,14 @@ fn files_that_are_not_utf_8_are_refused_with_their_line() {
     }
     std::fs::write(&path, "\u{feff}seed = 9\r\n").unwrap();
     assert_eq!(desk.load().seed, 9, "a byte order mark and CRLF are no trouble");
+}
+
+#[test]
+fn a_file_that_would_fill_the_memory_is_refused() {
+    let desk = Desk::new();
+    let file = std::fs::File::create(desk.folder.path().join("forethought.toml")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    assert!(desk.refusal().contains("forethought.toml has more than 16777216 bytes"), "{}", desk.refusal());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use forethought_api::checkpoint::{self, Manifest};
+use forethought_api::checkpoint::{self, Manifest, TrainedOn};
 use forethought_api::critic::{Critic, CriticQuery};
 use forethought_api::encoder::{Matrix, TextEncoder};
 use forethought_api::metrics::{self, ReliabilityBin, Scored};
@@ -35,6 +35,8 @@ pub struct Seen {
     pub train: Vec<String>,
     /// Used to choose the step and to fit the calibration.
     pub validation: Vec<String>,
+    /// The tasks of both, where the checkpoint says so.
+    pub tasks: Option<TrainedOn>,
 }
 
 impl Seen {
@@ -48,7 +50,18 @@ impl Seen {
         let config: serde_json::Value =
             serde_json::from_str(&text).context(format!("{} is not JSON", path.display()))?;
         let Manifest { split, .. } = Manifest::of(&config).context(path.display().to_string())?;
-        Ok(Self { train: split.train, validation: split.validation })
+        Ok(Self { train: split.train, validation: split.validation, tasks: TrainedOn::of(&config) })
+    }
+
+    /// How many of the `trajectories` that it has not seen are of tasks that it has, and how many it has not seen.
+    pub fn known(&self, trajectories: &[Trajectory]) -> (usize, usize) {
+        let seen: HashSet<&String> = self.train.iter().chain(&self.validation).collect();
+        let unseen: Vec<_> = trajectories.iter().filter(|one| !seen.contains(&one.episode)).collect();
+        let known = |one: &&&Trajectory| {
+            let tasks = self.tasks.as_ref().and_then(|trained| trained.tasks.get(&one.environment));
+            tasks.is_some_and(|tasks| tasks.contains(&one.task))
+        };
+        (unseen.iter().filter(known).count(), unseen.len())
     }
 }
 
@@ -408,7 +421,7 @@ mod tests {
 
     fn seen(train: std::ops::Range<usize>, validation: std::ops::Range<usize>) -> Seen {
         let names = |range: std::ops::Range<usize>| range.map(|episode| format!("e{episode}")).collect();
-        Seen { train: names(train), validation: names(validation) }
+        Seen { train: names(train), validation: names(validation), tasks: None }
     }
 
     #[tokio::test]
@@ -453,11 +466,23 @@ mod tests {
         write(r#"{ "training": {} }"#);
         let error = Seen::read(folder.path()).unwrap_err();
         assert!(error.to_string().contains("config.json: no key `split`"), "{error}");
-        let expected = Seen { train: vec!["e1".into()], validation: vec!["e2".into()] };
+        let expected = Seen { train: vec!["e1".into()], validation: vec!["e2".into()], tasks: None };
         let split = r#""split": { "train": ["e1"], "validation": ["e2"], "test": ["e3"] }"#;
         for config in [format!("{{ {split} }}"), format!(r#"{{ "training": {{ {split} }} }}"#)] {
             write(&config);
             assert_eq!(Seen::read(folder.path()).unwrap(), expected);
         }
+        // With the tasks of the split, those of other episodes are recognised.
+        write(&format!(
+            r#"{{ {split}, "trained_on": {{ "configuration": "", "tasks": {{ "shop": [1, 2] }} }} }}"#
+        ));
+        let of = |(episode, environment, task): (&str, &str, u64)| Trajectory {
+            episode: episode.into(),
+            environment: environment.into(),
+            task,
+            ..Trajectory::default()
+        };
+        let data = [("e1", "shop", 1), ("e3", "shop", 2), ("e4", "shop", 3), ("e5", "game", 1)].map(of);
+        assert_eq!(Seen::read(folder.path()).unwrap().known(&data), (1, 3));
     }
 }

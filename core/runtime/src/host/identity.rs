@@ -8,6 +8,7 @@ use forethought_api::{Result, error::Context, host::ModelFiles};
 use serde_json::{Map, Value, json};
 
 use crate::config::{KeyPath, dotted, roles};
+use crate::former;
 use crate::host::{ROLES, RuntimeHost};
 use crate::run::summary::identity_word;
 
@@ -46,6 +47,10 @@ impl RuntimeHost {
             match section[0].as_str() {
                 // How a model is called does not affect its answers.
                 "llm" => drop(keys.remove("calls")),
+                "critic" => {
+                    let kind = keys.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+                    keys.retain(|key, value| !former::is_default(&kind, key, value.as_str()));
+                }
                 // Nor does how much it may cost.
                 ROLES => keys.retain(|key, _| !roles::LIMITS.contains(&key.as_str())),
                 "planner" => {
@@ -96,6 +101,7 @@ impl RuntimeHost {
     /// Notes what the owner's files hold: a checkpoint trained again under the same name is another critic.
     pub(super) fn note_files(&self, folder: &Path, request: &ModelFiles) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
+        self.note_trained(owner, folder);
         for file in request.required.iter().chain(&request.optional) {
             let path = folder.join(file);
             if path.is_file() {

@@ -5,6 +5,7 @@ pub mod encoder_cache;
 mod identity;
 mod needs;
 mod seats;
+mod trained;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
     behaviour::ScriptedBehaviour,
+    checkpoint::TrainedOn,
     critic::{Critic, CriticTrainer},
     encoder::TextEncoder,
     environment::Environment,
@@ -51,6 +53,8 @@ struct Shared {
     files: Mutex<BTreeMap<KeyPath, BTreeMap<String, String>>>,
     /// Hashes of what the configuration's paths name.
     contents: Mutex<BTreeMap<PathBuf, String>>,
+    /// What the checkpoints of components say of their training.
+    trained: Mutex<BTreeMap<KeyPath, TrainedOn>>,
     metering: Metering,
 }
 
@@ -65,6 +69,7 @@ impl RuntimeHost {
             caches: Mutex::default(),
             files: Mutex::default(),
             contents: Mutex::default(),
+            trained: Mutex::default(),
             metering: Metering::default(),
         };
         Self { shared: Arc::new(shared), owner: None }

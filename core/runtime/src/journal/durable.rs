@@ -65,7 +65,7 @@ impl JournaledEffects {
         self.cancel.check()?;
         let (request, shared) = E::record(&input)?;
         let meter = self.meter(&key.target, estimate.map(|_| reservations));
-        let result = meter.clone().around(E::run(&self.deps, input)).await;
+        let result = self.cancel.effect(meter.clone().around(E::run(&self.deps, input))).await;
         // Nothing is left where each attempt was counted when it was made.
         let call = meter.take_call();
         let used = |expected| {
@@ -118,6 +118,7 @@ impl JournaledEffects {
             store: self.store.clone(),
             episode: self.recorded.number,
             role: target.into(),
+            cancel: self.cancel.clone(),
         })
     }
 
@@ -148,9 +149,8 @@ impl Durable for JournaledEffects {
                 ReplayMode::UseRecorded => recorded_answer(outcome)?,
                 ReplayMode::ReExecute => {
                     self.cancel.check()?;
-                    self.meter(&key.target, None)
-                        .around(re_execute::<E>(&self.deps, &key, input, outcome))
-                        .await
+                    let again = re_execute::<E>(&self.deps, &key, input, outcome);
+                    self.cancel.effect(self.meter(&key.target, None).around(again)).await
                 }
             };
         }
@@ -185,7 +185,7 @@ pub(crate) async fn re_execute<E: Effect>(
     let recorded = recorded_answer::<E::Out>(outcome)?;
     let same = match (&result, &recorded) {
         // By their JSON, which is what was recorded; and parsed first, because this program may know more fields.
-        (Ok(now), Ok(then)) => serde_json::to_vec(now)? == serde_json::to_vec(then)?,
+        (Ok(now), Ok(then)) => E::repeatable(now)? == E::repeatable(then)?,
         // The world fails now, which says nothing about what it answered before.
         (Err(_), _) => true,
         (Ok(_), Err(_)) => false,

@@ -21,6 +21,7 @@ use forethought_api::{
 
 use crate::budget::prices::{Cost, Price};
 use crate::budget::{Budget, Reservation, Spent, tokens};
+use crate::cancel::Cancel;
 use crate::journal::store::Store;
 
 tokio::task_local! {
@@ -76,6 +77,16 @@ pub(crate) struct Meter {
     pub(crate) call: Mutex<Option<Vec<Reservation>>>,
     /// Why an attempt could not be recorded: a failure of this machine's, not the model's answer.
     pub(crate) failed: Mutex<Option<Error>>,
+    /// The run's interruption.
+    pub(crate) cancel: Cancel,
+}
+
+/// Waits before an attempt: for the end of a pause, or for room. An interrupted run waits no longer.
+pub(crate) async fn pause<T>(wait: impl Future<Output = T>) -> Result<T> {
+    match METER.try_with(|meter| meter.cancel.clone()) {
+        Ok(cancel) => cancel.pause(wait).await,
+        Err(_) => Ok(wait.await),
+    }
 }
 
 impl Meter {

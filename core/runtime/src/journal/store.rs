@@ -7,6 +7,7 @@
 //! described in docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -573,12 +574,36 @@ fn stored(number: u64) -> i64 {
 }
 
 fn unpack(packed: bool, data: &[u8]) -> Result<Vec<u8>> {
-    if packed { zstd::stream::decode_all(data).context("a blob is damaged") } else { Ok(data.to_vec()) }
+    if packed { inflate(data, MOST).context("a blob is damaged") } else { Ok(data.to_vec()) }
+}
+
+/// The most that something compressed may hold. The run may be somebody else's, and a few bytes can become many.
+pub(crate) const MOST: u64 = 1 << 30;
+
+/// Unpacks what zstd has packed.
+///
+/// # Errors
+/// Bytes that are not zstd's, or hold more than `most`.
+pub(crate) fn inflate(packed: impl Read, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    zstd::stream::Decoder::new(packed)?.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(Error::malformed(format!("more than {most} bytes are packed into it"))),
+        false => Ok(bytes),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_few_bytes_do_not_become_more_than_allowed() {
+        let packed = zstd::bulk::compress(&vec![b' '; 1 << 20], 1).unwrap();
+        assert!(packed.len() < 1000);
+        assert_eq!(inflate(&*packed, 1 << 20).unwrap().len(), 1 << 20);
+        assert!(inflate(&*packed, (1 << 20) - 1).unwrap_err().message.contains("more than 1048575 bytes"));
+    }
 
     #[tokio::test]
     async fn a_journal_of_version_1_learns_of_money() {

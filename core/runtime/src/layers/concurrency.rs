@@ -12,6 +12,8 @@ use forethought_api::{
 };
 use tokio::sync::Notify;
 
+use crate::journal::meter;
+
 /// A backend with a limited number of calls in flight.
 pub struct ConcurrencyLimit {
     inner: Arc<dyn LlmBackend>,
@@ -32,7 +34,7 @@ impl ConcurrencyLimit {
     }
 
     async fn pass<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let permit = self.gate.enter().await;
+        let permit = meter::pause(self.gate.enter()).await?;
         let outcome = call.await;
         match &outcome {
             Ok(_) => permit.answered(),

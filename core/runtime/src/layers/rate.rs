@@ -14,6 +14,7 @@ use forethought_api::{
 use tokio::time::{Duration, Instant};
 
 use crate::budget::tokens;
+use crate::journal::meter;
 
 /// A backend that gets no more calls and tokens than it allows.
 pub struct RateLimit {
@@ -54,7 +55,7 @@ impl LlmBackend for RateLimit {
         self.inner.capabilities().await
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        let estimated = self.wait(&request).await;
+        let estimated = meter::pause(self.wait(&request)).await?;
         let completion = self.inner.complete(request).await?;
         if let Some(bucket) = &self.tokens {
             bucket.give_back(estimated - completion.usage.total() as f64);
@@ -62,7 +63,7 @@ impl LlmBackend for RateLimit {
         Ok(completion)
     }
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
-        self.wait(&request).await;
+        meter::pause(self.wait(&request)).await?;
         self.inner.stream(request).await
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The backend says what is worth repeating ([`Error::retryable`]): an overloaded or failing provider, a broken
 //! connection. The pauses double, with jitter, so that callers who failed together do not come back together. If the
-//! provider says how long to wait, that is obeyed.
+//! provider says how long to wait, that is obeyed. An interruption ends a pause; the layers within then refuse the next
+//! attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use forethought_api::{
     Error, Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
+
+use crate::journal::meter;
 
 /// The first pause, before jitter.
 const FIRST: Duration = Duration::from_millis(500);
@@ -43,7 +46,7 @@ impl Retry {
         };
         let outcome = counted
             .retry(self.pauses)
-            .sleep(tokio::time::sleep)
+            .sleep(|pause| async move { drop(meter::pause(tokio::time::sleep(pause)).await) })
             .when(|error: &Error| error.retryable)
             .adjust(|error, pause| {
                 let requested = Duration::from_millis(error.retry_after_ms.unwrap_or_default());

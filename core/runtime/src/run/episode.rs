@@ -20,7 +20,7 @@ use crate::budget::{Budget, Limits, Spent};
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{StepModels, Tally};
-use crate::run::summary::CallCount;
+use crate::run::summary::{CallCount, add_faults};
 pub use crate::run::summary::{EpisodeStatus, EpisodeSummary};
 use forethought_api::seed;
 
@@ -178,10 +178,7 @@ impl<D: Durable> EpisodeRunner<D> {
         let mut decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
         // Counted in the summary, and not logged: the logs of earlier releases can then still be replayed.
-        for (key, count) in std::mem::take(&mut decision.trace.faults) {
-            let sum = self.faults[usize::from(seat != self.spec.subject)].entry(key).or_default();
-            *sum = sum.saturating_add(count);
-        }
+        self.count_faults(seat, std::mem::take(&mut decision.trace.faults));
         self.log.push(&Event::Decision {
             step,
             seat,
@@ -192,6 +189,9 @@ impl<D: Durable> EpisodeRunner<D> {
         })?;
 
         let transition = self.act(seat, &decision.action).await?;
+        if transition.illegal {
+            self.count_faults(seat, BTreeMap::from([("illegal".into(), 1)]));
+        }
         self.log.push(&Event::Transition {
             step,
             rewards: transition.rewards.clone(),
@@ -223,14 +223,16 @@ impl<D: Durable> EpisodeRunner<D> {
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
         models.stopped()?;
-        let decision = decision.map_err(|error| {
+        let mut decision = decision.map_err(|error| {
             error.context(format!("planner `{}` failed at step {}", seat.name, self.step))
         })?;
-        let tally = models.take_tally();
+        let mut tally = models.take_tally();
+        decision.trace.recoveries.append(&mut tally.recoveries);
         if context.seat != self.spec.subject {
             self.count_other(tally);
             return Ok(decision);
         }
+        self.count_faults(context.seat, tally.faults);
         for (purpose, count) in tally.calls {
             *self.tally.calls.entry(purpose).or_default() += count;
         }
@@ -240,6 +242,10 @@ impl<D: Durable> EpisodeRunner<D> {
             self.timed.1 += elapsed.as_secs_f64() * 1e3;
         }
         Ok(decision)
+    }
+
+    fn count_faults(&mut self, seat: usize, faults: BTreeMap<String, u32>) {
+        add_faults(&mut self.faults[usize::from(seat != self.spec.subject)], faults);
     }
 
     /// The planner's own summary, or the collector's, if one is needed.
@@ -372,6 +378,7 @@ impl<D: Durable> EpisodeRunner<D> {
         for count in tally.calls.into_values() {
             self.other_calls += count;
         }
+        add_faults(&mut self.faults[1], tally.faults);
     }
 
     fn close(mut self, end: Result<()>) -> Result<EpisodeResult> {

@@ -12,7 +12,7 @@ use forethought_api::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{files, run::summary::EpisodeStatus};
+use crate::{files, journal::store, run::summary::EpisodeStatus};
 
 /// Version of the log's lines. A reader ignores fields that it does not know.
 pub const SCHEMA: u32 = 1;
@@ -132,6 +132,6 @@ pub fn read(path: &Path) -> Result<Vec<Event>> {
 pub fn read_lines(path: &Path) -> Result<String> {
     let file = fs::File::open(path).context(format!("{} could not be opened", path.display()))?;
     let lines =
-        zstd::stream::decode_all(file).context(format!("{} is not readable as zstd", path.display()))?;
+        store::inflate(file, store::MOST).context(format!("{} is not readable as zstd", path.display()))?;
     String::from_utf8(lines).context(format!("{} is not UTF-8", path.display()))
 }

@@ -91,6 +91,8 @@ impl RunFolder {
             found.status = RunStatus::Running;
             found.finished = None;
             mend_lines(&path.join("episodes.jsonl"))?;
+            fs::create_dir_all(path.join("events"))
+                .context(format!("{} could not be created", path.join("events").display()))?;
             for folder in [path.clone(), path.join("events")] {
                 files::remove_unfinished(&folder, "").context(format!("cleaning {}", folder.display()))?;
             }
@@ -164,9 +166,13 @@ pub fn events_path(run: &Path, episode: &str) -> PathBuf {
 /// Reads a run's `run.json`.
 pub fn read_info(run: &Path) -> Result<RunInfo> {
     let path = run.join("run.json");
-    let text =
-        fs::read(&path).context(format!("{} could not be read; is this a run's folder?", path.display()))?;
-    let info: RunInfo = serde_json::from_slice(&text).context(format!("{} is malformed", path.display()))?;
+    let what_to_do = match run.join("config.resolved.toml").is_file() {
+        true => "the command that began the run writes it again",
+        false => "is this a run's folder?",
+    };
+    let text = fs::read(&path).context(format!("{} could not be read; {what_to_do}", path.display()))?;
+    let info: RunInfo =
+        serde_json::from_slice(&text).context(format!("{} is malformed; {what_to_do}", path.display()))?;
     if info.schema > SCHEMA {
         return Err(Error::input(format!(
             "{} has schema version {}, this program knows {SCHEMA}; use a newer program",
@@ -206,8 +212,8 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     Ok(episodes)
 }
 
-/// The newest run under `parent` that `same` recognises by its hash and that `earlier` allows. `described` describes a
-/// run whose `run.json` is lost.
+/// The newest run under `parent` that `same` recognises by its hash and that `earlier` allows. `described` describes such
+/// a run whose `run.json` is lost or damaged.
 pub(crate) fn find(
     parent: &Path,
     earlier: Earlier,
@@ -228,7 +234,14 @@ pub(crate) fn find(
             continue;
         }
         let info = match read_info(&path) {
-            Ok(info) => info,
+            Ok(info) if same(&info.config_hash) => info,
+            Ok(info) => match described(&path) {
+                Some(found) if found.episodes == info.episodes => {
+                    tracing::warn!("{}/run.json has a damaged hash, which is written again", path.display());
+                    RunInfo { config_hash: found.config_hash, ..info }
+                }
+                _ => continue,
+            },
             Err(error) if is_newer(&path) => {
                 tracing::warn!("not looking at {} for an earlier run: {error}", path.display());
                 continue;
@@ -244,7 +257,7 @@ pub(crate) fn find(
                 }
             },
         };
-        if same(&info.config_hash) && wanted(info.status) {
+        if wanted(info.status) {
             runs.push((path, info));
         }
     }

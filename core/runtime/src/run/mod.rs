@@ -92,7 +92,7 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     let folder = RunFolder::open(&plan.parent, found, plan.info(&spec), &spec.config)?;
     let store = Store::open(&folder.journal())?;
     let done = store.done().await?;
-    let mut results = recover(&plan, &folder, done, spec.summariser.is_some(), &*observer)?;
+    let mut results = recover(&plan, &folder, done, spec.summariser.is_some())?;
     observer.started(folder.path(), spec.episodes.len(), results.len());
     let path = folder.path().display();
     match before {
@@ -176,6 +176,12 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     let usd = spent.values().fold(Spent::default(), |sum, spent| sum + *spent).usd();
     let usd = priced.then_some(usd);
     pool.store.close().await;
+    if !pool.folder.journal().is_file() {
+        tracing::warn!(
+            "{} was removed while the run used it: its episodes cannot be replayed or exported",
+            pool.folder.journal().display()
+        );
+    }
     pool.folder.close(status, usd)?;
     let mut outcome = RunOutcome {
         folder: pool.folder.path().to_owned(),
@@ -261,13 +267,12 @@ pub async fn trajectories(run: &Path) -> Result<Vec<Trajectory>> {
 }
 
 /// Episodes that are done, from the journal. Lines of `episodes.jsonl` that a kill prevented are added; of those that
-/// the journal lacks, the results are used unless their trajectories are needed, and the observer is told.
+/// the journal lacks, the results are used unless their trajectories are needed. Where the two differ, one is damaged.
 fn recover(
     plan: &Plan,
     folder: &RunFolder,
     mut done: HashMap<String, Result<Closed>>,
     collects: bool,
-    observer: &dyn RunObserver,
 ) -> Result<HashMap<usize, Finished>> {
     let mut listed: HashMap<_, _> = folder::read_episodes(folder.path())?
         .into_iter()
@@ -283,18 +288,20 @@ fn recover(
                 trajectories: serde_json::from_slice(&closed.trajectories)?,
             })
         };
+        let other = |found: &Finished| listed.as_ref().is_some_and(|listed| *listed != found.summary);
         match done.remove(&episode.id).map(|closed| closed.and_then(read)) {
-            Some(Ok(finished)) => {
+            Some(Ok(found)) if !other(&found) => {
                 if listed.is_none() {
-                    folder.append(&finished.summary)?;
+                    folder.append(&found.summary)?;
                 }
-                results.insert(index, finished);
+                results.insert(index, found);
             }
-            Some(Err(error)) => observer.note(&format!(
-                "{}: the results of episode {} are damaged ({error}); it is played again from its recorded answers",
+            Some(found) => tracing::warn!(
+                "{}: the results of episode {} are damaged ({}); it is played again from its recorded answers",
                 folder.journal().display(),
-                episode.id
-            )),
+                episode.id,
+                found.err().map_or("episodes.jsonl has others".into(), |error| error.to_string())
+            ),
             None => {
                 missing += usize::from(listed.is_some());
                 if let Some(summary) = listed.filter(|_| !collects) {
@@ -304,14 +311,14 @@ fn recover(
         }
     }
     if missing > 0 {
-        observer.note(&format!(
-            "{} lacks {missing} episodes that episodes.jsonl lists as done; was a file next to it lost? {}",
+        tracing::warn!(
+            "{} has no results of {missing} episodes that episodes.jsonl lists as done; was a file next to it lost? {}",
             folder.journal().display(),
             match collects {
                 true => "They are played again, because their trajectories are lost",
                 false => "Their results are used; they cannot be replayed",
             }
-        ));
+        );
     }
     Ok(results)
 }

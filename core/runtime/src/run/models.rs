@@ -20,13 +20,16 @@ use crate::journal::effects::{
     Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
 };
 use crate::journal::key::EffectKey;
-use crate::run::summary::CallCount;
+use crate::run::summary::{CallCount, add_faults};
 
 /// What one step asked of its models.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub(crate) calls: BTreeMap<Purpose, CallCount>,
     pub(crate) value_queries: u64,
+    /// What critics and summarisers could not read; see [`Models::note`].
+    pub(crate) recoveries: Vec<String>,
+    pub(crate) faults: BTreeMap<String, u32>,
 }
 
 /// The models of one step of one seat.
@@ -109,6 +112,12 @@ impl<D: Durable> Models for StepModels<D> {
             None if environment.spec().await?.seats.len() == 1 => environment.fork().await,
             copy => Ok(copy),
         }
+    }
+    async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
+        let mut tally = self.0.tally();
+        tally.recoveries.extend(recoveries);
+        add_faults(&mut tally.faults, faults);
+        Ok(())
     }
 }
 

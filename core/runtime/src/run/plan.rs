@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::budget::{Limits, Spent, prices::Price};
 use crate::cancel::Cancel;
 use crate::clock;
+use crate::former;
 use crate::journal::effects::{CriticHandle, Llm};
 use crate::journal::meter::Metering;
 use crate::journal::store;
@@ -235,14 +236,17 @@ impl Plan {
 
     /// The description of the run at `path`, which has lost it, from what is left; `None` if that is another run.
     pub(crate) fn described(&self, spec: &RunSpec, path: &Path) -> Option<RunInfo> {
-        let known = store::episodes(&folder::journal_path(path)).ok()?;
         let config = std::fs::read_to_string(path.join("config.resolved.toml")).ok()?;
         let ids: Vec<_> = self.episodes.iter().map(|episode| episode.id.clone()).collect();
         let rules = [(&ids, Some(&*spec.paths), &self.config_hash), (&self.before.1, None, &self.before.0)];
-        let (.., hash) = rules.into_iter().find(|(ids, paths, hash)| {
+        let mut rules = rules.into_iter().filter(|(ids, paths, hash)| {
             config_hash(&config, *paths, ids).is_ok_and(|found| found == **hash)
-                && known.iter().all(|id| ids.contains(id))
-        })?;
+        });
+        let first = rules.next()?;
+        // The files that the configuration names may have been others: the ids of its episodes tell.
+        let known = store::episodes(&folder::journal_path(path)).ok().filter(|known| !known.is_empty())?;
+        let mut rules = std::iter::once(first).chain(rules);
+        let (.., hash) = rules.find(|(ids, ..)| known.iter().all(|id| ids.contains(id)))?;
         Some(RunInfo { config_hash: hash.clone(), ..self.info(spec) })
     }
 
@@ -355,6 +359,11 @@ fn config_hash(config: &str, paths: Option<&[Vec<String>]>, episodes: &[String])
     let planners = config.get_mut("planner").and_then(toml::Value::as_table_mut);
     planners.into_iter().flatten().filter_map(|(_, planner)| planner.as_table_mut()).for_each(|keys| {
         *keys = in_old_words(std::mem::take(keys));
+    });
+    let critics = config.get_mut(identity_word("critic")).and_then(toml::Value::as_table_mut);
+    critics.into_iter().flatten().filter_map(|(_, critic)| critic.as_table_mut()).for_each(|keys| {
+        let kind = keys.get("kind").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+        keys.retain(|key, value| !former::is_default(&kind, key, value.as_str()));
     });
     // Nor does it matter where components come from, or what they cost.
     config.remove("plugins");

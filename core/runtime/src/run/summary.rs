@@ -39,6 +39,14 @@ pub fn episode_id(identity: &EpisodeIdentity<'_>) -> Result<String> {
     Ok(digest.to_hex()[..32].to_owned())
 }
 
+/// Adds counts of faults.
+pub(crate) fn add_faults(sums: &mut BTreeMap<String, u32>, more: BTreeMap<String, u32>) {
+    for (key, count) in more {
+        let sum = sums.entry(key).or_default();
+        *sum = sum.saturating_add(count);
+    }
+}
+
 /// How an episode ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

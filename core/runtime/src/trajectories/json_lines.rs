@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use forethought_api::{Error, Result, trajectory::Trajectory};
+use forethought_api::{Error, Result, text::unmarked, trajectory::Trajectory};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
     for (number, line) in BufReader::new(crate::files::open(path)?).lines().enumerate() {
         let place = || format!("{}, line {}", path.display(), number + 1);
         let line = line.map_err(|error| Error::input(place()).because(error))?;
-        let line = if number == 0 { line.trim_start_matches('\u{feff}') } else { &line };
+        let line = if number == 0 { unmarked(&line) } else { &line };
         if !line.trim().is_empty() {
             let wrong = |why: String| Error::input(format!("{}: not a trajectory: {why}", place()));
             complete(&parse(line).map_err(wrong)?).map_err(wrong)?;

@@ -3,6 +3,7 @@
 //! Parquet is flat, one row per step, so that `pandas` and Hugging Face `datasets` read it as it is. JSON Lines hold
 //! one trajectory per line. A trajectory without steps has no rows: it is not written to Parquet.
 
+mod footer;
 mod json_lines;
 mod parquet;
 

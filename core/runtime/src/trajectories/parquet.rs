@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use forethought_api::{
     Error, Result,
+    error::Context as _,
     trajectory::{Step, Trajectory},
 };
 use parquet::basic::{Compression, ConvertedType, LogicalType, Type as Physical, ZstdLevel};
@@ -148,7 +149,11 @@ fn flatten(rows: &[Row<'_>]) -> (Vec<ByteArray>, Levels) {
 pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
     let malformed = || format!("{} is malformed", path.display());
     let unreadable = |error| Error::input(malformed()).because(error);
-    let reader = SerializedFileReader::new(crate::files::open(path)?).map_err(unreadable)?;
+    let file = crate::files::open(path)?;
+    if !super::footer::plausible(&file).context(malformed())? {
+        return Err(Error::input(format!("{}: the footer is damaged", malformed())));
+    }
+    let reader = SerializedFileReader::new(file).map_err(unreadable)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let mut trajectories: Vec<Trajectory> = Vec::new();
     let mut first_row = 0;

@@ -30,6 +30,7 @@ use std::fmt;
 
 use forethought_api::llm::{Choice, FinishReason};
 
+use self::reasoning::Stripped;
 pub use self::{
     again::{Unread, ask_again},
     dress::undressed,
@@ -45,6 +46,8 @@ pub struct Answer {
     cut: bool,
     /// Whether the text ended within its reasoning.
     unfinished: bool,
+    /// Whether the model reasoned, in the text or apart from it.
+    reasoned: bool,
     /// Whether the model or its provider refused.
     refused: bool,
 }
@@ -102,16 +105,18 @@ impl fmt::Display for Complaint {
 impl Answer {
     /// The answer in one of a completion's choices.
     pub fn of(choice: &Choice) -> Self {
-        Self::new(&choice.text, &choice.finish)
+        let answer = Self::new(&choice.text, &choice.finish);
+        Self { reasoned: answer.reasoned || !choice.reasoning.trim().is_empty(), ..answer }
     }
 
     /// The answer in `text`, which ended for the reason `finish`.
     pub fn new(text: &str, finish: &FinishReason) -> Self {
-        let (text, unfinished) = reasoning::strip(text);
+        let Stripped { text, reasoned, unfinished } = reasoning::strip(text);
         Self {
             text,
             cut: *finish == FinishReason::Length,
             unfinished,
+            reasoned,
             refused: *finish == FinishReason::ContentFilter,
         }
     }
@@ -216,8 +221,15 @@ impl Answer {
         } else if self.refused {
             (Fault::Refused, "the answer was refused or filtered".into())
         } else if self.text.trim().is_empty() {
-            let limit = if self.cut { "; the token limit was used up, so answer more briefly" } else { "" };
-            (if self.cut { Fault::Cut } else { Fault::Empty }, format!("the answer is empty{limit}"))
+            let (fault, text) = match (self.cut, self.reasoned) {
+                (true, true) => (Fault::Cut, "reasoning used up the token limit; think less, then answer"),
+                (true, false) => {
+                    (Fault::Cut, "the answer is empty; the token limit was used up, so answer more briefly")
+                }
+                (false, true) => (Fault::Empty, "there is reasoning, but no answer after it"),
+                (false, false) => (Fault::Empty, "the answer is empty"),
+            };
+            (fault, text.into())
         } else if self.cut {
             (Fault::Cut, format!("{}; the token limit cut the answer, so answer more briefly", why.into()))
         } else {

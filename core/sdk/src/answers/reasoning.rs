@@ -35,12 +35,21 @@ const FRAMES: [&str; 16] = [
     "<eos>",
 ];
 
-/// The text without reasoning and frames, and whether it ended within its reasoning.
-pub(super) fn strip(text: &str) -> (String, bool) {
+/// A text without reasoning and frames.
+pub(super) struct Stripped {
+    pub(super) text: String,
+    /// Whether there was reasoning.
+    pub(super) reasoned: bool,
+    /// Whether the text ended within it.
+    pub(super) unfinished: bool,
+}
+
+/// Takes reasoning and frames off.
+pub(super) fn strip(text: &str) -> Stripped {
     // ASCII lowercase keeps every byte where it was.
     let lower = text.to_ascii_lowercase();
     let mut kept = String::with_capacity(text.len());
-    let (mut at, mut depth, mut inside) = (0, 0_u32, "");
+    let (mut at, mut depth, mut inside, mut reasoned) = (0, 0_u32, "", false);
     while at < text.len() {
         let rest = &lower[at..];
         let mark = rest.starts_with(['<', '[', '◁']).then(|| {
@@ -57,7 +66,7 @@ pub(super) fn strip(text: &str) -> (String, bool) {
         match mark {
             // Within a block only its own marks count: reasoning may mention others.
             Some((Some((length, close)), _)) if depth == 0 || close == inside => {
-                (depth, inside) = (depth + 1, close);
+                (depth, inside, reasoned) = (depth + 1, close, true);
                 at += length;
             }
             Some((_, Some((length, close)))) if depth > 0 && close == inside => {
@@ -67,6 +76,7 @@ pub(super) fn strip(text: &str) -> (String, bool) {
             // Nothing opened it: all that came before was reasoning. `<|end|>` ends ordinary turns as well.
             Some((_, Some((length, close)))) if depth == 0 && close != "<|end|>" => {
                 kept.clear();
+                reasoned = true;
                 at += length;
             }
             _ => {
@@ -80,5 +90,5 @@ pub(super) fn strip(text: &str) -> (String, bool) {
             }
         }
     }
-    (kept.trim().to_owned(), depth > 0)
+    Stripped { text: kept.trim().to_owned(), reasoned, unfinished: depth > 0 }
 }

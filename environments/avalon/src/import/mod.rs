@@ -13,6 +13,7 @@ pub mod pro;
 
 use std::path::{Path, PathBuf};
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::simulated::{Outcome as _, Worded};
 use forethought_sdk::{prelude::*, serde_json};
 
@@ -239,12 +240,13 @@ fn text(path: PathBuf, name: &str) -> Result<(PathBuf, String)> {
 }
 
 fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|error| {
+    let text = std::fs::read_to_string(file).map_err(|error| {
         Error::input(format!(
             "cannot read {}: {error}; give the data set's file or its folder",
             file.display()
         ))
-    })
+    })?;
+    Ok(unmarked(&text).to_owned())
 }
 
 /// `text` with every whole word of `names` replaced: `Bob` by `Player 1`, say. Words run over letters, digits and `-`.

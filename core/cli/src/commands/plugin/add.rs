@@ -4,7 +4,7 @@ use clap::Args;
 use forethought_api::{Error, Result};
 use forethought_plugin_host::lock::{Lock, Locked};
 
-use super::{alone, library, name};
+use super::{name, open};
 use crate::{exit::Exit, session::Session};
 
 /// Record a library in ./plugins.lock: its hash, its metadata and the schemas of its components.
@@ -21,10 +21,7 @@ pub(crate) struct Add {
 
 impl Add {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let file = library(session, &self.file)?;
-        let opened = session.plugins.open(&alone(&file)).await?;
-        let plugin =
-            opened.first().ok_or_else(|| Error::other("the library was opened but is not listed"))?;
+        let (file, plugin) = open(session, &self.file).await?;
         let found =
             plugin.library().ok_or_else(|| Error::other("the plugin that was opened is not a library"))?;
         let locked = Locked {

@@ -5,12 +5,14 @@ use forethought_api::Result;
 
 use crate::{exit::Exit, session::Session};
 
-/// Check components against the rules of their interfaces: those of a library, or one that a configuration can name.
+/// Check components against the rules of their interfaces: those of a library or a program, or one that a configuration
+/// can name.
 ///
 /// Each finding names the rule and says how to fix it. Exits with 1 if a rule is broken.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought plugin check target/release/libtide_pools.so
+  forethought plugin check env.py
   forethought plugin check environment.webshop --set products=100 --steps 2000
   forethought plugin check environment.tide-pools --plugin ./libtide_pools.so --json")]
 #[cfg_attr(
@@ -18,7 +20,7 @@ use crate::{exit::Exit, session::Session};
     allow(dead_code, reason = "the command is known, but cannot be executed")
 )]
 pub(crate) struct Check {
-    /// A library, or a component as <interface>.<kind>.
+    /// A library, a Python script or another program, or a component as <interface>.<kind>.
     what: String,
     /// Set a key of the component's configuration, such as --set size=3. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -41,15 +43,13 @@ mod kit {
     use std::sync::Arc;
 
     use forethought_conformance::{Options, Report, Subject, check};
+    use forethought_plugin_host::settings::is_name;
     use forethought_runtime::{
         config::settings,
         registry::{Registry, RegistryEntry},
     };
 
-    use super::{
-        super::{alone, library},
-        *,
-    };
+    use super::{super::open, *};
 
     impl Check {
         pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
@@ -78,18 +78,13 @@ mod kit {
         /// The components to check.
         async fn entries(&self, session: &Session) -> Result<Vec<Arc<RegistryEntry>>> {
             let component = self.what.split_once('.').filter(|_| !Path::new(&self.what).exists());
-            if let Some((word, kind)) =
-                component.filter(|(word, _)| !word.is_empty() && !self.what.contains('/'))
+            if let Some((word, kind)) = component.filter(|(word, _)| !word.is_empty() && is_name(&self.what))
             {
                 return Ok(vec![session.component(word, kind).await?]);
             }
-            let file = library(session, &self.what)?;
-            let mut entries = Vec::new();
-            for plugin in session.plugins.open(&alone(&file)).await? {
-                entries.extend(plugin.entries()?);
-            }
+            let (_, plugin) = open(session, &self.what).await?;
             // As they would be loaded: two of one name are refused.
-            Ok(Registry::collect(entries)?.list().cloned().collect())
+            Ok(Registry::collect(plugin.entries()?)?.list().cloned().collect())
         }
     }
 

@@ -34,7 +34,7 @@ struct Document {
 
 impl Inspect {
     pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
-        let library = Library::read(&library(session, &self.file)?)?;
+        let library = Library::read(&library(session, &self.file)?.0)?;
         let refused = library.admit().err();
         let exit = if refused.is_some() { Exit::Plugin } else { Exit::Done };
         let Library { file, sha256, metadata: components, .. } = library;

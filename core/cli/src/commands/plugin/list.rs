@@ -2,7 +2,7 @@
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_plugin_host::{registry::ComponentOrigin, survey};
+use forethought_plugin_host::registry::ComponentOrigin;
 use serde::Serialize;
 
 use super::name;
@@ -29,12 +29,14 @@ struct Listed {
     components: Vec<String>,
     /// Why it would be refused.
     refused: Option<Error>,
+    /// Why it is not trusted.
+    doubt: Option<String>,
 }
 
 impl List {
     pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
         let mut plugins = Vec::new();
-        for found in survey(&session.wanted()?)? {
+        for found in session.plugins.survey(&session.wanted()?)? {
             let (library, refused) = match found.verdict {
                 Ok(library) => (library, None),
                 Err(error) => (None, Some(error)),
@@ -48,6 +50,7 @@ impl List {
                 components: metadata.iter().map(name).collect(),
                 sha256: library.map(|library| library.sha256),
                 refused,
+                doubt: found.doubt,
             });
         }
         let rows: Vec<_> = plugins.iter().map(Listed::row).collect();
@@ -55,7 +58,9 @@ impl List {
             true => "no plugins; add one with --plugin FILE or [plugins] load = [...]\n".into(),
             false => list(["plugin", "components", "verdict", "origin"], &rows),
         })?;
-        let refused = plugins.iter().any(|plugin| plugin.loaded && plugin.refused.is_some());
+        let refused = plugins
+            .iter()
+            .any(|plugin| plugin.loaded && (plugin.refused.is_some() || plugin.doubt.is_some()));
         Ok(if refused { Exit::Plugin } else { Exit::Done })
     }
 }
@@ -70,10 +75,11 @@ impl Listed {
             true => "-".into(),
             false => self.components.join(", "),
         };
-        let verdict = match (&self.refused, self.loaded) {
-            (Some(error), _) => error.message.clone(),
-            (None, true) => "loaded".into(),
-            (None, false) => "may be loaded".into(),
+        let verdict = match (&self.refused, &self.doubt, self.loaded) {
+            (Some(error), ..) => error.message.clone(),
+            (None, Some(doubt), _) => doubt.clone(),
+            (None, None, true) => "loaded".into(),
+            (None, None, false) => "may be loaded".into(),
         };
         [package, components, verdict, self.origin.to_string()]
     }

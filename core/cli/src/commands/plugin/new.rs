@@ -165,6 +165,9 @@ struct Document {
     folder: PathBuf,
     files: Vec<String>,
     next: Vec<String>,
+    /// What to do if cargo does not find the SDK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl New {
@@ -190,6 +193,15 @@ impl New {
                 .and_then(|()| std::fs::write(&path, text))
                 .context(format!("cannot write {}", path.display()))?;
         }
+        // What is built here changes all the time, and is the author's own. Without a record it is trusted by hand.
+        if let (Some(store), Ok(folder)) = (session.plugins.trust().store(), folder.canonicalize()) {
+            let library = fill("{{library}}", &self.names(&template));
+            for profile in ["release", "debug"] {
+                if let Err(error) = store.own(folder.join("target").join(profile).join(&library)) {
+                    tracing::info!("{error}");
+                }
+            }
+        }
         let enter = format!("cd {}", folder.display());
         let steps = [
             "cargo test --release",
@@ -198,7 +210,9 @@ impl New {
         ];
         let steps = steps.iter().chain(template.usage).map(|step| fill(step, &self.names(&template)));
         let next = std::iter::once(enter).chain(steps).collect();
-        let document = Document { folder, files: files.into_iter().map(|(name, _)| name).collect(), next };
+        let note = self.sdk.is_none().then(|| self.without_sdk(&folder));
+        let files = files.into_iter().map(|(name, _)| name).collect();
+        let document = Document { folder, files, next, note };
         session.show(&document, || words(&document))?;
         Ok(Exit::Done)
     }
@@ -243,6 +257,22 @@ impl New {
         ]
     }
 
+    /// The way out where crates.io does not have the SDK.
+    fn without_sdk(&self, folder: &Path) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        // A program that was built from a checkout knows where that was.
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok();
+        let own = own.filter(|checkout| checkout.join("core/sdk/Cargo.toml").is_file());
+        let checkout = own.map_or("CHECKOUT".into(), |checkout| checkout.display().to_string());
+        format!(
+            "It needs forethought-sdk {version} from crates.io. If cargo finds no such package there, delete {} and \
+             create it with --sdk CHECKOUT, the folder of Forethought's sources, or name that in Cargo.toml:\n  \
+             forethought-sdk = {{ path = \"{checkout}/core/sdk\" }}\n  forethought-conformance = {{ path = \
+             \"{checkout}/core/conformance\" }}\n",
+            folder.display()
+        )
+    }
+
     /// How the manifest names one of this project's crates.
     fn dependency(&self, name: &str) -> Result<String> {
         let Some(checkout) = &self.sdk else { return Ok(format!("{:?}", env!("CARGO_PKG_VERSION"))) };
@@ -262,10 +292,11 @@ fn words(document: &Document) -> String {
     let files = document.files.iter().map(|file| format!("  {file}\n"));
     let next = document.next.iter().map(|command| format!("  {command}\n"));
     format!(
-        "{}\n{}\nIt works as it is. Next:\n{}",
+        "{}\n{}\nIt works as it is. Next:\n{}{}",
         document.folder.display(),
         files.collect::<String>(),
-        next.collect::<String>()
+        next.collect::<String>(),
+        document.note.as_ref().map(|note| format!("\n{note}")).unwrap_or_default()
     )
 }
 

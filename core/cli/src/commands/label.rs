@@ -1,0 +1,77 @@
+//! `forethought label`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use forethought_api::{
+    Result,
+    critic::{LabelRequest, Meaning},
+};
+use forethought_runtime::trajectories;
+use serde_json::json;
+
+use crate::{
+    arguments::{ConfigArguments, Values},
+    commands::train::only_trainer,
+    exit::Exit,
+    session::Session,
+};
+
+/// Group the recorded outcomes and thoughts by what they mean.
+///
+/// A model never says a thing twice in the same words, so a critic that takes each sentence as an outcome of its own
+/// learns that none ever comes true. Here the model that the trainer names (label.llm) says which sentences mean the
+/// same. FILE is JSON that people can read and edit; name it as the trainer's `vocabulary`. It is saved after each
+/// answer, and the same command continues it and asks only about sentences that it does not hold.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  forethought label my.toml --data data --set trainer.critic.label.llm=actor --out vocabulary.json
+  forethought train my.toml --data data --set trainer.critic.vocabulary=vocabulary.json --out critic")]
+pub(crate) struct Label {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Label only what this seat did, counted from 0.
+    #[arg(long, value_name = "SEAT")]
+    seat: Option<usize>,
+    /// The vocabulary: written, or continued if it is there.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The trainer that is configured as [trainer.NAME]; not needed if there is only one.
+    #[arg(long, value_name = "NAME")]
+    trainer: Option<String>,
+}
+
+impl Label {
+    pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        let host = session.host(&self.config, Values::new()).await?;
+        let trainer = host.trainer(&only_trainer(&host, self.trainer)?).await?;
+        let spec = host.environment().await?.spec().await?;
+        let seat = spec.seats.get(self.seat.unwrap_or_default());
+        let about = [Some(&spec.instructions), seat.map(|seat| &seat.instructions)];
+        let request = LabelRequest {
+            trajectories: trajectories::read_of(&self.data, self.seat)?,
+            about: about.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n"),
+            out: self.out.clone(),
+        };
+        let work = trainer.label(request, Arc::new(session.reporter.clone()));
+        let vocabulary = session.or_interrupted(work).await?;
+        let sentences = |meanings: &[Meaning]| meanings.iter().map(|one| one.sentences.len()).sum::<usize>();
+        let counts = [("outcomes", &vocabulary.outcomes), ("thoughts", &vocabulary.thoughts)];
+        let data = json!({
+            "out": self.out,
+            "outcomes": { "meanings": vocabulary.outcomes.len(), "sentences": sentences(&vocabulary.outcomes) },
+            "thoughts": { "meanings": vocabulary.thoughts.len(), "sentences": sentences(&vocabulary.thoughts) },
+        });
+        session.show(&data, || {
+            let line = |(name, meanings): &(&str, &Vec<Meaning>)| {
+                format!("{name}: {} sentences, {} meanings\n", sentences(meanings), meanings.len())
+            };
+            format!("{}{}\n", counts.iter().map(line).collect::<String>(), self.out.display())
+        })?;
+        Ok(Exit::Done)
+    }
+}
