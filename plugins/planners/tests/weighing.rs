@@ -124,7 +124,8 @@ fn without_a_card_the_prompts_are_those_of_release_0_1_0() {
     assert_eq!(
         prompts,
         [
-            "Observation:\nA cave.\nDescribe where things stand in short: only what matters for what to do next. Then say \
+            "Observation:\nA cave.\nDescribe where things stand in \
+             short: only what matters for what to do next. Then say \
              in one sentence what has been reached, as if it were an outcome imagined beforehand. Reply with two \
              lines:\nState: <a compact description>\nOutcome: <one sentence>",
             "Observation:\nA cave.\nWhat is your strategy now? Do not act yet. Reply with one line:\nThought: <a short \
