@@ -135,7 +135,7 @@ pub struct KnownOutcome {
 /// Sentences grouped by what they mean: a model says one outcome or thought in many ways. `forethought label` writes it
 /// as JSON, people edit it, and `trainer.goal-q` reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Vocabulary {
     /// The meanings of outcome sentences. A sentence with several meanings is listed under each.
     pub outcomes: Vec<Meaning>,
@@ -145,12 +145,11 @@ pub struct Vocabulary {
 
 /// One meaning of a [`Vocabulary`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct Meaning {
     /// Its canonical sentence, which is shown to models.
     pub text: String,
     /// Recorded sentences that say it; the canonical one counts whether it is among them or not.
-    #[serde(default)]
     pub sentences: Vec<String>,
 }
 

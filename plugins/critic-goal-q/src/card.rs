@@ -8,8 +8,6 @@ use forethought_sdk::prelude::*;
 use crate::goals::{Corpus, TextId, Triple};
 use crate::seen::spread;
 
-/// Most outcomes that are told apart by their literal text alone.
-const LITERAL: usize = 64;
 const STATES: usize = 8;
 const THOUGHTS: usize = 24;
 /// Held-out steps over which a usual value is averaged, and states among which typical ones are chosen.
@@ -37,9 +35,7 @@ pub(crate) fn style_card(
 
     let listed: HashSet<&str> = vocabulary.iter().map(|meaning| meaning.text.as_str()).collect();
     let mut known: Vec<_> = corpus.outcomes().into_iter().collect();
-    if known.len() > LITERAL {
-        known.retain(|(id, _)| listed.contains(corpus.texts[*id as usize].as_str()));
-    }
+    known.retain(|(id, _)| listed.contains(corpus.texts[*id as usize].as_str()));
     known.sort_by_key(|(_, occurrences)| std::cmp::Reverse(occurrences.steps));
     let asked: Vec<usize> = spread(&steps(held_out), STEPS).collect();
     let mut outcomes = Vec::new();

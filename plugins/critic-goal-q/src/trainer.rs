@@ -346,17 +346,20 @@ impl Work {
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
         }
-        let sources = card::Sources {
-            corpus: &corpus,
-            table: &table,
-            train: &parts.train,
-            held_out: &held_out,
-            scores: &scores,
-            vocabulary: vocabulary.as_ref().map_or(&[], |one| &one.outcomes),
+        let card = |vocabulary: &Vocabulary| {
+            let sources = card::Sources {
+                corpus: &corpus,
+                table: &table,
+                train: &parts.train,
+                held_out: &held_out,
+                scores: &scores,
+                vocabulary: &vocabulary.outcomes,
+            };
+            style_card(&sources, |triples| {
+                Ok(values(triples)?.into_iter().map(|raw| calibration.probability(raw)).collect())
+            })
         };
-        let style = style_card(&sources, |triples| {
-            Ok(values(triples)?.into_iter().map(|raw| calibration.probability(raw)).collect())
-        })?;
+        let style = vocabulary.as_ref().map(card).transpose()?.unwrap_or_default();
         let record = TrainingRecord {
             seed,
             shuffled_outcomes: shuffled,

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 use candle_nn::ops::softmax;
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
 
@@ -30,7 +31,14 @@ const FOLDS: usize = 5;
 pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
     let bad = |why: String| Error::config(format!("trainer goal-q: vocabulary: {}: {why}", path.display()));
     let text = std::fs::read_to_string(&path.0).map_err(|error| bad(error.to_string()))?;
-    let mut vocabulary: Vocabulary = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let read: serde_json::Value =
+        serde_json::from_str(unmarked(&text)).map_err(|error| bad(error.to_string()))?;
+    if let Some(key) = unknown_key(&read) {
+        return Err(bad(format!(
+            "unknown key `{key}`; there are outcomes, thoughts, and in each text, sentences"
+        )));
+    }
+    let mut vocabulary: Vocabulary = serde_json::from_value(read).map_err(|error| bad(error.to_string()))?;
     for (key, meanings) in [("outcomes", &mut vocabulary.outcomes), ("thoughts", &mut vocabulary.thoughts)] {
         let mut seen = HashMap::new();
         for (index, meaning) in meanings.iter_mut().enumerate() {
@@ -50,6 +58,17 @@ pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
         return Err(bad("lists neither outcomes nor thoughts".into()));
     }
     Ok(vocabulary)
+}
+
+/// People edit the file, so a misspelt key is an error.
+fn unknown_key(read: &serde_json::Value) -> Option<&String> {
+    let outer = read.as_object()?;
+    let inner = outer.values().filter_map(|list| list.as_array()).flatten().filter_map(|one| one.as_object());
+    let misspelt = |key: &&String, known: [&str; 2]| !known.contains(&key.as_str());
+    outer
+        .keys()
+        .find(|key| misspelt(key, ["outcomes", "thoughts"]))
+        .or_else(|| inner.flat_map(|meaning| meaning.keys()).find(|key| misspelt(key, ["text", "sentences"])))
 }
 
 /// All sentences of a meaning, the canonical one first.

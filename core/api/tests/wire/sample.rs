@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
     behaviour::{Bank, BehaviourPrompt, ScriptedBehaviour, Wordings},
-    critic::{Critic, CriticQuery, CriticTrainer, Estimate, Progress, TrainingReport, TrainingRequest},
+    critic::{
+        Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, LabelRequest, Meaning, Progress,
+        StyleCard, TrainingReport, TrainingRequest, Vocabulary,
+    },
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{
         Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec, Transition,
@@ -173,7 +176,7 @@ fn query() -> CriticQuery {
 }
 
 fn estimate() -> Estimate {
-    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324, ..Estimate::default() }
+    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324, known: Some(3), outside: true }
 }
 
 fn trajectory() -> Trajectory {
@@ -317,6 +320,10 @@ impl Critic for Sample {
     async fn requires(&self) -> Result<Requirements> {
         Ok(requirements())
     }
+    async fn style_card(&self) -> Result<StyleCard> {
+        let known = KnownOutcome { text: "o".into(), usual: 0.75, mean_return: Some(0.5) };
+        Ok(StyleCard { outcomes: vec![known], states: vec!["s".into()], thoughts: vec!["t".into()] })
+    }
     async fn estimate_with(
         &self,
         queries: Vec<CriticQuery>,
@@ -329,6 +336,7 @@ impl Critic for Sample {
 
 tried!(Critic, |it| [
     it.estimate(vec![query()]).await,
+    it.style_card().await,
     it.requires().await,
     it.estimate_with(vec![query(), query()], Arc::new(Sample)).await,
 ]);
@@ -346,20 +354,26 @@ impl CriticTrainer for Sample {
             details: json!({ "out": fit.out, "seed": fit.seed, "shuffled": fit.shuffle_outcomes }),
         })
     }
+    async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
+        progress.report("label".into(), 1, request.trajectories.len() as u64, request.about.clone()).await?;
+        let meaning = Meaning { text: request.about, sentences: vec!["s".into()] };
+        Ok(Vocabulary { outcomes: vec![meaning.clone()], thoughts: vec![meaning] })
+    }
 }
 
-tried!(CriticTrainer, |it| [it
-    .fit(
-        TrainingRequest {
-            trajectories: vec![trajectory()],
-            out: "/päth".into(),
-            seed: 3,
-            shuffle_outcomes: true,
-            fresh: false
-        },
-        Arc::new(Sample),
-    )
-    .await,]);
+fn training() -> TrainingRequest {
+    let (trajectories, out) = (vec![trajectory()], "/päth".into());
+    TrainingRequest { trajectories, out, seed: 3, shuffle_outcomes: true, fresh: false }
+}
+
+fn labelling() -> LabelRequest {
+    LabelRequest { trajectories: vec![trajectory()], about: "a".into(), out: "/päth".into() }
+}
+
+tried!(CriticTrainer, |it| [
+    it.fit(training(), Arc::new(Sample)).await,
+    it.label(labelling(), Arc::new(Sample)).await,
+]);
 
 #[async_trait]
 impl Progress for Sample {
@@ -384,7 +398,10 @@ impl Planner for Sample {
             probability: 0.25,
             raw: -1.0,
             uncertainty: 0.5,
-            ..ValuedOutcome::default()
+            known_as: Some("k".into()),
+            usual: Some(0.75),
+            mean_return: Some(0.5),
+            outside: true,
         };
         Ok(Decision {
             thought: thought.text().into(),
@@ -409,7 +426,9 @@ impl Summariser for Sample {
     }
     async fn summarise(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Summary> {
         let values = models.critic("critic".into()).await?.estimate(vec![query()]).await?;
-        Ok(Summary { state: format!("{values:?} at step {}", context.step), ..summary() })
+        let Estimate { probability, raw, uncertainty, .. } = values[0];
+        let value = format!("probability: {probability:?}, raw: {raw:?}, uncertainty: {uncertainty:?}");
+        Ok(Summary { state: format!("[Estimate {{ {value} }}] at step {}", context.step), ..summary() })
     }
 }
 
