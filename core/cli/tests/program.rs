@@ -347,7 +347,9 @@ fn quickstart_goes_round_the_loop_and_goes_on_where_it_was() {
     let desk = desk();
     let first = json(&desk, LINE);
     let planners: Vec<_> = first["planners"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
-    assert_eq!(planners, ["react", "react-vote", "pnlc", "pnlc-shuffled", "pnlc-random", "pnlc-judge"]);
+    let expected =
+        ["react", "react-vote", "pnlc", "pnlc-compare", "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
+    assert_eq!(planners, expected);
     assert!(first["planners"].as_array().unwrap().iter().all(|one| one["episodes"] == 4), "{first}");
     assert_eq!(first["collected"], 20);
 
@@ -358,7 +360,7 @@ fn quickstart_goes_round_the_loop_and_goes_on_where_it_was() {
     assert_eq!(again["folder"], first["folder"]);
     assert_eq!(again["training"], first["training"]);
     let success = |report: &Value, index: usize| report["planners"][index]["success"].clone();
-    assert!((0..6).all(|index| success(&first, index) == success(&again, index)));
+    assert!((0..7).all(|index| success(&first, index) == success(&again, index)));
     let runs = |planner: &str| std::fs::read_dir(folder.join("runs").join(planner)).unwrap().count();
     assert_eq!((runs("webshop--pnlc"), runs("webshop--react")), (1, 2));
 

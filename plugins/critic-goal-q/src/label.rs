@@ -45,7 +45,11 @@ pub(crate) async fn label(
     let mut vocabulary = earlier(&request.out)?;
     for (what, about) in KINDS {
         let mut sentences: Vec<&str> = match what {
-            "outcomes" => steps().flat_map(|step| &step.outcomes).map(|text| text.trim()).collect(),
+            // A summary that could not be read left the observation as state and outcome alike.
+            "outcomes" => steps()
+                .flat_map(|step| step.outcomes.iter().filter(|text| **text != step.next_state))
+                .map(|text| text.trim())
+                .collect(),
             _ => steps().map(|step| step.thought.trim()).collect(),
         };
         sentences.retain(|sentence| !sentence.is_empty());

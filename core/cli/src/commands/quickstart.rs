@@ -26,10 +26,11 @@ use crate::{
     tables::results,
 };
 
-/// The planners to compare: without a critic, once and as a vote that costs what PNLC costs, with a critic, and with
-/// three that must not help.
-const PLANNERS: [&str; 6] = ["react", VOTE, PNLC, "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
+/// The planners to compare: without a critic, once and as a vote that costs what PNLC costs, with a critic, in the
+/// paper's form and comparing thoughts, and with three that must not help.
+const PLANNERS: [&str; 7] = ["react", VOTE, PNLC, COMPARE, "pnlc-shuffled", "pnlc-random", "pnlc-judge"];
 const PNLC: &str = "pnlc";
+const COMPARE: &str = "pnlc-compare";
 const VOTE: &str = "react-vote";
 
 /// Run the whole loop offline: collect, train, evaluate, report; takes about a minute.
@@ -65,6 +66,8 @@ struct Document {
     training: Vec<(String, TrainingReport)>,
     /// PNLC above each other planner, on the same episodes.
     gains: Vec<(String, PairedDifference)>,
+    /// The comparing form of PNLC above the vote, on the same episodes.
+    compare_above_vote: PairedDifference,
     planners: Vec<PlannerStats>,
 }
 
@@ -139,7 +142,12 @@ impl Quickstart {
         let pnlc = &pnlc[0].1.episodes;
         let gains =
             others.iter().map(|(name, other)| Ok((name.clone(), paired_difference(pnlc, &other.episodes)?)));
+        let episodes = |planner: &str| {
+            let found = outcomes.iter().find(|(name, _)| name == planner);
+            &found.expect("every planner was evaluated").1.episodes
+        };
         let document = Document {
+            compare_above_vote: paired_difference(episodes(COMPARE), episodes(VOTE))?,
             collected: data.len() as u64,
             training: vec![("critic".into(), critic), ("critic-shuffled".into(), shuffled)],
             gains: gains.collect::<Result<_>>()?,
@@ -216,23 +224,23 @@ impl Progress for Labelled {
 }
 
 impl Document {
-    /// What PNLC gains on a vote that asks the model about as often.
+    /// What both forms of PNLC gain on a vote, and what they cost.
     fn at_equal_cost(&self) -> String {
         let calls = |name: &str| {
             let found = self.planners.iter().find(|planner| planner.name == name);
             found.map_or(f64::NAN, |planner| planner.calls_per_decision)
         };
-        let gain = self.gains.iter().find(|(name, _)| name == VOTE);
-        let verdict = match gain.map(|(_, gain)| (gain.success.low, gain.success.high)) {
-            Some((low, _)) if low > 0.0 => "PNLC succeeds more often",
-            Some((_, high)) if high < 0.0 => "the vote succeeds more often",
-            _ => "no significant difference in success",
+        let line = |name: &str, gain: &PairedDifference| {
+            let verdict = match (gain.success.low, gain.success.high) {
+                (low, _) if low > 0.0 => format!("{name} succeeds more often"),
+                (_, high) if high < 0.0 => "the vote succeeds more often".into(),
+                _ => "no significant difference in success".into(),
+            };
+            let (own, vote) = (calls(name), calls(VOTE));
+            format!("{name}, {own:.1} calls per decision, against {VOTE}, {vote:.1}: {verdict}.\n")
         };
-        format!(
-            "At about equal cost ({:.1} calls per decision against {:.1} of {VOTE}): {verdict}.\n",
-            calls(PNLC),
-            calls(VOTE)
-        )
+        let (_, pnlc) = self.gains.iter().find(|(name, _)| name == VOTE).expect("the vote was evaluated");
+        line(PNLC, pnlc) + &line(COMPARE, &self.compare_above_vote)
     }
 
     fn words(&self) -> String {
