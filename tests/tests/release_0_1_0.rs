@@ -105,7 +105,7 @@ async fn its_run_is_shown_replayed_and_continued() {
 #[test]
 fn its_configuration_means_what_it_meant() {
     let written = Some(fixture("runs").join(RUN).join("config.resolved.toml"));
-    let sources = Sources { file: written, ..Sources::new(&fixture("runs")) };
+    let sources = Sources { file: written, ..Sources::new(fixture("runs")) };
     let config =
         Config::load(&sources, &Registry::linked().unwrap()).unwrap_or_else(|error| panic!("{error}"));
     let judge = ["critic", "judge", "unreadable"].map(String::from);

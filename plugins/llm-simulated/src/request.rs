@@ -196,11 +196,11 @@ impl Ask {
                 // What is usual may follow the number.
                 evaluation.note(head.split_once(" (usual").map_or(head, |(number, _)| number), good);
             }
-            Form::Choose => {
-                if head.strip_prefix("Thought ").is_some_and(|number| number.parse::<usize>().is_ok()) {
-                    let thought = text.trim().to_owned();
-                    self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
-                }
+            Form::Choose
+                if head.strip_prefix("Thought ").is_some_and(|number| number.parse::<usize>().is_ok()) =>
+            {
+                let thought = text.trim().to_owned();
+                self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
             }
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
