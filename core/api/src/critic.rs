@@ -44,7 +44,7 @@ pub trait Critic: Send + Sync {
     /// One estimate per query, in order. An estimate does not depend on the rest of the batch.
     ///
     /// # Errors
-    /// [`Code::Malformed`](crate::error::Code::Malformed) if the critic asks a model and cannot read its answer: the
+    /// [`Code::Malformed`] if the critic asks a model and cannot read its answer: the
     /// planner then decides without it, and its trace says so.
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>>;
     /// How the data that it was trained on speak, for the prompts of a planner. It stays the same during a run; by
@@ -194,7 +194,7 @@ pub trait CriticTrainer: Send + Sync {
     /// Sentences that the file at `request.out` already holds are not asked about again.
     ///
     /// # Errors
-    /// [`Code::Unimplemented`](crate::error::Code::Unimplemented) by default.
+    /// [`Code::Unimplemented`] by default.
     async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
         let _ = (request, progress);
         Err(Error::new(Code::Unimplemented, "this trainer cannot group sentences by what they mean"))
