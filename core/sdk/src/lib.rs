@@ -43,6 +43,7 @@ pub mod checkpoint;
 pub mod config;
 #[doc(hidden)]
 pub mod entry;
+pub mod files;
 mod logs;
 #[doc(hidden)]
 pub mod metadata;

@@ -5,7 +5,7 @@
 //! [`checkpoint::write`](crate::checkpoint::write()) removes the snapshots of its folder.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use forethought_api::{Result, critic::TrainingRequest, error::Context};
 use serde::Serialize;
 
 use crate::checkpoint::{parent, target};
+use crate::files::{remove, replace};
 
 /// Writing takes at most this share of the time of a training: a twentieth.
 const SHARE: u32 = 20;
@@ -64,7 +65,7 @@ impl Snapshot {
         Ok(Self { path, written: None, took: Duration::ZERO })
     }
 
-    /// The state that an interrupted training left. Nothing if there is none, or if the file is damaged.
+    /// The state that an interrupted training left; `None` if no training left one, or if the file is damaged.
     pub fn read(&self) -> Option<Vec<u8>> {
         let bytes = fs::read(&self.path).ok()?;
         let (digest, state) = bytes.split_at_checked(DIGEST)?;
@@ -90,15 +91,7 @@ impl Snapshot {
 
     /// Not synced to the disk: what a power cut leaves is recognised by its digest.
     fn replace(&self, state: &[u8]) -> io::Result<()> {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = PathBuf::from(name);
-        remove(&part)?;
-        let written = fs::File::create_new(&part).and_then(|mut file| {
-            file.write_all(blake3::hash(state).as_bytes())?;
-            file.write_all(state)
-        });
-        written.and_then(|()| fs::rename(&part, &self.path)).inspect_err(|_| drop(remove(&part)))
+        replace(&self.path, &[blake3::hash(state).as_bytes(), state])
     }
 }
 
@@ -117,13 +110,6 @@ pub(crate) fn clear(out: &Path) -> Result<()> {
 /// How the names of all snapshots of `out` begin.
 fn start(out: &Path) -> String {
     format!(".{}.snapshot-", out.file_name().unwrap_or_default().to_string_lossy())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use forethought_sdk::prelude::*;
 
 use crate::architecture::Architecture;
 use crate::calibration::Calibration;
-use crate::config::TrainerConfig;
+use crate::config::{TrainerConfig, is_default};
 use crate::network::Network;
 use crate::seen::Seen;
 use crate::understanding::{Understanding, Understood};
@@ -40,15 +40,11 @@ pub(crate) struct CheckpointConfig {
     /// Reliability table on the test part.
     pub(crate) reliability: Vec<ReliabilityBin>,
     /// How the data speak.
-    #[serde(default, skip_serializing_if = "unstyled")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) style: StyleCard,
     /// How texts are read, if it was trained with a vocabulary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) understanding: Option<UnderstandingRecord>,
-}
-
-fn unstyled(style: &StyleCard) -> bool {
-    *style == StyleCard::default()
 }
 
 /// An [`Understanding`] without its tensors.

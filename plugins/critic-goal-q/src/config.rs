@@ -59,7 +59,7 @@ pub struct TrainerConfig {
     pub label: LabelConfig,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

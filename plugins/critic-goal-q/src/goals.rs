@@ -144,7 +144,9 @@ impl Corpus {
                     reached.push(interner.id(&step.next_state));
                 }
                 if goals.use_outcomes_as_goals {
-                    reached.extend(sentences(step, goals).map(|outcome| interner.id(outcome)));
+                    reached.extend(
+                        sentences(step, goals.use_states_as_goals).map(|outcome| interner.id(outcome)),
+                    );
                 }
                 transitions.push(Transition {
                     trajectory,
@@ -159,7 +161,11 @@ impl Corpus {
             starts.push(transitions.len());
         }
         let outcomes: BTreeSet<&str> = if goals.use_outcomes_as_goals {
-            trajectories.iter().flat_map(|one| &one.steps).flat_map(|step| sentences(step, goals)).collect()
+            trajectories
+                .iter()
+                .flat_map(|one| &one.steps)
+                .flat_map(|step| sentences(step, goals.use_states_as_goals))
+                .collect()
         } else {
             BTreeSet::new()
         };
@@ -401,12 +407,11 @@ fn say(said: &HashMap<TextId, Vec<TextId>>, text: TextId, rng: &mut ChaCha8Rng) 
     }
 }
 
-/// The outcome sentences of a step. Where the summary is repeated as the outcome, the summariser's answer was
-/// unreadable, and the summary is a goal already.
-fn sentences<'a>(step: &'a Step, goals: &GoalConfig) -> impl Iterator<Item = &'a str> {
-    let states = goals.use_states_as_goals;
+/// The outcome sentences of a step, `without_summary` if the summary counts elsewhere. Where it is repeated as the
+/// outcome, the summariser's answer was unreadable.
+pub(crate) fn sentences(step: &Step, without_summary: bool) -> impl Iterator<Item = &str> {
     let outcomes = step.outcomes.iter().filter(|outcome| !outcome.trim().is_empty());
-    outcomes.filter(move |outcome| !states || **outcome != step.next_state).map(String::as_str)
+    outcomes.filter(move |outcome| !without_summary || **outcome != step.next_state).map(String::as_str)
 }
 
 fn pick(goals: &[TextId], rng: &mut ChaCha8Rng) -> Option<TextId> {

@@ -5,13 +5,17 @@
 //! shown numbered sentences can. Each request has the meanings found so far and a batch of new sentences, the most
 //! frequent first; every answer is saved before the next request.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use forethought_sdk::answers::{Answer, Complaint, ask_again};
-use forethought_sdk::api::text::unmarked;
+use forethought_sdk::files::replace;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
+
+use crate::goals;
+use crate::vocabulary;
 
 /// How sentences are labelled.
 #[config]
@@ -44,24 +48,17 @@ pub(crate) async fn label(
     let steps = || request.trajectories.iter().flat_map(|one| &one.steps);
     let mut vocabulary = earlier(&request.out)?;
     for (what, about) in KINDS {
-        let mut sentences: Vec<&str> = match what {
-            // A summary that could not be read left the observation as state and outcome alike.
-            "outcomes" => steps()
-                .flat_map(|step| step.outcomes.iter().filter(|text| **text != step.next_state))
-                .map(|text| text.trim())
-                .collect(),
-            _ => steps().map(|step| step.thought.trim()).collect(),
+        let counts = match what {
+            "outcomes" => counted(steps().flat_map(|step| goals::sentences(step, true))),
+            _ => counted(steps().map(|step| step.thought.as_str())),
         };
-        sentences.retain(|sentence| !sentence.is_empty());
-        let total = distinct(&sentences, &[]).len();
         loop {
             let meanings = meanings(&mut vocabulary, what);
-            let new = distinct(&sentences, meanings);
-            progress
-                .report(format!("label {what}"), (total - new.len()) as u64, total as u64, String::new())
-                .await?;
+            let new = unlabelled(&counts, meanings);
+            let (done, total) = (counts.len() - new.len(), counts.len());
+            progress.report(format!("label {what}"), done as u64, total as u64, String::new()).await?;
             let Some(batch) = new.chunks(config.batch.max(1)).next() else { break };
-            let known: Vec<usize> = most_frequent(meanings, &sentences, config.shown);
+            let known = most_frequent(meanings, &counts, config.shown);
             let said = ask(llm, &request.about, about, meanings, &known, batch).await?;
             for (index, sentence) in batch.iter().enumerate() {
                 match said.get(index).copied().flatten() {
@@ -96,34 +93,30 @@ fn meanings<'v>(vocabulary: &'v mut Vocabulary, what: &str) -> &'v mut Vec<Meani
     if what == "outcomes" { &mut vocabulary.outcomes } else { &mut vocabulary.thoughts }
 }
 
-/// Distinct sentences without those of `meanings`, the most frequent first, then by text.
-fn distinct<'t>(sentences: &[&'t str], meanings: &[Meaning]) -> Vec<&'t str> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for sentence in sentences {
+/// How often each sentence is said.
+fn counted<'t>(sentences: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, usize> {
+    let mut counts = BTreeMap::new();
+    for sentence in sentences.map(str::trim).filter(|sentence| !sentence.is_empty()) {
         *counts.entry(sentence).or_default() += 1;
     }
-    for meaning in meanings {
-        counts.remove(meaning.text.trim());
-        for sentence in &meaning.sentences {
-            counts.remove(sentence.trim());
-        }
-    }
-    let mut distinct: Vec<_> = counts.into_iter().collect();
-    distinct.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    distinct.into_iter().map(|(sentence, _)| sentence).collect()
+    counts
+}
+
+/// The sentences that none of `meanings` lists, the most frequent first, then by text.
+fn unlabelled<'t>(counts: &BTreeMap<&'t str, usize>, meanings: &[Meaning]) -> Vec<&'t str> {
+    let listed: HashSet<&str> = meanings.iter().flat_map(vocabulary::sentences).map(str::trim).collect();
+    let mut new: Vec<_> = counts.keys().copied().filter(|sentence| !listed.contains(sentence)).collect();
+    new.sort_by_key(|sentence| Reverse(counts[sentence]));
+    new
 }
 
 /// Indices of the meanings that are said most often, at most `most`, in the order of the vocabulary.
-fn most_frequent(meanings: &[Meaning], sentences: &[&str], most: usize) -> Vec<usize> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for sentence in sentences {
-        *counts.entry(sentence).or_default() += 1;
-    }
+fn most_frequent(meanings: &[Meaning], counts: &BTreeMap<&str, usize>, most: usize) -> Vec<usize> {
     let said = |meaning: &Meaning| {
         meaning.sentences.iter().map(|own| counts.get(own.trim()).copied().unwrap_or_default()).sum::<usize>()
     };
     let mut order: Vec<usize> = (0..meanings.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(said(&meanings[index])));
+    order.sort_by_key(|&index| Reverse(said(&meanings[index])));
     order.truncate(most);
     order.sort_unstable();
     order
@@ -207,18 +200,16 @@ fn read(text: &str, known: usize, batch: usize) -> Result<Vec<Option<usize>>, Ve
 /// The vocabulary that an earlier, perhaps interrupted, labelling wrote.
 fn earlier(path: &Path) -> Result<Vocabulary> {
     match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(unmarked(&text))
-            .map_err(|error| Error::input(format!("{} is not a vocabulary: {error}", path.display()))),
+        Ok(text) => vocabulary::parse(&text)
+            .map_err(|why| Error::input(format!("{} is not a vocabulary: {why}", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vocabulary::default()),
         Err(error) => Err(Error::input(format!("cannot read {}: {error}", path.display()))),
     }
 }
 
 fn write(path: &Path, vocabulary: &Vocabulary) -> Result<()> {
-    let unfinished = path.with_extension("part");
     let text = serde_json::to_string_pretty(vocabulary)? + "\n";
-    std::fs::write(&unfinished, text)
-        .and_then(|()| std::fs::rename(&unfinished, path))
+    replace(path, &[text.as_bytes()])
         .map_err(|error| Error::input(format!("cannot write {}: {error}", path.display())))
 }
 
@@ -289,9 +280,12 @@ mod tests {
         assert_eq!(*llm.0.lock().unwrap(), asked, "nothing is asked twice");
         let more = label(&config, &llm, &request(&["lost once more"], &out), &NoProgress).await.unwrap();
         assert_eq!(more.outcomes[1].sentences.last().unwrap(), "lost once more");
-        std::fs::write(&out, "[1]").unwrap();
-        let error = label(&config, &llm, &request(&outcomes, &out), &NoProgress).await.unwrap_err();
-        assert!(error.message.contains("vocabulary.json is not a vocabulary"), "{error}");
+        // A misspelt key would be lost when the file is written again.
+        for edited in ["[1]", r#"{ "outcome": [] }"#] {
+            std::fs::write(&out, edited).unwrap();
+            let error = label(&config, &llm, &request(&outcomes, &out), &NoProgress).await.unwrap_err();
+            assert!(error.message.contains("vocabulary.json is not a vocabulary"), "{error}");
+        }
     }
 
     #[test]

@@ -31,14 +31,7 @@ const FOLDS: usize = 5;
 pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
     let bad = |why: String| Error::config(format!("trainer goal-q: vocabulary: {}: {why}", path.display()));
     let text = std::fs::read_to_string(&path.0).map_err(|error| bad(error.to_string()))?;
-    let read: serde_json::Value =
-        serde_json::from_str(unmarked(&text)).map_err(|error| bad(error.to_string()))?;
-    if let Some(key) = unknown_key(&read) {
-        return Err(bad(format!(
-            "unknown key `{key}`; there are outcomes, thoughts, and in each text, sentences"
-        )));
-    }
-    let mut vocabulary: Vocabulary = serde_json::from_value(read).map_err(|error| bad(error.to_string()))?;
+    let mut vocabulary = parse(&text).map_err(bad)?;
     for (key, meanings) in [("outcomes", &mut vocabulary.outcomes), ("thoughts", &mut vocabulary.thoughts)] {
         let mut seen = HashMap::new();
         for (index, meaning) in meanings.iter_mut().enumerate() {
@@ -58,6 +51,17 @@ pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
         return Err(bad("lists neither outcomes nor thoughts".into()));
     }
     Ok(vocabulary)
+}
+
+/// A vocabulary from the text of its file, or why it is not one.
+pub(crate) fn parse(text: &str) -> Result<Vocabulary, String> {
+    let read = serde_json::from_str(unmarked(text)).map_err(|error| error.to_string())?;
+    match unknown_key(&read) {
+        Some(key) => {
+            Err(format!("unknown key `{key}`; there are outcomes, thoughts, and in each text, sentences"))
+        }
+        None => serde_json::from_value(read).map_err(|error| error.to_string()),
+    }
 }
 
 /// People edit the file, so a misspelt key is an error.
