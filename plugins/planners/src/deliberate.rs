@@ -61,13 +61,32 @@ pub enum Mode {
 }
 
 /// How a critic is used.
+#[config]
 #[derive(Debug, Clone)]
-pub(crate) struct Weighing {
-    pub(crate) critic: String,
-    pub(crate) style: bool,
-    pub(crate) yardstick: bool,
-    pub(crate) abstain: bool,
-    pub(crate) confident: Option<f64>,
+pub struct Weighing {
+    /// Name of the critic under `[critic]`.
+    pub critic: String,
+    /// Show the model how the critic's data speak, so that it speaks likewise: typical states, thoughts and outcomes. No
+    /// effect with a critic that does not know it.
+    #[serde(default = "yes")]
+    pub style: bool,
+    /// Show next to a probability what is usual for its outcome, and the mean score of the episodes that reached it,
+    /// where the critic knows them.
+    #[serde(default = "yes")]
+    pub yardstick: bool,
+    /// Show "no data" in place of a probability outside the critic's data, and skip the refinement when there is no other
+    /// (`abstained` among a decision's faults). Without it, such probabilities are shown as any other.
+    #[serde(default = "yes")]
+    pub abstain: bool,
+    /// Skip the refinement when the mean probability of the first thought's good outcomes exceeds that of its bad ones by
+    /// more than this. By default, never.
+    #[serde(default)]
+    #[schemars(range(min = -1.0, max = 1.0))]
+    pub confident: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn four() -> usize {
@@ -313,7 +332,7 @@ impl Now<'_> {
         self.rounds[round].kept = true;
     }
 
-    /// Counts a decision that no critic weighed; there is none to do so in the control.
+    /// Counts a decision on a thought that the critic did not weigh. The control has no critic, so it counts nothing.
     fn unevaluated(&mut self) {
         if self.scales.is_some() {
             self.actor.unread.count("unevaluated");

@@ -42,25 +42,9 @@ pub struct PnlcConfig {
     /// What is imagined, and when.
     #[serde(flatten)]
     pub imagining: Imagining,
-    /// Name of the critic under `[critic]`.
-    pub critic: String,
-    /// Show the model how the critic's data speak, so that it speaks likewise: typical states, thoughts and outcomes. No
-    /// effect with a critic that does not know it.
-    #[serde(default = "yes")]
-    pub style: bool,
-    /// Show next to a probability what is usual for its outcome, and the mean score of the episodes that reached it,
-    /// where the critic knows them.
-    #[serde(default = "yes")]
-    pub yardstick: bool,
-    /// Show "no data" in place of a probability outside the critic's data, and skip the refinement when there is no other
-    /// (`abstained` among a decision's faults). Without it, such probabilities are shown as any other.
-    #[serde(default = "yes")]
-    pub abstain: bool,
-    /// Skip the refinement when the mean probability of the first thought's good outcomes exceeds that of its bad ones by
-    /// more than this. By default, never.
-    #[serde(default)]
-    #[schemars(range(min = -1.0, max = 1.0))]
-    pub confident: Option<f64>,
+    /// How the critic is used.
+    #[serde(flatten)]
+    pub weighing: Weighing,
     /// Files that replace the shipped prompt templates.
     #[serde(default)]
     pub prompts: PnlcPrompts,
@@ -69,10 +53,6 @@ pub struct PnlcConfig {
 prompt_files! {
     /// Files that replace PNLC's prompt templates.
     PnlcPrompts: agent, history, summarise, thought, outcomes, refine, candidates, choose, resume, action
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// The PNLC planner.
@@ -85,9 +65,7 @@ impl Pnlc {
     /// Fewer than two outcomes or thoughts, or a template that cannot be used.
     pub fn new(config: PnlcConfig) -> Result<Self> {
         let prompts = config.ask.prompts(&config.prompts)?;
-        let PnlcConfig { ask, imagining, critic, style, yardstick, abstain, confident, .. } = config;
-        let weighing = Weighing { critic, style, yardstick, abstain, confident };
-        Ok(Self(Deliberation::new(ask, imagining, Some(weighing), prompts)?))
+        Ok(Self(Deliberation::new(config.ask, config.imagining, Some(config.weighing), prompts)?))
     }
 }
 

@@ -24,7 +24,7 @@ impl<'a> Scales<'a> {
         Ok(Self { config, critic, card })
     }
 
-    /// The sentences that prompts show as `style`: an object, or null if there are none to show.
+    /// The sentences that prompts show as `style`: an object, or null if nothing is to be shown.
     pub(crate) fn style(&self) -> Value {
         let StyleCard { outcomes, states, thoughts } = &self.card;
         if !self.config.style || (outcomes.is_empty() && states.is_empty() && thoughts.is_empty()) {
