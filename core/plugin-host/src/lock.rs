@@ -71,7 +71,7 @@ impl Lock {
         self.plugins.sort_by(|a, b| a.path.cmp(&b.path));
         let path = folder.join(NAME);
         let text = serde_json::to_string_pretty(&self)? + "\n";
-        write_whole(&path, &text).context(format!("{} cannot be written", path.display()))?;
+        write_whole(&path, &text, 0o666).context(format!("{} cannot be written", path.display()))?;
         Ok(path)
     }
 
@@ -102,14 +102,15 @@ impl Lock {
     }
 }
 
-/// Atomic: another program that reads it sees the old lock or the new one.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
+/// Atomic: another program that reads it sees the old file or the new one, which has these permissions.
+pub(crate) fn write_whole(path: &Path, text: &str, mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
-        .prefix(NAME)
-        .permissions(Permissions::from_mode(0o666))
+        .prefix(path.file_name().unwrap_or_default())
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }

@@ -33,6 +33,11 @@ pub struct Library {
     pub bytes: Arc<[u8]>,
 }
 
+/// A hash as people read it.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Library {
     /// Reads a file.
     ///
@@ -50,7 +55,7 @@ impl Library {
             ));
         }
         let bytes = std::fs::read(file).context(unreadable())?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&bytes));
         let metadata = metadata::read(file, &bytes)?;
         Ok(Self { file: file.into(), sha256, metadata, bytes: bytes.into() })
     }

@@ -11,9 +11,9 @@
 //! they change all the time: they are trusted by their place, as long as nobody else can write there.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, Metadata, Permissions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::{DirBuilder, File, Metadata};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use forethought_api::{
@@ -24,9 +24,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    lock::write_whole,
     settings::PluginSettings,
     source::{NamedBy, Request, Source, at},
-    survey::Library,
+    survey::{Library, hex},
 };
 
 /// Up to this size a file that a command names is compared by its bytes, above it by its size and its last change.
@@ -274,8 +275,7 @@ impl Version {
                 part(&bytes);
             }
         }
-        let sha256 = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { code, sha256 })
+        Ok(Self { code, sha256: hex(&all.finalize()) })
     }
 
     fn standing(&self, all: &[Trusted]) -> Standing {
@@ -449,14 +449,7 @@ impl Store {
             lock.lock()?;
             let mut trusted = self.read()?;
             change(&mut trusted);
-            let mut file = tempfile::Builder::new()
-                .prefix("trusted.")
-                .permissions(Permissions::from_mode(0o600))
-                .tempfile_in(folder)?;
-            file.write_all((serde_json::to_string_pretty(&Content { trusted })? + "\n").as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&self.0)?;
-            Ok(())
+            write_whole(&self.0, &(serde_json::to_string_pretty(&Content { trusted })? + "\n"), 0o600)
         };
         write().context(format!("trust cannot be recorded in {}", self.0.display()))
     }
@@ -464,6 +457,9 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     /// A home, and a script in a project that somebody else may have written.
