@@ -8,15 +8,9 @@ use forethought_api::{
     Result,
     critic::{LabelRequest, Meaning},
 };
-use forethought_runtime::trajectories;
 use serde_json::json;
 
-use crate::{
-    arguments::{ConfigArguments, Values},
-    commands::train::only_trainer,
-    exit::Exit,
-    session::Session,
-};
+use crate::{commands::train::Recorded, exit::Exit, session::Session};
 
 /// Group the recorded outcomes and thoughts by what they mean.
 ///
@@ -30,30 +24,21 @@ use crate::{
   forethought train my.toml --data data --set trainer.critic.vocabulary=vocabulary.json --out critic")]
 pub(crate) struct Label {
     #[command(flatten)]
-    config: ConfigArguments,
-    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
-    #[arg(long, value_name = "PATH")]
-    data: PathBuf,
-    /// Label only what this seat did, counted from 0.
-    #[arg(long, value_name = "SEAT")]
-    seat: Option<usize>,
+    recorded: Recorded,
     /// The vocabulary: written, or continued if it is there.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The trainer that is configured as [trainer.NAME]; not needed if there is only one.
-    #[arg(long, value_name = "NAME")]
-    trainer: Option<String>,
 }
 
 impl Label {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, Values::new()).await?;
-        let trainer = host.trainer(&only_trainer(&host, self.trainer)?).await?;
+        let (host, trainer) = self.recorded.trainer(session).await?;
+        let trainer = host.trainer(&trainer).await?;
         let spec = host.environment().await?.spec().await?;
-        let seat = spec.seats.get(self.seat.unwrap_or_default());
+        let seat = spec.seats.get(self.recorded.seat.unwrap_or_default());
         let about = [Some(&spec.instructions), seat.map(|seat| &seat.instructions)];
         let request = LabelRequest {
-            trajectories: trajectories::read_of(&self.data, self.seat)?,
+            trajectories: self.recorded.trajectories()?,
             about: about.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n"),
             out: self.out.clone(),
         };

@@ -138,16 +138,15 @@ impl Quickstart {
         if outcomes.len() < PLANNERS.len() {
             return Ok(exit);
         }
-        let (pnlc, others): (Vec<_>, Vec<_>) = outcomes.iter().partition(|(name, _)| name == PNLC);
-        let pnlc = &pnlc[0].1.episodes;
-        let gains =
-            others.iter().map(|(name, other)| Ok((name.clone(), paired_difference(pnlc, &other.episodes)?)));
         let episodes = |planner: &str| {
             let found = outcomes.iter().find(|(name, _)| name == planner);
             &found.expect("every planner was evaluated").1.episodes
         };
+        let above = |planner, other| paired_difference(episodes(planner), episodes(other));
+        let others = PLANNERS.into_iter().filter(|&planner| planner != PNLC);
+        let gains = others.map(|other| Ok((other.into(), above(PNLC, other)?)));
         let document = Document {
-            compare_above_vote: paired_difference(episodes(COMPARE), episodes(VOTE))?,
+            compare_above_vote: above(COMPARE, VOTE)?,
             collected: data.len() as u64,
             training: vec![("critic".into(), critic), ("critic-shuffled".into(), shuffled)],
             gains: gains.collect::<Result<_>>()?,

@@ -7,6 +7,7 @@ use clap::Args;
 use forethought_api::{
     Error, Result,
     critic::{Progress, TrainingReport, TrainingRequest},
+    trajectory::Trajectory,
 };
 use forethought_runtime::{host::RuntimeHost, trajectories};
 
@@ -27,19 +28,10 @@ use crate::{
   forethought train my.toml --trainer large --data data --out control --shuffle-outcomes")]
 pub(crate) struct Train {
     #[command(flatten)]
-    config: ConfigArguments,
-    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
-    #[arg(long, value_name = "PATH")]
-    data: PathBuf,
-    /// Learn only from what this seat did, counted from 0: a critic for one of several roles.
-    #[arg(long, value_name = "SEAT")]
-    seat: Option<usize>,
+    recorded: Recorded,
     /// Folder for the checkpoint.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The trainer that is configured as [trainer.NAME]; not needed if there is only one.
-    #[arg(long, value_name = "NAME")]
-    trainer: Option<String>,
     /// Shuffle outcomes between trajectories: a control that must not help.
     #[arg(long)]
     shuffle_outcomes: bool,
@@ -48,11 +40,40 @@ pub(crate) struct Train {
     fresh: bool,
 }
 
+/// What a trainer learns from, and which one it is.
+#[derive(Debug, Args)]
+pub(crate) struct Recorded {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Learn only from what this seat did, counted from 0: a critic for one of several roles.
+    #[arg(long, value_name = "SEAT")]
+    pub(crate) seat: Option<usize>,
+    /// The trainer that is configured as [trainer.NAME]; not needed if there is only one.
+    #[arg(long, value_name = "NAME")]
+    trainer: Option<String>,
+}
+
+impl Recorded {
+    /// The configured components, and the trainer's name.
+    pub(crate) async fn trainer(&self, session: &Session) -> Result<(RuntimeHost, String)> {
+        let host = session.host(&self.config, Values::new()).await?;
+        let name = only_trainer(&host, self.trainer.clone())?;
+        Ok((host, name))
+    }
+
+    /// The recorded episodes.
+    pub(crate) fn trajectories(&self) -> Result<Vec<Trajectory>> {
+        trajectories::read_of(&self.data, self.seat)
+    }
+}
+
 impl Train {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let host = session.host(&self.config, Values::new()).await?;
-        let trainer = only_trainer(&host, self.trainer)?;
-        let data = trajectories::read_of(&self.data, self.seat)?;
+        let (host, trainer) = self.recorded.trainer(session).await?;
+        let data = self.recorded.trajectories()?;
         for doubt in trajectories::doubts(&data) {
             session.reporter.say(format!("warning: {doubt}"));
         }
@@ -103,7 +124,7 @@ pub(crate) async fn train(
 }
 
 /// The trainer of this name, or the only one that is configured.
-pub(crate) fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
+fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
     let trainers: Vec<_> = host.config().trainer.keys().cloned().collect();
     match (name, trainers.as_slice()) {
         (Some(name), _) => Ok(name),
