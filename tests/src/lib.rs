@@ -8,7 +8,7 @@ pub mod third_party;
 
 use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
+use assert_cmd::{Command, assert::Assert};
 use tempfile::TempDir;
 
 /// A small shop: a run of a planner without a critic, and what is needed to train one for a planner with one.
@@ -47,6 +47,16 @@ episodes = 4
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What a program wrote to its standard output.
+pub fn out(assert: &Assert) -> String {
+    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+}
+
+/// What a program wrote to its standard error.
+pub fn err(assert: &Assert) -> String {
+    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
 /// An empty folder, with an empty home, in which the program is run.

@@ -4,8 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use assert_cmd::assert::Assert;
-use forethought_tests::Desk;
+use forethought_tests::{Desk, err, out};
 use serde_json::{Value, json};
 
 const AVALON: &str = r#"
@@ -29,14 +28,6 @@ fn table() -> Desk {
     let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
     desk.write("avalon.toml", AVALON);
     desk
-}
-
-fn out(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
-}
-
-fn err(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
 fn shown(desk: &Desk, line: &str) -> String {

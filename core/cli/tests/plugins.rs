@@ -3,20 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use assert_cmd::assert::Assert;
-use forethought_tests::{Desk, workspace};
+use forethought_tests::{Desk, err, out, workspace};
 use serde_json::{Value, json};
 
 fn desk() -> Desk {
     Desk::new(env!("CARGO_BIN_EXE_forethought"))
-}
-
-fn out(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
-}
-
-fn err(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
 /// The JSON that a command prints that ends with `code`.

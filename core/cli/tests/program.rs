@@ -3,8 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
-use assert_cmd::assert::Assert;
-use forethought_tests::{Desk, SHOP, workspace};
+use forethought_tests::{Desk, SHOP, err, out, workspace};
 use serde_json::{Value, json};
 
 fn desk() -> Desk {
@@ -15,14 +14,6 @@ fn shop() -> Desk {
     let desk = desk();
     desk.write("forethought.toml", SHOP);
     desk
-}
-
-fn out(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
-}
-
-fn err(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
 /// The JSON that a successful command prints.

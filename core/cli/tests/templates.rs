@@ -133,7 +133,7 @@ fn nothing_is_overwritten_and_names_are_checked() {
     assert!(!desk.path().join("rocks").exists());
     assert_eq!(std::fs::read_dir(desk.path().join("tide-pools")).unwrap().count(), 1);
 
-    // Without a checkout, it depends on the published crates, and says what to do where there are none.
+    // Without a checkout, it depends on the published crates, and says what to do if they are not published.
     let said = run(&mut desk.forethought("plugin new rocks --critic --path deep/down"));
     for text in ["delete deep/down", "--sdk CHECKOUT", "forethought-sdk = { path = "] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");

@@ -4,20 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use assert_cmd::assert::Assert;
-use forethought_tests::{Desk, SHOP, workspace};
+use forethought_tests::{Desk, SHOP, err, out, workspace};
 use serde_json::Value;
 
 fn desk() -> Desk {
     Desk::new(env!("CARGO_BIN_EXE_forethought"))
-}
-
-fn out(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
-}
-
-fn err(assert: &Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
 }
 
 /// A plugin of somebody else: it leaves a mark as soon as anything of it runs.

@@ -1,4 +1,4 @@
-//! Readers of answers without a connection, for the targets in `fuzz/`.
+//! Readers of answers without a connection, for the targets in `tests/fuzz`.
 
 use forethought_sdk::{prelude::*, serde_json::json};
 

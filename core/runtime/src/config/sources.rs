@@ -121,7 +121,7 @@ pub fn plugin_folders() -> Vec<PathBuf> {
     named.chain(home("XDG_DATA_HOME", ".local/share", "plugins")).collect()
 }
 
-/// The file that says which plugins are trusted. Without a home there is none.
+/// The file that says which plugins are trusted; `None` without a home folder.
 pub fn trust_file() -> Option<PathBuf> {
     home("XDG_DATA_HOME", ".local/share", "trusted.json")
 }
