@@ -141,6 +141,9 @@ pub struct Vocabulary {
     pub outcomes: Vec<Meaning>,
     /// The meanings of thoughts.
     pub thoughts: Vec<Meaning>,
+    /// The meanings of the sentences that summaries of states consist of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<Meaning>,
 }
 
 /// One meaning of a [`Vocabulary`].

@@ -15,7 +15,7 @@ use crate::config::{TrainerConfig, is_default};
 use crate::network::Network;
 use crate::seen::Seen;
 use crate::understanding::{Understanding, Understood};
-use crate::vocabulary::{Classifier, Reader};
+use crate::vocabulary::{Classifier, Reader, States};
 
 /// Prefixes of the twins' tensors.
 const TWINS: [&str; 2] = ["q1", "q2"];
@@ -205,7 +205,8 @@ pub(crate) fn read_weights(
         Ok::<_, Error>(Seen { embeddings, limit: record.limit })
     };
     let (states, others) = (seen("states", record.states)?, seen("thoughts", record.thoughts)?);
-    Ok((twins, Some(Understanding { vocabulary, outcomes, thoughts, states, others })))
+    let said = States::new(&vocabulary.states);
+    Ok((twins, Some(Understanding { vocabulary, outcomes, thoughts, said, states, others })))
 }
 
 /// The model card.

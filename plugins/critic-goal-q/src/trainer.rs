@@ -26,7 +26,7 @@ use crate::network::Network;
 use crate::ranking::ranking;
 use crate::snapshot::{self, Place};
 use crate::understanding::Understanding;
-use crate::vocabulary;
+use crate::vocabulary::{self, States};
 
 /// Fewer trajectories than this rarely make a critic that helps.
 const FEW: usize = 100;
@@ -60,9 +60,17 @@ impl CriticTrainer for GoalQTrainer {
         fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
         let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");
+        if let Some(Vocabulary { states, .. }) = &self.vocabulary {
+            let states = States::new(states);
+            for step in fit.trajectories.iter_mut().flat_map(|one| &mut one.steps) {
+                for text in [&mut step.state, &mut step.next_state] {
+                    *text = states.read(std::mem::take(text));
+                }
+            }
+        }
         let mut corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
-        if let Some(Vocabulary { outcomes, thoughts }) = &self.vocabulary {
+        if let Some(Vocabulary { outcomes, thoughts, .. }) = &self.vocabulary {
             corpus.add(outcomes.iter().chain(thoughts).flat_map(vocabulary::sentences));
         }
         let encoder = self.encoder.spec().await?;
@@ -353,7 +361,7 @@ impl Work {
                 train: &parts.train,
                 held_out: &held_out,
                 scores: &scores,
-                vocabulary: &vocabulary.outcomes,
+                vocabulary,
             };
             style_card(&sources, |triples| {
                 Ok(values(triples)?.into_iter().map(|raw| calibration.probability(raw)).collect())
