@@ -23,7 +23,7 @@ use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
 use crate::label::label;
 use crate::network::Network;
-use crate::ranking::ranking;
+use crate::ranking::Ranking;
 use crate::snapshot::{self, Place};
 use crate::understanding::Understanding;
 use crate::vocabulary;
@@ -209,11 +209,29 @@ struct Work {
 
 /// The weights to keep so far.
 struct Best {
-    brier: f64,
+    measured: Measured,
     step: u64,
     twins: [Network; 2],
+}
+
+/// What the validation part says of a step's weights.
+struct Measured {
+    /// Brier score after Platt scaling.
+    brier: f64,
+    advantage_auc: Option<f64>,
     /// Raw values of the validation triples, and whether each outcome was reached.
     pairs: Vec<(f64, bool)>,
+}
+
+impl Measured {
+    /// Whether a planner gains more by these weights: they order the thoughts of a state better. The Brier score hardly
+    /// depends on thoughts, and is flat while their order is still learned; it decides where no order can be measured.
+    fn beats(&self, other: &Self) -> bool {
+        match (self.advantage_auc, other.advantage_auc) {
+            (Some(own), Some(other)) => own > other,
+            _ => self.brier < other.brier,
+        }
+    }
 }
 
 impl Work {
@@ -271,8 +289,11 @@ impl Work {
         let mut iql =
             Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
-        // Learn. Keep the step with the lowest validation Brier score after Platt scaling; losses are not comparable
-        // across steps, because V moves the targets.
+        // Learn. Keep the step that orders the thoughts of validation states best; losses are not comparable across
+        // steps, because V moves the targets.
+        let ranking =
+            |triples| Ranking::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
+        let thoughts = ranking(&validation)?;
         let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
         let mut rng = seed::stream(seed, "goal-q/batches");
         let goals = config.goals_per_transition;
@@ -284,8 +305,8 @@ impl Work {
             let (place, twins) = snapshot::restore(&state, &mut iql)?;
             rng.set_word_pos(place.drawn.into());
             (stale, history, steps) = (place.stale, place.history, place.steps);
-            let (brier, pairs) = measured(&twins, &table, &validation)?;
-            best = Some(Best { brier, step: place.best, twins, pairs });
+            let measured = measured(&twins, &table, &validation, &thoughts)?;
+            best = Some(Best { measured, step: place.best, twins });
         }
         while steps < config.steps && patient(stale) {
             let batch = sampler.batch(config.batch / goals, goals, &mut rng);
@@ -295,16 +316,19 @@ impl Work {
                 return Err(Error::new(Code::Cancelled, "training was cancelled"));
             }
             if steps % config.evaluate_every == 0 || steps == config.steps {
-                let (brier, pairs) = measured(iql.averaged(), &table, &validation)?;
-                history
-                    .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
-                let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
-                if best.as_ref().is_some_and(|best| brier >= best.brier) {
-                    stale += 1;
-                } else {
+                let measured = measured(iql.averaged(), &table, &validation, &thoughts)?;
+                let (brier, auc) = (measured.brier, measured.advantage_auc);
+                history.push(json!({
+                    "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "advantage_auc": auc,
+                }));
+                let auc = auc.map(|auc| format!(", advantage AUC {auc:.3}")).unwrap_or_default();
+                let note = format!("loss {:.4}, validation Brier {brier:.4}{auc}", losses.q);
+                if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
                     let [q1, q2] = iql.averaged();
-                    best = Some(Best { brier, step: steps, twins: [q1.copy()?, q2.copy()?], pairs });
+                    best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
                     stale = 0;
+                } else {
+                    stale += 1;
                 }
                 if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
                     let (history, drawn) = (history.clone(), rng.get_word_pos() as u64);
@@ -315,7 +339,8 @@ impl Work {
                 let _ = updates.try_send(Update { done: steps, note });
             }
         }
-        let Best { step: best_step, twins, pairs, .. } = best.expect("the last step is always evaluated");
+        let Best { step: best_step, twins, measured: Measured { pairs, .. } } =
+            best.expect("the last step is always evaluated");
 
         // Calibrate on the validation part, measure on the test part.
         let calibration = Calibration::fit(config.calibration, &pairs);
@@ -338,11 +363,11 @@ impl Work {
             measures.insert("auc".to_owned(), auc);
         }
         let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
-        let asked = (test.as_slice(), config.validation_goals);
-        if let Some(ranking) = ranking(&corpus, &table, &parts.train, asked, &calibration, values)? {
-            measures.insert("thought_spread".to_owned(), ranking.spread);
-            measures.extend(ranking.auc.map(|auc| ("advantage_auc".to_owned(), auc)));
-        }
+        let thoughts = ranking(&test)?;
+        let of_thoughts = values(&thoughts.asked)?;
+        let spread = thoughts.thought_spread(&of_thoughts, &calibration);
+        measures.extend(spread.map(|spread| ("thought_spread".to_owned(), spread)));
+        measures.extend(thoughts.advantage_auc(&of_thoughts).map(|auc| ("advantage_auc".to_owned(), auc)));
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
         }
@@ -411,11 +436,17 @@ fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Resul
     Ok(values)
 }
 
-/// The raw values of triples with what was reached, and their Brier score after Platt scaling.
-fn measured(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<(f64, Vec<(f64, bool)>)> {
+fn measured(
+    twins: &[Network; 2],
+    table: &Tensor,
+    triples: &[Triple],
+    thoughts: &Ranking,
+) -> Result<Measured> {
     let pairs = labelled(&raw_values(twins, table, triples)?, triples);
     let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
-    Ok((metrics::brier(&scored(&calibration, &pairs)), pairs))
+    let brier = metrics::brier(&scored(&calibration, &pairs));
+    let advantage_auc = thoughts.advantage_auc(&raw_values(twins, table, &thoughts.asked)?);
+    Ok(Measured { brier, advantage_auc, pairs })
 }
 
 fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {
