@@ -82,6 +82,20 @@ impl Ranking {
         (!self.groups.is_empty()).then(|| deviations.sum::<f64>() / self.groups.len() as f64)
     }
 
+    /// By how much knowing the thought lowers the Brier score: that of the others' mean, less that of the thought's own
+    /// value, both calibrated. `None` if the data have no other thoughts. `values` are those of `asked`.
+    ///
+    /// 0 for a critic that says the same of all thoughts, and below 0 if it overstates how much they matter.
+    pub(crate) fn thought_gain(&self, values: &[f64], calibration: &Calibration) -> Option<f64> {
+        let gains = self.of(values).map(|(own, values)| {
+            let shown: Vec<f64> = values.iter().map(|&raw| calibration.probability(raw)).collect();
+            let others = shown[1..].iter().sum::<f64>() / (shown.len() - 1) as f64;
+            let truth = if own.reached { 1.0 } else { 0.0 };
+            (truth - others).powi(2) - (truth - shown[0]).powi(2)
+        });
+        (!self.groups.is_empty()).then(|| gains.sum::<f64>() / self.groups.len() as f64)
+    }
+
     /// Each group's first triple, and the values of the whole group.
     fn of<'a>(&'a self, values: &'a [f64]) -> impl Iterator<Item = (&'a Triple, &'a [f64])> {
         let starts = self.groups.iter().scan(0, |next, count| {

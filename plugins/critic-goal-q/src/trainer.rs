@@ -216,18 +216,18 @@ struct Best {
 
 /// What the validation part says of a step's weights.
 struct Measured {
-    /// Brier score after Platt scaling.
+    /// Brier score after Platt scaling, and how much of it is owed to knowing the thought.
     brier: f64,
-    advantage_auc: Option<f64>,
+    thought_gain: Option<f64>,
     /// Raw values of the validation triples, and whether each outcome was reached.
     pairs: Vec<(f64, bool)>,
 }
 
 impl Measured {
-    /// Whether a planner gains more by these weights: they order the thoughts of a state better. The Brier score hardly
-    /// depends on thoughts, and is flat while their order is still learned; it decides where no order can be measured.
+    /// Whether a planner gains more by these weights: they know better what depends on the thought. The Brier score
+    /// as a whole hardly does, and is flat while that is still learned; it decides where thoughts cannot be compared.
     fn beats(&self, other: &Self) -> bool {
-        match (self.advantage_auc, other.advantage_auc) {
+        match (self.thought_gain, other.thought_gain) {
             (Some(own), Some(other)) => own > other,
             _ => self.brier < other.brier,
         }
@@ -289,8 +289,8 @@ impl Work {
         let mut iql =
             Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
-        // Learn. Keep the step that orders the thoughts of validation states best; losses are not comparable across
-        // steps, because V moves the targets.
+        // Learn. Keep the step that knows best what depends on the thoughts of the validation part; losses are not
+        // comparable across steps, because V moves the targets.
         let ranking =
             |triples| Ranking::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
         let thoughts = ranking(&validation)?;
@@ -317,12 +317,12 @@ impl Work {
             }
             if steps % config.evaluate_every == 0 || steps == config.steps {
                 let measured = measured(iql.averaged(), &table, &validation, &thoughts)?;
-                let (brier, auc) = (measured.brier, measured.advantage_auc);
+                let (brier, gain) = (measured.brier, measured.thought_gain);
                 history.push(json!({
-                    "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "advantage_auc": auc,
+                    "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "thought_gain": gain,
                 }));
-                let auc = auc.map(|auc| format!(", advantage AUC {auc:.3}")).unwrap_or_default();
-                let note = format!("loss {:.4}, validation Brier {brier:.4}{auc}", losses.q);
+                let gain = gain.map(|gain| format!(", thought gain {gain:.4}")).unwrap_or_default();
+                let note = format!("loss {:.4}, validation Brier {brier:.4}{gain}", losses.q);
                 if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
                     let [q1, q2] = iql.averaged();
                     best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
@@ -367,6 +367,8 @@ impl Work {
         let of_thoughts = values(&thoughts.asked)?;
         let spread = thoughts.thought_spread(&of_thoughts, &calibration);
         measures.extend(spread.map(|spread| ("thought_spread".to_owned(), spread)));
+        let gain = thoughts.thought_gain(&of_thoughts, &calibration);
+        measures.extend(gain.map(|gain| ("thought_gain".to_owned(), gain)));
         measures.extend(thoughts.advantage_auc(&of_thoughts).map(|auc| ("advantage_auc".to_owned(), auc)));
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
@@ -445,8 +447,8 @@ fn measured(
     let pairs = labelled(&raw_values(twins, table, triples)?, triples);
     let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
     let brier = metrics::brier(&scored(&calibration, &pairs));
-    let advantage_auc = thoughts.advantage_auc(&raw_values(twins, table, &thoughts.asked)?);
-    Ok(Measured { brier, advantage_auc, pairs })
+    let thought_gain = thoughts.thought_gain(&raw_values(twins, table, &thoughts.asked)?, &calibration);
+    Ok(Measured { brier, thought_gain, pairs })
 }
 
 fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {
