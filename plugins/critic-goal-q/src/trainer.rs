@@ -23,7 +23,7 @@ use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
 use crate::label::label;
 use crate::network::Network;
-use crate::ranking::ranking;
+use crate::ranking::Ranking;
 use crate::snapshot::{self, Place};
 use crate::understanding::Understanding;
 use crate::vocabulary::{self, States};
@@ -217,11 +217,29 @@ struct Work {
 
 /// The weights to keep so far.
 struct Best {
-    brier: f64,
+    measured: Measured,
     step: u64,
     twins: [Network; 2],
+}
+
+/// What the validation part says of a step's weights.
+struct Measured {
+    /// Brier score after Platt scaling, and how much of it is owed to knowing the thought.
+    brier: f64,
+    thought_gain: Option<f64>,
     /// Raw values of the validation triples, and whether each outcome was reached.
     pairs: Vec<(f64, bool)>,
+}
+
+impl Measured {
+    /// Whether a planner gains more by these weights: they know better what depends on the thought. The Brier score
+    /// as a whole hardly does, and is flat while that is still learned; it decides where thoughts cannot be compared.
+    fn beats(&self, other: &Self) -> bool {
+        match (self.thought_gain, other.thought_gain) {
+            (Some(own), Some(other)) => own > other,
+            _ => self.brier < other.brier,
+        }
+    }
 }
 
 impl Work {
@@ -279,8 +297,11 @@ impl Work {
         let mut iql =
             Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
-        // Learn. Keep the step with the lowest validation Brier score after Platt scaling; losses are not comparable
-        // across steps, because V moves the targets.
+        // Learn. Keep the step that knows best what depends on the thoughts of the validation part; losses are not
+        // comparable across steps, because V moves the targets.
+        let ranking =
+            |triples| Ranking::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
+        let thoughts = ranking(&validation)?;
         let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
         let mut rng = seed::stream(seed, "goal-q/batches");
         let goals = config.goals_per_transition;
@@ -292,8 +313,8 @@ impl Work {
             let (place, twins) = snapshot::restore(&state, &mut iql)?;
             rng.set_word_pos(place.drawn.into());
             (stale, history, steps) = (place.stale, place.history, place.steps);
-            let (brier, pairs) = measured(&twins, &table, &validation)?;
-            best = Some(Best { brier, step: place.best, twins, pairs });
+            let measured = measured(&twins, &table, &validation, &thoughts)?;
+            best = Some(Best { measured, step: place.best, twins });
         }
         while steps < config.steps && patient(stale) {
             let batch = sampler.batch(config.batch / goals, goals, &mut rng);
@@ -303,16 +324,19 @@ impl Work {
                 return Err(Error::new(Code::Cancelled, "training was cancelled"));
             }
             if steps % config.evaluate_every == 0 || steps == config.steps {
-                let (brier, pairs) = measured(iql.averaged(), &table, &validation)?;
-                history
-                    .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
-                let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
-                if best.as_ref().is_some_and(|best| brier >= best.brier) {
-                    stale += 1;
-                } else {
+                let measured = measured(iql.averaged(), &table, &validation, &thoughts)?;
+                let (brier, gain) = (measured.brier, measured.thought_gain);
+                history.push(json!({
+                    "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "thought_gain": gain,
+                }));
+                let gain = gain.map(|gain| format!(", thought gain {gain:.4}")).unwrap_or_default();
+                let note = format!("loss {:.4}, validation Brier {brier:.4}{gain}", losses.q);
+                if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
                     let [q1, q2] = iql.averaged();
-                    best = Some(Best { brier, step: steps, twins: [q1.copy()?, q2.copy()?], pairs });
+                    best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
                     stale = 0;
+                } else {
+                    stale += 1;
                 }
                 if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
                     let (history, drawn) = (history.clone(), rng.get_word_pos() as u64);
@@ -323,7 +347,8 @@ impl Work {
                 let _ = updates.try_send(Update { done: steps, note });
             }
         }
-        let Best { step: best_step, twins, pairs, .. } = best.expect("the last step is always evaluated");
+        let Best { step: best_step, twins, measured: Measured { pairs, .. } } =
+            best.expect("the last step is always evaluated");
 
         // Calibrate on the validation part, measure on the test part.
         let calibration = Calibration::fit(config.calibration, &pairs);
@@ -346,11 +371,13 @@ impl Work {
             measures.insert("auc".to_owned(), auc);
         }
         let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
-        let asked = (test.as_slice(), config.validation_goals);
-        if let Some(ranking) = ranking(&corpus, &table, &parts.train, asked, &calibration, values)? {
-            measures.insert("thought_spread".to_owned(), ranking.spread);
-            measures.extend(ranking.auc.map(|auc| ("advantage_auc".to_owned(), auc)));
-        }
+        let thoughts = ranking(&test)?;
+        let of_thoughts = values(&thoughts.asked)?;
+        let spread = thoughts.thought_spread(&of_thoughts, &calibration);
+        measures.extend(spread.map(|spread| ("thought_spread".to_owned(), spread)));
+        let gain = thoughts.thought_gain(&of_thoughts, &calibration);
+        measures.extend(gain.map(|gain| ("thought_gain".to_owned(), gain)));
+        measures.extend(thoughts.advantage_auc(&of_thoughts).map(|auc| ("advantage_auc".to_owned(), auc)));
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
         }
@@ -419,11 +446,17 @@ fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Resul
     Ok(values)
 }
 
-/// The raw values of triples with what was reached, and their Brier score after Platt scaling.
-fn measured(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<(f64, Vec<(f64, bool)>)> {
+fn measured(
+    twins: &[Network; 2],
+    table: &Tensor,
+    triples: &[Triple],
+    thoughts: &Ranking,
+) -> Result<Measured> {
     let pairs = labelled(&raw_values(twins, table, triples)?, triples);
     let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
-    Ok((metrics::brier(&scored(&calibration, &pairs)), pairs))
+    let brier = metrics::brier(&scored(&calibration, &pairs));
+    let thought_gain = thoughts.thought_gain(&raw_values(twins, table, &thoughts.asked)?, &calibration);
+    Ok(Measured { brier, thought_gain, pairs })
 }
 
 fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {
