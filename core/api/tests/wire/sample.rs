@@ -363,7 +363,7 @@ impl CriticTrainer for Sample {
 
 fn training() -> TrainingRequest {
     let (trajectories, out) = (vec![trajectory()], "/päth".into());
-    TrainingRequest { trajectories, out, seed: 3, shuffle_outcomes: true, fresh: false }
+    TrainingRequest { trajectories, out, seed: 3, shuffle_outcomes: true, ..TrainingRequest::default() }
 }
 
 fn labelling() -> LabelRequest {

@@ -49,8 +49,8 @@ impl Seen {
         let text = std::fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
         let config: serde_json::Value =
             serde_json::from_str(&text).context(format!("{} is not JSON", path.display()))?;
-        let Manifest { split, .. } = Manifest::of(&config).context(path.display().to_string())?;
-        Ok(Self { train: split.train, validation: split.validation, tasks: TrainedOn::of(&config) })
+        let Manifest { split, trained_on, .. } = Manifest::of(&config).context(path.display().to_string())?;
+        Ok(Self { train: split.train, validation: split.validation, tasks: trained_on })
     }
 
     /// How many of the `trajectories` that it has not seen are of tasks that it has, and how many it has not seen.
