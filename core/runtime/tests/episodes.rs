@@ -236,6 +236,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         prices: BTreeMap::new(),
         metering: Metering::default(),
         elsewhere: BTreeMap::new(),
+        refused: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
@@ -405,6 +406,18 @@ async fn a_run_continues_where_it_was_moved() {
     fs::rename(root.path().join("here"), root.path().join("there")).expect("moved");
     assert_eq!(play(at("there")).await.episodes, first.episodes);
     assert_eq!(oracle.answered.load(Ordering::SeqCst), paid);
+}
+
+#[tokio::test]
+async fn what_no_run_may_begin_with_continues() {
+    let root = tempfile::tempdir().expect("folder");
+    let first = play(spec(root.path(), Arc::default(), 2)).await;
+    let refused = Some("`roles` has no effect".to_string());
+    let again =
+        |earlier| RunSpec { earlier, refused: refused.clone(), ..spec(root.path(), Arc::default(), 2) };
+    assert_eq!(play(again(Earlier::Reuse)).await.folder, first.folder);
+    let error = run(again(Earlier::Ignore), Arc::new(NoopObserver)).await.expect_err("a new run");
+    assert_eq!((error.code, error.message.as_str()), (Code::Config, "`roles` has no effect"));
 }
 
 #[tokio::test]

@@ -98,6 +98,7 @@ fn world() -> EnvironmentSpec {
         fork: true,
         recovery: Recovery::Restart,
         max_steps: Some(9),
+        ..EnvironmentSpec::default()
     }
 }
 

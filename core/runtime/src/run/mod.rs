@@ -217,9 +217,14 @@ struct Finished {
     trajectories: Vec<Trajectory>,
 }
 
-/// The earlier run that `spec` continues.
+/// The earlier run that `spec` continues, unless it begins a new one.
 fn find(plan: &Plan, spec: &RunSpec) -> Result<Option<(PathBuf, RunInfo)>> {
-    folder::find(&plan.parent, spec.earlier, |hash| plan.is(hash), |path| plan.described(spec, path))
+    let found =
+        folder::find(&plan.parent, spec.earlier, |hash| plan.is(hash), |path| plan.described(spec, path))?;
+    match &spec.refused {
+        Some(why) if found.is_none() => Err(Error::config(why)),
+        _ => Ok(found),
+    }
 }
 
 /// The ids of the episodes of a run of `spec`.

@@ -96,6 +96,8 @@ pub struct RunSpec {
     pub elsewhere: BTreeMap<String, Spent>,
     /// What to do about an earlier run of the same specification.
     pub earlier: Earlier,
+    /// Why no run may begin with this, if so: an earlier one continues.
+    pub refused: Option<String>,
     /// Raised to interrupt the run.
     pub cancel: Cancel,
 }
