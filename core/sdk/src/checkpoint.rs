@@ -16,6 +16,7 @@ use forethought_api::{
     error::Context,
     host::{Host, ModelFiles},
     registry::ConfigPath,
+    text::unmarked,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -228,7 +229,8 @@ impl Drop for Scratch {
 pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| damaged(&path, format, error))?;
+    let value: Value =
+        serde_json::from_str(unmarked(&text)).map_err(|error| damaged(&path, format, error))?;
     match value.get("format").map(|found| found.as_str().unwrap_or_default()) {
         Some(found) if found == format => {}
         Some(found) => {

@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use forethought_api::{
     Result,
     checkpoint::{self, Manifest},
+    text::unmarked,
 };
 
 use crate::host::{RuntimeHost, identity::Paths};
@@ -35,7 +36,7 @@ impl RuntimeHost {
         // A checkpoint that cannot be read is the component's to complain about.
         let manifest = || {
             let text = std::fs::read_to_string(folder.join(checkpoint::CONFIG)).ok()?;
-            Manifest::of(&serde_json::from_str(&text).ok()?).ok()
+            Manifest::of(&serde_json::from_str(unmarked(&text)).ok()?).ok()
         };
         if let Some(trained) = manifest().and_then(|manifest| manifest.trained_on) {
             self.shared

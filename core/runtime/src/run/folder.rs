@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use forethought_api::{Error, Result, error::Context};
+use forethought_api::{Error, Result, error::Context, text::unmarked_bytes};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -171,8 +171,9 @@ pub fn read_info(run: &Path) -> Result<RunInfo> {
         false => "is this a run's folder?",
     };
     let text = fs::read(&path).context(format!("{} could not be read; {what_to_do}", path.display()))?;
-    let info: RunInfo =
-        serde_json::from_slice(&text).context(format!("{} is malformed; {what_to_do}", path.display()))?;
+    let info: RunInfo = serde_json::from_slice(unmarked_bytes(&text)).map_err(|error| {
+        Error::input(format!("{} is malformed; {what_to_do}", path.display())).because(error)
+    })?;
     if info.schema > SCHEMA {
         return Err(Error::input(format!(
             "{} has schema version {}, this program knows {SCHEMA}; use a newer program",
@@ -190,7 +191,7 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     let text = fs::read(&path).context(format!("{} could not be read", path.display()))?;
     let mut episodes: Vec<EpisodeSummary> = Vec::new();
     let mut places = std::collections::HashMap::new();
-    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    for (number, line) in unmarked_bytes(&text).split_inclusive(|byte| *byte == b'\n').enumerate() {
         // The run may be in progress, and its last line half written.
         if !line.ends_with(b"\n") {
             break;
