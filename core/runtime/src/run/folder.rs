@@ -288,7 +288,21 @@ fn next_name(parent: &Path) -> Ulid {
     newest.filter(|newest| *newest >= now).and_then(|newest| newest.increment().ok()).unwrap_or(now)
 }
 
+/// Refuses a run with a link among its files: what is written to a run would reach a file that is not part of it.
+pub(crate) fn no_links(run: &Path) -> Result<()> {
+    let entries = [run.to_owned(), run.join("events")].map(fs::read_dir).into_iter().flatten().flatten();
+    let mut links = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    match links.next() {
+        Some(link) => Err(Error::input(format!(
+            "{} is a link; a run is written to, so put what it points to in its place",
+            link.path().display()
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn lock(run: &Path) -> Result<File> {
+    no_links(run)?;
     let path = run.join("lock");
     let failed = || format!("{} could not be locked", path.display());
     let file = File::options().create(true).write(true).truncate(false).open(&path).context(failed())?;
