@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use candle_core::{Device, Tensor};
 use forethought_candle::device;
 use forethought_sdk::api::metrics::{self, Scored};
-use forethought_sdk::checkpoint::{Split, encode, replaceable};
+use forethought_sdk::checkpoint::{Split, TrainedOn, encode, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::SliceRandom;
 use forethought_sdk::serde_json::json;
@@ -87,10 +87,11 @@ impl CriticTrainer for GoalQTrainer {
             config: self.config.clone(),
             seed: fit.seed,
             shuffled: fit.shuffle_outcomes,
-            out: fit.out,
+            out: fit.out.clone(),
             record: describe(&fit.trajectories),
             scores: fit.trajectories.iter().map(Trajectory::score).collect(),
             vocabulary: self.vocabulary.clone(),
+            trained_on: fit.trained_on(&parts.split),
             parts,
             corpus,
             encoder,
@@ -208,6 +209,7 @@ struct Work {
     scores: Vec<f64>,
     vocabulary: Option<Vocabulary>,
     parts: Parts,
+    trained_on: Option<TrainedOn>,
     corpus: Corpus,
     encoder: EncoderSpec,
     device: Device,
@@ -246,7 +248,7 @@ impl Work {
     fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
         let _flush = FlushDenormals::new();
         let Self { config, seed, shuffled, out, record, scores, vocabulary, parts, .. } = self;
-        let Self { mut corpus, encoder, device, mut snapshot, updates, .. } = self;
+        let Self { trained_on, mut corpus, encoder, device, mut snapshot, updates, .. } = self;
         let held_out: Vec<usize> = parts.validation.iter().chain(&parts.test).copied().collect();
         let mut warnings = Vec::new();
         if corpus.trajectories() < FEW {
@@ -420,7 +422,7 @@ impl Work {
             reliability: metrics::reliability(&shown, 10),
             style,
         };
-        checkpoint::write(&out, parts.split, &checkpoint, &twins, understanding.as_ref())?;
+        checkpoint::write(&out, parts.split, trained_on, &checkpoint, &twins, understanding.as_ref())?;
         Ok(TrainingReport {
             steps,
             best_step,

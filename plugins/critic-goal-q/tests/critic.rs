@@ -474,7 +474,7 @@ async fn a_vocabulary_that_cannot_be_used_is_refused_with_its_file() {
 /// How many episodes a checkpoint's manifest lists, by part.
 fn split_of(checkpoint: &Path) -> [usize; 3] {
     let config = serde_json::from_slice(&std::fs::read(checkpoint.join("config.json")).unwrap()).unwrap();
-    let Manifest { format, split } = Manifest::of(&config).unwrap();
+    let Manifest { format, split, .. } = Manifest::of(&config).unwrap();
     assert_eq!(format, "forethought-goal-q/1");
     [split.train, split.validation, split.test].map(|part| part.len())
 }

@@ -13,6 +13,7 @@ use forethought_api::checkpoint::{self, Manifest, TrainedOn};
 use forethought_api::critic::{Critic, CriticQuery};
 use forethought_api::encoder::{Matrix, TextEncoder};
 use forethought_api::metrics::{self, ReliabilityBin, Scored};
+use forethought_api::text::unmarked;
 use forethought_api::trajectory::Trajectory;
 use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
@@ -48,9 +49,9 @@ impl Seen {
         let path = folder.join(checkpoint::CONFIG);
         let text = std::fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
         let config: serde_json::Value =
-            serde_json::from_str(&text).context(format!("{} is not JSON", path.display()))?;
-        let Manifest { split, .. } = Manifest::of(&config).context(path.display().to_string())?;
-        Ok(Self { train: split.train, validation: split.validation, tasks: TrainedOn::of(&config) })
+            serde_json::from_str(unmarked(&text)).context(format!("{} is not JSON", path.display()))?;
+        let Manifest { split, trained_on, .. } = Manifest::of(&config).context(path.display().to_string())?;
+        Ok(Self { train: split.train, validation: split.validation, tasks: trained_on })
     }
 
     /// How many of the `trajectories` that it has not seen are of tasks that it has, and how many it has not seen.
