@@ -378,6 +378,8 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
         step.thought =
             format!("{} number{episode}", if step.thought == "a" { "play on" } else { "stop now" });
         step.reward = if won { 1.0 } else { 0.0 };
+        // The situation is the same in half of the episodes, and nobody describes it in one way.
+        step.state = ["The door is open. It is late.", "An open door! Late already."][episode % 2].into();
     }
     // People listed a third of the sentences; the rest is read.
     let listed = |text: &str, word: &str, of: fn(&Step) -> &str| {
@@ -394,6 +396,9 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
             listed("Go on.", "play", |step| &step.thought),
             listed("Stop.", "stop", |step| &step.thought),
         ],
+        states: [["The door is open.", "An open door!"], ["It is late.", "Late already."]]
+            .map(|says| Meaning { text: says[0].into(), sentences: says.map(String::from).into() })
+            .into(),
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vocabulary.json");
@@ -418,7 +423,7 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
     };
     // None of this is in the data or in the vocabulary.
     let queries = ["play on somehow", "stop now somehow"]
-        .map(|thought| query("start", thought, "today the prize is won again"));
+        .map(|thought| query("An open door! It is late.", thought, "today the prize is won again"));
 
     let (report, literal) = train(None, "literal").await;
     assert!(report.details["warnings"].to_string().contains("forethought label"), "{report:?}");
@@ -435,15 +440,17 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
     let KnownOutcome { usual, mean_return, .. } = card.outcomes[win];
     assert!(card.outcomes.len() == 2 && mean_return == Some(1.0) && (usual - 0.5).abs() < 0.15, "{card:?}");
     assert_eq!(card.thoughts[..2], ["Stop.", "Go on."], "{card:?}");
+    assert_eq!(card.states, ["The door is open. It is late."]);
     let estimates = critic.estimate(queries.to_vec()).await.unwrap();
     for (estimate, truth) in estimates.iter().zip([0.9, 0.1]) {
         assert_eq!((estimate.known, estimate.outside), (Some(win as u32), false));
         assert!((estimate.probability - truth).abs() < 0.15, "{estimate:?}");
     }
     // Canonical sentences and what is read as them get one value; what cannot be read is marked, unless told otherwise.
-    let canonical = critic.estimate(vec![query("start", "Go on.", "You win.")]).await.unwrap();
+    let canonical =
+        critic.estimate(vec![query("The door is open. Late already.", "Go on.", "You win.")]).await.unwrap();
     assert_eq!(canonical[0], estimates[0]);
-    let strange = || vec![query("start", "Go on.", "weather may change")];
+    let strange = || vec![query("The door is open. It is late.", "Go on.", "weather may change")];
     let unread = critic.estimate(strange()).await.unwrap()[0];
     assert!(unread.outside && unread.known.is_none(), "{unread:?}");
     let bold = json!({ "model": folder.path().join("read"), "encoder": "words", "abstain": false });
@@ -457,7 +464,7 @@ async fn a_vocabulary_that_cannot_be_used_is_refused_with_its_file() {
     let file = folder.path().join("words.json");
     for (text, part) in [
         ("{", "EOF"),
-        ("{}", "neither outcomes nor thoughts"),
+        ("{}", "lists nothing"),
         (r#"{ "outcomes": [{ "text": " " }] }"#, "outcomes[0]"),
         (r#"{ "thoughts": [{ "text": "a" }, { "text": "a" }] }"#, "thoughts[1]"),
         (r#"{ "outcome": [] }"#, "unknown key `outcome`"),

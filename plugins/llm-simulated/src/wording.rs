@@ -522,6 +522,14 @@ mod tests {
         assert_eq!(speech.understand_thought("Fly."), "Fly.");
         assert_eq!(speech.outcome("I am lost.", &mut rng), "No idea where this is.");
         let state = speech.state("It is noon. I carry 2.50 kg and a lamp. It is late.", &mut rng);
+        let same = |a, b| speech.same(a, b);
+        assert!(
+            same("I carry 2.50 kg and a lamp.", "2.50 kg, plus a lamp.") && same("West, then.", "Turn left.")
+        );
+        assert!(
+            !same("I carry 2.50 kg and a lamp.", "2.50 kg, plus a rope.")
+                && !same("It is noon.", "It is late.")
+        );
         assert!(
             [
                 "It is noon. With a lamp and 2.50 kg on my back. It is late.",
