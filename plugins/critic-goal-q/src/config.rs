@@ -36,7 +36,7 @@ pub struct TrainerConfig {
     /// Steps between two evaluations on the validation data.
     pub evaluate_every: u64,
     /// Evaluations without improvement after which training stops; 0 never stops early. The best
-    /// evaluation is the one that knows best what depends on the thought (`thought_gain`); its weights are kept.
+    /// evaluation is the one with the least `brier` less `thought_gain`; its weights are kept.
     pub patience: u32,
     /// Where training goals come from.
     pub goals: GoalConfig,

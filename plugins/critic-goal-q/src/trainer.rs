@@ -234,13 +234,12 @@ struct Measured {
 }
 
 impl Measured {
-    /// Whether a planner gains more by these weights: they know better what depends on the thought. The Brier score
-    /// as a whole hardly does, and is flat while that is still learned; it decides where thoughts cannot be compared.
+    /// Whether a planner gains more by these weights: by what they know of the state, and once more by what they know of
+    /// the thought. The Brier score alone is flat while the thought is still learned. The gain alone is high after few
+    /// steps, when all that is known is little.
     fn beats(&self, other: &Self) -> bool {
-        match (self.thought_gain, other.thought_gain) {
-            (Some(own), Some(other)) => own > other,
-            _ => self.brier < other.brier,
-        }
+        let loss = |one: &Self| one.brier - one.thought_gain.unwrap_or_default();
+        loss(self) < loss(other)
     }
 }
 
@@ -299,8 +298,8 @@ impl Work {
         let mut iql =
             Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
-        // Learn. Keep the step that knows best what depends on the thoughts of the validation part; losses are not
-        // comparable across steps, because V moves the targets.
+        // Learn. Keep the step that knows most on the validation part; losses are not comparable across steps,
+        // because V moves the targets.
         let ranking =
             |triples| Ranking::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
         let thoughts = ranking(&validation)?;
