@@ -32,7 +32,7 @@ features! {
     ];
     "planners": [
         "planner.gdp-zero", "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
-        "planner.react-vote", "planner.strategist", "summariser.llm",
+        "planner.react-vote", "planner.strategist", "planner.vote", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

@@ -81,9 +81,11 @@ impl Planner for Strategist {
         let critics = self.config.critic.iter().cloned().collect();
         let own = self.config.ask.requires();
         let own = own.and(Requirements { critics, fork: true, ..Requirements::default() });
-        Ok(match &self.others {
-            Some(others) => own.and(others.requires().await?),
-            None => own,
+        Ok(match (&self.config.others, &self.others) {
+            (Some(PlannerName(name)), Some(others)) => {
+                Requirements::over([(name.clone(), others.requires().await?)]).and(own)
+            }
+            _ => own,
         })
     }
 
@@ -124,7 +126,7 @@ register! {
     config: StrategistConfig,
     new: |config: StrategistConfig, host: Arc<dyn Host>| async move {
         let others = match &config.others {
-            Some(name) => Some(host.planner(name.clone()).await?),
+            Some(PlannerName(name)) => Some(host.planner(name.clone()).await?),
             None => None,
         };
         Ok(Arc::new(Strategist::new(config, others)?) as _)
