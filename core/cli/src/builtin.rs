@@ -31,8 +31,9 @@ features! {
         "planner.persona",
     ];
     "planners": [
-        "planner.gdp-zero", "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
-        "planner.react-vote", "planner.strategist", "planner.vote", "summariser.llm",
+        "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.fallback", "planner.gdp-zero",
+        "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react", "planner.react-vote",
+        "planner.retry", "planner.strategist", "planner.switch", "planner.vote", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

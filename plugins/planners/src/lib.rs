@@ -8,13 +8,19 @@
 //! [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts), [`ppdpp`] (a trained policy
 //! over them), [`random`] (the baseline).
 //!
-//! Planners over planners: [`inner`] (what they share), [`vote`].
+//! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
+//! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models).
 //!
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
+mod around;
 pub mod ask;
+pub mod best_of_n;
+pub mod budgeted;
+pub mod cached;
 pub mod deliberate;
+pub mod fallback;
 pub mod gdp_zero;
 pub mod imagine;
 pub mod inner;
@@ -23,7 +29,10 @@ pub mod ppdpp;
 pub mod prompts;
 pub mod random;
 pub mod react;
+pub mod retry;
+mod score;
 pub mod strategist;
 pub mod summarise;
+pub mod switch;
 pub mod vote;
 mod weigh;
