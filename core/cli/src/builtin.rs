@@ -23,6 +23,7 @@ features! {
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];
+    "llm-fallback": ["llm.fallback"];
     "llm-local": ["llm.local"];
     "llm-remote": ["llm.remote"];
     "llm-simulated": ["llm.simulated"];
