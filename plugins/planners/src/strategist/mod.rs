@@ -81,11 +81,10 @@ impl Planner for Strategist {
         let critics = self.config.critic.iter().cloned().collect();
         let own = self.config.ask.requires();
         let own = own.and(Requirements { critics, fork: true, ..Requirements::default() });
-        Ok(match (&self.config.others, &self.others) {
-            (Some(PlannerName(name)), Some(others)) => {
-                Requirements::over([(name.clone(), others.requires().await?)]).and(own)
-            }
-            _ => own,
+        // Not `Requirements::over`: what a configuration needs is part of episodes' ids, and runs of 0.1.0 continue.
+        Ok(match &self.others {
+            Some(others) => own.and(others.requires().await?),
+            None => own,
         })
     }
 
