@@ -15,8 +15,8 @@ use {
 /// The keys under `[planner.NAME]`. The doc comment of a key is its help text.
 #[config]
 struct Config {
-    /// Planner under `[planner]` that proposes the decisions.
-    planner: String,
+    /// The planner that proposes the decisions.
+    planner: PlannerName,
     /// Critic under `[critic]` that compares them.
     critic: String,
     /// The outcome to reach, in words.
@@ -35,7 +35,8 @@ struct BestOf {
 impl Planner for BestOf {
     async fn requires(&self) -> Result<Requirements> {
         let own = Requirements { critics: vec![self.config.critic.clone()], ..Default::default() };
-        Ok(self.inner.requires().await?.and(own))
+        let inner = (self.config.planner.0.clone(), self.inner.requires().await?);
+        Ok(Requirements::over([inner]).and(own))
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
@@ -53,11 +54,15 @@ impl Planner for BestOf {
         };
         let critic = models.critic(self.config.critic.clone()).await?;
         let estimates = critic.estimate_with(decisions.iter().map(query).collect(), models).await?;
-        let best = estimates
-            .into_iter()
-            .zip(decisions)
-            .max_by(|(a, _), (b, _)| a.probability.total_cmp(&b.probability));
-        best.map(|(_, decision)| decision).ok_or_else(|| Error::malformed("the critic gave no estimate"))
+        let best = (0..estimates.len().min(decisions.len()))
+            .max_by(|&a, &b| estimates[a].probability.total_cmp(&estimates[b].probability))
+            .ok_or_else(|| Error::malformed("the critic gave no estimate"))?;
+        // `view` shows them all.
+        let mut trace = Trace::default();
+        for (index, decision) in decisions.iter().enumerate() {
+            trace.add(&self.config.planner.0, decision.clone(), index == best);
+        }
+        Ok(Decision { trace, ..decisions.swap_remove(best) })
     }
 }
 
@@ -65,7 +70,7 @@ register! {
     interface: dyn Planner, kind: "example-best-of", summary: "takes the best of several decisions by a critic",
     config: Config,
     new: |config: Config, host| async move {
-        let inner = host.planner(config.planner.clone()).await?;
+        let inner = host.planner(config.planner.0.clone()).await?;
         Ok(Arc::new(BestOf { config, inner }) as _)
     },
 }

@@ -24,7 +24,8 @@ use {
 fn settings(name: &str) -> Value {
     match name {
         "environment.webshop" => json!({ "products": 60 }),
-        "planner.persona" => json!({ "llm": "actor" }),
+        // The kit's own planner within it asks no model.
+        "planner.best-of-n" | "planner.persona" => json!({ "llm": "actor" }),
         "trainer.acts" => json!({ "steps": 40 }),
         "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.

@@ -115,9 +115,24 @@ pub struct Requirements {
     pub tools: bool,
     /// Answers of its models that follow a JSON schema.
     pub json_schema: bool,
+    /// What the planners need that this one asks, by their names under `[planner]`. Each is checked by itself: an
+    /// ability that one of them needs is not needed from the models of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub planners: Vec<(String, Requirements)>,
 }
 
 impl Requirements {
+    /// Those of a planner that asks the planners of these names, which need this.
+    pub fn over(inner: impl IntoIterator<Item = (String, Self)>) -> Self {
+        let planners = BTreeMap::from_iter(inner);
+        // Their models and critics once more, for programs of release 0.1.0: those do not know the key `planners`.
+        let named = |all: Self, one: &Self| {
+            all.and(Self { llms: one.llms.clone(), critics: one.critics.clone(), ..Self::default() })
+        };
+        let all = planners.values().fold(Self::default(), named);
+        Self { planners: planners.into_iter().collect(), ..all }
+    }
+
     /// Both requirements together, each name once.
     pub fn and(mut self, other: Self) -> Self {
         for (mine, theirs) in [(&mut self.llms, other.llms), (&mut self.critics, other.critics)] {
@@ -129,6 +144,7 @@ impl Requirements {
         self.logprobs |= other.logprobs;
         self.tools |= other.tools;
         self.json_schema |= other.json_schema;
+        self.planners.extend(other.planners);
         self
     }
 
@@ -242,6 +258,58 @@ pub struct Trace {
     /// Anything else that a planner wants to show (a search tree, beliefs).
     #[serde(skip_serializing_if = "Value::is_null")]
     pub details: Value,
+    /// What the planners decided that this one asked, in the order in which it asked them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<InnerDecision>,
+}
+
+impl Trace {
+    /// Notes what another planner decided. Its faults are counted here, because only those of the outermost trace are
+    /// read; what they say of the action itself counts only if that was taken.
+    pub fn add(&mut self, planner: impl Into<String>, mut decision: Decision, taken: bool) {
+        let of_the_action = ["unread", "unevaluated", "abstained"];
+        for (fault, count) in std::mem::take(&mut decision.trace.faults) {
+            if taken || !of_the_action.contains(&fault.as_str()) {
+                *self.faults.entry(fault).or_default() += count;
+            }
+        }
+        let Decision { thought, action, trace, .. } = decision;
+        let action = action.text;
+        self.decisions.push(InnerDecision {
+            planner: planner.into(),
+            thought,
+            action,
+            taken,
+            trace,
+            ..Default::default()
+        });
+    }
+
+    /// Notes that another planner failed.
+    pub fn add_failure(&mut self, planner: impl Into<String>, error: &Error) {
+        let error = Some(error.to_string());
+        self.decisions.push(InnerDecision { planner: planner.into(), error, ..Default::default() });
+    }
+}
+
+/// What a planner decided that another planner asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct InnerDecision {
+    /// The planner's name under `[planner]`.
+    pub planner: String,
+    /// The thought that it would act on.
+    pub thought: String,
+    /// The action that it would take.
+    pub action: String,
+    /// Whether the planner that asked took this decision.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub taken: bool,
+    /// Why it made no decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How it was reached, without faults.
+    pub trace: Trace,
 }
 
 /// One round of refinement.
@@ -287,6 +355,15 @@ pub struct ValuedOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_planner_over_others_needs_their_models_but_not_their_abilities_from_all() {
+        let reader = Requirements { llms: vec!["big".into()], json_schema: true, ..Default::default() };
+        let writer = Requirements { llms: vec!["big".into(), "small".into()], ..Default::default() };
+        let both = Requirements::over([("a".into(), reader.clone()), ("b".into(), writer)]);
+        assert_eq!((&*both.llms, both.json_schema), (&["big".to_string(), "small".into()][..], false));
+        assert_eq!(both.planners[0], ("a".into(), reader));
+    }
 
     #[test]
     fn an_unmet_requirement_is_named() {

@@ -145,3 +145,21 @@ impl std::ops::Deref for ConfigPath {
         &self.0
     }
 }
+
+/// The name of a planner under `[planner]`, in a configuration. Its schema has `"format": "planner"`, which tells the
+/// runtime that a planner's own table may be written there in place of a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct PlannerName(pub String);
+
+impl JsonSchema for PlannerName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PlannerName".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "string", "format": "planner" })
+    }
+}

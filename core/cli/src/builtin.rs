@@ -23,6 +23,7 @@ features! {
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];
+    "llm-fallback": ["llm.fallback"];
     "llm-local": ["llm.local"];
     "llm-remote": ["llm.remote"];
     "llm-simulated": ["llm.simulated"];
@@ -31,8 +32,9 @@ features! {
         "planner.persona",
     ];
     "planners": [
-        "planner.gdp-zero", "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
-        "planner.react-vote", "planner.strategist", "summariser.llm",
+        "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.fallback", "planner.gdp-zero",
+        "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react", "planner.react-vote",
+        "planner.retry", "planner.strategist", "planner.switch", "planner.vote", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

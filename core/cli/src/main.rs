@@ -15,6 +15,8 @@ use forethought_encoder_bert as _;
 use forethought_encoder_hash as _;
 #[cfg(feature = "llm-cassette")]
 use forethought_llm_cassette as _;
+#[cfg(feature = "llm-fallback")]
+use forethought_llm_fallback as _;
 #[cfg(feature = "llm-local")]
 use forethought_llm_local as _;
 #[cfg(feature = "llm-remote")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use console::{Style, Term};
 use forethought_api::{
-    planner::{Round, Trace},
+    planner::{InnerDecision, Round, Trace},
     trajectory::Trajectory,
 };
 use forethought_runtime::{run::episode::EpisodeStatus, run::events::Event};
@@ -16,6 +16,8 @@ use crate::streams::printable;
 const WIDEST: usize = 110;
 /// Width of the labels on the left.
 const LABEL: usize = 9;
+/// Columns by which a tree's branches are moved to the right.
+const INDENT: usize = 3;
 
 /// A text that is being built.
 pub(crate) struct Page {
@@ -23,6 +25,8 @@ pub(crate) struct Page {
     title: Style,
     label: Style,
     text: String,
+    /// Columns by which texts are moved to the right.
+    indent: usize,
 }
 
 impl Page {
@@ -35,6 +39,7 @@ impl Page {
             title: style(Style::new().bold().cyan()),
             label: style(Style::new().dim()),
             text: String::new(),
+            indent: 0,
         }
     }
 
@@ -46,7 +51,8 @@ impl Page {
 
     /// A labelled text; nothing if the text is empty.
     pub(crate) fn part(&mut self, label: &str, text: &str) {
-        let options = Options::new(self.width - LABEL);
+        let indent = " ".repeat(self.indent.min(self.width / 2));
+        let options = Options::new(self.width - LABEL).initial_indent(&indent).subsequent_indent(&indent);
         let (text, mut label) = (plain(text.trim_end()), label);
         for line in text.lines().flat_map(|line| textwrap::wrap(line, &options)) {
             let padding = " ".repeat(LABEL - label.len().min(LABEL - 1));
@@ -154,8 +160,15 @@ pub(crate) fn trajectory(page: &mut Page, trajectory: &Trajectory, others: &str,
     }
 }
 
-/// How a decision was reached.
+/// How a decision was reached: what the planners decided that were asked for it, and so on, as a tree.
 fn reasoning(page: &mut Page, thought: &str, trace: &Trace) {
+    for InnerDecision { planner, thought, action, taken, error, trace } in &trace.decisions {
+        page.part("asks", &format!("{planner}{}", if *taken { ", and does what it says" } else { "" }));
+        page.indent += INDENT;
+        reasoning(page, thought, trace);
+        page.part("says", &error.as_ref().map_or_else(|| action.clone(), |error| format!("failed: {error}")));
+        page.indent -= INDENT;
+    }
     for (number, Round { thought, outcomes, kept }) in trace.rounds.iter().enumerate() {
         page.part(&format!("round {}", number + 1), thought);
         for outcome in outcomes {
@@ -190,10 +203,12 @@ fn name(names: &[String], seat: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use forethought_api::{Error, environment::Action, planner::Decision};
+
     use super::*;
 
     fn page(width: usize) -> Page {
-        Page { width, title: Style::new(), label: Style::new(), text: String::new() }
+        Page { width, title: Style::new(), label: Style::new(), text: String::new(), indent: 0 }
     }
 
     #[test]
@@ -212,5 +227,33 @@ mod tests {
         assert_eq!(page.take(), "sees     one two\n         three\n         four[2J\n");
         page.part("does", "");
         assert_eq!(page.take(), "");
+    }
+
+    #[test]
+    fn the_decisions_of_inner_planners_are_a_tree() {
+        let decision = |thought: &str, action: &str| Decision {
+            thought: thought.into(),
+            action: Action::new(action),
+            ..Decision::default()
+        };
+        let mut inner = decision("both agree", "go left");
+        inner.trace.add("quick", decision("a hunch", "go left"), true);
+        inner.trace.add_failure("slow", &Error::other("no answer"));
+        let mut trace = Trace::default();
+        trace.add("careful.of[1]", inner, true);
+        let mut page = page(60);
+        reasoning(&mut page, "both agree", &trace);
+        assert_eq!(
+            page.take(),
+            "asks     careful.of[1], and does what it says\n\
+             asks        quick, and does what it says\n\
+             thinks         a hunch\n\
+             says           go left\n\
+             asks        slow\n\
+             says           failed: no answer\n\
+             thinks      both agree\n\
+             says        go left\n\
+             thinks   both agree\n"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use forethought_api::planner::Trace;
 use forethought_runtime::{
     evaluate::stats::PlannerStats,
     run::RunOutcome,
@@ -68,12 +69,18 @@ fn examples(outcome: &RunOutcome, concerned: impl Fn(&EpisodeSummary) -> bool) -
         .flatten();
     let noted = events.filter_map(|event| match event {
         Event::Decision { step, action, trace, .. } => {
-            let note = trace.recoveries.into_iter().find(|note| note.ends_with("went on without it"))?;
+            let note = recoveries(&trace).into_iter().find(|note| note.ends_with("went on without it"))?;
             Some(format!("step {step}: {note}; acted on {:?}", shown(&action)))
         }
         _ => None,
     });
     noted.take(EXAMPLES).collect()
+}
+
+/// Those of the planner and of the planners that it asked.
+fn recoveries(trace: &Trace) -> Vec<&String> {
+    let inner = trace.decisions.iter().flat_map(|inner| recoveries(&inner.trace));
+    trace.recoveries.iter().chain(inner).collect()
 }
 
 /// The beginning of a text.

@@ -10,6 +10,17 @@ use forethought_tests::{Desk, SHOP};
 /// Everything that takes part in an episode of PNLC: either all of these cross the plugin boundary, or none.
 const LIBRARIES: [&str; 5] = ["webshop", "encoder_hash", "critic_goal_q", "planners", "llm_simulated"];
 
+/// Planners over planners, which ask each other, and each other's models, across the boundary.
+const COMMITTEE: &str = r#"
+[planner.committee]
+kind = "vote"
+of = [
+    "react",
+    { kind = "best-of-n", n = 2, inner = "pnlc", critic = "critic" },
+    { kind = "budgeted", calls = 1, inner = "pnlc", otherwise = { kind = "cached", inner = "pnlc" } },
+]
+"#;
+
 /// How the components are reached.
 enum Way {
     Linked,
@@ -81,7 +92,7 @@ fn files(folder: &Path, like: &str) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn the_same_bytes_come_out_whichever_way_components_are_reached() {
     let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
-    desk.write("forethought.toml", SHOP);
+    desk.write("forethought.toml", &format!("{SHOP}{COMMITTEE}"));
     fs::create_dir(desk.path().join("plugins")).unwrap();
     for name in LIBRARIES {
         let library = library(name);
@@ -101,10 +112,11 @@ fn the_same_bytes_come_out_whichever_way_components_are_reached() {
             run(&format!("train --data {data} --out critic"));
         }
         run(&format!("run --planner pnlc --set run.out='runs-{name}'"));
+        run(&format!("run --planner committee --episodes 1 --set run.out='runs-{name}'"));
         let weights = files(&desk.path().join(format!("critic-{name}")), "model.safetensors");
         let collected = files(&desk.path().join(format!("runs-{data}")), "events");
         let episodes = files(&desk.path().join(format!("runs-{name}")), "events");
-        assert_eq!((weights.len(), collected.len(), episodes.len()), (1, 12, 4), "{name}");
+        assert_eq!((weights.len(), collected.len(), episodes.len()), (1, 12, 5), "{name}");
         results.push((name, weights, collected, episodes));
     }
     let (_, weights, collected, episodes) = &results[0];

@@ -200,6 +200,7 @@ fn shipped_configurations_meet_the_schema() {
     for (folder, schema) in [
         (presets, "../../../configs/schema.json"),
         (configs.join("paper"), "../schema.json"),
+        (configs.join("compositions"), "../schema.json"),
         (configs, "./schema.json"),
     ] {
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -156,8 +156,11 @@ register! {
 struct EchoConfig {
     /// Its model, by name.
     llm: String,
-    /// A planner within, by name.
-    inner: Option<String>,
+    /// A planner within.
+    inner: Option<PlannerName>,
+    /// More of them.
+    #[serde(default)]
+    chorus: Vec<PlannerName>,
     /// Times to think.
     #[serde(default = "two", rename = "rounds")]
     _rounds: u32,
@@ -197,13 +200,14 @@ register! {
     summary: "says what its model says",
     config: EchoConfig,
     new: |config: EchoConfig, host: Arc<dyn Host>| async move {
-        if let Some(inner) = config.inner {
-            host.planner(inner).await?;
+        let mut inner = Vec::new();
+        for PlannerName(name) in config.inner.into_iter().chain(config.chorus) {
+            inner.push((name.clone(), host.planner(name).await?.requires().await?));
         }
         let EchoConfig { llm, fork, logprobs, tools, json_schema, .. } = config;
-        let requirements =
-            Requirements { llms: vec![llm], critics: Vec::new(), fork, logprobs, tools, json_schema };
-        Ok(Arc::new(Echo(requirements)) as _)
+        let own =
+            Requirements { llms: vec![llm], fork, logprobs, tools, json_schema, ..Requirements::default() };
+        Ok(Arc::new(Echo(Requirements::over(inner).and(own))) as _)
     },
 }
 

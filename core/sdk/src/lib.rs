@@ -81,10 +81,10 @@ pub mod prelude {
             Role, TokenStream, Usage,
         },
         planner::{
-            Decision, DecisionContext, Exchange, Models, Planner, Requirements, Round, Summariser, Summary,
-            Trace, ValuedOutcome,
+            Decision, DecisionContext, Exchange, InnerDecision, Models, Planner, Requirements, Round,
+            Summariser, Summary, Trace, ValuedOutcome,
         },
-        registry::ConfigPath,
+        registry::{ConfigPath, PlannerName},
         trajectory::{Step, Trajectory},
         verifier::{Check, Verifier},
     };

@@ -97,7 +97,7 @@ fn two() -> usize {
     2
 }
 
-const OUTCOMES: [Label; 2] = [Label::Many("Good"), Label::Many("Bad")];
+pub(crate) const OUTCOMES: [Label; 2] = [Label::Many("Good"), Label::Many("Bad")];
 const CANDIDATES: [Label; 3] = [Label::Many("Thought"), Label::Many("Good"), Label::Many("Bad")];
 const REFINED: [Label; 2] = [Label::One("Decision"), Label::One("Thought")];
 const RESUMED: [Label; 2] = [Label::One("Plan"), Label::One("Action")];
@@ -437,7 +437,7 @@ impl Now<'_> {
 }
 
 /// Outcomes that an answer names, at most `n`, each with whether it is good.
-fn good_and_bad(said: &Said<'_>, n: usize) -> Result<Vec<(bool, String)>, Complaint> {
+pub(crate) fn good_and_bad(said: &Said<'_>, n: usize) -> Result<Vec<(bool, String)>, Complaint> {
     let mut outcomes: Vec<_> =
         said.texts(&["Good", "Bad"])?.into_iter().map(|(label, text)| (label == 0, text)).collect();
     outcomes.truncate(n);

@@ -1,19 +1,33 @@
-//! A vote of several ReActs: self-consistency (Wang et al., 2023, arXiv 2203.11171) over actions. The control that
-//! spends as many calls as a planner with a critic, and has none.
+//! A vote: self-consistency (Wang et al., 2023, arXiv 2203.11171) over the actions of any planners. Over several ReActs
+//! it is the control that spends as many calls as a planner with a critic, and has none.
 
-use std::num::NonZeroUsize;
+use std::{iter::repeat_n, num::NonZeroUsize};
 
-use forethought_sdk::{futures::future::try_join_all, prelude::*};
+use forethought_sdk::{futures::future::join_all, prelude::*};
 
 use crate::{
     ask::AskConfig,
+    inner::{Inner, drawn},
     react::{React, ReactConfig, ReactPrompts},
 };
 
-/// Settings of the vote.
+/// Settings of a vote.
 #[config]
 #[derive(Debug, Clone)]
 pub struct VoteConfig {
+    /// The planners that vote. One that is named twice has two votes.
+    #[schemars(length(min = 1))]
+    pub of: Vec<PlannerName>,
+    /// Votes of each of them, each drawn from its own seed.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub votes: NonZeroUsize,
+}
+
+/// Settings of a vote of several ReActs.
+#[config]
+#[derive(Debug, Clone)]
+pub struct ReactVoteConfig {
     /// ReActs that are asked at once, each with its own seed.
     #[serde(default = "five")]
     pub votes: NonZeroUsize,
@@ -25,56 +39,75 @@ pub struct VoteConfig {
     pub prompts: ReactPrompts,
 }
 
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
 fn five() -> NonZeroUsize {
     NonZeroUsize::new(5).expect("not zero")
 }
 
-/// The vote: `votes` calls per decision. The most frequent action wins, of equals the one said first.
-pub struct Vote {
-    votes: NonZeroUsize,
-    react: React,
-}
+/// The vote: all planners are asked at once, each with its own seed. The most frequent action wins, of equals the one
+/// said first.
+pub struct Vote(Vec<Inner>);
 
 impl Vote {
-    /// A planner with these settings.
+    /// A vote of these planners.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn over(voters: Vec<Inner>) -> Result<Self> {
+        if voters.is_empty() {
+            return Err(Error::config("a vote needs at least one planner"));
+        }
+        Ok(Self(voters))
+    }
+
+    /// A vote of ReActs.
     ///
     /// # Errors
     /// A template that cannot be used.
-    pub fn new(config: VoteConfig) -> Result<Self> {
+    pub fn of_reacts(config: ReactVoteConfig) -> Result<Self> {
         let react = React::new(ReactConfig { ask: config.ask, prompts: config.prompts })?;
-        Ok(Self { votes: config.votes, react })
+        Self::over(vec![Inner::part(Arc::new(react)); config.votes.get()])
     }
 }
 
 #[async_trait]
 impl Planner for Vote {
     async fn requires(&self) -> Result<Requirements> {
-        self.react.requires().await
+        Inner::requires(&self.0.iter().collect::<Vec<_>>()).await
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let decision = |vote: usize| {
-            let seed = seed::derive(context.seed, &format!("vote {vote}"));
-            self.react.decide(DecisionContext { seed, ..context.clone() }, models.clone())
-        };
-        let said = try_join_all((0..self.votes.get()).map(decision)).await?;
+        let contexts = (0..self.0.len()).map(|vote| drawn(&context, &format!("vote {vote}")));
+        let asked = self.0.iter().zip(contexts).map(|(voter, context)| voter.decide(context, &models));
+        // All of them, even if one fails: what happens must not depend on which answer arrives first.
+        let said: Vec<_> = join_all(asked).await.into_iter().collect::<Result<_>>()?;
         let votes = |decision: &Decision| said.iter().filter(|other| other.action == decision.action).count();
         // The earlier of equals: `max_by_key` would return the last.
         let winner =
             (0..said.len()).rev().max_by_key(|&index| votes(&said[index])).expect("one vote or more");
+        let elected = said[winner].clone();
         let mut trace = Trace::default();
-        for decision in &said {
-            trace.recoveries.extend(decision.trace.recoveries.iter().cloned());
-            for (fault, count) in &decision.trace.faults {
-                *trace.faults.entry(fault.clone()).or_default() += count;
-            }
+        for (index, (voter, decision)) in self.0.iter().zip(said).enumerate() {
+            voter.note(&mut trace, Ok(decision), index == winner);
         }
-        Ok(Decision { trace, ..said[winner].clone() })
+        Ok(Decision { trace, ..elected })
     }
 }
 
 register! {
-    interface: dyn Planner, kind: "react-vote", summary: "a vote of several ReActs: as many calls as a critic costs, and no critic",
+    interface: dyn Planner, kind: "vote", summary: "the action that most of several planners choose",
     config: VoteConfig,
-    new: |config, _host| async move { Ok(Arc::new(Vote::new(config)?) as _) },
+    new: |config: VoteConfig, host| async move {
+        let voters = Inner::all("of", config.of, &host).await?;
+        Ok(Arc::new(Vote::over(repeat_n(voters, config.votes.get()).flatten().collect())?) as _)
+    },
+}
+
+register! {
+    interface: dyn Planner, kind: "react-vote", summary: "a vote of several ReActs: as many calls as a critic costs, and no critic",
+    config: ReactVoteConfig,
+    new: |config, _host| async move { Ok(Arc::new(Vote::of_reacts(config)?) as _) },
 }

@@ -129,7 +129,7 @@ pub(crate) fn abstained(rounds: &[Round]) -> bool {
 }
 
 /// Mean probability of the good outcomes less that of the bad ones; `None` if there is no data on one side.
-fn hope(round: &Round) -> Option<f64> {
+pub(crate) fn hope(round: &Round) -> Option<f64> {
     let mean = |good: bool| {
         let side = round.outcomes.iter().filter(|outcome| outcome.good == good && !outcome.outside);
         let side: Vec<_> = side.map(|outcome| outcome.probability).collect();

@@ -209,7 +209,7 @@ fn react_thinks_and_acts_in_one_answer() {
 fn a_vote_takes_the_most_frequent_action() {
     let vote = |votes: u32, answers: &[&str]| {
         let config = json!({ "llm": "actor", "votes": votes });
-        let (decision, script) = decide(&Vote::new(from_value(config).unwrap()).unwrap(), answers);
+        let (decision, script) = decide(&Vote::of_reacts(from_value(config).unwrap()).unwrap(), answers);
         let seeds: std::collections::BTreeSet<_> =
             script.asked.lock().unwrap().iter().map(|request| request.seed).collect();
         (decision.unwrap(), seeds.len())

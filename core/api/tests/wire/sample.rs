@@ -27,8 +27,8 @@ use forethought_api::{
     },
     module::{Create, Described, Description, Module},
     planner::{
-        Decision, DecisionContext, Exchange, Models, Planner, Requirements, Round, Summariser, Summary,
-        Trace, ValuedOutcome,
+        Decision, DecisionContext, Exchange, InnerDecision, Models, Planner, Requirements, Round, Summariser,
+        Summary, Trace, ValuedOutcome,
     },
     registry::Component,
     trajectory::{Step, Trajectory},
@@ -152,6 +152,7 @@ fn requirements() -> Requirements {
         logprobs: true,
         tools: true,
         json_schema: true,
+        planners: vec![("inner".into(), Requirements::default())],
     }
 }
 
@@ -413,6 +414,12 @@ impl Planner for Sample {
                 recoveries: vec!["asked again".into()],
                 faults: [("repeated".to_owned(), 1)].into(),
                 details: json!(format!("{context:?}")),
+                decisions: vec![InnerDecision {
+                    planner: "p".into(),
+                    taken: true,
+                    error: Some("e".into()),
+                    ..Default::default()
+                }],
             },
         })
     }

@@ -128,10 +128,10 @@ impl Play {
                 values.extend(summariser.config.get("llm").map(|llm| set(["summariser", "llm"], llm.clone())))
             }
         }
-        if let (1, Some(only)) = (config.planner.len(), config.planner.keys().next())
+        if let (1, Some(only)) = (config.planners().count(), config.planners().next())
             && !config.seats.contains_key("*")
         {
-            values.push(set(["seats", "*"], only.as_str()));
+            values.push(set(["seats", "*"], only));
         }
         values
     }

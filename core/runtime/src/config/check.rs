@@ -9,7 +9,7 @@ use forethought_plugin_host::settings::is_name;
 use jsonschema::{ValidationError, error::ValidationErrorKind as Kind};
 use serde_json::{Map, Value};
 
-use super::origin::KeyPath;
+use super::{inline, origin::KeyPath};
 use crate::registry::suggestion;
 
 /// Something wrong with a document.
@@ -356,6 +356,7 @@ fn expected(schema: &Value) -> String {
         "integer" => "a whole number",
         "number" => "a number",
         "string" if path => "a path",
+        "string" if inline::named(schema).is_some() => "a name, or a table with the key `kind`",
         "string" => "a text",
         "array" => "a list",
         "object" => "a table",

@@ -1,5 +1,6 @@
 //! The merged document, which knows where each of its values comes from.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use forethought_api::{Error, Result};
@@ -7,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     check::Problem,
+    inline,
     layers::{self, CRITIC, Layer, OLD_CRITIC},
     origin::{ConfigOrigin, KeyPath, dotted},
 };
@@ -19,6 +21,8 @@ pub struct ConfigDocument {
     layers: Vec<Layer>,
     paths: Vec<KeyPath>,
     unread: Vec<KeyPath>,
+    /// Sections that are inline tables, and where these are written.
+    inline: BTreeMap<KeyPath, KeyPath>,
 }
 
 /// One line of `config show`.
@@ -52,7 +56,17 @@ impl ConfigDocument {
 
     /// Where the value at `path` comes from: the highest layer that names it.
     pub fn origin(&self, path: &[String]) -> ConfigOrigin {
-        self.layer(path).and_then(|layer| layer.place(path)).cloned().unwrap_or(ConfigOrigin::Default)
+        self.place(path).map_or(ConfigOrigin::Default, |(_, origin)| origin.clone())
+    }
+
+    /// Makes a section of each table that is written where a component's name is expected.
+    pub(super) fn lift_inline_tables(&mut self, registry: &Registry) {
+        self.inline = inline::lift(&mut self.values, registry);
+    }
+
+    /// Whether a section is an inline table of another one.
+    pub fn is_inline(&self, section: &[String]) -> bool {
+        self.inline.contains_key(section)
     }
 
     /// Every leaf with its origin, in the order of keys; also the defaults of components.
@@ -89,7 +103,15 @@ impl ConfigDocument {
         let places = (nearest..=path.len()).rev().map(|length| self.origin(&path[..length]));
         let place = places.into_iter().find(|origin| *origin != ConfigOrigin::Default);
         let place = place.map(|origin| format!("{origin}: ")).unwrap_or_default();
-        let key = if path.is_empty() { String::new() } else { format!("`{}`: ", dotted(path)) };
+        let key = match path {
+            [] => String::new(),
+            // As it would be written: `planner.careful.of[1]`.
+            [word, name, below @ ..] if self.is_inline(&path[..2]) => {
+                let keys = below.iter().map(|key| format!(".{}", dotted(std::slice::from_ref(key))));
+                format!("`{word}.{name}{}`: ", keys.collect::<String>())
+            }
+            path => format!("`{}`: ", dotted(path)),
+        };
         format!("{place}{key}{message}")
     }
 
@@ -161,11 +183,19 @@ impl ConfigDocument {
 
     /// The folder of the file that names the value at `path`.
     pub(super) fn base(&self, path: &[String]) -> Option<&Path> {
-        self.layer(path).map(|layer| &*layer.base)
+        self.place(path).map(|(layer, _)| &*layer.base)
     }
 
-    fn layer(&self, path: &[String]) -> Option<&Layer> {
-        self.layers.iter().rev().find(|layer| layer.place(path).is_some())
+    /// The highest layer that names `path`, and where. For a key of an inline table, also its place there.
+    fn place(&self, path: &[String]) -> Option<(&Layer, &ConfigOrigin)> {
+        let find = |path: &[String]| {
+            self.layers.iter().rev().find_map(|layer| layer.place(path).map(|origin| (layer, origin)))
+        };
+        let written = || {
+            let (section, keys) = path.split_at_checked(2)?;
+            find(&[self.inline.get(section)?, keys].concat())
+        };
+        find(path).or_else(written)
     }
 }
 

@@ -351,13 +351,28 @@ pub(super) fn merge(layers: &[Layer]) -> Result<Value> {
     figment.extract().map_err(|error| Error::config(error.to_string()))
 }
 
-/// Where a layer gives a section another kind, the lower layers' keys are dropped: the new kind does not know them.
+/// Where a layer gives a section or an inline table another kind, the lower layers' keys are dropped: the new kind does
+/// not know them.
 pub(super) fn forget_replaced_kinds(layers: &mut [Layer]) {
+    fn kinds_of(table: &Value, path: &mut KeyPath, found: &mut Vec<(KeyPath, String)>) {
+        if let Some(kind) = table["kind"].as_str() {
+            found.push((path.clone(), kind.into()));
+        }
+        for (key, below) in table.as_object().into_iter().flatten() {
+            path.push(key.clone());
+            kinds_of(below, path, found);
+            path.pop();
+        }
+    }
     let mut kinds: BTreeMap<KeyPath, String> = BTreeMap::new();
     for index in 0..layers.len() {
-        for section in sections(&layers[index].values) {
-            let kind = get(&layers[index].values, &section).and_then(|table| table["kind"].as_str());
-            let Some(kind) = kind.map(String::from) else { continue };
+        let mut found = Vec::new();
+        let sections = [sections(&layers[index].values), vec![vec!["seats".into()]]].concat();
+        for mut section in sections {
+            let table = get(&layers[index].values, &section).cloned().unwrap_or_default();
+            kinds_of(&table, &mut section, &mut found);
+        }
+        for (section, kind) in found {
             if kinds.insert(section.clone(), kind.clone()).is_some_and(|earlier| earlier != kind) {
                 layers[..index].iter_mut().for_each(|layer| layer.remove(&section));
             }

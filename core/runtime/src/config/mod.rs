@@ -7,6 +7,7 @@
 mod check;
 mod compose;
 mod document;
+mod inline;
 mod layers;
 mod origin;
 mod plugins;
@@ -223,6 +224,7 @@ impl Config {
 
     fn of(mut document: ConfigDocument, registry: &Registry) -> Result<Self> {
         document.rename_critics(registry)?;
+        document.lift_inline_tables(registry);
         default_summariser(&mut document.values, registry);
         let mut findings = check(&Value::Object(document.values.clone()), &schema::frame(registry));
         for section in layers::sections(&document.values) {
@@ -245,6 +247,12 @@ impl Config {
     /// The document behind this configuration, with every value's origin.
     pub fn document(&self) -> &ConfigDocument {
         &self.document
+    }
+
+    /// The planners that have a section of their own, in contrast to inline tables.
+    pub fn planners(&self) -> impl Iterator<Item = &str> {
+        let own = |name: &&String| !self.document.is_inline(&["planner".into(), (*name).clone()]);
+        self.planner.keys().filter(own).map(String::as_str)
     }
 
     /// Old names in it, and what to write instead, one line each. None for what the program wrote itself.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     RunConfig,
     compose::inlined,
+    inline,
     layers::{NAMED, SINGLE},
 };
 use crate::budget::prices::Price;
@@ -21,14 +22,16 @@ pub(super) const DEFAULT_SUMMARISER: &str = "llm";
 
 /// The schema of a configuration made of `registry`'s components. Editors check TOML against it as it is typed.
 pub fn schema(registry: &Registry) -> Value {
-    whole(|word, definitions| {
+    let mut whole = whole(|word, definitions| {
         let choices: Vec<Value> = registry
             .list()
             .filter(|component| component.word == word)
             .map(|component| section(component, definitions))
             .collect();
         if choices.is_empty() { Value::Bool(false) } else { json!({ "oneOf": choices }) }
-    })
+    });
+    inline::allow_tables(&mut whole);
+    whole
 }
 
 /// The same without the keys that components read: those are checked against each component's own schema.
@@ -93,7 +96,7 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
         "What models cost, by model or by provider/model. These come before the shipped table.",
         json!({ "type": "object", "additionalProperties": price }),
     );
-    let seats = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let seats = json!({ "type": "object", "additionalProperties": inline::name_of("planner") });
     describe("seats", "Which planner takes which of the environment's seats.", seats);
     describe(
         "run",

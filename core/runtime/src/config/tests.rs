@@ -516,7 +516,7 @@ fn show_lists_every_leaf_and_the_defaults_of_components() {
 #[test]
 fn the_schema_knows_every_component() {
     let schema = schema(&registry());
-    let planner = &schema["properties"]["planner"]["additionalProperties"]["oneOf"];
+    let planner = &schema["$defs"]["planner"]["oneOf"];
     let echo = planner.as_array().unwrap().iter().find(|choice| choice["title"] == "planner.echo").unwrap();
     assert_eq!(echo["properties"]["kind"]["const"], "echo");
     assert_eq!(echo["required"], json!(["kind", "llm"]));
@@ -719,4 +719,58 @@ fn a_plugins_schema_with_an_id_is_part_of_the_whole() {
             .is_valid(&json!({ "planner": { "p": { "kind": "reef", "next": { "tide": 3, "moon": moon } } } }))
     };
     assert!(valid(json!(true)) && !valid(json!("full")));
+}
+
+#[test]
+fn a_planner_may_be_written_where_its_name_is_expected() {
+    let desk = Desk::new();
+    let toml = "[planner.a]\nkind = \"echo\"\nllm = \"actor\"\nchorus = [\n  \"b\",\n  { kind = \"echo\", llm = \"actor\", \
+                inner = { kind = \"echo\", llm = \"actor\", rounds = 5 } },\n]\n[planner.b]\nkind = \"echo\"\nllm = \
+                \"actor\"\n[seats]\nagent = { kind = \"echo\", llm = \"actor\", inner = \"b\" }\n";
+    desk.write("forethought.toml", toml);
+    let config = desk.load();
+    let planner = |name: &str| Value::Object(config.planner[name].config.clone());
+    assert_eq!(planner("a")["chorus"], json!(["b", "a.chorus[1]"]));
+    assert_eq!(planner("a.chorus[1]"), json!({ "llm": "actor", "inner": "a.chorus[1].inner" }));
+    assert_eq!(planner("a.chorus[1].inner"), json!({ "llm": "actor", "rounds": 5 }));
+    assert_eq!((&*config.seats["agent"], &planner("seats.agent")["inner"]), ("seats.agent", &json!("b")));
+    assert_eq!(config.planners().collect::<Vec<_>>(), ["a", "b"]);
+    // Each value still knows its line, and the resolved configuration says the same.
+    let place = config.document().origin(&["planner", "a.chorus[1].inner", "rounds"].map(String::from));
+    assert!(place.to_string().ends_with("forethought.toml:6"), "{place}");
+    let resolved = desk.write("run/config.resolved.toml", &config.to_toml().unwrap());
+    let again = Config::load_resolved(&resolved, &registry()).unwrap();
+    assert_eq!(again.document().values(), config.document().values());
+
+    // A layer above reaches into it by its name, and replaces one of another kind as a whole.
+    let desk = desk.set(&["planner.\"a.chorus[1].inner\".rounds=7"]);
+    assert_eq!(desk.load().planner["a.chorus[1].inner"].config["rounds"], 7);
+
+    // What is wrong in it is said with its place.
+    desk.write("forethought.toml", &toml.replace("rounds = 5", "round = 5"));
+    assert_eq!(
+        desk.set(&[]).refusal(),
+        "forethought.toml:6: `planner.a.chorus[1].inner.round`: unknown key; the nearest is `rounds`"
+    );
+}
+
+#[test]
+fn only_where_a_name_is_expected_a_table_is_a_component() {
+    let desk = Desk::new();
+    desk.write(
+        "forethought.toml",
+        "[planner.a]\nkind = \"echo\"\nllm = { kind = \"parrot\" }\ninner = { llm = \"b\" }\n",
+    );
+    assert_eq!(
+        desk.refusal(),
+        "forethought.toml:4: `planner.a.inner`: expected a name, or a table with the key `kind`, found a table\n\
+         forethought.toml:3: `planner.a.llm`: expected a text, found a table"
+    );
+    let whole = schema(&registry());
+    let validator = jsonschema::validator_for(&whole).unwrap();
+    let document =
+        |inner| json!({ "planner": { "a": { "kind": "echo", "llm": "actor", "chorus": [inner] } } });
+    assert!(validator.is_valid(&document(json!("b"))));
+    assert!(validator.is_valid(&document(json!({ "kind": "echo", "llm": "actor" }))));
+    assert!(!validator.is_valid(&document(json!({ "kind": "echo" }))));
 }

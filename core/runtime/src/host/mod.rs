@@ -194,11 +194,8 @@ impl RuntimeHost {
     fn mention(&self, name: &str) -> Option<KeyPath> {
         let owner = self.owner.as_ref()?;
         let section = self.shared.config.document().get(owner)?.as_object()?;
-        let (key, _) = section.iter().find(|(key, value)| {
-            let listed = value.as_array().is_some_and(|list| list.iter().any(|element| element == name));
-            *key != "kind" && (*value == name || listed)
-        })?;
-        Some([owner.clone(), vec![key.clone()]].concat())
+        let mut keys = section.iter().filter(|(key, _)| *key != "kind");
+        keys.find_map(|(key, value)| mention(value, name, [&owner[..], &[key.clone()]].concat()))
     }
 
     /// Notes that the owner needs `section`, unless that would close a circle.
@@ -207,7 +204,10 @@ impl RuntimeHost {
         let mut dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = path(&dependencies, section, owner) {
             let circle: Vec<_> = std::iter::once(owner).chain(&path).map(|section| dotted(section)).collect();
-            return Err(Error::config(format!("these need each other in a circle: {}", circle.join(" -> "))));
+            let message = format!("these need each other in a circle: {}", circle.join(" -> "));
+            let key =
+                self.mention(section.last().map_or("", String::as_str)).unwrap_or_else(|| owner.clone());
+            return Err(Error::config(self.shared.config.document().at(&key, message)));
         }
         dependencies.entry(owner.clone()).or_default().insert(section.into());
         Ok(())
@@ -244,6 +244,19 @@ impl RuntimeHost {
 
 /// The section of roles.
 const ROLES: &str = "roles";
+
+/// The key at or below `key` that has the value `name`.
+fn mention(value: &Value, name: &str, key: KeyPath) -> Option<KeyPath> {
+    let below = |part: String, value| mention(value, name, [&key[..], &[part]].concat());
+    match value {
+        Value::String(text) => (text == name).then(|| key.clone()),
+        Value::Array(list) => {
+            list.iter().enumerate().find_map(|(index, value)| below(index.to_string(), value))
+        }
+        Value::Object(table) => table.iter().find_map(|(part, value)| below(part.clone(), value)),
+        _ => None,
+    }
+}
 
 /// A path along dependencies from one section to another, both included.
 fn path(all: &BTreeMap<KeyPath, BTreeSet<KeyPath>>, from: &[String], to: &[String]) -> Option<Vec<KeyPath>> {

@@ -186,6 +186,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_needs_of_an_inner_planner_are_its_own() {
+        let clever = "[llm.owl]\nkind = \"parrot\"\nclever = true\n";
+        let outer = |inner: &str| {
+            format!(
+                "{clever}[planner.a]\nkind = \"echo\"\nllm = \"actor\"\ninner = {{ kind = \"echo\", {inner} }}\n"
+            )
+        };
+        let able = host(&outer("llm = \"owl\", json_schema = true"));
+        let needs = able.check(&["a".into()]).await.unwrap();
+        assert_eq!(needs.llms, ["actor", "owl"]);
+        let place = "forethought.toml:11: `planner.a.inner";
+        for (inner, expected) in [
+            ("llm = \"actor\", json_schema = true", "`: needs answers held to a JSON schema"),
+            ("llm = \"actor\", fork = true", "`: needs copies of the environment"),
+            ("llm = \"owls\"", ".llm`: there is no [llm.owls]; the nearest is `owl`"),
+            ("llm = \"owl\", inner = \"b\"", ".inner`: there is no [planner.b]"),
+            ("llm = \"owl\", inner = \"a\"", ".inner`: these need each other in a circle"),
+        ] {
+            let message = refusal(&outer(inner)).await;
+            assert!(message.contains(&format!("{place}{expected}")), "{message}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_limit_on_money_wants_every_price() {
         let planner = "[planner.a]\nkind = \"echo\"\nllm = \"gpt\"\n[run]\nmax_usd = 5\n";
         let gpt = "[llm.gpt]\nkind = \"parrot\"\nmodel = \"gpt-4o-mini\"\n";

@@ -24,11 +24,11 @@ impl RuntimeHost {
                 format!("`{}` has no such seat; {}", spec.name, suggestion(seat, known.into_iter()));
             return Err(Error::config(config.document().at(&["seats".into(), seat.clone()], message)));
         }
-        let only = config.planner.keys().next().filter(|_| config.planner.len() == 1);
+        let only = config.planners().next().filter(|_| config.planners().count() == 1);
         let assigned = spec.seats.iter().enumerate().map(|(index, seat)| {
             let first = first.filter(|_| index == 0);
             let given = config.seats.get(&seat.name).or(config.seats.get(OTHERS));
-            let planner = first.or(given.or(only).map(String::as_str)).ok_or_else(|| {
+            let planner = first.or(given.map(String::as_str)).or(only).ok_or_else(|| {
                 Error::config(format!(
                     "no planner takes the seat `{0}` of `{1}`; add `{0} = \"...\"` under [seats] with the name of a \
                      planner",

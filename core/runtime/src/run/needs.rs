@@ -63,7 +63,16 @@ pub(crate) async fn check(
 ) -> Result<Needs> {
     let mut needs = Needs { all: Requirements::default(), critics: BTreeMap::new() };
     let mut open = VecDeque::from_iter(askers);
-    while let Some((asker, own)) = open.pop_front() {
+    while let Some((asker, mut own)) = open.pop_front() {
+        // Those within come first, because their names are among this one's own: errors are then about the right one.
+        let inner = std::mem::take(&mut own.planners);
+        if !inner.is_empty() {
+            open.push_front((asker, own));
+            inner.into_iter().rev().for_each(|(name, theirs)| {
+                open.push_front((vec!["planner".into(), name], theirs));
+            });
+            continue;
+        }
         for name in &own.llms {
             for (llm, capabilities) in lookup.models(&asker, name).await? {
                 if let Some(lack) = own.unmet(&capabilities) {

@@ -21,10 +21,10 @@ pub struct StrategistConfig {
     /// How far the judge's reading of the talk moves beliefs: a factor on its log-odds.
     #[serde(default = "one")]
     pub trust: f64,
-    /// Name of a planner under `[planner]` that plays the other seats in imagined games, and all seats when a game is
+    /// A planner that plays the other seats in imagined games, and all seats when a game is
     /// played to its end. By default the others search as this seat does, and games are played to their ends at random.
     #[serde(default)]
-    pub others: Option<String>,
+    pub others: Option<PlannerName>,
     /// Name of a critic under `[critic]` that values leaves. By default imagined games are played to their ends.
     #[serde(default)]
     pub critic: Option<String>,

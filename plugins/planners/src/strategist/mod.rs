@@ -81,6 +81,7 @@ impl Planner for Strategist {
         let critics = self.config.critic.iter().cloned().collect();
         let own = self.config.ask.requires();
         let own = own.and(Requirements { critics, fork: true, ..Requirements::default() });
+        // Not `Requirements::over`: what a configuration needs is part of episodes' ids, and runs of 0.1.0 continue.
         Ok(match &self.others {
             Some(others) => own.and(others.requires().await?),
             None => own,
@@ -124,7 +125,7 @@ register! {
     config: StrategistConfig,
     new: |config: StrategistConfig, host: Arc<dyn Host>| async move {
         let others = match &config.others {
-            Some(name) => Some(host.planner(name.clone()).await?),
+            Some(PlannerName(name)) => Some(host.planner(name.clone()).await?),
             None => None,
         };
         Ok(Arc::new(Strategist::new(config, others)?) as _)
