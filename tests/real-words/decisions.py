@@ -23,7 +23,8 @@ WebShop    a purchase with the full score: bought, and the score is 1
            time runs out, nothing is bought: the last action is not the purchase
            the options are chosen: true if the score is 1 and the purchase is not this very step; their negation: false
            a product offers what is requested: whether the requested values that the sentence names (or all) are on the
-           next product page; if the sentence is about a search, on any product page before the next search
+           next product page, or on the next one of the brand that it names; if the sentence is about a search, or says
+           "none", on any product page before another search
            a list of products, a product page: one is seen later
 Avalon     a team is approved or rejected, a player approves or rejects: by the next vote
            a leader proposes a team, with or without evil players: by the next proposal, if that player leads
@@ -71,7 +72,7 @@ def has(pattern, text):
 FLAW = (
     r"part of the score|partial|scores? (nothing|little|low)|earns? (nothing|little)|scores only|"
     r"lose (points|part|most)|losing|\black|\bmiss(es|ed|ing)?\b|wrong|mismatch|(isn't|is not|not) (a|the|matched)\b|"
-    r"do(es)?(n't| not) (match|count)|rather than|instead of|without (the|a) |(above|over|more than) \$|"
+    r"do(es)?(n't| not) (match|count)|rather than|instead of|without (the|a) (?!problem)|(above|over|more than) \$|"
     r"not slip resistant|different category|another kind"
 )
 CHOSEN = r"(options?|color|size|runner|[\w-]+) (and \w+ )?(are|is|get|gets|can be) (all )?(chosen|selected)|options are chosen"
@@ -94,10 +95,12 @@ class WebShop:
         if has(r"runs? out|without buying anything|steps are used up", text):
             return [("bought", False)]
         offer = has(OFFER, text) and (any(value in text for value in self.wanted) or has(r"colou?r|size|option", text))
-        if offer and not has(r"bought|purchase|score|attribute|resistan", text):
+        if offer and not has(r"purchase|part of|partial|little|attribute|resistan|all options", text):
             values = tuple(value for value in self.wanted if value in text) or tuple(self.wanted)
-            search = has(r"search|results|listing|found", text)
-            return [(("offers", values, search), not has(NOT_OFFER, text))]
+            search = has(r"search|results|listing|found|none|neither", text)
+            brand = re.search(r"\b[A-Z]+\w*[A-Z]\w*\b", text)
+            found.append((("offers", values, search, brand and brand.group()), not has(NOT_OFFER, text)))
+            return found + [("full", True)] * has(r"\bbought", text)
         if has(UNCHOSEN, text):
             return [("chosen", False)]
         if has(FLAW, text) and not has(r"full score|all attributes match", text):
@@ -132,12 +135,14 @@ class WebShop:
             return any("Page 1 (Total" in step["observation"] for step in later)
         if what == "page":
             return any("[Buy Now]" in step["observation"] for step in later)
-        _, values, search = what
+        _, values, search, brand = what
         pages = []
+        searches = int(self.steps[at]["action"].lower().startswith("search["))
         for step in later:
-            if "[Buy Now]" in step["observation"]:
+            if "[Buy Now]" in step["observation"] and (not brand or brand in step["observation"]):
                 pages.append(step["observation"])
-            if search and step["action"].lower().startswith("search["):
+            searches += step["action"].lower().startswith("search[")
+            if search and searches > 1:
                 break
         if not pages or not values:
             return None
@@ -342,7 +347,7 @@ class Persuasion:
         ending = last or has(r"at the end|until the end|stays with (the|a) |gives? (one|the|a) (agreed )?dollar", text)
         if has(r"gives? nothing|refuses for good", text):
             return [("given", False)]
-        if has(r"stays with (the|a|one)|gives the agreed", text):
+        if has(r"stays with (the|a|one|\d)|keeps to \d|gives the agreed", text):
             return [("kept", True)]
         if has(r"gives less|lowers the|takes back|changes? their mind|withdraws|forgets about the gift", text):
             return [("kept", False)]
