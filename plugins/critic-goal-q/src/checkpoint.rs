@@ -64,7 +64,7 @@ pub(crate) struct UnderstandingRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct ReaderRecord {
     threshold: f64,
-    /// Whether its last row is what is none of the meanings.
+    /// Whether its last row is for what has none of the meanings.
     #[serde(default)]
     refuses: bool,
     near: SeenRecord,

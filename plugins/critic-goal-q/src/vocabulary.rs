@@ -5,7 +5,7 @@
 //! lists known sentences under a canonical one each. A sentence that it does not list is read by a multinomial logistic
 //! regression on embeddings, if that is sure enough: the threshold is set by cross-validation, so that at least
 //! [`RIGHT`] of what it accepts is right, and nothing is accepted that is further from the listed sentences than they
-//! are from each other. It can also say that a sentence is none of them: sentences of the other kind, thoughts among
+//! are from each other. It can also refuse a sentence as of no meaning: sentences of the other kind, thoughts among
 //! outcomes, are a class of their own. Words with digits name things (players, products, prices) and are not read.
 //! Clusters or the nearest sentence would need no training, but on free
 //! paraphrases they are right less often than such a regression. Training and serving read alike.
@@ -170,7 +170,7 @@ pub(crate) struct Reader {
 pub(crate) struct Classifier {
     /// One row for each meaning: weights of the embedding's numbers, then the bias.
     pub(crate) weights: Vec<f32>,
-    /// How many of the rows are meanings; a last one more is what is none of them.
+    /// How many of the rows are meanings; one more row, the last, is for sentences without any.
     pub(crate) meanings: usize,
     /// The least probability that is accepted; above 1, nothing is.
     pub(crate) threshold: f64,
