@@ -155,6 +155,14 @@ pub struct Meaning {
     pub text: String,
     /// Recorded sentences that say it; the canonical one counts whether it is among them or not.
     pub sentences: Vec<String>,
+    /// Canonical sentences of the meanings that hold wherever this one does: the team of a quest that failed had been
+    /// approved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub implies: Vec<String>,
+    /// Canonical sentences of the meanings that it competes with: a team is approved or rejected. Of an outcome with
+    /// rivals, a critic says how likely it is to come before them; without them, how likely it is to come at all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excludes: Vec<String>,
 }
 
 /// Trains critics on recorded episodes.

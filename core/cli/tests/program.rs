@@ -318,6 +318,19 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     assert!(left_out[0] > 0, "{judged}");
     let names: Vec<_> = judged["predictors"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["critic", "base rate", "logistic regression"]);
+    // Questions of anybody, answered in their order.
+    let (ask, question) =
+        ("critic ask --in asked.jsonl", r#"{ "state": "A list.", "thought": "Buy.", "outcome": "#);
+    desk.write("asked.jsonl", &format!("{question}\"It fits.\" }}\n\n{question}\"It is late.\" }}\n"));
+    let answers = json(&desk, ask);
+    let outcomes: Vec<_> = answers.as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
+    assert_eq!(outcomes, ["It fits.", "It is late."]);
+    assert!((0.0..=1.0).contains(&answers[0]["probability"].as_f64().unwrap()), "{answers}");
+    let shown = out(&desk.forethought(ask).assert().success());
+    assert!(shown.lines().all(|line| line.starts_with("0.") && line.contains("It ")), "{shown}");
+    refused(&desk, &format!("{ask} --critic judge"), 2, &["judge"]);
+    desk.write("asked.jsonl", &format!("{question}\"It fits.\" }}\n{question}2 }}"));
+    refused(&desk, ask, 2, &["asked.jsonl:2: `outcome` is not a text"]);
     // On tasks that the critic knows, and on others.
     for (tasks, warned) in [("--episodes 3", true), ("--episodes 3 --first-task 50", false)] {
         let assert = desk.forethought(&format!("run --planner pnlc {tasks}")).assert().success();

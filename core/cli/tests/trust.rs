@@ -38,7 +38,7 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 33] = [
+const COMMANDS: [(&str, Does); 34] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
@@ -48,6 +48,7 @@ const COMMANDS: [(&str, Does); 33] = [
     ("label --data data --out vocabulary.json", Does::Refuse),
     ("train --data data --out critic", Does::Refuse),
     ("critic eval --model critic --data data", Does::Refuse),
+    ("critic ask --in questions.jsonl", Does::Refuse),
     ("replay runs/webshop--react EPISODE", Does::Refuse),
     ("import react-webshop forethought.toml --out data", Does::LeaveOut),
     ("verify webshop .", Does::LeaveOut),

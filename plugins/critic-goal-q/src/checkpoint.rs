@@ -64,6 +64,9 @@ pub(crate) struct UnderstandingRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct ReaderRecord {
     threshold: f64,
+    /// Whether its last row is for what has none of the meanings.
+    #[serde(default)]
+    refuses: bool,
     near: SeenRecord,
 }
 
@@ -79,8 +82,9 @@ impl UnderstandingRecord {
     pub(crate) fn of(understanding: &Understanding, dimension: usize) -> Self {
         let seen = |one: &Seen| SeenRecord { count: one.embeddings.len() / dimension, limit: one.limit };
         let reader = |one: &Understood| {
-            let Classifier { threshold, near, .. } = one.reader.classifier()?;
-            Some(ReaderRecord { threshold: *threshold, near: seen(near) })
+            let Classifier { weights, meanings, threshold, near } = one.reader.classifier()?;
+            let refuses = weights.len() > meanings * (dimension + 1);
+            Some(ReaderRecord { threshold: *threshold, refuses, near: seen(near) })
         };
         Self {
             vocabulary: understanding.vocabulary.clone(),
@@ -191,10 +195,16 @@ pub(crate) fn read_weights(
         let canonical = take(format!("{name}.canonical"), meanings.len(), dimension)?;
         let classifier = match record {
             None => None,
-            Some(ReaderRecord { threshold, near }) => {
-                let weights = take(format!("{name}.reader"), meanings.len(), dimension + 1)?;
+            Some(ReaderRecord { threshold, refuses, near }) => {
+                let (meanings, rows) = (meanings.len(), meanings.len() + usize::from(refuses));
+                let weights = take(format!("{name}.reader"), rows, dimension + 1)?;
                 let embeddings = take(format!("{name}.near"), near.count, dimension)?;
-                Some(Classifier { weights, threshold, near: Seen { embeddings, limit: near.limit } })
+                Some(Classifier {
+                    weights,
+                    meanings,
+                    threshold,
+                    near: Seen { embeddings, limit: near.limit },
+                })
             }
         };
         Ok::<_, Error>(Understood { reader: Reader::new(meanings, classifier), canonical })

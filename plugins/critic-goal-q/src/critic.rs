@@ -12,6 +12,7 @@ use crate::checkpoint;
 use crate::config::CriticConfig;
 use crate::network::Network;
 use crate::understanding::Understanding;
+use crate::vocabulary::{Relations, bare, clauses};
 
 /// Rows in every forward pass; shorter batches are padded with zeros.
 ///
@@ -28,19 +29,42 @@ struct GoalQ {
     /// Indices of the style card's outcomes, by their text.
     known: HashMap<String, u32>,
     understanding: Option<Understanding>,
+    /// Which of the vocabulary's outcomes compete.
+    rivals: Vec<Vec<usize>>,
     abstain: bool,
 }
 
-/// A query as the networks see it: embeddings of state, thought and outcome, and how they were read.
-struct Row<'a> {
-    inputs: [&'a [f32]; 3],
+/// What the networks see: embeddings of state, thought and outcome.
+type Row<'a> = [&'a [f32]; 3];
+
+/// One thing that an outcome says: a row for it, and one for each of its rivals.
+struct Claim<'a> {
+    rows: Vec<Row<'a>>,
     known: Option<u32>,
-    outside: bool,
 }
 
-/// How a text was read: as which meaning, and whether it is unlike all in the data. By place of the text, and which of
-/// the three inputs it is.
-type Readings = HashMap<(usize, usize), (Option<usize>, bool)>;
+/// A query, with the places of its texts: state, thought and outcome.
+struct Asked {
+    inputs: [usize; 3],
+    thought: Said,
+    outcome: Said,
+    clauses: Vec<Said>,
+}
+
+/// A sentence, and the place of what is read of it.
+struct Said {
+    text: String,
+    place: usize,
+}
+
+/// How texts were read: whether a state is outside the data, by its place; as which meaning a thought was read, or
+/// whether it is outside; as which meanings an outcome or clause was read.
+#[derive(Default)]
+struct Readings {
+    states: HashMap<usize, bool>,
+    thoughts: HashMap<String, (Option<usize>, bool)>,
+    outcomes: HashMap<String, Vec<usize>>,
+}
 
 register! {
     interface: dyn Critic,
@@ -68,6 +92,10 @@ register! {
             known: texts.zip(0..).collect(),
             style: trained.style,
             abstain: config.abstain.unwrap_or(understanding.is_some()),
+            rivals: understanding
+                .as_ref()
+                .map(|one| Relations::of(&one.vocabulary.outcomes).rivals)
+                .unwrap_or_default(),
             understanding,
         }) as _)
     },
@@ -80,38 +108,56 @@ impl Critic for GoalQ {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
         let mut texts: Vec<String> = Vec::new();
         let mut places = HashMap::new();
-        let mut place = |text: String| {
+        let mut place = |text: String| -> usize {
             *places.entry(text).or_insert_with_key(|text| {
                 texts.push(text.clone());
                 texts.len() - 1
             })
         };
-        let said = |state| match &self.understanding {
+        let read_state = |state| match &self.understanding {
             Some(understanding) => understanding.said.read(state),
             None => state,
         };
-        let places: Vec<[usize; 3]> = queries
+        let asked: Vec<Asked> = queries
             .into_iter()
-            .map(|query| [place(said(query.state)), place(query.thought), place(query.outcome)])
+            .map(|CriticQuery { state, thought, outcome }| {
+                let mut said = |text: &str| {
+                    let place =
+                        place(if self.understanding.is_some() { bare(text) } else { text.to_owned() });
+                    Said { text: text.to_owned(), place }
+                };
+                Asked {
+                    thought: said(&thought),
+                    outcome: said(&outcome),
+                    clauses: self.clauses(&outcome).into_iter().map(said).collect(),
+                    inputs: [place(read_state(state)), place(thought), place(outcome)],
+                }
+            })
             .collect();
-        if places.is_empty() {
+        if asked.is_empty() {
             return Ok(Vec::new());
         }
         let embeddings = encode(&*self.encoder, &self.spec, texts.clone()).await?;
-        let mut read = HashMap::new();
+        let mut read = Readings::default();
+        let asked: Vec<(Vec<Claim>, bool)> =
+            asked.iter().map(|asked| self.claims(asked, &texts, &embeddings, &mut read)).collect();
         let rows: Vec<Row> =
-            places.into_iter().map(|places| self.row(places, &texts, &embeddings, &mut read)).collect();
-        let mut estimates = Vec::with_capacity(rows.len());
+            asked.iter().flat_map(|(claims, _)| claims).flat_map(|one| one.rows.clone()).collect();
+        let mut values = Vec::with_capacity(rows.len());
         for piece in rows.chunks(ROWS) {
             let [q1, q2] = self.forward(piece).context("the critic's forward pass failed")?;
-            let values = q1.into_iter().zip(q2);
-            estimates.extend(values.zip(piece).map(|((q1, q2), row)| Estimate {
-                known: row.known,
-                outside: row.outside,
-                ..self.judge(q1, q2)
-            }));
+            values.extend(q1.into_iter().zip(q2).take(piece.len()));
         }
-        Ok(estimates)
+        let mut values = values.into_iter();
+        let estimates = asked.into_iter().map(|(claims, outside)| {
+            let estimates = claims.iter().map(|claim| {
+                let values = values.by_ref().take(claim.rows.len());
+                Estimate { known: claim.known, outside, ..self.judge(values) }
+            });
+            let least = estimates.min_by(|a, b| a.probability.total_cmp(&b.probability));
+            least.expect("a query has a claim")
+        });
+        Ok(estimates.collect())
     }
     async fn style_card(&self) -> Result<StyleCard> {
         Ok(self.style.clone())
@@ -119,50 +165,68 @@ impl Critic for GoalQ {
 }
 
 impl GoalQ {
-    /// Puts canonical sentences in place of what can be read. Each text is read only once.
-    fn row<'a>(
+    /// The parts of an outcome that are read each by itself: imagined outcomes often say several things.
+    fn clauses<'o>(&self, outcome: &'o str) -> Vec<&'o str> {
+        let listed = |one: &Understanding| !one.outcomes.reader.listed(outcome).is_empty();
+        if self.understanding.as_ref().is_none_or(listed) {
+            return Vec::new();
+        }
+        let parts = clauses(outcome);
+        if parts.len() < 2 { Vec::new() } else { parts }
+    }
+
+    /// What a query says, with canonical sentences in place of what can be read, and whether it is outside the data. Each
+    /// text is read only once. A clause that cannot be read does not count if another can.
+    fn claims<'a>(
         &'a self,
-        places: [usize; 3],
+        Asked { inputs, thought, outcome, clauses }: &Asked,
         texts: &[String],
         embeddings: &'a Matrix,
-        readings: &mut Readings,
-    ) -> Row<'a> {
-        let mut inputs = places.map(|place| embeddings.row(place));
-        let literal = self.known.get(texts[places[2]].trim()).copied();
-        let Some(understanding) = &self.understanding else {
-            return Row { inputs, known: literal, outside: false };
+        read: &mut Readings,
+    ) -> (Vec<Claim<'a>>, bool) {
+        let mut row = inputs.map(|place| embeddings.row(place));
+        let literal = self.known.get(texts[inputs[2]].trim()).copied();
+        let Some(Understanding { vocabulary, outcomes, thoughts, states, others, .. }) = &self.understanding
+        else {
+            return (vec![Claim { rows: vec![row], known: literal }], false);
         };
-        let Understanding { vocabulary, outcomes, thoughts, states, others, .. } = understanding;
-        let mut read = |input: usize| {
-            *readings.entry((input, places[input])).or_insert_with(|| {
-                let (text, embedding) = (texts[places[input]].as_str(), embeddings.row(places[input]));
-                match input {
-                    0 => (None, states.outside(embedding)),
-                    1 => match thoughts.reader.read(text, embedding)[..] {
-                        [meaning] => (Some(meaning), false),
-                        _ => (None, others.outside(embedding)),
-                    },
-                    _ => {
-                        // Several hold at once at most as often as the rarest of them.
-                        let index = |meaning: &usize| self.known.get(&vocabulary.outcomes[*meaning].text);
-                        (outcomes.reader.read(text, embedding).into_iter().max_by_key(index), false)
-                    }
-                }
-            })
-        };
-        let [(_, strange_state), (thought, strange_thought), (outcome, _)] = [read(0), read(1), read(2)];
+        let strange_state = *read.states.entry(inputs[0]).or_insert_with(|| states.outside(row[0]));
+        let (thought, strange_thought) = *read.thoughts.entry(thought.text.clone()).or_insert_with(|| {
+            match thoughts.reader.read(&thought.text, embeddings.row(thought.place))[..] {
+                [meaning] => (Some(meaning), false),
+                _ => (None, others.outside(row[1])),
+            }
+        });
         if let Some(meaning) = thought {
-            inputs[1] = thoughts.canonical(meaning, self.spec.dimension);
+            row[1] = thoughts.canonical(meaning, self.spec.dimension);
         }
-        if let Some(meaning) = outcome {
-            inputs[2] = outcomes.canonical(meaning, self.spec.dimension);
-        }
-        let known = match outcome {
-            Some(meaning) => self.known.get(&vocabulary.outcomes[meaning].text).copied(),
-            None => literal,
+        // The data may have no state of a meaning that the vocabulary lists.
+        let known = |meaning: &usize| self.known.get(&vocabulary.outcomes[*meaning].text).copied();
+        let mut meanings = |said: &[Said]| {
+            let mut all = Vec::new();
+            for Said { text, place } in said {
+                let reader = || outcomes.reader.read(text, embeddings.row(*place));
+                let read = read.outcomes.entry(text.clone()).or_insert_with(reader).iter();
+                all.extend(read.filter(|meaning| known(meaning).is_some()));
+            }
+            all
         };
-        let unread = known.is_none() && !vocabulary.outcomes.is_empty();
-        Row { inputs, known, outside: self.abstain && (unread || strange_state || strange_thought) }
+        let mut said = meanings(clauses);
+        if said.is_empty() {
+            said = meanings(std::slice::from_ref(outcome));
+        }
+        let unread = said.is_empty() && literal.is_none() && !vocabulary.outcomes.is_empty();
+        let outside = self.abstain && (unread || strange_state || strange_thought);
+        if said.is_empty() {
+            return (vec![Claim { rows: vec![row], known: literal }], outside);
+        }
+        let claim = |meaning: usize| {
+            let rivals = self.rivals[meaning].iter().copied().filter(|rival| known(rival).is_some());
+            let outcome = |meaning: usize| outcomes.canonical(meaning, self.spec.dimension);
+            let rows = std::iter::once(meaning).chain(rivals).map(|one| [row[0], row[1], outcome(one)]);
+            Claim { rows: rows.collect(), known: known(&meaning) }
+        };
+        (said.into_iter().map(claim).collect(), outside)
     }
 
     /// Both twins' values for at most [`ROWS`] rows.
@@ -170,7 +234,7 @@ impl GoalQ {
         let column = |text: usize| {
             let mut numbers = Vec::with_capacity(ROWS * self.spec.dimension);
             for row in rows {
-                numbers.extend_from_slice(row.inputs[text]);
+                numbers.extend_from_slice(row[text]);
             }
             numbers.resize(ROWS * self.spec.dimension, 0.0);
             Input::rows(Tensor::from_vec(numbers, (ROWS, self.spec.dimension), &Device::Cpu)?)
@@ -181,15 +245,22 @@ impl GoalQ {
         Ok([q1?, q2?])
     }
 
-    fn judge(&self, q1: f32, q2: f32) -> Estimate {
-        let (q1, q2) = (f64::from(q1), f64::from(q2));
-        let raw = (q1 + q2) / 2.0;
-        let apart = self.calibration.probability(q1) - self.calibration.probability(q2);
-        Estimate {
-            probability: self.calibration.probability(raw),
-            raw,
-            uncertainty: apart.abs() / 2.0,
-            ..Estimate::default()
-        }
+    /// The estimate of a claim from both twins' values of it and of its rivals: what excludes each other has
+    /// probabilities of at most 1 together.
+    fn judge(&self, values: impl Iterator<Item = (f32, f32)>) -> Estimate {
+        let mut estimates = values.map(|(q1, q2)| {
+            let (q1, q2) = (f64::from(q1), f64::from(q2));
+            let raw = (q1 + q2) / 2.0;
+            let apart = self.calibration.probability(q1) - self.calibration.probability(q2);
+            Estimate {
+                probability: self.calibration.probability(raw),
+                raw,
+                uncertainty: apart.abs() / 2.0,
+                ..Estimate::default()
+            }
+        });
+        let own = estimates.next().expect("a claim has a row");
+        let together = (own.probability + estimates.map(|rival| rival.probability).sum::<f64>()).max(1.0);
+        Estimate { probability: own.probability / together, uncertainty: own.uncertainty / together, ..own }
     }
 }

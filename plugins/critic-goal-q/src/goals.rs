@@ -48,6 +48,8 @@ pub(crate) struct Corpus {
     /// What else a canonical outcome or thought is said as, where a vocabulary lists it.
     goals_said: HashMap<TextId, Vec<TextId>>,
     thoughts_said: HashMap<TextId, Vec<TextId>>,
+    /// What a goal competes with.
+    rivals: HashMap<TextId, Vec<TextId>>,
 }
 
 /// How a vocabulary reads the texts of a corpus.
@@ -61,6 +63,8 @@ pub(crate) struct Meanings {
     pub(crate) goals_said: HashMap<TextId, Vec<TextId>>,
     /// Other sentences of a canonical thought.
     pub(crate) thoughts_said: HashMap<TextId, Vec<TextId>>,
+    /// The canonical outcomes that a canonical outcome competes with.
+    pub(crate) rivals: HashMap<TextId, Vec<TextId>>,
 }
 
 /// A (state, thought, outcome) triple of a held-out trajectory and whether its own future reached the outcome.
@@ -81,7 +85,7 @@ pub(crate) struct Batch {
     pub(crate) goals: Vec<TextId>,
     /// 1 where the next state is the goal.
     pub(crate) reached: Vec<f32>,
-    /// 1 where the episode goes on after the step.
+    /// 1 where the episode goes on after the step, and no rival of the goal has come.
     pub(crate) alive: Vec<f32>,
 }
 
@@ -177,6 +181,7 @@ impl Corpus {
             sentences: !outcomes.is_empty(),
             goals_said: HashMap::new(),
             thoughts_said: HashMap::new(),
+            rivals: HashMap::new(),
         };
         if let Some(rng) = shuffle {
             corpus.shuffle(rng);
@@ -227,7 +232,7 @@ impl Corpus {
 
     /// Replaces texts by their canonical ones. From then on a goal is reached when the state holds its canonical text.
     pub(crate) fn read_as(&mut self, meanings: Meanings) -> Result<()> {
-        let Meanings { outcomes, thoughts, goals_said, thoughts_said } = meanings;
+        let Meanings { outcomes, thoughts, goals_said, thoughts_said, rivals } = meanings;
         let canonical = |goals: &[TextId]| {
             let mut taken = HashSet::new();
             goals
@@ -242,7 +247,7 @@ impl Corpus {
             step.thought = *thoughts.get(&step.thought).unwrap_or(&step.thought);
         }
         self.marginal = self.marginal.iter().flat_map(|goal| canonical(&[*goal])).collect();
-        (self.goals_said, self.thoughts_said) = (goals_said, thoughts_said);
+        (self.goals_said, self.thoughts_said, self.rivals) = (goals_said, thoughts_said, rivals);
         if self.marginal.is_empty() {
             return Err(Error::input(
                 "no outcome of the data is listed in the vocabulary, read as one of its meanings, or said in two episodes",
@@ -295,6 +300,15 @@ impl Corpus {
         self.starts[trajectory]..self.starts[trajectory + 1]
     }
 
+    /// Whether the goal is reached by a step, or can no longer be because a rival came first; `None` if it is open.
+    fn settles(&self, step: &Transition, goal: TextId) -> Option<bool> {
+        if step.reached.contains(&goal) {
+            return Some(true);
+        }
+        let mut rivals = self.rivals.get(&goal)?.iter();
+        rivals.any(|rival| step.reached.contains(rival)).then_some(false)
+    }
+
     /// Held-out triples: for each step of `trajectories`, `per_step` goals from the marginal of all outcomes (not from
     /// its own future), labelled by whether its own future contains them.
     pub(crate) fn triples(
@@ -310,8 +324,8 @@ impl Corpus {
                 let step = &self.transitions[index];
                 for _ in 0..per_step {
                     let goal = self.marginal[rng.random_range(0..self.marginal.len())];
-                    let reached =
-                        self.transitions[index..steps.end].iter().any(|later| later.reached.contains(&goal));
+                    let mut future = self.transitions[index..steps.end].iter();
+                    let reached = future.find_map(|later| self.settles(later, goal)).unwrap_or(false);
                     triples.push(Triple { state: step.state, thought: step.thought, goal, reached });
                 }
             }
@@ -346,8 +360,9 @@ impl<'a> Sampler<'a> {
                 batch.thoughts.push(say(&self.corpus.thoughts_said, step.thought, rng));
                 batch.nexts.push(step.next);
                 batch.goals.push(say(&self.corpus.goals_said, goal, rng));
-                batch.reached.push(if step.reached.contains(&goal) { 1.0 } else { 0.0 });
-                batch.alive.push(if step.terminated { 0.0 } else { 1.0 });
+                let settled = self.corpus.settles(step, goal);
+                batch.reached.push(if settled == Some(true) { 1.0 } else { 0.0 });
+                batch.alive.push(if step.terminated || settled == Some(false) { 0.0 } else { 1.0 });
             }
         }
         batch

@@ -73,8 +73,11 @@ pub(crate) async fn label(
                             meanings.iter_mut().find(|one| one.sentences.iter().any(|own| own == earlier));
                         meaning.expect("labelled before").sentences.push((*sentence).into());
                     }
-                    None => meanings
-                        .push(Meaning { text: (*sentence).into(), sentences: vec![(*sentence).into()] }),
+                    None => meanings.push(Meaning {
+                        text: (*sentence).into(),
+                        sentences: vec![(*sentence).into()],
+                        ..Meaning::default()
+                    }),
                 }
             }
             write(&request.out, &vocabulary)?;

@@ -9,7 +9,9 @@
 //! canonical one: a goal is then reached when the state holds its canonical outcome, whatever the words, and literal
 //! identity is the special case of sentences that nobody lists. Training says goals and thoughts in words drawn from
 //! their meaning; the critic reads a sentence as its canonical one, by a classifier that refuses what it is not sure
-//! of, and says of anything else that it is outside the data. Without a vocabulary nothing of this takes part.
+//! of, and says of anything else that it is outside the data. An imagined outcome can say several things: its clauses
+//! are read one by one, and the least likely counts. Where meanings exclude each other (`excludes`), a goal is missed
+//! when a rival comes first, and values of rivals sum to at most 1. Without a vocabulary nothing of this takes part.
 //!
 //! # Reading order
 //! `config` (every number), `goals` (what is learned from), `label`, `vocabulary` and `understanding` (how texts are read),

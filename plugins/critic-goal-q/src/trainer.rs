@@ -70,8 +70,8 @@ impl CriticTrainer for GoalQTrainer {
         }
         let mut corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
-        if let Some(Vocabulary { outcomes, thoughts, .. }) = &self.vocabulary {
-            corpus.add(outcomes.iter().chain(thoughts).flat_map(vocabulary::sentences));
+        if let Some(vocabulary) = &self.vocabulary {
+            corpus.add(Understanding::texts(vocabulary, &corpus).iter().map(String::as_str));
         }
         let encoder = self.encoder.spec().await?;
         let snapshot = |stage| {

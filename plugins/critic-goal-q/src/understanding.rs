@@ -7,7 +7,7 @@ use forethought_sdk::serde_json::{Value, json};
 
 use crate::goals::{Corpus, Meanings, TextId};
 use crate::seen::Seen;
-use crate::vocabulary::{Reader, States, sentences};
+use crate::vocabulary::{Reader, Relations, States, bare, sentences};
 
 /// What a critic with a vocabulary knows besides its networks.
 pub(crate) struct Understanding {
@@ -27,8 +27,18 @@ pub(crate) struct Understood {
 }
 
 impl Understanding {
+    /// The texts whose embeddings [`Understanding::learn`] needs besides those of the corpus.
+    pub(crate) fn texts(vocabulary: &Vocabulary, corpus: &Corpus) -> Vec<String> {
+        let all = vocabulary.outcomes.iter().chain(&vocabulary.thoughts);
+        let listed: Vec<&str> = all.flat_map(sentences).collect();
+        let said = corpus.outcomes().into_keys().chain(corpus.all().iter().map(|step| step.thought));
+        let said = said.map(|id| corpus.texts[id as usize].as_str());
+        let read = said.chain(listed.iter().copied()).map(bare);
+        listed.iter().copied().map(String::from).chain(read).collect()
+    }
+
     /// Learns to read texts as `vocabulary` groups them, and has `corpus` read so. `embeddings` are those of its texts,
-    /// which include all sentences of the vocabulary. Also what to report.
+    /// which include [`Understanding::texts`]. Also what to report.
     pub(crate) fn learn(
         vocabulary: &Vocabulary,
         corpus: &mut Corpus,
@@ -39,13 +49,14 @@ impl Understanding {
         let texts = corpus.texts.clone();
         let ids: HashMap<&str, TextId> = texts.iter().map(String::as_str).zip(0..).collect();
         let row = |id: TextId| &embeddings[id as usize * dimension..][..dimension];
-        let learn = |meanings: &[Meaning]| {
-            let (reader, reading) = Reader::train(meanings, dimension, |text| row(ids[text]))?;
+        let read_row = |text: &str| row(ids[bare(text).as_str()]);
+        let learn = |meanings: &[Meaning], others: &[Meaning]| {
+            let (reader, reading) = Reader::train([meanings, others], dimension, read_row)?;
             let canonical = meanings.iter().flat_map(|meaning| row(ids[meaning.text.as_str()])).copied();
             Ok::<_, Error>((Understood { reader, canonical: canonical.collect() }, reading))
         };
-        let (outcomes, read_outcomes) = learn(&vocabulary.outcomes)?;
-        let (thoughts, read_thoughts) = learn(&vocabulary.thoughts)?;
+        let (outcomes, read_outcomes) = learn(&vocabulary.outcomes, &vocabulary.thoughts)?;
+        let (thoughts, read_thoughts) = learn(&vocabulary.thoughts, &vocabulary.outcomes)?;
         let column = |part: &[usize], text: fn(&crate::goals::Transition) -> TextId| {
             let steps = part.iter().flat_map(|&trajectory| corpus.steps(trajectory));
             steps.map(|index| text(&corpus.all()[index])).collect::<Vec<_>>()
@@ -53,13 +64,18 @@ impl Understanding {
         let seen = |text| Seen::new(embeddings, dimension, &column(train, text), &column(held_out, text));
         let (states, others) = (seen(|step| step.state), seen(|step| step.thought));
 
+        let canonical = |index: &usize| ids[vocabulary.outcomes[*index].text.as_str()];
+        let Relations { implied, rivals } = Relations::of(&vocabulary.outcomes);
         let mut meanings = Meanings::default();
+        for (index, rivals) in rivals.iter().enumerate().filter(|(_, rivals)| !rivals.is_empty()) {
+            meanings.rivals.insert(canonical(&index), rivals.iter().map(&canonical).collect());
+        }
         let (mut steps, mut unread) = (0, 0);
         for (id, occurrences) in corpus.outcomes() {
             if vocabulary.outcomes.is_empty() {
                 break;
             }
-            let read = outcomes.reader.read(&texts[id as usize], row(id));
+            let read = outcomes.reader.read(&texts[id as usize], read_row(&texts[id as usize]));
             steps += occurrences.steps;
             if read.is_empty() {
                 unread += occurrences.steps;
@@ -68,13 +84,14 @@ impl Understanding {
                     meanings.outcomes.insert(id, Vec::new());
                 }
             } else {
-                let canonical = read.iter().map(|&index| ids[vocabulary.outcomes[index].text.as_str()]);
-                meanings.outcomes.insert(id, canonical.collect());
+                let held = read.iter().flat_map(|&index| &implied[index]).map(&canonical);
+                meanings.outcomes.insert(id, held.collect());
             }
         }
         for step in corpus.all() {
             // A thought of several meanings is not replaced by one of them.
-            if let [index] = thoughts.reader.read(&texts[step.thought as usize], row(step.thought))[..] {
+            let text = &texts[step.thought as usize];
+            if let [index] = thoughts.reader.read(text, read_row(text))[..] {
                 meanings.thoughts.insert(step.thought, ids[vocabulary.thoughts[index].text.as_str()]);
             }
         }

@@ -5,8 +5,10 @@
 //! lists known sentences under a canonical one each. A sentence that it does not list is read by a multinomial logistic
 //! regression on embeddings, if that is sure enough: the threshold is set by cross-validation, so that at least
 //! [`RIGHT`] of what it accepts is right, and nothing is accepted that is further from the listed sentences than they
-//! are from each other. A summary of a state says many things at once, so it is read sentence by sentence, and a
-//! sentence that is not listed stays as it is. Clusters or the nearest sentence would need no training, but on free
+//! are from each other. It can also refuse a sentence as of no meaning: sentences of the other kind, thoughts among
+//! outcomes, are a class of their own. Words with digits name things (players, products, prices) and are not read.
+//! A summary of a state says many things at once, so it is read sentence by sentence, and a sentence that is not listed
+//! stays as it is. Clusters or the nearest sentence would need no training, but on free
 //! paraphrases they are right less often than such a regression. Training and serving read alike.
 
 use std::collections::HashMap;
@@ -48,6 +50,13 @@ pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
             let sentences = meaning.sentences.iter().map(|sentence| sentence.trim().to_owned());
             meaning.sentences = sentences.filter(|sentence| !sentence.is_empty()).collect();
         }
+        for (index, meaning) in meanings.iter().enumerate() {
+            for (name, others) in [("implies", &meaning.implies), ("excludes", &meaning.excludes)] {
+                if let Some(other) = others.iter().find(|other| !seen.contains_key(other.trim())) {
+                    return Err(bad(format!("{key}[{index}].{name}: no meaning has the `text` {other:?}")));
+                }
+            }
+        }
     }
     if vocabulary == Vocabulary::default() {
         return Err(bad("lists nothing".into()));
@@ -60,7 +69,8 @@ pub(crate) fn parse(text: &str) -> Result<Vocabulary, String> {
     let read = serde_json::from_str(unmarked(text)).map_err(|error| error.to_string())?;
     match unknown_key(&read) {
         Some(key) => Err(format!(
-            "unknown key `{key}`; there are outcomes, thoughts, states, and in each text, sentences"
+            "unknown key `{key}`; there are outcomes, thoughts, states, and in each {}",
+            KEYS.join(", ")
         )),
         None => serde_json::from_value(read).map_err(|error| error.to_string()),
     }
@@ -71,9 +81,80 @@ fn unknown_key(read: &serde_json::Value) -> Option<&String> {
     let outer = read.as_object()?;
     let inner = outer.values().filter_map(|list| list.as_array()).flatten().filter_map(|one| one.as_object());
     let misspelt = |key: &&String, known: &[&str]| !known.contains(&key.as_str());
-    outer.keys().find(|key| misspelt(key, &["outcomes", "thoughts", "states"])).or_else(|| {
-        inner.flat_map(|meaning| meaning.keys()).find(|key| misspelt(key, &["text", "sentences"]))
-    })
+    outer
+        .keys()
+        .find(|key| misspelt(key, &["outcomes", "thoughts", "states"]))
+        .or_else(|| inner.flat_map(|meaning| meaning.keys()).find(|key| misspelt(key, &KEYS)))
+}
+
+/// Keys of a meaning.
+const KEYS: [&str; 4] = ["text", "sentences", "implies", "excludes"];
+
+/// What meanings say about each other, by their indices.
+pub(crate) struct Relations {
+    /// What holds wherever a meaning does, itself included.
+    pub(crate) implied: Vec<Vec<usize>>,
+    /// What a meaning competes with; if one names the other, both do.
+    pub(crate) rivals: Vec<Vec<usize>>,
+}
+
+impl Relations {
+    pub(crate) fn of(meanings: &[Meaning]) -> Self {
+        let place = |text: &String| meanings.iter().position(|one| one.text == text.trim());
+        let implied = |index: usize| {
+            let mut all = vec![index];
+            let mut next = 0;
+            while next < all.len() {
+                for other in meanings[all[next]].implies.iter().filter_map(place) {
+                    if !all.contains(&other) {
+                        all.push(other);
+                    }
+                }
+                next += 1;
+            }
+            all
+        };
+        let mut rivals = vec![Vec::new(); meanings.len()];
+        for (index, meaning) in meanings.iter().enumerate() {
+            for other in meaning.excludes.iter().filter_map(place).filter(|other| *other != index) {
+                for (one, other) in [(index, other), (other, index)] {
+                    if !rivals[one].contains(&other) {
+                        rivals[one].push(other);
+                    }
+                }
+            }
+        }
+        Self { implied: (0..meanings.len()).map(implied).collect(), rivals }
+    }
+}
+
+/// What is read of a sentence: all words without digits.
+pub(crate) fn bare(text: &str) -> String {
+    let digit = |sign: char| sign.is_ascii_digit();
+    let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains(digit)).collect();
+    if words.is_empty() || !text.contains(digit) { text.to_owned() } else { words.join(" ") }
+}
+
+/// The parts of a sentence that each say something: "It is approved and the quest fails." Lists of numbers, as in "0, 1
+/// and 4 agree", are not taken apart.
+pub(crate) fn clauses(text: &str) -> Vec<&str> {
+    const BETWEEN: [&str; 7] = [", and ", ", so ", ", but ", " and ", " but ", "; ", ", "];
+    let number = |sign: Option<char>| sign.is_some_and(|sign| sign.is_ascii_digit());
+    let (mut parts, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < text.len() {
+        let cut = BETWEEN.iter().find(|between| text[at..].starts_with(**between));
+        match cut.filter(|between| !number(text[at + between.len()..].chars().next())) {
+            Some(between) => {
+                parts.push(&text[start..at]);
+                at += between.len();
+                start = at;
+            }
+            None => at += text[at..].chars().next().map_or(1, char::len_utf8),
+        }
+    }
+    parts.push(&text[start..]);
+    let parts = parts.into_iter().map(|part| part.trim().trim_end_matches('.'));
+    parts.filter(|part| part.split_whitespace().nth(1).is_some()).collect()
 }
 
 /// All sentences of a meaning, the canonical one first.
@@ -130,13 +211,15 @@ pub(crate) struct Reader {
 pub(crate) struct Classifier {
     /// One row for each meaning: weights of the embedding's numbers, then the bias.
     pub(crate) weights: Vec<f32>,
+    /// How many of the rows are meanings; one more row, the last, is for sentences without any.
+    pub(crate) meanings: usize,
     /// The least probability that is accepted; above 1, nothing is.
     pub(crate) threshold: f64,
     /// The listed sentences: the regression is sure of much that is unlike all of them.
     pub(crate) near: Seen,
 }
 
-/// How well sentences are read that were left out of the regression.
+/// How well sentences are read that were left out of the regression, those of the other kind included.
 #[data]
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Reading {
@@ -163,11 +246,12 @@ impl Reader {
         Self { listed, classifier }
     }
 
-    /// A reader of these meanings, its regression trained on their sentences; `embed` gives a sentence's embedding.
-    pub(crate) fn train<'a>(
-        meanings: &'a [Meaning],
+    /// A reader of these meanings, its regression trained on their sentences and on those of `others`, which say none
+    /// of them; `embed` gives the embedding of what is [read](bare) of a sentence.
+    pub(crate) fn train<'e>(
+        [meanings, others]: [&[Meaning]; 2],
         dimension: usize,
-        embed: impl Fn(&'a str) -> &'a [f32],
+        embed: impl Fn(&str) -> &'e [f32],
     ) -> Result<(Self, Reading)> {
         let mut reader = Self::new(meanings, None);
         // In the order of the meanings: taking every fifth sentence leaves each meaning out in equal shares.
@@ -178,9 +262,14 @@ impl Reader {
         if meanings.len() < 2 || texts.len() < FOLDS {
             return Ok((reader, reading));
         }
-        let samples: Vec<Sample> = texts
-            .iter()
-            .map(|text| Sample { embedding: embed(text), under: &reader.listed[*text] })
+        let listed: Vec<&[f32]> = texts.iter().map(|text| embed(text)).collect();
+        let other: Vec<&str> = others.iter().flat_map(sentences).filter(|text| taken.insert(*text)).collect();
+        let none = [meanings.len()];
+        let classes = meanings.len() + usize::from(!other.is_empty());
+        let known = texts.iter().zip(&listed).map(|(text, embedding)| (*embedding, &*reader.listed[*text]));
+        let samples: Vec<Sample> = known
+            .chain(other.iter().map(|text| (embed(text), none.as_slice())))
+            .map(|(embedding, under)| Sample { embedding, under })
             .collect();
         let mut guesses = Vec::with_capacity(samples.len());
         for fold in 0..FOLDS {
@@ -190,7 +279,7 @@ impl Reader {
                     .filter(move |(index, _)| (index % FOLDS == fold) == held_out)
                     .map(|(_, sample)| *sample)
             };
-            let weights = regress(&part(false).collect::<Vec<_>>(), meanings.len(), dimension)?;
+            let weights = regress(&part(false).collect::<Vec<_>>(), classes, dimension)?;
             guesses.extend(part(true).map(|sample| {
                 let (best, probability) = classify(&weights, sample.embedding);
                 (probability, sample.under.contains(&best))
@@ -209,9 +298,9 @@ impl Reader {
             }
         }
         reading.accuracy = right as f64 / guesses.len() as f64;
-        let weights = regress(&samples, meanings.len(), dimension)?;
-        let near = Seen::leave_one_out(&samples.iter().map(|sample| sample.embedding).collect::<Vec<_>>());
-        reader.classifier = Some(Classifier { weights, threshold, near });
+        let weights = regress(&samples, classes, dimension)?;
+        let near = Seen::leave_one_out(&listed);
+        reader.classifier = Some(Classifier { weights, meanings: meanings.len(), threshold, near });
         Ok((reader, reading))
     }
 
@@ -224,15 +313,19 @@ impl Reader {
         self.classifier.as_ref()
     }
 
-    /// The meanings of a sentence: those it is listed under, else the one that the regression is sure of, else none.
+    /// The meanings of a sentence: those it is listed under, else the one that the regression is sure of, else none. The
+    /// embedding is that of what is [read](bare) of it.
     pub(crate) fn read(&self, text: &str, embedding: &[f32]) -> Vec<usize> {
         let listed = self.listed(text);
         if !listed.is_empty() {
             return listed.to_vec();
         }
-        let Some(Classifier { weights, threshold, near }) = &self.classifier else { return Vec::new() };
+        let Some(Classifier { weights, meanings, threshold, near }) = &self.classifier else {
+            return Vec::new();
+        };
         let (best, probability) = classify(weights, embedding);
-        if probability < *threshold || near.outside(embedding) { Vec::new() } else { vec![best] }
+        let refused = best >= *meanings || probability < *threshold || near.outside(embedding);
+        if refused { Vec::new() } else { vec![best] }
     }
 }
 

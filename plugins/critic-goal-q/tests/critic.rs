@@ -375,9 +375,11 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
         let step = &mut trajectory.steps[0];
         let won = step.outcomes[0] == "G";
         let said = if won { "the prize is won" } else { "everything was lost" };
-        step.outcomes = vec![format!("{said} round{episode} day{episode}")];
+        // Digits would not be read.
+        let letters: String = episode.to_string().bytes().map(|digit| char::from(digit + b'1')).collect();
+        step.outcomes = vec![format!("{said} round{letters} day{letters}")];
         step.thought =
-            format!("{} number{episode}", if step.thought == "a" { "play on" } else { "stop now" });
+            format!("{} number{letters}", if step.thought == "a" { "play on" } else { "stop now" });
         step.reward = if won { 1.0 } else { 0.0 };
         // The situation is the same in half of the episodes, and nobody describes it in one way.
         step.state = ["The door is open. It is late.", "An open door! Late already."][episode % 2].into();
@@ -386,7 +388,7 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
     let listed = |text: &str, word: &str, of: fn(&Step) -> &str| {
         let steps = trajectories[..200].iter().map(|one| of(&one.steps[0]));
         let sentences = steps.filter(|said| said.contains(word)).map(String::from).collect();
-        Meaning { text: text.into(), sentences }
+        Meaning { text: text.into(), sentences, ..Meaning::default() }
     };
     let vocabulary = Vocabulary {
         outcomes: vec![
@@ -398,7 +400,11 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
             listed("Stop.", "stop", |step| &step.thought),
         ],
         states: [["The door is open.", "An open door!"], ["It is late.", "Late already."]]
-            .map(|says| Meaning { text: says[0].into(), sentences: says.map(String::from).into() })
+            .map(|says| Meaning {
+                text: says[0].into(),
+                sentences: says.map(String::from).into(),
+                ..Meaning::default()
+            })
             .into(),
     };
     let folder = tempfile::tempdir().unwrap();
@@ -454,9 +460,61 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
     let strange = || vec![query("The door is open. It is late.", "Go on.", "weather may change")];
     let unread = critic.estimate(strange()).await.unwrap()[0];
     assert!(unread.outside && unread.known.is_none(), "{unread:?}");
+    // Of two things that an outcome says, the less likely counts; one that cannot be read does not.
+    let sentences = ["today the prize is won again", "everything was lost once more", "it is late"];
+    let [won, lost, _] = sentences;
+    let asked = [won, lost, &format!("{won}, and {lost}."), &format!("{won} and {}", sentences[2])]
+        .map(|outcome| query("start", "Go on.", outcome));
+    let [won, lost, both, one] = critic.estimate(asked.to_vec()).await.unwrap()[..] else { panic!() };
+    assert!(won.probability > lost.probability && both == lost && one == won, "{both:?} {one:?}");
     let bold = json!({ "model": folder.path().join("read"), "encoder": "words", "abstain": false });
     let bold: Arc<dyn Critic> = build(bold, Arc::new(Words)).await.unwrap();
     assert_eq!(bold.estimate(strange()).await.unwrap()[0], Estimate { outside: false, ..unread });
+}
+
+#[tokio::test]
+async fn of_outcomes_that_exclude_each_other_the_next_one_counts() {
+    // Six votes per episode, seven of ten successful; sooner or later, both results come. What was won was approved.
+    let mut rng = seed::stream(5, "votes");
+    let mut vote = |last: bool| {
+        let outcome = match rng.random::<f64>() {
+            draw if draw < 0.35 => "approved",
+            draw if draw < 0.7 => "won",
+            _ => "rejected",
+        };
+        let outcomes = vec![outcome.into()];
+        Step { state: "vote".into(), thought: "hope".into(), outcomes, terminated: last, ..Step::default() }
+    };
+    let trajectories: Vec<Trajectory> = (0..300)
+        .map(|episode| Trajectory {
+            episode: format!("e{episode}"),
+            steps: (0..6).map(|index| vote(index == 5)).collect(),
+            ..Trajectory::default()
+        })
+        .collect();
+    let encoder = || OneHot::over(&trajectories);
+    let folder = tempfile::tempdir().unwrap();
+    let mut sums = Vec::new();
+    for rivals in [r#""#, r#", "excludes": ["approved"]"#] {
+        let file = folder.path().join("vocabulary.json");
+        let vocabulary = format!(
+            r#"{{ "outcomes": [{{ "text": "approved" }}, {{ "text": "won", "implies": ["approved"] }},
+                 {{ "text": "rejected"{rivals} }}] }}"#
+        );
+        std::fs::write(&file, vocabulary).unwrap();
+        let out = folder.path().join(format!("critic{}", rivals.len()));
+        let config = json!({ "vocabulary": file, "goals": { "current": 0.0, "future": 0.5, "other": 0.5 } });
+        train(&trajectories, config, TrainingRequest::default(), &out).await.unwrap();
+        let critic = load(&out, encoder()).await.unwrap();
+        let queries = ["approved", "rejected"].map(|outcome| query("vote", "hope", outcome)).to_vec();
+        let [approved, rejected, ..] = critic.estimate(queries).await.unwrap()[..] else { panic!() };
+        sums.push(approved.probability + rejected.probability);
+        if !rivals.is_empty() {
+            assert!((approved.probability - 0.7).abs() < 0.12, "{approved:?}");
+            assert!((rejected.probability - 0.3).abs() < 0.12, "{rejected:?}");
+        }
+    }
+    assert!(sums[0] > 1.3 && sums[1] <= 1.0 + 1e-9, "{sums:?}");
 }
 
 #[tokio::test]
@@ -469,6 +527,7 @@ async fn a_vocabulary_that_cannot_be_used_is_refused_with_its_file() {
         (r#"{ "outcomes": [{ "text": " " }] }"#, "outcomes[0]"),
         (r#"{ "thoughts": [{ "text": "a" }, { "text": "a" }] }"#, "thoughts[1]"),
         (r#"{ "outcome": [] }"#, "unknown key `outcome`"),
+        (r#"{ "outcomes": [{ "text": "a", "excludes": ["b"] }] }"#, "outcomes[0].excludes: no meaning"),
     ] {
         std::fs::write(&file, text).unwrap();
         let config = json!({ "vocabulary": file });

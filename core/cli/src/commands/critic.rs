@@ -3,12 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use forethought_api::{Error, Result, host::Host as _};
+use forethought_api::{
+    Error, Result,
+    critic::{CriticQuery, Estimate},
+    error::Context as _,
+    host::Host as _,
+};
 use forethought_runtime::{
     config::Draft,
     evaluate::critic::{Seen, evaluate},
     trajectories,
 };
+
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     arguments::{ConfigArguments, set},
@@ -16,7 +24,7 @@ use crate::{
     session::Session,
 };
 
-/// Evaluate critics.
+/// Evaluate critics, and ask them.
 #[derive(Debug, Args)]
 pub(crate) struct Critic {
     #[command(subcommand)]
@@ -33,6 +41,40 @@ enum Command {
   forethought critic eval --model critic --data data
   forethought critic eval my.toml --model critic --data data --encoder minilm --json")]
     Eval(Eval),
+    /// Ask a critic how likely given outcomes are.
+    ///
+    /// FILE has one question per line: {"state": "...", "thought": "...", "outcome": "..."}. The answers are in the
+    /// same order: the probability, or that the question is outside the critic's data, and as which outcome of its
+    /// data it read the outcome.
+    #[command(after_help = "Examples:
+  forethought critic ask my.toml --in questions.jsonl
+  forethought critic ask my.toml --critic judge --in questions.jsonl --json")]
+    Ask(Ask),
+}
+
+#[derive(Debug, Args)]
+struct Ask {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// The questions: JSON Lines.
+    #[arg(long = "in", value_name = "FILE")]
+    questions: PathBuf,
+    /// Name of the critic, as in [critic.NAME].
+    #[arg(long, value_name = "NAME", default_value = "critic")]
+    critic: String,
+}
+
+/// An answer, as it is shown.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    query: CriticQuery,
+    probability: f64,
+    raw: f64,
+    uncertainty: f64,
+    /// The outcome of the critic's data that this one was read as.
+    known: Option<String>,
+    outside: bool,
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +100,66 @@ struct Eval {
 
 impl Critic {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        let Command::Eval(eval) = self.command;
+        match self.command {
+            Command::Eval(eval) => eval.execute(session).await,
+            Command::Ask(ask) => ask.execute(session).await,
+        }
+    }
+}
+
+impl Ask {
+    async fn execute(self, session: &Session) -> Result<Exit> {
+        let host = session.host(&self.config, Vec::new()).await?;
+        let critic = host.critic(self.critic).await?;
+        let queries = questions(&self.questions)?;
+        let card = critic.style_card().await?;
+        let estimates = session.or_interrupted(critic.estimate(queries.clone())).await?;
+        if estimates.len() != queries.len() {
+            let (asked, answered) = (queries.len(), estimates.len());
+            return Err(Error::malformed(format!("the critic gave {answered} answers to {asked} questions")));
+        }
+        let answer = |(query, estimate): (CriticQuery, Estimate)| {
+            let Estimate { probability, raw, uncertainty, known, outside } = estimate;
+            let known = known.and_then(|index| Some(card.outcomes.get(index as usize)?.text.clone()));
+            Answer { query, probability, raw, uncertainty, known, outside }
+        };
+        let answers: Vec<Answer> = queries.into_iter().zip(estimates).map(answer).collect();
+        session.show(&answers, || answers.iter().map(Answer::line).collect())?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Answer {
+    fn line(&self) -> String {
+        let value = if self.outside { "outside".to_owned() } else { format!("{:.3}", self.probability) };
+        let read = self.known.as_deref().filter(|known| *known != self.query.outcome.trim());
+        let read = read.map(|known| format!("  (read as: {known})")).unwrap_or_default();
+        format!("{value:7}  {}{read}\n", self.query.outcome.trim())
+    }
+}
+
+/// The questions of a file, refused by line.
+fn questions(path: &Path) -> Result<Vec<CriticQuery>> {
+    const KEYS: [&str; 3] = ["state", "thought", "outcome"];
+    let text = std::fs::read_to_string(path).context(format!("cannot read {}", path.display()))?;
+    let mut queries = Vec::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let bad = |why: String| Error::input(format!("{}:{}: {why}", path.display(), index + 1));
+        let value: Value = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+        if let Some(missing) = KEYS.iter().find(|key| !value[**key].is_string()) {
+            return Err(bad(format!("`{missing}` is not a text: a question has state, thought and outcome")));
+        }
+        queries.push(serde_json::from_value(value).map_err(|error| bad(error.to_string()))?);
+    }
+    if queries.is_empty() {
+        return Err(Error::input(format!("{} has no questions", path.display())));
+    }
+    Ok(queries)
+}
+
+impl Eval {
+    async fn execute(self, session: &Session) -> Result<Exit> {
+        let eval = self;
         let mut sources = session.sources(&eval.config)?;
         let name = eval.encoder.as_str();
         sources.values = vec![
