@@ -350,9 +350,11 @@ async fn a_vocabulary_makes_an_outcome_in_other_words_count_as_reached() {
         let step = &mut trajectory.steps[0];
         let won = step.outcomes[0] == "G";
         let said = if won { "the prize is won" } else { "everything was lost" };
-        step.outcomes = vec![format!("{said} round{episode} day{episode}")];
+        // Digits would not be read.
+        let letters: String = episode.to_string().bytes().map(|digit| char::from(digit + b'1')).collect();
+        step.outcomes = vec![format!("{said} round{letters} day{letters}")];
         step.thought =
-            format!("{} number{episode}", if step.thought == "a" { "play on" } else { "stop now" });
+            format!("{} number{letters}", if step.thought == "a" { "play on" } else { "stop now" });
         step.reward = if won { 1.0 } else { 0.0 };
     }
     // People listed a third of the sentences; the rest is read.
