@@ -75,9 +75,9 @@ FLAW = (
     r"do(es)?(n't| not) (match|count)|rather than|instead of|without (the|a) (?!problem)|(above|over|more than) \$|"
     r"not slip resistant|different category|another kind"
 )
-CHOSEN = r"(options?|color|size|runner|[\w-]+) (and \w+ )?(are|is|get|gets|can be) (all )?(chosen|selected)|options are chosen"
+CHOSEN = r"[\w-]+ (and \w+ )?(are|is|get|gets|can be) (all )?(chosen|selected)"
 UNCHOSEN = r"(isn't|not) (registered|chosen|selected)|before (both|the|all) .*(chosen|selected)|forgotten|are lost"
-OFFER = r"\b(offers?|lists?|has|have|includes?|including|available|appears?|appear|both available|shows a .* that)\b"
+OFFER = r"\b(offers?|lists?|has|have|includes?|including|available|appears?|shows a .* that)\b"
 NOT_OFFER = r"\b(doesn't|don't|does not|do not|none|neither|no|without|not)\b"
 
 
@@ -94,7 +94,8 @@ class WebShop:
         found = []
         if has(r"runs? out|without buying anything|steps are used up", text):
             return [("bought", False)]
-        offer = has(OFFER, text) and (any(value in text for value in self.wanted) or has(r"colou?r|size|option", text))
+        named = any(value in text for value in self.wanted) or has(r"colou?r|size|option", text)
+        offer = named and has(OFFER, text)
         if offer and not has(r"purchase|part of|partial|little|attribute|resistan|all options", text):
             values = tuple(value for value in self.wanted if value in text) or tuple(self.wanted)
             search = has(r"search|results|listing|found|none|neither", text)
@@ -152,6 +153,12 @@ class WebShop:
 
 # ---------------------------------------------------------------- Avalon
 
+# What others notice, feel and believe.
+MINDS = (
+    r"notice|suspect|trust|believe|look like|looks? ordinary|inconspicuous|mark|sees? (my|the)|sure that|take me for|"
+    r"knows?\b|note|think that|give me away|draws the|understand|recognis|accepts? that|hidden|explains|wary|shows 2|"
+    r"stops|support"
+)
 PLAYERS = r"(?:players? )?(\d(?:(?:, | and | or |, and )\d)*)"
 
 
@@ -190,8 +197,8 @@ class Avalon:
         for step in self.steps[at + 1 :]:
             found = re.search(r"\[Team result\] The team ([\d, ]+) is (approved|rejected)\.(.*)", step["observation"])
             if found:
-                votes = {int(player): word == "approve" for player, word in
-                         re.findall(r"Player (\d) voted (approve|reject)", found.group(3))}
+                said = re.findall(r"Player (\d) voted (approve|reject)", found.group(3))
+                votes = {int(player): word == "approve" for player, word in said}
                 return numbers(found.group(1)), found.group(2) == "approved", votes
         return None
 
@@ -212,23 +219,22 @@ class Avalon:
         found = []
         place = self.place(at)
         current = place[0] if place else None
-        if has(r"notice|suspect|trust|believe|look like|looks? ordinary|inconspicuous|mark|sees? (my|the)|sure that|"
-               r"take me for|knows?\b|note|think that|give me away|draws the|understand|recognis|accepts? that|accept that|"
-               r"distrust|hidden|explains|wary|shows 2|stops|support", text):
+        if has(MINDS, text):
             return []
         # Votes of players, of the table, or of a named team.
-        voters = re.match(PLAYERS + r" (?:ignores me and )?(approves?|rejects?|votes? with me against|votes? against)", text, re.I)
+        votes = r" (?:ignores me and )?(approves?|rejects?|votes? (?:with me )?against)"
+        voters = re.match(PLAYERS + votes, text, re.I)
         against = r"reject|against"
         if voters:
             kind = "any" if " or " in voters.group(1) else "all"
             found.append((("votes", numbers(voters.group(1)), kind, not has(against, voters.group(2))), True))
-        elif has(r"(team|it)('s)?\b.*\b(is|are) approved|it's approved|is approved|others reject|\bgoes\b and quest", text) or has(
-            r"\bis rejected|others reject|reject the team", text):
+        elif has(r"is approved|it's approved|\bgoes\b and quest|is rejected|others reject|reject the team", text):
             team = re.search(r"[Tt]eam (?:of )?(\d(?:(?:, | and )\d)+)", text)
             team = numbers(team.group(1)) if team else None
             found.append((("vote", team), not has(r"reject", text)))
         # Proposals.
-        leader = re.search(r"Player (\d)(?: or \d)?(?: lead next and)? (?:proposes?|picks?|chooses?|adds?|takes?|includes?|leaves)", text)
+        proposes = r"(?:proposes?|picks?|chooses?|adds?|takes?|includes?|leaves)"
+        leader = re.search(r"Player (\d)(?: or \d)?(?: lead next and)? " + proposes, text)
         if leader:
             rest = text[leader.end() - 1 :]
             evil = has(r"evil player", rest)
@@ -245,19 +251,20 @@ class Avalon:
         # Quests.
         words = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
         quest = re.search(r"(?:[Qq]uest (\d)|[Tt]he (\w+ )?quest|\bit)\b[^,]*? (succeeds|fails|succeed)\b", text)
-        quest = quest or re.search(r"is approved and (succeeds)()()", text)
+        quest = quest or re.search(r"is approved and ()()succeeds", text)
         if quest:
-            number = int(quest.group(1)) if (quest.group(1) or "").isdigit() else words.get((quest.group(2) or "").strip(), current)
+            number = quest.group(1) or words.get((quest.group(2) or "").strip(), current)
+            number = int(number) if number else None
             found.append((("quest", number), has(r"succeed", text)))
         if has(r"later played by|is played by|carried out by", text):
             number = re.search(r"[Qq]uest (\d)", text)
             named = re.search(r"by (\d(?:, \d)+)", text)
-            found.append((("played", int(number.group(1)) if number else current, numbers(named.group(1)) if named else None), True))
+            number = int(number.group(1)) if number else current
+            found.append((("played", number, numbers(named.group(1)) if named else None), True))
         # Leaders, tallies, the end.
-        leads = re.search(r"(?:Player (\d)|(good|evil) player|evil Player (\d)|next leader is evil Player (\d))(?: leads(?: next)?)?", text)
+        leads = re.search(r"(?:(\d) or )?(?:Player (\d)(?=[ .]*$| leads)|(?:an? )?(good|evil) player leads)", text)
         if leads and has(r"leads( next)?[.,]?$|leads next|next leader", text):
-            who = next((one for one in leads.groups() if one and one.isdigit()), leads.group(2))
-            found.append((("leads", who), True))
+            found.append((("leads", numbers("".join(leads.groups("")[:2])), leads.group(3)), True))
         tally = re.search(r"(\d)-(\d)", text)
         if tally:
             pair = (int(tally.group(1)), int(tally.group(2)))
@@ -309,22 +316,26 @@ class Avalon:
             later = [one for one in map(self.place, range(at + 1, len(self.steps))) if one and one[:2] != place[:2]]
             if not later:
                 return None
-            return later[0][2] == int(what[1]) if what[1].isdigit() else (later[0][2] in self.evil) == (what[1] == "evil")
+            leader = later[0][2]
+            return leader in what[1] or (what[2] is not None and (leader in self.evil) == (what[2] == "evil"))
         if kind == "tally":
             done = [good for number, (good, _) in self.final.items() if number <= place[0]]
             return (sum(done), len(done) - sum(done)) == what[1] if place[0] in self.final else None
         if kind == "fifth":
             return any(one and one[0] == 5 for one in map(self.place, range(at, len(self.steps))))
-        return {"three": self.three, "missed": self.three and self.won, "found": self.three and not self.won,
-                "good": self.won}.get(kind)
+        endings = {"missed": self.three and self.won, "found": self.three and not self.won}
+        return {"three": self.three, "good": self.won, **endings}.get(kind)
 
 
 # ---------------------------------------------------------------- persuasion
 
 SUM = r"\$\d+(?:\.\d+)?|\d+ cents"
-YES = r"i will (give|donate)|let us say|would give|am willing|that is right|thinking of (\$|\d)|would like to give|count me in"
+YES = r"i will (give|donate)|let us say|would give|am willing|that is right|thinking of (\$|\d)|would like to give"
 NO = r"do not want to|rather not|will not give|would not give|cannot give anything|keep (it|my)"
-DOUBT = r"do not trust|cannot check|do not know\b|far away|feel for all|small sum|what can one do|matter to me|reach|where the money"
+DOUBT = (
+    r"do not trust|cannot check|do not know\b|far away|feel for all|small sum|what can one do|matter to me|reach|"
+    r"where the money"
+)
 
 
 def dollars(text):
@@ -344,7 +355,7 @@ class Persuasion:
 
     def claims(self, text, at):
         last = at == len(self.steps) - 1
-        ending = last or has(r"at the end|until the end|stays with (the|a) |gives? (one|the|a) (agreed )?dollar", text)
+        ending = last or has(r"at the end", text)
         if has(r"gives? nothing|refuses for good", text):
             return [("given", False)]
         if has(r"stays with (the|a|one|\d)|keeps to \d|gives the agreed", text):
@@ -393,11 +404,10 @@ WORLDS = {"web-": ("webshop", WebShop), "web2": ("webshop, style-matched", WebSh
 class Question:
     """One imagined outcome: what was asked, what the critic said, and what happened."""
 
-    def __init__(self, world, episode, place, step, thought, outcome, claims, label, followed):
-        self.world, self.episode, self.place, self.followed = world, episode, place, followed
-        self.state, self.thought, self.text = step["state"], thought, outcome["text"]
-        self.claims, self.label = claims, label
-        self.value, self.outside = outcome["probability"], False
+    def __init__(self, world, place, texts, value, followed):
+        self.world, self.place, self.episode, self.followed = world, place, place[:2], followed
+        self.state, self.thought, self.text = texts
+        self.value, self.outside, self.read = value, False, None
 
 
 def judge(episode, claims, at):
@@ -422,10 +432,11 @@ def questions(path):
             for number, one in enumerate(step["rounds"]):
                 followed = one["thought"] == step["thought"]
                 for outcome in one["outcomes"]:
-                    claims = episode.claims(outcome["text"], at)
-                    label = judge(episode, claims, at) if followed else None
-                    place = (run, task, at, number)
-                    asked.append(Question(world, (run, task), place, step, one["thought"], outcome, claims, label, followed))
+                    texts = (step["state"], one["thought"], outcome["text"])
+                    question = Question(world, (run, task, at, number), texts, outcome["probability"], followed)
+                    question.claims = episode.claims(outcome["text"], at)
+                    question.label = judge(episode, question.claims, at) if followed else None
+                    asked.append(question)
     return asked
 
 
@@ -509,9 +520,10 @@ def table(asked):
         episodes = list(dict.fromkeys(one.episode for one in own))
         point = measures(own, episodes)
         rng = random.Random(0)
-        samples = [measures(own, rng.choices(episodes, k=len(episodes))) for _ in range(RESAMPLES if len(episodes) > 1 else 0)]
-        followed = sum(one.followed for one in own)
-        head = f"{world:24}{len(episodes):9}{point['n']:9}{followed - point['n']:9}{point['true'] or 0:6.2f}{point['pairs']:6}"
+        draws = [rng.choices(episodes, k=len(episodes)) for _ in range(RESAMPLES if len(episodes) > 1 else 0)]
+        samples = [measures(own, draw) for draw in draws]
+        left_out = sum(one.followed for one in own) - point["n"]
+        head = f"{world:24}{len(episodes):9}{point['n']:9}{left_out:9}{point['true'] or 0:6.2f}{point['pairs']:6}"
         for name in ("AUC", "Brier", "abstained", "coherence", "excess"):
             values = sorted(sample[name] for sample in samples if sample[name] is not None)
             interval = ""
@@ -545,7 +557,7 @@ def main():
         for one in asked:
             label = {True: "true", False: "false", None: "-"}[one.label] if one.followed else "not followed"
             value = "outside" if one.outside else f"{one.value:.2f}"
-            read = f"  [{one.read}]" if getattr(one, "read", None) else ""
+            read = f"  [{one.read}]" if one.read else ""
             print(f"{'{}/{}/{}'.format(*one.place):18}{label:13}{value:8}{one.text}{read}")
     table(asked)
 

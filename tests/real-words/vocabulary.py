@@ -11,12 +11,14 @@ import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ENVIRONMENTS = pathlib.Path(__file__).resolve().parents[2] / "environments"
 
 # Of the meanings in one row, only one can come next.
 EXCLUDES = {
     "webshop": [["Perfect", "OptionMissed", "Lacking", "Wrong", "OutOfTime"], ["DetailsFit", "DetailsLack"]],
-    "avalon": [["Approved", "Rejected"], ["Succeeded", "Failed"], ["GoodWins", "MerlinFound", "MissionsLost", "Deadlock"]],
+    "avalon": [
+        ["Approved", "Rejected"], ["Succeeded", "Failed"], ["GoodWins", "MerlinFound", "MissionsLost", "Deadlock"],
+    ],
     "persuasion": [["Gift", "Nothing"], ["Agrees", "Declines"]],
 }
 # A state names only what mattered most in it.
@@ -32,14 +34,14 @@ IMPLIES = {
 
 def regular(world):
     """The sentences of each outcome in words.rs, by the name of its variant."""
-    text = (ROOT / "environments" / world / "src" / "behaviour" / "words.rs").read_text(encoding="utf-8")
+    text = (ENVIRONMENTS / world / "src/behaviour/words.rs").read_text(encoding="utf-8")
     found = re.findall(r"\b(\w+): \[((?:\s*\"[^\"]*\",?)+)\s*\]", text)
     return {name: re.findall(r"\"([^\"]*)\"", sentences) for name, sentences in found}
 
 
 def main():
     world = sys.argv[1]
-    bank = json.loads((ROOT / "environments" / world / "src" / "behaviour" / "wordings.json").read_text(encoding="utf-8"))
+    bank = json.loads((ENVIRONMENTS / world / "src/behaviour/wordings.json").read_text(encoding="utf-8"))
     own = regular(world)
     said = {name: own.get(name, []) + sentences for name, sentences in bank["outcomes"].items()}
     vocabulary = {"outcomes": [], "thoughts": []}

@@ -11,7 +11,7 @@
 //! stays as it is. Clusters or the nearest sentence would need no training, but on free
 //! paraphrases they are right less often than such a regression. Training and serving read alike.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use candle_core::{Device, Tensor};
 use candle_nn::ops::softmax;
@@ -255,7 +255,7 @@ impl Reader {
     ) -> Result<(Self, Reading)> {
         let mut reader = Self::new(meanings, None);
         // In the order of the meanings: taking every fifth sentence leaves each meaning out in equal shares.
-        let mut taken = std::collections::HashSet::new();
+        let mut taken = HashSet::new();
         let texts: Vec<&str> =
             meanings.iter().flat_map(sentences).filter(|sentence| taken.insert(*sentence)).collect();
         let mut reading = Reading { meanings: meanings.len(), sentences: texts.len(), ..Reading::default() };
@@ -299,7 +299,10 @@ impl Reader {
         }
         reading.accuracy = right as f64 / guesses.len() as f64;
         let weights = regress(&samples, classes, dimension)?;
-        let near = Seen::leave_one_out(&listed);
+        // Sentences that differ in numbers alone are one.
+        let mut taken = HashSet::new();
+        let distinct = listed.into_iter().filter(|row| taken.insert(row.as_ptr()));
+        let near = Seen::leave_one_out(&distinct.collect::<Vec<_>>());
         reader.classifier = Some(Classifier { weights, meanings: meanings.len(), threshold, near });
         Ok((reader, reading))
     }
