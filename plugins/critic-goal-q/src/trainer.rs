@@ -339,10 +339,9 @@ impl Work {
         }
         let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
         let asked = (test.as_slice(), config.validation_goals);
-        if let Some(ranking) = ranking(&corpus, &table, &parts.train, asked, &calibration, values)? {
-            measures.insert("thought_spread".to_owned(), ranking.spread);
-            measures.extend(ranking.auc.map(|auc| ("advantage_auc".to_owned(), auc)));
-        }
+        let ranking = ranking(&corpus, &table, &parts.train, asked, &calibration, values)?;
+        measures.extend(ranking.spread().map(|spread| ("thought_spread".to_owned(), spread)));
+        measures.extend(ranking.auc().map(|auc| ("advantage_auc".to_owned(), auc)));
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
         }
