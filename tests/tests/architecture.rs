@@ -304,7 +304,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("layers", &["budget", "journal"]),
     ("config", &["budget", "former", "layers"]),
     ("run", &["budget", "cancel", "clock", "files", "former", "journal"]),
-    ("host", &["budget", "cancel", "config", "files", "former", "journal", "layers", "run"]),
+    ("host", &["budget", "cancel", "config", "former", "journal", "layers", "run"]),
     ("trajectories", &["files"]),
     ("evaluate", &["run"]),
 ];

@@ -9,8 +9,9 @@ use forethought_sdk::{
         critic::NoProgress,
         registry::{Pluggable, linked},
     },
+    checkpoint::Manifest,
     prelude::*,
-    serde_json::{Value, json},
+    serde_json::{Value, from_slice, json},
 };
 use tokio::sync::OnceCell;
 use {
@@ -61,6 +62,7 @@ async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf>
     let trainer = <dyn CriticTrainer>::unwrap(trainer).expect("it is a trainer");
     let walk = |episode: usize| Trajectory {
         episode: format!("episode {episode}"),
+        task: episode as u64,
         steps: (0..3)
             .map(|step| Step {
                 state: format!("step {step}"),
@@ -77,9 +79,15 @@ async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf>
     let fit = TrainingRequest {
         trajectories: (0..12).map(walk).collect(),
         out: out.clone(),
+        configuration: Some("a world".into()),
         ..TrainingRequest::default()
     };
-    trainer.fit(fit, Arc::new(NoProgress)).await?;
+    trainer.fit(fit.clone(), Arc::new(NoProgress)).await?;
+    let config = from_slice(&std::fs::read(out.join("config.json"))?)?;
+    let Manifest { split, trained_on, .. } = Manifest::of(&config)?;
+    assert_eq!(trained_on, fit.trained_on(&split));
+    let tasks = trained_on.expect("the request names a world").tasks;
+    assert_eq!(tasks[""].len(), 12 - split.test.len(), "what is only measured on is not learned from");
     Ok(out)
 }
 

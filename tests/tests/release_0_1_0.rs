@@ -124,9 +124,9 @@ async fn its_critic_and_its_trajectories_give_the_figures_that_it_printed() {
     let printed: CriticReport =
         serde_json::from_str(&fs::read_to_string(fixture("critic-eval.json")).unwrap()).unwrap();
     // What it did not print yet.
-    let CriticReport { thought_spread, advantage_auc, warnings, .. } = report.clone();
+    let CriticReport { thought_spread, thought_gain, advantage_auc, warnings, .. } = report.clone();
     assert!(thought_spread.is_some_and(|spread| spread > 0.0) && warnings.len() > 1, "{report:?}");
-    assert_eq!(report, CriticReport { thought_spread, advantage_auc, warnings, ..printed });
+    assert_eq!(report, CriticReport { thought_spread, thought_gain, advantage_auc, warnings, ..printed });
 }
 
 #[tokio::test]

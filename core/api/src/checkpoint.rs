@@ -30,6 +30,9 @@ pub struct Manifest {
     pub format: String,
     /// Which episodes were used for what.
     pub split: Split,
+    /// Which tasks were learned from; `None` in checkpoints of release 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<TrainedOn>,
 }
 
 /// Episode ids by part. An evaluation must leave out `train`, and should leave out `validation`.
@@ -45,23 +48,14 @@ pub struct Split {
     pub test: Vec<String>,
 }
 
-/// The tasks that a critic has learned from: `forethought train` adds them to `config.json`, whatever the trainer.
+/// The tasks that a critic has learned from, as [`TrainingRequest::trained_on`](crate::critic::TrainingRequest::trained_on)
+/// lists them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrainedOn {
     /// Hash of the environment's configuration: in another world, the same number is another task.
     pub configuration: String,
     /// Task ids by the environment's name.
     pub tasks: BTreeMap<String, BTreeSet<u64>>,
-}
-
-impl TrainedOn {
-    /// Its key.
-    pub const KEY: &str = "trained_on";
-
-    /// That of a `config.json`. Checkpoints of release 0.1 have none.
-    pub fn of(config: &Value) -> Option<Self> {
-        Self::deserialize(config.get(Self::KEY)?).ok()
-    }
 }
 
 /// How a critic groups sentences by what they mean, where a `config.json` says so: under `vocabulary`, or as `goal-q`
@@ -84,7 +78,9 @@ impl Manifest {
                  held out",
             )
         })?;
-        Ok(Self { format, split: Split::deserialize(split).context("`split`")? })
+        let split = Split::deserialize(split).context("`split`")?;
+        let trained_on = config.get("trained_on").and_then(|tasks| TrainedOn::deserialize(tasks).ok());
+        Ok(Self { format, split, trained_on })
     }
 }
 
@@ -97,7 +93,8 @@ mod tests {
     fn check(config: Value, format: &str, [train, validation, test]: [&[&str]; 3]) {
         let part = |ids: &[&str]| ids.iter().map(|id| id.to_string()).collect();
         let split = Split { train: part(train), validation: part(validation), test: part(test) };
-        assert_eq!(Manifest::of(&config).unwrap(), Manifest { format: format.into(), split });
+        let expected = Manifest { format: format.into(), split, trained_on: None };
+        assert_eq!(Manifest::of(&config).unwrap(), expected);
     }
 
     #[test]

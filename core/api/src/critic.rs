@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     Error, Result,
+    checkpoint::{Split, TrainedOn},
     error::Code,
     interface,
     planner::{Models, Requirements},
@@ -141,6 +142,9 @@ pub struct Vocabulary {
     pub outcomes: Vec<Meaning>,
     /// The meanings of thoughts.
     pub thoughts: Vec<Meaning>,
+    /// The meanings of the sentences that summaries of states consist of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<Meaning>,
 }
 
 /// One meaning of a [`Vocabulary`].
@@ -228,6 +232,22 @@ pub struct TrainingRequest {
     /// Start over, even if an interrupted training left something to continue from.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+    /// Hash of the environment's configuration, if there is an environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+}
+
+impl TrainingRequest {
+    /// The tasks that a training with this `split` learns from, for the checkpoint's
+    /// [`Manifest`](crate::checkpoint::Manifest). Those that are only measured on do not count.
+    pub fn trained_on(&self, split: &Split) -> Option<TrainedOn> {
+        let mut trained = TrainedOn { configuration: self.configuration.clone()?, ..TrainedOn::default() };
+        let learned = |one: &&Trajectory| !one.steps.is_empty() && !split.test.contains(&one.episode);
+        for one in self.trajectories.iter().filter(learned) {
+            trained.tasks.entry(one.environment.clone()).or_default().insert(one.task);
+        }
+        Some(trained)
+    }
 }
 
 /// The result of training.

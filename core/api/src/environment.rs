@@ -1,5 +1,6 @@
 //! Environments: worlds with one or more seats, played through text.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -108,6 +109,10 @@ pub struct EnvironmentSpec {
     pub recovery: Recovery,
     /// Number of decisions after which the episode is truncated; `None` for no limit.
     pub max_steps: Option<u32>,
+    /// Keys of its configuration that have no effect because another overrides them, and why. No run begins with them;
+    /// what began before they were listed here continues.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub overridden: BTreeMap<String, String>,
 }
 
 /// A place for one player.

@@ -113,6 +113,7 @@ pub fn reliability(scored: &[Scored], bins: usize) -> Vec<ReliabilityBin> {
 #[derive(Debug, Clone, Default)]
 pub struct Ranking {
     spreads: Vec<f64>,
+    gains: Vec<f64>,
     advantages: Vec<Scored>,
 }
 
@@ -144,6 +145,9 @@ impl Ranking {
         let mean = shown().sum::<f64>() / count;
         let variance = shown().map(|one| (one - mean).powi(2)).sum::<f64>() / count;
         self.spreads.push(variance.sqrt());
+        let of_others = others.iter().map(|one| one.probability).sum::<f64>() / others.len() as f64;
+        let truth = if reached { 1.0 } else { 0.0 };
+        self.gains.push((truth - of_others).powi(2) - (truth - own.probability).powi(2));
         // Some critics give no raw values.
         let flat = others.iter().all(|one| one.raw == own.raw);
         let value = |one: &Estimate| if flat { one.probability } else { one.raw };
@@ -154,7 +158,15 @@ impl Ranking {
     /// `thought_spread`: the mean standard deviation of the probability over thoughts, within a state and outcome.
     /// `None` if the data have no other thoughts.
     pub fn spread(&self) -> Option<f64> {
-        (!self.spreads.is_empty()).then(|| self.spreads.iter().sum::<f64>() / self.spreads.len() as f64)
+        average(&self.spreads)
+    }
+
+    /// `thought_gain`: by how much knowing the thought lowers the Brier score, which is that of the others' mean, less that
+    /// of the thought's own probability. `None` if the data have no other thoughts.
+    ///
+    /// 0 for a critic that says the same of all thoughts, and below 0 if it overstates how much they matter.
+    pub fn gain(&self) -> Option<f64> {
+        average(&self.gains)
     }
 
     /// `advantage_auc`: the AUC of a thought's advantage, its raw value less the mean of the others, against whether the
@@ -168,6 +180,10 @@ impl Ranking {
 pub fn evenly<T: Copy>(all: &[T], most: usize) -> impl Iterator<Item = T> {
     let count = all.len().min(most);
     (0..count).map(move |index| all[index * all.len() / count])
+}
+
+fn average(numbers: &[f64]) -> Option<f64> {
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
 fn mean(scored: &[Scored], value: impl Fn(&Scored) -> f64) -> f64 {
@@ -217,6 +233,8 @@ mod tests {
         ranking.add(&says[1], &[], true); // Nothing to compare it with.
         let spread = ((0.08f64 / 3.0 * 4.0 / 3.0).sqrt() + 0.2) / 2.0;
         assert!((ranking.spread().unwrap() - spread).abs() < 1e-12, "{ranking:?}");
+        // (.6^2 - .2^2) of the first, and (.8^2 - .4^2) of the second.
+        assert!((ranking.gain().unwrap() - 0.4).abs() < 1e-12, "{ranking:?}");
         assert_eq!(ranking.auc(), Some(1.0));
     }
 

@@ -1,7 +1,7 @@
 //! Text files as people's editors write them.
 
 /// The byte order mark.
-pub const MARK: &str = "\u{feff}";
+const MARK: &str = "\u{feff}";
 
 /// `text` without the byte order mark that some editors write first.
 ///
@@ -10,4 +10,9 @@ pub const MARK: &str = "\u{feff}";
 /// ```
 pub fn unmarked(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
+}
+
+/// [`unmarked`], for the bytes of a text.
+pub fn unmarked_bytes(text: &[u8]) -> &[u8] {
+    text.strip_prefix(MARK.as_bytes()).unwrap_or(text)
 }

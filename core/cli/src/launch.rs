@@ -83,7 +83,7 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
         planned.push(Planned {
             planner: spec.seats[spec.subject].0.clone(),
             environment: spec.environment.component.spec().await?.name,
-            episodes: spec.episodes.len(),
+            episodes: run::episodes(&spec).await?.len(),
             models: spec.llms.into_keys().collect(),
             critics: spec.critics.into_keys().collect(),
         });

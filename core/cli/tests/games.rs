@@ -172,6 +172,28 @@ fn names_that_look_like_numbers_or_truths_stay_names() {
 // ---- reading and replaying ------------------------------------------------------------------------------------
 
 #[test]
+fn a_run_begins_with_no_settings_that_its_file_of_games_overrides() {
+    let desk = table();
+    let game = json!([{ "num_players": 5, "quest_leader": 2,
+        "role_names": ["Minion", "Servant", "Merlin", "Assassin", "Servant"] }]);
+    desk.write("games.json", &game.to_string());
+    desk.write("avalon.toml", &AVALON.replace("\"avalon\"\n", "\"avalon\"\npresets = \"games.json\"\n"));
+    let line = "run avalon.toml --episodes 1 --set environment.players=7";
+    for line in [line.to_string(), format!("{line} --dry-run")] {
+        let refused = err(&desk.forethought(&line).assert().code(2));
+        for part in ["environment.players=7", "no effect", "`presets`", "remove one of them"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
+    // The preset's `agent_role` cannot be removed.
+    for configuration in ["avalon.toml", "avalon"] {
+        let line = format!("run {configuration} --planner naive --episodes 1");
+        let set = "--set environment.players=5 --set environment.presets=games.json";
+        shown(&desk, &format!("{line} {set}"));
+    }
+}
+
+#[test]
 fn a_run_of_several_seats_is_reported_read_and_replayed() {
     let desk = table();
     let run = json(&desk, "run avalon.toml");

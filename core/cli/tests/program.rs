@@ -331,6 +331,43 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     refused(&desk, "run --planner pnlc --set encoder.hash.dimension=64", 2, &["was trained with encoder"]);
 }
 
+/// Some editors write a byte order mark. What comes after it is read, here up to the file's first mistake.
+#[test]
+fn every_text_file_may_begin_with_a_byte_order_mark() {
+    let desk = shop();
+    for other in ["critic/model.safetensors", "local/model.safetensors", "p4g/a_info.csv"] {
+        desk.write(other, "");
+    }
+    let of = |kind: &str, key: &str| format!("run --set llm.actor.kind={kind} --set llm.actor.{key}");
+    let of_games = "run --set environment.kind=avalon --set environment.presets=games.json".to_string();
+    let import = |what: &str| format!("import {what} --out imported");
+    for (file, text, line, says) in [
+        ("games.json", "[]", &of_games, "no games"),
+        ("pro/game_records.json", "[{}]", &import("avalon-pro pro"), "missing field `_id`"),
+        ("nlu/a.json", "{}", &import("avalon-nlu nlu"), "missing field `users`"),
+        ("rounds.jsonl", "{}", &import("avalon-multi-round rounds.jsonl"), "missing field `file`"),
+        ("p4g/a_dialog.csv", "B2,Unit\nd1,x\n", &import("p4g p4g"), "missing field `B4`"),
+        ("react.jsonl", "{}", &import("react-webshop react.jsonl"), "missing field `id`"),
+        ("data.jsonl", "{}", "view data.jsonl", "the key `episode` is missing"),
+        ("run/run.json", "{}", "report run", "missing field `schema`"),
+        ("critic/config.json", "{}", "run --planner pnlc", "no key `format`"),
+        ("local/config.json", "{}", &of("local", "model=local"), "no `model_type`"),
+        ("tape.jsonl", "{}\n", &of("replay", "cassette=tape.jsonl"), "missing field `cassette`"),
+        ("answers.jsonl", "\"a\"\n3\n", &of("script", "answers=answers.jsonl"), "answers.jsonl:2"),
+    ] {
+        desk.write(file, &format!("\u{feff}{text}"));
+        refused(&desk, line, 2, &[says]);
+    }
+
+    let first = json(&desk, "run");
+    let run = std::path::PathBuf::from(first["run"].as_str().unwrap());
+    for name in ["run.json", "episodes.jsonl", "config.resolved.toml", "../../../forethought.toml"] {
+        let text = std::fs::read_to_string(run.join(name)).unwrap();
+        std::fs::write(run.join(name), format!("\u{feff}{text}")).unwrap();
+    }
+    assert_eq!(json(&desk, "run"), first);
+}
+
 #[test]
 fn quickstart_goes_round_the_loop_and_goes_on_where_it_was() {
     const LINE: &str = "quickstart --collect 1 --episodes 4 --set environment.products=24 \

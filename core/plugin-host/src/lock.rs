@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use forethought_api::{Error, Result, error::Context, module::Description};
+use forethought_api::{Error, Result, error::Context, module::Description, text::unmarked};
 use serde::{Deserialize, Serialize};
 
 use super::{metadata::Metadata, policy::refused};
@@ -48,7 +48,7 @@ impl Lock {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Error::config(format!("{} cannot be read: {error}", path.display()))),
         };
-        let mut lock: Self = serde_json::from_str(&text).map_err(|error| {
+        let mut lock: Self = serde_json::from_str(unmarked(&text)).map_err(|error| {
             Error::config(format!(
                 "{} is malformed: {error}; delete it, and add its plugins again with `forethought plugin add FILE`",
                 path.display()
@@ -146,9 +146,11 @@ mod tests {
         lock.add(locked(folder.path().join("plugins/libtide.so"), "aa"));
         lock.add(locked("/opt/libdrift.so".into(), "bb"));
         let path = lock.clone().write(folder.path()).unwrap();
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
         // A folder can be moved together with its plugins.
         assert!(text.contains("\"plugins/libtide.so\"") && text.contains("\"/opt/libdrift.so\""), "{text}");
+        // As some editors save it.
+        std::fs::write(path, format!("\u{feff}{text}")).unwrap();
         let again = Lock::read(folder.path()).unwrap();
         let tide = again.find(&folder.path().join("plugins/libtide.so"), "aa").unwrap().unwrap();
         assert_eq!(*tide, lock.plugins[0]);

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use forethought_api::{
     Error, Result,
     error::{Code, Context},
+    text::unmarked,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -389,7 +390,7 @@ impl Store {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).context(format!("{path} cannot be read"))?;
-        let content: Content = serde_json::from_str(&text).map_err(|error| {
+        let content: Content = serde_json::from_str(unmarked(&text)).map_err(|error| {
             Error::config(format!("{path} is malformed: {error}; delete it, and trust plugins again"))
         })?;
         Ok(content.trusted)

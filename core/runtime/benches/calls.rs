@@ -91,6 +91,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
+        refused: None,
         paths: Vec::new(),
         earlier: Earlier::Ignore,
         cancel: Cancel::default(),

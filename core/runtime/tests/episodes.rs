@@ -16,7 +16,9 @@ use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::run::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::run::events::{self, Event};
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
-use forethought_runtime::run::{Configured, NoopObserver, RunObserver, RunOutcome, RunSpec, run};
+use forethought_runtime::run::{
+    Configured, NoopObserver, RunObserver, RunOutcome, RunSpec, run, trajectories,
+};
 use forethought_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -236,6 +238,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         prices: BTreeMap::new(),
         metering: Metering::default(),
         elsewhere: BTreeMap::new(),
+        refused: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),
@@ -405,6 +408,54 @@ async fn a_run_continues_where_it_was_moved() {
     fs::rename(root.path().join("here"), root.path().join("there")).expect("moved");
     assert_eq!(play(at("there")).await.episodes, first.episodes);
     assert_eq!(oracle.answered.load(Ordering::SeqCst), paid);
+}
+
+#[tokio::test]
+async fn a_run_with_links_or_triggers_in_it_is_not_written_to() {
+    let root = tempfile::tempdir().expect("folder");
+    let victim = root.path().join("victim");
+    fs::write(&victim, "mine").expect("a file");
+    let runs = root.path().join("runs");
+    let reuse = || RunSpec { earlier: Earlier::Reuse, ..spec(&runs, Arc::default(), 1) };
+    let first = play(reuse()).await;
+    let refusal = async || {
+        let runs = run(reuse(), Arc::new(NoopObserver)).await.expect_err("it is not continued");
+        let exported = trajectories(&first.folder).await.expect_err("it is not exported");
+        assert_eq!(runs.message, exported.message);
+        runs.message
+    };
+    let log = format!("events/{}.jsonl.zst", first.episodes[0].episode);
+    for name in ["run.json", "config.resolved.toml", "episodes.jsonl", "journal.sqlite", "lock", &log] {
+        let (path, aside) = (first.folder.join(name), root.path().join("aside"));
+        fs::rename(&path, &aside).expect("moved");
+        // The run stays recognisable, wherever the link leads.
+        std::os::unix::fs::symlink(if name == "lock" { &victim } else { &aside }, &path).expect("a link");
+        let before = fs::read(&aside).expect("bytes");
+        let refused = refusal().await;
+        assert!(refused.contains(name) && refused.contains("is a link"), "{refused}");
+        assert_eq!(fs::read(&aside).expect("bytes"), before, "{name}");
+        fs::rename(&aside, &path).expect("moved back");
+    }
+    assert_eq!(fs::read_to_string(&victim).expect("a file"), "mine");
+
+    let trigger = "CREATE TRIGGER free AFTER INSERT ON charges BEGIN DELETE FROM charges; END";
+    let journal = rusqlite::Connection::open(first.folder.join("journal.sqlite")).expect("journal");
+    journal.execute_batch(trigger).expect("a trigger");
+    drop(journal);
+    let refused = refusal().await;
+    assert!(refused.contains("trigger or view `free`"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_no_run_may_begin_with_continues() {
+    let root = tempfile::tempdir().expect("folder");
+    let first = play(spec(root.path(), Arc::default(), 2)).await;
+    let refused = Some("`roles` has no effect".to_string());
+    let again =
+        |earlier| RunSpec { earlier, refused: refused.clone(), ..spec(root.path(), Arc::default(), 2) };
+    assert_eq!(play(again(Earlier::Reuse)).await.folder, first.folder);
+    let error = run(again(Earlier::Ignore), Arc::new(NoopObserver)).await.expect_err("a new run");
+    assert_eq!((error.code, error.message.as_str()), (Code::Config, "`roles` has no effect"));
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         episode_limits: Limits::default(),
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
+        refused: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use forethought_api::checkpoint::{CARD, CONFIG, Manifest, Split, WEIGHTS};
+pub use forethought_api::checkpoint::{CARD, CONFIG, Manifest, Split, TrainedOn, WEIGHTS};
 use forethought_api::{
     Error, Result,
     encoder::{EncoderSpec, Matrix, TextEncoder},
     error::Context,
     host::{Host, ModelFiles},
     registry::ConfigPath,
+    text::unmarked,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -45,13 +46,7 @@ pub fn replaceable(out: &Path) -> Result<()> {
         Error::input(format!("a checkpoint cannot be written at {}: {error}", out.display()))
     })?;
     let ours = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| {
-            let name = entry.file_name();
-            // The last is what a process leaves that is killed while it adds to the configuration.
-            let unfinished =
-                || name.to_str().is_some_and(|name| name.starts_with(CONFIG) && name.ends_with(".part"));
-            [WEIGHTS, CONFIG, CARD].iter().any(|own| name == *own) || unfinished()
-        })
+        entry.is_ok_and(|entry| [WEIGHTS, CONFIG, CARD].iter().any(|own| entry.file_name() == *own))
     };
     if !out.exists() || fs::read_dir(out).is_ok_and(|mut entries| entries.all(ours)) {
         return Ok(());
@@ -81,13 +76,15 @@ pub fn write<T: Serialize>(
         #[serde(flatten)]
         config: &'a T,
         split: &'a Split,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trained_on: &'a Option<TrainedOn>,
         weights_blake3: &'a str,
     }
     replaceable(out)?;
-    let Manifest { format, split } = manifest;
+    let Manifest { format, split, trained_on } = manifest;
     let writing = || format!("cannot write the checkpoint {}", out.display());
     let weights_blake3 = &*blake3::hash(weights).to_hex();
-    let whole = Whole { format, config, split, weights_blake3 };
+    let whole = Whole { format, config, split, trained_on, weights_blake3 };
     let mut json = serde_json::to_string_pretty(&whole).context(writing())?;
     json.push('\n');
     put(out, [(WEIGHTS, weights), (CONFIG, json.as_bytes()), (CARD, card.as_bytes())]).context(writing())?;
@@ -232,7 +229,8 @@ impl Drop for Scratch {
 pub fn read<T: DeserializeOwned>(folder: &Path, format: &str) -> Result<T> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| damaged(&path, format, error))?;
+    let value: Value =
+        serde_json::from_str(unmarked(&text)).map_err(|error| damaged(&path, format, error))?;
     match value.get("format").map(|found| found.as_str().unwrap_or_default()) {
         Some(found) if found == format => {}
         Some(found) => {
@@ -311,7 +309,9 @@ mod tests {
 
     fn manifest() -> Manifest {
         let split = Split { train: vec!["e1".into()], ..Split::default() };
-        Manifest { format: FORMAT.into(), split }
+        let tasks = [("shop".into(), [1, 2].into())].into();
+        let trained_on = Some(TrainedOn { configuration: "c".into(), tasks });
+        Manifest { format: FORMAT.into(), split, trained_on }
     }
 
     #[test]

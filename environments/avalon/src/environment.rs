@@ -1,5 +1,6 @@
 //! The environment: episodes of Avalon.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +73,7 @@ struct Shared {
     setup: Arc<Setup>,
     agent_role: Option<Role>,
     presets: Vec<Preset>,
+    overridden: BTreeMap<String, String>,
 }
 
 impl Avalon {
@@ -97,27 +99,21 @@ impl Avalon {
                 role.word()
             )));
         }
-        if !presets.is_empty() {
-            let mut ignored = Vec::from_iter(config.agent_role.map(|_| "agent_role"));
-            if !config.special_roles.is_empty() {
-                ignored.push("special_roles");
-            }
-            if config.players != AvalonConfig::default().players && config.players != setup.players() {
-                ignored.push("players");
-            }
-            if !ignored.is_empty() {
-                tracing::warn!(
-                    "avalon: `presets` decides who plays, so these keys are ignored: {}",
-                    ignored.join(", ")
-                );
-            }
-        }
+        let other_size = ![AvalonConfig::default().players, setup.players()].contains(&config.players);
+        let overridden = [
+            ("agent_role", config.agent_role.is_some()),
+            ("players", other_size),
+            ("special_roles", !config.special_roles.is_empty()),
+        ];
+        let overridden = overridden.into_iter().filter(|(_, given)| *given && !presets.is_empty());
+        let overridden =
+            overridden.map(|(key, _)| (key.into(), "`presets` decides who plays".into())).collect();
         for (number, preset) in presets.iter().enumerate() {
             Table::new(setup.clone(), &preset.role_names, preset.quest_leader).map_err(|error| {
                 error.context(format!("avalon: game {number} of `presets` does not match the first"))
             })?;
         }
-        Ok(Self::over(Arc::new(Shared { setup, agent_role, presets }), None))
+        Ok(Self::over(Arc::new(Shared { setup, agent_role, presets, overridden }), None))
     }
 
     /// The game `(task, seed)` at its beginning, for callers that use tables directly.
@@ -244,6 +240,7 @@ impl Environment for Avalon {
             fork: true,
             recovery: Recovery::Replay,
             max_steps: Some(setup.most_steps()),
+            overridden: self.shared.overridden.clone(),
         })
     }
 

@@ -268,6 +268,17 @@ fn configurations_that_make_no_game_are_refused() {
         let error = error(json!({ "presets": path }));
         assert!(error.contains(part), "{presets}: {error}");
     }
+    // What the games of a file override is listed: no run begins with it.
+    std::fs::write(&path, json!([preset(good)]).to_string()).expect("a file");
+    for (mut keys, overridden) in [
+        (json!({ "players": 5 }), vec![]),
+        (json!({ "players": 7, "agent_role": "merlin" }), vec!["agent_role", "players"]),
+        (json!({ "special_roles": ["percival"] }), vec!["special_roles"]),
+    ] {
+        keys["presets"] = json!(path);
+        let spec = block_on(avalon(keys).spec()).expect("a spec");
+        assert_eq!(spec.overridden.into_keys().collect::<Vec<_>>(), overridden);
+    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Environment for Persuasion {
             fork: true,
             recovery: Recovery::Replay,
             max_steps: script.turns.get().checked_mul(2).and_then(|steps| steps.checked_add(closing)),
+            ..EnvironmentSpec::default()
         })
     }
 

@@ -197,6 +197,7 @@ impl Environment for WebShop {
             fork: true,
             recovery: Recovery::Replay,
             max_steps: (config.max_steps > 0).then_some(config.max_steps),
+            ..EnvironmentSpec::default()
         })
     }
 

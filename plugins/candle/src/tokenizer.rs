@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forethought_sdk::prelude::*;
+use forethought_sdk::{api::text::unmarked_bytes, prelude::*};
 use tokenizers::Tokenizer;
 
 /// The tokenizer in `bytes`, which were read from `path`, for a network of `vocabulary` tokens. The padding and
@@ -14,7 +14,7 @@ use tokenizers::Tokenizer;
 pub fn tokenizer(path: &Path, bytes: &[u8], vocabulary: usize) -> Result<Tokenizer> {
     let unreadable = |error: tokenizers::Error| Error::input(format!("{}: {error}", path.display()));
     crate::refuse_pointer(path, bytes)?;
-    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(unreadable)?;
+    let mut tokenizer = Tokenizer::from_bytes(unmarked_bytes(bytes)).map_err(unreadable)?;
     let size = tokenizer.get_vocab_size(true);
     // Fine-tuning adds special tokens, for padding, that no text has and no network needs.
     let added = tokenizer.get_added_tokens_decoder();

@@ -47,13 +47,19 @@ impl Checkpoint {
     }
 }
 
-/// Writes a checkpoint at `out`.
-pub(crate) fn write(out: &Path, split: Split, checkpoint: &Checkpoint, weights: &[f32]) -> Result<()> {
+/// Writes the checkpoint that `fit` requests.
+pub(crate) fn write(
+    fit: &TrainingRequest,
+    split: Split,
+    checkpoint: &Checkpoint,
+    weights: &[f32],
+) -> Result<()> {
     let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
     let tensor = TensorView::new(Dtype::F32, checkpoint.shape().to_vec(), &bytes)?;
     let weights = safetensors::serialize([(TENSOR, tensor)], None)?;
     let card = card(checkpoint, &split);
-    checkpoint::write(out, &Manifest { format: FORMAT.into(), split }, checkpoint, &weights, &card)
+    let manifest = Manifest { format: FORMAT.into(), trained_on: fit.trained_on(&split), split };
+    checkpoint::write(&fit.out, &manifest, checkpoint, &weights, &card)
 }
 
 /// Reads a checkpoint and its weights.

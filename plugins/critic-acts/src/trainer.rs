@@ -108,7 +108,7 @@ impl CriticTrainer for ActsTrainer {
             metrics,
             details,
         };
-        checkpoint::write(&fit.out, split, &checkpoint, &weights)?;
+        checkpoint::write(&fit, split, &checkpoint, &weights)?;
         Ok(report)
     }
 }

@@ -134,7 +134,7 @@ async fn utterances_are_classified_and_the_report_says_how_well() {
 
 fn split_of(checkpoint: &Path) -> Split {
     let config = serde_json::from_slice(&std::fs::read(checkpoint.join("config.json")).unwrap()).unwrap();
-    let Manifest { format, split } = Manifest::of(&config).unwrap();
+    let Manifest { format, split, .. } = Manifest::of(&config).unwrap();
     assert_eq!(format, "forethought-acts/1");
     split
 }

@@ -1,14 +1,15 @@
 //! The style card: how the data speak, for the prompts of planners.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use candle_core::Tensor;
 use forethought_sdk::api::metrics::evenly;
 use forethought_sdk::prelude::*;
 
 use crate::goals::{Corpus, TextId, Triple};
+use crate::vocabulary::split;
 
-const STATES: usize = 8;
+const STATES: usize = 16;
 const THOUGHTS: usize = 24;
 /// Held-out steps over which a usual value is averaged, and states among which typical ones are chosen.
 const STEPS: usize = 200;
@@ -22,7 +23,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) held_out: &'a [usize],
     /// The score of each trajectory.
     pub(crate) scores: &'a [f64],
-    pub(crate) vocabulary: &'a [Meaning],
+    pub(crate) vocabulary: &'a Vocabulary,
 }
 
 /// The card; `values` gives calibrated values.
@@ -33,7 +34,7 @@ pub(crate) fn style_card(
     let Sources { corpus, table, train, held_out, scores, vocabulary } = *sources;
     let steps = |part: &[usize]| part.iter().flat_map(|&one| corpus.steps(one)).collect::<Vec<_>>();
 
-    let listed: HashSet<&str> = vocabulary.iter().map(|meaning| meaning.text.as_str()).collect();
+    let listed: HashSet<&str> = vocabulary.outcomes.iter().map(|meaning| meaning.text.as_str()).collect();
     let mut known: Vec<_> = corpus.outcomes().into_iter().collect();
     known.retain(|(id, _)| listed.contains(corpus.texts[*id as usize].as_str()));
     known.sort_by_key(|(_, occurrences)| std::cmp::Reverse(occurrences.steps));
@@ -68,11 +69,41 @@ pub(crate) fn style_card(
     thoughts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let text = |id: TextId| corpus.texts[id as usize].trim().to_owned();
     let thoughts = thoughts.into_iter().map(|(id, _)| text(id)).filter(|text| !text.is_empty());
+    let typical = match vocabulary.states.is_empty() {
+        true => medoids(table, &candidates)?,
+        false => covering(corpus, &states),
+    };
     Ok(StyleCard {
         outcomes,
-        states: medoids(table, &candidates)?.into_iter().map(text).collect(),
+        states: typical.into_iter().map(text).collect(),
         thoughts: thoughts.take(THOUGHTS).collect(),
     })
+}
+
+/// Some of `states` that together show as many sentences as possible, the frequent ones first: a model says a sentence
+/// as the data do only if it has seen it.
+fn covering(corpus: &Corpus, states: &[TextId]) -> Vec<TextId> {
+    let sentences: Vec<HashSet<&str>> =
+        states.iter().map(|id| split(&corpus.texts[*id as usize]).collect()).collect();
+    let mut unseen: HashMap<&str, usize> = HashMap::new();
+    for sentence in sentences.iter().flatten() {
+        *unseen.entry(sentence).or_default() += 1;
+    }
+    let mut chosen = Vec::new();
+    while chosen.len() < STATES {
+        let gain = |index: &usize| {
+            sentences[*index].iter().filter_map(|sentence| unseen.get(sentence)).sum::<usize>()
+        };
+        // The earlier of equals: `max_by_key` would return the last.
+        let Some(best) = (0..states.len()).rev().max_by_key(gain).filter(|best| gain(best) > 0) else {
+            break;
+        };
+        for sentence in &sentences[best] {
+            unseen.remove(sentence);
+        }
+        chosen.push(states[best]);
+    }
+    chosen
 }
 
 /// Some of `candidates` that are near to all of them together: each is the one that shortens the distances most.

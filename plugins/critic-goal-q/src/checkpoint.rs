@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use forethought_candle::Tensors;
 use forethought_sdk::api::metrics::ReliabilityBin;
-use forethought_sdk::checkpoint::{self, CONFIG, Manifest, Split, WEIGHTS, damaged};
+use forethought_sdk::checkpoint::{self, CONFIG, Manifest, Split, TrainedOn, WEIGHTS, damaged};
 use forethought_sdk::prelude::*;
 
 use crate::architecture::Architecture;
@@ -15,7 +15,7 @@ use crate::config::{TrainerConfig, is_default};
 use crate::network::Network;
 use crate::seen::Seen;
 use crate::understanding::{Understanding, Understood};
-use crate::vocabulary::{Classifier, Reader};
+use crate::vocabulary::{Classifier, Reader, States};
 
 /// Prefixes of the twins' tensors.
 const TWINS: [&str; 2] = ["q1", "q2"];
@@ -117,6 +117,7 @@ pub(crate) struct TrainingRecord {
 pub(crate) fn write(
     out: &Path,
     split: Split,
+    trained_on: Option<TrainedOn>,
     config: &CheckpointConfig,
     twins: &[Network; 2],
     understanding: Option<&Understanding>,
@@ -149,7 +150,8 @@ pub(crate) fn write(
     }
     let weights = forethought_candle::serialize(&tensors)?;
     let card = card(config, &split);
-    checkpoint::write(out, &Manifest { format: FORMAT.into(), split }, config, &weights, &card)
+    let manifest = Manifest { format: FORMAT.into(), split, trained_on };
+    checkpoint::write(out, &manifest, config, &weights, &card)
 }
 
 /// Reads the configuration of a checkpoint.
@@ -205,7 +207,8 @@ pub(crate) fn read_weights(
         Ok::<_, Error>(Seen { embeddings, limit: record.limit })
     };
     let (states, others) = (seen("states", record.states)?, seen("thoughts", record.thoughts)?);
-    Ok((twins, Some(Understanding { vocabulary, outcomes, thoughts, states, others })))
+    let said = States::new(&vocabulary.states);
+    Ok((twins, Some(Understanding { vocabulary, outcomes, thoughts, said, states, others })))
 }
 
 /// The model card.

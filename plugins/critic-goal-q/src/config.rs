@@ -20,7 +20,7 @@ pub struct TrainerConfig {
     pub weight_decay: f64,
     /// Expectile tau of V: 0.5 averages over the thoughts in the data, towards 1 it trusts the best of them.
     pub expectile: f64,
-    /// Discount per step until an outcome is reached.
+    /// Discount per step until an outcome is reached. What a thought causes mostly happens soon after it.
     pub gamma: f64,
     /// Polyak rate: the share of the online weights that enters the averaged ones at each step.
     pub polyak: f64,
@@ -35,7 +35,8 @@ pub struct TrainerConfig {
     pub steps: u64,
     /// Steps between two evaluations on the validation data.
     pub evaluate_every: u64,
-    /// Evaluations without improvement after which training stops; 0 never stops early.
+    /// Evaluations without improvement after which training stops; 0 never stops early. The best
+    /// evaluation is the one that knows best what depends on the thought (`thought_gain`); its weights are kept.
     pub patience: u32,
     /// Where training goals come from.
     pub goals: GoalConfig,
@@ -63,21 +64,22 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// Chosen on the simulated environments together; `docs/metrics.md` says how.
 impl Default for TrainerConfig {
     fn default() -> Self {
         Self {
             encoder: "default".into(),
             hidden: vec![128, 128],
-            learning_rate: 3e-4,
-            weight_decay: 0.01,
+            learning_rate: 1e-3,
+            weight_decay: 0.1,
             expectile: 0.8,
-            gamma: 0.99,
+            gamma: 0.85,
             polyak: 0.005,
             batch: 256,
             goals_per_transition: 4,
-            steps: 4000,
+            steps: 8000,
             evaluate_every: 250,
-            patience: 6,
+            patience: 12,
             goals: GoalConfig::default(),
             validation_fraction: 0.2,
             validation_goals: 8,
@@ -99,7 +101,7 @@ pub struct GoalConfig {
     /// Share of goals from the trajectory's own future: what did happen.
     pub future: f64,
     /// Share of goals from other trajectories: what mostly does not happen. Without them the critic never learns
-    /// that an outcome can fail to happen.
+    /// that an outcome can fail to happen; with most goals from there, rare outcomes get values near their frequency.
     pub other: f64,
     /// How a future step is drawn.
     pub future_steps: FutureSteps,
@@ -112,9 +114,9 @@ pub struct GoalConfig {
 impl Default for GoalConfig {
     fn default() -> Self {
         Self {
-            current: 0.2,
-            future: 0.4,
-            other: 0.4,
+            current: 0.05,
+            future: 0.25,
+            other: 0.7,
             future_steps: FutureSteps::Geometric,
             use_states_as_goals: true,
             use_outcomes_as_goals: true,

@@ -86,9 +86,13 @@ impl Critic for GoalQ {
                 texts.len() - 1
             })
         };
+        let said = |state| match &self.understanding {
+            Some(understanding) => understanding.said.read(state),
+            None => state,
+        };
         let places: Vec<[usize; 3]> = queries
             .into_iter()
-            .map(|query| [place(query.state), place(query.thought), place(query.outcome)])
+            .map(|query| [place(said(query.state)), place(query.thought), place(query.outcome)])
             .collect();
         if places.is_empty() {
             return Ok(Vec::new());
@@ -128,7 +132,7 @@ impl GoalQ {
         let Some(understanding) = &self.understanding else {
             return Row { inputs, known: literal, outside: false };
         };
-        let Understanding { vocabulary, outcomes, thoughts, states, others } = understanding;
+        let Understanding { vocabulary, outcomes, thoughts, states, others, .. } = understanding;
         let mut read = |input: usize| {
             *readings.entry((input, places[input])).or_insert_with(|| {
                 let (text, embedding) = (texts[places[input]].as_str(), embeddings.row(places[input]));

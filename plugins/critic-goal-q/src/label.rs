@@ -50,7 +50,8 @@ pub(crate) async fn label(
     for (what, about) in KINDS {
         let counts = match what {
             "outcomes" => counted(steps().flat_map(|step| goals::sentences(step, true))),
-            _ => counted(steps().map(|step| step.thought.as_str())),
+            "thoughts" => counted(steps().map(|step| step.thought.as_str())),
+            _ => recurring(&request.trajectories),
         };
         loop {
             let meanings = meanings(&mut vocabulary, what);
@@ -83,14 +84,22 @@ pub(crate) async fn label(
     Ok(vocabulary)
 }
 
+/// Trajectories that a sentence of a state must be in.
+const RECURRING: usize = 5;
+
 /// What is labelled, and how a model is told.
-const KINDS: [(&str, &str); 2] = [
+const KINDS: [(&str, &str); 3] = [
     ("outcomes", "Each sentence describes what has been reached in an episode of this task."),
     ("thoughts", "Each sentence is a strategy for the next step of this task."),
+    ("states", "Each sentence is a part of a description of the situation in an episode of this task."),
 ];
 
 fn meanings<'v>(vocabulary: &'v mut Vocabulary, what: &str) -> &'v mut Vec<Meaning> {
-    if what == "outcomes" { &mut vocabulary.outcomes } else { &mut vocabulary.thoughts }
+    match what {
+        "outcomes" => &mut vocabulary.outcomes,
+        "thoughts" => &mut vocabulary.thoughts,
+        _ => &mut vocabulary.states,
+    }
 }
 
 /// How often each sentence is said.
@@ -99,6 +108,17 @@ fn counted<'t>(sentences: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, us
     for sentence in sentences.map(str::trim).filter(|sentence| !sentence.is_empty()) {
         *counts.entry(sentence).or_default() += 1;
     }
+    counts
+}
+
+/// In how many trajectories each sentence of a state is said. What few say is left out: a model that describes every
+/// state in new words has no sentences that are worth a question.
+fn recurring(trajectories: &[Trajectory]) -> BTreeMap<&str, usize> {
+    let mut counts = counted(trajectories.iter().flat_map(|one| {
+        let texts = one.steps.iter().flat_map(|step| [step.state.as_str(), step.next_state.as_str()]);
+        texts.flat_map(vocabulary::split).collect::<HashSet<_>>()
+    }));
+    counts.retain(|_, count| *count >= RECURRING);
     counts
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use candle_core::{Device, Tensor};
 use forethought_candle::device;
 use forethought_sdk::api::metrics::{self, Scored};
-use forethought_sdk::checkpoint::{Split, encode, replaceable};
+use forethought_sdk::checkpoint::{Split, TrainedOn, encode, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::SliceRandom;
 use forethought_sdk::serde_json::json;
@@ -23,10 +23,10 @@ use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
 use crate::label::label;
 use crate::network::Network;
-use crate::ranking::ranking;
+use crate::ranking::Thoughts;
 use crate::snapshot::{self, Place};
 use crate::understanding::Understanding;
-use crate::vocabulary;
+use crate::vocabulary::{self, States};
 
 /// Fewer trajectories than this rarely make a critic that helps.
 const FEW: usize = 100;
@@ -60,9 +60,17 @@ impl CriticTrainer for GoalQTrainer {
         fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
         let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");
+        if let Some(Vocabulary { states, .. }) = &self.vocabulary {
+            let states = States::new(states);
+            for step in fit.trajectories.iter_mut().flat_map(|one| &mut one.steps) {
+                for text in [&mut step.state, &mut step.next_state] {
+                    *text = states.read(std::mem::take(text));
+                }
+            }
+        }
         let mut corpus =
             Corpus::new(&fit.trajectories, &self.config.goals, fit.shuffle_outcomes.then_some(&mut shuffle))?;
-        if let Some(Vocabulary { outcomes, thoughts }) = &self.vocabulary {
+        if let Some(Vocabulary { outcomes, thoughts, .. }) = &self.vocabulary {
             corpus.add(outcomes.iter().chain(thoughts).flat_map(vocabulary::sentences));
         }
         let encoder = self.encoder.spec().await?;
@@ -79,10 +87,11 @@ impl CriticTrainer for GoalQTrainer {
             config: self.config.clone(),
             seed: fit.seed,
             shuffled: fit.shuffle_outcomes,
-            out: fit.out,
+            out: fit.out.clone(),
             record: describe(&fit.trajectories),
             scores: fit.trajectories.iter().map(Trajectory::score).collect(),
             vocabulary: self.vocabulary.clone(),
+            trained_on: fit.trained_on(&parts.split),
             parts,
             corpus,
             encoder,
@@ -200,6 +209,7 @@ struct Work {
     scores: Vec<f64>,
     vocabulary: Option<Vocabulary>,
     parts: Parts,
+    trained_on: Option<TrainedOn>,
     corpus: Corpus,
     encoder: EncoderSpec,
     device: Device,
@@ -209,18 +219,36 @@ struct Work {
 
 /// The weights to keep so far.
 struct Best {
-    brier: f64,
+    measured: Measured,
     step: u64,
     twins: [Network; 2],
+}
+
+/// What the validation part says of a step's weights.
+struct Measured {
+    /// Brier score after Platt scaling, and how much of it is owed to knowing the thought.
+    brier: f64,
+    thought_gain: Option<f64>,
     /// Raw values of the validation triples, and whether each outcome was reached.
     pairs: Vec<(f64, bool)>,
+}
+
+impl Measured {
+    /// Whether a planner gains more by these weights: they know better what depends on the thought. The Brier score
+    /// as a whole hardly does, and is flat while that is still learned; it decides where thoughts cannot be compared.
+    fn beats(&self, other: &Self) -> bool {
+        match (self.thought_gain, other.thought_gain) {
+            (Some(own), Some(other)) => own > other,
+            _ => self.brier < other.brier,
+        }
+    }
 }
 
 impl Work {
     fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
         let _flush = FlushDenormals::new();
         let Self { config, seed, shuffled, out, record, scores, vocabulary, parts, .. } = self;
-        let Self { mut corpus, encoder, device, mut snapshot, updates, .. } = self;
+        let Self { trained_on, mut corpus, encoder, device, mut snapshot, updates, .. } = self;
         let held_out: Vec<usize> = parts.validation.iter().chain(&parts.test).copied().collect();
         let mut warnings = Vec::new();
         if corpus.trajectories() < FEW {
@@ -271,8 +299,11 @@ impl Work {
         let mut iql =
             Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
-        // Learn. Keep the step with the lowest validation Brier score after Platt scaling; losses are not comparable
-        // across steps, because V moves the targets.
+        // Learn. Keep the step that knows best what depends on the thoughts of the validation part; losses are not
+        // comparable across steps, because V moves the targets.
+        let ranking =
+            |triples| Thoughts::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
+        let thoughts = ranking(&validation)?;
         let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
         let mut rng = seed::stream(seed, "goal-q/batches");
         let goals = config.goals_per_transition;
@@ -284,8 +315,8 @@ impl Work {
             let (place, twins) = snapshot::restore(&state, &mut iql)?;
             rng.set_word_pos(place.drawn.into());
             (stale, history, steps) = (place.stale, place.history, place.steps);
-            let (brier, pairs) = measured(&twins, &table, &validation)?;
-            best = Some(Best { brier, step: place.best, twins, pairs });
+            let measured = measured(&twins, &table, &validation, &thoughts)?;
+            best = Some(Best { measured, step: place.best, twins });
         }
         while steps < config.steps && patient(stale) {
             let batch = sampler.batch(config.batch / goals, goals, &mut rng);
@@ -295,16 +326,19 @@ impl Work {
                 return Err(Error::new(Code::Cancelled, "training was cancelled"));
             }
             if steps % config.evaluate_every == 0 || steps == config.steps {
-                let (brier, pairs) = measured(iql.averaged(), &table, &validation)?;
-                history
-                    .push(json!({ "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier }));
-                let note = format!("loss {:.4}, validation Brier {brier:.4}", losses.q);
-                if best.as_ref().is_some_and(|best| brier >= best.brier) {
-                    stale += 1;
-                } else {
+                let measured = measured(iql.averaged(), &table, &validation, &thoughts)?;
+                let (brier, gain) = (measured.brier, measured.thought_gain);
+                history.push(json!({
+                    "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "thought_gain": gain,
+                }));
+                let gain = gain.map(|gain| format!(", thought gain {gain:.4}")).unwrap_or_default();
+                let note = format!("loss {:.4}, validation Brier {brier:.4}{gain}", losses.q);
+                if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
                     let [q1, q2] = iql.averaged();
-                    best = Some(Best { brier, step: steps, twins: [q1.copy()?, q2.copy()?], pairs });
+                    best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
                     stale = 0;
+                } else {
+                    stale += 1;
                 }
                 if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
                     let (history, drawn) = (history.clone(), rng.get_word_pos() as u64);
@@ -315,7 +349,8 @@ impl Work {
                 let _ = updates.try_send(Update { done: steps, note });
             }
         }
-        let Best { step: best_step, twins, pairs, .. } = best.expect("the last step is always evaluated");
+        let Best { step: best_step, twins, measured: Measured { pairs, .. } } =
+            best.expect("the last step is always evaluated");
 
         // Calibrate on the validation part, measure on the test part.
         let calibration = Calibration::fit(config.calibration, &pairs);
@@ -338,10 +373,11 @@ impl Work {
             measures.insert("auc".to_owned(), auc);
         }
         let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
-        let asked = (test.as_slice(), config.validation_goals);
-        let ranking = ranking(&corpus, &table, &parts.train, asked, &calibration, values)?;
-        measures.extend(ranking.spread().map(|spread| ("thought_spread".to_owned(), spread)));
-        measures.extend(ranking.auc().map(|auc| ("advantage_auc".to_owned(), auc)));
+        let thoughts = ranking(&test)?;
+        let ranked = thoughts.ranked(&values(&thoughts.asked)?, &calibration);
+        measures.extend(ranked.spread().map(|spread| ("thought_spread".to_owned(), spread)));
+        measures.extend(ranked.gain().map(|gain| ("thought_gain".to_owned(), gain)));
+        measures.extend(ranked.auc().map(|auc| ("advantage_auc".to_owned(), auc)));
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
         }
@@ -352,7 +388,7 @@ impl Work {
                 train: &parts.train,
                 held_out: &held_out,
                 scores: &scores,
-                vocabulary: &vocabulary.outcomes,
+                vocabulary,
             };
             style_card(&sources, |triples| {
                 Ok(values(triples)?.into_iter().map(|raw| calibration.probability(raw)).collect())
@@ -384,7 +420,7 @@ impl Work {
             reliability: metrics::reliability(&shown, 10),
             style,
         };
-        checkpoint::write(&out, parts.split, &checkpoint, &twins, understanding.as_ref())?;
+        checkpoint::write(&out, parts.split, trained_on, &checkpoint, &twins, understanding.as_ref())?;
         Ok(TrainingReport {
             steps,
             best_step,
@@ -410,11 +446,17 @@ fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Resul
     Ok(values)
 }
 
-/// The raw values of triples with what was reached, and their Brier score after Platt scaling.
-fn measured(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<(f64, Vec<(f64, bool)>)> {
+fn measured(
+    twins: &[Network; 2],
+    table: &Tensor,
+    triples: &[Triple],
+    thoughts: &Thoughts,
+) -> Result<Measured> {
     let pairs = labelled(&raw_values(twins, table, triples)?, triples);
     let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
-    Ok((metrics::brier(&scored(&calibration, &pairs)), pairs))
+    let brier = metrics::brier(&scored(&calibration, &pairs));
+    let thought_gain = thoughts.ranked(&raw_values(twins, table, &thoughts.asked)?, &calibration).gain();
+    Ok(Measured { brier, thought_gain, pairs })
 }
 
 fn labelled(values: &[f64], triples: &[Triple]) -> Vec<(f64, bool)> {

@@ -7,13 +7,14 @@ use forethought_sdk::serde_json::{Value, json};
 
 use crate::goals::{Corpus, Meanings, TextId};
 use crate::seen::Seen;
-use crate::vocabulary::{Reader, sentences};
+use crate::vocabulary::{Reader, States, sentences};
 
 /// What a critic with a vocabulary knows besides its networks.
 pub(crate) struct Understanding {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) outcomes: Understood,
     pub(crate) thoughts: Understood,
+    pub(crate) said: States,
     pub(crate) states: Seen,
     pub(crate) others: Seen,
 }
@@ -93,7 +94,8 @@ impl Understanding {
         let report =
             json!({ "outcomes": read_outcomes, "thoughts": read_thoughts, "unread_outcomes": unread });
         let vocabulary = vocabulary.clone();
-        Ok((Self { vocabulary, outcomes, thoughts, states, others }, report))
+        let said = States::new(&vocabulary.states);
+        Ok((Self { vocabulary, outcomes, thoughts, said, states, others }, report))
     }
 }
 

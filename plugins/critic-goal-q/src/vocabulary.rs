@@ -5,7 +5,8 @@
 //! lists known sentences under a canonical one each. A sentence that it does not list is read by a multinomial logistic
 //! regression on embeddings, if that is sure enough: the threshold is set by cross-validation, so that at least
 //! [`RIGHT`] of what it accepts is right, and nothing is accepted that is further from the listed sentences than they
-//! are from each other. Clusters or the nearest sentence would need no training, but on free
+//! are from each other. A summary of a state says many things at once, so it is read sentence by sentence, and a
+//! sentence that is not listed stays as it is. Clusters or the nearest sentence would need no training, but on free
 //! paraphrases they are right less often than such a regression. Training and serving read alike.
 
 use std::collections::HashMap;
@@ -32,7 +33,8 @@ pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
     let bad = |why: String| Error::config(format!("trainer goal-q: vocabulary: {}: {why}", path.display()));
     let text = std::fs::read_to_string(&path.0).map_err(|error| bad(error.to_string()))?;
     let mut vocabulary = parse(&text).map_err(bad)?;
-    for (key, meanings) in [("outcomes", &mut vocabulary.outcomes), ("thoughts", &mut vocabulary.thoughts)] {
+    let Vocabulary { outcomes, thoughts, states } = &mut vocabulary;
+    for (key, meanings) in [("outcomes", outcomes), ("thoughts", thoughts), ("states", states)] {
         let mut seen = HashMap::new();
         for (index, meaning) in meanings.iter_mut().enumerate() {
             meaning.text = meaning.text.trim().to_owned();
@@ -48,7 +50,7 @@ pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
         }
     }
     if vocabulary == Vocabulary::default() {
-        return Err(bad("lists neither outcomes nor thoughts".into()));
+        return Err(bad("lists nothing".into()));
     }
     Ok(vocabulary)
 }
@@ -57,9 +59,9 @@ pub(crate) fn load(path: &ConfigPath) -> Result<Vocabulary> {
 pub(crate) fn parse(text: &str) -> Result<Vocabulary, String> {
     let read = serde_json::from_str(unmarked(text)).map_err(|error| error.to_string())?;
     match unknown_key(&read) {
-        Some(key) => {
-            Err(format!("unknown key `{key}`; there are outcomes, thoughts, and in each text, sentences"))
-        }
+        Some(key) => Err(format!(
+            "unknown key `{key}`; there are outcomes, thoughts, states, and in each text, sentences"
+        )),
         None => serde_json::from_value(read).map_err(|error| error.to_string()),
     }
 }
@@ -68,17 +70,54 @@ pub(crate) fn parse(text: &str) -> Result<Vocabulary, String> {
 fn unknown_key(read: &serde_json::Value) -> Option<&String> {
     let outer = read.as_object()?;
     let inner = outer.values().filter_map(|list| list.as_array()).flatten().filter_map(|one| one.as_object());
-    let misspelt = |key: &&String, known: [&str; 2]| !known.contains(&key.as_str());
-    outer
-        .keys()
-        .find(|key| misspelt(key, ["outcomes", "thoughts"]))
-        .or_else(|| inner.flat_map(|meaning| meaning.keys()).find(|key| misspelt(key, ["text", "sentences"])))
+    let misspelt = |key: &&String, known: &[&str]| !known.contains(&key.as_str());
+    outer.keys().find(|key| misspelt(key, &["outcomes", "thoughts", "states"])).or_else(|| {
+        inner.flat_map(|meaning| meaning.keys()).find(|key| misspelt(key, &["text", "sentences"]))
+    })
 }
 
 /// All sentences of a meaning, the canonical one first.
 pub(crate) fn sentences(meaning: &Meaning) -> impl Iterator<Item = &str> {
     let others = meaning.sentences.iter().filter(|sentence| **sentence != meaning.text);
     std::iter::once(&meaning.text).chain(others).map(String::as_str)
+}
+
+/// The sentences of a text: each ends with a full stop, a question or exclamation mark before white space.
+pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text.trim();
+    std::iter::from_fn(move || {
+        let ends = |(at, sign): (usize, char)| {
+            let after = &rest[at + sign.len_utf8()..];
+            (matches!(sign, '.' | '!' | '?') && after.starts_with(char::is_whitespace)).then_some(at + 1)
+        };
+        let end = rest.char_indices().find_map(ends).unwrap_or(rest.len());
+        let (sentence, left) = rest.split_at(end);
+        rest = left.trim_start();
+        (!sentence.is_empty()).then_some(sentence)
+    })
+}
+
+/// Says summaries of states in canonical sentences, where the vocabulary lists them.
+pub(crate) struct States(HashMap<String, String>);
+
+impl States {
+    pub(crate) fn new(meanings: &[Meaning]) -> Self {
+        let mut listed = HashMap::new();
+        for meaning in meanings {
+            for sentence in sentences(meaning) {
+                listed.entry(sentence.to_owned()).or_insert_with(|| meaning.text.clone());
+            }
+        }
+        Self(listed)
+    }
+
+    pub(crate) fn read(&self, text: String) -> String {
+        if self.0.is_empty() {
+            return text;
+        }
+        let canonical = |sentence| self.0.get(sentence).map_or(sentence, String::as_str);
+        split(&text).map(canonical).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Reads sentences as meanings, by the index of the meaning.

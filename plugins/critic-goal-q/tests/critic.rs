@@ -124,7 +124,8 @@ async fn goals_of_other_trajectories_teach_that_an_outcome_can_fail() {
     }
 
     let out = folder.path().join("mixture");
-    train(&trajectories, json!({}), TrainingRequest::default(), &out).await.unwrap();
+    let mixture = json!({ "goals": { "current": 0.2, "future": 0.4, "other": 0.4 } });
+    train(&trajectories, mixture, TrainingRequest::default(), &out).await.unwrap();
     let critic = load(&out, OneHot::over(&trajectories)).await.unwrap();
     let estimates = critic.estimate(queries()).await.unwrap();
     // The raw values are those that the mixture implies (see goals.rs), calibration brings the truth.
@@ -240,6 +241,29 @@ async fn one_seed_gives_one_critic() {
     }
     assert!(files[0] == files[1], "the same seed gave two critics");
     assert!(files[0].0 != files[2].0, "the seed has no effect");
+}
+
+#[tokio::test]
+async fn the_step_that_knows_most_of_thoughts_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({ "steps": 600, "evaluate_every": 20, "patience": 3 });
+    let report =
+        train(&habits(40), config, TrainingRequest::default(), &folder.path().join("habits")).await.unwrap();
+    let history = report.details["history"].as_array().unwrap();
+    let gain = |one: &Value| one["thought_gain"].as_f64().unwrap();
+    let best = history.iter().rev().max_by(|a, b| gain(a).total_cmp(&gain(b))).unwrap();
+    assert_eq!(best["step"], report.best_step, "the first of the best: {history:?}");
+    assert!(report.steps < 600 && report.steps - report.best_step == 3 * 20, "{history:?}");
+
+    // Where the data have one thought only, the Brier score decides.
+    let config = json!({ "steps": 60, "evaluate_every": 20, "patience": 0 });
+    let mut only: Vec<Trajectory> = habits(60);
+    only.iter_mut().flat_map(|one| &mut one.steps).for_each(|step| step.thought = "go on".into());
+    let report = train(&only, config, TrainingRequest::default(), &folder.path().join("only")).await.unwrap();
+    let history = report.details["history"].as_array().unwrap();
+    let brier = |one: &Value| one["brier"].as_f64().unwrap();
+    let best = history.iter().min_by(|a, b| brier(a).total_cmp(&brier(b))).unwrap();
+    assert!(history[0]["thought_gain"].is_null() && best["step"] == report.best_step, "{history:?}");
 }
 
 /// Hears of steps, and interrupts the training at its first report of them if asked to.
@@ -450,7 +474,7 @@ async fn a_vocabulary_that_cannot_be_used_is_refused_with_its_file() {
 /// How many episodes a checkpoint's manifest lists, by part.
 fn split_of(checkpoint: &Path) -> [usize; 3] {
     let config = serde_json::from_slice(&std::fs::read(checkpoint.join("config.json")).unwrap()).unwrap();
-    let Manifest { format, split } = Manifest::of(&config).unwrap();
+    let Manifest { format, split, .. } = Manifest::of(&config).unwrap();
     assert_eq!(format, "forethought-goal-q/1");
     [split.train, split.validation, split.test].map(|part| part.len())
 }
@@ -533,11 +557,7 @@ async fn what_does_not_fit_is_refused_with_a_reason() {
 }
 
 #[test]
-fn defaults_are_those_of_the_design() {
+fn the_papers_numbers_are_defaults() {
     let config = TrainerConfig::default();
-    assert_eq!(
-        (config.hidden, config.batch, config.expectile, config.gamma),
-        (vec![128, 128], 256, 0.8, 0.99)
-    );
-    assert_eq!((config.goals.current, config.goals.future, config.goals.other), (0.2, 0.4, 0.4));
+    assert_eq!((config.hidden, config.expectile), (vec![128, 128], 0.8));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use forethought_sdk::{prelude::*, serde::de::DeserializeOwned, serde_json};
+use forethought_sdk::{api::text::unmarked_bytes, prelude::*, serde::de::DeserializeOwned, serde_json};
 use tokenizers::{Tokenizer, TruncationParams};
 
 const CONFIG: &str = "config.json";
@@ -282,7 +282,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_slice(&read(path)?).map_err(|error| Error::input(format!("{}: {error}", path.display())))
+    serde_json::from_slice(unmarked_bytes(&read(path)?))
+        .map_err(|error| Error::input(format!("{}: {error}", path.display())))
 }
 
 fn optional_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {

@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use forethought_sdk::{
-    api::text::MARK,
+    api::text::unmarked_bytes,
     prelude::*,
     serde_json::{self, Value},
 };
@@ -69,8 +69,7 @@ impl Cassette {
     /// A line that is not part of a cassette, unless it is the last and has no end; an unknown version.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Option<Self>> {
         let mut cassette: Option<Self> = None;
-        let bytes = bytes.strip_prefix(MARK.as_bytes()).unwrap_or(bytes);
-        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        for (index, line) in unmarked_bytes(bytes).split_inclusive(|byte| *byte == b'\n').enumerate() {
             let place = || format!("{}:{}", path.display(), index + 1);
             let parsed = match &mut cassette {
                 _ if line.trim_ascii().is_empty() => Ok(()),

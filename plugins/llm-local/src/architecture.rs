@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use candle_core::quantized::gguf_file::Value as Meta;
-use forethought_sdk::{prelude::*, serde_json::Value};
+use forethought_sdk::{api::text::unmarked_bytes, prelude::*, serde_json::Value};
 
 use crate::weights::Gguf;
 
@@ -159,7 +159,8 @@ impl Architecture {
 
     fn read_config(text: &[u8]) -> Result<Self> {
         let unreadable = |error: forethought_sdk::serde_json::Error| Error::input(error.to_string());
-        let mut value: Value = forethought_sdk::serde_json::from_slice(text).map_err(unreadable)?;
+        let mut value: Value =
+            forethought_sdk::serde_json::from_slice(unmarked_bytes(text)).map_err(unreadable)?;
         // Publishers write null for a key that says nothing.
         if let Some(keys) = value.as_object_mut() {
             keys.retain(|_, value| !value.is_null());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use forethought_sdk::{
+    api::text::unmarked_bytes,
     prelude::*,
     serde::de::DeserializeOwned,
     serde_json::{self, Value},
@@ -160,7 +161,7 @@ impl Files {
     pub(crate) fn template(&self) -> Result<Option<String>> {
         let path = self.folder.join(TEMPLATE);
         if path.exists() {
-            return String::from_utf8(read(&path)?)
+            return String::from_utf8(unmarked_bytes(&read(&path)?).into())
                 .map(Some)
                 .map_err(|_| Error::input(format!("{} is not UTF-8", path.display())));
         }
@@ -270,7 +271,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_slice(&read(path)?).map_err(|error| Error::input(format!("{}: {error}", path.display())))
+    serde_json::from_slice(unmarked_bytes(&read(path)?))
+        .map_err(|error| Error::input(format!("{}: {error}", path.display())))
 }
 
 fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {

@@ -196,19 +196,8 @@ impl Speech {
         for summary in summaries {
             let mut rest = summary.trim();
             while !rest.is_empty() {
-                let all = self.lines.iter().enumerate().flat_map(|(at, known)| {
-                    std::iter::once(&known.regular).chain(&known.others).map(move |form| (at, form))
-                });
-                // A slot is within a sentence. Of several readings, the one with the fewest characters in slots.
-                let readings = all.filter_map(|(at, form)| {
-                    let (slots, left) = form.read(rest)?;
-                    let within = slots.values().all(|slot| !slot.contains(". "));
-                    within.then(|| {
-                        (slots.values().map(|slot| slot.len()).sum::<usize>(), left.len(), at, form, left)
-                    })
-                });
-                rest = match readings.min_by_key(|(open, left, ..)| (*open, *left)) {
-                    Some((.., at, form, left)) => {
+                rest = match self.line(rest) {
+                    Some((at, form, _, left)) => {
                         shown[at].get_or_insert(form);
                         left
                     }
@@ -230,12 +219,38 @@ impl Speech {
         self.outcomes.understand(text)
     }
 
-    /// Whether two sentences say the same, as outcomes or as thoughts. Unknown ones do if they are equal.
+    /// Whether two sentences say the same, as outcomes, as thoughts or as lines of state. Unknown ones do if they are
+    /// equal.
     pub fn same(&self, a: &str, b: &str) -> bool {
         let (a, b) = (a.trim(), b.trim());
         let same =
             |sentences: &Sentences| sentences.meaning(a).is_some_and(|of| sentences.meaning(b) == Some(of));
-        a == b || same(&self.outcomes) || same(&self.thoughts)
+        let line = || self.line(a).filter(|(.., left)| left.is_empty()).map(|(at, _, slots, _)| (at, slots));
+        a == b
+            || same(&self.outcomes)
+            || same(&self.thoughts)
+            || line().is_some_and(|(at, slots)| {
+                self.line(b)
+                    .is_some_and(|(other, _, others, left)| other == at && others == slots && left.is_empty())
+            })
+    }
+
+    /// The line that a text begins with: which one, in which form, what is in its slots, and the text after it. Of
+    /// several readings, the one with the fewest characters in slots.
+    fn line<'s, 't>(
+        &'s self,
+        text: &'t str,
+    ) -> Option<(usize, &'s Line, HashMap<&'s str, &'t str>, &'t str)> {
+        let all = self.lines.iter().enumerate().flat_map(|(at, known)| {
+            std::iter::once(&known.regular).chain(&known.others).map(move |form| (at, form))
+        });
+        let readings = all.filter_map(|(at, form)| {
+            let (slots, left) = form.read(text)?;
+            // A slot is within a sentence.
+            slots.values().all(|slot| !slot.contains(". ")).then_some((at, form, slots, left))
+        });
+        let open = |slots: &HashMap<&str, &str>| slots.values().map(|slot| slot.len()).sum::<usize>();
+        readings.min_by_key(|(at, _, slots, left)| (open(slots), left.len(), *at))
     }
 }
 

@@ -8,7 +8,7 @@ use forethought_sdk::{
 use crate::deliberate::Weighing;
 
 /// Sentences of a style card that a prompt lists at most: outcomes, thoughts, states.
-const LISTED: [usize; 3] = [40, 24, 8];
+const LISTED: [usize; 3] = [40, 24, 16];
 
 /// A critic, and how its data speak.
 pub(crate) struct Scales<'a> {

@@ -98,6 +98,7 @@ fn world() -> EnvironmentSpec {
         fork: true,
         recovery: Recovery::Restart,
         max_steps: Some(9),
+        ..EnvironmentSpec::default()
     }
 }
 
@@ -363,7 +364,7 @@ impl CriticTrainer for Sample {
 
 fn training() -> TrainingRequest {
     let (trajectories, out) = (vec![trajectory()], "/päth".into());
-    TrainingRequest { trajectories, out, seed: 3, shuffle_outcomes: true, fresh: false }
+    TrainingRequest { trajectories, out, seed: 3, shuffle_outcomes: true, ..TrainingRequest::default() }
 }
 
 fn labelling() -> LabelRequest {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use forethought_api::{
     Result,
-    critic::{LabelRequest, Meaning},
+    critic::{LabelRequest, Meaning, Vocabulary},
 };
 use serde_json::json;
 
@@ -45,12 +45,12 @@ impl Label {
         let work = trainer.label(request, Arc::new(session.reporter.clone()));
         let vocabulary = session.or_interrupted(work).await?;
         let sentences = |meanings: &[Meaning]| meanings.iter().map(|one| one.sentences.len()).sum::<usize>();
-        let counts = [("outcomes", &vocabulary.outcomes), ("thoughts", &vocabulary.thoughts)];
-        let data = json!({
-            "out": self.out,
-            "outcomes": { "meanings": vocabulary.outcomes.len(), "sentences": sentences(&vocabulary.outcomes) },
-            "thoughts": { "meanings": vocabulary.thoughts.len(), "sentences": sentences(&vocabulary.thoughts) },
-        });
+        let Vocabulary { outcomes, thoughts, states } = &vocabulary;
+        let counts = [("outcomes", outcomes), ("thoughts", thoughts), ("states", states)];
+        let mut data = json!({ "out": self.out });
+        for (name, meanings) in counts {
+            data[name] = json!({ "meanings": meanings.len(), "sentences": sentences(meanings) });
+        }
         session.show(&data, || {
             let line = |(name, meanings): &(&str, &Vec<Meaning>)| {
                 format!("{name}: {} sentences, {} meanings\n", sentences(meanings), meanings.len())

@@ -126,8 +126,10 @@ impl Quickstart {
         // In parallel, because each training uses one core.
         let training = |name: &'static str, shuffle_outcomes| {
             let out = folder.join(name);
+            let configuration = collecting.world();
+            let trajectories = data.clone();
             let fit =
-                TrainingRequest { trajectories: data.clone(), out, seed, shuffle_outcomes, fresh: false };
+                TrainingRequest { trajectories, out, seed, shuffle_outcomes, fresh: false, configuration };
             train(session, &collecting, name, fit)
         };
         let (critic, shuffled) =

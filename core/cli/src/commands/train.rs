@@ -83,6 +83,7 @@ impl Train {
             seed: host.config().seed,
             shuffle_outcomes: self.shuffle_outcomes,
             fresh: self.fresh,
+            configuration: host.world(),
         };
         let report = train(session, &host, &trainer, fit, Arc::new(session.reporter.clone())).await?;
         session.show(&report, || {
@@ -101,7 +102,7 @@ impl Train {
     }
 }
 
-/// Trains with the trainer configured as `[trainer.<name>]`, and notes in the checkpoint what tasks it was trained on.
+/// Trains with the trainer configured as `[trainer.<name>]`.
 pub(crate) async fn train(
     session: &Session,
     host: &RuntimeHost,
@@ -110,12 +111,7 @@ pub(crate) async fn train(
     progress: Arc<dyn Progress>,
 ) -> Result<TrainingReport> {
     let trainer = host.trainer(trainer).await?;
-    let (out, data) = (fit.out.clone(), fit.trajectories.clone());
     let report = session.or_interrupted(trainer.fit(fit, progress)).await?;
-    // Not worth a training: without it, an overlap is not noticed.
-    if let Err(error) = host.note_tasks(&out, &data) {
-        tracing::warn!("the tasks of the training are not noted in the checkpoint: {error}");
-    }
     let warnings = report.details["warnings"].as_array().into_iter().flatten();
     for warning in warnings.filter_map(|warning| warning.as_str()) {
         session.reporter.say(format!("warning: {warning}"));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 
 /// An importer has no section in a configuration, so it is built from defaults.
@@ -31,7 +32,7 @@ impl Importer for StepsByLine {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::input(format!("cannot read {}: {error}", path.display())))?;
         let mut trajectories: Vec<Trajectory> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in unmarked(&text).lines().enumerate() {
             // An error names the file and the line: data sets are large.
             let line: Line = forethought_sdk::serde_json::from_str(line).map_err(|error| {
                 Error::input(format!("{}:{}: {error}", path.display(), index + 1))

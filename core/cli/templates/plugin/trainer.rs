@@ -65,10 +65,11 @@ impl CriticTrainer for Counter {
         let weights: Vec<u8> = reached.values().flat_map(|n| weight(n).to_le_bytes()).collect();
         let tensor = TensorView::new(Dtype::F32, vec![reached.len()], &weights)?;
         let weights = safetensors::serialize([("frequency", tensor)], None)?;
-        // The split tells an evaluation which episodes the critic has seen.
+        // These tell an evaluation which episodes and tasks the critic has seen.
         let train = fit.trajectories.iter().map(|one| one.episode.clone()).collect();
         let split = Split { train, ..Split::default() };
-        let manifest = Manifest { format: FORMAT.into(), split };
+        let trained_on = fit.trained_on(&split);
+        let manifest = Manifest { format: FORMAT.into(), split, trained_on };
         let outcomes = reached.keys().map(|outcome| outcome.to_string()).collect();
         let card = "How often each outcome was reached.\n";
         checkpoint::write(&fit.out, &manifest, &Frequency { outcomes }, &weights, card)?;

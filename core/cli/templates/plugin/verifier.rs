@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use forethought_sdk::api::text::unmarked;
 use forethought_sdk::prelude::*;
 
 /// A verifier has no section in a configuration, so it is built from defaults.
@@ -46,7 +47,7 @@ impl Verifier for Golden {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::input(format!("cannot read {}: {error}", path.display())))?;
         let mut check = Check::new("bulls and cows");
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in unmarked(&text).lines().enumerate() {
             let place = format!("{}:{}", path.display(), index + 1);
             let case: Case = forethought_sdk::serde_json::from_str(line)
                 .map_err(|error| Error::input(format!("{place}: {error}")))?;

@@ -106,6 +106,7 @@ impl Environment for Field {
             fork: true,
             recovery: Recovery::Replay,
             max_steps: Some(STEPS),
+            ..EnvironmentSpec::default()
         })
     }
     async fn spawn(&self) -> Result<Arc<dyn Environment>> {

@@ -14,6 +14,7 @@ use forethought_api::checkpoint::{self, Manifest, TrainedOn};
 use forethought_api::critic::{Critic, CriticQuery, Estimate, Vocabulary};
 use forethought_api::encoder::{Matrix, TextEncoder};
 use forethought_api::metrics::{self, Ranking, ReliabilityBin, Scored, evenly};
+use forethought_api::text::unmarked;
 use forethought_api::trajectory::{Step, Trajectory};
 use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
@@ -55,12 +56,12 @@ impl Seen {
         let path = folder.join(checkpoint::CONFIG);
         let text = std::fs::read_to_string(&path).context(format!("cannot read {}", path.display()))?;
         let config: serde_json::Value =
-            serde_json::from_str(&text).context(format!("{} is not JSON", path.display()))?;
-        let Manifest { split, .. } = Manifest::of(&config).context(path.display().to_string())?;
+            serde_json::from_str(unmarked(&text)).context(format!("{} is not JSON", path.display()))?;
+        let Manifest { split, trained_on, .. } = Manifest::of(&config).context(path.display().to_string())?;
         Ok(Self {
             train: split.train,
             validation: split.validation,
-            tasks: TrainedOn::of(&config),
+            tasks: trained_on,
             vocabulary: checkpoint::vocabulary(&config).unwrap_or_default(),
         })
     }
@@ -103,6 +104,9 @@ pub struct CriticReport {
     /// Mean standard deviation of the critic's values over other thoughts of the data, within a state and outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thought_spread: Option<f64>,
+    /// By how much knowing the thought lowers the Brier score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thought_gain: Option<f64>,
     /// AUC of a thought's value less the mean of the others, against whether the outcome was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advantage_auc: Option<f64>,
@@ -252,6 +256,7 @@ pub async fn evaluate(
         triples: questions.len(),
         base_rate: metrics::base_rate(&shown),
         thought_spread: ranking.spread(),
+        thought_gain: ranking.gain(),
         advantage_auc: ranking.auc(),
         contradiction: contradiction(&asked, &learned, &meanings, critic).await?,
         reliability: metrics::reliability(&shown, BINS),
@@ -604,9 +609,10 @@ impl fmt::Display for CriticReport {
             let auc = one.auc.map_or("undefined".to_owned(), show);
             writeln!(f, "{:<22}{auc:<22}{:<22}{:<22}", one.name, show(one.brier), show(one.ece))?;
         }
-        if let Some(spread) = self.thought_spread {
+        if let (Some(spread), Some(gain)) = (self.thought_spread, self.thought_gain) {
             let auc = self.advantage_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.3}"));
-            writeln!(f, "\nThoughts of one state: thought_spread {spread:.3}, advantage_auc {auc}.")?;
+            write!(f, "\nThoughts of one state: thought_spread {spread:.3}, thought_gain {gain:.4}, ")?;
+            writeln!(f, "advantage_auc {auc}.")?;
         }
         if let Some(excess) = self.contradiction {
             writeln!(f, "Outcomes that exclude each other: two exceed 1 by {excess:.3} on average.")?;
@@ -771,8 +777,12 @@ mod tests {
         assert_eq!(report.contradiction, Some(0.0));
         let eager = evaluate(&data, &seen, &Reader([0.9, 0.4]), &Words, 7).await.unwrap();
         assert!((eager.contradiction.unwrap() - 0.3).abs() < 1e-9, "{eager:?}");
-        for part in ["(2 meanings)", "outside the critic's data", "thought_spread 0.250", "exceed 1 by 0.000"]
-        {
+        for part in [
+            "(2 meanings)",
+            "outside the critic's data",
+            "thought_spread 0.250, thought_gain 0.",
+            "exceed 1 by 0.000",
+        ] {
             assert!(report.to_string().contains(part), "{report}");
         }
         // A sentence that the checkpoint lists is not left to the critic.

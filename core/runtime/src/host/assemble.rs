@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::host::identity::Paths;
 use crate::{
     cancel::Cancel,
+    config::ConfigOrigin,
     host::{ROLES, RuntimeHost},
     run::folder::Earlier,
     run::plan::{self, Configured, RunSpec},
@@ -63,6 +64,12 @@ impl RuntimeHost {
             );
             return Err(Error::config(config.document().at(&key, message)));
         }
+        // The layers above a preset cannot remove its keys.
+        let refused = spec.overridden.iter().find_map(|(key, why)| {
+            let key = ["environment".to_string(), key.clone()];
+            let own = !matches!(config.document().origin(&key), ConfigOrigin::Preset { .. });
+            own.then(|| config.document().at(&key, format_args!("no effect: {why}; remove one of them")))
+        });
         let seats = match options.planners.is_empty() {
             true => self.seats(&spec, options.planner.as_deref())?,
             false => options.planners.clone(),
@@ -138,6 +145,7 @@ impl RuntimeHost {
             role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
             elsewhere: BTreeMap::new(),
             earlier: options.earlier,
+            refused,
             cancel: options.cancel.clone(),
         })
     }

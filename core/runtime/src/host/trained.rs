@@ -1,4 +1,4 @@
-//! Which tasks a critic has learned from: written into its checkpoint, and compared with those of a run.
+//! Which tasks a critic has learned from, by its checkpoint: compared with those of a run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,37 +6,14 @@ use std::sync::PoisonError;
 
 use forethought_api::{
     Result,
-    checkpoint::{self, Manifest, TrainedOn},
-    error::Context,
-    trajectory::Trajectory,
+    checkpoint::{self, Manifest},
+    text::unmarked,
 };
-use serde_json::Value;
 
-use crate::files::write_whole;
 use crate::host::{RuntimeHost, identity::Paths};
 use crate::run::plan::RunSpec;
 
 impl RuntimeHost {
-    /// Writes into the checkpoint in `folder`, which was just trained on `trajectories`, what tasks they are of. Those
-    /// that were only measured on do not count.
-    ///
-    /// # Errors
-    /// If `config.json` cannot be read or written.
-    pub fn note_tasks(&self, folder: &Path, trajectories: &[Trajectory]) -> Result<()> {
-        let Some(configuration) = self.world() else { return Ok(()) };
-        let path = folder.join(checkpoint::CONFIG);
-        let mut config = read(&path)?;
-        let test = Manifest::of(&config).context(path.display().to_string())?.split.test;
-        let mut trained = TrainedOn { configuration, ..TrainedOn::default() };
-        for one in trajectories.iter().filter(|one| !one.steps.is_empty() && !test.contains(&one.episode)) {
-            trained.tasks.entry(one.environment.clone()).or_default().insert(one.task);
-        }
-        if let Some(config) = config.as_object_mut() {
-            config.insert(TrainedOn::KEY.into(), serde_json::to_value(trained)?);
-        }
-        write_whole(&path, (serde_json::to_string_pretty(&config)? + "\n").as_bytes())
-    }
-
     /// Each critic of a run that has learned from some of the run's tasks, and from how many of how many.
     ///
     /// # Errors
@@ -57,9 +34,11 @@ impl RuntimeHost {
     /// Notes what the checkpoint that a component reads says of its training.
     pub(super) fn note_trained(&self, section: &[String], folder: &Path) {
         // A checkpoint that cannot be read is the component's to complain about.
-        if let Some(trained) =
-            read(&folder.join(checkpoint::CONFIG)).ok().and_then(|config| TrainedOn::of(&config))
-        {
+        let manifest = || {
+            let text = std::fs::read_to_string(folder.join(checkpoint::CONFIG)).ok()?;
+            Manifest::of(&serde_json::from_str(unmarked(&text)).ok()?).ok()
+        };
+        if let Some(trained) = manifest().and_then(|manifest| manifest.trained_on) {
             self.shared
                 .trained
                 .lock()
@@ -68,17 +47,12 @@ impl RuntimeHost {
         }
     }
 
-    /// The hash of the environment's configuration, by the contents of its files.
-    fn world(&self) -> Option<String> {
+    /// The hash of the environment's configuration, by the contents of its files: a training's `configuration`.
+    pub fn world(&self) -> Option<String> {
         self.config().environment.as_ref()?;
         let config = &self.identity(&["environment".into()], Paths::ByContents)["config"];
         Some(blake3::hash(config.to_string().as_bytes()).to_hex()[..32].to_owned())
     }
-}
-
-fn read(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).context(format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).context(format!("{} is not JSON", path.display()))
 }
 
 #[cfg(test)]
@@ -86,9 +60,10 @@ mod tests {
     use std::sync::Arc;
 
     use async_trait::async_trait;
-    use forethought_api::critic::{Critic, CriticQuery, Estimate};
+    use forethought_api::checkpoint::Split;
+    use forethought_api::critic::{Critic, CriticQuery, Estimate, TrainingRequest};
     use forethought_api::host::{Host as _, ModelFiles};
-    use forethought_api::trajectory::Step;
+    use forethought_api::trajectory::{Step, Trajectory};
     use serde_json::json;
 
     use super::*;
@@ -112,8 +87,6 @@ mod tests {
     async fn a_run_on_tasks_that_its_critic_has_learned_from_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(checkpoint::CONFIG);
-        let split = json!({ "train": ["e0", "e1", "e2", "e3"], "validation": ["e4"], "test": ["e5"] });
-        std::fs::write(&path, json!({ "format": "mine/1", "split": split }).to_string()).unwrap();
         let world = "[environment]\nkind = \"corridor\"\n";
         let host = testing::host(&format!("{world}{RUN}"));
         let name = host.environment().await.unwrap().spec().await.unwrap().name;
@@ -124,9 +97,15 @@ mod tests {
             steps: vec![Step::default()],
             ..Trajectory::default()
         };
-        host.note_tasks(folder.path(), &[0, 1, 2, 3, 4, 5].map(of)).unwrap();
-        // Everything else stays as it was.
-        assert_eq!(read(&path).unwrap()["split"], split);
+        let ids = |tasks: std::ops::Range<u64>| tasks.map(|task| of(task).episode).collect();
+        let split = Split { train: ids(0..4), validation: ids(4..5), test: ids(5..6) };
+        let trajectories = (0..6).map(of).collect();
+        let fit = TrainingRequest { trajectories, configuration: host.world(), ..TrainingRequest::default() };
+        let write = |trained_on| {
+            let manifest = Manifest { format: "mine/1".into(), split: split.clone(), trained_on };
+            std::fs::write(&path, serde_json::to_string(&manifest).unwrap()).unwrap();
+        };
+        write(fit.trained_on(&split));
 
         let seen = async |toml: &str| {
             let host = testing::host(toml);
@@ -143,7 +122,7 @@ mod tests {
         // In a world of another configuration, task 3 is another task.
         assert!(seen(&format!("{world}length = 9\n{RUN}")).await.is_empty());
         // Release 0.1.0 did not write it.
-        std::fs::write(&path, json!({ "format": "mine/1", "split": split }).to_string()).unwrap();
+        write(None);
         assert!(seen(&format!("{world}{RUN}")).await.is_empty());
     }
 }

@@ -298,6 +298,15 @@ impl Tables {
                 )));
             }
         }
+        // They would run with every entry, and could change what was paid.
+        let foreign = "SELECT name FROM sqlite_schema WHERE type NOT IN ('table', 'index') LIMIT 1";
+        let foreign = connection.query_row(foreign, [], |row| row.get::<_, String>(0)).optional();
+        if let Some(name) = foreign.context(failed())? {
+            return Err(Error::input(format!(
+                "journal {} has a trigger or view `{name}`, which no run writes",
+                path.display()
+            )));
+        }
         let mut compressor = zstd::bulk::Compressor::new(1).context(failed())?;
         compressor.include_checksum(true).context(failed())?;
         Ok(Self { path: path.to_owned(), connection, compressor, stored: HashSet::new() })

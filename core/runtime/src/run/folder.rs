@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use forethought_api::{Error, Result, error::Context};
+use forethought_api::{Error, Result, error::Context, text::unmarked_bytes};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -171,8 +171,9 @@ pub fn read_info(run: &Path) -> Result<RunInfo> {
         false => "is this a run's folder?",
     };
     let text = fs::read(&path).context(format!("{} could not be read; {what_to_do}", path.display()))?;
-    let info: RunInfo =
-        serde_json::from_slice(&text).context(format!("{} is malformed; {what_to_do}", path.display()))?;
+    let info: RunInfo = serde_json::from_slice(unmarked_bytes(&text)).map_err(|error| {
+        Error::input(format!("{} is malformed; {what_to_do}", path.display())).because(error)
+    })?;
     if info.schema > SCHEMA {
         return Err(Error::input(format!(
             "{} has schema version {}, this program knows {SCHEMA}; use a newer program",
@@ -190,7 +191,7 @@ pub fn read_episodes(run: &Path) -> Result<Vec<EpisodeSummary>> {
     let text = fs::read(&path).context(format!("{} could not be read", path.display()))?;
     let mut episodes: Vec<EpisodeSummary> = Vec::new();
     let mut places = std::collections::HashMap::new();
-    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    for (number, line) in unmarked_bytes(&text).split_inclusive(|byte| *byte == b'\n').enumerate() {
         // The run may be in progress, and its last line half written.
         if !line.ends_with(b"\n") {
             break;
@@ -287,7 +288,21 @@ fn next_name(parent: &Path) -> Ulid {
     newest.filter(|newest| *newest >= now).and_then(|newest| newest.increment().ok()).unwrap_or(now)
 }
 
+/// Refuses a run with a link among its files: what is written to a run would reach a file that is not part of it.
+pub(crate) fn no_links(run: &Path) -> Result<()> {
+    let entries = [run.to_owned(), run.join("events")].map(fs::read_dir).into_iter().flatten().flatten();
+    let mut links = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    match links.next() {
+        Some(link) => Err(Error::input(format!(
+            "{} is a link; a run is written to, so put what it points to in its place",
+            link.path().display()
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn lock(run: &Path) -> Result<File> {
+    no_links(run)?;
     let path = run.join("lock");
     let failed = || format!("{} could not be locked", path.display());
     let file = File::options().create(true).write(true).truncate(false).open(&path).context(failed())?;

@@ -217,9 +217,14 @@ struct Finished {
     trajectories: Vec<Trajectory>,
 }
 
-/// The earlier run that `spec` continues.
+/// The earlier run that `spec` continues, unless it begins a new one.
 fn find(plan: &Plan, spec: &RunSpec) -> Result<Option<(PathBuf, RunInfo)>> {
-    folder::find(&plan.parent, spec.earlier, |hash| plan.is(hash), |path| plan.described(spec, path))
+    let found =
+        folder::find(&plan.parent, spec.earlier, |hash| plan.is(hash), |path| plan.described(spec, path))?;
+    match &spec.refused {
+        Some(why) if found.is_none() => Err(Error::config(why)),
+        _ => Ok(found),
+    }
 }
 
 /// The ids of the episodes of a run of `spec`.
@@ -241,6 +246,7 @@ pub async fn episodes(spec: &RunSpec) -> Result<HashSet<String>> {
 pub async fn spent(spec: &RunSpec) -> Result<BTreeMap<String, Spent>> {
     match find(&Plan::new(spec).await?, spec)? {
         Some((path, _)) if folder::journal_path(&path).is_file() => {
+            folder::no_links(&path)?;
             Store::open(&folder::journal_path(&path))?.spent().await
         }
         _ => Ok(BTreeMap::new()),
@@ -252,6 +258,7 @@ pub async fn spent(spec: &RunSpec) -> Result<BTreeMap<String, Spent>> {
 /// # Errors
 /// A journal that is missing or cannot be read, or an episode whose record is damaged.
 pub async fn trajectories(run: &Path) -> Result<Vec<Trajectory>> {
+    folder::no_links(run)?;
     let journal = folder::journal_path(run);
     if !journal.is_file() {
         return Err(Error::not_found(format!("{} is missing: nothing is left to write", journal.display())));

@@ -11,6 +11,7 @@ use forethought_api::{
     error::Context,
     llm::{LlmBackend, LlmCapabilities},
     planner::{Planner, Requirements, Summariser},
+    text::unmarked,
 };
 use serde_json::{Value, json};
 
@@ -96,6 +97,8 @@ pub struct RunSpec {
     pub elsewhere: BTreeMap<String, Spent>,
     /// What to do about an earlier run of the same specification.
     pub earlier: Earlier,
+    /// Why no run may begin with this, if so: an earlier one continues.
+    pub refused: Option<String>,
     /// Raised to interrupt the run.
     pub cancel: Cancel,
 }
@@ -240,7 +243,7 @@ impl Plan {
         let ids: Vec<_> = self.episodes.iter().map(|episode| episode.id.clone()).collect();
         let rules = [(&ids, Some(&*spec.paths), &self.config_hash), (&self.before.1, None, &self.before.0)];
         let mut rules = rules.into_iter().filter(|(ids, paths, hash)| {
-            config_hash(&config, *paths, ids).is_ok_and(|found| found == **hash)
+            config_hash(unmarked(&config), *paths, ids).is_ok_and(|found| found == **hash)
         });
         let first = rules.next()?;
         // The files that the configuration names may have been others: the ids of its episodes tell.

@@ -50,6 +50,7 @@ pub struct Difference {
 /// An episode that is not done, or has no log. What differs is no error.
 pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Result<Replay> {
     let log = events::read_lines(&folder::events_path(run, &episode.episode))?;
+    folder::no_links(run)?;
     let journal = folder::journal_path(run);
     if !journal.is_file() {
         return Err(Error::not_found(format!(
