@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Result, error::Context};
+use crate::{Error, Result, critic::Vocabulary, error::Context};
 
 /// The file of the weights.
 pub const WEIGHTS: &str = "model.safetensors";
@@ -56,6 +56,13 @@ pub struct TrainedOn {
     pub configuration: String,
     /// Task ids by the environment's name.
     pub tasks: BTreeMap<String, BTreeSet<u64>>,
+}
+
+/// How a critic groups sentences by what they mean, where a `config.json` says so: under `vocabulary`, or as `goal-q`
+/// has it under `understanding`.
+pub fn vocabulary(config: &Value) -> Option<Vocabulary> {
+    let found = config.get("vocabulary").or_else(|| config.pointer("/understanding/vocabulary"))?;
+    Vocabulary::deserialize(found).ok()
 }
 
 impl Manifest {

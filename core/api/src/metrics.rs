@@ -1,10 +1,16 @@
-//! How good a stated probability is: discrimination (AUC), error (Brier) and calibration (ECE, reliability table).
+//! How good a stated probability is: discrimination (AUC), error (Brier) and calibration (ECE, reliability table); and
+//! how far it depends on the thought ([`Ranking`]).
 //!
 //! Trainers report these measures in their checkpoints and the program in `critic eval`; they are defined here so that
 //! both mean the same. Pure functions over weighted predictions; weights make a bootstrap cheap.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::critic::Estimate;
 
 /// A prediction and its outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,6 +107,85 @@ pub fn reliability(scored: &[Scored], bins: usize) -> Vec<ReliabilityBin> {
     table
 }
 
+/// Whether a critic tells the thoughts of a state apart, which is what a planner needs. A critic can rank outcomes well
+/// and still say the same of every thought: what mostly happens does not depend on the thought. So each held-out thought
+/// is compared with other thoughts of the data, in the same state and about the same outcome.
+#[derive(Debug, Clone, Default)]
+pub struct Ranking {
+    spreads: Vec<f64>,
+    gains: Vec<f64>,
+    advantages: Vec<Scored>,
+}
+
+impl Ranking {
+    /// Other thoughts that a thought is compared with: those of the most similar states.
+    pub const OTHERS: usize = 16;
+    /// Held-out steps that are enough to measure on.
+    pub const STEPS: usize = 250;
+    /// Steps that are enough to take other thoughts from.
+    pub const POOL: usize = 2000;
+
+    /// The thoughts of `pool` that `own` is compared with; `distances` are those of their states to its own.
+    pub fn others<T: Copy + Eq + Hash>(own: T, pool: &[T], distances: &[f32]) -> Vec<T> {
+        let mut nearest: Vec<usize> = (0..pool.len()).collect();
+        nearest.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+        let mut taken = HashSet::from([own]);
+        let thoughts = nearest.into_iter().map(|index| pool[index]);
+        thoughts.filter(|thought| taken.insert(*thought)).take(Self::OTHERS).collect()
+    }
+
+    /// Adds what a critic says of a thought and of those that it is compared with; `reached` is whether the thought led
+    /// to the outcome.
+    pub fn add(&mut self, own: &Estimate, others: &[Estimate], reached: bool) {
+        if others.is_empty() {
+            return;
+        }
+        let count = (others.len() + 1) as f64;
+        let shown = || std::iter::once(own).chain(others).map(|one| one.probability);
+        let mean = shown().sum::<f64>() / count;
+        let variance = shown().map(|one| (one - mean).powi(2)).sum::<f64>() / count;
+        self.spreads.push(variance.sqrt());
+        let of_others = others.iter().map(|one| one.probability).sum::<f64>() / others.len() as f64;
+        let truth = if reached { 1.0 } else { 0.0 };
+        self.gains.push((truth - of_others).powi(2) - (truth - own.probability).powi(2));
+        // Some critics give no raw values.
+        let flat = others.iter().all(|one| one.raw == own.raw);
+        let value = |one: &Estimate| if flat { one.probability } else { one.raw };
+        let advantage = value(own) - others.iter().map(value).sum::<f64>() / others.len() as f64;
+        self.advantages.push(Scored::new((advantage + 1.0) / 2.0, reached));
+    }
+
+    /// `thought_spread`: the mean standard deviation of the probability over thoughts, within a state and outcome.
+    /// `None` if the data have no other thoughts.
+    pub fn spread(&self) -> Option<f64> {
+        average(&self.spreads)
+    }
+
+    /// `thought_gain`: by how much knowing the thought lowers the Brier score, which is that of the others' mean, less that
+    /// of the thought's own probability. `None` if the data have no other thoughts.
+    ///
+    /// 0 for a critic that says the same of all thoughts, and below 0 if it overstates how much they matter.
+    pub fn gain(&self) -> Option<f64> {
+        average(&self.gains)
+    }
+
+    /// `advantage_auc`: the AUC of a thought's advantage, its raw value less the mean of the others, against whether the
+    /// outcome was reached. `None` if all outcomes are the same.
+    pub fn auc(&self) -> Option<f64> {
+        auc(&self.advantages)
+    }
+}
+
+/// At most `most` of them, evenly spread.
+pub fn evenly<T: Copy>(all: &[T], most: usize) -> impl Iterator<Item = T> {
+    let count = all.len().min(most);
+    (0..count).map(move |index| all[index * all.len() / count])
+}
+
+fn average(numbers: &[f64]) -> Option<f64> {
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+}
+
 fn mean(scored: &[Scored], value: impl Fn(&Scored) -> f64) -> f64 {
     let total: f64 = scored.iter().map(|one| one.weight).sum();
     if total > 0.0 { scored.iter().map(|one| one.weight * value(one)).sum::<f64>() / total } else { 0.0 }
@@ -133,6 +218,24 @@ mod tests {
         assert_eq!(auc(&weighted), auc(&repeated));
         assert!((brier(&weighted) - brier(&repeated)).abs() < 1e-12);
         assert!((ece(&weighted, 10) - ece(&repeated, 10)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn thoughts_are_compared_with_those_of_the_most_similar_states() {
+        let others =
+            Ranking::others("go", &["wait", "go", "run", "wait", "hide"], &[0.3, 0.0, 0.1, 0.2, 0.2]);
+        assert_eq!(others, ["run", "wait", "hide"]);
+        let mut ranking = Ranking::default();
+        assert_eq!((ranking.spread(), ranking.auc()), (None, None));
+        let says = [0.8, 0.4, 0.4].map(Estimate::of);
+        ranking.add(&says[0], &says[1..], true);
+        ranking.add(&says[1], &[says[0]], false);
+        ranking.add(&says[1], &[], true); // Nothing to compare it with.
+        let spread = ((0.08f64 / 3.0 * 4.0 / 3.0).sqrt() + 0.2) / 2.0;
+        assert!((ranking.spread().unwrap() - spread).abs() < 1e-12, "{ranking:?}");
+        // (.6^2 - .2^2) of the first, and (.8^2 - .4^2) of the second.
+        assert!((ranking.gain().unwrap() - 0.4).abs() < 1e-12, "{ranking:?}");
+        assert_eq!(ranking.auc(), Some(1.0));
     }
 
     #[test]

@@ -356,18 +356,18 @@ fn every_text_file_may_begin_with_a_byte_order_mark() {
     let of_games = "run --set environment.kind=avalon --set environment.presets=games.json".to_string();
     let import = |what: &str| format!("import {what} --out imported");
     for (file, text, line, says) in [
-        ("games.json", "[]", &of_games, "no games"),
-        ("pro/game_records.json", "[{}]", &import("avalon-pro pro"), "missing field `_id`"),
-        ("nlu/a.json", "{}", &import("avalon-nlu nlu"), "missing field `users`"),
-        ("rounds.jsonl", "{}", &import("avalon-multi-round rounds.jsonl"), "missing field `file`"),
-        ("p4g/a_dialog.csv", "B2,Unit\nd1,x\n", &import("p4g p4g"), "missing field `B4`"),
-        ("react.jsonl", "{}", &import("react-webshop react.jsonl"), "missing field `id`"),
+        ("games.json", "[]", of_games.as_str(), "no games"),
+        ("pro/game_records.json", "[{}]", import("avalon-pro pro").as_str(), "missing field `_id`"),
+        ("nlu/a.json", "{}", import("avalon-nlu nlu").as_str(), "missing field `users`"),
+        ("rounds.jsonl", "{}", import("avalon-multi-round rounds.jsonl").as_str(), "missing field `file`"),
+        ("p4g/a_dialog.csv", "B2,Unit\nd1,x\n", import("p4g p4g").as_str(), "missing field `B4`"),
+        ("react.jsonl", "{}", import("react-webshop react.jsonl").as_str(), "missing field `id`"),
         ("data.jsonl", "{}", "view data.jsonl", "the key `episode` is missing"),
         ("run/run.json", "{}", "report run", "missing field `schema`"),
         ("critic/config.json", "{}", "run --planner pnlc", "no key `format`"),
-        ("local/config.json", "{}", &of("local", "model=local"), "no `model_type`"),
-        ("tape.jsonl", "{}\n", &of("replay", "cassette=tape.jsonl"), "missing field `cassette`"),
-        ("answers.jsonl", "\"a\"\n3\n", &of("script", "answers=answers.jsonl"), "answers.jsonl:2"),
+        ("local/config.json", "{}", of("local", "model=local").as_str(), "no `model_type`"),
+        ("tape.jsonl", "{}\n", of("replay", "cassette=tape.jsonl").as_str(), "missing field `cassette`"),
+        ("answers.jsonl", "\"a\"\n3\n", of("script", "answers=answers.jsonl").as_str(), "answers.jsonl:2"),
     ] {
         desk.write(file, &format!("\u{feff}{text}"));
         refused(&desk, line, 2, &[says]);

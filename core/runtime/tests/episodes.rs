@@ -840,7 +840,7 @@ impl Planner for Parrot {
     }
 }
 
-/// Writes the last thing seen.
+/// Writes the last thing seen as state and outcome, as summarisers do that cannot read the model's answer.
 struct Witness;
 
 #[async_trait]
@@ -887,6 +887,8 @@ async fn each_seat_knows_its_own_history_and_is_paid_for_its_own_moves() {
     assert!(first.steps[1].terminated && second.steps[1].terminated);
     assert_eq!(second.steps[0].next_state, second.steps[1].state);
     assert_eq!((second.source.as_str(), second.seat), ("jack", 1));
+    assert_eq!(first.steps[1].next_state, "1:3[1:1[]] was played (end)");
+    assert!(first.steps.iter().all(|step| step.outcomes.is_empty()), "what is only seen is no outcome");
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use candle_core::Tensor;
+use forethought_sdk::api::metrics::evenly;
 use forethought_sdk::prelude::*;
 
 use crate::goals::{Corpus, TextId, Triple};
-use crate::seen::spread;
 use crate::vocabulary::split;
 
 const STATES: usize = 16;
@@ -38,7 +38,7 @@ pub(crate) fn style_card(
     let mut known: Vec<_> = corpus.outcomes().into_iter().collect();
     known.retain(|(id, _)| listed.contains(corpus.texts[*id as usize].as_str()));
     known.sort_by_key(|(_, occurrences)| std::cmp::Reverse(occurrences.steps));
-    let asked: Vec<usize> = spread(&steps(held_out), STEPS).collect();
+    let asked: Vec<usize> = evenly(&steps(held_out), STEPS).collect();
     let mut outcomes = Vec::new();
     for (goal, occurrences) in known {
         let triple = |&index: &usize| {
@@ -64,7 +64,7 @@ pub(crate) fn style_card(
             states.push(step.state);
         }
     }
-    let candidates: Vec<TextId> = spread(&states, CANDIDATES).collect();
+    let candidates: Vec<TextId> = evenly(&states, CANDIDATES).collect();
     let mut thoughts: Vec<_> = counts.into_iter().collect();
     thoughts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let text = |id: TextId| corpus.texts[id as usize].trim().to_owned();

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use forethought_sdk::api::metrics::evenly;
+
 use crate::goals::TextId;
 
 /// Texts that are kept, and held-out texts that are compared with them.
@@ -26,24 +28,24 @@ impl Seen {
         let row = |id: TextId| &table[id as usize * dimension..][..dimension];
         let mut known = HashSet::new();
         let distinct: Vec<TextId> = train.iter().copied().filter(|id| known.insert(*id)).collect();
-        let embeddings = spread(&distinct, KEPT).flat_map(row).copied().collect();
+        let embeddings = evenly(&distinct, KEPT).flat_map(row).copied().collect();
         let new: Vec<TextId> = held_out.iter().copied().filter(|id| known.insert(*id)).collect();
         let mut seen = Self { embeddings, limit: None };
-        let distances = spread(&new, COMPARED).map(|id| seen.distance(row(id))).collect();
+        let distances = evenly(&new, COMPARED).map(|id| seen.distance(row(id))).collect();
         seen.bound(distances);
         seen
     }
 
     /// Of these embeddings; the limit is that of each left out once.
     pub(crate) fn leave_one_out(all: &[&[f32]]) -> Self {
-        let kept: Vec<&[f32]> = spread(all, KEPT).collect();
+        let kept: Vec<&[f32]> = evenly(all, KEPT).collect();
         let mut seen = Self { embeddings: kept.concat(), limit: None };
         let others = |own: usize| {
             let rows = kept.iter().enumerate().filter(|(index, _)| *index != own);
             rows.map(|(_, row)| distance(row, kept[own])).fold(f32::INFINITY, f32::min)
         };
         let places: Vec<usize> = (0..kept.len()).collect();
-        seen.bound(spread(&places, COMPARED).map(others).collect());
+        seen.bound(evenly(&places, COMPARED).map(others).collect());
         seen
     }
 
@@ -69,12 +71,6 @@ impl Seen {
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
-/// At most `most` of them, evenly spread.
-pub(crate) fn spread<T: Copy>(all: &[T], most: usize) -> impl Iterator<Item = T> {
-    let count = all.len().min(most);
-    (0..count).map(move |index| all[index * all.len() / count])
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::goals::{Corpus, Sampler, TextId, Triple};
 use crate::iql::Iql;
 use crate::label::label;
 use crate::network::Network;
-use crate::ranking::Ranking;
+use crate::ranking::Thoughts;
 use crate::snapshot::{self, Place};
 use crate::understanding::Understanding;
 use crate::vocabulary::{self, States};
@@ -301,7 +301,7 @@ impl Work {
         // Learn. Keep the step that knows most on the validation part; losses are not comparable across steps,
         // because V moves the targets.
         let ranking =
-            |triples| Ranking::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
+            |triples| Thoughts::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
         let thoughts = ranking(&validation)?;
         let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
         let mut rng = seed::stream(seed, "goal-q/batches");
@@ -373,12 +373,10 @@ impl Work {
         }
         let values = |triples: &[Triple]| raw_values(&twins, &table, triples);
         let thoughts = ranking(&test)?;
-        let of_thoughts = values(&thoughts.asked)?;
-        let spread = thoughts.thought_spread(&of_thoughts, &calibration);
-        measures.extend(spread.map(|spread| ("thought_spread".to_owned(), spread)));
-        let gain = thoughts.thought_gain(&of_thoughts, &calibration);
-        measures.extend(gain.map(|gain| ("thought_gain".to_owned(), gain)));
-        measures.extend(thoughts.advantage_auc(&of_thoughts).map(|auc| ("advantage_auc".to_owned(), auc)));
+        let ranked = thoughts.ranked(&values(&thoughts.asked)?, &calibration);
+        measures.extend(ranked.spread().map(|spread| ("thought_spread".to_owned(), spread)));
+        measures.extend(ranked.gain().map(|gain| ("thought_gain".to_owned(), gain)));
+        measures.extend(ranked.auc().map(|auc| ("advantage_auc".to_owned(), auc)));
         if !shuffled && measures["brier"] >= measures["brier_base_rate"] {
             warnings.push("on held-out data this critic is no better than the base rate alone".to_owned());
         }
@@ -451,12 +449,12 @@ fn measured(
     twins: &[Network; 2],
     table: &Tensor,
     triples: &[Triple],
-    thoughts: &Ranking,
+    thoughts: &Thoughts,
 ) -> Result<Measured> {
     let pairs = labelled(&raw_values(twins, table, triples)?, triples);
     let calibration = Calibration::fit(CalibrationKind::Platt, &pairs);
     let brier = metrics::brier(&scored(&calibration, &pairs));
-    let thought_gain = thoughts.thought_gain(&raw_values(twins, table, &thoughts.asked)?, &calibration);
+    let thought_gain = thoughts.ranked(&raw_values(twins, table, &thoughts.asked)?, &calibration).gain();
     Ok(Measured { brier, thought_gain, pairs })
 }
 

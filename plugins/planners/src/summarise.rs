@@ -62,7 +62,7 @@ impl Summariser for LlmSummariser {
 }
 
 /// Asks for a summary. If no answer can be read, the beginning of the last observation is both state and outcome, as in
-/// release 0.1.0: critics, and the figures of those that ship, depend on it.
+/// the logs of release 0.1.0. The runtime then collects no outcome.
 pub(crate) async fn summarise(
     prompts: &Prompts,
     asker: &mut Asker,

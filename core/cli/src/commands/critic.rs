@@ -36,10 +36,11 @@ enum Command {
     /// Measure a critic on trajectories that it has not seen.
     ///
     /// Prints AUC, Brier score, calibration error and a reliability table, next to those of the base rate and of a
-    /// logistic regression on the same embeddings.
+    /// logistic regression on the same embeddings, and how well the critic ranks the thoughts of one state. Outcomes
+    /// count as reached by their meaning if the critic has a vocabulary, else by their words.
     #[command(after_help = "Examples:
   forethought critic eval --model critic --data data
-  forethought critic eval my.toml --model critic --data data --encoder minilm --json")]
+  forethought critic eval my.toml --model critic --data data --data new --encoder minilm --json")]
     Eval(Eval),
     /// Ask a critic how likely given outcomes are.
     ///
@@ -84,9 +85,10 @@ struct Eval {
     /// Folder of the checkpoint.
     #[arg(long, value_name = "DIR")]
     model: String,
-    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
-    #[arg(long, value_name = "PATH")]
-    data: PathBuf,
+    /// Trajectories: a .parquet or .jsonl file, or a folder of them. Can be given again: the rivals learn from those that
+    /// the critic learned from.
+    #[arg(long, value_name = "PATH", required = true)]
+    data: Vec<PathBuf>,
     /// Ask only about what this seat did, counted from 0.
     #[arg(long, value_name = "SEAT")]
     seat: Option<usize>,
@@ -171,19 +173,14 @@ impl Eval {
             sources.values.push(set(["encoder", name, "kind"], name));
         }
         let host = session.host_of(&sources).await?;
-        let data = trajectories::read_of(&eval.data, eval.seat)?;
+        let data = eval.data.iter().map(|path| trajectories::read_of(path, eval.seat));
+        let data = data.collect::<Result<Vec<_>>>()?.concat();
         let critic = host.critic("evaluated".into()).await?;
         let encoder = host.encoder(eval.encoder.clone()).await?;
         let seen = Seen::read(Path::new(&eval.model))?;
-        if let (known @ 1.., all) = seen.known(&data) {
-            session.reporter.say(format!(
-                "warning: {known} of the {all} trajectories that the critic has not seen are of tasks that it was \
-                 trained on, so the figures say little about new tasks; for those, collect other tasks with \
-                 --first-task"
-            ));
-        }
         let report = evaluate(&data, &seen, &*critic, &*encoder, host.config().seed);
         let report = session.or_interrupted(report).await?;
+        report.warnings.iter().for_each(|warning| session.reporter.say(format!("warning: {warning}")));
         session.show(&report, || report.to_string())?;
         Ok(Exit::Done)
     }

@@ -1,24 +1,26 @@
 //! Evaluating a critic: the measures of `forethought critic eval`.
 //!
 //! On trajectories that the critic has not seen, each step is asked about outcomes drawn from all outcomes in the
-//! data. The critic's answers are compared with those of two predictors that any critic must beat: the base rate, and a
-//! logistic regression on the same embeddings. Intervals come from a bootstrap over trajectories, since the steps of
-//! one trajectory are not independent.
+//! data. An outcome was reached if a later state holds what it means. The critic's answers are compared with those of
+//! two predictors that any critic must beat: the base rate, and a logistic regression on the same embeddings. What the
+//! critic marks as outside its data is counted and not measured. Intervals come from a bootstrap over trajectories,
+//! since the steps of one trajectory are not independent.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
 use forethought_api::checkpoint::{self, Manifest, TrainedOn};
-use forethought_api::critic::{Critic, CriticQuery};
+use forethought_api::critic::{Critic, CriticQuery, Estimate, Vocabulary};
 use forethought_api::encoder::{Matrix, TextEncoder};
-use forethought_api::metrics::{self, ReliabilityBin, Scored};
+use forethought_api::metrics::{self, Ranking, ReliabilityBin, Scored, evenly};
 use forethought_api::text::unmarked;
-use forethought_api::trajectory::Trajectory;
+use forethought_api::trajectory::{Step, Trajectory};
 use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::meaning::{Meanings, query, said};
 use crate::evaluate::{draw::Draw, logistic::Logistic};
 
 /// Outcomes asked about at each step.
@@ -27,9 +29,12 @@ const OUTCOMES_PER_STEP: usize = 8;
 const RESAMPLES: usize = 1000;
 /// Bins of reliability tables and of the calibration error.
 const BINS: usize = 10;
+/// Fewer trajectories than this rarely make a critic that helps, and fewer evaluated ones say little about it.
+const FEW_LEARNED: usize = 80;
+const FEW_EVALUATED: usize = 50;
 
-/// Which episodes a checkpoint has seen, from its `config.json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What a checkpoint has seen, and how it reads it, from its `config.json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Seen {
     /// Learned from.
@@ -38,6 +43,8 @@ pub struct Seen {
     pub validation: Vec<String>,
     /// The tasks of both, where the checkpoint says so.
     pub tasks: Option<TrainedOn>,
+    /// Which sentences mean the same to the critic; empty if it does not say so.
+    pub vocabulary: Vocabulary,
 }
 
 impl Seen {
@@ -51,7 +58,12 @@ impl Seen {
         let config: serde_json::Value =
             serde_json::from_str(unmarked(&text)).context(format!("{} is not JSON", path.display()))?;
         let Manifest { split, trained_on, .. } = Manifest::of(&config).context(path.display().to_string())?;
-        Ok(Self { train: split.train, validation: split.validation, tasks: trained_on })
+        Ok(Self {
+            train: split.train,
+            validation: split.validation,
+            tasks: trained_on,
+            vocabulary: checkpoint::vocabulary(&config).unwrap_or_default(),
+        })
     }
 
     /// How many of the `trajectories` that it has not seen are of tasks that it has, and how many it has not seen.
@@ -78,14 +90,34 @@ pub struct CriticReport {
     pub left_out_validation: usize,
     /// Trajectories evaluated on.
     pub evaluated: usize,
-    /// (state, thought, outcome) triples asked about.
+    /// How many outcomes the critic tells apart, if outcomes counted as reached by what they mean; else by their words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meanings: Option<usize>,
+    /// Share of the triples asked about that the critic marked as outside its data. They are not measured.
+    pub outside: f64,
+    /// (state, thought, outcome) triples measured on.
     pub triples: usize,
     /// Share of triples whose outcome was reached.
     pub base_rate: f64,
     /// The critic and those it must beat.
     pub predictors: Vec<PredictorReport>,
+    /// Mean standard deviation of the critic's values over other thoughts of the data, within a state and outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thought_spread: Option<f64>,
+    /// By how much knowing the thought lowers the Brier score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thought_gain: Option<f64>,
+    /// AUC of a thought's value less the mean of the others, against whether the outcome was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advantage_auc: Option<f64>,
+    /// By how much the values of two outcomes that exclude each other exceed 1 together, on average over such pairs and
+    /// evaluated steps; missing without meanings, or where the data show no such pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contradiction: Option<f64>,
     /// The critic's reliability table.
     pub reliability: Vec<ReliabilityBin>,
+    /// Why these figures, or the critic, should not be trusted.
+    pub warnings: Vec<String>,
 }
 
 /// One predictor's measures.
@@ -115,11 +147,24 @@ pub struct Interval {
 }
 
 /// One question with its true answer.
-struct Triple {
+#[derive(Clone, Copy)]
+struct Triple<'a> {
     /// Index among the trajectories it was drawn from.
     trajectory: usize,
-    query: CriticQuery,
-    reached: bool,
+    step: &'a Step,
+    /// The outcome in the words of the data.
+    said: &'a str,
+    /// Thought and outcome in canonical words, as far as they have some.
+    thought: &'a str,
+    outcome: &'a str,
+    /// Whether it was reached; unknown if nobody can say what the outcome means.
+    reached: Option<bool>,
+}
+
+impl Triple<'_> {
+    fn reached(&self) -> bool {
+        self.reached.unwrap_or_default()
+    }
 }
 
 /// Evaluates `critic` on those of `trajectories` that it has not `seen`.
@@ -152,19 +197,24 @@ pub async fn evaluate(
             tuned.len()
         )));
     }
+    let meanings = Meanings::of(critic, &seen.vocabulary, trajectories).await?;
     let marginal = marginal(trajectories)?;
-    let questions = triples(&unseen, &marginal, &mut Draw::new(seed, "critic eval questions"));
-
-    let queries = questions.iter().map(|one| one.query.clone()).collect();
-    let critic: Vec<f64> =
-        critic.estimate(queries).await?.into_iter().map(|estimate| estimate.probability).collect();
-    if critic.len() != questions.len() {
-        return Err(Error::other(format!(
-            "the critic gave {} answers to {} queries",
-            critic.len(),
-            questions.len()
+    let asked = triples(&unseen, &marginal, &meanings, &mut Draw::new(seed, "critic eval questions"));
+    let estimates =
+        answers(critic, asked.iter().map(|one| query(one.step, &one.step.thought, one.said)).collect())
+            .await?;
+    let measured = |index: &usize| asked[*index].reached.is_some() && !estimates[*index].outside;
+    let measured: Vec<usize> = (0..asked.len()).filter(measured).collect();
+    if measured.is_empty() {
+        return Err(Error::input(format!(
+            "all {} questions are outside the data that the critic was trained on: collect with the model and the \
+             summariser of its data, or train it on data like these",
+            asked.len()
         )));
     }
+    let outside = estimates.iter().filter(|one| one.outside).count() as f64 / asked.len() as f64;
+    let questions: Vec<Triple> = measured.iter().map(|&index| asked[index]).collect();
+    let values: Vec<f64> = measured.iter().map(|&index| estimates[index].probability).collect();
     // A critic trained elsewhere has seen none of these data; the rivals then learn from the validation part, or from
     // a half of the unseen trajectories that is no longer there: refuse, because that would not be a fair comparison.
     if learned.is_empty() {
@@ -173,14 +223,15 @@ pub async fn evaluate(
              regression learn from the same ones; add them to --data",
         ));
     }
-    let lessons = triples(&learned, &marginal, &mut Draw::new(seed, "critic eval lessons"));
-    let base = lessons.iter().filter(|one| one.reached).count() as f64 / lessons.len().max(1) as f64;
-    let features = Features::new(encoder, lessons.iter().chain(&questions)).await?;
-    let lesson = |index: usize| (features.of(&lessons[index].query), lessons[index].reached);
+    let mut lessons = triples(&learned, &marginal, &meanings, &mut Draw::new(seed, "critic eval lessons"));
+    lessons.retain(|one| one.reached.is_some());
+    let base = lessons.iter().filter(|one| one.reached()).count() as f64 / lessons.len().max(1) as f64;
+    let texts = lessons.iter().chain(&questions).flat_map(|one| [&*one.step.state, one.thought, one.outcome]);
+    let features = Embedded::new(encoder, texts).await?;
+    let lesson = |index: usize| (features.of(&lessons[index]), lessons[index].reached());
     let mut order = Draw::new(seed, "critic eval regression");
     let regression = Logistic::fit(features.size(), lessons.len(), lesson, &mut order);
-    let logistic: Vec<f64> =
-        questions.iter().map(|one| regression.probability(&features.of(&one.query))).collect();
+    let logistic: Vec<f64> = questions.iter().map(|one| regression.probability(&features.of(one))).collect();
 
     let mut resamples = Draw::new(seed, "critic eval bootstrap");
     let resamples: Vec<Vec<f64>> = (0..RESAMPLES)
@@ -191,31 +242,199 @@ pub async fn evaluate(
         })
         .collect();
     let constant = vec![base; questions.len()];
-    let predictors = [("critic", &critic), ("base rate", &constant), ("logistic regression", &logistic)]
+    let predictors = [("critic", &values), ("base rate", &constant), ("logistic regression", &logistic)]
         .map(|(name, answers)| measure(name, answers, &questions, &resamples));
-    let shown = scored(&critic, &questions);
-    Ok(CriticReport {
+    let ranking = rank(&asked, &estimates, &learned, &meanings, critic, encoder).await?;
+    let shown = scored(&values, &questions);
+    let mut report = CriticReport {
         trajectories: trajectories.len(),
         left_out_train: learned.len(),
         left_out_validation: tuned.len(),
         evaluated: unseen.len(),
+        meanings: meanings.known,
+        outside,
         triples: questions.len(),
         base_rate: metrics::base_rate(&shown),
-        predictors: predictors.into(),
+        thought_spread: ranking.spread(),
+        thought_gain: ranking.gain(),
+        advantage_auc: ranking.auc(),
+        contradiction: contradiction(&asked, &learned, &meanings, critic).await?,
         reliability: metrics::reliability(&shown, BINS),
-    })
+        ..CriticReport::default()
+    };
+    report.warnings = warnings(&report, &predictors, seen, trajectories);
+    report.predictors = predictors.map(|one| one.report).into();
+    Ok(report)
+}
+
+/// The estimates of these queries.
+pub(crate) async fn answers(critic: &dyn Critic, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+    let asked = queries.len();
+    let estimates = critic.estimate(queries).await?;
+    match estimates.len() == asked {
+        true => Ok(estimates),
+        false => Err(Error::other(format!("the critic gave {} answers to {asked} queries", estimates.len()))),
+    }
+}
+
+/// What a reader of the report should know before trusting it.
+fn warnings(
+    report: &CriticReport,
+    [critic, base, regression]: &[Measured; 3],
+    seen: &Seen,
+    data: &[Trajectory],
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let (known @ 1.., all) = seen.known(data) {
+        warnings.push(format!(
+            "{known} of the {all} trajectories that the critic has not seen are of tasks that it was trained on, so the \
+             figures say little about new tasks; for those, collect other tasks with --first-task"
+        ));
+    }
+    if seen.train.len() < FEW_LEARNED {
+        let few = seen.train.len();
+        warnings.push(format!("the critic learned from {few} trajectories: one that helps needs hundreds"));
+    }
+    if report.evaluated < FEW_EVALUATED {
+        warnings
+            .push(format!("{} trajectories are few to evaluate on: look at the intervals", report.evaluated));
+    }
+    let once = said_once(data);
+    if report.meanings.is_none() && once > 0.5 {
+        warnings.push(format!(
+            "{:.0} % of the outcome sentences occur in one episode only, and this critic does not say what they mean: an \
+             outcome in other words counts as not reached, so the figures mean little. Group sentences of one meaning \
+             with `forethought label`, and train with a vocabulary",
+            100.0 * once
+        ));
+    }
+    if report.outside > 0.5 {
+        warnings.push(format!(
+            "{:.0} % of what was asked is outside the data that the critic was trained on: label these data as well with \
+             `forethought label`, and train on them",
+            100.0 * report.outside
+        ));
+    }
+    if critic.report.brier.value >= base.report.brier.value {
+        warnings.push("on these data the critic is no better than the base rate alone".into());
+    }
+    warnings.extend(critic.beaten_by(regression));
+    warnings
+}
+
+/// The share of outcomes whose words one episode alone has.
+fn said_once(data: &[Trajectory]) -> f64 {
+    let mut episodes: HashMap<&str, (HashSet<&str>, usize)> = HashMap::new();
+    for one in data {
+        for said in one.steps.iter().flat_map(said) {
+            let (within, count) = episodes.entry(said).or_default();
+            within.insert(&one.episode);
+            *count += 1;
+        }
+    }
+    let total: usize = episodes.values().map(|(_, count)| count).sum();
+    let once = episodes.values().filter(|(within, _)| within.len() == 1).map(|(_, count)| count);
+    once.sum::<usize>() as f64 / total.max(1) as f64
+}
+
+/// Pairs of canonical outcomes that no trajectory has both of, though by chance some would.
+fn exclusive<'a>(trajectories: &[&'a Trajectory], meanings: &'a Meanings) -> Vec<[&'a str; 2]> {
+    const BY_CHANCE: f64 = 5.0;
+    let meant = |one: &&'a Trajectory| -> BTreeSet<&'a str> {
+        one.steps.iter().flat_map(said).flat_map(|said| meanings.outcome(said)).collect()
+    };
+    let within: Vec<BTreeSet<&str>> = trajectories.iter().map(meant).collect();
+    let all: BTreeSet<&str> = within.iter().flatten().copied().collect();
+    let count = |one: &str| within.iter().filter(|within| within.contains(one)).count() as f64;
+    let counts: Vec<(&str, f64)> = all.into_iter().map(|one| (one, count(one))).collect();
+    let mut pairs = Vec::new();
+    for (index, &(one, often)) in counts.iter().enumerate() {
+        for &(other, other_often) in &counts[..index] {
+            let together = || within.iter().any(|within| within.contains(one) && within.contains(other));
+            if often * other_often / within.len() as f64 >= BY_CHANCE && !together() {
+                pairs.push([one, other]);
+            }
+        }
+    }
+    pairs
+}
+
+/// By how much the critic's values of outcomes that exclude each other exceed 1 together.
+async fn contradiction(
+    asked: &[Triple<'_>],
+    learned: &[&Trajectory],
+    meanings: &Meanings,
+    critic: &dyn Critic,
+) -> Result<Option<f64>> {
+    let pairs = if meanings.known.is_some() { exclusive(learned, meanings) } else { Vec::new() };
+    let (mut excess, mut count) = (0.0, 0.0);
+    let steps: Vec<&Step> = asked.iter().step_by(OUTCOMES_PER_STEP).map(|one| one.step).collect();
+    let distinct: BTreeSet<&str> = pairs.iter().flatten().copied().collect();
+    for step in evenly(&steps, Ranking::STEPS).take_while(|_| !pairs.is_empty()) {
+        let queries = distinct.iter().map(|outcome| query(step, &step.thought, outcome)).collect();
+        let estimates: HashMap<&str, Estimate> =
+            distinct.iter().copied().zip(answers(critic, queries).await?).collect();
+        for pair in &pairs {
+            let [one, other] = pair.map(|outcome| estimates[outcome]);
+            if !one.outside && !other.outside {
+                excess += (one.probability + other.probability - 1.0).max(0.0);
+                count += 1.0;
+            }
+        }
+    }
+    Ok((count > 0.0).then(|| excess / count))
+}
+
+/// How the critic ranks the thoughts of the states that it was `asked` about, next to those of the data that it learned
+/// from.
+async fn rank(
+    asked: &[Triple<'_>],
+    estimates: &[Estimate],
+    learned: &[&Trajectory],
+    meanings: &Meanings,
+    critic: &dyn Critic,
+    encoder: &dyn TextEncoder,
+) -> Result<Ranking> {
+    let steps: Vec<_> = asked.chunks(OUTCOMES_PER_STEP).zip(estimates.chunks(OUTCOMES_PER_STEP)).collect();
+    let steps: Vec<_> = evenly(&steps, Ranking::STEPS).collect();
+    let pool: Vec<&Step> = learned.iter().flat_map(|one| &one.steps).collect();
+    let pool: Vec<&Step> = evenly(&pool, Ranking::POOL).collect();
+    let states = || pool.iter().map(|step| &*step.state);
+    let embedded =
+        Embedded::new(encoder, steps.iter().map(|(own, _)| &*own[0].step.state).chain(states())).await?;
+    let thoughts: Vec<&str> = pool.iter().map(|step| meanings.thought(&step.thought)).collect();
+    let mut ranking = Ranking::default();
+    for (own, judged) in steps {
+        let state = embedded.row(&own[0].step.state);
+        let distance = |other: &[f32]| state.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+        let distances: Vec<f32> = states().map(|other| distance(embedded.row(other))).collect();
+        let others = Ranking::others(own[0].thought, &thoughts, &distances);
+        let known: Vec<_> =
+            own.iter().zip(judged).filter(|(one, said)| one.reached.is_some() && !said.outside).collect();
+        let about =
+            |one: &Triple| others.iter().map(|other| query(one.step, other, one.said)).collect::<Vec<_>>();
+        let queries: Vec<CriticQuery> = known.iter().flat_map(|(one, _)| about(one)).collect();
+        if queries.is_empty() {
+            continue;
+        }
+        let compared = answers(critic, queries).await?;
+        for ((one, own), compared) in known.into_iter().zip(compared.chunks(others.len())) {
+            let inside: Vec<Estimate> = compared.iter().filter(|other| !other.outside).copied().collect();
+            ranking.add(own, &inside, one.reached());
+        }
+    }
+    Ok(ranking)
 }
 
 /// Every occurrence of an outcome sentence in the data; summaries of reached states where there are no sentences.
 fn marginal(trajectories: &[Trajectory]) -> Result<Vec<&str>> {
     let steps = || trajectories.iter().flat_map(|one| &one.steps);
-    let given = |text: &&str| !text.is_empty();
-    let sentences: Vec<&str> =
-        steps().flat_map(|step| &step.outcomes).map(String::as_str).filter(given).collect();
+    let sentences: Vec<&str> = steps().flat_map(said).collect();
     if !sentences.is_empty() {
         return Ok(sentences);
     }
-    let summaries: Vec<&str> = steps().map(|step| step.next_state.as_str()).filter(given).collect();
+    let summaries: Vec<&str> =
+        steps().map(|step| step.next_state.as_str()).filter(|text| !text.is_empty()).collect();
     if summaries.is_empty() {
         return Err(Error::input(
             "no step of the data names an outcome or a next state: there is nothing to evaluate",
@@ -224,23 +443,29 @@ fn marginal(trajectories: &[Trajectory]) -> Result<Vec<&str>> {
     Ok(summaries)
 }
 
-/// Questions about each step: outcomes from the marginal, true if a later state of the same trajectory has exactly this
-/// text.
-fn triples(trajectories: &[&Trajectory], marginal: &[&str], draw: &mut Draw) -> Vec<Triple> {
+/// Questions about each step: outcomes from the marginal, true if a later state of the same trajectory holds all that the
+/// outcome means.
+fn triples<'a>(
+    trajectories: &[&'a Trajectory],
+    marginal: &[&'a str],
+    meanings: &'a Meanings,
+    draw: &mut Draw,
+) -> Vec<Triple<'a>> {
     let mut triples = Vec::new();
     for (trajectory, recorded) in trajectories.iter().enumerate() {
         for (index, step) in recorded.steps.iter().enumerate() {
             for _ in 0..OUTCOMES_PER_STEP {
-                let outcome = marginal[draw.below(marginal.len())];
-                let reached = recorded.steps[index..].iter().any(|later| {
-                    later.next_state == outcome || later.outcomes.iter().any(|reached| reached == outcome)
+                let said = marginal[draw.below(marginal.len())];
+                let meant = meanings.outcome(said);
+                let holds = |later: &Step| meant.iter().all(|outcome| meanings.holds(later, outcome));
+                triples.push(Triple {
+                    trajectory,
+                    step,
+                    said,
+                    thought: meanings.thought(&step.thought),
+                    outcome: if let [outcome] = meant[..] { outcome } else { said },
+                    reached: (!meant.is_empty()).then(|| recorded.steps[index..].iter().any(holds)),
                 });
-                let query = CriticQuery {
-                    state: step.state.clone(),
-                    thought: step.thought.clone(),
-                    outcome: outcome.to_owned(),
-                };
-                triples.push(Triple { trajectory, query, reached });
             }
         }
     }
@@ -248,15 +473,46 @@ fn triples(trajectories: &[&Trajectory], marginal: &[&str], draw: &mut Draw) -> 
 }
 
 fn scored(answers: &[f64], questions: &[Triple]) -> Vec<Scored> {
-    answers.iter().zip(questions).map(|(&answer, one)| Scored::new(answer, one.reached)).collect()
+    answers.iter().zip(questions).map(|(&answer, one)| Scored::new(answer, one.reached())).collect()
 }
 
-fn measure(name: &str, answers: &[f64], questions: &[Triple], resamples: &[Vec<f64>]) -> PredictorReport {
+/// A predictor's measures, and two of them in each resample.
+struct Measured {
+    report: PredictorReport,
+    auc: Vec<f64>,
+    brier: Vec<f64>,
+}
+
+impl Measured {
+    /// Where a rival is better, if anywhere.
+    fn beaten_by(&self, rival: &Self) -> Option<String> {
+        let mut better = Vec::new();
+        // `sign` is -1 where less is better.
+        let mut compare = |name, sign: f64, own: f64, other: f64, pairs: (&[f64], &[f64])| {
+            if sign * other > sign * own {
+                let wins =
+                    pairs.0.iter().zip(pairs.1).filter(|(own, other)| sign * **other > sign * **own).count();
+                let share = 100.0 * wins as f64 / pairs.0.len().max(1) as f64;
+                better.push(format!("{name} {other:.3} against {own:.3}, in {share:.0} % of the resamples"));
+            }
+        };
+        if let (Some(own), Some(other)) = (self.report.auc, rival.report.auc) {
+            compare("AUC", 1.0, own.value, other.value, (&self.auc, &rival.auc));
+        }
+        let (own, other) = (self.report.brier.value, rival.report.brier.value);
+        compare("Brier", -1.0, own, other, (&self.brier, &rival.brier));
+        (!better.is_empty()).then(|| {
+            format!("a {} on the same embeddings beats this critic: {}", rival.report.name, better.join("; "))
+        })
+    }
+}
+
+fn measure(name: &str, answers: &[f64], questions: &[Triple], resamples: &[Vec<f64>]) -> Measured {
     // Sorted by the answer, so that the resamples need not sort.
     let mut order: Vec<usize> = (0..answers.len()).collect();
     order.sort_by(|&a, &b| answers[a].total_cmp(&answers[b]));
     let mut scored: Vec<Scored> =
-        order.iter().map(|&index| Scored::new(answers[index], questions[index].reached)).collect();
+        order.iter().map(|&index| Scored::new(answers[index], questions[index].reached())).collect();
     let whole = (metrics::auc(&scored), metrics::brier(&scored), metrics::ece(&scored, BINS));
     let (mut auc, mut brier, mut ece) = (Vec::new(), Vec::new(), Vec::new());
     for weights in resamples {
@@ -267,12 +523,13 @@ fn measure(name: &str, answers: &[f64], questions: &[Triple], resamples: &[Vec<f
         brier.push(metrics::brier(&scored));
         ece.push(metrics::ece(&scored, BINS));
     }
-    PredictorReport {
+    let report = PredictorReport {
         name: name.into(),
-        auc: whole.0.map(|value| interval(value, auc)),
-        brier: interval(whole.1, brier),
+        auc: whole.0.map(|value| interval(value, auc.clone())),
+        brier: interval(whole.1, brier.clone()),
         ece: interval(whole.2, ece),
-    }
+    };
+    Measured { report, auc, brier }
 }
 
 /// The percentile interval.
@@ -285,22 +542,18 @@ fn interval(value: f64, mut resampled: Vec<f64>) -> Interval {
     Interval { value, low: at(0.025), high: at(0.975) }
 }
 
-/// Embeddings of all texts, and what the regression makes of a triple: the three vectors side by side, and the
-/// products of outcome with state and with thought, number by number, without which it could not tell which outcome
-/// goes with which thought.
-struct Features {
-    rows: HashMap<String, usize>,
+/// Embeddings of texts, and what the regression makes of a triple: the three vectors side by side, and the products of
+/// outcome with state and with thought, number by number, without which it could not tell which outcome goes with which
+/// thought.
+struct Embedded<'a> {
+    rows: HashMap<&'a str, usize>,
     embeddings: Matrix,
 }
 
-impl Features {
-    async fn new(encoder: &dyn TextEncoder, triples: impl Iterator<Item = &Triple>) -> Result<Self> {
-        let mut texts = BTreeSet::new();
-        for Triple { query, .. } in triples {
-            texts.extend([&query.state, &query.thought, &query.outcome]);
-        }
-        let texts: Vec<String> = texts.into_iter().cloned().collect();
-        let embeddings = encoder.encode(texts.clone()).await?;
+impl<'a> Embedded<'a> {
+    async fn new(encoder: &dyn TextEncoder, texts: impl Iterator<Item = &'a str>) -> Result<Self> {
+        let texts: BTreeSet<&str> = texts.collect();
+        let embeddings = encoder.encode(texts.iter().map(|text| (*text).to_owned()).collect()).await?;
         if embeddings.rows() != texts.len() {
             return Err(Error::other(format!(
                 "the encoder gave {} vectors for {} texts",
@@ -311,13 +564,16 @@ impl Features {
         let rows = texts.into_iter().enumerate().map(|(row, text)| (text, row)).collect();
         Ok(Self { rows, embeddings })
     }
+    fn row(&self, text: &str) -> &[f32] {
+        self.embeddings.row(self.rows[text])
+    }
     /// Numbers in what the regression reads.
     fn size(&self) -> usize {
         5 * self.embeddings.columns()
     }
-    fn of(&self, query: &CriticQuery) -> Vec<f32> {
-        let row = |text: &String| self.embeddings.row(self.rows[text]);
-        let (state, thought, outcome) = (row(&query.state), row(&query.thought), row(&query.outcome));
+    fn of(&self, triple: &Triple) -> Vec<f32> {
+        let [state, thought, outcome] =
+            [&*triple.step.state, triple.thought, triple.outcome].map(|text| self.row(text));
         // Entries of unit vectors are of the order of 1 / sqrt(dimension), so are their products after scaling.
         let scale = (self.embeddings.columns() as f32).sqrt();
         let products =
@@ -333,6 +589,14 @@ impl fmt::Display for CriticReport {
             "{} of {} trajectories evaluated; left out: {} that the critic learned from, {} that tuned it.",
             self.evaluated, self.trajectories, self.left_out_train, self.left_out_validation
         )?;
+        if let Some(meanings) = self.meanings {
+            writeln!(
+                f,
+                "Outcomes count as reached by what they mean ({meanings} meanings); {:.1} % of the questions are outside \
+                 the critic's data.",
+                100.0 * self.outside
+            )?;
+        }
         writeln!(
             f,
             "{} triples, {:.1} % reached. 95 % intervals by trajectory.\n",
@@ -344,6 +608,14 @@ impl fmt::Display for CriticReport {
         for one in &self.predictors {
             let auc = one.auc.map_or("undefined".to_owned(), show);
             writeln!(f, "{:<22}{auc:<22}{:<22}{:<22}", one.name, show(one.brier), show(one.ece))?;
+        }
+        if let (Some(spread), Some(gain)) = (self.thought_spread, self.thought_gain) {
+            let auc = self.advantage_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.3}"));
+            write!(f, "\nThoughts of one state: thought_spread {spread:.3}, thought_gain {gain:.4}, ")?;
+            writeln!(f, "advantage_auc {auc}.")?;
+        }
+        if let Some(excess) = self.contradiction {
+            writeln!(f, "Outcomes that exclude each other: two exceed 1 by {excess:.3} on average.")?;
         }
         writeln!(f, "\n{:<12}{:>8}{:>14}{:>12}", "stated", "count", "mean stated", "observed")?;
         for bin in self.reliability.iter().filter(|bin| bin.count > 0.0) {
@@ -357,7 +629,7 @@ impl fmt::Display for CriticReport {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use forethought_api::critic::Estimate;
+    use forethought_api::critic::{Estimate, KnownOutcome, Meaning, StyleCard};
     use forethought_api::encoder::EncoderSpec;
     use forethought_api::trajectory::Step;
 
@@ -422,7 +694,7 @@ mod tests {
 
     fn seen(train: std::ops::Range<usize>, validation: std::ops::Range<usize>) -> Seen {
         let names = |range: std::ops::Range<usize>| range.map(|episode| format!("e{episode}")).collect();
-        Seen { train: names(train), validation: names(validation), tasks: None }
+        Seen { train: names(train), validation: names(validation), ..Seen::default() }
     }
 
     #[tokio::test]
@@ -438,6 +710,10 @@ mod tests {
         assert!((auc(base).value - 0.5).abs() < 1e-9 && (base.brier.value - 0.25).abs() < 0.01, "{base:?}");
         // The products of thought and outcome let even a linear model see the agreement.
         assert!(auc(regression).value > 0.7, "{regression:?}");
+        // Of one state, so that a thought is compared with the other one.
+        let spread = report.thought_spread.unwrap();
+        assert!((spread - 0.25).abs() < 1e-9 && report.advantage_auc.unwrap() > 0.7, "{report:?}");
+        assert!(report.warnings.iter().all(|text| text.contains("beats this critic")), "{report:?}");
         assert_eq!(report, evaluate(&data, &seen(0..80, 80..120), &Oracle, &Words, 7).await.unwrap());
 
         let table = report.to_string();
@@ -445,6 +721,79 @@ mod tests {
         for part in ["logistic regression", "0.2-0.3", "0.7-0.8"] {
             assert!(table.contains(part), "{table}");
         }
+    }
+
+    /// Knows the same in any words, and what it does not know; says this where thought and outcome agree, and else that.
+    struct Reader([f64; 2]);
+
+    #[async_trait]
+    impl Critic for Reader {
+        async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+            let way = |text: &str| ["left", "right"].into_iter().position(|way| text.contains(way));
+            let estimate = |query: &CriticQuery| {
+                let (thought, outcome) = (way(&query.thought), way(&query.outcome));
+                Estimate {
+                    known: outcome.map(|way| way as u32),
+                    outside: outcome.is_none(),
+                    ..Estimate::of(self.0[usize::from(thought != outcome)])
+                }
+            };
+            Ok(queries.iter().map(estimate).collect())
+        }
+        async fn style_card(&self) -> Result<StyleCard> {
+            let outcome =
+                |way: &str| KnownOutcome { text: format!("arrived {way}"), ..KnownOutcome::default() };
+            Ok(StyleCard { outcomes: ["left", "right"].map(outcome).into(), ..StyleCard::default() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_critic_that_knows_meanings_is_judged_by_meaning() {
+        // Nobody says an outcome twice in the same words, and every fifth is fog.
+        let mut data = episodes(400);
+        for (episode, one) in data.iter_mut().enumerate() {
+            let said = &mut one.steps[0].outcomes[0];
+            *said =
+                if episode % 5 == 0 { format!("fog {episode}") } else { format!("{said}, day {episode}") };
+        }
+        let seen = seen(0..160, 160..240);
+        let literal = evaluate(&data, &seen, &Oracle, &Words, 7).await.unwrap();
+        assert!(literal.base_rate < 0.02 && literal.meanings.is_none(), "{literal:?}");
+        let warned = |report: &CriticReport, part| report.warnings.iter().any(|text| text.contains(part));
+        assert!(
+            warned(&literal, "forethought label") && warned(&literal, "beats this critic"),
+            "{literal:?}"
+        );
+
+        let report = evaluate(&data, &seen, &Reader([0.75, 0.25]), &Words, 7).await.unwrap();
+        assert!(report.meanings == Some(2) && !warned(&report, "forethought label"), "{report:?}");
+        assert!((report.outside - 0.2).abs() < 0.05, "{report:?}");
+        // The others are measured. A fifth of what they ask about was reached in fog, which nobody reads.
+        let auc = report.predictors[0].auc.unwrap();
+        assert!(report.base_rate > 0.3 && auc.value > 0.65 && auc.low > 0.55, "{report:?}");
+        assert!((report.thought_spread.unwrap() - 0.25).abs() < 1e-9, "{report:?}");
+        assert!(report.advantage_auc.unwrap() > 0.6, "{report:?}");
+        // Nobody arrives left and right.
+        assert_eq!(report.contradiction, Some(0.0));
+        let eager = evaluate(&data, &seen, &Reader([0.9, 0.4]), &Words, 7).await.unwrap();
+        assert!((eager.contradiction.unwrap() - 0.3).abs() < 1e-9, "{eager:?}");
+        for part in [
+            "(2 meanings)",
+            "outside the critic's data",
+            "thought_spread 0.250, thought_gain 0.",
+            "exceed 1 by 0.000",
+        ] {
+            assert!(report.to_string().contains(part), "{report}");
+        }
+        // A sentence that the checkpoint lists is not left to the critic.
+        let fog = Meaning { text: "arrived left".into(), sentences: vec!["fog 250".into()] };
+        let vocabulary = Vocabulary { outcomes: vec![fog], ..Vocabulary::default() };
+        let meanings = Meanings::of(&Reader([0.75, 0.25]), &vocabulary, &data).await.unwrap();
+        let [listed, read] = [meanings.outcome("fog 250"), meanings.outcome("arrived right, day 251")];
+        assert_eq!(
+            (listed, read, meanings.outcome("fog 255")),
+            (vec!["arrived left"], vec!["arrived right"], vec![])
+        );
     }
 
     #[tokio::test]
@@ -467,11 +816,17 @@ mod tests {
         write(r#"{ "training": {} }"#);
         let error = Seen::read(folder.path()).unwrap_err();
         assert!(error.to_string().contains("config.json: no key `split`"), "{error}");
-        let expected = Seen { train: vec!["e1".into()], validation: vec!["e2".into()], tasks: None };
+        let expected = Seen { train: vec!["e1".into()], validation: vec!["e2".into()], ..Seen::default() };
         let split = r#""split": { "train": ["e1"], "validation": ["e2"], "test": ["e3"] }"#;
         for config in [format!("{{ {split} }}"), format!(r#"{{ "training": {{ {split} }} }}"#)] {
             write(&config);
             assert_eq!(Seen::read(folder.path()).unwrap(), expected);
+        }
+        // The vocabulary is found where a trainer writes it, and where `goal-q` does.
+        let words = r#""vocabulary": { "thoughts": [{ "text": "go", "sentences": ["off"] }] }"#;
+        for config in [words.to_owned(), format!(r#""understanding": {{ {words} }}"#)] {
+            write(&format!("{{ {split}, {config} }}"));
+            assert_eq!(Seen::read(folder.path()).unwrap().vocabulary.thoughts[0].sentences, ["off"]);
         }
         // With the tasks of the split, those of other episodes are recognised.
         write(&format!(

@@ -3,5 +3,6 @@
 pub mod critic;
 mod draw;
 mod logistic;
+mod meaning;
 pub mod stats;
 pub mod tournament;

@@ -438,12 +438,13 @@ fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
     }
 }
 
-/// The summary after the last step is where that step led. A summary that could not be read names no outcome.
-fn link(steps: &mut [Step], after: &Summary) {
+/// The summary after the last step is where that step led. One whose outcome repeats its state could not be read (what
+/// is there instead is seen, and not concluded), so it names no outcome.
+fn link(steps: &mut [Step], Summary { state, outcome }: &Summary) {
     if let Some(step) = steps.last_mut() {
-        step.next_state = after.state.clone();
+        step.next_state = state.clone();
         step.outcomes =
-            Some(after.outcome.clone()).filter(|outcome| !outcome.is_empty()).into_iter().collect();
+            Some(outcome.clone()).filter(|said| !said.is_empty() && said != state).into_iter().collect();
     }
 }
 
