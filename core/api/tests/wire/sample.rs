@@ -359,7 +359,11 @@ impl CriticTrainer for Sample {
     async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {
         progress.report("label".into(), 1, request.trajectories.len() as u64, request.about.clone()).await?;
         let meaning = Meaning { text: request.about, sentences: vec!["s".into()], ..Meaning::default() };
-        Ok(Vocabulary { outcomes: vec![meaning.clone()], thoughts: vec![meaning] })
+        Ok(Vocabulary {
+            outcomes: vec![meaning.clone()],
+            thoughts: vec![meaning.clone()],
+            states: vec![meaning],
+        })
     }
 }
 

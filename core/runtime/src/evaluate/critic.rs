@@ -786,7 +786,8 @@ mod tests {
             assert!(report.to_string().contains(part), "{report}");
         }
         // A sentence that the checkpoint lists is not left to the critic.
-        let fog = Meaning { text: "arrived left".into(), sentences: vec!["fog 250".into()] };
+        let fog =
+            Meaning { text: "arrived left".into(), sentences: vec!["fog 250".into()], ..Meaning::default() };
         let vocabulary = Vocabulary { outcomes: vec![fog], ..Vocabulary::default() };
         let meanings = Meanings::of(&Reader([0.75, 0.25]), &vocabulary, &data).await.unwrap();
         let [listed, read] = [meanings.outcome("fog 250"), meanings.outcome("arrived right, day 251")];
