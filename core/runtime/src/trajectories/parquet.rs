@@ -1,5 +1,6 @@
 //! Parquet: one row per step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
 };
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, KeyValue};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -48,6 +49,12 @@ const SCHEMA: &str = "
 /// Rows in one row group at most: readers hold one at a time.
 const ROW_GROUP: usize = 16_384;
 
+/// What files of this program say in `created_by`, followed by its version.
+const CREATED_BY: &str = "forethought ";
+/// The key of the rows' hash in the footer. Only in files that this program wrote is it believed: others may keep it
+/// when they change rows.
+const HASH: &str = "forethought.rows_blake3";
+
 /// A step with its trajectory: a row.
 struct Row<'a> {
     of: &'a Trajectory,
@@ -55,14 +62,27 @@ struct Row<'a> {
     step: &'a Step,
 }
 
+fn rows(trajectories: &[Trajectory]) -> impl Iterator<Item = Row<'_>> {
+    trajectories.iter().flat_map(|of| (0..).zip(&of.steps).map(move |(index, step)| Row { of, index, step }))
+}
+
+/// The hash of the columns of this version, row by row: columns that a newer one adds are not in it.
+fn hash<'a>(rows: impl Iterator<Item = Row<'a>>) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    for Row { of, index, step } in rows {
+        let ids = (&of.episode, &of.environment, of.task, of.seed, of.seat, &of.source, index);
+        let texts = (&step.observation, &step.state, &step.thought, &step.action, &step.next_state);
+        let rest = (&step.outcomes, step.reward, step.terminated, step.truncated);
+        hasher.update(&serde_json::to_vec(&(ids, texts, rest))?);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
 pub(super) fn write(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
-    let rows: Vec<_> = trajectories
-        .iter()
-        .flat_map(|of| of.steps.iter().enumerate().map(move |(index, step)| Row { of, index, step }))
-        .collect();
+    let rows: Vec<_> = rows(trajectories).collect();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_created_by(concat!("forethought ", env!("CARGO_PKG_VERSION")).into())
+        .set_created_by(CREATED_BY.to_owned() + env!("CARGO_PKG_VERSION"))
         .build();
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     crate::files::write_through(path, |file| {
@@ -72,6 +92,8 @@ pub(super) fn write(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
             write_rows(&mut group, rows)?;
             group.close()?;
         }
+        let hash = hash(rows.into_iter())?;
+        writer.append_key_value_metadata(KeyValue::new(HASH.to_owned(), hash));
         writer.close()?;
         Ok(())
     })
@@ -147,8 +169,16 @@ fn flatten(rows: &[Row<'_>]) -> (Vec<ByteArray>, Levels) {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
+    // The `parquet` crate panics over some damage.
+    catch_unwind(AssertUnwindSafe(|| read_rows(path))).unwrap_or_else(|_| {
+        Err(Error::input(format!("{} is malformed: the library that reads Parquet gave up", path.display())))
+    })
+}
+
+fn read_rows(path: &Path) -> Result<Vec<Trajectory>> {
     let malformed = || format!("{} is malformed", path.display());
     let unreadable = |error| Error::input(malformed()).because(error);
+    let wrong = |error: Error| Error::input(malformed()).because(error);
     let file = crate::files::open(path)?;
     if !super::footer::plausible(&file).context(malformed())? {
         return Err(Error::input(format!("{}: the footer is damaged", malformed())));
@@ -159,13 +189,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
     let mut first_row = 0;
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).map_err(unreadable)?;
-        let (schema, rows) = (schema.root_schema(), rows_of(&*group)?);
+        let (schema, rows) = (schema.root_schema(), rows_of(&*group).map_err(wrong)?);
         // A table that was filtered to nothing; its columns may have any type.
         if rows == 0 {
             continue;
         }
         let columns = Columns { group: &*group, schema, rows, first_row };
-        let rows = columns.read().map_err(|error| error.context(malformed()))?;
+        let rows = columns.read().map_err(wrong)?;
         for (offset, (trajectory, step)) in rows.into_iter().enumerate() {
             let row = first_row + offset + 1;
             join(&mut trajectories, trajectory, step)
@@ -173,7 +203,18 @@ pub(super) fn read(path: &Path) -> Result<Vec<Trajectory>> {
         }
         first_row += columns.rows;
     }
-    Ok(trajectories)
+    match written(reader.metadata().file_metadata()) {
+        Some(written) if hash(rows(&trajectories))? != written => {
+            Err(Error::input(format!("{}: its rows are not those that were written", malformed())))
+        }
+        _ => Ok(trajectories),
+    }
+}
+
+/// The hash of the rows of a file that this program wrote. Release 0.1.0 wrote none.
+fn written(file: &FileMetaData) -> Option<&str> {
+    file.created_by().filter(|program| program.starts_with(CREATED_BY))?;
+    file.key_value_metadata()?.iter().find(|entry| entry.key == HASH)?.value.as_deref()
 }
 
 fn rows_of(group: &dyn RowGroupReader) -> Result<usize> {
@@ -422,7 +463,7 @@ impl Columns<'_> {
         let Some(mut reader) = ColumnReaderImpl::<T>::take(self.group.get_column_reader(at.index)?) else {
             return Err(Error::input(format!("column `{}` is not of type {}", at.name, at.physical)));
         };
-        let (mut values, mut levels) = (Vec::with_capacity(self.rows), Levels::default());
+        let (mut values, mut levels) = (Vec::with_capacity(self.rows.min(ROW_GROUP)), Levels::default());
         // Usually once is enough; the reader may give one page at a time.
         while reader
             .read_records(
@@ -485,6 +526,9 @@ take! {
 mod tests {
     use std::fs::File;
 
+    use forethought_api::error::Code;
+    use forethought_testkit::slow;
+
     use super::*;
     use crate::trajectories::tests::simple;
 
@@ -495,6 +539,29 @@ mod tests {
         let long = [simple("long", ROW_GROUP + 10), simple("short", 1)];
         write(&path, &long).expect("written");
         assert_eq!(read(&path).expect("read"), long);
+    }
+
+    #[test]
+    fn a_byte_that_changed_is_noticed_or_does_no_harm() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("data.parquet");
+        let all = [simple("one", 3), simple("two", 2)];
+        write(&path, &all).expect("written");
+        let whole = std::fs::read(&path).expect("bytes");
+        let mut noticed = 0;
+        for at in (0..whole.len()).step_by(slow(17, 3)) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).expect("damage");
+            match read(&path) {
+                Ok(read) => assert_eq!(read, all, "byte {at}"),
+                Err(error) => {
+                    assert_eq!(error.code, Code::Input, "{error}");
+                    noticed += usize::from(error.to_string().contains("not those that were written"));
+                }
+            }
+        }
+        assert!(noticed > 0, "nothing but the hash notices texts");
     }
 
     /// The value of a column's only row.
