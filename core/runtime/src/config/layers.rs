@@ -358,10 +358,13 @@ pub(super) fn forget_replaced_kinds(layers: &mut [Layer]) {
         if let Some(kind) = table["kind"].as_str() {
             found.push((path.clone(), kind.into()));
         }
-        for (key, below) in table.as_object().into_iter().flatten() {
-            path.push(key.clone());
-            kinds_of(below, path, found);
-            path.pop();
+        // Elsewhere a table with this key may be anything.
+        if ["planner", "seats"].contains(&path[0].as_str()) {
+            for (key, below) in table.as_object().into_iter().flatten() {
+                path.push(key.clone());
+                kinds_of(below, path, found);
+                path.pop();
+            }
         }
     }
     let mut kinds: BTreeMap<KeyPath, String> = BTreeMap::new();

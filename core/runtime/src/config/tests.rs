@@ -742,9 +742,12 @@ fn a_planner_may_be_written_where_its_name_is_expected() {
     let again = Config::load_resolved(&resolved, &registry()).unwrap();
     assert_eq!(again.document().values(), config.document().values());
 
-    // A layer above reaches into it by its name, and replaces one of another kind as a whole.
+    // A layer above reaches into it by its name, and adds to a table of the same kind.
     let desk = desk.set(&["planner.\"a.chorus[1].inner\".rounds=7"]);
     assert_eq!(desk.load().planner["a.chorus[1].inner"].config["rounds"], 7);
+
+    let desk = desk.set(&["seats.agent={ kind = \"echo\", llm = \"other\" }"]);
+    assert_eq!(desk.load().planner["seats.agent"].config["inner"], "b", "the same kind keeps its keys");
 
     // What is wrong in it is said with its place.
     desk.write("forethought.toml", &toml.replace("rounds = 5", "round = 5"));
