@@ -440,8 +440,9 @@ def questions(path):
     return asked
 
 
-def ask(program, config, asked):
-    """Puts the questions to the critic of a configuration."""
+def ask(program, config, asked, read):
+    """Puts the questions to the critic of a configuration; with `read`, an outcome that it did not read counts as
+    abstained, also where it has `abstain = false`."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
         for one in asked:
             file.write(json.dumps({"state": one.state, "thought": one.thought, "outcome": one.text}) + "\n")
@@ -449,7 +450,8 @@ def ask(program, config, asked):
         command = [program, "critic", "ask", *([config] if config else []), "--in", file.name, "--json"]
         answers = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     for one, answer in zip(asked, answers, strict=True):
-        one.value, one.outside, one.read = answer["probability"], answer["outside"], answer.get("known")
+        one.value, one.read = answer["probability"], answer.get("known")
+        one.outside = answer["outside"] or (read and one.read is None)
 
 
 # ---------------------------------------------------------------- measures
@@ -541,6 +543,8 @@ def main():
     parser.add_argument("--critic", action="append", default=[], metavar="WORLD=CONFIG",
                         help="webshop (both kinds), avalon or persuasion, and a configuration with a critic")
     parser.add_argument("--program", default="forethought")
+    parser.add_argument("--read", action="store_true",
+                        help="count outcomes that the critic reads as none of its own as abstained")
     parser.add_argument("--only", action="append", metavar="RUN/TASK", help="these episodes alone, such as av-pnlc/1")
     parser.add_argument("--list", action="store_true", help="print every outcome, its label and its value")
     arguments = parser.parse_args()
@@ -552,7 +556,7 @@ def main():
         own = [one for one in asked if one.world.split(",")[0] == world]
         if not own:
             sys.exit(f"no decision of the file is of {world}")
-        ask(arguments.program, config, own)
+        ask(arguments.program, config, own, arguments.read)
     if arguments.list:
         for one in asked:
             label = {True: "true", False: "false", None: "-"}[one.label] if one.followed else "not followed"
