@@ -7,7 +7,12 @@ use forethought_fuzz as _;
 use forethought_runtime::trajectories;
 use libfuzzer_sys::fuzz_target;
 
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
+static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    // The reader catches panics of the `parquet` crate, at which libFuzzer's hook would abort. What nobody catches still
+    // ends the process.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    tempfile::tempdir().expect("a folder")
+});
 
 fuzz_target!(|bytes: &[u8]| {
     for name in ["x.jsonl", "x.parquet"] {
