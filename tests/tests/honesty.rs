@@ -14,7 +14,7 @@ use forethought_avalon::{
     naive::planner::{Naive, NaiveConfig},
 };
 use forethought_critic_judge::random::{Random, RandomConfig};
-use forethought_llm_simulated::{Simulated, SimulatedConfig};
+use forethought_llm_simulated::{Simulated, SimulatedConfig, wording::Wording};
 use forethought_persuasion::{
     behaviour::Persuader,
     donor::{Donor, DonorConfig},
@@ -264,7 +264,7 @@ async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
 }
 
 /// Episodes with several seats: a table of Avalon with bots, and dialogues with a donor.
-async fn in_company(blind: bool) -> Vec<Played> {
+async fn in_company(wording: Wording, blind: bool) -> Vec<Played> {
     let config = json!({ "agent_role": "merlin", "discussion": true });
     let config: AvalonConfig = serde_json::from_value(config).expect("a configuration");
     let script: ScriptConfig = serde_json::from_value(json!({})).expect("a configuration");
@@ -276,7 +276,7 @@ async fn in_company(blind: bool) -> Vec<Played> {
     for (world, other) in &worlds {
         for (planner, tasks) in [(react(), 5), (pnlc(2), 5), (compare("carded"), 2)] {
             for task in 0..tasks {
-                let llm = SimulatedConfig::default();
+                let llm = SimulatedConfig { wording: wording.clone(), ..SimulatedConfig::default() };
                 played.push(play(&**world, planner.clone(), other.clone(), llm, task, blind).await);
             }
         }
@@ -310,8 +310,11 @@ impl Played {
 #[tokio::test]
 async fn nothing_hidden_reaches_a_decision() {
     let mut blind = episodes(SimulatedConfig::default(), true).await;
-    blind.extend(in_company(true).await);
-    let company = in_company(false).await;
+    let mut company = Vec::new();
+    for wording in [Wording::Regular, Wording::Free] {
+        blind.extend(in_company(wording.clone(), true).await);
+        company.extend(in_company(wording, false).await);
+    }
     let (mut scored, mut listed) = (0, 0);
     for (seen, blind) in seen().await.iter().chain(&company).zip(&blind) {
         let prompts = |played: &Played| {
@@ -331,7 +334,7 @@ async fn nothing_hidden_reaches_a_decision() {
         scored += usize::from(seen.summary.score > 0.0);
     }
     // A dialogue has no legal actions to list.
-    assert_eq!(listed, blind.len() - 12);
+    assert_eq!(listed, blind.len() - 2 * 12);
     assert!(scored > 0, "no episode scored: there was nothing to hide");
 }
 
@@ -412,7 +415,7 @@ async fn a_scripted_behaviour_sees_only_text() {
     let other = simulated(SimulatedConfig::default());
     let reseeded = simulated(SimulatedConfig { seed: 1, ..SimulatedConfig::default() });
     let (mut asked, mut changed) = (0, 0);
-    let company = in_company(false).await;
+    let company = in_company(Wording::Regular, false).await;
     for played in seen().await.iter().rev().step_by(3).chain(&company) {
         let requests: Vec<_> = played.requests().collect();
         for (request, completion) in requests.into_iter().rev() {
