@@ -20,7 +20,7 @@ use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::meaning::{Meanings, query, said};
+use crate::evaluate::meaning::{Meanings, answers, query, said};
 use crate::evaluate::{draw::Draw, logistic::Logistic};
 
 /// Outcomes asked about at each step.
@@ -265,16 +265,6 @@ pub async fn evaluate(
     report.warnings = warnings(&report, &predictors, seen, trajectories);
     report.predictors = predictors.map(|one| one.report).into();
     Ok(report)
-}
-
-/// The estimates of these queries.
-pub(crate) async fn answers(critic: &dyn Critic, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
-    let asked = queries.len();
-    let estimates = critic.estimate(queries).await?;
-    match estimates.len() == asked {
-        true => Ok(estimates),
-        false => Err(Error::other(format!("the critic gave {} answers to {asked} queries", estimates.len()))),
-    }
 }
 
 /// What a reader of the report should know before trusting it.

@@ -1,17 +1,15 @@
 //! What recorded sentences mean to a critic: the outcomes that a state holds, and which thoughts are one.
 //!
 //! A critic with a vocabulary was trained on meanings, so it is judged by meanings. Listed sentences mean what the
-//! checkpoint's vocabulary says, and others what the critic reads them as ([`Estimate::known`](forethought_api::critic::Estimate)).
+//! checkpoint's vocabulary says, and others what the critic reads them as ([`Estimate::known`]).
 //! To a critic that says neither, a sentence is its own meaning.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use forethought_api::Result;
-use forethought_api::critic::{Critic, CriticQuery, Meaning, Vocabulary};
+use forethought_api::critic::{Critic, CriticQuery, Estimate, Meaning, Vocabulary};
 use forethought_api::trajectory::{Step, Trajectory};
-
-use crate::evaluate::critic::answers;
+use forethought_api::{Error, Result};
 
 /// The canonical sentences of recorded ones, all trimmed.
 #[derive(Debug, Default)]
@@ -115,4 +113,14 @@ fn listed(meanings: &[Meaning]) -> HashMap<String, Vec<String>> {
         }
     }
     listed
+}
+
+/// The estimates of these queries.
+pub(crate) async fn answers(critic: &dyn Critic, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+    let asked = queries.len();
+    let estimates = critic.estimate(queries).await?;
+    match estimates.len() == asked {
+        true => Ok(estimates),
+        false => Err(Error::other(format!("the critic gave {} answers to {asked} queries", estimates.len()))),
+    }
 }

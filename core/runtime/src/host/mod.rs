@@ -195,7 +195,7 @@ impl RuntimeHost {
         let owner = self.owner.as_ref()?;
         let section = self.shared.config.document().get(owner)?.as_object()?;
         let mut keys = section.iter().filter(|(key, _)| *key != "kind");
-        keys.find_map(|(key, value)| mention(value, name, [&owner[..], &[key.clone()]].concat()))
+        keys.find_map(|(key, value)| mention(value, name, [&owner[..], std::slice::from_ref(key)].concat()))
     }
 
     /// Notes that the owner needs `section`, unless that would close a circle.
