@@ -209,11 +209,12 @@ impl Gguf {
         if info.shape.dims() != shape {
             return Err(misshapen(path, name, info.shape.dims(), shape));
         }
-        // candle multiplies the sizes without a check before it compares them with the file's.
+        // candle multiplies the sizes without a check before it compares them with the file's, and makes a slice of a
+        // null pointer where nothing is to be read.
         let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
-        if count.is_none_or(|count| count > 1 << 48) {
+        if count.is_none_or(|count| count == 0 || count > 1 << 48) {
             return Err(Error::input(format!(
-                "{}: the tensor {name} of {shape:?} is too large",
+                "{}: the tensor {name} of {shape:?} is empty or too large",
                 path.display()
             )));
         }
