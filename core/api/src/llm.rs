@@ -82,6 +82,25 @@ pub struct LlmCapabilities {
     pub samples: u32,
 }
 
+impl LlmCapabilities {
+    /// What both can do, under this one's name.
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            model: self.model,
+            streaming: self.streaming && other.streaming,
+            tools: self.tools && other.tools,
+            json_schema: self.json_schema && other.json_schema,
+            logprobs: self.logprobs && other.logprobs,
+            seed: self.seed && other.seed,
+            free: self.free && other.free,
+            samples: match (self.samples, other.samples) {
+                (0, any) | (any, 0) => any,
+                (one, other) => one.min(other),
+            },
+        }
+    }
+}
+
 fn none(number: &u32) -> bool {
     *number == 0
 }

@@ -23,7 +23,7 @@ impl Fallback {
     /// A fallback over these models, by their names.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `models` is empty.
     pub fn over(models: Vec<(String, Arc<dyn LlmBackend>)>) -> Result<Self> {
         if models.is_empty() {
             return Err(Error::config("of = []: must name at least one language model"));
@@ -67,17 +67,7 @@ impl LlmBackend for Fallback {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         let mut all = self.0[0].1.capabilities().await?;
         for (_, model) in &self.0[1..] {
-            let own = model.capabilities().await?;
-            all.streaming &= own.streaming;
-            all.tools &= own.tools;
-            all.json_schema &= own.json_schema;
-            all.logprobs &= own.logprobs;
-            all.seed &= own.seed;
-            all.free &= own.free;
-            all.samples = match (all.samples, own.samples) {
-                (0, any) | (any, 0) => any,
-                (one, other) => one.min(other),
-            };
+            all = all.and(&model.capabilities().await?);
         }
         Ok(all)
     }

@@ -35,17 +35,7 @@ impl LlmBackend for Router {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         let mut all = self.default.capabilities().await?;
         for route in self.routes.values() {
-            let own = route.capabilities().await?;
-            all.streaming &= own.streaming;
-            all.tools &= own.tools;
-            all.json_schema &= own.json_schema;
-            all.logprobs &= own.logprobs;
-            all.seed &= own.seed;
-            all.free &= own.free;
-            all.samples = match (all.samples, own.samples) {
-                (0, any) | (any, 0) => any,
-                (one, other) => one.min(other),
-            };
+            all = all.and(&route.capabilities().await?);
         }
         Ok(all)
     }
