@@ -64,13 +64,12 @@ pub(crate) fn style_card(
             states.push(step.state);
         }
     }
-    let candidates: Vec<TextId> = evenly(&states, CANDIDATES).collect();
     let mut thoughts: Vec<_> = counts.into_iter().collect();
     thoughts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let text = |id: TextId| corpus.texts[id as usize].trim().to_owned();
     let thoughts = thoughts.into_iter().map(|(id, _)| text(id)).filter(|text| !text.is_empty());
     let typical = match vocabulary.states.is_empty() {
-        true => medoids(table, &candidates)?,
+        true => medoids(table, &evenly(&states, CANDIDATES).collect::<Vec<_>>())?,
         false => covering(corpus, &states),
     };
     Ok(StyleCard {

@@ -57,7 +57,7 @@ impl Fallback {
     /// A fallback over these planners.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `planners` is empty.
     pub fn over(planners: Vec<Inner>, on: Vec<Trouble>) -> Result<Self> {
         if planners.is_empty() {
             return Err(Error::config("a fallback needs at least one planner"));

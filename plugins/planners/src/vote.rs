@@ -55,7 +55,7 @@ impl Vote {
     /// A vote of these planners.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `voters` is empty.
     pub fn over(voters: Vec<Inner>) -> Result<Self> {
         if voters.is_empty() {
             return Err(Error::config("a vote needs at least one planner"));

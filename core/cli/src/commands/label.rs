@@ -16,8 +16,9 @@ use crate::{commands::train::Recorded, exit::Exit, session::Session};
 ///
 /// A model never says a thing twice in the same words, so a critic that takes each sentence as an outcome of its own
 /// learns that none ever comes true. Here the model that the trainer names (label.llm) says which sentences mean the
-/// same. Sentences of states count if they recur in five episodes. FILE is JSON that people can read and edit; name it as the trainer's `vocabulary`. It is saved after each
-/// answer, and the same command continues it and asks only about sentences that it does not hold.
+/// same. Sentences of states count if they recur in five episodes. FILE is JSON that people can read and edit; name it
+/// as the trainer's `vocabulary`. It is saved after each answer, and the same command continues it and asks only about
+/// sentences that it does not hold.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   forethought label my.toml --data data --set trainer.critic.label.llm=actor --out vocabulary.json
