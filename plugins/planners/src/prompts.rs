@@ -55,6 +55,11 @@ macro_rules! about {
     (summarise) => { "Asks for a summary of the history." };
     (believe) => { "Asks how likely `statements` about the other seats are." };
     (speak) => { "Asks for words that serve `thought`, a plan." };
+    (value) => { "Asks how good the course of action is so far, or `plan`, its next steps: from 1 to 10." };
+    (rank) => { "Asks for a ranking of `proposals`, each with `thought` and `action`." };
+    (predict) => { "Asks what is observed after `action`, which carries out `thought`." };
+    (reflect) => { "Asks what an attempt teaches that ended with `score`." };
+    (lessons) => { "What failed attempts taught (`lessons`), put after the seat's instructions." };
     (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
     (act) => { "Asks for one of the dialogue `acts`." };
     (utter) => { "Asks for an utterance that carries out `act`." };
