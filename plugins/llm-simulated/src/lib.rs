@@ -117,6 +117,12 @@ impl Simulated {
                 let thought = behaviour.thought(prompt).await?;
                 format!("Thought: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
             }
+            // A lesson is what comes to mind; it knows no better after a failure.
+            Form::Reflection => {
+                let (behaviour, speech) = known.await?;
+                let thought = behaviour.thought(prompt).await?;
+                format!("Reflection: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
+            }
             Form::ThoughtAndAction => {
                 let (behaviour, speech) = known.await?;
                 let thought = behaviour.thought(prompt.clone()).await?;

@@ -63,6 +63,8 @@ pub enum Form {
     Resume,
     /// Numbers of new sentences, each with that of an earlier one
     Same,
+    /// `Reflection:`
+    Reflection,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -100,6 +102,7 @@ impl Style {
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
+    (&["Reflection: <"], Form::Reflection),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -256,6 +259,7 @@ mod tests {
             ("Thought: <t>\nGood: <g>\nBad: <b>", Form::Candidates),
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
+            ("Reflection: <r>", Form::Reflection),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");
