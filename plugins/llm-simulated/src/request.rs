@@ -23,6 +23,8 @@ pub struct Ask {
     pub sentences: Vec<(usize, String)>,
     /// How many of `sentences` are known.
     pub known: usize,
+    /// How many proposals are to be ranked.
+    pub proposals: usize,
 }
 
 /// Sentences that a prompt lists for the speaker to use.
@@ -63,6 +65,14 @@ pub enum Form {
     Resume,
     /// Numbers of new sentences, each with that of an earlier one
     Same,
+    /// `Reflection:`
+    Reflection,
+    /// `Grade:`, from 1 to 10
+    Grade,
+    /// `Ranking:` of numbered proposals
+    Ranking,
+    /// `Result:` of an action
+    Result,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -100,6 +110,10 @@ impl Style {
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
+    (&["Reflection: <"], Form::Reflection),
+    (&["Grade: <"], Form::Grade),
+    (&["Ranking: <"], Form::Ranking),
+    (&["Result: <"], Form::Result),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -138,6 +152,7 @@ impl Ask {
             style: Style::default(),
             sentences: Vec::new(),
             known: 0,
+            proposals: 0,
         };
         let mut good = true;
         let (mut list, mut listed) = (None, false);
@@ -202,6 +217,11 @@ impl Ask {
                 let thought = text.trim().to_owned();
                 self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
             }
+            Form::Ranking
+                if head.strip_prefix("Proposal ").is_some_and(|number| number.parse::<usize>().is_ok()) =>
+            {
+                self.proposals += 1;
+            }
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
             }
@@ -256,6 +276,10 @@ mod tests {
             ("Thought: <t>\nGood: <g>\nBad: <b>", Form::Candidates),
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
+            ("Reflection: <r>", Form::Reflection),
+            ("Grade: <g>", Form::Grade),
+            ("Proposal 1: a\nRanking: <r>", Form::Ranking),
+            ("Current thought: a\nResult: <r>", Form::Result),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");

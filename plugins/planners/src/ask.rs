@@ -294,8 +294,8 @@ impl Asker {
 }
 
 /// Labels of the planners' answers, apart from numbers.
-const LABELS: [&str; 9] =
-    ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad", "Choice", "Plan"];
+const LABELS: [&str; 10] =
+    ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad", "Choice", "Plan", "Reflection"];
 
 /// The second answer that could not be read.
 #[derive(Debug)]

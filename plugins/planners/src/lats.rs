@@ -55,7 +55,7 @@ pub struct LatsConfig {
     #[serde(default = "fifteen")]
     #[schemars(range(min = 1, max = 100_000))]
     pub depth: usize,
-    /// Most lessons of failed attempts, which all later prompts of the decision show; 0 for no reflection.
+    /// Most reflections on failed attempts, which all later prompts of the decision show.
     #[serde(default = "three")]
     #[schemars(range(max = 1000))]
     pub reflections: usize,
@@ -152,7 +152,7 @@ impl Planner for Lats {
                 }
                 if walk.reward >= solved {
                     success = success.or(search.tree.path(walk.node).first().copied());
-                } else if search.lessons.len() < reflections {
+                } else if search.reflections.len() < reflections {
                     search.reflect(&walk).await?;
                 }
             }

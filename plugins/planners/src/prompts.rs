@@ -53,13 +53,13 @@ macro_rules! about {
     (resume) => { "Asks whether `thought`, a plan, is unfinished, and for its next action." };
     (action) => { "Asks for the action that carries out `thought`." };
     (summarise) => { "Asks for a summary of the history." };
+    (reflexion) => { "Shows a failed attempt and asks for a reflection on it." };
+    (probabilities) => { "Asks how likely `outcomes` of `thought` are, given `state` alone." };
     (believe) => { "Asks how likely `statements` about the other seats are." };
     (speak) => { "Asks for words that serve `thought`, a plan." };
     (value) => { "Asks how good the course of action is so far, or `plan`, its next steps: from 1 to 10." };
     (rank) => { "Asks for a ranking of `proposals`, each with `thought` and `action`." };
     (predict) => { "Asks what is observed after `action`, which carries out `thought`." };
-    (reflect) => { "Asks what an attempt teaches that ended with `score`." };
-    (lessons) => { "What failed attempts taught (`lessons`), put after the seat's instructions." };
     (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
     (act) => { "Asks for one of the dialogue `acts`." };
     (utter) => { "Asks for an utterance that carries out `act`." };

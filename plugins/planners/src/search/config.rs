@@ -40,7 +40,7 @@ pub struct Searching {
 
 prompt_files! {
     /// Files that replace the prompt templates of searches. Each search uses those that it needs.
-    SearchPrompts: agent, history, react, value, rank, predict, reflect, lessons, summarise, outcomes
+    SearchPrompts: agent, history, react, value, rank, predict, reflexion, summarise, outcomes
 }
 
 /// How copies of the world are used.

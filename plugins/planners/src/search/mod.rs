@@ -32,6 +32,7 @@ use crate::{
     ask::{AskConfig, Asker},
     inner::Inner,
     prompts::Prompts,
+    reflexion::instructed,
     score::Scorer,
 };
 
@@ -76,9 +77,9 @@ impl Searcher {
     ) -> Result<Search<'a>> {
         let root = self.dynamics.root(context, models, self.kind).await?;
         let llm = models.llm(self.ask.llm.clone()).await?;
-        let (lessons, unread, rounds, summary, proposed) = Default::default();
+        let (reflections, unread, rounds, summary, proposed) = Default::default();
         let tree = Tree::new(root);
-        Ok(Search { with: self, context, models, llm, tree, lessons, unread, rounds, summary, proposed })
+        Ok(Search { with: self, context, models, llm, tree, reflections, unread, rounds, summary, proposed })
     }
 }
 
@@ -114,8 +115,8 @@ pub(crate) struct Search<'a> {
     models: &'a Arc<dyn Models>,
     llm: Arc<dyn LlmBackend>,
     pub(crate) tree: Tree,
-    /// What failed attempts taught. Every later prompt of this decision shows it.
-    pub(crate) lessons: Vec<String>,
+    /// On failed attempts; every later prompt of this decision shows them.
+    pub(crate) reflections: Vec<String>,
     unread: Unread,
     /// How a critic weighed the proposals at the root.
     rounds: Vec<Round>,
@@ -134,20 +135,9 @@ impl Search<'_> {
     fn place(&self, node: u32) -> Result<Place> {
         let mut place = Place {
             name: "node 0".into(),
-            context: self.context.clone(),
+            context: instructed(self.context, &self.reflections),
             state: self.tree.at(ROOT).state.clone().ok_or_else(|| Error::other("a root without a state"))?,
         };
-        if !self.lessons.is_empty() {
-            let messages =
-                self.with.prompts.messages("lessons", self.context, json!({ "lessons": self.lessons }))?;
-            let lessons = messages.into_iter().next_back().map(|message| message.content).unwrap_or_default();
-            let DecisionContext { environment, seat, .. } = &mut place.context;
-            let instructions = match environment.seats.get_mut(*seat) {
-                Some(seat) => &mut seat.instructions,
-                None => &mut environment.instructions,
-            };
-            *instructions = format!("{instructions}\n\n{lessons}").trim().to_owned();
-        }
         for node in self.tree.path(node) {
             let next = place.after(self.tree.at(node), format!("node {node}"));
             place = next.ok_or_else(|| Error::other("a node without a state"))?;
@@ -168,7 +158,7 @@ impl Search<'_> {
 
     /// The decision for an action at the root, and a trace of the search; `shown` is what the planner adds to it.
     pub(crate) fn decision(self, chosen: Option<u32>, shown: Value) -> Decision {
-        let Self { with, tree, unread, mut rounds, summary, proposed, lessons, .. } = self;
+        let Self { with, tree, unread, mut rounds, summary, proposed, reflections, .. } = self;
         let move_of = |node: u32| {
             let Node { action, visits, value, .. } = tree.at(node);
             json!({ "action": action, "visits": visits, "value": tree.at(node).q(), "estimate": value })
@@ -185,8 +175,8 @@ impl Search<'_> {
         let mut details = json!({ "nodes": tree.len(), "moves": moves, "path": path });
         if let (Value::Object(details), Value::Object(shown)) = (&mut details, shown) {
             details.extend(shown);
-            if !lessons.is_empty() {
-                details.insert("lessons".into(), lessons.into());
+            if !reflections.is_empty() {
+                details.insert("reflections".into(), reflections.into());
             }
         }
         let (thought, action) = chosen.map_or_else(Default::default, |node| {

@@ -76,8 +76,8 @@ impl Search<'_> {
     async fn judge(&self, place: &Place) -> Result<(f64, Unread)> {
         let mut asker = self.asker(&format!("{} value", place.name));
         let messages = self.with.prompts.messages("value", &place.context, json!({ "plan": [] }))?;
-        let read = |said: &Said<'_>| grade(&said.text("Score")?);
-        let grade = asker.ask_for(&[One("Score")], Purpose::Judge, messages, read).await?;
+        let read = |said: &Said<'_>| grade(&said.text("Grade")?);
+        let grade = asker.ask_for(&[One("Grade")], Purpose::Judge, messages, read).await?;
         Ok((grade.unwrap_or(UNKNOWN), asker.unread))
     }
 
@@ -112,7 +112,7 @@ pub(crate) fn grade(said: &str) -> Result<f64, Complaint> {
     let number = said.split(|c: char| !c.is_ascii_digit() && c != '.').find(|word| !word.is_empty());
     let number: Option<f64> = number.and_then(|word| word.trim_end_matches('.').parse().ok());
     let grade = number.filter(|grade| (1.0..=10.0).contains(grade)).map(|grade| grade / 10.0);
-    grade.ok_or_else(|| Complaint::unreadable("the score is not a number from 1 to 10"))
+    grade.ok_or_else(|| Complaint::unreadable("the grade is not a number from 1 to 10"))
 }
 
 /// The indices of `count` proposals, the best first. Those that are not named come last, in their own order.

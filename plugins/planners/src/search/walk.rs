@@ -130,15 +130,14 @@ impl Search<'_> {
         Ok((place.ok_or_else(|| Error::other("a node without a state"))?, Some(state), unread))
     }
 
-    /// Has the model say what a failed attempt teaches. What cannot be read teaches nothing.
+    /// Has the model say why an attempt failed, and what to do differently.
     pub(crate) async fn reflect(&mut self, walk: &Walk) -> Result<()> {
-        let mut asker = self.asker(&format!("{} reflect {}", walk.end.name, self.lessons.len()));
-        let given = json!({ "score": walk.reward });
-        let messages = self.with.prompts.messages("reflect", &walk.end.context, given)?;
+        let mut asker = self.asker(&format!("{} reflect {}", walk.end.name, self.reflections.len()));
+        let messages = self.with.prompts.messages("reflexion", &walk.end.context, json!({}))?;
         let read = |said: &Said<'_>| said.text("Reflection");
-        let lesson = asker.ask_for(&[One("Reflection")], Purpose::Reflect, messages, read).await?;
+        let reflection = asker.ask_for(&[One("Reflection")], Purpose::Reflect, messages, read).await?;
         self.unread.append(asker.unread);
-        self.lessons.extend(lesson.ok().filter(|lesson| !self.lessons.contains(lesson)));
+        self.reflections.extend(reflection.ok());
         Ok(())
     }
 }
