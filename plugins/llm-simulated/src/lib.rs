@@ -214,6 +214,7 @@ impl Simulated {
                 ranking.shuffle(&mut rng);
                 format!("Ranking: {}", ranking.join(", "))
             }
+            Form::Vote => format!("Vote: {}", rng.random_range(0..ask.proposals.max(1)) + 1),
             // It expects a good or a bad outcome of the thought, as likely as not.
             Form::Result => {
                 let (behaviour, speech) = known.await?;

@@ -23,7 +23,7 @@ pub struct Ask {
     pub sentences: Vec<(usize, String)>,
     /// How many of `sentences` are known.
     pub known: usize,
-    /// How many proposals are to be ranked.
+    /// How many proposals are to be ranked, or chosen from.
     pub proposals: usize,
 }
 
@@ -73,6 +73,8 @@ pub enum Form {
     Ranking,
     /// `Result:` of an action
     Result,
+    /// `Vote:` for one of the numbered proposals
+    Vote,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -114,6 +116,7 @@ const FORMS: &[(&[&str], Form)] = &[
     (&["Grade: <"], Form::Grade),
     (&["Ranking: <"], Form::Ranking),
     (&["Result: <"], Form::Result),
+    (&["Vote: <"], Form::Vote),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -217,10 +220,10 @@ impl Ask {
                 let thought = text.trim().to_owned();
                 self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
             }
-            Form::Ranking
-                if head.strip_prefix("Proposal ").is_some_and(|number| number.parse::<usize>().is_ok()) =>
-            {
-                self.proposals += 1;
+            Form::Ranking | Form::Vote => {
+                // The last list: an earlier one is no part of the question.
+                let number = head.strip_prefix("Proposal ").and_then(|number| number.parse().ok());
+                self.proposals = number.unwrap_or(self.proposals);
             }
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
@@ -280,6 +283,7 @@ mod tests {
             ("Grade: <g>", Form::Grade),
             ("Proposal 1: a\nRanking: <r>", Form::Ranking),
             ("Current thought: a\nResult: <r>", Form::Result),
+            ("Proposal 1: a\nVote: <v>", Form::Vote),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");

@@ -16,17 +16,19 @@
 
 use forethought_sdk::{prelude::*, serde_json::json};
 
-use crate::search::{
-    Copying, Estimate, RollOut, Searcher, Searching, counted,
-    tree::{Node, ROOT},
-    weight,
+use crate::{
+    ask::AskConfig,
+    search::{Copying, Estimate, Mixing, RollOut, Searcher, Searching, counted, tree::Node, weight},
 };
 
 /// Settings of LATS.
 #[config]
 #[derive(Debug, Clone)]
 pub struct LatsConfig {
-    /// What is asked, and how estimates are made.
+    /// How the language model that proposes and judges is asked.
+    #[serde(flatten)]
+    pub ask: AskConfig,
+    /// Who proposes, and who makes estimates.
     #[serde(flatten)]
     pub searching: Searching,
     /// How copies of the world are used.
@@ -116,8 +118,9 @@ impl Lats {
             ("parallel", parallel),
         ])?;
         weight("exploration", config.exploration)?;
-        let (searching, copying) = (config.searching.clone(), Some(config.copying.clone()));
-        let searcher = Searcher::new("lats", searching, copying, (Estimate::States, lambda), host).await?;
+        let (searching, copying) = ((&config.ask, &config.searching), Some(&config.copying));
+        let estimate = (Estimate::States, Mixing::Sum { lambda });
+        let searcher = Searcher::new("lats", searching, copying, estimate, host).await?;
         Ok(Self { config, searcher })
     }
 
@@ -152,16 +155,13 @@ impl Planner for Lats {
                 }
                 if walk.reward >= solved {
                     success = success.or(search.tree.path(walk.node).first().copied());
-                } else if search.reflections.len() < reflections {
+                // Coming to a known end again teaches nothing.
+                } else if search.reflections.len() < reflections && search.tree.at(walk.node).visits == 1 {
                     search.reflect(&walk).await?;
                 }
             }
-            // Everything there is was tried.
-            if search.tree.children(ROOT).is_empty() {
-                break;
-            }
         }
-        let chosen = success.or(search.most_visited());
+        let chosen = success.or(search.most_visited(Node::q));
         Ok(search.decision(chosen, json!({ "iterations": done, "solved": success.is_some() })))
     }
 }

@@ -14,6 +14,7 @@
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
+pub mod agent_q;
 mod around;
 pub mod ask;
 pub mod best_of_n;
@@ -28,7 +29,10 @@ pub mod lats;
 pub mod pnlc;
 pub mod ppdpp;
 pub mod prompts;
+pub mod q_star;
+pub mod rafa;
 pub mod random;
+pub mod rap;
 pub mod react;
 pub mod reflexion;
 pub mod retry;
@@ -38,5 +42,6 @@ pub mod self_plan;
 pub mod strategist;
 pub mod summarise;
 pub mod switch;
+pub mod tree_of_thoughts;
 pub mod vote;
 mod weigh;

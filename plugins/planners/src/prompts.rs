@@ -59,6 +59,8 @@ macro_rules! about {
     (speak) => { "Asks for words that serve `thought`, a plan." };
     (value) => { "Asks how good the course of action is so far, or `plan`, its next steps: from 1 to 10." };
     (rank) => { "Asks for a ranking of `proposals`, each with `thought` and `action`." };
+    (step) => { "Asks for the next step of `plan`." };
+    (elect) => { "Asks for the best of several `proposals`, each a plan." };
     (predict) => { "Asks what is observed after `action`, which carries out `thought`." };
     (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
     (act) => { "Asks for one of the dialogue `acts`." };

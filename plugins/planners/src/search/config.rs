@@ -11,13 +11,10 @@ use crate::{
     score::{ScorePrompts, Scorer, Scoring},
 };
 
-/// What is asked, and how estimates are made.
+/// Who proposes, and who makes estimates.
 #[config]
 #[derive(Debug, Clone)]
 pub struct Searching {
-    /// How the language model that proposes and judges is asked.
-    #[serde(flatten)]
-    pub ask: AskConfig,
     /// The planner whose decisions are the proposals, each drawn from its own seed. By default the model gives a thought
     /// and an action in one answer, as with `react`.
     #[serde(default)]
@@ -70,6 +67,24 @@ pub(crate) enum Estimate {
     Ranks,
 }
 
+/// How an estimate is mixed with self-consistency, the share of the samples that say the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mixing {
+    /// `lambda * estimate + (1 - lambda) * share`
+    Sum { lambda: f64 },
+    /// `share ^ alpha * estimate ^ (1 - alpha)`
+    Product { alpha: f64 },
+}
+
+impl Mixing {
+    pub(super) fn of(self, estimate: f64, share: f64) -> f64 {
+        match self {
+            Self::Sum { lambda } => lambda * estimate + (1.0 - lambda) * share,
+            Self::Product { alpha } => share.powf(alpha) * estimate.max(0.0).powf(1.0 - alpha),
+        }
+    }
+}
+
 fn four() -> usize {
     4
 }
@@ -85,18 +100,19 @@ impl Searcher {
     /// A number out of range, a template that cannot be used, or a planner that does not exist.
     pub(crate) async fn new(
         kind: &'static str,
-        searching: Searching,
-        copying: Option<Copying>,
-        (estimate, lambda): (Estimate, f64),
+        (ask, searching): (&AskConfig, &Searching),
+        copying: Option<&Copying>,
+        (estimate, mixing): (Estimate, Mixing),
         host: &Arc<dyn Host>,
     ) -> Result<Self> {
-        let Searching { ask, inner, critic, goal, outcomes, prompts: files } = searching;
-        let rewards = copying.as_ref().map_or(1.0, |copying| copying.rewards);
-        for (key, share) in [("lambda", lambda), ("rewards", rewards)] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(Error::config(format!("{key} = {share}: must be within [0, 1]")));
-            }
-        }
+        let Searching { inner, critic, goal, outcomes, prompts: files } = searching.clone();
+        let rewards = copying.map_or(1.0, |copying| copying.rewards);
+        let mixed = match mixing {
+            Mixing::Sum { lambda } => ("lambda", lambda),
+            Mixing::Product { alpha } => ("alpha", alpha),
+        };
+        share(mixed)?;
+        share(("rewards", rewards))?;
         let proposer = match inner {
             Some(name) => Inner::named(name, host).await?,
             None => {
@@ -105,7 +121,7 @@ impl Searcher {
                 Inner::part(Arc::new(React::new(ReactConfig { ask: ask.clone(), prompts })?))
             }
         };
-        let dynamics = match copying {
+        let dynamics = match copying.cloned() {
             None => Dynamics::Predicted,
             Some(Copying { others, filler, .. }) => {
                 let others = match others {
@@ -127,7 +143,8 @@ impl Searcher {
             }
         };
         let prompts = ask.prompts(&files)?;
-        Ok(Self { kind, ask, prompts, proposer, dynamics, estimate, critic, lambda, rewards })
+        let ask = ask.clone();
+        Ok(Self { kind, ask, prompts, proposer, dynamics, estimate, critic, mixing, rewards })
     }
 }
 
@@ -139,6 +156,17 @@ pub(crate) fn counted(counts: &[(&str, usize)]) -> Result<()> {
     match counts.iter().find(|(_, count)| *count == 0) {
         Some((key, _)) => Err(Error::config(format!("{key} = 0: must be at least 1"))),
         None => Ok(()),
+    }
+}
+
+/// Refuses a share outside of [0, 1].
+///
+/// # Errors
+/// The share, by its key.
+pub(crate) fn share((key, share): (&str, f64)) -> Result<()> {
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(()),
+        false => Err(Error::config(format!("{key} = {share}: must be within [0, 1]"))),
     }
 }
 

@@ -39,8 +39,7 @@ impl Search<'_> {
             let different: Vec<&Decision> = proposals.iter().map(|(decision, _)| *decision).collect();
             self.estimate(place, &different, &mut growth).await?;
             for (child, (_, times)) in growth.children.iter_mut().zip(&proposals) {
-                let consistency = *times as f64 / samples as f64;
-                child.value = self.with.lambda * child.value + (1.0 - self.with.lambda) * consistency;
+                child.value = self.with.mixing.of(child.value, *times as f64 / samples as f64);
             }
         }
         match self.with.proposer.name {

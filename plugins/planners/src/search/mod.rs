@@ -21,7 +21,8 @@ use forethought_sdk::{
 
 pub use self::config::{Copying, Searching};
 pub(crate) use self::{
-    config::{Estimate, counted, weight},
+    config::{Estimate, Mixing, counted, share, weight},
+    value::grade,
     walk::RollOut,
 };
 use self::{
@@ -47,8 +48,7 @@ pub(crate) struct Searcher {
     estimate: Estimate,
     /// In place of the model's own estimate.
     critic: Option<Scorer>,
-    /// Weight of the estimate against self-consistency.
-    lambda: f64,
+    mixing: Mixing,
     /// Weight of true rewards.
     rewards: f64,
 }
@@ -149,11 +149,16 @@ impl Search<'_> {
         Ok(place)
     }
 
-    /// The action at the root that was visited most, of equals the one with the better values.
-    pub(crate) fn most_visited(&self) -> Option<u32> {
-        let q = |node: u32| self.tree.at(node).q();
+    /// The action at the root with the highest score.
+    pub(crate) fn highest(&self, score: impl Fn(&Node) -> f64) -> Option<u32> {
+        best(self.tree.children(ROOT), |node| score(self.tree.at(node)))
+    }
+
+    /// The action at the root that was visited most; of equals the one with the highest score.
+    pub(crate) fn most_visited(&self, score: impl Fn(&Node) -> f64) -> Option<u32> {
         let most = self.tree.children(ROOT).map(|node| self.tree.at(node).visits).max()?;
-        best(self.tree.children(ROOT).filter(|node| self.tree.at(*node).visits == most), q)
+        let visits = |node: &Node| if node.visits == most { score(node) } else { f64::NEG_INFINITY };
+        self.highest(visits)
     }
 
     /// The decision for an action at the root, and a trace of the search; `shown` is what the planner adds to it.

@@ -21,6 +21,8 @@ pub(crate) struct Node {
     waiting: u32,
     /// Sum of the values of the visits.
     total: f64,
+    /// Highest value of a visit.
+    top: f64,
     /// The estimate with which it was added.
     pub(crate) value: f64,
     pub(crate) thought: Box<str>,
@@ -42,6 +44,11 @@ impl Node {
     /// Sum of the values of all visits.
     pub(crate) fn total(&self) -> f64 {
         self.total
+    }
+
+    /// Highest value of a visit; 0 before the first.
+    pub(crate) fn top(&self) -> f64 {
+        self.top
     }
 
     /// Q: mean value of the visits; 0 before the first.
@@ -132,15 +139,24 @@ impl Tree {
 
     /// Ends the walk of a wave to `leaf`: its value counts there, and in all nodes above.
     pub(crate) fn back_up(&mut self, leaf: u32, value: f64) {
+        self.back_up_each(leaf, |_| value);
+    }
+
+    /// The same, with a value for each node, by the number of nodes below it on the way.
+    pub(crate) fn back_up_each(&mut self, leaf: u32, value: impl Fn(usize) -> f64) {
+        let mut below = 0;
         self.along(leaf, |node| {
+            let value = value(below);
+            node.top = if node.visits == 0 { value } else { node.top.max(value) };
             node.waiting = node.waiting.saturating_sub(1);
             node.visits += 1;
             node.total += value;
+            below += 1;
         });
     }
 
     /// Does something to a node and all nodes above it.
-    pub(crate) fn along(&mut self, mut node: u32, mut act: impl FnMut(&mut Node)) {
+    fn along(&mut self, mut node: u32, mut act: impl FnMut(&mut Node)) {
         loop {
             act(self.at_mut(node));
             if node == ROOT {

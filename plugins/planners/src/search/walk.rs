@@ -26,8 +26,8 @@ pub(crate) struct Walk {
     /// What the seat got on the way, in a copy of the world.
     pub(crate) reward: f64,
     pub(crate) ended: bool,
-    /// The estimate of where it came to.
-    pub(crate) estimate: f64,
+    /// The estimates of the node and of the steps of the roll-out after it.
+    pub(crate) estimates: Vec<f64>,
     end: Place,
 }
 
@@ -35,7 +35,7 @@ impl Walk {
     /// Its true reward, with this weight; the rest is the estimate.
     pub(crate) fn value(&self, rewards: f64) -> f64 {
         let estimate = if self.ended { 1.0 - rewards } else { 1.0 };
-        rewards * self.reward + estimate * self.estimate
+        rewards * self.reward + estimate * self.estimates.last().copied().unwrap_or_default()
     }
 }
 
@@ -46,7 +46,7 @@ struct Found {
     growth: Growth,
     chosen: Option<usize>,
     end: Place,
-    estimate: f64,
+    estimates: Vec<f64>,
 }
 
 impl Search<'_> {
@@ -55,7 +55,7 @@ impl Search<'_> {
         let found = join_all(leaves.iter().map(|leaf| self.explore(*leaf, breadth, on))).await;
         let mut walks = Vec::new();
         for (&leaf, found) in leaves.iter().zip(found) {
-            let Found { entered, growth, chosen, end, estimate } = found?;
+            let Found { entered, growth, chosen, end, estimates } = found?;
             if let Some(state) = entered {
                 self.tree.at_mut(leaf).state = Some(state);
                 self.tree.settle(self.tree.at(leaf).parent);
@@ -63,7 +63,7 @@ impl Search<'_> {
             let children = self.add(leaf, growth);
             let node = chosen.map_or(leaf, |chosen| children.start + chosen as u32);
             let State { reward, ended, .. } = *end.state;
-            walks.push(Walk { node, reward, ended, estimate, end });
+            walks.push(Walk { node, reward, ended, estimates, end });
         }
         Ok(walks)
     }
@@ -82,7 +82,7 @@ impl Search<'_> {
     /// Goes on from a leaf, level by level. Only the first level is kept; what comes below is a roll-out.
     async fn explore(&self, leaf: u32, breadth: usize, on: RollOut) -> Result<Found> {
         let (mut place, entered, mut unread) = self.arrive(leaf).await?;
-        let mut estimate = self.tree.at(leaf).value;
+        let mut estimates = vec![self.tree.at(leaf).value];
         let (mut kept, mut samples) = (None, breadth);
         while samples > 0 && !place.state.ended && place.state.depth < on.depth {
             // Values that choose nothing are of use at the end alone.
@@ -92,7 +92,10 @@ impl Search<'_> {
             let value = |child: usize| growth.children[child].value;
             let Some(chosen) = best(0..growth.children.len(), value) else { break };
             let child = &mut growth.children[chosen];
-            estimate = child.value;
+            if kept.is_none() {
+                estimates.clear();
+            }
+            estimates.push(child.value);
             if child.state.is_none() && on.samples > 0 {
                 let draw = format!("{} on", place.name);
                 let (state, more) = self.enter(&place, &child.thought, &child.action, &draw).await?;
@@ -112,7 +115,7 @@ impl Search<'_> {
             None => (Growth::default(), None),
         };
         growth.unread = unread;
-        Ok(Found { entered, growth, chosen, end: place, estimate })
+        Ok(Found { entered, growth, chosen, end: place, estimates })
     }
 
     /// The place of a node. If its action was not taken yet, it is taken now: then also the state.
