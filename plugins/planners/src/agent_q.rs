@@ -13,7 +13,7 @@
 //!
 //! Calls per iteration: K + 1, and one for each step of a roll-out.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
@@ -52,9 +52,6 @@ pub struct AgentQConfig {
     #[serde(default = "fifteen")]
     #[schemars(range(min = 1, max = 100_000))]
     pub depth: usize,
-    /// The reward at which a roll-out counts as a success and ends the search.
-    #[serde(default = "one")]
-    pub solved: f64,
     /// Leaves that are walked to at once, with virtual loss. The paper's search has one.
     #[serde(default = "single")]
     #[schemars(range(min = 1, max = 1000))]
@@ -131,24 +128,24 @@ impl Planner for AgentQ {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let AgentQConfig { iterations, breadth, depth, parallel, solved, .. } = self.config;
-        let rewards = self.config.copying.rewards;
+        let AgentQConfig { iterations, breadth, depth, parallel, .. } = self.config;
+        let Copying { rewards, solved, .. } = self.config.copying;
+        if let Some(decision) = self.searcher.go_on(&context, &models, solved).await? {
+            return Ok(decision);
+        }
         let mut search = self.searcher.start(&context, &models).await?;
-        let (mut done, mut success) = (0, None);
-        while done < iterations && success.is_none() {
+        let mut done = 0;
+        while done < iterations && !search.solved() {
             let leaves =
                 search.tree.wave(parallel.min(iterations - done), |parent, child| self.score(parent, child));
             done += leaves.len();
             for walk in search.walk(&leaves, breadth, RollOut { samples: 1, depth }).await? {
                 // A rank says nothing of the worth of an end.
                 search.tree.back_up(walk.node, rewards * walk.reward);
-                if rewards > 0.0 && walk.ended && walk.reward >= solved {
-                    success = success.or(search.tree.path(walk.node).first().copied());
-                }
             }
         }
-        let chosen = success.or(search.most_visited(|node| self.mixed(node)));
-        Ok(search.decision(chosen, json!({ "iterations": done, "solved": success.is_some() })))
+        let chosen = search.most_visited(|node| self.mixed(node));
+        Ok(search.decision(chosen, Some(done)))
     }
 }
 

@@ -14,7 +14,7 @@
 //!
 //! Calls per iteration: 2 k, and as many for each step of a roll-out.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
@@ -61,9 +61,6 @@ pub struct LatsConfig {
     #[serde(default = "three")]
     #[schemars(range(max = 1000))]
     pub reflections: usize,
-    /// The reward at which an attempt counts as a success and ends the search.
-    #[serde(default = "one")]
-    pub solved: f64,
     /// Leaves that are walked to at once, with virtual loss. The paper's search has one.
     #[serde(default = "single")]
     #[schemars(range(min = 1, max = 1000))]
@@ -139,30 +136,29 @@ impl Planner for Lats {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let LatsConfig { iterations, breadth, depth, rollout, reflections, parallel, solved, .. } =
-            self.config;
-        let rewards = self.config.copying.rewards;
+        let LatsConfig { iterations, breadth, depth, rollout, reflections, parallel, .. } = self.config;
+        let Copying { rewards, solved, .. } = self.config.copying;
+        if let Some(decision) = self.searcher.go_on(&context, &models, solved).await? {
+            return Ok(decision);
+        }
         let mut search = self.searcher.start(&context, &models).await?;
-        let (mut done, mut success) = (0, None);
-        while done < iterations && success.is_none() {
+        let mut done = 0;
+        while done < iterations && !search.solved() {
             let leaves =
                 search.tree.wave(parallel.min(iterations - done), |parent, child| self.uct(parent, child));
             done += leaves.len();
             for walk in search.walk(&leaves, breadth, RollOut { samples: rollout, depth }).await? {
                 search.tree.back_up(walk.node, walk.value(rewards));
-                if rewards == 0.0 || !walk.ended {
-                    continue;
-                }
-                if walk.reward >= solved {
-                    success = success.or(search.tree.path(walk.node).first().copied());
                 // Coming to a known end again teaches nothing.
-                } else if search.reflections.len() < reflections && search.tree.at(walk.node).visits == 1 {
+                let failed =
+                    rewards > 0.0 && walk.ended && !walk.success && search.tree.at(walk.node).visits == 1;
+                if failed && search.reflections.len() < reflections {
                     search.reflect(&walk).await?;
                 }
             }
         }
-        let chosen = success.or(search.most_visited(Node::q));
-        Ok(search.decision(chosen, json!({ "iterations": done, "solved": success.is_some() })))
+        let chosen = search.most_visited(Node::q);
+        Ok(search.decision(chosen, Some(done)))
     }
 }
 

@@ -11,7 +11,7 @@
 //! g is the reward so far, which is 0 in worlds that pay at the end. An action is done only when it is its turn, so the
 //! open "states" are pairs (s, a) with `g(s) + lambda Q(s, a)`. Calls per iteration: K, and the critic's.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
@@ -50,9 +50,6 @@ pub struct QStarConfig {
     #[serde(default = "fifteen")]
     #[schemars(range(min = 1, max = 100_000))]
     pub depth: usize,
-    /// The reward at which an end counts as a success and ends the search.
-    #[serde(default = "one")]
-    pub solved: f64,
     /// States that are expanded at once. The paper's search has one.
     #[serde(default = "single")]
     #[schemars(range(min = 1, max = 1000))]
@@ -125,31 +122,27 @@ impl Planner for QStar {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let QStarConfig { iterations, breadth, depth, parallel, solved, .. } = self.config;
+        let QStarConfig { iterations, breadth, depth, parallel, .. } = self.config;
+        if let Some(decision) = self.searcher.go_on(&context, &models, self.config.copying.solved).await? {
+            return Ok(decision);
+        }
         let mut search = self.searcher.start(&context, &models).await?;
-        let (mut done, mut success) = (0, None);
+        let mut done = 0;
         let mut open = vec![ROOT];
-        while done < iterations && !open.is_empty() && success.is_none() {
+        while done < iterations && !open.is_empty() && !search.solved() {
             open.sort_by(|a, b| self.f(&search.tree, *b).total_cmp(&self.f(&search.tree, *a)));
-            let turn: Vec<u32> = open.drain(..parallel.min(iterations - done).min(open.len())).collect();
-            done += turn.len();
-            for (node, walk) in
-                turn.iter().zip(search.walk(&turn, breadth, RollOut { samples: 0, depth }).await?)
-            {
-                search.tree.back_up(*node, self.f(&search.tree, *node));
-                open.extend(search.tree.children(*node));
-                if self.config.copying.rewards > 0.0 && walk.ended && walk.reward >= solved {
-                    success = success.or(Some(walk.node));
-                }
+            let next: Vec<u32> = open.drain(..parallel.min(iterations - done).min(open.len())).collect();
+            done += next.len();
+            search.walk(&next, breadth, RollOut { samples: 0, depth }).await?;
+            for node in next {
+                search.tree.back_up(node, self.f(&search.tree, node));
+                open.extend(search.tree.children(node));
             }
         }
-        // What is still open, or else what was closed: everything is, below the root.
-        let all = 1..search.tree.len() as u32;
-        let found = success.or(best(all.filter(|node| search.tree.children(*node).is_empty()), |node| {
-            self.f(&search.tree, node)
-        }));
-        let chosen = found.and_then(|node| search.tree.path(node).first().copied());
-        Ok(search.decision(chosen, json!({ "iterations": done, "solved": success.is_some() })))
+        let leaves = (0..search.tree.len() as u32).filter(|node| search.tree.children(*node).is_empty());
+        let highest = best(leaves, |node| self.f(&search.tree, node));
+        let first = highest.and_then(|node| search.tree.path(node).first().copied());
+        Ok(search.decision(first, Some(done)))
     }
 }
 

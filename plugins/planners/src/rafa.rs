@@ -12,7 +12,7 @@
 //!
 //! Calls: 3 (B + B^2 + ... + B^U), all calls of a level at once: the critical path has 3 U.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
@@ -84,7 +84,7 @@ impl Planner for Rafa {
         }
         let best = best(leaves.into_iter(), |leaf| search.tree.at(leaf).value);
         let first = best.and_then(|leaf| search.tree.path(leaf).first().copied());
-        Ok(search.decision(first, json!({})))
+        Ok(search.decision(first, None))
     }
 }
 

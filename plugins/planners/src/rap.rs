@@ -14,7 +14,7 @@
 //! The likelihood of an action is its share among the samples, so that no log-probabilities are needed. Calls per
 //! iteration and step of simulation: 3 d.
 
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
@@ -138,7 +138,7 @@ impl Planner for Rap {
             }
         }
         let chosen = search.highest(Node::top);
-        Ok(search.decision(chosen, json!({ "iterations": done })))
+        Ok(search.decision(chosen, Some(done)))
     }
 }
 

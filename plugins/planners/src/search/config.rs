@@ -56,6 +56,13 @@ pub struct Copying {
     #[serde(default = "one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub rewards: f64,
+    /// The reward at which an attempt in a copy counts as a success. It ends the search.
+    #[serde(default = "one")]
+    pub solved: f64,
+    /// Do a successful attempt to its end, without calls, as long as a copy shows that it still succeeds; in worlds with
+    /// one seat.
+    #[serde(default = "yes")]
+    pub follow: bool,
 }
 
 /// What the model estimates where there is no critic.
@@ -93,6 +100,10 @@ fn one() -> f64 {
     1.0
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl Searcher {
     /// A searcher for the planner `kind`.
     ///
@@ -107,6 +118,8 @@ impl Searcher {
     ) -> Result<Self> {
         let Searching { inner, critic, goal, outcomes, prompts: files } = searching.clone();
         let rewards = copying.map_or(1.0, |copying| copying.rewards);
+        let follow = copying.is_some_and(|copying| copying.follow && rewards > 0.0);
+        let solved = copying.map_or(f64::INFINITY, |copying| copying.solved);
         let mixed = match mixing {
             Mixing::Sum { lambda } => ("lambda", lambda),
             Mixing::Product { alpha } => ("alpha", alpha),
@@ -144,7 +157,7 @@ impl Searcher {
         };
         let prompts = ask.prompts(&files)?;
         let ask = ask.clone();
-        Ok(Self { kind, ask, prompts, proposer, dynamics, estimate, critic, mixing, rewards })
+        Ok(Self { kind, ask, prompts, proposer, dynamics, estimate, critic, mixing, rewards, solved, follow })
     }
 }
 

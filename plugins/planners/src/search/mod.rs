@@ -8,16 +8,13 @@
 
 mod config;
 mod grow;
+mod solution;
 pub(crate) mod tree;
 mod value;
 mod walk;
 mod world;
 
-use forethought_sdk::{
-    answers::Unread,
-    prelude::*,
-    serde_json::{Value, json},
-};
+use forethought_sdk::{answers::Unread, prelude::*, serde_json::json};
 
 pub use self::config::{Copying, Searching};
 pub(crate) use self::{
@@ -26,6 +23,7 @@ pub(crate) use self::{
     walk::RollOut,
 };
 use self::{
+    solution::{Step, written},
     tree::{Node, ROOT, Tree, best},
     world::{Dynamics, State},
 };
@@ -51,6 +49,10 @@ pub(crate) struct Searcher {
     mixing: Mixing,
     /// Weight of true rewards.
     rewards: f64,
+    /// The reward of a success.
+    solved: f64,
+    /// Whether a success is done to its end.
+    follow: bool,
 }
 
 impl Searcher {
@@ -77,9 +79,21 @@ impl Searcher {
     ) -> Result<Search<'a>> {
         let root = self.dynamics.root(context, models, self.kind).await?;
         let llm = models.llm(self.ask.llm.clone()).await?;
-        let (reflections, unread, rounds, summary, proposed) = Default::default();
+        let (reflections, unread, rounds, summary, proposed, solution) = Default::default();
         let tree = Tree::new(root);
-        Ok(Search { with: self, context, models, llm, tree, reflections, unread, rounds, summary, proposed })
+        Ok(Search {
+            with: self,
+            context,
+            models,
+            llm,
+            tree,
+            reflections,
+            unread,
+            rounds,
+            summary,
+            proposed,
+            solution,
+        })
     }
 }
 
@@ -123,6 +137,8 @@ pub(crate) struct Search<'a> {
     summary: Option<Summary>,
     /// The proposals at the root, if a named planner made them.
     proposed: Vec<Decision>,
+    /// The steps of the first attempt that succeeded.
+    solution: Vec<Step>,
 }
 
 impl Search<'_> {
@@ -161,9 +177,18 @@ impl Search<'_> {
         self.highest(visits)
     }
 
-    /// The decision for an action at the root, and a trace of the search; `shown` is what the planner adds to it.
-    pub(crate) fn decision(self, chosen: Option<u32>, shown: Value) -> Decision {
-        let Self { with, tree, unread, mut rounds, summary, proposed, reflections, .. } = self;
+    /// Whether an attempt succeeded.
+    pub(crate) fn solved(&self) -> bool {
+        !self.solution.is_empty()
+    }
+
+    /// The decision for an action at the root, or for the first step of a success; and a trace of the search, to which
+    /// the planner adds what it has `done`.
+    pub(crate) fn decision(self, chosen: Option<u32>, done: Option<usize>) -> Decision {
+        let Self { with, tree, unread, mut rounds, summary, proposed, reflections, solution, .. } = self;
+        let first =
+            |node: &u32| solution.first().is_some_and(|(_, action)| **action == *tree.at(*node).action);
+        let chosen = tree.children(ROOT).find(first).or(chosen);
         let move_of = |node: u32| {
             let Node { action, visits, value, .. } = tree.at(node);
             json!({ "action": action, "visits": visits, "value": tree.at(node).q(), "estimate": value })
@@ -177,16 +202,19 @@ impl Search<'_> {
             });
         }
         let moves: Vec<_> = tree.children(ROOT).map(move_of).collect();
-        let mut details = json!({ "nodes": tree.len(), "moves": moves, "path": path });
-        if let (Value::Object(details), Value::Object(shown)) = (&mut details, shown) {
-            details.extend(shown);
-            if !reflections.is_empty() {
-                details.insert("reflections".into(), reflections.into());
-            }
+        let solved = !solution.is_empty();
+        let mut details = json!({ "nodes": tree.len(), "moves": moves, "path": path, "solved": solved });
+        if let Some(done) = done {
+            details["iterations"] = done.into();
+        }
+        if !reflections.is_empty() {
+            details["reflections"] = reflections.into();
         }
         let (thought, action) = chosen.map_or_else(Default::default, |node| {
             (tree.at(node).thought.to_string(), Action::new(&*tree.at(node).action))
         });
+        let alone = self.context.environment.seats.len() <= 1;
+        let steps = if with.follow && alone { solution.get(1..).unwrap_or_default() } else { &[] };
         if let Some(round) = rounds.iter_mut().find(|round| round.thought == thought) {
             round.kept = true;
         }
@@ -195,6 +223,6 @@ impl Search<'_> {
         for (index, decision) in proposed.into_iter().enumerate() {
             with.proposer.note(&mut trace, Ok(decision), taken == Some(index));
         }
-        Decision { thought, action, summary, trace }
+        Decision { thought: written(&thought, steps), action, summary, trace }
     }
 }

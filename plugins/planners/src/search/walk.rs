@@ -26,6 +26,7 @@ pub(crate) struct Walk {
     /// What the seat got on the way, in a copy of the world.
     pub(crate) reward: f64,
     pub(crate) ended: bool,
+    pub(crate) success: bool,
     /// The estimates of the node and of the steps of the roll-out after it.
     pub(crate) estimates: Vec<f64>,
     end: Place,
@@ -63,7 +64,13 @@ impl Search<'_> {
             let children = self.add(leaf, growth);
             let node = chosen.map_or(leaf, |chosen| children.start + chosen as u32);
             let State { reward, ended, .. } = *end.state;
-            walks.push(Walk { node, reward, ended, estimates, end });
+            let success = ended && self.with.rewards > 0.0 && reward >= self.with.solved;
+            if success && self.solution.is_empty() {
+                let steps = end.context.history.iter().skip(self.context.history.len());
+                let step = |step: &Exchange| (step.thought.clone(), step.action.clone());
+                self.solution = steps.map(step).collect();
+            }
+            walks.push(Walk { node, reward, ended, success, estimates, end });
         }
         Ok(walks)
     }
