@@ -7,6 +7,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::Rounds,
     ask::{AskConfig, Asker, Label, Said},
     prompts::Prompts,
     summarise::{state_only, summarise},
@@ -97,6 +98,10 @@ fn two() -> usize {
     2
 }
 
+/// Calls of a round of refinement, without the critic's, and of acting.
+const ROUND: u64 = 2;
+const ACTION: u64 = 1;
+
 pub(crate) const OUTCOMES: [Label; 2] = [Label::Many("Good"), Label::Many("Bad")];
 const CANDIDATES: [Label; 3] = [Label::Many("Thought"), Label::Many("Good"), Label::Many("Bad")];
 const REFINED: [Label; 2] = [Label::One("Decision"), Label::One("Thought")];
@@ -183,6 +188,7 @@ impl Deliberation {
         let mut now = Now {
             planner: self,
             context: &context,
+            models: &models,
             scales: scales.as_ref(),
             given: json!({ "state": state, "style": style, "steps_left": steps_left }),
             state: &state,
@@ -246,6 +252,7 @@ fn finished(said: &str) -> Option<bool> {
 struct Now<'d> {
     planner: &'d Deliberation,
     context: &'d DecisionContext,
+    models: &'d Arc<dyn Models>,
     scales: Option<&'d Scales<'d>>,
     state: &'d str,
     /// What every template is given: `state`, `style`, `steps_left`.
@@ -279,9 +286,16 @@ impl Now<'_> {
         let rounds = self.planner.imagining.rounds;
         // Whether a critic weighed the thought that is followed, where one should.
         let mut weighed = rounds == 0;
+        let mut budget = Rounds::of(ROUND);
         while !thought.is_empty() && self.rounds.len() < rounds {
-            let Some(outcomes) = self.imagine(&thought).await? else { break };
-            let Some(round) = self.weigh(std::slice::from_ref(&thought), &outcomes).await? else { break };
+            if !budget.affordable(self.models, ACTION).await? {
+                self.gate = Some("budget");
+                break;
+            }
+            let outcomes = self.imagine(&thought).await;
+            let Some(outcomes) = self.within(outcomes)? else { break };
+            let round = self.weigh(std::slice::from_ref(&thought), &outcomes).await;
+            let Some(round) = self.within(round)? else { break };
             self.rounds.extend(round);
             weighed = true;
             if self.settled() {
@@ -293,8 +307,9 @@ impl Now<'_> {
                 let neither = || Complaint::unreadable("the decision is neither \"keep\" nor \"revise\"");
                 if keeps(&decision).ok_or_else(neither)? { Ok(None) } else { said.text("Thought").map(Some) }
             };
+            let answer = self.actor.ask_for(&REFINED, Purpose::Refine, messages, read).await;
             // An answer that cannot be read keeps the current thought.
-            match self.actor.ask_for(&REFINED, Purpose::Refine, messages, read).await?.unwrap_or(None) {
+            match self.within(answer.map(Result::ok))?.flatten() {
                 // Even in the same words. If that counted as keeping, a thought that often comes to mind would be
                 // confirmed by coming to mind again, whatever its values.
                 Some(revised) => {
@@ -311,6 +326,15 @@ impl Now<'_> {
             self.unevaluated();
         }
         self.act(thought).await
+    }
+
+    /// What a part of the refinement gave; nothing if the budget of the decision does not pay it.
+    fn within<T>(&mut self, part: Result<Option<T>>) -> Result<Option<T>> {
+        if part.as_ref().is_err_and(|error| error.code == Code::Budget) {
+            self.gate = Some("budget");
+            return Ok(None);
+        }
+        part
     }
 
     /// Whether the last thought is followed without asking whether to keep it.
@@ -350,7 +374,10 @@ impl Now<'_> {
         let first = thoughts.first().cloned().unwrap_or_default();
         let rounds = match outcomes.is_empty() {
             true => None,
-            false => self.weigh(&thoughts, &outcomes).await?,
+            false => {
+                let rounds = self.weigh(&thoughts, &outcomes).await;
+                self.within(rounds)?
+            }
         };
         let Some(rounds) = rounds else {
             self.unevaluated();
