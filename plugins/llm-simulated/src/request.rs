@@ -23,6 +23,8 @@ pub struct Ask {
     pub sentences: Vec<(usize, String)>,
     /// How many of `sentences` are known.
     pub known: usize,
+    /// The kinds of modules to choose from, and how many there are of each.
+    pub modules: Vec<(String, usize)>,
 }
 
 /// Sentences that a prompt lists for the speaker to use.
@@ -63,6 +65,12 @@ pub enum Form {
     Resume,
     /// Numbers of new sentences, each with that of an earlier one
     Same,
+    /// `Constraint:` lines
+    Constraints,
+    /// `Feedback:` and `Score:`, from -100 to 100
+    Verdict,
+    /// A line with a number for each kind of module
+    Modules,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -100,6 +108,9 @@ impl Style {
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
+    (&["Constraint: <"], Form::Constraints),
+    (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
+    (&["Solution: <the number of a module"], Form::Modules),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -138,6 +149,7 @@ impl Ask {
             style: Style::default(),
             sentences: Vec::new(),
             known: 0,
+            modules: Vec::new(),
         };
         let mut good = true;
         let (mut list, mut listed) = (None, false);
@@ -189,8 +201,17 @@ impl Ask {
                 evaluation.note(cell, good);
             }
         }
+        if let (Form::Modules, Some(kind)) = (self.form, line.strip_suffix(" modules:")) {
+            self.modules.push((kind.to_owned(), 0));
+        }
         let Some((head, text)) = line.split_once(": ") else { return };
         match self.form {
+            Form::Modules => {
+                let number = head.parse().ok();
+                if let (Some(number), Some((_, count))) = (number, self.modules.last_mut()) {
+                    *count = number;
+                }
+            }
             Form::Refine => {
                 let Some(evaluation) = self.evaluations.last_mut() else { return };
                 // What is usual may follow the number.
@@ -257,6 +278,9 @@ mod tests {
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
+            ("Constraint: <c>", Form::Constraints),
+            ("Feedback: <f>\nScore: <a number from -100 to 100>", Form::Verdict),
+            ("Solution: <the number of a module>", Form::Modules),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");
         }
@@ -279,6 +303,13 @@ mod tests {
         let text = "Current thought: a\nGood outcomes:\n0.10 (usual here 0.31, episodes that reached it scored 0.74 on \
                     average): x\nno data: w\nBad outcomes:\n0.90: y\nDecision: <>\nThought: <>";
         assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+    }
+
+    #[test]
+    fn modules_are_counted_by_their_kind() {
+        let text = "1: of the task\n\nAnalysis modules:\n1: a - b\n2: c - d\n\nSolution modules:\n1: e - f\n\n\
+                    Analysis: <the number of a module, or none>\nSolution: <the number of a module>";
+        assert_eq!(Ask::read(text).unwrap().modules, [("Analysis".into(), 2), ("Solution".into(), 1)]);
     }
 
     #[test]
