@@ -87,7 +87,8 @@ pub struct Evaluation {
 impl Evaluation {
     /// Notes a probability. Anything else, such as "no data", is not one.
     fn note(&mut self, cell: &str, good: bool) {
-        let cell = cell.trim();
+        // The critic's uncertainty may follow the number.
+        let cell = cell.split_once(" ±").map_or(cell, |(number, _)| number).trim();
         if let (true, Ok(probability)) = (cell.starts_with(['0', '1']), cell.parse::<f64>()) {
             if good { self.good.push(probability) } else { self.bad.push(probability) }
         }
@@ -206,6 +207,13 @@ impl Ask {
         }
         let Some((head, text)) = line.split_once(": ") else { return };
         match self.form {
+            // Of a score alone it has only an impression: at least a half seems good.
+            Form::Refine if head.starts_with("The score that a critic") => {
+                if let (Some(evaluation), Ok(score)) = (self.evaluations.last_mut(), text.parse::<f64>()) {
+                    evaluation.good.push(score);
+                    evaluation.bad.push(1.0 - score);
+                }
+            }
             Form::Modules => {
                 let number = head.parse().ok();
                 if let (Some(number), Some((_, count))) = (number, self.modules.last_mut()) {
@@ -303,6 +311,12 @@ mod tests {
         let text = "Current thought: a\nGood outcomes:\n0.10 (usual here 0.31, episodes that reached it scored 0.74 on \
                     average): x\nno data: w\nBad outcomes:\n0.90: y\nDecision: <>\nThought: <>";
         assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+        let text = "Current thought: a\nGood outcomes:\n0.10 ± 0.05: x\nBad outcomes:\n0.90 ± 0.02 (usual here 0.31): y\n\
+                    Decision: <>\nThought: <>";
+        assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+        let text = "Current thought: a\nThe score that a critic that has seen many episodes expects from here: 0.25\n\
+                    Decision: <>\nThought: <>";
+        assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.25], 0.75)]);
     }
 
     #[test]
