@@ -123,6 +123,22 @@ impl Simulated {
                 let thought = behaviour.thought(prompt).await?;
                 format!("Reflection: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
             }
+            Form::WholePlan => {
+                let (behaviour, _) = known.await?;
+                let mut lines = Vec::new();
+                for index in 0..FORESEEN {
+                    // What it would do now, for each action: it does not foresee what it will see.
+                    let seed = seed::derive(seed, &format!("action {index}"));
+                    let now = BehaviourPrompt { seed, ..prompt.clone() };
+                    let thought = behaviour.thought(now.clone()).await?;
+                    let action = behaviour.action(BehaviourPrompt { thought, ..now }).await?;
+                    lines.push(format!("Action: {action}"));
+                }
+                lines.join("\n")
+            }
+            Form::Branch => {
+                format!("Branch: {}", rng.random_range(0..ask.asked_outcomes.len().max(1)) + 1)
+            }
             Form::ThoughtAndAction => {
                 let (behaviour, speech) = known.await?;
                 let thought = behaviour.thought(prompt.clone()).await?;
@@ -236,6 +252,9 @@ impl Simulated {
         behaviour.action(prompt).await
     }
 }
+
+/// Steps that its plans have.
+const FORESEEN: usize = 3;
 
 /// Lines of imagined outcomes, good ones first.
 async fn imagined(

@@ -15,7 +15,7 @@ pub struct Ask {
     pub thoughts: usize,
     /// Evaluated thoughts, the current one last; those to choose from in order.
     pub evaluations: Vec<Evaluation>,
-    /// The outcomes whose probabilities are requested, in order.
+    /// The outcomes whose probabilities are requested, or the ways to choose from, in order.
     pub asked_outcomes: Vec<String>,
     /// Sentences to speak in.
     pub style: Style,
@@ -65,6 +65,10 @@ pub enum Form {
     Same,
     /// `Reflection:`
     Reflection,
+    /// `Action:` lines
+    WholePlan,
+    /// `Branch:`
+    Branch,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -103,6 +107,8 @@ impl Style {
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
     (&["Reflection: <"], Form::Reflection),
+    (&["Action: <each action"], Form::WholePlan),
+    (&["Branch: <"], Form::Branch),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -208,6 +214,12 @@ impl Ask {
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
             }
+            Form::Branch if !text.starts_with('<') => {
+                let Ok(number) = head.parse::<usize>() else { return };
+                // The last list: an earlier one is no part of the question.
+                self.asked_outcomes.truncate(number.saturating_sub(1));
+                self.asked_outcomes.push(text.to_owned());
+            }
             Form::Probabilities if head.parse::<usize>().is_ok() && !text.starts_with('<') => {
                 self.asked_outcomes.push(text.to_owned());
             }
@@ -260,6 +272,8 @@ mod tests {
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
             ("Reflection: <r>", Form::Reflection),
+            ("Action: <each action, in order>", Form::WholePlan),
+            ("1: go left\nBranch: <n>", Form::Branch),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");

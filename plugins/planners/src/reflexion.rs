@@ -66,7 +66,7 @@ pub struct ReflexionConfig {
 
 prompt_files! {
     /// Files that replace Reflexion's prompt templates.
-    ReflexionPrompts: agent, history, reflect
+    ReflexionPrompts: agent, history, reflexion
 }
 
 fn three() -> usize {
@@ -142,7 +142,7 @@ impl Reflexion {
     ) -> Result<Option<String>> {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(failed.seed, "reflect"));
-        let messages = self.prompts.messages("reflect", failed, json!({}))?;
+        let messages = self.prompts.messages("reflexion", failed, json!({}))?;
         let read = |said: &Said<'_>| said.text("Reflection");
         let said = asker.ask_for(&[One("Reflection")], Purpose::Reflect, messages, read).await?;
         unread.append(asker.unread);
