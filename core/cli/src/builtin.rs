@@ -35,7 +35,8 @@ features! {
         "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.fallback", "planner.gdp-zero",
         "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react", "planner.react-vote",
         "planner.retry", "planner.strategist", "planner.switch", "planner.vote", "summariser.llm",
-        "planner.reflexion", "planner.self-plan",
+        "planner.octo", "planner.reflexion", "planner.replan", "planner.self-plan", "planner.spine",
+        "planner.tree-planner", "planner.when2ask",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

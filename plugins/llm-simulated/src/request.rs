@@ -69,6 +69,16 @@ pub enum Form {
     WholePlan,
     /// `Branch:`
     Branch,
+    /// `Step:` lines
+    Plan,
+    /// `Step:` lines, each with a `Needs:` line
+    PlanWithNeeds,
+    /// `Status:` and `Action:`
+    Status,
+    /// `Holds:`
+    Holds,
+    /// `Ask:`
+    Ask,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -109,6 +119,11 @@ const FORMS: &[(&[&str], Form)] = &[
     (&["Reflection: <"], Form::Reflection),
     (&["Action: <each action"], Form::WholePlan),
     (&["Branch: <"], Form::Branch),
+    (&["Step: <", "Needs: <"], Form::PlanWithNeeds),
+    (&["Step: <"], Form::Plan),
+    (&["Status: <", "Action: <"], Form::Status),
+    (&["Holds: <"], Form::Holds),
+    (&["Ask: <"], Form::Ask),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -274,6 +289,11 @@ mod tests {
             ("Reflection: <r>", Form::Reflection),
             ("Action: <each action, in order>", Form::WholePlan),
             ("1: go left\nBranch: <n>", Form::Branch),
+            ("Step: <s>", Form::Plan),
+            ("Step: <s>\nNeeds: <n>", Form::PlanWithNeeds),
+            ("Status: <s>\nAction: <a>", Form::Status),
+            ("Holds: <yes or no>", Form::Holds),
+            ("Ask: <yes or no>", Form::Ask),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");

@@ -338,8 +338,21 @@ impl Asker {
 }
 
 /// Labels of the planners' answers, apart from numbers.
-const LABELS: [&str; 10] =
-    ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad", "Choice", "Plan", "Reflection"];
+const LABELS: [&str; 13] = [
+    "Thought",
+    "Action",
+    "Decision",
+    "State",
+    "Outcome",
+    "Good",
+    "Bad",
+    "Choice",
+    "Plan",
+    "Reflection",
+    "Step",
+    "Needs",
+    "Status",
+];
 
 /// The second answer that could not be read.
 #[derive(Debug)]

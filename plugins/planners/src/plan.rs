@@ -12,12 +12,14 @@
 //! ```
 
 use forethought_sdk::{
+    answers::{Complaint, Unread},
     prelude::*,
     serde_json::{Value, json},
 };
 
 use crate::{
     ask::{Asker, Label, Said},
+    deliberate::resume,
     prompts::Prompts,
 };
 
@@ -50,17 +52,21 @@ impl Plan {
         (!steps.is_empty()).then_some(Self { steps, at: 0, new: true })
     }
 
-    /// The plan that the seat's last thoughts follow.
-    pub(crate) fn of(context: &DecisionContext) -> Option<Self> {
-        let mut thoughts = context.history.iter().rev().map(|exchange| exchange.thought.as_str());
+    /// The plan that the seat's last thoughts follow, and the exchange in which it was made.
+    pub(crate) fn since(context: &DecisionContext) -> Option<(Self, usize)> {
         let mut at = None;
-        thoughts.find_map(|thought| {
-            let (plan, last) = split(thought)?;
+        context.history.iter().enumerate().rev().find_map(|(made, exchange)| {
+            let (plan, last) = split(&exchange.thought)?;
             at = at.or(position(last));
             let steps: Vec<_> = plan?.lines().filter_map(numbered).map(Step::read).collect();
             let at = at.filter(|at| *at < steps.len())?;
-            Some(Self { steps, at, new: false })
+            Some((Self { steps, at, new: false }, made))
         })
+    }
+
+    /// The plan that the seat's last thoughts follow.
+    pub(crate) fn of(context: &DecisionContext) -> Option<Self> {
+        Self::since(context).map(|(plan, _)| plan)
     }
 
     /// The step that is carried out.
@@ -86,7 +92,19 @@ impl Plan {
         format!("{MARKER}\n{steps}{step}")
     }
 
-    /// What templates are given: `steps`, the number of the current one (`at`) and its text as `thought`.
+    /// The decision to carry out this step by `action`. `why` the plan was made, if there was one before it.
+    pub(crate) fn decision(&self, action: String, why: Option<&str>, unread: Unread) -> Decision {
+        let steps: Vec<_> = self.steps.iter().map(Step::written).collect();
+        let mut details = json!({ "plan": steps, "at": self.at + 1, "new": self.new });
+        if let Some(why) = why {
+            details["why"] = why.into();
+        }
+        let trace = Trace { details, ..unread.trace() };
+        let (thought, action) = (self.thought(), Action::new(action));
+        Decision { thought, action, trace, ..Decision::default() }
+    }
+
+    /// What templates are given: `steps`, the number of the current one (`at`), its text as `thought`, and `needs`.
     pub(crate) fn given(&self) -> Value {
         let steps: Vec<_> = self.steps.iter().map(Step::written).collect();
         json!({ "steps": steps, "at": self.at + 1, "thought": self.step().text, "needs": self.step().needs })
@@ -160,4 +178,135 @@ pub(crate) fn usual_refusals() -> Vec<String> {
 /// Text on one line.
 pub(crate) fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How plans are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writing {
+    /// Most steps.
+    pub(crate) length: usize,
+    /// Whether each step says what it needs.
+    pub(crate) needs: bool,
+}
+
+impl Writing {
+    /// # Errors
+    /// Plans without steps.
+    pub(crate) fn of(length: usize, needs: bool) -> Result<Self> {
+        if length == 0 {
+            return Err(Error::config("length = 0: a plan needs at least 1 step"));
+        }
+        Ok(Self { length, needs })
+    }
+
+    /// Asks for a plan, in place of one that cannot be followed further, for a reason. `None` if it cannot be read.
+    pub(crate) async fn plan(
+        &self,
+        asker: &mut Asker,
+        prompts: &Prompts,
+        context: &DecisionContext,
+        before: Option<(&Plan, &str)>,
+    ) -> Result<Option<Plan>> {
+        let Self { length, needs } = *self;
+        let mut given = match before {
+            Some((plan, why)) => {
+                let mut given = plan.given();
+                given["why"] = why.into();
+                given
+            }
+            None => json!({ "steps": [] }),
+        };
+        (given["length"], given["needs"]) = (length.into(), needs.into());
+        let messages = prompts.messages("plan", context, given)?;
+        let names = ["Step", "Needs"];
+        let read = |said: &Said<'_>| {
+            let mut steps: Vec<Step> = Vec::new();
+            for (label, text) in said.texts(&names[..1 + usize::from(needs)])? {
+                match (label, steps.last_mut()) {
+                    (0, _) => steps.push(Step { text: line(&text), needs: String::new() }),
+                    (_, Some(step)) if !nothing(&text) => step.needs = line(&text),
+                    _ => {}
+                }
+            }
+            steps.truncate(length);
+            Plan::new(steps)
+                .ok_or_else(|| said.complaint("there is no line that starts with \"Step:\"".into()))
+        };
+        let labels = names.map(Label::Many);
+        let plan = asker.ask_for(&labels[..1 + usize::from(needs)], Purpose::Thought, messages, read).await?;
+        Ok(plan.ok())
+    }
+}
+
+/// Whether a step is said to need nothing.
+fn nothing(needs: &str) -> bool {
+    ["nothing", "none", "-"].contains(&needs.trim().trim_end_matches('.').to_lowercase().as_str())
+}
+
+/// Carries out the current step of a plan, without asking whether it is carried out already.
+pub(crate) async fn act(
+    asker: &mut Asker,
+    prompts: &Prompts,
+    context: &DecisionContext,
+    plan: &Plan,
+) -> Result<String> {
+    let messages = prompts.messages("action", context, plan.given())?;
+    Ok(asker.ask_for_action(&[Label::One("Action")], messages, context).await?.1)
+}
+
+/// Goes on with a plan: the action, or none where a step begins or the plan is carried out to its end. A step begins
+/// where the one before is said to be done.
+pub(crate) async fn go_on(
+    asker: &mut Asker,
+    prompts: &Prompts,
+    context: &DecisionContext,
+    plan: &mut Plan,
+) -> Result<Progress> {
+    Ok(match resume(prompts, asker, context, &plan.step().text).await? {
+        Ok(Some(action)) => Progress::Action(action),
+        Ok(None) if plan.advance() => Progress::Begins,
+        Ok(None) => Progress::Ended,
+        // What cannot be read does not end a step.
+        Err(_) => Progress::Action(act(asker, prompts, context, plan).await?),
+    })
+}
+
+/// How far a plan is.
+pub(crate) enum Progress {
+    /// The action that goes on with the current step.
+    Action(String),
+    /// A step begins.
+    Begins,
+    /// All steps are carried out.
+    Ended,
+}
+
+/// Why a new plan is needed where the last one [ended](Progress::Ended).
+pub(crate) const ENDED: &str = "all of the plan was carried out, and the task is not done yet";
+
+/// Why a new plan is needed where the world [refused](refused) an action.
+pub(crate) const REFUSED: &str = "the last action was refused or changed nothing";
+
+/// A decision without a plan, where none can be read: thought and action in one answer.
+pub(crate) async fn improvise(
+    asker: &mut Asker,
+    prompts: &Prompts,
+    context: &DecisionContext,
+) -> Result<Decision> {
+    let messages = prompts.messages("react", context, json!({}))?;
+    let labels = [Label::One("Thought"), Label::One("Action")];
+    let (thought, action) = asker.ask_for_action(&labels, messages, context).await?;
+    let trace = std::mem::take(&mut asker.unread).trace();
+    Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+}
+
+/// Reads yes or no.
+pub(crate) fn yes(said: &Said<'_>, label: &str) -> Result<bool, Complaint> {
+    let text = said.text(label)?.to_lowercase();
+    let word = text.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty());
+    match word {
+        Some("yes" | "true") => Ok(true),
+        Some("no" | "not" | "false") => Ok(false),
+        _ => Err(Complaint::unreadable(format!("\"{label}:\" is neither \"yes\" nor \"no\""))),
+    }
 }

@@ -18,7 +18,7 @@ use forethought_sdk::{answers::Complaint, prelude::*, serde_json::json};
 
 use crate::{
     ask::{AskConfig, Asker, Label, Said},
-    plan::{line, refused, usual_refusals},
+    plan::{improvise, line, refused, usual_refusals},
     prompts::{Prompts, prompt_files},
 };
 
@@ -272,12 +272,8 @@ impl Planner for TreePlanner {
         let ways = tree.ways(at);
         let node = match ways[..] {
             [] => {
-                // No plan could be read: one step without.
-                let messages = self.prompts.messages("react", &context, json!({}))?;
-                let labels = [Label::One("Thought"), Label::One("Action")];
-                let (thought, action) = asker.ask_for_action(&labels, messages, &context).await?;
-                let trace = asker.unread.trace();
-                return Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() });
+                // No plan could be read.
+                return improvise(&mut asker, &self.prompts, &context).await;
             }
             [only] => only,
             _ => self.branch(&mut asker, &context, &tree, &ways).await?,
