@@ -6,16 +6,16 @@ use forethought_sdk::{prelude::*, seed::IndexedRandom};
 use futures::executor::block_on;
 
 /// A model: what it answers, and the purposes of what it was asked.
-pub struct Model<F> {
+pub(crate) struct Model<F> {
     answer: F,
-    pub asked: Mutex<Vec<Purpose>>,
+    pub(crate) asked: Mutex<Vec<Purpose>>,
 }
 
 impl<F: Fn(&ChatRequest) -> String + Send + Sync> Model<F> {
-    pub fn new(answer: F) -> Arc<Self> {
+    pub(crate) fn new(answer: F) -> Arc<Self> {
         Arc::new(Self { answer, asked: Mutex::default() })
     }
-    pub fn take_asked(&self) -> Vec<Purpose> {
+    pub(crate) fn take_asked(&self) -> Vec<Purpose> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
@@ -37,12 +37,12 @@ impl<F: Fn(&ChatRequest) -> String + Send + Sync> LlmBackend for Model<F> {
 }
 
 /// The whole text of a request.
-pub fn text(request: &ChatRequest) -> String {
+pub(crate) fn text(request: &ChatRequest) -> String {
     request.messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 /// One of these, drawn with the request's seed.
-pub fn any<'a>(of: &[&'a str], request: &ChatRequest) -> &'a str {
+pub(crate) fn any<'a>(of: &[&'a str], request: &ChatRequest) -> &'a str {
     of.choose(&mut seed::stream(request.seed.unwrap_or_default(), "any")).expect("something to draw from")
 }
 
@@ -54,25 +54,39 @@ impl Models for Here {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
+    async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
+        Ok(Arc::new(Doubt))
+    }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         self.1.fork().await
     }
 }
 
+/// A critic that believes in thoughts without doubt.
+struct Doubt;
+
+#[async_trait]
+impl Critic for Doubt {
+    async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+        let value = |query: &CriticQuery| if query.thought.contains("doubt") { 0.1 } else { 0.9 };
+        Ok(queries.iter().map(|query| Estimate::of(value(query))).collect())
+    }
+}
+
 /// An episode that was played.
-pub struct Played {
-    pub decisions: Vec<Decision>,
-    pub solved: bool,
+pub(crate) struct Played {
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) solved: bool,
 }
 
 impl Played {
-    pub fn actions(&self) -> Vec<&str> {
+    pub(crate) fn actions(&self) -> Vec<&str> {
         self.decisions.iter().map(|decision| decision.action.text.as_str()).collect()
     }
 }
 
 /// Plays an episode of at most 20 decisions.
-pub fn play(
+pub(crate) fn play(
     planner: &dyn Planner,
     llm: Arc<dyn LlmBackend>,
     world: &Arc<dyn Environment>,
@@ -103,18 +117,18 @@ pub fn play(
 /// The vault: take the key, open the door, take the gold, in this order; anything else has no effect. The chest is a
 /// trap that ends the episode.
 #[derive(Clone, Default)]
-pub struct Vault {
+pub(crate) struct Vault {
     done: Arc<Mutex<usize>>,
     /// Decisions after which the episode ends.
-    pub limit: u32,
+    pub(crate) limit: u32,
     taken: Arc<Mutex<u32>>,
 }
 
-pub const STEPS: [&str; 3] = ["take key", "open door", "take gold"];
-pub const ACTIONS: [&str; 4] = ["take key", "open door", "take gold", "open chest"];
+pub(crate) const STEPS: [&str; 3] = ["take key", "open door", "take gold"];
+pub(crate) const ACTIONS: [&str; 4] = ["take key", "open door", "take gold", "open chest"];
 
 impl Vault {
-    pub fn world(limit: u32) -> Arc<dyn Environment> {
+    pub(crate) fn world(limit: u32) -> Arc<dyn Environment> {
         Arc::new(Self { limit, ..Self::default() })
     }
 
