@@ -269,6 +269,27 @@ impl Simulated {
                 let lines = ask.sentences.iter().enumerate().skip(ask.known).map(line);
                 lines.collect::<Vec<_>>().join("\n")
             }
+            // What should come out well, in its own words.
+            Form::Constraints => {
+                let (behaviour, speech) = known.await?;
+                let outcomes = behaviour.outcomes(BehaviourPrompt { count: 4, ..prompt }).await?;
+                let good = outcomes.iter().take(outcomes.len() / 2);
+                let line = |text: &String| {
+                    format!("Constraint: {}", speech.outcome_as(text, &style.outcomes, &mut words))
+                };
+                good.map(line).collect::<Vec<_>>().join("\n")
+            }
+            // As confident as with probabilities, and as little informed.
+            Form::Verdict => {
+                let score = 200.0 * (0.7 + rng.random_range(-0.25..0.25_f64)) - 100.0;
+                format!("Feedback: It seems right.\nScore: {score:.0}")
+            }
+            Form::Modules => {
+                let mut line = |(kind, count): &(String, usize)| {
+                    format!("{kind}: {}", rng.random_range(1..=(*count).max(1)))
+                };
+                ask.modules.iter().map(&mut line).collect::<Vec<_>>().join("\n")
+            }
         };
         // Drawn last, from the same stream in any case: malformed answers never shift other draws.
         Ok(if rng.random::<f64>() < self.config.malformed { malformed(&answer) } else { answer })

@@ -174,6 +174,10 @@ pub struct Asker {
     asked: u32,
     /// Names whose lines end a text, because another seat is imagined to speak there.
     speakers: Vec<String>,
+    /// Whether log-probabilities are requested.
+    pub(crate) logprobs: bool,
+    /// The log-probability of the last answer, if it was requested and is known.
+    pub(crate) likelihood: Option<f64>,
     /// Answers that could not be read, and what was done about them; for the trace.
     pub unread: Unread,
 }
@@ -181,8 +185,8 @@ pub struct Asker {
 impl Asker {
     /// Asks `llm` for answers as text; each request gets its own seed, derived from `seed`.
     pub fn new(llm: Arc<dyn LlmBackend>, seed: u64, temperature: Option<f64>) -> Self {
-        let (answers, speakers, unread) = Default::default();
-        Self { llm, seed, temperature, answers, asked: 0, speakers, unread }
+        let (answers, asked, speakers, logprobs, likelihood, unread) = Default::default();
+        Self { llm, seed, temperature, answers, asked, speakers, logprobs, likelihood, unread }
     }
 
     /// Asks for an answer in words of any form; if `read` refuses it, asks once more with its complaint.
@@ -315,24 +319,37 @@ impl Asker {
     ) -> Result<Result<T, Unreadable>> {
         let what = format!("{:?}", request.purpose);
         request.temperature = self.temperature;
-        let mut first = true;
+        request.logprobs = self.logprobs;
+        let mut refused: Option<(Answer, Complaint)> = None;
         loop {
             request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
             self.asked += 1;
-            let completion = self.llm.complete(request.clone()).await?;
+            let completion = match (self.llm.complete(request.clone()).await, refused) {
+                // What a budget does not pay is not asked again.
+                (Err(error), Some((answer, complaint))) if error.code == Code::Budget => {
+                    self.unread.given_up(&what, &complaint);
+                    return Ok(Err(Unreadable { answer, fault: complaint.fault }));
+                }
+                (completion, before) => {
+                    refused = before;
+                    completion?
+                }
+            };
             let choice = completion.choices.into_iter().next().unwrap_or_default();
             let answer = Answer::of(&choice);
+            let logprobs = choice.logprobs.iter().map(|token| token.logprob);
+            self.likelihood = logprobs.reduce(std::ops::Add::add).filter(|sum| sum.is_finite());
             let complaint = match read(&choice, &answer) {
                 Ok(value) => return Ok(Ok(value)),
                 Err(complaint) => complaint,
             };
-            if !first {
+            if refused.is_some() {
                 self.unread.given_up(&what, &complaint);
                 return Ok(Err(Unreadable { answer, fault: complaint.fault }));
             }
-            first = false;
             self.unread.repeated(&what, &complaint);
             ask_again(&mut request.messages, choice, &complaint);
+            refused = Some((answer, complaint));
         }
     }
 }

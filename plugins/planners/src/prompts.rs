@@ -65,6 +65,14 @@ macro_rules! about {
     (speak) => { "Asks for words that serve `thought`, a plan." };
     (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
     (act) => { "Asks for one of the dialogue `acts`." };
+    (act_now) => { "Asks for an action without a thought." };
+    (skills) => { "Lists the legal actions (`skills`) and asks for the next one." };
+    (propose) => { "Shows the `proposals` with their advantages and asks for a better one." };
+    (constraints) => { "Asks for the constraints of the next step." };
+    (suitability) => { "Asks how suitable `planners` are, given `constraints`." };
+    (verify) => { "Asks for a score of `thought` and `action`, given `constraints`." };
+    (modules) => { "Asks for reasoning modules of several `layers`." };
+    (solve) => { "Asks for thought and action along the chosen `modules`." };
     (utter) => { "Asks for an utterance that carries out `act`." };
     (respond) => { "Asks for the other side's answer, one of `replies`." };
 }
