@@ -276,11 +276,21 @@ impl Asker {
         let what = format!("{:?}", request.purpose);
         request.temperature = self.temperature;
         request.logprobs = self.logprobs;
-        let mut first = true;
+        let mut refused: Option<(Answer, Complaint)> = None;
         loop {
             request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
             self.asked += 1;
-            let completion = self.llm.complete(request.clone()).await?;
+            let completion = match (self.llm.complete(request.clone()).await, refused) {
+                // What a budget does not pay is not asked again.
+                (Err(error), Some((answer, complaint))) if error.code == Code::Budget => {
+                    self.unread.given_up(&what, &complaint);
+                    return Ok(Err(Unreadable { answer, fault: complaint.fault }));
+                }
+                (completion, before) => {
+                    refused = before;
+                    completion?
+                }
+            };
             let choice = completion.choices.into_iter().next().unwrap_or_default();
             let answer = Answer::of(&choice);
             let logprobs = choice.logprobs.iter().map(|token| token.logprob);
@@ -289,13 +299,13 @@ impl Asker {
                 Ok(value) => return Ok(Ok(value)),
                 Err(complaint) => complaint,
             };
-            if !first {
+            if refused.is_some() {
                 self.unread.given_up(&what, &complaint);
                 return Ok(Err(Unreadable { answer, fault: complaint.fault }));
             }
-            first = false;
             self.unread.repeated(&what, &complaint);
             ask_again(&mut request.messages, choice, &complaint);
+            refused = Some((answer, complaint));
         }
     }
 }

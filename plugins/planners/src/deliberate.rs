@@ -7,6 +7,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::Rounds,
     ask::{AskConfig, Asker, Label, Said},
     prompts::Prompts,
     summarise::{state_only, summarise},
@@ -133,6 +134,10 @@ fn two() -> usize {
     2
 }
 
+/// Calls of a round of refinement, without the critic's, and of acting.
+const ROUND: u64 = 2;
+const ACTION: u64 = 1;
+
 pub(crate) const OUTCOMES: [Label; 2] = [Label::Many("Good"), Label::Many("Bad")];
 const CANDIDATES: [Label; 3] = [Label::Many("Thought"), Label::Many("Good"), Label::Many("Bad")];
 const REFINED: [Label; 2] = [Label::One("Decision"), Label::One("Thought")];
@@ -245,6 +250,7 @@ impl Deliberation {
         let mut now = Now {
             planner: self,
             context: &context,
+            models: &models,
             scales: scales.as_ref(),
             given: json!({ "state": state, "style": style, "steps_left": steps_left }),
             outcomes: given,
@@ -332,6 +338,7 @@ fn finished(said: &str) -> Option<bool> {
 struct Now<'d> {
     planner: &'d Deliberation,
     context: &'d DecisionContext,
+    models: &'d Arc<dyn Models>,
     scales: Option<&'d Scales<'d>>,
     state: &'d str,
     /// What every template is given: `state`, `style`, `steps_left`.
@@ -372,8 +379,14 @@ impl Now<'_> {
         let mut accepted = 0;
         // With `accept`, what the last rewriting led to is weighed as well.
         let most = if rounds == 0 { 0 } else { rounds + usize::from(accept) };
+        let mut budget = Rounds::of(if self.outcomes.is_some() { ROUND - 1 } else { ROUND });
         while !thought.is_empty() && self.rounds.len() < most {
-            let Some(round) = self.evaluate(&thought).await? else { break };
+            if !budget.affordable(self.models, ACTION).await? {
+                self.gate = Some("budget");
+                break;
+            }
+            let round = self.evaluate(&thought).await;
+            let Some(round) = self.within(round)? else { break };
             let rejected = accept && self.rounds.last().is_some_and(|earlier| !self.better(&round, earlier));
             self.rounds.push(round);
             weighed = !rejected;
@@ -393,8 +406,9 @@ impl Now<'_> {
                 let neither = || Complaint::unreadable("the decision is neither \"keep\" nor \"revise\"");
                 if keeps(&decision).ok_or_else(neither)? { Ok(None) } else { said.text("Thought").map(Some) }
             };
+            let answer = self.actor.ask_for(&REFINED, Purpose::Refine, messages, read).await;
             // An answer that cannot be read keeps the current thought.
-            match self.actor.ask_for(&REFINED, Purpose::Refine, messages, read).await?.unwrap_or(None) {
+            match self.within(answer.map(Result::ok))?.flatten() {
                 // Even in the same words. If that counted as keeping, a thought that often comes to mind would be
                 // confirmed by coming to mind again, whatever its values.
                 Some(revised) => {
@@ -410,7 +424,7 @@ impl Now<'_> {
         if !weighed && accept && !self.rounds.is_empty() {
             // Only what is known to be better replaces it.
             self.keep(accepted);
-            self.gate = Some("rejected");
+            self.gate.get_or_insert("rejected");
             thought.clone_from(&self.rounds[accepted].thought);
         } else if !weighed {
             self.unevaluated();
@@ -442,6 +456,15 @@ impl Now<'_> {
             likeliest(round, self.planner.imagining.outcomes);
         }
         Ok(round)
+    }
+
+    /// What a part of the refinement gave; nothing if the budget of the decision does not pay it.
+    fn within<T>(&mut self, part: Result<Option<T>>) -> Result<Option<T>> {
+        if part.as_ref().is_err_and(|error| error.code == Code::Budget) {
+            self.gate = Some("budget");
+            return Ok(None);
+        }
+        part
     }
 
     /// Whether the last thought is followed without asking whether to keep it.
@@ -481,7 +504,10 @@ impl Now<'_> {
         let first = thoughts.first().cloned().unwrap_or_default();
         let rounds = match outcomes.is_empty() {
             true => None,
-            false => self.weigh(&thoughts, &outcomes).await?,
+            false => {
+                let rounds = self.weigh(&thoughts, &outcomes).await;
+                self.within(rounds)?
+            }
         };
         let Some(rounds) = rounds else {
             self.unevaluated();

@@ -14,11 +14,13 @@
 //!
 //! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
 //! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models).
+//! What all of them do about a budget is in [`allowance`].
 //!
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
 pub mod act;
+pub mod allowance;
 mod around;
 pub mod ask;
 pub mod best_of_n;

@@ -143,6 +143,11 @@ impl Scorer {
         self.ask.requires().and(Requirements { critics, ..Requirements::default() })
     }
 
+    /// Calls for each thought, and for all of them together; those of the critic are not known.
+    pub(crate) fn calls(&self) -> (u64, u64) {
+        (u64::from(self.goal.is_none()), 1)
+    }
+
     /// Scores what decisions think, equal thoughts alike. A decision without a thought is judged by its action.
     pub(crate) async fn score(
         &self,

@@ -6,7 +6,10 @@ use std::{
 };
 
 use forethought_planners::{
+    best_of_n::BestOfN,
+    budgeted::Budgeted,
     gdp_zero::{GdpZeroConfig, GdpZeroPrompts},
+    inner::Inner,
     pnlc::{Pnlc, PnlcConfig, PnlcPrompts},
     ppdpp::{PpdppConfig, PpdppPrompts},
     prompts::{PromptFiles, Prompts},
@@ -224,6 +227,68 @@ fn a_vote_takes_the_most_frequent_action() {
     // An answer that cannot be read is asked again, and counted.
     let (decision, _) = vote(2, &["Well.", left, left]);
     assert_eq!(faults(&decision), [("repeated", 1), ("unreadable", 1)]);
+}
+
+#[test]
+fn planners_stop_in_time_where_a_decision_has_a_budget() {
+    use Purpose::*;
+    let within = |calls: u64, planner: Arc<dyn Planner>, answers: &[&str]| {
+        let inner = Inner { name: Some("inner".into()), planner };
+        let (decision, script) = decide(&Budgeted::over(inner, calls, None, None), answers);
+        let asked = script.asked.lock().unwrap();
+        (decision, asked.iter().map(|request| request.purpose).collect::<Vec<_>>())
+    };
+    // A second round and the action would be calls 5 to 7.
+    let revised = "Decision: revise\nThought: light a torch";
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, revised, "Action: light torch"];
+    let (decision, asked) = within(6, Arc::new(pnlc(json!({ "rounds": 3 })).unwrap()), &answers);
+    let decision = decision.unwrap();
+    assert_eq!(asked, [Summarise, Thought, Outcomes, Refine, Action]);
+    let details = &decision.trace.decisions[0].trace.details;
+    assert_eq!((&*decision.action.text, &details["gate"]), ("light torch", &json!("budget")));
+
+    // Fewer votes.
+    let vote = Vote::of_reacts(from_value(json!({ "llm": "actor", "votes": 9 })).unwrap()).unwrap();
+    let (decision, asked) = within(3, Arc::new(vote), &["Thought: a hunch\nAction: go left"; 3]);
+    assert_eq!((decision.unwrap().action.text.as_str(), asked.len()), ("go left", 3));
+
+    // Fewer samples: two, a summary, and an imagination of each.
+    let best = || {
+        let react = React::new(from_value(json!({ "llm": "actor" })).unwrap()).unwrap();
+        let config = json!({ "inner": "react", "n": 9, "critic": "critic", "llm": "actor" });
+        let inner = Inner { name: Some("react".into()), planner: Arc::new(react) };
+        Arc::new(block_on(BestOfN::over(inner, from_value(config).unwrap())).unwrap())
+    };
+    let acts = ["Thought: rush in\nAction: enter", "Thought: a hunch\nAction: go left"];
+    let (decision, asked) = within(6, best(), &[acts[0], acts[1], SUMMARY, OUTCOMES, OUTCOMES]);
+    assert_eq!(decision.unwrap().action.text, "enter");
+    assert_eq!(asked, [Action, Action, Summarise, Outcomes, Outcomes]);
+    // One, and nothing to choose from.
+    let (decision, asked) = within(2, best(), &acts[..1]);
+    let decision = decision.unwrap();
+    assert_eq!((&*decision.action.text, faults(&decision)), ("enter", vec![("unevaluated", 1)]));
+    assert_eq!(asked, [Action]);
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_used_as_it_is_where_nothing_pays_a_second_one() {
+    struct Once(Mutex<Option<Choice>>);
+    #[async_trait]
+    impl LlmBackend for Once {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            let choice = self.0.lock().unwrap().take();
+            let choice = choice.ok_or_else(|| Error::new(Code::Budget, "nothing is left"))?;
+            Ok(Completion { choices: vec![choice], ..Completion::default() })
+        }
+    }
+    let planner = React::new(from_value(json!({ "llm": "actor" })).unwrap()).unwrap();
+    let models = World(Arc::new(Once(Mutex::new(Some(wrote("I should go left"))))));
+    let decision = block_on(planner.decide(context(), Arc::new(models))).unwrap();
+    assert_eq!(decision.action.text, "I should go left");
+    assert_eq!(faults(&decision), [("repeated", 1), ("unread", 1), ("unreadable", 2)]);
 }
 
 #[test]

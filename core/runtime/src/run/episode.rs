@@ -16,7 +16,8 @@ use forethought_api::{
 use futures::FutureExt as _;
 use serde_json::Value;
 
-use crate::budget::{Budget, Limits, Spent};
+use crate::budget::decision::too_small;
+use crate::budget::{Budget, Limits, PerDecision, Spent};
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{StepModels, Tally};
@@ -41,6 +42,8 @@ pub struct EpisodeSpec {
     pub summariser: Option<Arc<dyn Summariser>>,
     /// The most that this episode may use.
     pub limits: Limits,
+    /// The most that each of its decisions may use, whoever decides.
+    pub per_decision: Arc<PerDecision>,
     /// Called after every decision with the number of decisions so far.
     pub progress: Option<Arc<dyn Fn(u32) + Send + Sync>>,
 }
@@ -173,7 +176,12 @@ impl<D: Durable> EpisodeRunner<D> {
             )));
         }
         self.log.push(&Event::Turn { step, turn: turn.clone() })?;
-        let models = StepModels::new(self.durable.clone(), Position::new(step, seat), self.budget.clone());
+        let models = StepModels::within(
+            self.durable.clone(),
+            Position::new(step, seat),
+            self.budget.clone(),
+            self.spec.per_decision.clone(),
+        );
         let context = self.context(turn, false);
         let mut decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
@@ -222,12 +230,20 @@ impl<D: Durable> EpisodeRunner<D> {
         let (watch, replayed) = (Instant::now(), self.durable.replayed());
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
+        models.decided();
         models.stopped()?;
+        let mut tally = models.take_tally();
+        let refused: Vec<_> = std::mem::take(&mut tally.refused).into_iter().collect();
+        let refused = (!refused.is_empty()).then(|| refused.join(", "));
         let mut decision = decision.map_err(|error| {
+            let error = refused.iter().fold(error, |error, limits| too_small(limits, error));
             error.context(format!("planner `{}` failed at step {}", seat.name, self.step))
         })?;
-        let mut tally = models.take_tally();
         decision.trace.recoveries.append(&mut tally.recoveries);
+        if let Some(limits) = refused {
+            decision.trace.recoveries.push(format!("the budget per decision was reached ({limits})"));
+            *tally.faults.entry("over_budget".into()).or_default() += 1;
+        }
         if context.seat != self.spec.subject {
             self.count_other(tally);
             return Ok(decision);
