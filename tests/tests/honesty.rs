@@ -228,6 +228,7 @@ async fn play(
                 .expect("a summariser"),
         )),
         limits: Limits::default(),
+        per_decision: Arc::default(),
         progress: None,
     };
     let capabilities = backend.capabilities().await.expect("capabilities");

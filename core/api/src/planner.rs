@@ -107,7 +107,7 @@ pub struct Requirements {
     /// Names under `[critic]`.
     #[serde(rename = "values")]
     pub critics: Vec<String>,
-    /// Copies of the environment, for tree search.
+    /// Copies of the environment, for tree search: see [`Models::fork`].
     pub fork: bool,
     /// Log-probabilities from its models.
     pub logprobs: bool,
@@ -171,7 +171,9 @@ pub trait Models: Send + Sync {
         Err(Error::not_found(format!("there is no critic `{name}` here")))
     }
     /// A copy of the environment in its current state, if it can be copied; never the environment itself. In a world
-    /// with several seats it is an imagined one, the same at each call: see [`Models::imagine`].
+    /// with several seats it is an imagined one, the same at each call: see [`Models::imagine`]. Where a deterministic
+    /// world of one seat cannot be copied, another one repeats the episode's actions, which costs n steps after n steps,
+    /// and so do copies of it.
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }
@@ -189,6 +191,83 @@ pub trait Models: Send + Sync {
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
         let _ = (recoveries, faults);
         Ok(())
+    }
+    /// What this decision may still use. A planner asks before each part that it can do without, and acts while it can
+    /// still pay for that: a call beyond the budget is refused with [`Code::Budget`](crate::error::Code::Budget).
+    async fn allowance(&self) -> Result<Allowance> {
+        Ok(Allowance::default())
+    }
+}
+
+/// What a decision may still use; `None` has no limit. Calls in flight count with the most that they can use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Allowance {
+    /// Calls of language models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// Tokens in and out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
+    /// Seconds of wall-clock time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// What the largest of this decision's calls needed so far: a hint at what the next one needs.
+    #[serde(skip_serializing_if = "LargestCall::none")]
+    pub largest: LargestCall,
+}
+
+/// The most that a single call of a decision needed: what had to be left for it, and how long it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LargestCall {
+    /// Tokens in and out.
+    pub tokens: u64,
+    /// US dollars.
+    pub usd: f64,
+    /// Seconds of wall-clock time.
+    pub seconds: f64,
+}
+
+impl LargestCall {
+    fn none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The larger of both, each by itself.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.max(other.tokens),
+            usd: self.usd.max(other.usd),
+            seconds: self.seconds.max(other.seconds),
+        }
+    }
+}
+
+impl Allowance {
+    /// Whether nothing is limited.
+    pub fn unlimited(&self) -> bool {
+        matches!(self, Self { calls: None, tokens: None, usd: None, seconds: None, .. })
+    }
+
+    /// What both allow.
+    pub fn and(self, other: Self) -> Self {
+        fn less<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Option<T> {
+            match (a, b) {
+                (Some(a), Some(b)) => Some(if b < a { b } else { a }),
+                (a, b) => a.or(b),
+            }
+        }
+        Self {
+            calls: less(self.calls, other.calls),
+            tokens: less(self.tokens, other.tokens),
+            usd: less(self.usd, other.usd),
+            seconds: less(self.seconds, other.seconds),
+            largest: self.largest.or(other.largest),
+        }
     }
 }
 
@@ -363,6 +442,16 @@ mod tests {
         let both = Requirements::over([("a".into(), reader.clone()), ("b".into(), writer)]);
         assert_eq!((&*both.llms, both.json_schema), (&["big".to_string(), "small".into()][..], false));
         assert_eq!(both.planners[0], ("a".into(), reader));
+    }
+
+    #[test]
+    fn two_allowances_allow_what_both_allow() {
+        let largest = LargestCall { tokens: 300, ..LargestCall::default() };
+        let run = Allowance { calls: Some(6), seconds: Some(2.5), largest, ..Allowance::default() };
+        let own = Allowance { calls: Some(9), tokens: Some(500), ..Allowance::default() };
+        let both = Allowance { calls: Some(6), tokens: Some(500), seconds: Some(2.5), usd: None, largest };
+        assert_eq!((run.and(own), own.and(run)), (both, both));
+        assert!(Allowance { largest, ..Allowance::default() }.unlimited() && !both.unlimited());
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub(crate) struct RunArguments {
     /// Episodes in flight at once.
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
+    /// The most that each decision may use, the same for all planners: calls, tokens, usd, seconds, such as
+    /// --budget calls=6,tokens=4000.
+    #[arg(long, value_name = "LIMIT=N", value_delimiter = ',', value_parser = limit)]
+    pub(crate) budget: Vec<(&'static str, Value)>,
     /// A name for the run, shown by `runs list`.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -54,7 +58,9 @@ impl RunArguments {
             ("concurrency", self.concurrency.map(|n| n as u64)),
         ];
         let name = self.name.as_deref().map(|name| set(["run", "name"], name));
-        counts.into_iter().filter_map(|(key, value)| Some(set(["run", key], value?))).chain(name).collect()
+        let counts = counts.into_iter().filter_map(|(key, value)| Some(set(["run", key], value?)));
+        let budget = self.budget.iter().map(|(key, value)| set(["run", "per_decision", key], value.clone()));
+        counts.chain(budget).chain(name).collect()
     }
 
     /// The keys that this command sets, as `--json` shows them.
@@ -65,10 +71,46 @@ impl RunArguments {
     }
 }
 
+/// A part of `--budget`: the key under `[run.per_decision]` and its value.
+fn limit(said: &str) -> Result<(&'static str, Value), String> {
+    let (name, number) = said.split_once('=').ok_or("must be LIMIT=N, such as calls=6")?;
+    let key = match name.trim() {
+        "calls" => "max_calls",
+        "tokens" => "max_tokens",
+        "usd" => "max_usd",
+        "seconds" => "max_wall_s",
+        other => return Err(format!("`{other}` is not a limit; there are calls, tokens, usd and seconds")),
+    };
+    let count = ["max_calls", "max_tokens"].contains(&key);
+    let value = match count {
+        true => number.trim().parse::<u64>().map(Value::from).ok(),
+        false => number.trim().parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0).map(Value::from),
+    };
+    let whole = if count { "a whole number" } else { "a number" };
+    value.map(|value| (key, value)).ok_or_else(|| format!("`{name}` must be {whole} from 0, not `{number}`"))
+}
+
 /// Keys of the configuration that a command sets; these win over everything else, `--set` included.
 pub(crate) type Values = Vec<(KeyPath, Value)>;
 
 /// One of [`Values`].
 pub(crate) fn set<const N: usize>(path: [&str; N], value: impl Into<Value>) -> (KeyPath, Value) {
     (path.map(String::from).to_vec(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_short_for_limits_per_decision() {
+        assert_eq!(limit("calls=6"), Ok(("max_calls", 6.into())));
+        assert_eq!(limit("seconds=2.5"), Ok(("max_wall_s", 2.5.into())));
+        for (said, why) in
+            [("calls", "LIMIT=N"), ("call=6", "`call` is not a limit"), ("tokens=1.5", "a whole number")]
+        {
+            let error = limit(said).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
+    }
 }

@@ -89,6 +89,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         concurrency: in_flight,
         limits: Limits::default(),
         episode_limits: Limits::default(),
+        per_decision: Default::default(),
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         refused: None,
@@ -121,6 +122,7 @@ async fn unrecorded(backend: Arc<dyn LlmBackend>, in_flight: usize) {
             subject: 0,
             summariser: None,
             limits: Limits::default(),
+            per_decision: Arc::default(),
             progress: None,
         };
         if running.len() == in_flight {

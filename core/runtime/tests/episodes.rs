@@ -16,6 +16,7 @@ use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::run::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::run::events::{self, Event};
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
+use forethought_runtime::run::replay::replay;
 use forethought_runtime::run::{
     Configured, NoopObserver, RunObserver, RunOutcome, RunSpec, run, trajectories,
 };
@@ -31,6 +32,10 @@ struct Walk {
     /// Differs from process to process, or not.
     mood: Arc<AtomicU64>,
     recovery: Recovery,
+    /// Whether it cannot be copied.
+    rooted: bool,
+    /// Whether a new world is another one.
+    drifts: bool,
 }
 
 #[derive(Clone, Default)]
@@ -61,7 +66,7 @@ impl Environment for Walk {
             version: "1".into(),
             seats: vec![SeatSpec { name: "agent".into(), ..SeatSpec::default() }],
             tasks: Some(10_000),
-            fork: true,
+            fork: !self.rooted,
             recovery: self.recovery,
             max_steps: Some(12),
             ..EnvironmentSpec::default()
@@ -71,7 +76,8 @@ impl Environment for Walk {
         Ok(Arc::new(Self { state: Arc::default(), ..self.clone() }))
     }
     async fn reset(&self, reset: Reset) -> Result<Turn> {
-        let goal = 2 + i64::try_from(reset.task % 4)?;
+        let drift = if self.drifts { i64::try_from(self.mood.fetch_add(1, Ordering::SeqCst))? } else { 0 };
+        let goal = 2 + i64::try_from(reset.task % 4)? + drift;
         *self.state.lock().expect("lock") = WalkState { goal, seed: reset.seed, ..WalkState::default() };
         Ok(self.turn())
     }
@@ -98,6 +104,9 @@ impl Environment for Walk {
         })
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        if self.rooted {
+            return Ok(None);
+        }
         let state = self.state.lock().expect("lock").clone();
         Ok(Some(Arc::new(Self { state: Arc::new(Mutex::new(state)), ..self.clone() })))
     }
@@ -234,6 +243,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         concurrency: 4,
         limits: Limits::default(),
         episode_limits: Limits::default(),
+        per_decision: Default::default(),
         role_limits: BTreeMap::new(),
         prices: BTreeMap::new(),
         metering: Metering::default(),
@@ -561,6 +571,110 @@ async fn an_episode_has_a_budget_of_its_own() {
     }
 }
 
+/// Asks for thoughts, four at once and then one after the other, until it is refused; then it acts without asking.
+struct Thrifty;
+
+#[async_trait]
+impl Planner for Thrifty {
+    async fn requires(&self) -> Result<Requirements> {
+        Thinker.requires().await
+    }
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let think = |index: u32| {
+            let question = format!("{} {} {index}", context.seed, context.turn.observation.text);
+            ask(&models, Purpose::Thought, question)
+        };
+        let mut said = futures::future::join_all((0..4).map(think)).await;
+        let mut left = vec![models.allowance().await?.calls];
+        while said.last().is_some_and(Result::is_ok) && said.len() < 9 {
+            said.push(think(said.len() as u32).await);
+            left.push(models.allowance().await?.calls);
+        }
+        let said: Vec<_> = said.iter().map(|one| one.as_ref().map_err(Error::to_string)).collect();
+        let trace = Trace { details: json!({ "said": said, "left": left }), ..Trace::default() };
+        Ok(Decision { action: Action::new("right"), trace, ..Decision::default() })
+    }
+}
+
+fn thrifty(root: &Path, limits: Limits) -> RunSpec {
+    let mut spec = spec(root, Arc::default(), 2);
+    spec.seats = vec![(
+        "thrifty".into(),
+        Configured::new(json!({ "kind": "thrifty" }), Arc::new(Thrifty) as Arc<dyn Planner>),
+    )];
+    spec.config = format!("{}[run.per_decision]\n{}", spec.config, toml::to_string(&limits).expect("toml"));
+    spec.per_decision.limits = limits;
+    spec
+}
+
+#[tokio::test]
+async fn a_decision_has_a_budget_and_a_planner_that_is_refused_may_still_act() {
+    let root = tempfile::tempdir().expect("folder");
+    let limits = Limits { max_calls: Some(6), ..Limits::default() };
+    let outcome = play(thrifty(root.path(), limits)).await;
+    assert_eq!(outcome.status, RunStatus::Finished);
+    for summary in &outcome.episodes {
+        // The collector's summaries do not count.
+        assert_eq!(summary.llm_calls, 6 * u64::from(summary.decisions));
+        assert_eq!(summary.faults, [("over_budget".to_owned(), summary.decisions)].into());
+        let log = events::read(&folder::events_path(&outcome.folder, &summary.episode)).expect("log");
+        let traces = log.into_iter().filter_map(|event| match event {
+            Event::Decision { trace, .. } => Some(trace),
+            _ => None,
+        });
+        for trace in traces {
+            assert_eq!(trace.details["left"], json!([2, 1, 0, 0]));
+            assert_eq!(trace.recoveries, ["the budget per decision was reached (max_calls = 6)"]);
+        }
+    }
+    // With another budget it is another run.
+    let more = play(thrifty(root.path(), Limits { max_calls: Some(9), ..Limits::default() })).await;
+    assert_ne!(more.folder, outcome.folder);
+    assert_eq!(more.episodes[0].faults, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn a_planner_that_cannot_do_with_its_budget_fails_and_says_what_helps() {
+    let root = tempfile::tempdir().expect("folder");
+    let limits = Limits { max_calls: Some(3), ..Limits::default() };
+    let mut small = spec(root.path(), Arc::default(), 1);
+    small.per_decision.limits = limits;
+    let outcome = play(small).await;
+    let summary = &outcome.episodes[0];
+    assert_eq!((outcome.status, summary.status), (RunStatus::Failed, EpisodeStatus::Failed));
+    let error = summary.error.as_deref().expect("an error");
+    for words in
+        ["planner `thinker` failed at step 0", "max_calls = 3", "raise that", "\"budgeted\"", "otherwise ="]
+    {
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn refused_calls_are_refused_again_when_an_episode_continues_or_is_replayed() {
+    // The time is up at once, or tokens for three calls and no more: each is estimated at 1,024 and more, and uses 15.
+    for limits in [
+        Limits { max_wall_s: Some(0.0), ..Limits::default() },
+        Limits { max_tokens: Some(1100), ..Limits::default() },
+    ] {
+        let root = tempfile::tempdir().expect("folder");
+        let expected = logs(&play(thrifty(root.path(), limits)).await.folder);
+        let root = tempfile::tempdir().expect("folder");
+        let first = thrifty(root.path(), limits);
+        let impatient = Impatient(AtomicU64::new(3), first.cancel.clone());
+        assert_eq!(run(first, Arc::new(impatient)).await.expect("a run").status, RunStatus::Interrupted);
+        let outcome = play(thrifty(root.path(), limits)).await;
+        assert_eq!(outcome.status, RunStatus::Finished);
+        assert!(logs(&outcome.folder) == expected);
+        for episode in &outcome.episodes {
+            // Now there is all the time in the world, and the record decides.
+            let spec = thrifty(root.path(), Limits { max_wall_s: Some(1e9), ..Limits::default() });
+            let replay = replay(spec, &outcome.folder, episode).await.expect("a replay");
+            assert_eq!(replay.difference, None);
+        }
+    }
+}
+
 #[tokio::test]
 async fn failed_episodes_are_tried_again_without_paying_twice() {
     let (expected, calls) = undisturbed(4).await;
@@ -870,6 +984,7 @@ async fn each_seat_knows_its_own_history_and_is_paid_for_its_own_moves() {
         subject: 1,
         summariser: Some(Arc::new(Witness)),
         limits: Limits::default(),
+        per_decision: Arc::default(),
         progress: None,
     };
     let result = run_episode(unrecorded(world), spec).await.expect("an episode");
@@ -904,23 +1019,37 @@ async fn a_fork_leaves_the_episode_where_it_is() {
             for _ in 0..20 {
                 fork.step(Action::new("left")).await?;
             }
+            // Copies have copies, which go on from where they are.
+            let copy = fork.fork().await?.expect("a copy of the copy").step(Action::new("right")).await?;
+            assert_eq!(copy.turn, fork.step(Action::new("right")).await?.turn);
             Ok(Decision { action: Action::new("right"), ..Decision::default() })
         }
     }
-    let world = Arc::new(Walk::default());
-    let spec = EpisodeSpec {
-        id: "walk-1".into(),
-        environment: world.spec().await.expect("spec"),
-        reset: Reset { task: 0, seed: 7 },
-        seats: vec![Seat { name: "explorer".into(), planner: Arc::new(Explorer) }],
-        subject: 0,
-        summariser: None,
-        limits: Limits::default(),
-        progress: None,
+    let explore = async |world: Walk| {
+        let spec = EpisodeSpec {
+            id: "walk-1".into(),
+            environment: world.spec().await.expect("spec"),
+            reset: Reset { task: 0, seed: 7 },
+            seats: vec![Seat { name: "explorer".into(), planner: Arc::new(Explorer) }],
+            subject: 0,
+            summariser: None,
+            limits: Limits::default(),
+            per_decision: Arc::default(),
+            progress: None,
+        };
+        run_episode(unrecorded(Arc::new(world)), spec).await.expect("an episode")
     };
-    let result = run_episode(unrecorded(world), spec).await.expect("an episode");
-    assert_eq!((result.summary.status, result.summary.success), (EpisodeStatus::Done, Some(true)));
-    assert!(result.trajectories.is_empty(), "nobody asked for them");
+    // A world that cannot copy itself is repeated from its start.
+    for rooted in [false, true] {
+        let result = explore(Walk { rooted, ..Walk::default() }).await;
+        let EpisodeSummary { status, success, error, .. } = result.summary;
+        assert_eq!((status, success, error), (EpisodeStatus::Done, Some(true), None));
+        assert!(result.trajectories.is_empty(), "nobody asked for them");
+    }
+    // A world that is not what it says is found out.
+    let result = explore(Walk { rooted: true, drifts: true, ..Walk::default() }).await;
+    let error = result.summary.error.expect("an error");
+    assert!(error.contains("a copy that repeated the 0 actions"), "{error}");
 }
 
 /// Each of two seats holds a card, and sees its own alone.
@@ -1001,6 +1130,7 @@ async fn where_seats_hide_something_a_planner_sees_imagined_copies_alone() {
             subject: 1,
             summariser: None,
             limits: Limits::default(),
+            per_decision: Arc::default(),
             progress: None,
         };
         let result = run_episode(unrecorded(world), spec).await.expect("an episode");
@@ -1051,6 +1181,7 @@ async fn metrics_are_those_of_the_last_transition() {
             subject: 0,
             summariser: None,
             limits: Limits::default(),
+            per_decision: Arc::default(),
             progress: None,
         };
         run_episode(unrecorded(world), spec).await.expect("an episode").summary

@@ -179,6 +179,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         concurrency: 64,
         limits: Limits::default(),
         episode_limits: Limits::default(),
+        per_decision: Default::default(),
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         refused: None,

@@ -81,7 +81,7 @@ pub mod prelude {
             Role, TokenStream, Usage,
         },
         planner::{
-            Decision, DecisionContext, Exchange, InnerDecision, Models, Planner, Requirements, Round,
+            Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner, Requirements, Round,
             Summariser, Summary, Trace, ValuedOutcome,
         },
         registry::{ConfigPath, PlannerName},

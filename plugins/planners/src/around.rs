@@ -8,6 +8,8 @@ use forethought_sdk::{prelude::*, serde_json::Value};
 pub(crate) struct Around<F> {
     pub(crate) models: Arc<dyn Models>,
     pub(crate) wrap: F,
+    /// What they allow besides the budget that the decision has anyway.
+    pub(crate) own: Box<dyn Fn() -> Allowance + Send + Sync>,
 }
 
 #[async_trait]
@@ -24,6 +26,9 @@ impl<F: Fn(String, Arc<dyn LlmBackend>) -> Arc<dyn LlmBackend> + Send + Sync> Mo
     }
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
         self.models.imagine(hidden, seed).await
+    }
+    async fn allowance(&self) -> Result<Allowance> {
+        Ok(self.models.allowance().await?.and((self.own)()))
     }
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
         self.models.note(recoveries, faults).await

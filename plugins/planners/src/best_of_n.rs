@@ -1,9 +1,10 @@
 //! Best-of-N with a critic: sample several decisions, and act on the one whose thought it likes best. The ablation of
 //! the PNLC paper (arXiv 2505.18098) in which the critic selects and nothing is refined.
 
-use forethought_sdk::{futures::future::join_all, prelude::*};
+use forethought_sdk::prelude::*;
 
 use crate::{
+    allowance::{affordable, samples},
     inner::{Inner, drawn},
     score::{Scorer, Scoring},
 };
@@ -30,7 +31,8 @@ fn five() -> usize {
     5
 }
 
-/// The Best-of-N planner: the calls of N decisions, one for each different thought, and one for the summary.
+/// The Best-of-N planner: the calls of N decisions, one for each different thought, and one for the summary. Where the
+/// decision has a budget, N is what it pays.
 pub struct BestOfN {
     inner: Inner,
     n: usize,
@@ -61,7 +63,18 @@ impl Planner for BestOfN {
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let sample = |index| self.inner.decide(drawn(&context, &format!("sample {index}")), &models);
-        let said: Vec<_> = join_all((0..self.n).map(sample)).await.into_iter().collect::<Result<_>>()?;
+        let (each, once) = self.scorer.calls();
+        let sampled = samples(&models, self.n, (each, once), sample).await?;
+        let said: Vec<_> = sampled.into_iter().map(|(_, decision)| decision).collect();
+        if let (true, [only]) = (self.n > 1, &said[..])
+            && !affordable(&models, each + once).await?
+        {
+            let mut trace = Trace::default();
+            trace.recoveries.push("the budget allows one sample, and nothing to score it with".into());
+            *trace.faults.entry("unevaluated".into()).or_default() += 1;
+            self.inner.note(&mut trace, Ok(only.clone()), true);
+            return Ok(Decision { trace, ..only.clone() });
+        }
         let scored = self.scorer.score(&context, &said.iter().collect::<Vec<_>>(), &models).await?;
         let better = scored.scores.iter().enumerate().filter_map(|(index, score)| Some((index, (*score)?)));
         let better = better.filter(|(_, score)| *score > self.threshold);

@@ -1,5 +1,5 @@
-//! A planner with a budget for each decision. Where it needs more, what it had so far is left, and another planner
-//! acts: which of its calls came first then decides nothing.
+//! A planner with a budget for each decision, which it sees ([`Models::allowance`]) and may stop in time. Where it needs
+//! more, what it had so far is left, and another planner acts: which of its calls came first then decides nothing.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -54,8 +54,22 @@ impl Budgeted {
 struct Used {
     calls: u64,
     tokens: u64,
+    /// Of the call that used most.
+    largest: u64,
     /// Why a call was refused.
     spent: Option<Error>,
+}
+
+impl Used {
+    /// What `limits` leave.
+    fn left(&self, limits: Limits) -> Allowance {
+        Allowance {
+            calls: Some(limits.calls.saturating_sub(self.calls)),
+            tokens: (limits.tokens < u64::MAX).then(|| limits.tokens.saturating_sub(self.tokens)),
+            largest: LargestCall { tokens: self.largest, ..LargestCall::default() },
+            ..Allowance::default()
+        }
+    }
 }
 
 /// A model that is refused when the budget is spent.
@@ -71,6 +85,7 @@ impl Limited {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.calls = used.calls.saturating_add(calls);
         used.tokens = used.tokens.saturating_add(tokens);
+        used.largest = used.largest.max(tokens);
         let limit = match (used.calls > self.limits.calls, used.tokens > self.limits.tokens) {
             (true, _) => format!("calls = {}", self.limits.calls),
             (_, true) => format!("tokens = {}", self.limits.tokens),
@@ -107,7 +122,9 @@ impl Planner for Budgeted {
         let counted = used.clone();
         let wrap =
             move |_, llm| Arc::new(Limited { llm, limits, used: counted.clone() }) as Arc<dyn LlmBackend>;
-        let within: Arc<dyn Models> = Arc::new(Around { models: models.clone(), wrap });
+        let counted = used.clone();
+        let own = Box::new(move || counted.lock().unwrap_or_else(PoisonError::into_inner).left(limits));
+        let within: Arc<dyn Models> = Arc::new(Around { models: models.clone(), wrap, own });
         let decision = self.inner.decide(context.clone(), &within).await;
         // Also where the planner made do without the answer: whose call was refused depends on what came first.
         let spent = used.lock().unwrap_or_else(PoisonError::into_inner).spent.clone();

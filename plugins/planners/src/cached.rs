@@ -88,7 +88,8 @@ impl Planner for Cached {
             let (purposes, answers) = (purposes.clone(), answers.clone());
             Arc::new(Once { name, llm, purposes, seed, answers }) as Arc<dyn LlmBackend>
         };
-        let decision = self.inner.decide(context, &(Arc::new(Around { models, wrap }) as _)).await?;
+        let own = Box::new(Allowance::default);
+        let decision = self.inner.decide(context, &(Arc::new(Around { models, wrap, own }) as _)).await?;
         let mut trace = Trace::default();
         self.inner.note(&mut trace, Ok(decision.clone()), true);
         Ok(Decision { trace, ..decision })

@@ -3,9 +3,10 @@
 
 use std::{iter::repeat_n, num::NonZeroUsize};
 
-use forethought_sdk::{futures::future::join_all, prelude::*};
+use forethought_sdk::prelude::*;
 
 use crate::{
+    allowance::samples,
     ask::AskConfig,
     inner::{Inner, drawn},
     react::{React, ReactConfig, ReactPrompts},
@@ -47,7 +48,7 @@ fn five() -> NonZeroUsize {
     NonZeroUsize::new(5).expect("not zero")
 }
 
-/// The vote: all planners are asked at once, each with its own seed. The most frequent action wins, of equals the one
+/// The vote: all planners are asked at once, each with its own seed; where the decision has a budget, as many as it pays. The most frequent action wins, of equals the one
 /// said first.
 pub struct Vote(Vec<Inner>);
 
@@ -80,18 +81,18 @@ impl Planner for Vote {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let contexts = (0..self.0.len()).map(|vote| drawn(&context, &format!("vote {vote}")));
-        let asked = self.0.iter().zip(contexts).map(|(voter, context)| voter.decide(context, &models));
+        let vote = |index: usize| self.0[index].decide(drawn(&context, &format!("vote {index}")), &models);
         // All of them, even if one fails: what happens must not depend on which answer arrives first.
-        let said: Vec<_> = join_all(asked).await.into_iter().collect::<Result<_>>()?;
+        let (voters, said): (Vec<_>, Vec<_>) =
+            samples(&models, self.0.len(), (0, 0), vote).await?.into_iter().unzip();
         let votes = |decision: &Decision| said.iter().filter(|other| other.action == decision.action).count();
         // The earlier of equals: `max_by_key` would return the last.
         let winner =
             (0..said.len()).rev().max_by_key(|&index| votes(&said[index])).expect("one vote or more");
         let elected = said[winner].clone();
         let mut trace = Trace::default();
-        for (index, (voter, decision)) in self.0.iter().zip(said).enumerate() {
-            voter.note(&mut trace, Ok(decision), index == winner);
+        for (index, (voter, decision)) in voters.into_iter().zip(said).enumerate() {
+            self.0[voter].note(&mut trace, Ok(decision), index == winner);
         }
         Ok(Decision { trace, ..elected })
     }

@@ -6,12 +6,16 @@ use std::{
 };
 
 use forethought_planners::{
+    best_of_n::BestOfN,
+    budgeted::Budgeted,
     gdp_zero::{GdpZeroConfig, GdpZeroPrompts},
+    inner::Inner,
     pnlc::{Pnlc, PnlcConfig, PnlcPrompts},
     ppdpp::{PpdppConfig, PpdppPrompts},
     prompts::{PromptFiles, Prompts},
     random::Random,
     react::{React, ReactConfig, ReactPrompts},
+    self_plan::SelfPlan,
     strategist::{StrategistConfig, StrategistPrompts},
     summarise::{SummariserConfig, SummariserPrompts},
     vote::Vote,
@@ -227,6 +231,68 @@ fn a_vote_takes_the_most_frequent_action() {
 }
 
 #[test]
+fn planners_stop_in_time_where_a_decision_has_a_budget() {
+    use Purpose::*;
+    let within = |calls: u64, planner: Arc<dyn Planner>, answers: &[&str]| {
+        let inner = Inner { name: Some("inner".into()), planner };
+        let (decision, script) = decide(&Budgeted::over(inner, calls, None, None), answers);
+        let asked = script.asked.lock().unwrap();
+        (decision, asked.iter().map(|request| request.purpose).collect::<Vec<_>>())
+    };
+    // A second round and the action would be calls 5 to 7.
+    let revised = "Decision: revise\nThought: light a torch";
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, revised, "Action: light torch"];
+    let (decision, asked) = within(6, Arc::new(pnlc(json!({ "rounds": 3 })).unwrap()), &answers);
+    let decision = decision.unwrap();
+    assert_eq!(asked, [Summarise, Thought, Outcomes, Refine, Action]);
+    let details = &decision.trace.decisions[0].trace.details;
+    assert_eq!((&*decision.action.text, &details["gate"]), ("light torch", &json!("budget")));
+
+    // Fewer votes.
+    let vote = Vote::of_reacts(from_value(json!({ "llm": "actor", "votes": 9 })).unwrap()).unwrap();
+    let (decision, asked) = within(3, Arc::new(vote), &["Thought: a hunch\nAction: go left"; 3]);
+    assert_eq!((decision.unwrap().action.text.as_str(), asked.len()), ("go left", 3));
+
+    // Fewer samples: two, a summary, and an imagination of each.
+    let best = || {
+        let react = React::new(from_value(json!({ "llm": "actor" })).unwrap()).unwrap();
+        let config = json!({ "inner": "react", "n": 9, "critic": "critic", "llm": "actor" });
+        let inner = Inner { name: Some("react".into()), planner: Arc::new(react) };
+        Arc::new(block_on(BestOfN::over(inner, from_value(config).unwrap())).unwrap())
+    };
+    let acts = ["Thought: rush in\nAction: enter", "Thought: a hunch\nAction: go left"];
+    let (decision, asked) = within(6, best(), &[acts[0], acts[1], SUMMARY, OUTCOMES, OUTCOMES]);
+    assert_eq!(decision.unwrap().action.text, "enter");
+    assert_eq!(asked, [Action, Action, Summarise, Outcomes, Outcomes]);
+    // One, and nothing to choose from.
+    let (decision, asked) = within(2, best(), &acts[..1]);
+    let decision = decision.unwrap();
+    assert_eq!((&*decision.action.text, faults(&decision)), ("enter", vec![("unevaluated", 1)]));
+    assert_eq!(asked, [Action]);
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_used_as_it_is_where_nothing_pays_a_second_one() {
+    struct Once(Mutex<Option<Choice>>);
+    #[async_trait]
+    impl LlmBackend for Once {
+        async fn capabilities(&self) -> Result<LlmCapabilities> {
+            Ok(LlmCapabilities::default())
+        }
+        async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+            let choice = self.0.lock().unwrap().take();
+            let choice = choice.ok_or_else(|| Error::new(Code::Budget, "nothing is left"))?;
+            Ok(Completion { choices: vec![choice], ..Completion::default() })
+        }
+    }
+    let planner = React::new(from_value(json!({ "llm": "actor" })).unwrap()).unwrap();
+    let models = World(Arc::new(Once(Mutex::new(Some(wrote("I should go left"))))));
+    let decision = block_on(planner.decide(context(), Arc::new(models))).unwrap();
+    assert_eq!(decision.action.text, "I should go left");
+    assert_eq!(faults(&decision), [("repeated", 1), ("unread", 1), ("unreadable", 2)]);
+}
+
+#[test]
 fn pnlc_refines_until_the_thought_is_kept() {
     let planner = pnlc(json!({})).unwrap();
     let (decision, script) = decide(
@@ -261,6 +327,47 @@ fn pnlc_refines_until_the_thought_is_kept() {
         refine.contains("Good outcomes:\n0.90: treasure\n0.25: a torch\nBad outcomes:\n0.25: a bear"),
         "{refine}"
     );
+}
+
+#[test]
+fn self_plan_is_pnlc_with_the_models_own_probabilities() {
+    let planner = |config: Value| {
+        let mut settings = json!({ "llm": "actor" });
+        settings.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        SelfPlan::new(from_value(settings).unwrap())
+    };
+    let own = planner(json!({})).unwrap();
+    let needs = block_on(own.requires()).unwrap();
+    assert_eq!((needs.llms, needs.critics.len()), (vec!["actor".to_string()], 0));
+    let probabilities = "1: 0.7\n2: 0.1\n3: 0.6\n4: 20%";
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, "Surely.", probabilities];
+    let keeps = ["Decision: keep\nThought: rush in", "Action: run"];
+    let (decision, script) = decide(&own, &[&answers[..], &keeps].concat());
+    let decision = decision.unwrap();
+    assert_eq!(decision.action.text, "run");
+    let values: Vec<_> = decision.trace.rounds[0].outcomes.iter().map(|one| one.probability).collect();
+    assert_eq!(values, [0.7, 0.1, 0.6, 0.2]);
+    let asked = script.asked.lock().unwrap();
+    let purposes: Vec<_> = asked.iter().map(|request| request.purpose).collect();
+    use Purpose::*;
+    assert_eq!(purposes, [Summarise, Thought, Outcomes, Judge, Judge, Refine, Action]);
+    // It judges what a critic would: the summary and the thought, and no history.
+    let judged = &asked[3].messages[0].content;
+    assert!(judged.starts_with("In short: before a cave\n\nCurrent thought: rush in\n"), "{judged}");
+
+    // Without numbers, twice, the thought is followed as it is.
+    let (decision, script) = decide(&own, &[&answers[..4], &["No idea.", "Action: run"]].concat());
+    let decision = decision.unwrap();
+    assert_eq!((decision.trace.rounds.len(), script.asked.lock().unwrap().len()), (0, 6));
+    assert_eq!(decision.trace.faults["unevaluated"], 1);
+
+    // Compared thoughts are judged apart.
+    let compare = planner(json!({ "mode": "compare", "thoughts": 2, "outcomes": 2 })).unwrap();
+    let candidates = "Thought: rush in\nThought: light a torch\nGood: treasure\nBad: a bear";
+    let answers = [SUMMARY, candidates, "1: 0.1\n2: 0.8", "1: 0.6\n2: 0.2", "Choice: 2\nAction: light torch"];
+    let rounds = decide(&compare, &answers).0.unwrap().trace.rounds;
+    assert_eq!(rounds.iter().map(|round| round.outcomes[1].probability).collect::<Vec<_>>(), [0.8, 0.2]);
+    assert!(planner(json!({ "outcomes": 1 })).is_err());
 }
 
 #[test]

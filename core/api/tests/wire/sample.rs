@@ -27,8 +27,8 @@ use forethought_api::{
     },
     module::{Create, Described, Description, Module},
     planner::{
-        Decision, DecisionContext, Exchange, InnerDecision, Models, Planner, Requirements, Round, Summariser,
-        Summary, Trace, ValuedOutcome,
+        Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner,
+        Requirements, Round, Summariser, Summary, Trace, ValuedOutcome,
     },
     registry::Component,
     trajectory::{Step, Trajectory},
@@ -464,6 +464,10 @@ impl Models for Sample {
         assert_eq!(recoveries, ["asked once more"]);
         Ok(())
     }
+    async fn allowance(&self) -> Result<Allowance> {
+        let largest = LargestCall { tokens: 350, usd: 0.001, seconds: 1.5 };
+        Ok(Allowance { calls: Some(6), tokens: Some(4000), usd: Some(0.01), seconds: Some(20.0), largest })
+    }
 }
 
 tried!(Models, |it| [
@@ -472,6 +476,7 @@ tried!(Models, |it| [
     it.fork().await.unwrap().unwrap().spec().await,
     it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
     it.note(vec!["asked once more".into()], BTreeMap::from([("repeated".into(), 1)])).await,
+    it.allowance().await,
 ]);
 
 #[async_trait]

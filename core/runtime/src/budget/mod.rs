@@ -3,18 +3,21 @@
 //! A budget knows amounts, not what they are for: calls and tokens are reserved around a whole call
 //! ([`durable`](crate::journal::durable)), money around each attempt at one ([`meter`](crate::journal::meter)).
 
+pub(crate) mod decision;
 pub mod prices;
 pub(crate) mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use forethought_api::{Error, Result, error::Code, llm::Usage};
+use forethought_api::{Error, Result, error::Code, llm::Usage, planner::Allowance};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-/// The most that a run, an episode or a role may use. Of a command with several runs, all of them together.
+pub use crate::budget::decision::PerDecision;
+
+/// The most that a run, an episode, a decision or a role may use. Of a command with several runs, all of them together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -135,22 +138,27 @@ impl Budget {
     }
     /// An error with [`Code::Budget`] once the time is up.
     pub fn check_time(&self) -> Result<()> {
-        match self.limits.max_wall_s {
-            Some(limit)
-                if self.started.elapsed() >= Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX) =>
-            {
-                Err(self.refuse(&format!("max_wall_s = {limit}"), Spent::default()))
-            }
-            _ => Ok(()),
-        }
+        self.late().map_or(Ok(()), |limit| Err(self.refuse(&limit, Spent::default())))
     }
     /// Reserves `want`. Waits while calls in flight may still leave enough, and refuses once they cannot.
     pub async fn reserve(self: &Arc<Self>, want: Spent) -> Result<Reservation> {
+        self.try_reserve(want).await.map_err(|limit| {
+            let late = self.late().is_some_and(|late| late == limit);
+            self.refuse(&limit, if late { Spent::default() } else { want })
+        })
+    }
+    /// The same; the error is the limit that is reached.
+    pub(crate) async fn try_reserve(
+        self: &Arc<Self>,
+        want: Spent,
+    ) -> std::result::Result<Reservation, String> {
         loop {
             let settled = self.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
-            self.check_time()?;
+            if let Some(limit) = self.late() {
+                return Err(limit);
+            }
             let full = {
                 let mut state = self.state();
                 let wanted = state.used + want;
@@ -162,10 +170,38 @@ impl Budget {
                 self.over(wanted)
             };
             if let Some(limit) = full {
-                return Err(self.refuse(&limit, want));
+                return Err(limit);
             }
             settled.await;
         }
+    }
+    /// Reserves `want`, whether it fits or not.
+    pub(crate) fn hold(self: &Arc<Self>, want: Spent) -> Reservation {
+        let mut state = self.state();
+        state.reserved = state.reserved + want;
+        Reservation { budget: self.clone(), reserved: want, used: Spent::default() }
+    }
+    /// What is neither used nor reserved.
+    pub(crate) fn left(&self) -> Allowance {
+        let gone = {
+            let state = self.state();
+            state.used + state.reserved
+        };
+        let Limits { max_calls, max_tokens, max_usd, max_wall_s } = self.limits;
+        Allowance {
+            calls: max_calls.map(|most| most.saturating_sub(gone.calls)),
+            tokens: max_tokens.map(|most| most.saturating_sub(gone.tokens)),
+            usd: max_usd.map(|most| Spent::money(nano(most).saturating_sub(gone.nano_usd)).usd()),
+            seconds: max_wall_s.map(|most| (most - self.started.elapsed().as_secs_f64()).max(0.0)),
+            ..Allowance::default()
+        }
+    }
+
+    /// The limit on time, once that is up.
+    fn late(&self) -> Option<String> {
+        let limit = self.limits.max_wall_s?;
+        let up = self.started.elapsed() >= Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
+        up.then(|| format!("max_wall_s = {limit}"))
     }
 
     /// The limit that a sum is over.

@@ -71,6 +71,19 @@ impl Price {
         self.input == 0.0 && self.output == 0.0
     }
 
+    /// The higher of both, each figure by itself.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self.is_free(), other.is_free()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => Self {
+                input: self.input.max(other.input),
+                output: self.output.max(other.output),
+                max_output_tokens: self.max_output_tokens.max(other.max_output_tokens),
+            },
+        }
+    }
+
     fn of(&self, usage: Usage) -> Cost {
         // A dollar per million tokens is a thousand billionths per token.
         let nano = |tokens: u64, price: f64| (tokens as f64 * price * 1000.0).ceil() as u64;

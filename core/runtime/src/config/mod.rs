@@ -134,6 +134,10 @@ pub struct RunConfig {
     /// Limits for each episode.
     #[serde(skip_serializing_if = "Limits::none")]
     pub per_episode: Limits,
+    /// Limits for each decision, the same for all planners. Calls beyond them are refused, and the planner may still
+    /// act. Part of what a run is: with other limits it is another one.
+    #[serde(skip_serializing_if = "Limits::none")]
+    pub per_decision: Limits,
 }
 
 impl RunConfig {
@@ -158,6 +162,7 @@ impl Default for RunConfig {
             max_usd: None,
             max_wall_s: None,
             per_episode: Limits::default(),
+            per_decision: Limits::default(),
         }
     }
 }

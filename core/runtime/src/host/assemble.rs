@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::host::identity::Paths;
 use crate::{
+    budget::{PerDecision, prices::Price},
     cancel::Cancel,
     config::ConfigOrigin,
     host::{ROLES, RuntimeHost},
@@ -83,7 +84,10 @@ impl RuntimeHost {
         }
         let mut llms = BTreeMap::new();
         let prices = self.prices(&needs.llms).await?;
+        let mut highest = BTreeMap::new();
         for name in needs.llms {
+            let each = self.prices(std::slice::from_ref(&name)).await?.into_values().flatten();
+            highest.extend(each.reduce(Price::or).map(|price| (name.clone(), price)));
             let llm = self.llm(name.clone()).await?;
             let before = Some(self.llm_identity(&name, Paths::AsWritten).await?);
             let config = self.llm_identity(&name, Paths::ByContents).await?;
@@ -142,6 +146,7 @@ impl RuntimeHost {
             concurrency: run.concurrency,
             limits: run.limits(),
             episode_limits: run.per_episode,
+            per_decision: PerDecision { limits: run.per_decision, prices: highest },
             role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
             elsewhere: BTreeMap::new(),
             earlier: options.earlier,

@@ -101,7 +101,8 @@ impl RuntimeHost {
     /// The first key that limits money.
     fn money_limit(&self) -> Option<KeyPath> {
         let config = &self.shared.config;
-        let mut keys = vec![vec!["run", "max_usd"], vec!["run", "per_episode", "max_usd"]];
+        let mut keys = vec![vec!["run", "max_usd"]];
+        keys.extend(["per_episode", "per_decision"].map(|each| vec!["run", each, "max_usd"]));
         keys.extend(config.roles.keys().map(|role| vec![ROLES, role, "max_usd"]));
         let mut keys = keys.into_iter().map(|key| key.into_iter().map(String::from).collect::<KeyPath>());
         keys.find(|key| config.document().get(key).is_some())

@@ -3,12 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use forethought_api::{Error, Result, error::Code, error::Context};
+use forethought_api::{
+    Error, Result,
+    error::{Code, Context},
+    llm::{Completion, Usage},
+};
 use serde::de::DeserializeOwned;
 
 use crate::budget::{Budget, Limits, Reservation, Spent, tokens};
 use crate::cancel::Cancel;
-use crate::journal::effects::{Deps, Durable, Effect, ReplayMode};
+use crate::journal::effects::{Complete, Deps, Durable, Effect, Position, ReplayMode};
 use crate::journal::key::{Blob, EffectKey};
 use crate::journal::meter::{Accounts, Meter};
 use crate::journal::store::{JournalEntry, Recorded, RecordedOutcome, Store};
@@ -162,6 +166,18 @@ impl Durable for JournaledEffects {
     }
     fn deps(&self) -> &Deps {
         &self.deps
+    }
+    fn is_recorded(&self, key: &EffectKey) -> bool {
+        self.recorded.effects.contains_key(key)
+    }
+    fn recorded_calls(&self, position: &Position) -> Vec<(String, Usage)> {
+        let calls = self.recorded.effects.iter();
+        let calls = calls.filter(|(key, _)| position.has(key) && key.effect == Complete::NAME);
+        let used = |outcome| match recorded_answer::<Completion>(outcome) {
+            Ok(Ok(answer)) => answer.usage,
+            _ => Usage::default(),
+        };
+        calls.map(|(key, outcome)| (key.target.clone(), used(outcome))).collect()
     }
     fn replayed(&self) -> u64 {
         self.replayed.load(Ordering::Relaxed)

@@ -14,6 +14,7 @@ use forethought_api::{
     environment::{Action, Environment, Reset, Transition, Turn},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
+    planner::Allowance,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -74,6 +75,16 @@ pub trait Durable: Send + Sync + 'static {
     fn unbroken(&self) -> Result<()> {
         Ok(())
     }
+    /// Whether the answer at `key` is recorded.
+    fn is_recorded(&self, key: &EffectKey) -> bool {
+        let _ = key;
+        false
+    }
+    /// The recorded calls of language models at `position`: the name of each, and what it used.
+    fn recorded_calls(&self, position: &Position) -> Vec<(String, Usage)> {
+        let _ = position;
+        Vec::new()
+    }
     /// The number of recorded answers used so far. Only for measuring.
     fn replayed(&self) -> u64 {
         0
@@ -104,6 +115,10 @@ impl Position {
     /// The seat that decides.
     pub fn seat(&self) -> usize {
         self.seat as usize
+    }
+    /// Whether the effect at `key` is one of this step and seat.
+    pub(crate) fn has(&self, key: &EffectKey) -> bool {
+        (self.step, self.seat) == (key.step, key.seat)
     }
     /// The key of the next effect `E` on `target`.
     pub fn key<E: Effect>(&self, target: &str, input: &E::In) -> Result<EffectKey> {
@@ -272,6 +287,38 @@ impl Effect for EstimateValues {
         let estimates = critic.estimator.estimate(input.queries).await?;
         complete_answer(&input.value, wanted, &estimates)?;
         Ok(estimates)
+    }
+}
+
+/// Refuses a call: the budget of the decision is reached. Recorded at the call's key, because it may depend on the time.
+pub(crate) struct Refuse;
+
+impl Refuse {
+    /// The key of the refusal of the call at `key`.
+    pub(crate) fn key(key: &EffectKey) -> EffectKey {
+        EffectKey { effect: Self::NAME.into(), ..key.clone() }
+    }
+}
+
+impl Effect for Refuse {
+    const NAME: &'static str = "budget.refuse";
+    /// The limit that is reached.
+    type In = String;
+    type Out = String;
+    async fn run(_: &Deps, limit: String) -> Result<String> {
+        Ok(limit)
+    }
+}
+
+/// Says what is left of the decision's budget. Recorded, because it depends on the time, and on what is in flight.
+pub(crate) struct Left;
+
+impl Effect for Left {
+    const NAME: &'static str = "budget.left";
+    type In = Allowance;
+    type Out = Allowance;
+    async fn run(_: &Deps, left: Allowance) -> Result<Allowance> {
+        Ok(left)
     }
 }
 

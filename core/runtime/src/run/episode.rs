@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use forethought_api::{
@@ -16,8 +16,10 @@ use forethought_api::{
 use futures::FutureExt as _;
 use serde_json::Value;
 
-use crate::budget::{Budget, Limits, Spent};
+use crate::budget::decision::too_small;
+use crate::budget::{Budget, Limits, PerDecision, Spent};
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
+use crate::run::copies::Path;
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{StepModels, Tally};
 use crate::run::summary::{CallCount, add_faults};
@@ -41,6 +43,8 @@ pub struct EpisodeSpec {
     pub summariser: Option<Arc<dyn Summariser>>,
     /// The most that this episode may use.
     pub limits: Limits,
+    /// The most that each of its decisions may use, whoever decides.
+    pub per_decision: Arc<PerDecision>,
     /// Called after every decision with the number of decisions so far.
     pub progress: Option<Arc<dyn Fn(u32) + Send + Sync>>,
 }
@@ -98,6 +102,7 @@ struct EpisodeRunner<D> {
     durable: Arc<D>,
     spec: EpisodeSpec,
     budget: Arc<Budget>,
+    path: Arc<Mutex<Path>>,
     log: EventLog,
     step: u32,
     seats: Vec<SeatState>,
@@ -125,6 +130,7 @@ impl<D: Durable> EpisodeRunner<D> {
         Self {
             durable,
             budget: Arc::new(Budget::new("episode", spec.limits, Spent::default())),
+            path: Arc::new(Mutex::new(Path { reset: spec.reset, ..Path::default() })),
             log: EventLog::default(),
             step: 0,
             seats: spec.seats.iter().map(|_| SeatState::default()).collect(),
@@ -173,7 +179,14 @@ impl<D: Durable> EpisodeRunner<D> {
             )));
         }
         self.log.push(&Event::Turn { step, turn: turn.clone() })?;
-        let models = StepModels::new(self.durable.clone(), Position::new(step, seat), self.budget.clone());
+        self.path().turn = turn.clone();
+        let models = StepModels::within(
+            self.durable.clone(),
+            Position::new(step, seat),
+            self.budget.clone(),
+            self.path.clone(),
+            self.spec.per_decision.clone(),
+        );
         let context = self.context(turn, false);
         let mut decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
@@ -189,6 +202,7 @@ impl<D: Durable> EpisodeRunner<D> {
         })?;
 
         let transition = self.act(seat, &decision.action).await?;
+        self.path().actions.push(decision.action.clone());
         if transition.illegal {
             self.count_faults(seat, BTreeMap::from([("illegal".into(), 1)]));
         }
@@ -222,12 +236,20 @@ impl<D: Durable> EpisodeRunner<D> {
         let (watch, replayed) = (Instant::now(), self.durable.replayed());
         let decision = seat.planner.decide(context.clone(), models.handle()).await;
         let elapsed = watch.elapsed();
+        models.decided();
         models.stopped()?;
+        let mut tally = models.take_tally();
+        let refused: Vec<_> = std::mem::take(&mut tally.refused).into_iter().collect();
+        let refused = (!refused.is_empty()).then(|| refused.join(", "));
         let mut decision = decision.map_err(|error| {
+            let error = refused.iter().fold(error, |error, limits| too_small(limits, error));
             error.context(format!("planner `{}` failed at step {}", seat.name, self.step))
         })?;
-        let mut tally = models.take_tally();
         decision.trace.recoveries.append(&mut tally.recoveries);
+        if let Some(limits) = refused {
+            decision.trace.recoveries.push(format!("the budget per decision was reached ({limits})"));
+            *tally.faults.entry("over_budget".into()).or_default() += 1;
+        }
         if context.seat != self.spec.subject {
             self.count_other(tally);
             return Ok(decision);
@@ -242,6 +264,11 @@ impl<D: Durable> EpisodeRunner<D> {
             self.timed.1 += elapsed.as_secs_f64() * 1e3;
         }
         Ok(decision)
+    }
+
+    /// How the world came to where it is.
+    fn path(&self) -> MutexGuard<'_, Path> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_faults(&mut self, seat: usize, faults: BTreeMap<String, u32>) {
@@ -341,8 +368,9 @@ impl<D: Durable> EpisodeRunner<D> {
             let observation = Observation::text(ends[seat].as_str().unwrap_or_default());
             let turn =
                 if seat == last.seat { last.clone() } else { Turn { seat, observation, ..Turn::default() } };
+            let position = Position::new(self.step, seat);
             let models =
-                StepModels::new(self.durable.clone(), Position::new(self.step, seat), self.budget.clone());
+                StepModels::new(self.durable.clone(), position, self.budget.clone(), self.path.clone());
             let summary = summariser.summarise(self.context(turn, true), models.handle()).await;
             models.stopped()?;
             let summary = summary.map_err(|error| error.context("the summariser failed at the end"))?;

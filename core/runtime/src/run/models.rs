@@ -1,7 +1,8 @@
 //! The models of a planner: each call is an effect at this step's position.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use forethought_api::{
@@ -10,16 +11,19 @@ use forethought_api::{
     environment::{Environment, Imagine},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream, Usage},
-    planner::Models,
+    planner::{Allowance, Models},
 };
 use futures::future::join_all;
 use serde_json::Value;
 
-use crate::budget::{Budget, Spent, tokens};
+use crate::budget::decision::{DecisionBudget, refusal};
+use crate::budget::{Budget, PerDecision, Reservation, Spent, tokens};
 use crate::journal::effects::{
-    Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Position, complete_answer,
+    Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Left, Position, Refuse,
+    complete_answer,
 };
 use crate::journal::key::EffectKey;
+use crate::run::copies::{Path, repeatable};
 use crate::run::summary::{CallCount, add_faults};
 
 /// What one step asked of its models.
@@ -30,6 +34,8 @@ pub(crate) struct Tally {
     /// What critics and summarisers could not read; see [`Models::note`].
     pub(crate) recoveries: Vec<String>,
     pub(crate) faults: BTreeMap<String, u32>,
+    /// The limits of the decision's budget for which calls were refused.
+    pub(crate) refused: BTreeSet<String>,
 }
 
 /// The models of one step of one seat.
@@ -39,14 +45,48 @@ struct Step<D> {
     durable: Arc<D>,
     position: Position,
     budget: Arc<Budget>,
+    /// How the episode came here.
+    path: Arc<Mutex<Path>>,
+    per_decision: Arc<PerDecision>,
+    /// What is left for the decision; `None` without limits, and once it is made.
+    decision: Mutex<Option<Arc<DecisionBudget>>>,
     tally: Mutex<Tally>,
     stop: Mutex<Option<Error>>,
 }
 
 impl<D: Durable> StepModels<D> {
-    pub(crate) fn new(durable: Arc<D>, position: Position, budget: Arc<Budget>) -> Self {
-        let (tally, stop) = Default::default();
-        Self(Arc::new(Step { durable, position, budget, tally, stop }))
+    /// Models without a budget per decision.
+    pub(crate) fn new(
+        durable: Arc<D>,
+        position: Position,
+        budget: Arc<Budget>,
+        path: Arc<Mutex<Path>>,
+    ) -> Self {
+        Self::within(durable, position, budget, path, Arc::default())
+    }
+    /// Models that have a budget until the [decision is made](Self::decided).
+    pub(crate) fn within(
+        durable: Arc<D>,
+        position: Position,
+        budget: Arc<Budget>,
+        path: Arc<Mutex<Path>>,
+        per_decision: Arc<PerDecision>,
+    ) -> Self {
+        let decision = (!per_decision.limits.none()).then(|| {
+            let request = ChatRequest::default();
+            let used = durable
+                .recorded_calls(&position)
+                .into_iter()
+                .map(|(llm, usage)| per_decision.used(&llm, &request, usage).unwrap_or(Spent::call(usage)));
+            let used = used.fold(Spent::default(), |sum, one| sum + one);
+            Arc::new(DecisionBudget::new(per_decision.limits, used))
+        });
+        let (decision, tally, stop) = (Mutex::new(decision), Mutex::default(), Mutex::default());
+        Self(Arc::new(Step { durable, position, budget, path, per_decision, decision, tally, stop }))
+    }
+    /// The decision is made: calls count for it no longer.
+    pub(crate) fn decided(&self) {
+        self.0.decision.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
     /// The handle for a planner or summariser.
     pub(crate) fn handle(&self) -> Arc<dyn Models> {
@@ -77,6 +117,38 @@ impl<D: Durable> Step<D> {
         }
         Ok(output)
     }
+    fn decision(&self) -> Option<Arc<DecisionBudget>> {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// Reserves what these calls need of the decision's budget: all of them, or none. What is recorded needs nothing.
+    async fn admit(&self, calls: &[(EffectKey, CompleteInput)]) -> Result<Option<Admitted>> {
+        let (Some(budget), Some((first, _))) = (self.decision(), calls.first()) else { return Ok(None) };
+        let fresh: Vec<_> = calls.iter().map(|(key, _)| !self.durable.is_recorded(key)).collect();
+        let expected = |(_, (_, input)): (&bool, &(EffectKey, CompleteInput))| {
+            self.per_decision.expected(&input.llm, &input.request)
+        };
+        let wanted = fresh.iter().zip(calls).filter(|(fresh, _)| **fresh).map(expected);
+        let wanted = wanted.collect::<Result<Vec<_>>>()?;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let refused = Refuse::key(first);
+        let mut limit = String::new();
+        if !self.durable.is_recorded(&refused) {
+            // Others of the same request were answered before an interruption.
+            let held = match wanted.len() < calls.len() {
+                true => Ok(budget.hold(&wanted)),
+                false => budget.reserve(&wanted).await,
+            };
+            match held {
+                Ok(held) => return Ok(Some(Admitted { held, fresh, budget, since: Instant::now() })),
+                Err(reached) => limit = reached,
+            }
+        }
+        let limit = self.note(self.durable.effect::<Refuse>(refused, limit).await)?;
+        self.tally().refused.insert(limit.clone());
+        Err(refusal(&limit))
+    }
     fn note<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result
             && matches!(error.code, Code::Budget | Code::Cancelled | Code::Shutdown)
@@ -88,6 +160,15 @@ impl<D: Durable> Step<D> {
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls that fit into the decision's budget.
+struct Admitted {
+    held: Reservation,
+    /// Which of them are not recorded.
+    fresh: Vec<bool>,
+    budget: Arc<DecisionBudget>,
+    since: Instant,
 }
 
 #[async_trait]
@@ -109,7 +190,19 @@ impl<D: Durable> Models for StepModels<D> {
         let copy = environment.imagine(Imagine { seat: self.0.position.seat(), seed, hidden }).await?;
         match copy {
             // A world of several seats hides something from each of them: a plain copy would give it away.
-            None if environment.spec().await?.seats.len() == 1 => environment.fork().await,
+            None => {
+                let spec = environment.spec().await?;
+                if spec.seats.len() != 1 {
+                    return Ok(None);
+                }
+                match environment.fork().await? {
+                    None if repeatable(&spec) => {
+                        let path = self.0.path.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        path.copy(environment).await.map(Some)
+                    }
+                    copy => Ok(copy),
+                }
+            }
             copy => Ok(copy),
         }
     }
@@ -118,6 +211,11 @@ impl<D: Durable> Models for StepModels<D> {
         tally.recoveries.extend(recoveries);
         add_faults(&mut tally.faults, faults);
         Ok(())
+    }
+    async fn allowance(&self) -> Result<Allowance> {
+        let Some(budget) = self.0.decision() else { return Ok(Allowance::default()) };
+        let key = self.0.position.key::<Left>("", &Allowance::default())?;
+        self.0.note(self.0.durable.effect::<Left>(key, budget.left()).await)
     }
 }
 
@@ -140,11 +238,32 @@ impl<D: Durable> LlmBackend for RecordedLlm<D> {
         for request in split(request, self.capabilities.samples) {
             let input = CompleteInput { llm: self.name.clone(), request };
             // Keys are issued before the first call, so each sample keeps its own.
-            let key = step.position.key::<Complete>(&self.name, &input)?;
-            calls.push(step.effect::<Complete>(key, input));
+            calls.push((step.position.key::<Complete>(&self.name, &input)?, input));
         }
+        let admitted = step.admit(&calls).await?;
+        let (keys, inputs): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        let asked = admitted.is_some().then(|| inputs.clone());
         // Waits for all of them, even if one fails.
-        let answers = join_all(calls).await;
+        let answers =
+            join_all(keys.into_iter().zip(inputs).map(|(key, input)| step.effect::<Complete>(key, input)))
+                .await;
+        if let (Some(Admitted { held, fresh, budget, since }), Some(asked)) = (admitted, asked) {
+            let mut used = Spent::default();
+            for ((fresh, CompleteInput { llm, request }), answer) in
+                fresh.into_iter().zip(asked).zip(&answers)
+            {
+                let usage = answer.as_ref().map(|answer| answer.usage);
+                used = used
+                    + match usage {
+                        _ if !fresh => Spent::default(),
+                        Ok(usage) => step.per_decision.used(&llm, &request, usage)?,
+                        // It was made, and nobody knows what it used.
+                        Err(_) => Spent::call(Usage::default()),
+                    };
+            }
+            held.settle(used);
+            budget.answered(since.elapsed());
+        }
         for Usage { input_tokens, output_tokens } in answers.iter().flatten().map(|answer| answer.usage) {
             *step.tally().calls.entry(purpose).or_default() +=
                 CallCount { calls: 1, input_tokens, output_tokens };

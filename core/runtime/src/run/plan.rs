@@ -15,7 +15,7 @@ use forethought_api::{
 };
 use serde_json::{Value, json};
 
-use crate::budget::{Limits, Spent, prices::Price};
+use crate::budget::{Limits, PerDecision, Spent, prices::Price};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::former;
@@ -91,6 +91,8 @@ pub struct RunSpec {
     pub limits: Limits,
     /// The most that each episode may use.
     pub episode_limits: Limits,
+    /// The most that each decision may use; part of the episodes' identity.
+    pub per_decision: PerDecision,
     /// The most that the calls of each role may use, in all episodes together.
     pub role_limits: BTreeMap<String, Limits>,
     /// What the other runs of the same command have used, by role; it counts against `limits` and `role_limits`.
@@ -140,7 +142,8 @@ impl Lookup for RunSpec {
         false
     }
     fn limits_money(&self) -> bool {
-        let mut limits = self.role_limits.values().chain([&self.limits, &self.episode_limits]);
+        let own = [&self.limits, &self.episode_limits, &self.per_decision.limits];
+        let mut limits = self.role_limits.values().chain(own);
         limits.any(|limits| limits.max_usd.is_some())
     }
     async fn prices(&self, names: &[String]) -> Result<BTreeMap<String, Option<Price>>> {
@@ -294,6 +297,7 @@ fn id(
         planners: spec.seating(index).iter().map(|(_, planner)| planner.identity(before)).collect(),
         models,
         summariser: spec.summariser.as_ref().map(|summariser| summariser.identity(before)),
+        per_decision: Some(spec.per_decision.limits).filter(|limits| !limits.none()),
     })
 }
 
@@ -302,6 +306,7 @@ fn episodes(
     environment: &EnvironmentSpec,
     models: &BTreeMap<String, Value>,
 ) -> Result<Vec<EpisodeSpec>> {
+    let per_decision = Arc::new(spec.per_decision.clone());
     let mut ids = HashSet::new();
     let mut episodes = Vec::with_capacity(spec.episodes.len());
     for (index, reset) in spec.episodes.iter().enumerate() {
@@ -333,6 +338,7 @@ fn episodes(
             subject: spec.subject,
             summariser: spec.summariser.as_ref().map(|summariser| summariser.component.clone()),
             limits: spec.episode_limits,
+            per_decision: per_decision.clone(),
             progress: None,
         });
     }

@@ -118,6 +118,9 @@ impl Durable for FromJournal {
     fn deps(&self) -> &Deps {
         &self.deps
     }
+    fn is_recorded(&self, key: &EffectKey) -> bool {
+        self.recorded.effects.contains_key(key)
+    }
     fn replayed(&self) -> u64 {
         self.recorded.effects.len() as u64
     }

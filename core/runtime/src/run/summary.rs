@@ -6,6 +6,8 @@ use forethought_api::{Result, environment::Reset, llm::Purpose};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::budget::Limits;
+
 /// Everything that makes two episodes the same episode.
 #[derive(Debug, Clone, Serialize)]
 pub struct EpisodeIdentity<'a> {
@@ -23,6 +25,9 @@ pub struct EpisodeIdentity<'a> {
     pub models: &'a BTreeMap<String, Value>,
     /// Configuration of the summariser, if the episode is collected.
     pub summariser: Option<&'a Value>,
+    /// The most that each decision may use, if that is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_decision: Option<Limits>,
 }
 
 /// The word for `word`, a section or key of a configuration, in identities.
@@ -100,7 +105,8 @@ pub struct EpisodeSummary {
     /// Calls for the other seats and for collecting.
     pub other_calls: CallCount,
     /// Answers that could not be read in the subject's decisions, and the result: sums of
-    /// [`Trace::faults`](forethought_api::planner::Trace::faults).
+    /// [`Trace::faults`](forethought_api::planner::Trace::faults). `over_budget`: decisions in which a call was refused
+    /// because the budget of the decision was reached.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub faults: BTreeMap<String, u32>,
     /// The same for the other seats.
