@@ -67,12 +67,6 @@ pub enum Form {
     Resume,
     /// Numbers of new sentences, each with that of an earlier one
     Same,
-    /// `Constraint:` lines
-    Constraints,
-    /// `Feedback:` and `Score:`, from -100 to 100
-    Verdict,
-    /// A line with a number for each kind of module
-    Modules,
     /// `Reflection:`
     Reflection,
     /// `Grade:`, from 1 to 10
@@ -97,6 +91,12 @@ pub enum Form {
     Holds,
     /// `Ask:`
     Ask,
+    /// `Constraint:` lines
+    Constraints,
+    /// `Feedback:` and `Score:`, from -100 to 100
+    Verdict,
+    /// A line with a number for each kind of module
+    Modules,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -135,9 +135,6 @@ impl Style {
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
-    (&["Constraint: <"], Form::Constraints),
-    (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
-    (&["Solution: <the number of a module"], Form::Modules),
     (&["Reflection: <"], Form::Reflection),
     (&["Grade: <"], Form::Grade),
     (&["Ranking: <"], Form::Ranking),
@@ -150,6 +147,9 @@ const FORMS: &[(&[&str], Form)] = &[
     (&["Status: <", "Action: <"], Form::Status),
     (&["Holds: <"], Form::Holds),
     (&["Ask: <"], Form::Ask),
+    (&["Constraint: <"], Form::Constraints),
+    (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
+    (&["Solution: <the number of a module"], Form::Modules),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),

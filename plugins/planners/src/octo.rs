@@ -86,7 +86,7 @@ impl Planner for Octo {
         let context = brief(&context);
         let mut why = None;
         if let Some(plan) = &mut plan {
-            match go_on(&mut actor, &self.prompts, &context, plan).await? {
+            match go_on(&mut actor, &self.prompts, &context, &models, plan).await? {
                 Progress::Action(action) => return Ok(plan.decision(action, None, actor.unread)),
                 Progress::Begins => {}
                 Progress::Ended => why = Some(ENDED),
@@ -96,7 +96,7 @@ impl Planner for Octo {
             let planner = models.llm(self.planner.llm.clone()).await?;
             let mut planner = self.planner.asker(planner, seed::derive(context.seed, "octo planner"));
             let before = plan.as_ref().zip(why);
-            let new = self.writing.plan(&mut planner, &self.prompts, &context, before).await?;
+            let new = self.writing.plan(&mut planner, &self.prompts, &context, &models, before).await?;
             actor.unread.append(planner.unread);
             // One that cannot be read leaves the plan as it was.
             plan = new.or(plan);

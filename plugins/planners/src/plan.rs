@@ -18,6 +18,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::affordable,
     ask::{Asker, Label, Said},
     deliberate::resume,
     prompts::Prompts,
@@ -199,14 +200,19 @@ impl Writing {
         Ok(Self { length, needs })
     }
 
-    /// Asks for a plan, in place of one that cannot be followed further, for a reason. `None` if it cannot be read.
+    /// Asks for a plan, in place of one that cannot be followed further, for a reason. `None` if it cannot be read, or the
+    /// decision's budget would not leave a call for the action.
     pub(crate) async fn plan(
         &self,
         asker: &mut Asker,
         prompts: &Prompts,
         context: &DecisionContext,
+        models: &Arc<dyn Models>,
         before: Option<(&Plan, &str)>,
     ) -> Result<Option<Plan>> {
+        if !affordable(models, 2).await? {
+            return Ok(None);
+        }
         let Self { length, needs } = *self;
         let mut given = match before {
             Some((plan, why)) => {
@@ -260,8 +266,12 @@ pub(crate) async fn go_on(
     asker: &mut Asker,
     prompts: &Prompts,
     context: &DecisionContext,
+    models: &Arc<dyn Models>,
     plan: &mut Plan,
 ) -> Result<Progress> {
+    if !affordable(models, 2).await? {
+        return Ok(Progress::Action(act(asker, prompts, context, plan).await?));
+    }
     Ok(match resume(prompts, asker, context, &plan.step().text).await? {
         Ok(Some(action)) => Progress::Action(action),
         Ok(None) if plan.advance() => Progress::Begins,

@@ -24,6 +24,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::affordable,
     ask::{AskConfig, Label::One, Said},
     inner::Inner,
     prompts::{Prompts, prompt_files},
@@ -101,24 +102,29 @@ impl Reflexion {
         Ok(Self { prompts: config.ask.prompts(&config.prompts)?, inner, config })
     }
 
-    /// A trial in a copy of the world: its history and last turn, and whether it solved the task.
+    /// A trial in a copy of the world: its history and last turn, and whether it solved the task. It ends early where the
+    /// decision's budget leaves no more than a reflection and one decision (`most`: the calls of the largest so far).
     async fn play(
         &self,
         context: &DecisionContext,
         models: &Arc<dyn Models>,
         trial: usize,
+        most: &mut u64,
         trace: &mut Trace,
     ) -> Result<(DecisionContext, bool)> {
         let world = models.fork().await?.ok_or_else(|| {
             let name = &context.environment.name;
             Error::config(format!("`{name}` cannot be copied, which planner.reflexion needs for its trials"))
         })?;
-        let models = Arc::new(InTrial { models: models.clone(), world: world.clone() }) as Arc<dyn Models>;
-        let most = self.config.max_steps.or(context.environment.max_steps).unwrap_or(STEPS);
+        let within = Arc::new(InTrial { models: models.clone(), world: world.clone() }) as Arc<dyn Models>;
+        let steps = self.config.max_steps.or(context.environment.max_steps).unwrap_or(STEPS);
         let (mut now, mut rewards) = (context.clone(), 0.0);
         loop {
             now.seed = seed::derive(context.seed, &format!("trial {trial} step {}", now.step));
-            let decision = self.inner.decide(now.clone(), &models).await?;
+            let before = models.allowance().await?.calls;
+            let decision = self.inner.decide(now.clone(), &within).await?;
+            let left = models.allowance().await?.calls;
+            *most = before.zip(left).map_or(*most, |(before, left)| (*most).max(before.saturating_sub(left)));
             let after = world.step(decision.action.clone()).await?;
             let seen = std::mem::replace(&mut now.turn, after.turn).observation.text;
             let (thought, action) = (decision.thought.clone(), decision.action.text.clone());
@@ -127,7 +133,8 @@ impl Reflexion {
             now.ended = after.terminated;
             rewards += after.rewards.get(context.seat).unwrap_or(&0.0);
             self.inner.note(trace, Ok(decision), false);
-            if after.terminated || after.truncated || now.history.len() as u32 >= most {
+            let over = after.terminated || after.truncated || now.history.len() as u32 >= steps;
+            if over || !affordable(models, 2 * *most + 1).await? {
                 return Ok((now, after.success.unwrap_or(rewards >= self.config.solved)));
             }
         }
@@ -160,9 +167,13 @@ impl Reflexion {
     ) -> Result<Vec<String>> {
         let (mut reflections, mut unread) = (Vec::new(), Unread::default());
         let mut trials: Vec<Value> = Vec::new();
+        let mut most = 1;
         for trial in 1..self.config.trials {
-            let (played, solved) =
-                self.play(&instructed(context, &reflections), models, trial, trace).await?;
+            if !affordable(models, 2 * most + 1).await? {
+                break;
+            }
+            let context = instructed(context, &reflections);
+            let (played, solved) = self.play(&context, models, trial, &mut most, trace).await?;
             // Whole episodes are not shown move by move; their faults are counted.
             trace.decisions.clear();
             let actions: Vec<_> = played.history.iter().map(|exchange| exchange.action.clone()).collect();
@@ -239,6 +250,13 @@ impl Models for InTrial {
             None => self.world.fork().await,
             imagined => Ok(imagined),
         }
+    }
+    /// Half of what is left: the rest is for the decision that counts.
+    async fn allowance(&self) -> Result<Allowance> {
+        let Allowance { calls, tokens, usd, seconds, largest } = self.models.allowance().await?;
+        let half = |left: Option<f64>| left.map(|left| left / 2.0);
+        let (calls, tokens) = (calls.map(|left| left / 2), tokens.map(|left| left / 2));
+        Ok(Allowance { calls, tokens, usd: half(usd), seconds: half(seconds), largest })
     }
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
         self.models.note(recoveries, faults).await

@@ -12,6 +12,7 @@
 use forethought_sdk::{answers::Complaint, prelude::*};
 
 use crate::{
+    allowance::affordable,
     ask::{AskConfig, Asker, Label, Said},
     plan::{ENDED, Plan, REFUSED, Writing, act, brief, improvise, refused, usual_refusals},
     prompts::{Prompts, prompt_files},
@@ -71,13 +72,17 @@ impl Replan {
         Ok(Self { prompts: config.ask.prompts(&config.prompts)?, writing, config })
     }
 
-    /// How far the current step is, and the next action; `None` if that cannot be read.
+    /// How far the current step is, and the next action; `None` if that cannot be read or paid.
     async fn monitor(
         &self,
         asker: &mut Asker,
         context: &DecisionContext,
+        models: &Arc<dyn Models>,
         plan: &Plan,
     ) -> Result<Option<Status>> {
+        if !affordable(models, 2).await? {
+            return Ok(None);
+        }
         let messages = self.prompts.messages("monitor", context, plan.given())?;
         let read = |said: &Said<'_>| {
             let status = said.text("Status")?.to_lowercase();
@@ -115,7 +120,7 @@ impl Planner for Replan {
         let (mut plan, why, mut action) = match before {
             None => (None, None, None),
             Some(plan) if refused => (Some(plan), Some(REFUSED), None),
-            Some(mut plan) => match self.monitor(&mut asker, &context, &plan).await? {
+            Some(mut plan) => match self.monitor(&mut asker, &context, &models, &plan).await? {
                 Some(Status::Unfinished(action)) => (Some(plan), None, Some(action)),
                 Some(Status::Done(action)) => match plan.advance() {
                     true => (Some(plan), None, Some(action)),
@@ -131,7 +136,7 @@ impl Planner for Replan {
         if plan.is_none() || why.is_some() {
             let before = plan.as_ref().zip(why);
             // One that cannot be read leaves the plan as it was.
-            plan = self.writing.plan(&mut asker, &self.prompts, &context, before).await?.or(plan);
+            plan = self.writing.plan(&mut asker, &self.prompts, &context, &models, before).await?.or(plan);
             action = None;
         }
         let Some(plan) = plan else { return improvise(&mut asker, &self.prompts, &context).await };

@@ -82,6 +82,9 @@ impl Models for Itself {
     async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(self.critic.clone())
     }
+    async fn allowance(&self) -> Result<Allowance> {
+        self.models.allowance().await
+    }
 }
 
 /// The model's own probabilities: one call for all outcomes of a thought.

@@ -15,6 +15,7 @@
 use forethought_sdk::prelude::*;
 
 use crate::{
+    allowance::affordable,
     ask::{AskConfig, Asker, Label, Said},
     plan::{
         ENDED, Plan, Progress, REFUSED, Writing, act, brief, go_on, improvise, refused, usual_refusals, yes,
@@ -77,9 +78,15 @@ impl Spine {
         Ok(Self { prompts: config.ask.prompts(&config.prompts)?, writing, config })
     }
 
-    /// Whether the current step can begin; if that cannot be read, it may.
-    async fn valid(&self, asker: &mut Asker, context: &DecisionContext, plan: &Plan) -> Result<bool> {
-        if plan.step().needs.is_empty() {
+    /// Whether the current step can begin; if that cannot be read or paid, it may.
+    async fn valid(
+        &self,
+        asker: &mut Asker,
+        context: &DecisionContext,
+        models: &Arc<dyn Models>,
+        plan: &Plan,
+    ) -> Result<bool> {
+        if plan.step().needs.is_empty() || !affordable(models, 2).await? {
             return Ok(true);
         }
         let messages = self.prompts.messages("precondition", context, plan.given())?;
@@ -106,7 +113,7 @@ impl Planner for Spine {
         match &mut plan {
             None => {}
             Some(_) if refused => why = Some(REFUSED.to_owned()),
-            Some(plan) => match go_on(&mut asker, &self.prompts, &context, plan).await? {
+            Some(plan) => match go_on(&mut asker, &self.prompts, &context, &models, plan).await? {
                 Progress::Action(action) => return Ok(plan.decision(action, None, asker.unread)),
                 Progress::Begins => {}
                 Progress::Ended => why = Some(ENDED.to_owned()),
@@ -118,10 +125,11 @@ impl Planner for Spine {
             if due {
                 let before = plan.as_ref().zip(why.as_deref());
                 // One that cannot be read leaves the plan as it was.
-                plan = self.writing.plan(&mut asker, &self.prompts, &context, before).await?.or(plan);
+                plan =
+                    self.writing.plan(&mut asker, &self.prompts, &context, &models, before).await?.or(plan);
             }
             let Some(plan) = &plan else { return improvise(&mut asker, &self.prompts, &context).await };
-            if self.valid(&mut asker, &context, plan).await? {
+            if self.valid(&mut asker, &context, &models, plan).await? {
                 break;
             }
             let missing = format!("what it needs is not so ({})", plan.step().needs);

@@ -17,6 +17,7 @@
 use forethought_sdk::{answers::Complaint, prelude::*, serde_json::json};
 
 use crate::{
+    allowance::affordable,
     ask::{AskConfig, Asker, Label, Said},
     plan::{improvise, line, refused, usual_refusals},
     prompts::{Prompts, prompt_files},
@@ -99,8 +100,20 @@ impl TreePlanner {
         Some((tree, at))
     }
 
-    async fn sample(&self, asker: &mut Asker, context: &DecisionContext) -> Result<Tree> {
+    /// A tree of as many plans as the decision's budget pays, next to a choice; empty where that is none.
+    async fn sample(
+        &self,
+        asker: &mut Asker,
+        context: &DecisionContext,
+        models: &Arc<dyn Models>,
+    ) -> Result<Tree> {
         let TreePlannerConfig { plans, length, .. } = self.config;
+        if !affordable(models, 2).await? {
+            return Ok(Tree::new());
+        }
+        // Where a model gives one answer per call, each plan is a call.
+        let paid = models.allowance().await?.calls.map(|left| left.saturating_sub(1));
+        let plans = paid.map_or(plans, |paid| plans.min(u32::try_from(paid).unwrap_or(plans)));
         let messages = self.prompts.messages("whole_plan", context, json!({ "length": length }))?;
         let read = |said: &Said<'_>| {
             let actions: Vec<_> = said.texts(&["Action"])?.iter().map(|(_, text)| line(text)).collect();
@@ -267,7 +280,7 @@ impl Planner for TreePlanner {
         let context = without_trees(&context);
         let (new, (tree, at)) = match kept {
             Some(kept) => (false, kept),
-            None => (true, (self.sample(&mut asker, &context).await?, ROOT)),
+            None => (true, (self.sample(&mut asker, &context, &models).await?, ROOT)),
         };
         let ways = tree.ways(at);
         let node = match ways[..] {
@@ -276,6 +289,8 @@ impl Planner for TreePlanner {
                 return improvise(&mut asker, &self.prompts, &context).await;
             }
             [only] => only,
+            // The way of most plans.
+            [first, ..] if !affordable(&models, 1).await? => first,
             _ => self.branch(&mut asker, &context, &tree, &ways).await?,
         };
         let mut thought = format!("Next: {}.", tree.trunk(node));

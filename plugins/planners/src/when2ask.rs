@@ -17,6 +17,7 @@ use std::collections::HashSet;
 use forethought_sdk::{answers::Unread, prelude::*, serde_json::json};
 
 use crate::{
+    allowance::affordable,
     ask::{AskConfig, Asker, Label, Said},
     plan::{Plan, Step, act, brief, improvise, line, yes},
     prompts::{Prompts, prompt_files},
@@ -175,12 +176,16 @@ impl Planner for When2Ask {
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let kept = Plan::since(&context);
         let context = brief(&context);
+        // The mediator costs a call or more, and so do the large model and the action.
         let (ask, mut unread) = match &kept {
+            Some(_) if !affordable(&models, 3).await? => (false, Unread::default()),
+            None if !affordable(&models, 2).await? => (false, Unread::default()),
             Some((option, since)) => self.mediate(&context, option, *since, &models).await?,
             None => (true, Unread::default()),
         };
         let mut option = kept.map(|(option, _)| option);
-        if ask {
+        // A critic's mediation costs more than is known beforehand.
+        if ask && affordable(&models, 2).await? {
             let large = models.llm(self.config.ask.llm.clone()).await?;
             let mut large = self.config.ask.asker(large, seed::derive(context.seed, "when2ask"));
             // One that cannot be read leaves the strategy as it was.
