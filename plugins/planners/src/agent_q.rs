@@ -139,7 +139,9 @@ impl Planner for AgentQ {
             let leaves =
                 search.tree.wave(parallel.min(iterations - done), |parent, child| self.score(parent, child));
             done += leaves.len();
-            for walk in search.walk(&leaves, breadth, RollOut { samples: 1, depth }).await? {
+            let on = RollOut { samples: 1, depth };
+            let Some(walks) = search.advance(&leaves, breadth, on).await? else { break };
+            for walk in walks {
                 // A rank says nothing of the worth of an end.
                 search.tree.back_up(walk.node, rewards * walk.reward);
             }

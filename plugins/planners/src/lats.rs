@@ -147,7 +147,9 @@ impl Planner for Lats {
             let leaves =
                 search.tree.wave(parallel.min(iterations - done), |parent, child| self.uct(parent, child));
             done += leaves.len();
-            for walk in search.walk(&leaves, breadth, RollOut { samples: rollout, depth }).await? {
+            let on = RollOut { samples: rollout, depth };
+            let Some(walks) = search.advance(&leaves, breadth, on).await? else { break };
+            for walk in walks {
                 search.tree.back_up(walk.node, walk.value(rewards));
                 // Coming to a known end again teaches nothing.
                 let failed =

@@ -15,6 +15,9 @@
 //! Following a plan over several decisions, with `plan` (how it is kept): [`replan`], [`spine`], [`octo`] and
 //! [`when2ask`] (two models), and [`tree_planner`]. [`self_plan`] is PNLC with the model as its own critic.
 //!
+//! Searches: [`search`] (what they share), [`lats`], [`agent_q`] and [`q_star`] in copies of the world, [`rap`] and
+//! [`rafa`] in what the model predicts, [`tree_of_thoughts`] among thoughts.
+//!
 //! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
 //! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models),
 //! [`reflexion`] (trials in copies of the world).
@@ -23,8 +26,8 @@
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
-pub mod agent_q;
 pub mod act;
+pub mod agent_q;
 pub mod allowance;
 mod around;
 pub mod ask;

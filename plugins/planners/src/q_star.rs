@@ -133,7 +133,10 @@ impl Planner for QStar {
             open.sort_by(|a, b| self.f(&search.tree, *b).total_cmp(&self.f(&search.tree, *a)));
             let next: Vec<u32> = open.drain(..parallel.min(iterations - done).min(open.len())).collect();
             done += next.len();
-            search.walk(&next, breadth, RollOut { samples: 0, depth }).await?;
+            let on = RollOut { samples: 0, depth };
+            if search.advance(&next, breadth, on).await?.is_none() {
+                break;
+            }
             for node in next {
                 search.tree.back_up(node, self.f(&search.tree, node));
                 open.extend(search.tree.children(node));

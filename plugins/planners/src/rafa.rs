@@ -15,6 +15,7 @@
 use forethought_sdk::prelude::*;
 
 use crate::{
+    allowance::affordable,
     ask::AskConfig,
     search::{
         Estimate, Mixing, RollOut, Searcher, Searching, counted,
@@ -76,7 +77,13 @@ impl Planner for Rafa {
         let mut search = self.searcher.start(&context, &models).await?;
         let mut leaves = vec![ROOT];
         for _ in 0..depth {
-            search.walk(&leaves, breadth, RollOut { samples: 0, depth }).await?;
+            // Three calls for each action, or more with a critic.
+            let calls = 3 * (leaves.len() * breadth) as u64;
+            let affordable = leaves == [ROOT] || affordable(&models, calls).await?;
+            let on = RollOut { samples: 0, depth };
+            if !affordable || search.advance(&leaves, breadth, on).await?.is_none() {
+                break;
+            }
             leaves = leaves.iter().flat_map(|leaf| search.tree.children(*leaf)).collect();
         }
         for &leaf in &leaves {

@@ -124,7 +124,9 @@ impl Planner for Rap {
             let leaves =
                 search.tree.wave(parallel.min(iterations - done), |parent, child| self.uct(parent, child));
             done += leaves.len();
-            for walk in search.walk(&leaves, breadth, RollOut { samples: breadth, depth }).await? {
+            let on = RollOut { samples: breadth, depth };
+            let Some(walks) = search.advance(&leaves, breadth, on).await? else { break };
+            for walk in walks {
                 let above = search.tree.path(walk.node);
                 let above = above.iter().rev().skip(1).map(|node| search.tree.at(*node).value);
                 // From the last step to the first.

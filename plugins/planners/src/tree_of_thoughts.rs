@@ -16,6 +16,7 @@
 use forethought_sdk::{answers::Unread, futures::future::join_all, prelude::*, serde_json::json};
 
 use crate::{
+    allowance::{affordable, samples as samples_within},
     ask::{AskConfig, Asker, Label::One, Said},
     deliberate::chosen,
     prompts::{Prompts, prompt_files},
@@ -112,6 +113,7 @@ type Plan = Vec<String>;
 struct Now<'d> {
     planner: &'d TreeOfThoughts,
     context: &'d DecisionContext,
+    models: &'d Arc<dyn Models>,
     llm: Arc<dyn LlmBackend>,
     unread: Unread,
 }
@@ -123,7 +125,7 @@ impl Now<'_> {
 
     /// The plans with one more step, each once. A step that cannot be read is left out.
     async fn generate(&mut self, level: usize, plans: &[Plan]) -> Result<Vec<Plan>> {
-        let samples = self.planner.config.samples;
+        let TreeOfThoughtsConfig { samples, evaluate, evaluations, .. } = self.planner.config;
         let step = |(parent, sample): (usize, usize)| {
             let mut asker = self.asker(&format!("step {level} {parent} {sample}"));
             let given = json!({ "plan": plans[parent] });
@@ -134,10 +136,16 @@ impl Now<'_> {
                 Ok::<_, Error>((parent, step.ok(), asker.unread))
             }
         };
-        let all = (0..plans.len()).flat_map(|parent| (0..samples).map(move |sample| (parent, sample)));
+        let all: Vec<_> =
+            (0..plans.len()).flat_map(|parent| (0..samples).map(move |sample| (parent, sample))).collect();
+        // Where a budget allows few samples, there are few. The rest is for the votes, and for the action.
+        let (each, once) = match evaluate {
+            Evaluate::Vote => (0, evaluations as u64 + 1),
+            Evaluate::Value => (evaluations as u64, 1),
+        };
         let mut grown: Vec<Plan> = Vec::new();
-        for step in join_all(all.map(step)).await {
-            let (parent, step, unread) = step?;
+        let sampled = samples_within(self.models, all.len(), (each, once), |index| step(all[index])).await?;
+        for (_, (parent, step, unread)) in sampled {
             self.unread.append(unread);
             let Some(step) = step else { continue };
             let plan = plans[parent].iter().cloned().chain([step]).collect();
@@ -211,10 +219,16 @@ impl Planner for TreeOfThoughts {
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
-        let mut now = Now { planner: self, context: &context, llm, unread: Unread::default() };
+        let mut now =
+            Now { planner: self, context: &context, models: &models, llm, unread: Unread::default() };
         let mut plans: Vec<Plan> = vec![Vec::new()];
         let mut levels = Vec::new();
         for level in 0..self.config.depth {
+            // A step of each plan, its evaluation, and the action.
+            let calls = (plans.len() + self.config.evaluations + 1) as u64;
+            if level > 0 && !affordable(&models, calls).await? {
+                break;
+            }
             let grown = now.generate(level, &plans).await?;
             if grown.is_empty() {
                 break;

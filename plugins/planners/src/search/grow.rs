@@ -3,6 +3,7 @@
 use forethought_sdk::{answers::Unread, futures::future::join_all, prelude::*};
 
 use super::{Place, Search, tree::Node};
+use crate::allowance;
 
 /// What was found in a state.
 #[derive(Default)]
@@ -22,7 +23,16 @@ impl Search<'_> {
             let seed = seed::derive(self.context.seed, &format!("{} sample {index}", place.name));
             self.with.proposer.decide(DecisionContext { seed, ..place.context.clone() }, self.models)
         };
-        let said = join_all((0..samples).map(sample)).await.into_iter().collect::<Result<Vec<_>>>()?;
+        let root = place.state.depth == 0;
+        // Where a budget allows few samples, the first wave has few.
+        let said = match root {
+            true => allowance::samples(self.models, samples, (1, 0), sample).await?,
+            false => {
+                let all = join_all((0..samples).map(sample)).await.into_iter().enumerate();
+                all.map(|(index, one)| Ok((index, one?))).collect::<Result<_>>()?
+            }
+        };
+        let said: Vec<Decision> = said.into_iter().map(|(_, decision)| decision).collect();
         let mut growth = Growth::default();
         // Nothing is better than an action without words, unless there are no others.
         let words = said.iter().any(|decision| !decision.action.text.is_empty());
@@ -37,13 +47,18 @@ impl Search<'_> {
         growth.children = proposals.iter().map(child).collect();
         if valued {
             let different: Vec<&Decision> = proposals.iter().map(|(decision, _)| *decision).collect();
-            self.estimate(place, &different, &mut growth).await?;
+            match self.estimate(place, &different, &mut growth).await {
+                Err(error) if error.code == Code::Budget && root => {
+                    growth.unread.without(format!("the proposals have no estimates ({error})"));
+                }
+                estimated => estimated?,
+            }
             for (child, (_, times)) in growth.children.iter_mut().zip(&proposals) {
-                child.value = self.with.mixing.of(child.value, *times as f64 / samples as f64);
+                child.value = self.with.mixing.of(child.value, *times as f64 / said.len() as f64);
             }
         }
         match self.with.proposer.name {
-            Some(_) if place.state.depth == 0 => growth.proposed = said,
+            Some(_) if root => growth.proposed = said,
             _ => said.into_iter().for_each(|decision| growth.unread.append(difficulties(decision.trace))),
         }
         Ok(growth)

@@ -28,6 +28,7 @@ use self::{
     world::{Dynamics, State},
 };
 use crate::{
+    allowance::Rounds,
     ask::{AskConfig, Asker},
     inner::Inner,
     prompts::Prompts,
@@ -93,6 +94,7 @@ impl Searcher {
             summary,
             proposed,
             solution,
+            waves: Rounds::of(1),
         })
     }
 }
@@ -139,6 +141,8 @@ pub(crate) struct Search<'a> {
     proposed: Vec<Decision>,
     /// The steps of the first attempt that succeeded.
     solution: Vec<Step>,
+    /// Whether the decision can pay for another wave.
+    waves: Rounds,
 }
 
 impl Search<'_> {

@@ -51,8 +51,26 @@ struct Found {
 }
 
 impl Search<'_> {
+    /// [`Search::walk`], if the budget of the decision allows it. The first wave makes do with what it allows; of a later
+    /// one that comes to its limit nothing is used, because which of its calls was refused is chance.
+    pub(crate) async fn advance(
+        &mut self,
+        leaves: &[u32],
+        breadth: usize,
+        on: RollOut,
+    ) -> Result<Option<Vec<Walk>>> {
+        let first = self.tree.children(ROOT).is_empty();
+        if !self.waves.affordable(self.models, 0).await? && !first {
+            return Ok(None);
+        }
+        match self.walk(leaves, breadth, on).await {
+            Err(error) if error.code == Code::Budget && !first => Ok(None),
+            walks => Ok(Some(walks?)),
+        }
+    }
+
     /// Walks on from several leaves at once: expands each, and rolls out from its best child.
-    pub(crate) async fn walk(&mut self, leaves: &[u32], breadth: usize, on: RollOut) -> Result<Vec<Walk>> {
+    async fn walk(&mut self, leaves: &[u32], breadth: usize, on: RollOut) -> Result<Vec<Walk>> {
         let found = join_all(leaves.iter().map(|leaf| self.explore(*leaf, breadth, on))).await;
         let mut walks = Vec::new();
         for (&leaf, found) in leaves.iter().zip(found) {
@@ -94,27 +112,21 @@ impl Search<'_> {
         while samples > 0 && !place.state.ended && place.state.depth < on.depth {
             // Values that choose nothing are of use at the end alone.
             let valued = kept.is_none() || samples > 1 || place.state.depth + 1 == on.depth;
-            let mut growth = self.grow(&place, samples, valued).await?;
+            let (mut growth, chosen, next) = match self.level(&place, samples, valued, on.samples > 0).await {
+                // What the first wave has is better than nothing.
+                Err(error) if error.code == Code::Budget && leaf == ROOT && kept.is_some() => break,
+                level => level?,
+            };
             unread.append(std::mem::take(&mut growth.unread));
-            let value = |child: usize| growth.children[child].value;
-            let Some(chosen) = best(0..growth.children.len(), value) else { break };
-            let child = &mut growth.children[chosen];
+            let Some(chosen) = chosen else { break };
             if kept.is_none() {
                 estimates.clear();
             }
-            estimates.push(child.value);
-            if child.state.is_none() && on.samples > 0 {
-                let draw = format!("{} on", place.name);
-                let (state, more) = self.enter(&place, &child.thought, &child.action, &draw).await?;
-                unread.append(more);
-                child.state = Some(Arc::new(state));
-            }
-            let name = format!("node {leaf} on {}", place.state.depth);
-            // Without a roll-out, an action that nobody took leads nowhere yet.
-            if let Some(next) = place.after(child, name) {
-                place = next;
-            }
+            estimates.push(growth.children[chosen].value);
             kept = kept.or(Some((growth, chosen)));
+            // Without a roll-out, an action that nobody took leads nowhere yet.
+            let Some(next) = next else { break };
+            place = next;
             samples = on.samples;
         }
         let (mut growth, chosen) = match kept {
@@ -123,6 +135,28 @@ impl Search<'_> {
         };
         growth.unread = unread;
         Ok(Found { entered, growth, chosen, end: place, estimates })
+    }
+
+    /// One level of a walk: what could be done, the best of it, and where that leads, if it is to be taken or was.
+    async fn level(
+        &self,
+        place: &Place,
+        samples: usize,
+        valued: bool,
+        taken: bool,
+    ) -> Result<(Growth, Option<usize>, Option<Place>)> {
+        let mut growth = self.grow(place, samples, valued).await?;
+        let chosen = best(0..growth.children.len(), |child| growth.children[child].value);
+        let Some(index) = chosen else { return Ok((growth, None, None)) };
+        let child = &mut growth.children[index];
+        if child.state.is_none() && taken {
+            let draw = format!("{} taken", place.name);
+            let (state, unread) = self.enter(place, &child.thought, &child.action, &draw).await?;
+            child.state = Some(Arc::new(state));
+            growth.unread.append(unread);
+        }
+        let next = place.after(&growth.children[index], format!("{} on", place.name));
+        Ok((growth, chosen, next))
     }
 
     /// The place of a node. If its action was not taken yet, it is taken now: then also the state.
