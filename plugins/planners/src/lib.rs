@@ -23,6 +23,7 @@
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
+pub mod agent_q;
 pub mod act;
 pub mod allowance;
 mod around;
@@ -37,6 +38,7 @@ pub mod gdp_zero;
 pub mod grounded_decoding;
 pub mod imagine;
 pub mod inner;
+pub mod lats;
 mod likelihood;
 pub mod octo;
 mod plan;
@@ -44,7 +46,10 @@ pub mod plangen;
 pub mod pnlc;
 pub mod ppdpp;
 pub mod prompts;
+pub mod q_star;
+pub mod rafa;
 pub mod random;
+pub mod rap;
 pub mod react;
 pub mod read;
 pub mod reflexion;
@@ -52,12 +57,14 @@ pub mod replan;
 pub mod retry;
 pub mod saycan;
 mod score;
+pub mod search;
 pub mod self_consistency;
 pub mod self_plan;
 pub mod spine;
 pub mod strategist;
 pub mod summarise;
 pub mod switch;
+pub mod tree_of_thoughts;
 pub mod tree_planner;
 pub mod vote;
 mod weigh;
