@@ -19,7 +19,7 @@ features! {
     ];
     "critic-acts": ["critic.acts", "trainer.acts"];
     "critic-goal-q": ["critic.goal-q", "trainer.goal-q"];
-    "critic-judge": ["critic.judge", "critic.random"];
+    "critic-judge": ["critic.judge", "critic.random", "critic.reader"];
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];

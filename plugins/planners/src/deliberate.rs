@@ -377,9 +377,9 @@ impl Now<'_> {
         // Whether a critic weighed the thought that is followed, where one should.
         let mut weighed = rounds == 0;
         let mut accepted = 0;
-        let mut budget = Rounds::of(ROUND);
         // With `accept`, what the last rewriting led to is weighed as well.
         let most = if rounds == 0 { 0 } else { rounds + usize::from(accept) };
+        let mut budget = Rounds::of(if self.outcomes.is_some() { ROUND - 1 } else { ROUND });
         while !thought.is_empty() && self.rounds.len() < most {
             if !budget.affordable(self.models, ACTION).await? {
                 self.gate = Some("budget");
@@ -424,21 +424,12 @@ impl Now<'_> {
         if !weighed && accept && !self.rounds.is_empty() {
             // Only what is known to be better replaces it.
             self.keep(accepted);
-            self.gate = Some("rejected");
+            self.gate.get_or_insert("rejected");
             thought.clone_from(&self.rounds[accepted].thought);
         } else if !weighed {
             self.unevaluated();
         }
         self.act(thought).await
-    }
-
-    /// What a part of the refinement gave; nothing if the budget of the decision does not pay it.
-    fn within<T>(&mut self, part: Result<Option<T>>) -> Result<Option<T>> {
-        if part.as_ref().is_err_and(|error| error.code == Code::Budget) {
-            self.gate = Some("budget");
-            return Ok(None);
-        }
-        part
     }
 
     /// Whether the first round is known to be better than the other.
@@ -465,6 +456,15 @@ impl Now<'_> {
             likeliest(round, self.planner.imagining.outcomes);
         }
         Ok(round)
+    }
+
+    /// What a part of the refinement gave; nothing if the budget of the decision does not pay it.
+    fn within<T>(&mut self, part: Result<Option<T>>) -> Result<Option<T>> {
+        if part.as_ref().is_err_and(|error| error.code == Code::Budget) {
+            self.gate = Some("budget");
+            return Ok(None);
+        }
+        part
     }
 
     /// Whether the last thought is followed without asking whether to keep it.

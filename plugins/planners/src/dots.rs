@@ -16,6 +16,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::affordable,
     ask::{AskConfig, Label, Said},
     prompts::{Prompts, prompt_files},
 };
@@ -165,9 +166,12 @@ impl Planner for Dots {
         let labels = LAYERS.iter().filter(|(layer, _)| !self.of(*layer).is_empty());
         let labels: Vec<_> = labels.map(|(_, label)| Label::One(label)).collect();
         let read = |said: &Said<'_>| self.trajectory(said);
-        let chosen = chooser.ask_for(&labels, Purpose::Judge, messages, read).await?;
-        // Without a readable choice, the first module that solves.
-        let chosen = chosen.unwrap_or_else(|_| self.of(Layer::Solution).into_iter().take(1).collect());
+        let chosen = match affordable(&models, 2).await? {
+            true => chooser.ask_for(&labels, Purpose::Judge, messages, read).await?.ok(),
+            false => None,
+        };
+        // Without a readable choice, or a budget for it, the first module that solves.
+        let chosen = chosen.unwrap_or_else(|| self.of(Layer::Solution).into_iter().take(1).collect());
 
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut solver = self.config.ask.asker(llm, seed::derive(context.seed, "dots"));

@@ -16,6 +16,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::affordable,
     ask::AskConfig,
     likelihood::{Candidate, Sampling},
     prompts::{Prompts, prompt_files},
@@ -110,10 +111,12 @@ impl Planner for GroundedDecoding {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let llm = models.llm(self.ask.llm.clone()).await?;
         let skills = json!({ "skills": context.turn.legal_actions });
         let messages = self.prompts.messages("skills", &context, skills)?;
-        let (candidates, mut unread) = self.sampling.candidates(&self.ask, &llm, &messages, &context).await?;
+        let calls = self.groundings.iter().map(|(scorer, _)| scorer.calls());
+        let calls = calls.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        let (candidates, mut unread) =
+            self.sampling.candidates(&self.ask, &models, calls, &messages, &context).await?;
         if candidates.is_empty() {
             return Ok(Decision { trace: unread.trace(), ..Decision::default() });
         }
@@ -125,6 +128,12 @@ impl Planner for GroundedDecoding {
         let mut rounds = Vec::new();
         let mut groundings: Vec<Vec<Option<f64>>> = Vec::new();
         for (scorer, _) in &self.groundings {
+            let (each, once) = scorer.calls();
+            if !affordable(&models, each * decisions.len() as u64 + once).await? {
+                unread.recoveries.push("the budget pays for no more groundings".into());
+                groundings.push(vec![None; decisions.len()]);
+                continue;
+            }
             let scored = scorer.score(&context, &decisions.iter().collect::<Vec<_>>(), &models).await?;
             // Summarised once.
             if decisions[0].summary.is_none() {

@@ -1,8 +1,11 @@
 //! What a model would do, and how likely it holds each action: for planners that weigh its actions.
 
-use forethought_sdk::{answers::Unread, futures::future::join_all, prelude::*};
+use forethought_sdk::{answers::Unread, prelude::*};
 
-use crate::ask::{AskConfig, Label::One};
+use crate::{
+    allowance::samples,
+    ask::{AskConfig, Label::One},
+};
 
 /// How a model's likelihood of an action is found.
 #[config]
@@ -61,14 +64,16 @@ impl Sampling {
 
     /// The different actions that a model gives to these messages, in the order in which they were sampled first. Those
     /// that are not legal are left out, unless all are: some worlds do not list actions in free words. The likelihoods
-    /// sum to 1.
+    /// sum to 1. `calls` is what follows for each sample and for all of them, which a budget must pay as well.
     pub(crate) async fn candidates(
         &self,
         ask: &AskConfig,
-        llm: &Arc<dyn LlmBackend>,
+        models: &Arc<dyn Models>,
+        calls: (u64, u64),
         messages: &[Message],
         context: &DecisionContext,
     ) -> Result<(Vec<Candidate>, Unread)> {
+        let llm = models.llm(ask.llm.clone()).await?;
         let sample = |index| {
             let mut asker =
                 ask.asker(llm.clone(), seed::derive(context.seed, &format!("action sample {index}")));
@@ -79,11 +84,10 @@ impl Sampling {
                 Ok((action, asker.likelihood, asker.unread))
             }
         };
-        let said: Vec<_> =
-            join_all((0..self.samples).map(sample)).await.into_iter().collect::<Result<_>>()?;
+        let said = samples(models, self.samples, calls, sample).await?;
         let mut unread = Unread::default();
         let mut actions: Vec<(String, Vec<Option<f64>>)> = Vec::new();
-        for (action, logprob, theirs) in said {
+        for (_, (action, logprob, theirs)) in said {
             unread.append(theirs);
             match actions.iter_mut().find(|(other, _)| *other == action) {
                 Some((_, all)) => all.push(logprob),

@@ -22,6 +22,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::{Rounds, affordable},
     ask::{AskConfig, Asker, Label, Said},
     inner::{Inner, drawn},
     prompts::{Prompts, prompt_files},
@@ -239,14 +240,28 @@ impl Planner for PlanGen {
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "plangen"));
-        let constraints = self.constraints(&mut asker, &context).await?;
-        let suitability = self.suitability(&mut asker, &context, &constraints).await?;
+        // What a proposal and its verification cost comes first.
+        let constraints = match affordable(&models, 3).await? {
+            true => self.constraints(&mut asker, &context).await?,
+            false => Vec::new(),
+        };
+        let suitability = match affordable(&models, 3).await? {
+            true => self.suitability(&mut asker, &context, &constraints).await?,
+            false => vec![0.0; self.planners.len()],
+        };
         let mut proposals: Vec<Proposal> = Vec::new();
+        let mut budget = Rounds::of(2);
         while proposals.len() < self.config.rounds {
+            if !budget.affordable(&models, 0).await? && !proposals.is_empty() {
+                break;
+            }
             let by = self.select(&proposals, &suitability);
             let told = self.told(&context, &constraints, &proposals);
             let decision = self.planners[by].decide(told, &models).await?;
-            let verdict = self.verify(&mut asker, &context, &constraints, &decision).await?;
+            let verdict = match affordable(&models, 1).await? {
+                true => self.verify(&mut asker, &context, &constraints, &decision).await?,
+                false => None,
+            };
             let enough = verdict.as_ref().is_some_and(|(score, _)| *score >= self.config.threshold);
             proposals.push(Proposal { by, decision, verdict });
             if enough {

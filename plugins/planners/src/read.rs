@@ -20,6 +20,7 @@ use forethought_sdk::{
 };
 
 use crate::{
+    allowance::Rounds,
     ask::{AskConfig, Asker, Label::One, Said},
     prompts::{Prompts, prompt_files},
     score::{Measure, Scorer},
@@ -170,7 +171,9 @@ impl Planner for Read {
         let given = scene.given();
         let mut proposals: Vec<(Round, Option<f64>)> = Vec::new();
         let mut unread = Unread::default();
-        while proposals.len() < self.config.rounds {
+        let (outcomes, _) = self.scorer.calls();
+        let mut budget = Rounds::of(1 + outcomes);
+        while proposals.len() < self.config.rounds && budget.affordable(&models, 1).await? {
             let thought = self.propose(&mut asker, &context, &proposals, &given).await?;
             if thought.is_empty() {
                 break;

@@ -6,8 +6,8 @@ use std::{
 };
 
 use forethought_planners::{
-    act::Act, dots::Dots, grounded_decoding::GroundedDecoding, inner::Inner, plangen::PlanGen, read::Read,
-    saycan::saycan, self_consistency::self_consistency,
+    act::Act, dots::Dots, grounded_decoding::GroundedDecoding, inner::Inner, plangen::PlanGen, react::React,
+    read::Read, saycan::saycan, self_consistency::self_consistency,
 };
 use forethought_sdk::{
     api::{critic::KnownOutcome, llm::TokenLogprob},
@@ -76,10 +76,15 @@ impl Critic for World {
     }
 }
 
-struct Cast(Arc<World>);
+/// A world, and the calls that a decision may make in it.
+struct Cast(Arc<World>, Option<u64>);
 
 #[async_trait]
 impl Models for Cast {
+    async fn allowance(&self) -> Result<Allowance> {
+        let asked = self.0.asked.lock().unwrap().len() as u64;
+        Ok(Allowance { calls: self.1.map(|calls| calls.saturating_sub(asked)), ..Allowance::default() })
+    }
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
         Ok(self.0.clone())
     }
@@ -107,8 +112,17 @@ fn crossing(legal: &[&str]) -> DecisionContext {
 }
 
 fn decide(planner: &dyn Planner, world: World, context: DecisionContext) -> (Decision, Vec<ChatRequest>) {
+    decide_within(planner, world, context, None)
+}
+
+fn decide_within(
+    planner: &dyn Planner,
+    world: World,
+    context: DecisionContext,
+    calls: Option<u64>,
+) -> (Decision, Vec<ChatRequest>) {
     let world = Arc::new(world);
-    let decision = block_on(planner.decide(context, Arc::new(Cast(world.clone())))).unwrap();
+    let decision = block_on(planner.decide(context, Arc::new(Cast(world.clone(), calls)))).unwrap();
     assert!(world.answers.lock().unwrap().is_empty(), "all answers are used");
     let asked = std::mem::take(&mut *world.asked.lock().unwrap());
     (decision, asked)
@@ -490,4 +504,43 @@ fn dots_chooses_how_to_reason_and_then_reasons_so() {
     };
     let (won, calls) = wins(&dots, hasty, &[]);
     assert!(calls == 2 && won == 40 && won > random_wins());
+}
+
+#[test]
+fn all_of_them_stop_in_time_within_a_budget() {
+    let world = || World {
+        rule: |request| match (request.purpose, prompt(request)) {
+            (Purpose::Summarise, _) => SUMMARY.into(),
+            (Purpose::Outcomes, _) => "Good: found\nBad: lost".into(),
+            (Purpose::Thought, text) if text.contains("Constraint: <") => "Constraint: Be quick.".into(),
+            (Purpose::Thought, _) => "Thought: a way".into(),
+            (Purpose::Judge, text) if text.contains("suitability") => "1: 0.5\n2: 0.5".into(),
+            (Purpose::Judge, text) if text.contains("Solution") => {
+                "Analysis: 1\nSolution: 1\nVerification: 1".into()
+            }
+            (Purpose::Judge, _) => "Feedback: no\nScore: 0".into(),
+            _ => "Thought: a way\nAction: left".into(),
+        },
+        ..World::says(&[])
+    };
+    let critic = |more: Value| {
+        let mut all = json!({ "critic": "critic" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let react =
+        || Inner { name: Some("react".into()), planner: Arc::new(React::new(settings(json!({}))).unwrap()) };
+    let plangen = settings(json!({ "of": ["react", "react"] }));
+    let planners: [(&str, Box<dyn Planner>, usize); 6] = [
+        ("act", Box::new(Act::new(settings(json!({}))).unwrap()), 1),
+        ("self-consistency", Box::new(self_consistency(settings(json!({}))).unwrap()), 6),
+        ("saycan", Box::new(saycan(settings(critic(json!({ "goal": "found" })))).unwrap()), 6),
+        ("read", Box::new(Read::new(settings(critic(json!({ "threshold": 0.9 })))).unwrap()), 6),
+        ("plangen", Box::new(PlanGen::over(vec![react(), react()], plangen).unwrap()), 6),
+        ("dots", Box::new(Dots::new(settings(json!({}))).unwrap()), 2),
+    ];
+    for (name, planner, most) in planners {
+        let (decision, asked) = decide_within(&*planner, world(), crossing(&[]), Some(6));
+        assert_eq!((&*decision.action.text, asked.len()), ("left", most), "{name}");
+    }
 }
