@@ -59,7 +59,9 @@ pub trait Environment: Send + Sync {
     async fn reset(&self, reset: Reset) -> Result<Turn>;
     /// Applies the action of the seat whose turn it is. An illegal action gets an answer, not an error.
     async fn step(&self, action: Action) -> Result<Transition>;
-    /// An independent copy of the current state, for tree search; `None` if the world cannot be copied.
+    /// An independent copy of the current state, for tree search; `None` if the world cannot be copied. The copies of
+    /// a deterministic world with one seat ([`Recovery::Replay`]) can then be made by repeating the episode's actions:
+    /// n steps for a copy after n steps.
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }

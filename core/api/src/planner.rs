@@ -107,7 +107,7 @@ pub struct Requirements {
     /// Names under `[critic]`.
     #[serde(rename = "values")]
     pub critics: Vec<String>,
-    /// Copies of the environment, for tree search.
+    /// Copies of the environment, for tree search: see [`Models::fork`].
     pub fork: bool,
     /// Log-probabilities from its models.
     pub logprobs: bool,
@@ -175,7 +175,9 @@ pub trait Models: Send + Sync {
         Err(Error::not_found(format!("there is no critic `{name}` here")))
     }
     /// A copy of the environment in its current state, if it can be copied; never the environment itself. In a world
-    /// with several seats it is an imagined one, the same at each call: see [`Models::imagine`].
+    /// with several seats it is an imagined one, the same at each call: see [`Models::imagine`]. Where a deterministic
+    /// world of one seat cannot be copied, another one repeats the episode's actions, which costs n steps after n steps,
+    /// and so do copies of it.
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }

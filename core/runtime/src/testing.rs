@@ -60,7 +60,8 @@ struct Corridor;
 impl Environment for Corridor {
     async fn spec(&self) -> Result<EnvironmentSpec> {
         let seats = vec![SeatSpec { name: "agent".into(), ..SeatSpec::default() }];
-        Ok(EnvironmentSpec { name: "corridor".into(), seats, ..EnvironmentSpec::default() })
+        let recovery = Recovery::Restart;
+        Ok(EnvironmentSpec { name: "corridor".into(), seats, recovery, ..EnvironmentSpec::default() })
     }
     async fn spawn(&self) -> Result<Arc<dyn Environment>> {
         Ok(Arc::new(Self))

@@ -32,6 +32,10 @@ struct Walk {
     /// Differs from process to process, or not.
     mood: Arc<AtomicU64>,
     recovery: Recovery,
+    /// Whether it cannot be copied.
+    rooted: bool,
+    /// Whether a new world is another one.
+    drifts: bool,
 }
 
 #[derive(Clone, Default)]
@@ -62,7 +66,7 @@ impl Environment for Walk {
             version: "1".into(),
             seats: vec![SeatSpec { name: "agent".into(), ..SeatSpec::default() }],
             tasks: Some(10_000),
-            fork: true,
+            fork: !self.rooted,
             recovery: self.recovery,
             max_steps: Some(12),
             ..EnvironmentSpec::default()
@@ -72,7 +76,8 @@ impl Environment for Walk {
         Ok(Arc::new(Self { state: Arc::default(), ..self.clone() }))
     }
     async fn reset(&self, reset: Reset) -> Result<Turn> {
-        let goal = 2 + i64::try_from(reset.task % 4)?;
+        let drift = if self.drifts { i64::try_from(self.mood.fetch_add(1, Ordering::SeqCst))? } else { 0 };
+        let goal = 2 + i64::try_from(reset.task % 4)? + drift;
         *self.state.lock().expect("lock") = WalkState { goal, seed: reset.seed, ..WalkState::default() };
         Ok(self.turn())
     }
@@ -99,6 +104,9 @@ impl Environment for Walk {
         })
     }
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
+        if self.rooted {
+            return Ok(None);
+        }
         let state = self.state.lock().expect("lock").clone();
         Ok(Some(Arc::new(Self { state: Arc::new(Mutex::new(state)), ..self.clone() })))
     }
@@ -1069,24 +1077,37 @@ async fn a_fork_leaves_the_episode_where_it_is() {
             for _ in 0..20 {
                 fork.step(Action::new("left")).await?;
             }
+            // Copies have copies, which go on from where they are.
+            let copy = fork.fork().await?.expect("a copy of the copy").step(Action::new("right")).await?;
+            assert_eq!(copy.turn, fork.step(Action::new("right")).await?.turn);
             Ok(Decision { action: Action::new("right"), ..Decision::default() })
         }
     }
-    let world = Arc::new(Walk::default());
-    let spec = EpisodeSpec {
-        id: "walk-1".into(),
-        environment: world.spec().await.expect("spec"),
-        reset: Reset { task: 0, seed: 7 },
-        seats: vec![Seat { name: "explorer".into(), planner: Arc::new(Explorer) }],
-        subject: 0,
-        summariser: None,
-        limits: Limits::default(),
-        per_decision: Arc::default(),
-        progress: None,
+    let explore = async |world: Walk| {
+        let spec = EpisodeSpec {
+            id: "walk-1".into(),
+            environment: world.spec().await.expect("spec"),
+            reset: Reset { task: 0, seed: 7 },
+            seats: vec![Seat { name: "explorer".into(), planner: Arc::new(Explorer) }],
+            subject: 0,
+            summariser: None,
+            limits: Limits::default(),
+            per_decision: Arc::default(),
+            progress: None,
+        };
+        run_episode(unrecorded(Arc::new(world)), spec).await.expect("an episode")
     };
-    let result = run_episode(unrecorded(world), spec).await.expect("an episode");
-    assert_eq!((result.summary.status, result.summary.success), (EpisodeStatus::Done, Some(true)));
-    assert!(result.trajectories.is_empty(), "nobody asked for them");
+    // A world that cannot copy itself is repeated from its start.
+    for rooted in [false, true] {
+        let result = explore(Walk { rooted, ..Walk::default() }).await;
+        let EpisodeSummary { status, success, error, .. } = result.summary;
+        assert_eq!((status, success, error), (EpisodeStatus::Done, Some(true), None));
+        assert!(result.trajectories.is_empty(), "nobody asked for them");
+    }
+    // A world that is not what it says is found out.
+    let result = explore(Walk { rooted: true, drifts: true, ..Walk::default() }).await;
+    let error = result.summary.error.expect("an error");
+    assert!(error.contains("a copy that repeated the 0 actions"), "{error}");
 }
 
 /// Each of two seats holds a card, and sees its own alone.

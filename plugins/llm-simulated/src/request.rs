@@ -15,7 +15,7 @@ pub struct Ask {
     pub thoughts: usize,
     /// Evaluated thoughts, the current one last; those to choose from in order.
     pub evaluations: Vec<Evaluation>,
-    /// The outcomes whose probabilities are requested, in order.
+    /// The outcomes whose probabilities are requested, or the ways to choose from, in order.
     pub asked_outcomes: Vec<String>,
     /// Sentences to speak in.
     pub style: Style,
@@ -65,6 +65,22 @@ pub enum Form {
     Resume,
     /// Numbers of new sentences, each with that of an earlier one
     Same,
+    /// `Reflection:`
+    Reflection,
+    /// `Action:` lines
+    WholePlan,
+    /// `Branch:`
+    Branch,
+    /// `Step:` lines
+    Plan,
+    /// `Step:` lines, each with a `Needs:` line
+    PlanWithNeeds,
+    /// `Status:` and `Action:`
+    Status,
+    /// `Holds:`
+    Holds,
+    /// `Ask:`
+    Ask,
     /// `Constraint:` lines
     Constraints,
     /// `Feedback:` and `Score:`, from -100 to 100
@@ -109,6 +125,14 @@ impl Style {
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
+    (&["Reflection: <"], Form::Reflection),
+    (&["Action: <each action"], Form::WholePlan),
+    (&["Branch: <"], Form::Branch),
+    (&["Step: <", "Needs: <"], Form::PlanWithNeeds),
+    (&["Step: <"], Form::Plan),
+    (&["Status: <", "Action: <"], Form::Status),
+    (&["Holds: <"], Form::Holds),
+    (&["Ask: <"], Form::Ask),
     (&["Constraint: <"], Form::Constraints),
     (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
     (&["Solution: <the number of a module"], Form::Modules),
@@ -234,6 +258,12 @@ impl Ask {
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
             }
+            Form::Branch if !text.starts_with('<') => {
+                let Ok(number) = head.parse::<usize>() else { return };
+                // The last list: an earlier one is no part of the question.
+                self.asked_outcomes.truncate(number.saturating_sub(1));
+                self.asked_outcomes.push(text.to_owned());
+            }
             Form::Probabilities if head.parse::<usize>().is_ok() && !text.starts_with('<') => {
                 self.asked_outcomes.push(text.to_owned());
             }
@@ -285,6 +315,14 @@ mod tests {
             ("Thought: <t>\nGood: <g>\nBad: <b>", Form::Candidates),
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
+            ("Reflection: <r>", Form::Reflection),
+            ("Action: <each action, in order>", Form::WholePlan),
+            ("1: go left\nBranch: <n>", Form::Branch),
+            ("Step: <s>", Form::Plan),
+            ("Step: <s>\nNeeds: <n>", Form::PlanWithNeeds),
+            ("Status: <s>\nAction: <a>", Form::Status),
+            ("Holds: <yes or no>", Form::Holds),
+            ("Ask: <yes or no>", Form::Ask),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
             ("Constraint: <c>", Form::Constraints),
             ("Feedback: <f>\nScore: <a number from -100 to 100>", Form::Verdict),

@@ -224,6 +224,50 @@ impl Asker {
             .await
     }
 
+    /// Like [`Asker::ask_for`], for `samples` answers to one request: those that can be read. If none can be read, asks
+    /// once more.
+    ///
+    /// # Errors
+    /// Only those of the backend itself.
+    pub async fn sample_for<T>(
+        &mut self,
+        labels: &[Label],
+        purpose: Purpose,
+        messages: Vec<Message>,
+        samples: u32,
+        read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
+    ) -> Result<Vec<T>> {
+        let what = format!("{purpose:?}");
+        let mut request =
+            ChatRequest { samples, temperature: self.temperature, ..ChatRequest::new(purpose, messages) };
+        set_form(&mut request, self.answers, labels);
+        for last in [false, true] {
+            request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
+            self.asked += 1;
+            let choices = self.llm.complete(request.clone()).await?.choices;
+            let (mut readable, mut complaints) = (Vec::new(), Vec::new());
+            for choice in &choices {
+                match understand(choice, &Answer::of(choice), self.answers, labels, &[], &read) {
+                    Ok(read) => readable.push(read),
+                    Err(complaint) => complaints.push(complaint),
+                }
+            }
+            if !readable.is_empty() {
+                complaints.iter().for_each(|complaint| self.unread.count(complaint.fault.key()));
+                return Ok(readable);
+            }
+            let nothing = || Complaint { fault: Fault::Empty, text: "there is no answer".into() };
+            let complaint = complaints.into_iter().next().unwrap_or_else(nothing);
+            if last {
+                self.unread.given_up(&what, &complaint);
+            } else {
+                self.unread.repeated(&what, &complaint);
+                ask_again(&mut request.messages, choices.into_iter().next().unwrap_or_default(), &complaint);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// Asks for an action, alone or next to a thought; gives both. If it cannot be read twice, the last line that says something
     /// is taken, or the first of several different actions; the environment refuses what it does not understand. Nothing
     /// is taken from an answer that was cut, refused, or holds only syntax: then the action is empty.
@@ -312,8 +356,21 @@ impl Asker {
 }
 
 /// Labels of the planners' answers, apart from numbers.
-const LABELS: [&str; 9] =
-    ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad", "Choice", "Plan"];
+const LABELS: [&str; 13] = [
+    "Thought",
+    "Action",
+    "Decision",
+    "State",
+    "Outcome",
+    "Good",
+    "Bad",
+    "Choice",
+    "Plan",
+    "Reflection",
+    "Step",
+    "Needs",
+    "Status",
+];
 
 /// The second answer that could not be read.
 #[derive(Debug)]

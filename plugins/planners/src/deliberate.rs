@@ -8,7 +8,7 @@ use forethought_sdk::{
 
 use crate::{
     allowance::Rounds,
-    ask::{AskConfig, Asker, Label, Said},
+    ask::{AskConfig, Asker, Label, Said, Unreadable},
     prompts::Prompts,
     summarise::{state_only, summarise},
     weigh::{Scales, Shown, abstained, expected, hope, likeliest, shown},
@@ -222,7 +222,7 @@ impl Deliberation {
         let actor = models.llm(self.ask.llm.clone()).await?;
         let mut actor = self.ask.asker(actor, seed::derive(context.seed, "pnlc"));
         if let Some(plan) = self.plan(&context)
-            && let Some(action) = self.resume(&mut actor, &context, plan).await?
+            && let Ok(Some(action)) = resume(&self.prompts, &mut actor, &context, plan).await?
         {
             let trace = Trace { details: json!({ "gate": "keep_plan" }), ..actor.unread.trace() };
             return Ok(Decision {
@@ -307,22 +307,22 @@ impl Deliberation {
         let followed = context.history.iter().rev().take_while(|exchange| exchange.thought == plan).count();
         (followed <= self.imagining.keep_plan).then_some(plan)
     }
+}
 
-    /// The next action of a plan that is not carried out yet.
-    async fn resume(
-        &self,
-        actor: &mut Asker,
-        context: &DecisionContext,
-        plan: &str,
-    ) -> Result<Option<String>> {
-        let messages = self.prompts.messages("resume", context, json!({ "thought": plan }))?;
-        let read = |said: &Said<'_>| match finished(&said.text("Plan")?) {
-            Some(true) => Ok(None),
-            Some(false) => said.action(&context.turn.legal_actions).map(Some),
-            None => Err(Complaint::unreadable("the plan is neither \"unfinished\" nor \"done\"")),
-        };
-        Ok(actor.ask_to_act(&RESUMED, messages, context, read).await?.unwrap_or(None))
-    }
+/// The next action of a plan that is not carried out yet; `None` if it is said to be carried out or to fit no longer.
+pub(crate) async fn resume(
+    prompts: &Prompts,
+    actor: &mut Asker,
+    context: &DecisionContext,
+    plan: &str,
+) -> Result<Result<Option<String>, Unreadable>> {
+    let messages = prompts.messages("resume", context, json!({ "thought": plan }))?;
+    let read = |said: &Said<'_>| match finished(&said.text("Plan")?) {
+        Some(true) => Ok(None),
+        Some(false) => said.action(&context.turn.legal_actions).map(Some),
+        None => Err(Complaint::unreadable("the plan is neither \"unfinished\" nor \"done\"")),
+    };
+    actor.ask_to_act(&RESUMED, messages, context, read).await
 }
 
 /// Whether a plan is said to be carried out or given up.

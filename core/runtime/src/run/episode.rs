@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use forethought_api::{
@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::budget::decision::too_small;
 use crate::budget::{Budget, Limits, PerDecision, Spent};
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
+use crate::run::copies::Path;
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{StepModels, Tally};
 use crate::run::summary::{CallCount, add_faults};
@@ -101,6 +102,7 @@ struct EpisodeRunner<D> {
     durable: Arc<D>,
     spec: EpisodeSpec,
     budget: Arc<Budget>,
+    path: Arc<Mutex<Path>>,
     log: EventLog,
     step: u32,
     seats: Vec<SeatState>,
@@ -128,6 +130,7 @@ impl<D: Durable> EpisodeRunner<D> {
         Self {
             durable,
             budget: Arc::new(Budget::new("episode", spec.limits, Spent::default())),
+            path: Arc::new(Mutex::new(Path { reset: spec.reset, ..Path::default() })),
             log: EventLog::default(),
             step: 0,
             seats: spec.seats.iter().map(|_| SeatState::default()).collect(),
@@ -176,10 +179,12 @@ impl<D: Durable> EpisodeRunner<D> {
             )));
         }
         self.log.push(&Event::Turn { step, turn: turn.clone() })?;
+        self.path().turn = turn.clone();
         let models = StepModels::within(
             self.durable.clone(),
             Position::new(step, seat),
             self.budget.clone(),
+            self.path.clone(),
             self.spec.per_decision.clone(),
         );
         let context = self.context(turn, false);
@@ -198,6 +203,7 @@ impl<D: Durable> EpisodeRunner<D> {
         })?;
 
         let transition = self.act(seat, &decision.action).await?;
+        self.path().actions.push(decision.action.clone());
         if transition.illegal {
             self.count_faults(seat, BTreeMap::from([("illegal".into(), 1)]));
         }
@@ -259,6 +265,11 @@ impl<D: Durable> EpisodeRunner<D> {
             self.timed.1 += elapsed.as_secs_f64() * 1e3;
         }
         Ok(decision)
+    }
+
+    /// How the world came to where it is.
+    fn path(&self) -> MutexGuard<'_, Path> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_faults(&mut self, seat: usize, faults: BTreeMap<String, u32>) {
@@ -362,8 +373,9 @@ impl<D: Durable> EpisodeRunner<D> {
             let observation = Observation::text(ends[seat].as_str().unwrap_or_default());
             let turn =
                 if seat == last.seat { last.clone() } else { Turn { seat, observation, ..Turn::default() } };
+            let position = Position::new(self.step, seat);
             let models =
-                StepModels::new(self.durable.clone(), Position::new(self.step, seat), self.budget.clone());
+                StepModels::new(self.durable.clone(), position, self.budget.clone(), self.path.clone());
             let summary = summariser.summarise(self.context(turn, true), models.handle()).await;
             models.stopped()?;
             let summary = summary.map_err(|error| error.context("the summariser failed at the end"))?;

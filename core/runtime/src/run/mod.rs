@@ -1,5 +1,6 @@
 //! A run: many episodes at once on a bounded pool, kept in a folder, continued where it stopped.
 
+mod copies;
 pub mod episode;
 pub mod events;
 pub mod folder;

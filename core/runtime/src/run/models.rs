@@ -23,6 +23,7 @@ use crate::journal::effects::{
     complete_answer,
 };
 use crate::journal::key::EffectKey;
+use crate::run::copies::{Path, repeatable};
 use crate::run::summary::{CallCount, add_faults};
 
 /// What one step asked of its models.
@@ -44,6 +45,8 @@ struct Step<D> {
     durable: Arc<D>,
     position: Position,
     budget: Arc<Budget>,
+    /// How the episode came here.
+    path: Arc<Mutex<Path>>,
     per_decision: Arc<PerDecision>,
     /// What is left for the decision; `None` without limits, and once it is made.
     decision: Mutex<Option<Arc<DecisionBudget>>>,
@@ -56,26 +59,44 @@ struct Step<D> {
 }
 
 impl<D: Durable> StepModels<D> {
-    pub(crate) fn new(durable: Arc<D>, position: Position, budget: Arc<Budget>) -> Self {
-        Self::of(durable, position, budget, Arc::default(), None)
+    /// Models without a budget per decision.
+    pub(crate) fn new(
+        durable: Arc<D>,
+        position: Position,
+        budget: Arc<Budget>,
+        path: Arc<Mutex<Path>>,
+    ) -> Self {
+        Self::of(durable, position, budget, path, Arc::default(), None)
     }
     fn of(
         durable: Arc<D>,
         position: Position,
         budget: Arc<Budget>,
+        path: Arc<Mutex<Path>>,
         per_decision: Arc<PerDecision>,
         decision: Option<Arc<DecisionBudget>>,
     ) -> Self {
         let (decision, (tally, stop)) = (Mutex::new(decision), Default::default());
         let (seed, summaries) = Default::default();
-        let step = Step { durable, position, budget, per_decision, decision, tally, stop, seed, summaries };
-        Self(Arc::new(step))
+        Self(Arc::new(Step {
+            durable,
+            position,
+            budget,
+            path,
+            per_decision,
+            decision,
+            tally,
+            stop,
+            seed,
+            summaries,
+        }))
     }
-    /// The same, with a budget until the [decision is made](Self::decided).
+    /// Models that have a budget until the [decision is made](Self::decided).
     pub(crate) fn within(
         durable: Arc<D>,
         position: Position,
         budget: Arc<Budget>,
+        path: Arc<Mutex<Path>>,
         per_decision: Arc<PerDecision>,
     ) -> Self {
         let decision = (!per_decision.limits.none()).then(|| {
@@ -87,7 +108,7 @@ impl<D: Durable> StepModels<D> {
             let used = used.fold(Spent::default(), |sum, one| sum + one);
             Arc::new(DecisionBudget::new(per_decision.limits, used))
         });
-        Self::of(durable, position, budget, per_decision, decision)
+        Self::of(durable, position, budget, path, per_decision, decision)
     }
     /// The seed of the decision that is made.
     pub(crate) fn seed(&self, seed: u64) {
@@ -204,7 +225,19 @@ impl<D: Durable> Models for StepModels<D> {
         let copy = environment.imagine(Imagine { seat: self.0.position.seat(), seed, hidden }).await?;
         match copy {
             // A world of several seats hides something from each of them: a plain copy would give it away.
-            None if environment.spec().await?.seats.len() == 1 => environment.fork().await,
+            None => {
+                let spec = environment.spec().await?;
+                if spec.seats.len() != 1 {
+                    return Ok(None);
+                }
+                match environment.fork().await? {
+                    None if repeatable(&spec) => {
+                        let path = self.0.path.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        path.copy(environment).await.map(Some)
+                    }
+                    copy => Ok(copy),
+                }
+            }
             copy => Ok(copy),
         }
     }

@@ -14,7 +14,7 @@ use forethought_api::{
     planner::Requirements,
 };
 
-use crate::budget::prices::Price;
+use crate::{budget::prices::Price, run::copies::repeatable};
 
 /// The section of a component, such as `["planner", "pnlc"]`.
 pub(crate) type Section = Vec<String>;
@@ -96,9 +96,10 @@ pub(crate) async fn check(
                 "needs a summariser; add [summariser] with llm = \"...\", the name of a language model";
             return Err(lookup.error(&asker, message.into()));
         }
-        if own.fork && !environment.fork {
+        if own.fork && !environment.fork && !repeatable(environment) {
             let message = format!(
-                "needs copies of the environment, and `{}` cannot be copied; choose another planner",
+                "needs copies of the environment, and `{}` cannot be copied, nor repeated up to a step (one seat, and recovery = \"replay\"); choose \
+                 another planner",
                 environment.name
             );
             return Err(lookup.error(&asker, message));
