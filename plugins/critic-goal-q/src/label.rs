@@ -23,6 +23,7 @@ use crate::vocabulary;
 #[serde(default)]
 pub struct LabelConfig {
     /// Name of the language model, as in `[llm.<name>]`, that says which sentences mean the same.
+    #[schemars(with = "Option<LlmName>")]
     pub llm: Option<String>,
     /// New sentences per request.
     #[schemars(range(min = 1, max = 500))]
