@@ -241,6 +241,7 @@ async fn play(
             ("critic".into(), critic(StyleCard::default())),
             ("carded".into(), critic(card())),
         ])),
+        summariser: None,
     };
     let EpisodeResult { summary, .. } =
         run_episode(Arc::new(Unrecorded(deps)), spec).await.expect("a playable episode");

@@ -115,6 +115,9 @@ pub struct Requirements {
     pub tools: bool,
     /// Answers of its models that follow a JSON schema.
     pub json_schema: bool,
+    /// The configured summariser: see [`Models::summarise`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub summariser: bool,
     /// What the planners need that this one asks, by their names under `[planner]`. Each is checked by itself: an
     /// ability that one of them needs is not needed from the models of the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -144,6 +147,7 @@ impl Requirements {
         self.logprobs |= other.logprobs;
         self.tools |= other.tools;
         self.json_schema |= other.json_schema;
+        self.summariser |= other.summariser;
         self.planners.extend(other.planners);
         self
     }
@@ -191,6 +195,18 @@ pub trait Models: Send + Sync {
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
         let _ = (recoveries, faults);
         Ok(())
+    }
+    /// The summary that the configured `[summariser]` makes of this history: the state in the words that critics were
+    /// trained on. A planner that asks for it sets [`Requirements::summariser`]. Of the decision's own context it is the
+    /// summary that a collector records, made once.
+    ///
+    /// # Errors
+    /// If no summariser is offered here, or it fails.
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        let _ = context;
+        Err(Error::not_found(
+            "there is no summariser here; a planner that asks for one says so in its requirements",
+        ))
     }
     /// What this decision may still use. A planner asks before each part that it can do without, and acts while it can
     /// still pay for that: a call beyond the budget is refused with [`Code::Budget`](crate::error::Code::Budget).

@@ -19,7 +19,7 @@ features! {
     ];
     "critic-acts": ["critic.acts", "trainer.acts"];
     "critic-goal-q": ["critic.goal-q", "trainer.goal-q"];
-    "critic-judge": ["critic.judge", "critic.random"];
+    "critic-judge": ["critic.judge", "critic.random", "critic.reader"];
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];
@@ -32,9 +32,13 @@ features! {
         "planner.persona",
     ];
     "planners": [
-        "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.fallback", "planner.gdp-zero",
-        "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react", "planner.react-vote",
-        "planner.retry", "planner.strategist", "planner.switch", "planner.vote", "summariser.llm",
+        "planner.act", "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.dots",
+        "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding", "planner.imagine-only",
+        "planner.octo", "planner.plangen", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
+        "planner.react-vote", "planner.read", "planner.reflexion", "planner.replan", "planner.retry",
+        "planner.saycan", "planner.self-consistency", "planner.self-plan", "planner.spine",
+        "planner.strategist", "planner.switch", "planner.tree-planner", "planner.vote", "planner.when2ask",
+        "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

@@ -53,5 +53,8 @@ fn compositions_are_played_alike_at_any_concurrency_and_replayed() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["adaptive", "fallback-model", "switch-avalon", "vote", "within-a-budget"]);
+    assert_eq!(
+        names,
+        ["adaptive", "fallback-model", "reflexion-pnlc", "switch-avalon", "vote", "within-a-budget"]
+    );
 }

@@ -24,7 +24,7 @@ const LEGAL: Rule = Rule {
 const REQUIREMENTS: Rule = Rule {
     id: "planner/requirements",
     says: "it uses only models and forks that it declares, and models only through `Models`",
-    fix: "name every model that `decide` uses in `requires`, and `fork` if it forks, the same at every call; calls of \
+    fix: "name every model that `decide` uses in `requires`, and `fork` if it forks, `summariser` if it asks for summaries, the same at every call; calls of \
           the host's models are not recorded, so such an episode could not be replayed",
     needs: &["common/answered", "planner/bounded"],
 };
@@ -146,6 +146,10 @@ pub(crate) fn requirements_kept(declared: &Requirements, asked: &Asked) -> Verdi
             stranger.map_or("", String::as_str)
         );
     }
+    ensure!(
+        asked.summaries == 0 || declared.summariser,
+        "it asks for summaries, but does not declare `summariser`"
+    );
     ensure!(asked.forks == 0 || declared.fork, "it forks the environment, but does not declare `fork`");
     Ok(())
 }

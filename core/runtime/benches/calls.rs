@@ -81,6 +81,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         seatings: Vec::new(),
         subject: 0,
         summariser: None,
+        asked_summariser: None,
         llms: BTreeMap::from([("actor".into(), Configured::new(json!({}), backend))]),
         prices: BTreeMap::new(),
         metering: Metering::default(),
@@ -112,8 +113,12 @@ async fn unrecorded(backend: Arc<dyn LlmBackend>, in_flight: usize) {
         assert!(done.expect("an end").summary.error.is_none());
     };
     for task in 0..EPISODES {
-        let deps =
-            Deps { environment: Arc::new(Corridor::default()), llms: llms.clone(), critics: Arc::default() };
+        let deps = Deps {
+            environment: Arc::new(Corridor::default()),
+            llms: llms.clone(),
+            critics: Arc::default(),
+            summariser: None,
+        };
         let spec = EpisodeSpec {
             id: task.to_string(),
             environment: environment.clone(),

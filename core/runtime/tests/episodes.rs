@@ -232,6 +232,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         seatings: Vec::new(),
         subject: 0,
         summariser: Some(Configured::new(json!({ "kind": "scribe" }), Arc::new(Scribe))),
+        asked_summariser: None,
         llms: BTreeMap::from([("oracle".into(), Configured::new(json!({ "kind": "oracle" }), oracle as _))]),
         critics: BTreeMap::from([(
             "gut".into(),
@@ -321,6 +322,58 @@ async fn a_run_is_a_folder_that_tells_what_happened() {
     }
     let calls: u64 = outcome.episodes.iter().map(|e| e.llm_calls + e.other_calls.calls).sum();
     assert_eq!(calls, oracle.answered.load(Ordering::SeqCst));
+}
+
+/// Asks three times at once for a summary, from seeds of its own, and does as it says.
+struct Reader;
+
+#[async_trait]
+impl Planner for Reader {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { summariser: true, ..Requirements::default() })
+    }
+    async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let ask = |seed| models.summarise(DecisionContext { seed, ..context.clone() });
+        let [first, second, third] = [ask(1).await?, ask(2).await?, ask(3).await?];
+        assert!(first == second && second == third);
+        Ok(Decision { action: Action::new(first.state), ..Decision::default() })
+    }
+}
+
+#[tokio::test]
+async fn a_planner_and_a_collector_share_one_summary() {
+    let root = tempfile::tempdir().expect("folder");
+    let oracle = Arc::new(Oracle::default());
+    let reader = || ("reader".into(), Configured::new(json!({ "kind": "reader" }), Arc::new(Reader) as _));
+    let collects = RunSpec { seats: vec![reader()], ..spec(root.path(), oracle.clone(), 2) };
+    let outcome = play(collects.clone()).await;
+    for (summary, trajectory) in outcome.episodes.iter().zip(&outcome.trajectories) {
+        assert_eq!(summary.status, EpisodeStatus::Done, "{:?}", summary.error);
+        // One call per decision, the planner's; and one at the end, the collector's.
+        assert_eq!((summary.llm_calls, summary.other_calls.calls), (u64::from(summary.decisions), 1));
+        for step in &trajectory.steps {
+            assert_eq!(step.state, step.action, "the state that is collected is the one that was acted on");
+        }
+    }
+    // Without a collector, from the same seed: the same actions.
+    let plays =
+        RunSpec { asked_summariser: collects.summariser.clone(), summariser: None, ..collects.clone() };
+    let outcome_2 = play(plays.clone()).await;
+    let actions = |outcome: &RunOutcome, episode: usize| {
+        let log = events::read(&folder::events_path(&outcome.folder, &outcome.episodes[episode].episode));
+        let action = |event: &Event| match event {
+            Event::Decision { action, .. } => Some(action.clone()),
+            _ => None,
+        };
+        log.expect("log").iter().filter_map(action).collect::<Vec<_>>()
+    };
+    assert_eq!(actions(&outcome, 0), actions(&outcome_2, 0));
+    let again = replay(plays.clone(), &outcome_2.folder, &outcome_2.episodes[0]).await.expect("a replay");
+    assert!(again.difference.is_none(), "{:?}", again.difference);
+    // Where there is none, it is said before the first step.
+    let without = RunSpec { asked_summariser: None, ..plays };
+    let error = run(without, Arc::new(NoopObserver)).await.err().expect("a planner needs it");
+    assert!(error.message.starts_with("[planner.reader] needs a summariser; add [summariser]"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -969,7 +1022,12 @@ impl Summariser for Witness {
 }
 
 fn unrecorded(environment: Arc<dyn Environment>) -> Arc<Unrecorded> {
-    Arc::new(Unrecorded(Deps { environment, llms: Arc::default(), critics: Arc::default() }))
+    Arc::new(Unrecorded(Deps {
+        environment,
+        llms: Arc::default(),
+        critics: Arc::default(),
+        summariser: None,
+    }))
 }
 
 #[tokio::test]

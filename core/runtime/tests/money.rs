@@ -171,6 +171,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         seatings: Vec::new(),
         subject: 0,
         summariser: None,
+        asked_summariser: None,
         llms: [("actor".to_string(), llm.clone()), ("judge".to_string(), llm)].into(),
         prices: [("till".to_string(), Some(price()))].into(),
         metering,

@@ -12,7 +12,7 @@ use crate::checkpoint;
 use crate::config::CriticConfig;
 use crate::network::Network;
 use crate::understanding::Understanding;
-use crate::vocabulary::{Relations, bare, clauses};
+use crate::vocabulary::{Look, Relations, affirmed, bare, clauses};
 
 /// Rows in every forward pass; shorter batches are padded with zeros.
 ///
@@ -51,10 +51,18 @@ struct Asked {
     clauses: Vec<Said>,
 }
 
-/// A sentence, and the place of what is read of it.
+/// A sentence, and the places of what is read of it, with and without its negations.
 struct Said {
     text: String,
     place: usize,
+    affirmed: Option<usize>,
+}
+
+impl Said {
+    fn look<'a>(&self, embeddings: &'a Matrix) -> Look<'a> {
+        let affirmed = self.affirmed.map(|place| embeddings.row(place));
+        Look { embedding: embeddings.row(self.place), affirmed }
+    }
 }
 
 /// How texts were read: whether a state is outside the data, by its place; as which meaning a thought was read, or
@@ -122,9 +130,9 @@ impl Critic for GoalQ {
             .into_iter()
             .map(|CriticQuery { state, thought, outcome }| {
                 let mut said = |text: &str| {
-                    let place =
-                        place(if self.understanding.is_some() { bare(text) } else { text.to_owned() });
-                    Said { text: text.to_owned(), place }
+                    let read = if self.understanding.is_some() { bare(text) } else { text.to_owned() };
+                    let affirmed = affirmed(&read).filter(|_| self.understanding.is_some()).map(&mut place);
+                    Said { text: text.to_owned(), place: place(read), affirmed }
                 };
                 Asked {
                     thought: said(&thought),
@@ -192,7 +200,7 @@ impl GoalQ {
         };
         let strange_state = *read.states.entry(inputs[0]).or_insert_with(|| states.outside(row[0]));
         let (thought, strange_thought) = *read.thoughts.entry(thought.text.clone()).or_insert_with(|| {
-            match thoughts.reader.read(&thought.text, embeddings.row(thought.place))[..] {
+            match thoughts.reader.read(&thought.text, thought.look(embeddings))[..] {
                 [meaning] => (Some(meaning), false),
                 _ => (None, others.outside(row[1])),
             }
@@ -204,9 +212,9 @@ impl GoalQ {
         let known = |meaning: &usize| self.known.get(&vocabulary.outcomes[*meaning].text).copied();
         let mut meanings = |said: &[Said]| {
             let mut all = Vec::new();
-            for Said { text, place } in said {
-                let reader = || outcomes.reader.read(text, embeddings.row(*place));
-                let read = read.outcomes.entry(text.clone()).or_insert_with(reader).iter();
+            for one in said {
+                let reader = || outcomes.reader.read(&one.text, one.look(embeddings));
+                let read = read.outcomes.entry(one.text.clone()).or_insert_with(reader).iter();
                 all.extend(read.filter(|meaning| known(meaning).is_some()));
             }
             all

@@ -7,7 +7,7 @@ use forethought_sdk::serde_json::{Value, json};
 
 use crate::goals::{Corpus, Meanings, TextId};
 use crate::seen::Seen;
-use crate::vocabulary::{Reader, Relations, States, bare, sentences};
+use crate::vocabulary::{Look, Reader, Relations, States, affirmed, bare, sentences};
 
 /// What a critic with a vocabulary knows besides its networks.
 pub(crate) struct Understanding {
@@ -33,8 +33,9 @@ impl Understanding {
         let listed: Vec<&str> = all.flat_map(sentences).collect();
         let said = corpus.outcomes().into_keys().chain(corpus.all().iter().map(|step| step.thought));
         let said = said.map(|id| corpus.texts[id as usize].as_str());
-        let read = said.chain(listed.iter().copied()).map(bare);
-        listed.iter().copied().map(String::from).chain(read).collect()
+        let read: Vec<String> = said.chain(listed.iter().copied()).map(bare).collect();
+        let affirmed: Vec<String> = read.iter().filter_map(|text| affirmed(text)).collect();
+        listed.iter().copied().map(String::from).chain(read).chain(affirmed).collect()
     }
 
     /// Learns to read texts as `vocabulary` groups them, and has `corpus` read so. `embeddings` are those of its texts,
@@ -49,9 +50,13 @@ impl Understanding {
         let texts = corpus.texts.clone();
         let ids: HashMap<&str, TextId> = texts.iter().map(String::as_str).zip(0..).collect();
         let row = |id: TextId| &embeddings[id as usize * dimension..][..dimension];
-        let read_row = |text: &str| row(ids[bare(text).as_str()]);
+        let look = |text: &str| {
+            let read = bare(text);
+            let affirmed = affirmed(&read).map(|affirmed| row(ids[affirmed.as_str()]));
+            Look { embedding: row(ids[read.as_str()]), affirmed }
+        };
         let learn = |meanings: &[Meaning], others: &[Meaning]| {
-            let (reader, reading) = Reader::train([meanings, others], dimension, read_row)?;
+            let (reader, reading) = Reader::train([meanings, others], dimension, look)?;
             let canonical = meanings.iter().flat_map(|meaning| row(ids[meaning.text.as_str()])).copied();
             Ok::<_, Error>((Understood { reader, canonical: canonical.collect() }, reading))
         };
@@ -75,7 +80,7 @@ impl Understanding {
             if vocabulary.outcomes.is_empty() {
                 break;
             }
-            let read = outcomes.reader.read(&texts[id as usize], read_row(&texts[id as usize]));
+            let read = outcomes.reader.read(&texts[id as usize], look(&texts[id as usize]));
             steps += occurrences.steps;
             if read.is_empty() {
                 unread += occurrences.steps;
@@ -91,7 +96,7 @@ impl Understanding {
         for step in corpus.all() {
             // A thought of several meanings is not replaced by one of them.
             let text = &texts[step.thought as usize];
-            if let [index] = thoughts.reader.read(text, read_row(text))[..] {
+            if let [index] = thoughts.reader.read(text, look(text))[..] {
                 meanings.thoughts.insert(step.thought, ids[vocabulary.thoughts[index].text.as_str()]);
             }
         }

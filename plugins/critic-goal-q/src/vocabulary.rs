@@ -6,7 +6,8 @@
 //! regression on embeddings, if that is sure enough: the threshold is set by cross-validation, so that at least
 //! [`RIGHT`] of what it accepts is right, and nothing is accepted that is further from the listed sentences than they
 //! are from each other. It can also refuse a sentence as of no meaning: sentences of the other kind, thoughts among
-//! outcomes, are a class of their own. Words with digits name things (players, products, prices) and are not read.
+//! outcomes, are a class of their own. Embeddings hardly see a "not", so a sentence that would be read the same without
+//! its negations is refused as well. Words with digits name things (players, products, prices) and are not read.
 //! A summary of a state says many things at once, so it is read sentence by sentence, and a sentence that is not listed
 //! stays as it is. Clusters or the nearest sentence would need no training, but on free
 //! paraphrases they are right less often than such a regression. Training and serving read alike.
@@ -135,6 +136,18 @@ pub(crate) fn bare(text: &str) -> String {
     if words.is_empty() || !text.contains(digit) { text.to_owned() } else { words.join(" ") }
 }
 
+/// What is left of a sentence without its negations, if it has any.
+pub(crate) fn affirmed(text: &str) -> Option<String> {
+    const NEGATIONS: [&str; 10] =
+        ["not", "no", "never", "nothing", "nobody", "none", "neither", "nor", "without", "cannot"];
+    let negates = |word: &&str| {
+        let word = word.trim_matches(|sign: char| !sign.is_alphanumeric()).to_lowercase();
+        NEGATIONS.contains(&&*word) || word.ends_with("n't") || word.ends_with("n’t")
+    };
+    let words = text.split_whitespace().filter(|word| !negates(word)).collect::<Vec<_>>().join(" ");
+    (text.split_whitespace().any(|word| negates(&word)) && !words.is_empty()).then_some(words)
+}
+
 /// The parts of a sentence that each say something: "It is approved and the quest fails." Lists of numbers, as in "0, 1
 /// and 4 agree", are not taken apart.
 pub(crate) fn clauses(text: &str) -> Vec<&str> {
@@ -247,11 +260,11 @@ impl Reader {
     }
 
     /// A reader of these meanings, its regression trained on their sentences and on those of `others`, which say none
-    /// of them; `embed` gives the embedding of what is [read](bare) of a sentence.
+    /// of them; `look` gives the [`Look`] of a sentence.
     pub(crate) fn train<'e>(
         [meanings, others]: [&[Meaning]; 2],
         dimension: usize,
-        embed: impl Fn(&str) -> &'e [f32],
+        look: impl Fn(&str) -> Look<'e>,
     ) -> Result<(Self, Reading)> {
         let mut reader = Self::new(meanings, None);
         // In the order of the meanings: taking every fifth sentence leaves each meaning out in equal shares.
@@ -262,14 +275,14 @@ impl Reader {
         if meanings.len() < 2 || texts.len() < FOLDS {
             return Ok((reader, reading));
         }
-        let listed: Vec<&[f32]> = texts.iter().map(|text| embed(text)).collect();
+        let listed: Vec<Look> = texts.iter().map(|text| look(text)).collect();
         let other: Vec<&str> = others.iter().flat_map(sentences).filter(|text| taken.insert(*text)).collect();
         let none = [meanings.len()];
         let classes = meanings.len() + usize::from(!other.is_empty());
-        let known = texts.iter().zip(&listed).map(|(text, embedding)| (*embedding, &*reader.listed[*text]));
+        let known = texts.iter().zip(&listed).map(|(text, look)| (*look, &*reader.listed[*text]));
         let samples: Vec<Sample> = known
-            .chain(other.iter().map(|text| (embed(text), none.as_slice())))
-            .map(|(embedding, under)| Sample { embedding, under })
+            .chain(other.iter().map(|text| (look(text), none.as_slice())))
+            .map(|(look, under)| Sample { look, under })
             .collect();
         let mut guesses = Vec::with_capacity(samples.len());
         for fold in 0..FOLDS {
@@ -280,10 +293,11 @@ impl Reader {
                     .map(|(_, sample)| *sample)
             };
             let weights = regress(&part(false).collect::<Vec<_>>(), classes, dimension)?;
-            guesses.extend(part(true).map(|sample| {
-                let (best, probability) = classify(&weights, sample.embedding);
-                (probability, sample.under.contains(&best))
-            }));
+            for Sample { look, under } in part(true) {
+                let (best, probability) = classify(&weights, look.embedding);
+                let refused = look.blind(&weights, best);
+                guesses.push((if refused { 0.0 } else { probability }, under.contains(&best)));
+            }
         }
         guesses.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut threshold = 2.0;
@@ -301,7 +315,7 @@ impl Reader {
         let weights = regress(&samples, classes, dimension)?;
         // Sentences that differ in numbers alone are one.
         let mut taken = HashSet::new();
-        let distinct = listed.into_iter().filter(|row| taken.insert(row.as_ptr()));
+        let distinct = listed.iter().map(|look| look.embedding).filter(|row| taken.insert(row.as_ptr()));
         let near = Seen::leave_one_out(&distinct.collect::<Vec<_>>());
         reader.classifier = Some(Classifier { weights, meanings: meanings.len(), threshold, near });
         Ok((reader, reading))
@@ -316,9 +330,8 @@ impl Reader {
         self.classifier.as_ref()
     }
 
-    /// The meanings of a sentence: those it is listed under, else the one that the regression is sure of, else none. The
-    /// embedding is that of what is [read](bare) of it.
-    pub(crate) fn read(&self, text: &str, embedding: &[f32]) -> Vec<usize> {
+    /// The meanings of a sentence: those it is listed under, else the one that the regression is sure of, else none.
+    pub(crate) fn read(&self, text: &str, look: Look) -> Vec<usize> {
         let listed = self.listed(text);
         if !listed.is_empty() {
             return listed.to_vec();
@@ -326,15 +339,32 @@ impl Reader {
         let Some(Classifier { weights, meanings, threshold, near }) = &self.classifier else {
             return Vec::new();
         };
-        let (best, probability) = classify(weights, embedding);
-        let refused = best >= *meanings || probability < *threshold || near.outside(embedding);
+        let (best, probability) = classify(weights, look.embedding);
+        let unsure = best >= *meanings || probability < *threshold || near.outside(look.embedding);
+        let refused = unsure || look.blind(weights, best);
         if refused { Vec::new() } else { vec![best] }
+    }
+}
+
+/// What a regression sees of a sentence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// The embedding of what is [read](bare) of it.
+    pub(crate) embedding: &'a [f32],
+    /// The same [without its negations](affirmed), if it has any.
+    pub(crate) affirmed: Option<&'a [f32]>,
+}
+
+impl Look<'_> {
+    /// Whether these weights, which read the sentence as `best`, do not see its negations.
+    fn blind(&self, weights: &[f32], best: usize) -> bool {
+        self.affirmed.is_some_and(|affirmed| classify(weights, affirmed).0 == best)
     }
 }
 
 #[derive(Clone, Copy)]
 struct Sample<'a> {
-    embedding: &'a [f32],
+    look: Look<'a>,
     under: &'a [usize],
 }
 
@@ -346,9 +376,9 @@ fn regress(samples: &[Sample], classes: usize, dimension: usize) -> candle_core:
     let mut targets = vec![0f32; count * classes];
     let mut longest = 0f32;
     for (index, sample) in samples.iter().enumerate() {
-        inputs.extend_from_slice(sample.embedding);
+        inputs.extend_from_slice(sample.look.embedding);
         inputs.push(1.0);
-        longest = longest.max(sample.embedding.iter().map(|x| x * x).sum::<f32>());
+        longest = longest.max(sample.look.embedding.iter().map(|x| x * x).sum::<f32>());
         for &class in sample.under {
             targets[index * classes + class] = 1.0 / sample.under.len() as f32;
         }
@@ -382,4 +412,39 @@ fn classify(weights: &[f32], embedding: &[f32]) -> (usize, f64) {
     let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or_default();
     let sum: f64 = logits.iter().map(|logit| (logit - logits[best]).exp()).sum();
     (best, 1.0 / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negations_are_words_of_their_own() {
+        for (text, expected) in [
+            ("The team isn't approved.", Some("The team approved.")),
+            ("No card fails, Not one!", Some("card fails, one!")),
+            ("Nothing", None),
+            ("The notable knot holds.", None),
+        ] {
+            assert_eq!(affirmed(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_that_is_read_the_same_without_its_negation_is_refused() {
+        let meaning = |text: &str| Meaning { text: text.into(), ..Meaning::default() };
+        let meanings = [meaning("it works"), meaning("it breaks")];
+        let classifier = Classifier {
+            weights: vec![4.0, 0.0, 0.0, 0.0, 4.0, 0.0],
+            meanings: 2,
+            threshold: 0.5,
+            near: Seen { embeddings: vec![1.0, 0.0, 0.0, 1.0], limit: None },
+        };
+        let reader = Reader::new(&meanings, Some(classifier));
+        let (works, breaks) = ([1.0, 0.0], [0.0, 1.0]);
+        let read = |embedding, affirmed| reader.read("in other words", Look { embedding, affirmed });
+        assert_eq!(read(&works, None), [0]);
+        assert!(read(&works, Some(&works)).is_empty(), "the negation is not seen");
+        assert_eq!(read(&breaks, Some(&works)), [1]);
+    }
 }

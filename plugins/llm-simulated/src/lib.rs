@@ -117,6 +117,63 @@ impl Simulated {
                 let thought = behaviour.thought(prompt).await?;
                 format!("Thought: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
             }
+            // A lesson is what comes to mind; it knows no better after a failure.
+            Form::Reflection => {
+                let (behaviour, speech) = known.await?;
+                let thought = behaviour.thought(prompt).await?;
+                format!("Reflection: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
+            }
+            Form::WholePlan => {
+                let (behaviour, _) = known.await?;
+                let mut lines = Vec::new();
+                for index in 0..FORESEEN {
+                    // What it would do now, for each action: it does not foresee what it will see.
+                    let seed = seed::derive(seed, &format!("action {index}"));
+                    let now = BehaviourPrompt { seed, ..prompt.clone() };
+                    let thought = behaviour.thought(now.clone()).await?;
+                    let action = behaviour.action(BehaviourPrompt { thought, ..now }).await?;
+                    lines.push(format!("Action: {action}"));
+                }
+                lines.join("\n")
+            }
+            Form::Plan | Form::PlanWithNeeds => {
+                let (behaviour, speech) = known.await?;
+                let mut lines = Vec::new();
+                for index in 0..FORESEEN {
+                    // What comes to mind now, for each step.
+                    let seed = seed::derive(seed, &format!("step {index}"));
+                    let now = BehaviourPrompt { seed, count: 2, ..prompt.clone() };
+                    let thought = behaviour.thought(now.clone()).await?;
+                    let said = speech.thought_as(&thought, &style.thoughts, &mut words);
+                    lines.push(format!("Step: {said}"));
+                    if ask.form == Form::PlanWithNeeds {
+                        let good = behaviour.outcomes(now).await?.into_iter().next().unwrap_or_default();
+                        let said = speech.outcome_as(&good, &style.outcomes, &mut words);
+                        lines.push(format!("Needs: {said}"));
+                    }
+                }
+                lines.join("\n")
+            }
+            Form::Status => {
+                let (behaviour, speech) = known.await?;
+                let thought = speech.understand_thought(&ask.thought);
+                let now = behaviour.thought(prompt.clone()).await?;
+                // As with a plan to resume; if something else comes to mind, that is taken for the next step.
+                let same = speech.same(&now, &thought);
+                if !same && rng.random::<f64>() < GIVES_UP {
+                    "Status: failed".to_owned()
+                } else {
+                    let thought = if same { thought } else { now };
+                    let action = self.act(behaviour, BehaviourPrompt { thought, ..prompt }, &mut rng).await?;
+                    format!("Status: {}\nAction: {action}", if same { "unfinished" } else { "done" })
+                }
+            }
+            // It does not know.
+            Form::Holds => format!("Holds: {}", if rng.random::<f64>() < 0.7 { "yes" } else { "no" }),
+            Form::Ask => format!("Ask: {}", if rng.random::<f64>() < 0.3 { "yes" } else { "no" }),
+            Form::Branch => {
+                format!("Branch: {}", rng.random_range(0..ask.asked_outcomes.len().max(1)) + 1)
+            }
             Form::ThoughtAndAction => {
                 let (behaviour, speech) = known.await?;
                 let thought = behaviour.thought(prompt.clone()).await?;
@@ -212,6 +269,27 @@ impl Simulated {
                 let lines = ask.sentences.iter().enumerate().skip(ask.known).map(line);
                 lines.collect::<Vec<_>>().join("\n")
             }
+            // What should come out well, in its own words.
+            Form::Constraints => {
+                let (behaviour, speech) = known.await?;
+                let outcomes = behaviour.outcomes(BehaviourPrompt { count: 4, ..prompt }).await?;
+                let good = outcomes.iter().take(outcomes.len() / 2);
+                let line = |text: &String| {
+                    format!("Constraint: {}", speech.outcome_as(text, &style.outcomes, &mut words))
+                };
+                good.map(line).collect::<Vec<_>>().join("\n")
+            }
+            // As confident as with probabilities, and as little informed.
+            Form::Verdict => {
+                let score = 200.0 * (0.7 + rng.random_range(-0.25..0.25_f64)) - 100.0;
+                format!("Feedback: It seems right.\nScore: {score:.0}")
+            }
+            Form::Modules => {
+                let mut line = |(kind, count): &(String, usize)| {
+                    format!("{kind}: {}", rng.random_range(1..=(*count).max(1)))
+                };
+                ask.modules.iter().map(&mut line).collect::<Vec<_>>().join("\n")
+            }
         };
         // Drawn last, from the same stream in any case: malformed answers never shift other draws.
         Ok(if rng.random::<f64>() < self.config.malformed { malformed(&answer) } else { answer })
@@ -230,6 +308,12 @@ impl Simulated {
         behaviour.action(prompt).await
     }
 }
+
+/// Steps that its plans have.
+const FORESEEN: usize = 3;
+
+/// How often it says that a plan fails where something else comes to its mind.
+const GIVES_UP: f64 = 0.2;
 
 /// Lines of imagined outcomes, good ones first.
 async fn imagined(

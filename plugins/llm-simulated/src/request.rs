@@ -15,7 +15,7 @@ pub struct Ask {
     pub thoughts: usize,
     /// Evaluated thoughts, the current one last; those to choose from in order.
     pub evaluations: Vec<Evaluation>,
-    /// The outcomes whose probabilities are requested, in order.
+    /// The outcomes whose probabilities are requested, or the ways to choose from, in order.
     pub asked_outcomes: Vec<String>,
     /// Sentences to speak in.
     pub style: Style,
@@ -23,6 +23,8 @@ pub struct Ask {
     pub sentences: Vec<(usize, String)>,
     /// How many of `sentences` are known.
     pub known: usize,
+    /// The kinds of modules to choose from, and how many there are of each.
+    pub modules: Vec<(String, usize)>,
 }
 
 /// Sentences that a prompt lists for the speaker to use.
@@ -63,6 +65,28 @@ pub enum Form {
     Resume,
     /// Numbers of new sentences, each with that of an earlier one
     Same,
+    /// `Reflection:`
+    Reflection,
+    /// `Action:` lines
+    WholePlan,
+    /// `Branch:`
+    Branch,
+    /// `Step:` lines
+    Plan,
+    /// `Step:` lines, each with a `Needs:` line
+    PlanWithNeeds,
+    /// `Status:` and `Action:`
+    Status,
+    /// `Holds:`
+    Holds,
+    /// `Ask:`
+    Ask,
+    /// `Constraint:` lines
+    Constraints,
+    /// `Feedback:` and `Score:`, from -100 to 100
+    Verdict,
+    /// A line with a number for each kind of module
+    Modules,
 }
 
 /// A thought and what the text says of its outcomes.
@@ -79,7 +103,8 @@ pub struct Evaluation {
 impl Evaluation {
     /// Notes a probability. Anything else, such as "no data", is not one.
     fn note(&mut self, cell: &str, good: bool) {
-        let cell = cell.trim();
+        // The critic's uncertainty may follow the number.
+        let cell = cell.split_once(" ±").map_or(cell, |(number, _)| number).trim();
         if let (true, Ok(probability)) = (cell.starts_with(['0', '1']), cell.parse::<f64>()) {
             if good { self.good.push(probability) } else { self.bad.push(probability) }
         }
@@ -100,6 +125,17 @@ impl Style {
 /// Forms by the placeholder lines that ask for them; more specific forms come first.
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
+    (&["Reflection: <"], Form::Reflection),
+    (&["Action: <each action"], Form::WholePlan),
+    (&["Branch: <"], Form::Branch),
+    (&["Step: <", "Needs: <"], Form::PlanWithNeeds),
+    (&["Step: <"], Form::Plan),
+    (&["Status: <", "Action: <"], Form::Status),
+    (&["Holds: <"], Form::Holds),
+    (&["Ask: <"], Form::Ask),
+    (&["Constraint: <"], Form::Constraints),
+    (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
+    (&["Solution: <the number of a module"], Form::Modules),
     (&["Decision: <", "Thought: <"], Form::Refine),
     (&["Choice: <", "Action: <"], Form::Choose),
     (&["Plan: <", "Action: <"], Form::Resume),
@@ -138,6 +174,7 @@ impl Ask {
             style: Style::default(),
             sentences: Vec::new(),
             known: 0,
+            modules: Vec::new(),
         };
         let mut good = true;
         let (mut list, mut listed) = (None, false);
@@ -189,8 +226,24 @@ impl Ask {
                 evaluation.note(cell, good);
             }
         }
+        if let (Form::Modules, Some(kind)) = (self.form, line.strip_suffix(" modules:")) {
+            self.modules.push((kind.to_owned(), 0));
+        }
         let Some((head, text)) = line.split_once(": ") else { return };
         match self.form {
+            // Of a score alone it has only an impression: at least a half seems good.
+            Form::Refine if head.starts_with("The score that a critic") => {
+                if let (Some(evaluation), Ok(score)) = (self.evaluations.last_mut(), text.parse::<f64>()) {
+                    evaluation.good.push(score);
+                    evaluation.bad.push(1.0 - score);
+                }
+            }
+            Form::Modules => {
+                let number = head.parse().ok();
+                if let (Some(number), Some((_, count))) = (number, self.modules.last_mut()) {
+                    *count = number;
+                }
+            }
             Form::Refine => {
                 let Some(evaluation) = self.evaluations.last_mut() else { return };
                 // What is usual may follow the number.
@@ -204,6 +257,12 @@ impl Ask {
             }
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
+            }
+            Form::Branch if !text.starts_with('<') => {
+                let Ok(number) = head.parse::<usize>() else { return };
+                // The last list: an earlier one is no part of the question.
+                self.asked_outcomes.truncate(number.saturating_sub(1));
+                self.asked_outcomes.push(text.to_owned());
             }
             Form::Probabilities if head.parse::<usize>().is_ok() && !text.starts_with('<') => {
                 self.asked_outcomes.push(text.to_owned());
@@ -256,7 +315,18 @@ mod tests {
             ("Thought: <t>\nGood: <g>\nBad: <b>", Form::Candidates),
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
+            ("Reflection: <r>", Form::Reflection),
+            ("Action: <each action, in order>", Form::WholePlan),
+            ("1: go left\nBranch: <n>", Form::Branch),
+            ("Step: <s>", Form::Plan),
+            ("Step: <s>\nNeeds: <n>", Form::PlanWithNeeds),
+            ("Status: <s>\nAction: <a>", Form::Status),
+            ("Holds: <yes or no>", Form::Holds),
+            ("Ask: <yes or no>", Form::Ask),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
+            ("Constraint: <c>", Form::Constraints),
+            ("Feedback: <f>\nScore: <a number from -100 to 100>", Form::Verdict),
+            ("Solution: <the number of a module>", Form::Modules),
         ] {
             assert_eq!(Ask::read(text).unwrap().form, form, "{text}");
         }
@@ -279,6 +349,19 @@ mod tests {
         let text = "Current thought: a\nGood outcomes:\n0.10 (usual here 0.31, episodes that reached it scored 0.74 on \
                     average): x\nno data: w\nBad outcomes:\n0.90: y\nDecision: <>\nThought: <>";
         assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+        let text = "Current thought: a\nGood outcomes:\n0.10 ± 0.05: x\nBad outcomes:\n0.90 ± 0.02 (usual here 0.31): y\n\
+                    Decision: <>\nThought: <>";
+        assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.1], 0.9)]);
+        let text = "Current thought: a\nThe score that a critic that has seen many episodes expects from here: 0.25\n\
+                    Decision: <>\nThought: <>";
+        assert_eq!(Ask::read(text).unwrap().evaluations, [evaluation("a", &[0.25], 0.75)]);
+    }
+
+    #[test]
+    fn modules_are_counted_by_their_kind() {
+        let text = "1: of the task\n\nAnalysis modules:\n1: a - b\n2: c - d\n\nSolution modules:\n1: e - f\n\n\
+                    Analysis: <the number of a module, or none>\nSolution: <the number of a module>";
+        assert_eq!(Ask::read(text).unwrap().modules, [("Analysis".into(), 2), ("Solution".into(), 1)]);
     }
 
     #[test]

@@ -27,6 +27,9 @@ impl<F: Fn(String, Arc<dyn LlmBackend>) -> Arc<dyn LlmBackend> + Send + Sync> Mo
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
         self.models.imagine(hidden, seed).await
     }
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        self.models.summarise(context).await
+    }
     async fn allowance(&self) -> Result<Allowance> {
         Ok(self.models.allowance().await?.and((self.own)()))
     }

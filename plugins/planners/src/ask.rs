@@ -174,6 +174,10 @@ pub struct Asker {
     asked: u32,
     /// Names whose lines end a text, because another seat is imagined to speak there.
     speakers: Vec<String>,
+    /// Whether log-probabilities are requested.
+    pub(crate) logprobs: bool,
+    /// The log-probability of the last answer, if it was requested and is known.
+    pub(crate) likelihood: Option<f64>,
     /// Answers that could not be read, and what was done about them; for the trace.
     pub unread: Unread,
 }
@@ -181,8 +185,8 @@ pub struct Asker {
 impl Asker {
     /// Asks `llm` for answers as text; each request gets its own seed, derived from `seed`.
     pub fn new(llm: Arc<dyn LlmBackend>, seed: u64, temperature: Option<f64>) -> Self {
-        let (answers, speakers, unread) = Default::default();
-        Self { llm, seed, temperature, answers, asked: 0, speakers, unread }
+        let (answers, asked, speakers, logprobs, likelihood, unread) = Default::default();
+        Self { llm, seed, temperature, answers, asked, speakers, logprobs, likelihood, unread }
     }
 
     /// Asks for an answer in words of any form; if `read` refuses it, asks once more with its complaint.
@@ -217,6 +221,50 @@ impl Asker {
         set_form(&mut request, form, labels);
         self.converse(request, |choice, answer| understand(choice, answer, form, labels, &speakers, &read))
             .await
+    }
+
+    /// Like [`Asker::ask_for`], for `samples` answers to one request: those that can be read. If none can be read, asks
+    /// once more.
+    ///
+    /// # Errors
+    /// Only those of the backend itself.
+    pub async fn sample_for<T>(
+        &mut self,
+        labels: &[Label],
+        purpose: Purpose,
+        messages: Vec<Message>,
+        samples: u32,
+        read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
+    ) -> Result<Vec<T>> {
+        let what = format!("{purpose:?}");
+        let mut request =
+            ChatRequest { samples, temperature: self.temperature, ..ChatRequest::new(purpose, messages) };
+        set_form(&mut request, self.answers, labels);
+        for last in [false, true] {
+            request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
+            self.asked += 1;
+            let choices = self.llm.complete(request.clone()).await?.choices;
+            let (mut readable, mut complaints) = (Vec::new(), Vec::new());
+            for choice in &choices {
+                match understand(choice, &Answer::of(choice), self.answers, labels, &[], &read) {
+                    Ok(read) => readable.push(read),
+                    Err(complaint) => complaints.push(complaint),
+                }
+            }
+            if !readable.is_empty() {
+                complaints.iter().for_each(|complaint| self.unread.count(complaint.fault.key()));
+                return Ok(readable);
+            }
+            let nothing = || Complaint { fault: Fault::Empty, text: "there is no answer".into() };
+            let complaint = complaints.into_iter().next().unwrap_or_else(nothing);
+            if last {
+                self.unread.given_up(&what, &complaint);
+            } else {
+                self.unread.repeated(&what, &complaint);
+                ask_again(&mut request.messages, choices.into_iter().next().unwrap_or_default(), &complaint);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Asks for an action, alone or next to a thought; gives both. If it cannot be read twice, the last line that says something
@@ -271,6 +319,7 @@ impl Asker {
     ) -> Result<Result<T, Unreadable>> {
         let what = format!("{:?}", request.purpose);
         request.temperature = self.temperature;
+        request.logprobs = self.logprobs;
         let mut refused: Option<(Answer, Complaint)> = None;
         loop {
             request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
@@ -288,6 +337,8 @@ impl Asker {
             };
             let choice = completion.choices.into_iter().next().unwrap_or_default();
             let answer = Answer::of(&choice);
+            let logprobs = choice.logprobs.iter().map(|token| token.logprob);
+            self.likelihood = logprobs.reduce(std::ops::Add::add).filter(|sum| sum.is_finite());
             let complaint = match read(&choice, &answer) {
                 Ok(value) => return Ok(Ok(value)),
                 Err(complaint) => complaint,
@@ -304,8 +355,21 @@ impl Asker {
 }
 
 /// Labels of the planners' answers, apart from numbers.
-const LABELS: [&str; 9] =
-    ["Thought", "Action", "Decision", "State", "Outcome", "Good", "Bad", "Choice", "Plan"];
+const LABELS: [&str; 13] = [
+    "Thought",
+    "Action",
+    "Decision",
+    "State",
+    "Outcome",
+    "Good",
+    "Bad",
+    "Choice",
+    "Plan",
+    "Reflection",
+    "Step",
+    "Needs",
+    "Status",
+];
 
 /// The second answer that could not be read.
 #[derive(Debug)]

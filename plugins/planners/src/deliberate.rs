@@ -8,10 +8,10 @@ use forethought_sdk::{
 
 use crate::{
     allowance::Rounds,
-    ask::{AskConfig, Asker, Label, Said},
+    ask::{AskConfig, Asker, Label, Said, Unreadable},
     prompts::Prompts,
     summarise::{state_only, summarise},
-    weigh::{Scales, abstained, shown},
+    weigh::{Scales, Shown, abstained, expected, hope, likeliest, shown},
 };
 
 /// What is imagined before a decision, and when.
@@ -86,6 +86,42 @@ pub struct Weighing {
     pub confident: Option<f64>,
 }
 
+/// What goes beyond the paper's form, all of it off by default. All but `uncertainty` need `mode = "refine"`.
+#[config]
+#[derive(Debug, Clone, Default)]
+pub struct Extensions {
+    /// Follow a rewritten thought only if its good outcomes exceed its bad ones by more than those of the thought before,
+    /// which is followed otherwise. A rewritten thought is therefore always weighed: up to one call more.
+    #[serde(default)]
+    pub accept: bool,
+    /// Show the critic's uncertainty next to a probability, where it has one: `0.25 ± 0.04`.
+    #[serde(default)]
+    pub uncertainty: bool,
+    /// Where outcomes come from.
+    #[serde(default)]
+    pub outcomes_from: OutcomesFrom,
+    /// Show one number for each thought in place of its outcomes: the score to be expected, which is the mean score of
+    /// the recorded outcomes, weighted by their probabilities, or with `goal` its probability. No outcomes are imagined.
+    #[serde(default)]
+    pub scalar: bool,
+    /// The outcome whose probability is shown with `scalar`.
+    #[serde(default)]
+    pub goal: Option<String>,
+}
+
+/// Where outcomes come from.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomesFrom {
+    /// The model imagines them.
+    #[default]
+    Imagined,
+    /// They are the likeliest of the critic's data: as many good ones, whose episodes scored above the mean, as bad ones.
+    /// Saves a call per round. Where the critic knows no outcomes with scores, they are imagined.
+    Recorded,
+}
+
 fn yes() -> bool {
     true
 }
@@ -113,6 +149,7 @@ pub(crate) struct Deliberation {
     ask: AskConfig,
     imagining: Imagining,
     weighing: Option<Weighing>,
+    extensions: Extensions,
     prompts: Prompts,
 }
 
@@ -134,7 +171,28 @@ impl Deliberation {
         if mode == Mode::Compare && thoughts < 2 {
             return Err(Error::config(format!("thoughts = {thoughts}: at least 2 are needed to compare")));
         }
-        Ok(Self { ask, imagining, weighing, prompts })
+        Ok(Self { ask, imagining, weighing, extensions: Extensions::default(), prompts })
+    }
+
+    /// The same with extensions.
+    ///
+    /// # Errors
+    /// One that does not go with the mode, or a goal that nothing uses.
+    pub(crate) fn extended(self, extensions: Extensions) -> Result<Self> {
+        let Extensions { accept, outcomes_from, scalar, goal, .. } = &extensions;
+        let refining = [
+            ("accept = true", *accept),
+            ("outcomes_from = \"recorded\"", *outcomes_from == OutcomesFrom::Recorded),
+            ("scalar = true", *scalar),
+        ];
+        let refining = refining.iter().find(|(_, on)| *on && self.imagining.mode != Mode::Refine);
+        match refining {
+            Some((key, _)) => Err(Error::config(format!("{key}: needs `mode = \"refine\"`"))),
+            None if goal.is_some() && !scalar => {
+                Err(Error::config("goal: is used with `scalar = true` only"))
+            }
+            None => Ok(Self { extensions, ..self }),
+        }
     }
 
     fn summariser(&self) -> &String {
@@ -162,7 +220,7 @@ impl Deliberation {
         let actor = models.llm(self.ask.llm.clone()).await?;
         let mut actor = self.ask.asker(actor, seed::derive(context.seed, "pnlc"));
         if let Some(plan) = self.plan(&context)
-            && let Some(action) = self.resume(&mut actor, &context, plan).await?
+            && let Ok(Some(action)) = resume(&self.prompts, &mut actor, &context, plan).await?
         {
             let trace = Trace { details: json!({ "gate": "keep_plan" }), ..actor.unread.trace() };
             return Ok(Decision {
@@ -173,6 +231,10 @@ impl Deliberation {
             });
         }
         let style = scales.as_ref().map_or(Value::Null, Scales::style);
+        let given = match &scales {
+            Some(scales) => self.outcomes_given(scales, &mut actor)?,
+            None => None,
+        };
         let cheap = models.llm(self.summariser().clone()).await?;
         // The same seed as the summariser's, so that a collector's summary of this history is identical.
         let mut cheap = self.ask.asker(cheap, seed::derive(context.seed, "summarise"));
@@ -191,6 +253,7 @@ impl Deliberation {
             models: &models,
             scales: scales.as_ref(),
             given: json!({ "state": state, "style": style, "steps_left": steps_left }),
+            outcomes: given,
             state: &state,
             actor,
             rounds: Vec::new(),
@@ -212,6 +275,29 @@ impl Deliberation {
         Ok(Decision { thought, action: Action::new(action), summary, trace })
     }
 
+    /// The outcomes that every thought is weighed by, if none are imagined.
+    fn outcomes_given(&self, scales: &Scales<'_>, actor: &mut Asker) -> Result<Option<Vec<(bool, String)>>> {
+        let Extensions { outcomes_from, scalar, goal, .. } = &self.extensions;
+        match goal {
+            Some(goal) => return Ok(Some(vec![(true, goal.clone())])),
+            None if !scalar && *outcomes_from == OutcomesFrom::Imagined => return Ok(None),
+            None => {}
+        }
+        let recorded = scales.recorded();
+        if recorded.is_none() && *scalar {
+            return Err(Error::config(format!(
+                "scalar = true: the critic {:?} knows no outcomes with different scores; set `goal` to the outcome whose \
+                 probability is to be shown",
+                scales.name()
+            )));
+        }
+        if recorded.is_none() {
+            let why = "the critic knows no outcomes with different scores: they were imagined";
+            actor.unread.recoveries.push(why.into());
+        }
+        Ok(recorded)
+    }
+
     /// The thought of the last step, if it may be followed further.
     fn plan<'c>(&self, context: &'c DecisionContext) -> Option<&'c str> {
         let plan =
@@ -219,22 +305,22 @@ impl Deliberation {
         let followed = context.history.iter().rev().take_while(|exchange| exchange.thought == plan).count();
         (followed <= self.imagining.keep_plan).then_some(plan)
     }
+}
 
-    /// The next action of a plan that is not carried out yet.
-    async fn resume(
-        &self,
-        actor: &mut Asker,
-        context: &DecisionContext,
-        plan: &str,
-    ) -> Result<Option<String>> {
-        let messages = self.prompts.messages("resume", context, json!({ "thought": plan }))?;
-        let read = |said: &Said<'_>| match finished(&said.text("Plan")?) {
-            Some(true) => Ok(None),
-            Some(false) => said.action(&context.turn.legal_actions).map(Some),
-            None => Err(Complaint::unreadable("the plan is neither \"unfinished\" nor \"done\"")),
-        };
-        Ok(actor.ask_to_act(&RESUMED, messages, context, read).await?.unwrap_or(None))
-    }
+/// The next action of a plan that is not carried out yet; `None` if it is said to be carried out or to fit no longer.
+pub(crate) async fn resume(
+    prompts: &Prompts,
+    actor: &mut Asker,
+    context: &DecisionContext,
+    plan: &str,
+) -> Result<Result<Option<String>, Unreadable>> {
+    let messages = prompts.messages("resume", context, json!({ "thought": plan }))?;
+    let read = |said: &Said<'_>| match finished(&said.text("Plan")?) {
+        Some(true) => Ok(None),
+        Some(false) => said.action(&context.turn.legal_actions).map(Some),
+        None => Err(Complaint::unreadable("the plan is neither \"unfinished\" nor \"done\"")),
+    };
+    actor.ask_to_act(&RESUMED, messages, context, read).await
 }
 
 /// Whether a plan is said to be carried out or given up.
@@ -257,6 +343,8 @@ struct Now<'d> {
     state: &'d str,
     /// What every template is given: `state`, `style`, `steps_left`.
     given: Value,
+    /// Outcomes that every thought is weighed by, if none are imagined.
+    outcomes: Option<Vec<(bool, String)>>,
     actor: Asker,
     rounds: Vec<Round>,
     gate: Option<&'static str>,
@@ -273,7 +361,9 @@ impl Now<'_> {
 
     /// Rounds as a template shows them, and whether it shows numbers.
     fn evaluation(&self) -> Value {
-        let rounds = shown(&self.rounds, self.scales.is_some_and(Scales::yardstick));
+        let Extensions { uncertainty, scalar, .. } = self.planner.extensions;
+        let yardstick = self.scales.is_some_and(Scales::yardstick);
+        let rounds = shown(&self.rounds, Shown { yardstick, uncertainty, scalar });
         json!({ "rounds": rounds, "weighed": self.scales.is_some() })
     }
 
@@ -283,22 +373,31 @@ impl Now<'_> {
         let thought = self.actor.ask_for(&[Label::One("Thought")], Purpose::Thought, messages, read).await?;
         let mut thought = thought.unwrap_or_else(|unreadable| unreadable.last_resort("Thought"));
 
-        let rounds = self.planner.imagining.rounds;
+        let (rounds, accept) = (self.planner.imagining.rounds, self.planner.extensions.accept);
         // Whether a critic weighed the thought that is followed, where one should.
         let mut weighed = rounds == 0;
-        let mut budget = Rounds::of(ROUND);
-        while !thought.is_empty() && self.rounds.len() < rounds {
+        let mut accepted = 0;
+        // With `accept`, what the last rewriting led to is weighed as well.
+        let most = if rounds == 0 { 0 } else { rounds + usize::from(accept) };
+        let mut budget = Rounds::of(if self.outcomes.is_some() { ROUND - 1 } else { ROUND });
+        while !thought.is_empty() && self.rounds.len() < most {
             if !budget.affordable(self.models, ACTION).await? {
                 self.gate = Some("budget");
                 break;
             }
-            let outcomes = self.imagine(&thought).await;
-            let Some(outcomes) = self.within(outcomes)? else { break };
-            let round = self.weigh(std::slice::from_ref(&thought), &outcomes).await;
+            let round = self.evaluate(&thought).await;
             let Some(round) = self.within(round)? else { break };
-            self.rounds.extend(round);
-            weighed = true;
-            if self.settled() {
+            let rejected = accept && self.rounds.last().is_some_and(|earlier| !self.better(&round, earlier));
+            self.rounds.push(round);
+            weighed = !rejected;
+            if weighed {
+                accepted = self.rounds.len() - 1;
+            }
+            if rejected || self.settled() {
+                break;
+            }
+            if self.rounds.len() > rounds {
+                self.keep(rounds);
                 break;
             }
             let messages = self.messages("refine", self.evaluation())?;
@@ -322,10 +421,41 @@ impl Now<'_> {
                 }
             }
         }
-        if !weighed {
+        if !weighed && accept && !self.rounds.is_empty() {
+            // Only what is known to be better replaces it.
+            self.keep(accepted);
+            self.gate.get_or_insert("rejected");
+            thought.clone_from(&self.rounds[accepted].thought);
+        } else if !weighed {
             self.unevaluated();
         }
         self.act(thought).await
+    }
+
+    /// Whether the first round is known to be better than the other.
+    fn better(&self, round: &Round, other: &Round) -> bool {
+        let worth = |round| {
+            let worth = if self.planner.extensions.scalar { expected(round) } else { hope(round) };
+            worth.filter(|worth| worth.is_finite())
+        };
+        match (worth(round), worth(other)) {
+            (Some(new), Some(old)) => new > old,
+            (new, _) => new.is_some(),
+        }
+    }
+
+    /// A thought with its outcomes and their values; `None` if they could not be read.
+    async fn evaluate(&mut self, thought: &String) -> Result<Option<Round>> {
+        let thought = std::slice::from_ref(thought);
+        let Some(given) = self.outcomes.clone() else {
+            let Some(outcomes) = self.imagine(&thought[0]).await? else { return Ok(None) };
+            return Ok(self.weigh(thought, &outcomes).await?.and_then(|mut rounds| rounds.pop()));
+        };
+        let mut round = self.weigh(thought, &given).await?.and_then(|mut rounds| rounds.pop());
+        if let (Some(round), false) = (&mut round, self.planner.extensions.scalar) {
+            likeliest(round, self.planner.imagining.outcomes);
+        }
+        Ok(round)
     }
 
     /// What a part of the refinement gave; nothing if the budget of the decision does not pay it.

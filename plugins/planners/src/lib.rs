@@ -3,18 +3,27 @@
 //! May depend on `forethought-sdk` and a template engine; knows no environment, no backend and no critic by name.
 //!
 //! # Reading order
-//! [`react`] (the simplest whole planner), [`pnlc`] (the method that this project exists for), `deliberate` and
+//! [`act`] and [`react`] (the simplest whole planners), [`pnlc`] (the method that this project exists for), `deliberate` and
 //! `weigh` (how it decides), [`imagine`] (the same without a critic), [`summarise`] (what critics see of a history),
 //! [`strategist`] (search over hidden roles), [`gdp_zero`] (search over dialogue acts), [`ppdpp`] (a trained policy
 //! over them), [`random`] (the baseline).
 //!
+//! Choosing among a model's own proposals: [`self_consistency`], [`grounded_decoding`] and [`saycan`] with `likelihood`
+//! (what the model would do, times what critics say), [`read`] (proposing until a critic's advantage is high),
+//! [`plangen`] (choosing a planner by what a verifier says), [`dots`] (choosing how to reason).
+//!
+//! Following a plan over several decisions, with `plan` (how it is kept): [`replan`], [`spine`], [`octo`] and
+//! [`when2ask`] (two models), and [`tree_planner`]. [`self_plan`] is PNLC with the model as its own critic.
+//!
 //! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
-//! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models).
+//! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models),
+//! [`reflexion`] (trials in copies of the world).
 //! What all of them do about a budget is in [`allowance`].
 //!
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
+pub mod act;
 pub mod allowance;
 mod around;
 pub mod ask;
@@ -22,19 +31,34 @@ pub mod best_of_n;
 pub mod budgeted;
 pub mod cached;
 pub mod deliberate;
+pub mod dots;
 pub mod fallback;
 pub mod gdp_zero;
+pub mod grounded_decoding;
 pub mod imagine;
 pub mod inner;
+mod likelihood;
+pub mod octo;
+mod plan;
+pub mod plangen;
 pub mod pnlc;
 pub mod ppdpp;
 pub mod prompts;
 pub mod random;
 pub mod react;
+pub mod read;
+pub mod reflexion;
+pub mod replan;
 pub mod retry;
+pub mod saycan;
 mod score;
+pub mod self_consistency;
+pub mod self_plan;
+pub mod spine;
 pub mod strategist;
 pub mod summarise;
 pub mod switch;
+pub mod tree_planner;
 pub mod vote;
 mod weigh;
+pub mod when2ask;

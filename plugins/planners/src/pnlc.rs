@@ -28,7 +28,7 @@ use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
-    deliberate::{Deliberation, Imagining, Weighing},
+    deliberate::{Deliberation, Extensions, Imagining, Weighing},
     prompts::prompt_files,
 };
 
@@ -45,6 +45,9 @@ pub struct PnlcConfig {
     /// How the critic is used.
     #[serde(flatten)]
     pub weighing: Weighing,
+    /// What goes beyond the paper.
+    #[serde(flatten)]
+    pub extensions: Extensions,
     /// Files that replace the shipped prompt templates.
     #[serde(default)]
     pub prompts: PnlcPrompts,
@@ -62,10 +65,11 @@ impl Pnlc {
     /// A planner with these settings.
     ///
     /// # Errors
-    /// Fewer than two outcomes or thoughts, or a template that cannot be used.
+    /// Fewer than two outcomes or thoughts, an extension that does not go with the mode, or a template that cannot be used.
     pub fn new(config: PnlcConfig) -> Result<Self> {
         let prompts = config.ask.prompts(&config.prompts)?;
-        Ok(Self(Deliberation::new(config.ask, config.imagining, Some(config.weighing), prompts)?))
+        let pnlc = Deliberation::new(config.ask, config.imagining, Some(config.weighing), prompts)?;
+        Ok(Self(pnlc.extended(config.extensions)?))
     }
 }
 

@@ -53,10 +53,26 @@ macro_rules! about {
     (resume) => { "Asks whether `thought`, a plan, is unfinished, and for its next action." };
     (action) => { "Asks for the action that carries out `thought`." };
     (summarise) => { "Asks for a summary of the history." };
+    (reflexion) => { "Shows a failed attempt and asks for a reflection on it." };
+    (probabilities) => { "Asks how likely `outcomes` of `thought` are, given `state` alone." };
+    (whole_plan) => { "Asks for a plan of at most `length` actions." };
+    (branch) => { "Asks which of the next `actions` of several plans fits what is seen." };
+    (plan) => { "Asks for a plan of at most `length` steps, in place of `steps` if there was one." };
+    (monitor) => { "Shows a plan (`steps`) and asks how far its step `at` is, and for the next action." };
+    (precondition) => { "Asks whether what `thought` needs (`needs`) is so." };
+    (mediator) => { "Asks whether an expert should be asked for another strategy than `thought`." };
     (believe) => { "Asks how likely `statements` about the other seats are." };
     (speak) => { "Asks for words that serve `thought`, a plan." };
     (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
     (act) => { "Asks for one of the dialogue `acts`." };
+    (act_now) => { "Asks for an action without a thought." };
+    (skills) => { "Lists the legal actions (`skills`) and asks for the next one." };
+    (propose) => { "Shows the `proposals` with their advantages and asks for a better one." };
+    (constraints) => { "Asks for the constraints of the next step." };
+    (suitability) => { "Asks how suitable `planners` are, given `constraints`." };
+    (verify) => { "Asks for a score of `thought` and `action`, given `constraints`." };
+    (modules) => { "Asks for reasoning modules of several `layers`." };
+    (solve) => { "Asks for thought and action along the chosen `modules`." };
     (utter) => { "Asks for an utterance that carries out `act`." };
     (respond) => { "Asks for the other side's answer, one of `replies`." };
 }

@@ -8,7 +8,7 @@ use forethought_sdk::{
 };
 
 use crate::{
-    ask::{Answers, AskConfig, Asker, Said, default_history_chars},
+    ask::{Answers, AskConfig, Said, default_history_chars},
     deliberate::{OUTCOMES, Weighing, good_and_bad},
     inner::Inner,
     prompts::{Prompts, prompt_files},
@@ -45,6 +45,22 @@ pub struct Scoring {
     pub prompts: ScorePrompts,
 }
 
+/// What a thought is scored by, in planners that ask one model for everything.
+#[config]
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Name of the critic under `[critic]`.
+    pub critic: String,
+    /// The outcome whose probability is the value. By default outcomes are imagined, and the value is the mean
+    /// probability of the good ones less that of the bad ones.
+    #[serde(default)]
+    pub goal: Option<String>,
+    /// Imagined outcomes: half good, half bad.
+    #[serde(default = "four")]
+    #[schemars(range(min = 2, max = 1000))]
+    pub outcomes: usize,
+}
+
 prompt_files! {
     /// Files that replace the prompt templates for scoring.
     ScorePrompts: agent, history, summarise, outcomes
@@ -61,6 +77,8 @@ pub(crate) struct Scorer {
     prompts: Prompts,
     goal: Option<String>,
     outcomes: usize,
+    /// The name of its draws.
+    draw: String,
 }
 
 /// What was made of some thoughts.
@@ -81,11 +99,6 @@ impl Scorer {
     /// Fewer than two outcomes, a template that cannot be used, or several models to choose from.
     pub(crate) async fn new(config: Scoring, inner: &[&Inner]) -> Result<Self> {
         let Scoring { critic, goal, outcomes, llm, temperature, answers, prompts } = config;
-        if outcomes < 2 {
-            return Err(Error::config(format!(
-                "outcomes = {outcomes}: must be at least 2, good and bad ones"
-            )));
-        }
         let llm = match llm {
             Some(llm) => llm,
             None => match &*Inner::requires(inner).await?.llms {
@@ -101,8 +114,28 @@ impl Scorer {
         };
         let (history_chars, history_blocks) = (default_history_chars(), false);
         let ask = AskConfig { llm, temperature, answers, history_chars, history_blocks };
+        let prompts = ask.prompts(&prompts)?;
+        Self::of(ask, prompts, Measure { critic, goal, outcomes }, "imagine".into())
+    }
+
+    /// A scorer that asks in this way; `draw` names its draws.
+    ///
+    /// # Errors
+    /// Fewer than two outcomes.
+    pub(crate) fn of(ask: AskConfig, prompts: Prompts, measure: Measure, draw: String) -> Result<Self> {
+        let Measure { critic, goal, outcomes } = measure;
+        if outcomes < 2 {
+            return Err(Error::config(format!(
+                "outcomes = {outcomes}: must be at least 2, good and bad ones"
+            )));
+        }
         let weighing = Weighing { critic, style: true, yardstick: false, abstain: true, confident: None };
-        Ok(Self { prompts: ask.prompts(&prompts)?, ask, weighing, goal, outcomes })
+        Ok(Self { prompts, ask, weighing, goal, outcomes, draw })
+    }
+
+    /// Whether it scores by a given outcome, so that scores are probabilities.
+    pub(crate) fn has_goal(&self) -> bool {
+        self.goal.is_some()
     }
 
     pub(crate) fn requires(&self) -> Requirements {
@@ -122,20 +155,8 @@ impl Scorer {
         decisions: &[&Decision],
         models: &Arc<dyn Models>,
     ) -> Result<Scored> {
-        let scales = Scales::of(&self.weighing, models).await?;
-        let llm = models.llm(self.ask.llm.clone()).await?;
-        let style = scales.style();
-        // The same seed as the summariser's, so that a collector's summary of this history is identical.
-        let mut asker = self.ask.asker(llm.clone(), seed::derive(context.seed, "summarise"));
         let known = decisions.iter().find_map(|decision| decision.summary.clone());
-        let (state, summary) = match known {
-            Some(summary) => (summary.state.clone(), Some(summary)),
-            None if style.is_null() => {
-                let summary = summarise(&self.prompts, &mut asker, context).await?;
-                (summary.state.clone(), Some(summary))
-            }
-            None => (state_only(&self.prompts, &mut asker, context, &style).await?, None),
-        };
+        let scene = self.scene(context, known, models).await?;
         let thought = |decision: &&Decision| match decision.thought.is_empty() {
             true => decision.action.text.clone(),
             false => decision.thought.clone(),
@@ -147,18 +168,15 @@ impl Scorer {
                 different.push(thought);
             }
         }
-        let judged = different.iter().enumerate().map(|(index, thought)| {
-            let asker = self.ask.asker(llm.clone(), seed::derive(context.seed, &format!("imagine {index}")));
-            let given =
-                json!({ "state": state, "style": style, "thought": thought, "outcomes": self.outcomes });
-            self.judge(&scales, asker, context, given)
-        });
-        let mut unread = asker.unread;
+        let judged = different.iter().enumerate();
+        let judged = judged.map(|(index, thought)| scene.judge(index, vec![(*thought).to_owned()]));
+        let judged = join_all(judged).await;
+        let Scene { summary, mut unread, .. } = scene;
         let mut rounds = Vec::new();
         // In the order of the thoughts, whichever is judged first.
-        for judged in join_all(judged).await {
+        for judged in judged {
             let (round, theirs) = judged?;
-            rounds.push(round);
+            rounds.extend(round);
             unread.append(theirs);
         }
         let of = |thought: &String| {
@@ -170,38 +188,27 @@ impl Scorer {
         Ok(Scored { rounds, scores, summary, unread })
     }
 
-    /// One thought with its outcomes and their values; without outcomes if they could not be read.
-    async fn judge(
-        &self,
-        scales: &Scales<'_>,
-        mut asker: Asker,
-        context: &DecisionContext,
-        given: Value,
-    ) -> Result<(Round, Unread)> {
-        let text = |key: &str| given[key].as_str().unwrap_or_default().to_owned();
-        let (state, thought) = (text("state"), text("thought"));
-        let outcomes = match &self.goal {
-            Some(goal) => vec![(true, goal.clone())],
-            None => {
-                let messages = self.prompts.messages("outcomes", context, given)?;
-                let read = |said: &Said<'_>| good_and_bad(said, self.outcomes);
-                let outcomes = asker.ask_for(&OUTCOMES, Purpose::Outcomes, messages, read).await?;
-                outcomes.unwrap_or_default()
+    /// The history as the critic sees it, for a decision in which more than once is asked.
+    pub(crate) async fn scene<'a>(
+        &'a self,
+        context: &'a DecisionContext,
+        known: Option<Summary>,
+        models: &Arc<dyn Models>,
+    ) -> Result<Scene<'a>> {
+        let scales = Scales::of(&self.weighing, models).await?;
+        let llm = models.llm(self.ask.llm.clone()).await?;
+        let style = scales.style();
+        // The same seed as the summariser's, so that a collector's summary of this history is identical.
+        let mut asker = self.ask.asker(llm.clone(), seed::derive(context.seed, "summarise"));
+        let (state, summary) = match known {
+            Some(summary) => (summary.state.clone(), Some(summary)),
+            None if style.is_null() => {
+                let summary = summarise(&self.prompts, &mut asker, context).await?;
+                (summary.state.clone(), Some(summary))
             }
+            None => (state_only(&self.prompts, &mut asker, context, &style).await?, None),
         };
-        let mut unread = asker.unread;
-        let without = Round { thought: thought.clone(), ..Round::default() };
-        if outcomes.is_empty() {
-            return Ok((without, unread));
-        }
-        let round = match scales.weigh(&state, &[thought], &outcomes).await? {
-            Ok(mut rounds) => rounds.pop(),
-            Err(why) => {
-                unread.without(why);
-                None
-            }
-        };
-        Ok((round.unwrap_or(without), unread))
+        Ok(Scene { scorer: self, context, scales, llm, style, state, summary, unread: asker.unread })
     }
 
     /// The score of a thought with these outcomes.
@@ -211,5 +218,53 @@ impl Scorer {
             None => hope(round),
         };
         score.filter(|score| score.is_finite())
+    }
+}
+
+/// A history as the critic sees it.
+pub(crate) struct Scene<'a> {
+    scorer: &'a Scorer,
+    context: &'a DecisionContext,
+    scales: Scales<'a>,
+    llm: Arc<dyn LlmBackend>,
+    style: Value,
+    state: String,
+    /// The summary that the critic is shown, if it is one that a collector may use.
+    pub(crate) summary: Option<Summary>,
+    pub(crate) unread: Unread,
+}
+
+impl Scene<'_> {
+    /// What prompts show of it: `state` and `style`.
+    pub(crate) fn given(&self) -> Value {
+        json!({ "state": self.state, "style": self.style })
+    }
+
+    /// The first of some thoughts with its outcomes and their values, and the others with the same outcomes: a round for
+    /// each. Without outcomes if they could not be read. `index` tells its draws from those of others.
+    pub(crate) async fn judge(&self, index: usize, thoughts: Vec<String>) -> Result<(Vec<Round>, Unread)> {
+        let Scorer { ask, draw, goal, outcomes: n, prompts, .. } = self.scorer;
+        let seed = seed::derive(self.context.seed, &format!("{draw} {index}"));
+        let mut asker = ask.asker(self.llm.clone(), seed);
+        let outcomes = match goal {
+            Some(goal) => vec![(true, goal.clone())],
+            None => {
+                let mut given = self.given();
+                (given["thought"], given["outcomes"]) = (json!(thoughts.first()), json!(n));
+                let messages = prompts.messages("outcomes", self.context, given)?;
+                let read = |said: &Said<'_>| good_and_bad(said, *n);
+                let outcomes = asker.ask_for(&OUTCOMES, Purpose::Outcomes, messages, read).await?;
+                outcomes.unwrap_or_default()
+            }
+        };
+        let mut unread = asker.unread;
+        if !outcomes.is_empty() {
+            match self.scales.weigh(&self.state, &thoughts, &outcomes).await? {
+                Ok(rounds) => return Ok((rounds, unread)),
+                Err(why) => unread.without(why),
+            }
+        }
+        let without = |thought| Round { thought, ..Round::default() };
+        Ok((thoughts.into_iter().map(without).collect(), unread))
     }
 }

@@ -94,6 +94,26 @@ impl<'a> Scales<'a> {
         }
     }
 
+    /// The critic's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.critic
+    }
+
+    /// The outcomes of the critic's data that have a score: good ones, above the mean of what usually happens, and bad
+    /// ones, below it. `None` if one side is empty.
+    pub(crate) fn recorded(&self) -> Option<Vec<(bool, String)>> {
+        let scored = self.card.outcomes.iter().filter_map(|one| Some((one, one.mean_return?)));
+        let scored: Vec<_> = scored.filter(|(_, score)| score.is_finite()).collect();
+        let usual = |(one, _): &(&KnownOutcome, f64)| one.usual;
+        let total: f64 = scored.iter().map(usual).sum();
+        let mean = scored.iter().map(|one| usual(one) * one.1).sum::<f64>() / total;
+        let side =
+            |(one, score): &(&KnownOutcome, f64)| (*score != mean).then(|| (*score > mean, one.text.clone()));
+        let sides: Vec<_> = scored.iter().filter_map(side).collect();
+        let both = sides.iter().any(|(good, _)| *good) && sides.iter().any(|(good, _)| !good);
+        (both && mean.is_finite()).then_some(sides)
+    }
+
     /// Whether the first round is so good that refining it is not worth the calls.
     pub(crate) fn confident(&self, round: &Round) -> bool {
         self.config.confident.is_some_and(|least| hope(round).is_some_and(|hope| hope > least))
@@ -105,22 +125,66 @@ impl<'a> Scales<'a> {
     }
 }
 
+/// What of a round is shown besides outcomes and probabilities.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown {
+    pub(crate) yardstick: bool,
+    pub(crate) uncertainty: bool,
+    /// One number in place of the outcomes.
+    pub(crate) scalar: bool,
+}
+
 /// Rounds for a template: every outcome with all its keys, absent ones as null.
-pub(crate) fn shown(rounds: &[Round], yardstick: bool) -> Value {
+pub(crate) fn shown(rounds: &[Round], show: Shown) -> Value {
     let outcome = |outcome: &ValuedOutcome| {
         let (usual, mean_return) =
-            if yardstick { (outcome.usual, outcome.mean_return) } else { Default::default() };
+            if show.yardstick { (outcome.usual, outcome.mean_return) } else { Default::default() };
+        let spread = Some(outcome.uncertainty).filter(|spread| show.uncertainty && *spread > 0.0);
         json!({
             "text": outcome.text, "good": outcome.good, "probability": outcome.probability, "raw": outcome.raw,
             "uncertainty": outcome.uncertainty, "usual": usual, "mean_return": mean_return,
-            "outside": outcome.outside,
+            "outside": outcome.outside, "spread": spread.filter(|_| !outcome.outside),
         })
     };
     let round = |round: &Round| {
         let outcomes: Vec<_> = round.outcomes.iter().map(outcome).collect();
-        json!({ "thought": round.thought, "outcomes": outcomes, "kept": round.kept })
+        let score = expected(round).filter(|_| show.scalar);
+        json!({ "thought": round.thought, "outcomes": outcomes, "kept": round.kept, "score": score })
     };
     rounds.iter().map(round).collect()
+}
+
+/// Keeps the likeliest outcomes of a round, in their order: `n` of them, half good, half bad.
+pub(crate) fn likeliest(round: &mut Round, n: usize) {
+    let side = |good: bool, most: usize| {
+        let mut side: Vec<_> =
+            (0..round.outcomes.len()).filter(|&at| round.outcomes[at].good == good).collect();
+        let probability =
+            |at: usize| Some(&round.outcomes[at]).filter(|one| !one.outside).map(|one| one.probability);
+        let probability = |at: usize| probability(at).unwrap_or(-1.0);
+        side.sort_by(|&a, &b| probability(b).total_cmp(&probability(a)));
+        side.truncate(most);
+        side
+    };
+    let mut kept = [side(true, n / 2), side(false, n - n / 2)].concat();
+    kept.sort_unstable();
+    let mut index = 0;
+    round.outcomes.retain(|_| {
+        index += 1;
+        kept.contains(&(index - 1))
+    });
+}
+
+/// The score to be expected: that of the outcomes, weighted by their probabilities, or the probability of an only one.
+pub(crate) fn expected(round: &Round) -> Option<f64> {
+    let known = round.outcomes.iter().filter(|outcome| !outcome.outside);
+    if let [goal] = &round.outcomes[..] {
+        return known.map(|_| goal.probability).next();
+    }
+    let scored: Vec<_> = known.filter_map(|one| Some((one.probability, one.mean_return?))).collect();
+    let total: f64 = scored.iter().map(|(probability, _)| probability).sum();
+    let sum: f64 = scored.iter().map(|(probability, score)| probability * score).sum();
+    Some(sum / total).filter(|expected| expected.is_finite())
 }
 
 /// Whether the critic has data on none of the outcomes.

@@ -15,6 +15,7 @@ use forethought_planners::{
     prompts::{PromptFiles, Prompts},
     random::Random,
     react::{React, ReactConfig, ReactPrompts},
+    self_plan::SelfPlan,
     strategist::{StrategistConfig, StrategistPrompts},
     summarise::{SummariserConfig, SummariserPrompts},
     vote::Vote,
@@ -326,6 +327,47 @@ fn pnlc_refines_until_the_thought_is_kept() {
         refine.contains("Good outcomes:\n0.90: treasure\n0.25: a torch\nBad outcomes:\n0.25: a bear"),
         "{refine}"
     );
+}
+
+#[test]
+fn self_plan_is_pnlc_with_the_models_own_probabilities() {
+    let planner = |config: Value| {
+        let mut settings = json!({ "llm": "actor" });
+        settings.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        SelfPlan::new(from_value(settings).unwrap())
+    };
+    let own = planner(json!({})).unwrap();
+    let needs = block_on(own.requires()).unwrap();
+    assert_eq!((needs.llms, needs.critics.len()), (vec!["actor".to_string()], 0));
+    let probabilities = "1: 0.7\n2: 0.1\n3: 0.6\n4: 20%";
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, "Surely.", probabilities];
+    let keeps = ["Decision: keep\nThought: rush in", "Action: run"];
+    let (decision, script) = decide(&own, &[&answers[..], &keeps].concat());
+    let decision = decision.unwrap();
+    assert_eq!(decision.action.text, "run");
+    let values: Vec<_> = decision.trace.rounds[0].outcomes.iter().map(|one| one.probability).collect();
+    assert_eq!(values, [0.7, 0.1, 0.6, 0.2]);
+    let asked = script.asked.lock().unwrap();
+    let purposes: Vec<_> = asked.iter().map(|request| request.purpose).collect();
+    use Purpose::*;
+    assert_eq!(purposes, [Summarise, Thought, Outcomes, Judge, Judge, Refine, Action]);
+    // It judges what a critic would: the summary and the thought, and no history.
+    let judged = &asked[3].messages[0].content;
+    assert!(judged.starts_with("In short: before a cave\n\nCurrent thought: rush in\n"), "{judged}");
+
+    // Without numbers, twice, the thought is followed as it is.
+    let (decision, script) = decide(&own, &[&answers[..4], &["No idea.", "Action: run"]].concat());
+    let decision = decision.unwrap();
+    assert_eq!((decision.trace.rounds.len(), script.asked.lock().unwrap().len()), (0, 6));
+    assert_eq!(decision.trace.faults["unevaluated"], 1);
+
+    // Compared thoughts are judged apart.
+    let compare = planner(json!({ "mode": "compare", "thoughts": 2, "outcomes": 2 })).unwrap();
+    let candidates = "Thought: rush in\nThought: light a torch\nGood: treasure\nBad: a bear";
+    let answers = [SUMMARY, candidates, "1: 0.1\n2: 0.8", "1: 0.6\n2: 0.2", "Choice: 2\nAction: light torch"];
+    let rounds = decide(&compare, &answers).0.unwrap().trace.rounds;
+    assert_eq!(rounds.iter().map(|round| round.outcomes[1].probability).collect::<Vec<_>>(), [0.8, 0.2]);
+    assert!(planner(json!({ "outcomes": 1 })).is_err());
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Critic for World {
             let known = ["treasure", "bear"].iter().position(|word| query.outcome.contains(word));
             let probability = if known == Some(0) && query.thought.contains("torch") { 0.9 } else { 0.25 };
             let known = known.map(|known| known as u32);
-            Estimate { known, outside: known.is_none(), ..Estimate::of(probability) }
+            Estimate { known, outside: known.is_none(), uncertainty: 0.03, ..Estimate::of(probability) }
         };
         Ok(queries.iter().map(estimate).collect())
     }
@@ -327,4 +327,117 @@ fn histories_can_be_cut_in_blocks_that_leave_the_beginning_alone() {
     // A quarter is five exchanges.
     let gaps: Vec<_> = gaps.iter().map(|gap| gap.as_deref().map_or(0, |gap| gap.parse().unwrap())).collect();
     assert_eq!(gaps, [0, 5, 10, 15, 20, 25, 30, 35, 40]);
+}
+
+#[test]
+fn a_rewritten_thought_is_followed_only_if_it_is_better() {
+    let accept = pnlc(json!({ "accept": true }));
+    let revise = |thought: &str| format!("Decision: revise\nThought: {thought}");
+    let (torch, sneak) = (revise("light a torch"), revise("sneak in"));
+    use Purpose::{Action, Outcomes, Refine, Summarise, Thought};
+    let says = |answers: &[&str]| {
+        let all = [&[SUMMARY, "Thought: rush in", OUTCOMES], answers].concat();
+        let (decision, asked) = decide(&accept, StyleCard::default(), cave(), &all);
+        let kept: Vec<_> = decision.trace.rounds.iter().map(|round| round.kept).collect();
+        let purposes: Vec<_> = asked[3..].iter().map(|(purpose, _)| *purpose).collect();
+        (decision.thought, kept, purposes, decision.trace.details["gate"].clone())
+    };
+    // Better: the model is asked on. What the last round leads to is weighed, and is worse.
+    let (thought, kept, purposes, gate) = says(&[&torch, OUTCOMES, &sneak, OUTCOMES, "Action: a"]);
+    assert_eq!((&*thought, kept, gate), ("light a torch", vec![false, true, false], json!("rejected")));
+    assert_eq!(purposes, [Refine, Outcomes, Refine, Outcomes, Action]);
+    // Not better: the refinement ends.
+    let (thought, kept, purposes, _) = says(&[&sneak, OUTCOMES, "Action: a"]);
+    assert_eq!((&*thought, kept), ("rush in", vec![true, false]));
+    assert_eq!(purposes, [Refine, Outcomes, Action]);
+    // Outcomes that cannot be read do not show that it is better.
+    let (thought, _, purposes, gate) = says(&[&torch, "?", "?", "Action: a"]);
+    assert_eq!(
+        (&*thought, purposes, gate),
+        ("rush in", vec![Refine, Outcomes, Outcomes, Action], json!("rejected"))
+    );
+    // Better in the last round: it is followed without another question.
+    let (thought, kept, _, gate) = says(&[&torch, OUTCOMES, KEEP, "Action: a"]);
+    assert_eq!((&*thought, kept, gate), ("light a torch", vec![false, true], Value::Null));
+
+    // Off, the last rewriting is followed without being weighed, as in the paper.
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, &torch, OUTCOMES, &sneak, "Action: a"];
+    let (decision, asked) = decide(&pnlc(json!({})), StyleCard::default(), cave(), &answers);
+    assert_eq!((&*decision.thought, decision.trace.faults["unevaluated"]), ("sneak in", 1));
+    let purposes: Vec<_> = asked.iter().map(|(purpose, _)| *purpose).collect();
+    assert_eq!(purposes, [Summarise, Thought, Outcomes, Refine, Outcomes, Refine, Action]);
+}
+
+/// Outcomes with scores, of which two are good and two are bad.
+fn scored_card() -> StyleCard {
+    let known = |text: &str, usual, mean_return: f64| KnownOutcome {
+        text: text.into(),
+        usual,
+        mean_return: Some(mean_return),
+    };
+    let outcomes = vec![
+        known("The treasure is found.", 0.3, 0.9),
+        known("A bear comes.", 0.2, 0.1),
+        known("Some treasure is lost.", 0.1, 0.2),
+        known("A pit.", 0.1, 0.0),
+        known("The treasure is mine.", 0.1, 1.0),
+    ];
+    StyleCard { outcomes, ..StyleCard::default() }
+}
+
+#[test]
+fn outcomes_can_be_those_of_the_critics_data() {
+    let recorded = |more: Value| {
+        let mut all = json!({ "outcomes_from": "recorded", "outcomes": 2, "yardstick": false });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        pnlc(all)
+    };
+    // None is imagined: one call less. The likeliest of each side is shown; a pit is outside the data.
+    let answers = ["State: x", "Thought: light a torch", "Decision: keep\nThought: x", "Action: a"];
+    let (decision, asked) = decide(&recorded(json!({})), scored_card(), cave(), &answers);
+    let purposes: Vec<_> = asked.iter().map(|(purpose, _)| *purpose).collect();
+    assert_eq!(purposes, [Purpose::Summarise, Purpose::Thought, Purpose::Refine, Purpose::Action]);
+    let shown =
+        "Good outcomes:\n0.90: The treasure is found.\nBad outcomes:\n0.90: Some treasure is lost.\n\nGiven";
+    assert!(asked[2].1.contains(shown), "{}", asked[2].1);
+    assert_eq!(decision.trace.rounds[0].outcomes.len(), 2);
+    // A critic that knows no scores: they are imagined, and that is recorded.
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, KEEP, "Action: a"];
+    let (decision, _) = decide(&recorded(json!({})), StyleCard::default(), cave(), &answers);
+    assert_eq!((decision.trace.recoveries.len(), faults(&decision).len()), (1, 0));
+}
+
+#[test]
+fn a_number_can_be_shown_in_place_of_outcomes_and_uncertainty_next_to_a_probability() {
+    // Bears score .1 and come with .25; each of three treasures, which the critic reads as one, scores .9 and comes with
+    // .9 by torchlight.
+    let answers = ["State: x", "Thought: light a torch", "Decision: keep\nThought: x", "Action: a"];
+    let (_, asked) = decide(&pnlc(json!({ "scalar": true })), scored_card(), cave(), &answers);
+    let purposes: Vec<_> = asked.iter().map(|(purpose, _)| *purpose).collect();
+    assert_eq!(purposes, [Purpose::Summarise, Purpose::Thought, Purpose::Refine, Purpose::Action]);
+    let shown = "Current thought: light a torch\nThe score that a critic that has seen many episodes expects from here: \
+                 0.83\n\nGiven";
+    assert!(asked[2].1.contains(shown), "{}", asked[2].1);
+    let goal = pnlc(json!({ "scalar": true, "goal": "The treasure is found." }));
+    let answers = [SUMMARY, "Thought: rush in", KEEP, "Action: a"];
+    let (_, asked) = decide(&goal, StyleCard::default(), cave(), &answers);
+    assert!(asked[2].1.contains("expects from here: 0.25\n\nGiven"), "{}", asked[2].1);
+
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, KEEP, "Action: a"];
+    let (_, asked) = decide(&pnlc(json!({ "uncertainty": true })), StyleCard::default(), cave(), &answers);
+    assert!(asked[3].1.contains("0.25 ± 0.03: The treasure is found.\n"), "{}", asked[3].1);
+    let compare = pnlc(json!({ "uncertainty": true, "mode": "compare", "thoughts": 2, "outcomes": 3 }));
+    let answers = [SUMMARY, CANDIDATES, "Choice: 2\nAction: light torch"];
+    let (_, asked) = decide(&compare, StyleCard::default(), cave(), &answers);
+    assert!(asked[2].1.contains("\n| 0.25 ± 0.03 | 0.90 ± 0.03 | treasure is found |"), "{}", asked[2].1);
+
+    let refused = |more: Value| {
+        let mut all = json!({ "llm": "actor", "critic": "critic" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Pnlc::new(from_value(all).unwrap()).err().unwrap().message
+    };
+    for key in ["accept", "scalar"] {
+        assert!(refused(json!({ key: true, "mode": "compare" })).contains("needs `mode"));
+    }
+    assert!(refused(json!({ "goal": "x" })).contains("goal"));
 }

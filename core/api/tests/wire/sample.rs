@@ -152,6 +152,7 @@ fn requirements() -> Requirements {
         logprobs: true,
         tools: true,
         json_schema: true,
+        summariser: false,
         planners: vec![("inner".into(), Requirements::default())],
     }
 }
@@ -464,6 +465,9 @@ impl Models for Sample {
         assert_eq!(recoveries, ["asked once more"]);
         Ok(())
     }
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        Ok(Summary { state: format!("summarised at step {}", context.step), ..summary() })
+    }
     async fn allowance(&self) -> Result<Allowance> {
         let largest = LargestCall { tokens: 350, usd: 0.001, seconds: 1.5 };
         Ok(Allowance { calls: Some(6), tokens: Some(4000), usd: Some(0.01), seconds: Some(20.0), largest })
@@ -476,6 +480,7 @@ tried!(Models, |it| [
     it.fork().await.unwrap().unwrap().spec().await,
     it.imagine(anything(), 3).await.map(|copy| copy.is_some()),
     it.note(vec!["asked once more".into()], BTreeMap::from([("repeated".into(), 1)])).await,
+    it.summarise(context()).await,
     it.allowance().await,
 ]);
 

@@ -22,7 +22,7 @@ use forethought_api::{
     environment::{Action, Environment},
     host::{Host, ModelFiles},
     llm::LlmBackend,
-    planner::{Decision, DecisionContext, Models, Planner, Requirements},
+    planner::{Decision, DecisionContext, Models, Planner, Requirements, Summary},
 };
 use serde_json::Value;
 
@@ -73,6 +73,7 @@ pub(crate) struct Asked {
     pub(crate) llms: BTreeSet<String>,
     pub(crate) critics: BTreeSet<String>,
     pub(crate) forks: u64,
+    pub(crate) summaries: u64,
     /// Completions and batches of estimates.
     pub(crate) calls: u64,
 }
@@ -131,6 +132,11 @@ impl Models for Desk {
             Some(world) => world.fork().await,
             None => Ok(None),
         }
+    }
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        self.ledger.lock().summaries += 1;
+        let state = context.turn.observation.text;
+        Ok(Summary { outcome: format!("It has come to this: {state}"), state })
     }
     /// As in the runtime: a world with one seat hides nothing, so a plain copy will do.
     async fn imagine(&self, _: Value, _: u64) -> Result<Option<Arc<dyn Environment>>> {

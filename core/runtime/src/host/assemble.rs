@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use forethought_api::{Error, Result, environment::Reset, error::Code, host::Host as _, seed};
+use forethought_api::{
+    Error, Result, environment::Reset, error::Code, host::Host as _, planner::Summariser, seed,
+};
 use serde_json::{Value, json};
 
 use crate::host::identity::Paths;
@@ -77,6 +79,7 @@ impl RuntimeHost {
         };
         let needs = self.check(&seats).await?;
 
+        let asks_summariser = needs.summariser;
         let mut planners = Vec::new();
         for name in &seats {
             let planner = self.planner(name.clone()).await?;
@@ -105,10 +108,11 @@ impl RuntimeHost {
                      language model",
                 ));
             }
-            true => {
-                let summariser = self.summariser().await?;
-                Some(self.configured(&["summariser".into()], summariser))
-            }
+            true => Some(self.configured_summariser().await?),
+            false => None,
+        };
+        let asked_summariser = match asks_summariser && summariser.is_none() {
+            true => Some(self.configured_summariser().await?),
             false => None,
         };
 
@@ -138,6 +142,7 @@ impl RuntimeHost {
             seatings: Vec::new(),
             subject: 0,
             summariser,
+            asked_summariser,
             llms,
             prices,
             metering: self.shared.metering.clone(),
@@ -167,6 +172,11 @@ impl RuntimeHost {
         }
         identity["says"] = says.into();
         Ok(identity)
+    }
+
+    async fn configured_summariser(&self) -> Result<Configured<dyn Summariser>> {
+        let summariser = self.summariser().await?;
+        Ok(self.configured(&["summariser".into()], summariser))
     }
 
     fn configured<T: ?Sized>(&self, section: &[String], component: std::sync::Arc<T>) -> Configured<T> {

@@ -121,6 +121,9 @@ impl Lookup for RuntimeHost {
     fn is_role(&self, name: &str) -> bool {
         self.shared.config.roles.contains_key(name)
     }
+    fn summarises(&self) -> bool {
+        self.shared.config.summariser.is_some()
+    }
     fn limits_money(&self) -> bool {
         self.money_limit().is_some()
     }

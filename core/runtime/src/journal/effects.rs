@@ -14,7 +14,7 @@ use forethought_api::{
     environment::{Action, Environment, Reset, Transition, Turn},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
-    planner::Allowance,
+    planner::{Allowance, Summariser},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -147,6 +147,8 @@ pub struct Deps {
     pub llms: Arc<BTreeMap<String, Llm>>,
     /// Critics by configured name.
     pub critics: Arc<BTreeMap<String, CriticHandle>>,
+    /// The summariser that planners may ask.
+    pub summariser: Option<Arc<dyn Summariser>>,
 }
 
 /// A language model, with its capabilities at the start of the run.

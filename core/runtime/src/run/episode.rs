@@ -193,6 +193,7 @@ impl<D: Durable> EpisodeRunner<D> {
             self.spec.per_decision.clone(),
         );
         let context = self.context(turn, false);
+        models.seed(context.seed);
         let mut decision = self.decide(&context, &models).await?;
         let summary = self.summarise(&context, decision.summary, &models).await?;
         // Counted in the summary, and not logged: the logs of earlier releases can then still be replayed.
@@ -294,6 +295,10 @@ impl<D: Durable> EpisodeRunner<D> {
             (Some(summariser), None) => summariser,
             (_, own) => return Ok(own),
         };
+        // The planner may have asked for the very same.
+        if let Some(summary) = models.summarised(context).await {
+            return Ok(Some(summary));
+        }
         let summary = summariser.summarise(context.clone(), models.handle()).await;
         models.stopped()?;
         let summary =

@@ -20,6 +20,7 @@ use forethought_api::{
     Error, Result,
     environment::{Action, Environment, EnvironmentSpec, Recovery, Reset, Transition, Turn},
     error::{Code, Context},
+    planner::Summariser,
     trajectory::Trajectory,
 };
 use tokio::task::JoinSet;
@@ -135,6 +136,7 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
         },
         llms: Arc::new(plan.llms),
         critics: Arc::new(plan.critics),
+        summariser: plan.summariser,
         cancel: spec.cancel,
     });
     let mut waiting = plan.episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
@@ -342,6 +344,7 @@ struct Pool {
     resume: Resume,
     llms: Arc<BTreeMap<String, Llm>>,
     critics: Arc<BTreeMap<String, CriticHandle>>,
+    summariser: Option<Arc<dyn Summariser>>,
     cancel: Cancel,
 }
 
@@ -364,6 +367,7 @@ impl Pool {
             },
             llms: self.llms.clone(),
             critics: self.critics.clone(),
+            summariser: self.summariser.clone(),
         };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
         let durable = JournaledEffects::new(

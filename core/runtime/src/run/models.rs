@@ -1,7 +1,7 @@
 //! The models of a planner: each call is an effect at this step's position.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -11,9 +11,9 @@ use forethought_api::{
     environment::{Environment, Imagine},
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream, Usage},
-    planner::{Allowance, Models},
+    planner::{Allowance, DecisionContext, Models, Summary},
 };
-use futures::future::join_all;
+use futures::{future::join_all, lock::Mutex as AsyncMutex};
 use serde_json::Value;
 
 use crate::budget::decision::{DecisionBudget, refusal};
@@ -56,6 +56,10 @@ struct Step<D> {
     decision: Mutex<Option<Arc<DecisionBudget>>>,
     tally: Mutex<Tally>,
     stop: Mutex<Option<Error>>,
+    /// The decision's seed, which its summaries are drawn from as a collector's are.
+    seed: OnceLock<u64>,
+    /// What was summarised on request.
+    summaries: AsyncMutex<Vec<(DecisionContext, Summary)>>,
 }
 
 impl<D: Durable> StepModels<D> {
@@ -66,7 +70,30 @@ impl<D: Durable> StepModels<D> {
         budget: Arc<Budget>,
         path: Arc<Mutex<Path>>,
     ) -> Self {
-        Self::within(durable, position, budget, path, Arc::default())
+        Self::of(durable, position, budget, path, Arc::default(), None)
+    }
+    fn of(
+        durable: Arc<D>,
+        position: Position,
+        budget: Arc<Budget>,
+        path: Arc<Mutex<Path>>,
+        per_decision: Arc<PerDecision>,
+        decision: Option<Arc<DecisionBudget>>,
+    ) -> Self {
+        let (decision, (tally, stop)) = (Mutex::new(decision), Default::default());
+        let (seed, summaries) = Default::default();
+        Self(Arc::new(Step {
+            durable,
+            position,
+            budget,
+            path,
+            per_decision,
+            decision,
+            tally,
+            stop,
+            seed,
+            summaries,
+        }))
     }
     /// Models that have a budget until the [decision is made](Self::decided).
     pub(crate) fn within(
@@ -85,8 +112,16 @@ impl<D: Durable> StepModels<D> {
             let used = used.fold(Spent::default(), |sum, one| sum + one);
             Arc::new(DecisionBudget::new(per_decision.limits, used))
         });
-        let (decision, tally, stop) = (Mutex::new(decision), Mutex::default(), Mutex::default());
-        Self(Arc::new(Step { durable, position, budget, path, per_decision, decision, tally, stop }))
+        Self::of(durable, position, budget, path, per_decision, decision)
+    }
+    /// The seed of the decision that is made.
+    pub(crate) fn seed(&self, seed: u64) {
+        let _ = self.0.seed.set(seed);
+    }
+    /// The summary of this, if the planner asked for it.
+    pub(crate) async fn summarised(&self, context: &DecisionContext) -> Option<Summary> {
+        let summaries = self.0.summaries.lock().await;
+        summaries.iter().find(|(of, _)| of == context).map(|(_, summary)| summary.clone())
     }
     /// The decision is made: calls count for it no longer.
     pub(crate) fn decided(&self) {
@@ -222,6 +257,23 @@ impl<D: Durable> Models for StepModels<D> {
         tally.recoveries.extend(recoveries);
         add_faults(&mut tally.faults, faults);
         Ok(())
+    }
+    /// The one that asks second waits for the first, and gets the same.
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        let Some(summariser) = self.0.durable.deps().summariser.clone() else {
+            return Err(Error::not_found(
+                "no summariser is offered to this planner: it must say in its requirements that it needs one",
+            ));
+        };
+        let seed = self.0.seed.get().copied().unwrap_or(context.seed);
+        let context = DecisionContext { seed, ..context };
+        let mut summaries = self.0.summaries.lock().await;
+        if let Some((_, summary)) = summaries.iter().find(|(of, _)| *of == context) {
+            return Ok(summary.clone());
+        }
+        let summary = summariser.summarise(context.clone(), self.handle()).await?;
+        summaries.push((context, summary.clone()));
+        Ok(summary)
     }
     async fn allowance(&self) -> Result<Allowance> {
         let Some(budget) = self.0.decision() else { return Ok(Allowance::default()) };

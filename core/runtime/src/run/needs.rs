@@ -31,6 +31,8 @@ pub(crate) trait Lookup: Sync {
     fn critic(&self, asker: &[String], name: &str) -> impl Future<Output = Result<Arc<dyn Critic>>> + Send;
     /// Whether `name` is a role, whose models have their own names.
     fn is_role(&self, name: &str) -> bool;
+    /// Whether there is a summariser.
+    fn summarises(&self) -> bool;
     /// Whether money has a limit.
     fn limits_money(&self) -> bool;
     /// What every model costs that may be asked on behalf of `names`, where that is known.
@@ -88,6 +90,11 @@ pub(crate) async fn check(
                     return Err(lookup.error(&asker, message));
                 }
             }
+        }
+        if own.summariser && !lookup.summarises() {
+            let message =
+                "needs a summariser; add [summariser] with llm = \"...\", the name of a language model";
+            return Err(lookup.error(&asker, message.into()));
         }
         if own.fork && !environment.fork && !repeatable(environment) {
             let message = format!(

@@ -74,6 +74,8 @@ pub struct RunSpec {
     pub subject: usize,
     /// Set to collect trajectories.
     pub summariser: Option<Configured<dyn Summariser>>,
+    /// The summariser that planners may ask, where none collects.
+    pub asked_summariser: Option<Configured<dyn Summariser>>,
     /// Language models by role or configured name; unused ones are ignored.
     pub llms: BTreeMap<String, Configured<dyn LlmBackend>>,
     /// The price of every `[llm.<name>]` in use; `None` where it is not known. Money is counted by the layers around a
@@ -141,6 +143,9 @@ impl Lookup for RunSpec {
     fn is_role(&self, _: &str) -> bool {
         false
     }
+    fn summarises(&self) -> bool {
+        self.summariser.is_some() || self.asked_summariser.is_some()
+    }
     fn limits_money(&self) -> bool {
         let own = [&self.limits, &self.episode_limits, &self.per_decision.limits];
         let mut limits = self.role_limits.values().chain(own);
@@ -170,6 +175,8 @@ pub(crate) struct Plan {
     before: (String, Vec<String>),
     pub(crate) llms: BTreeMap<String, Llm>,
     pub(crate) critics: BTreeMap<String, CriticHandle>,
+    /// The summariser, if a planner asks for it.
+    pub(crate) summariser: Option<Arc<dyn Summariser>>,
     pub(crate) episodes: Vec<EpisodeSpec>,
 }
 
@@ -194,8 +201,19 @@ impl Plan {
             let own = summariser.component.requires().await.context("the summariser")?;
             askers.push((vec!["summariser".into()], own));
         }
-        let needs = needs::check(spec, &environment, askers).await?;
+        let mut needs = needs::check(spec, &environment, askers.clone()).await?;
         let (mut models, mut models_before) = (BTreeMap::new(), BTreeMap::new());
+        let asked = spec.summariser.as_ref().or(spec.asked_summariser.as_ref());
+        let asked = asked.filter(|_| needs.all.summariser);
+        if let Some(summariser) = asked {
+            if spec.summariser.is_none() {
+                let own = summariser.component.requires().await.context("the summariser")?;
+                askers.push((vec!["summariser".into()], own));
+                needs = needs::check(spec, &environment, askers).await?;
+            }
+            models.insert("summariser".to_owned(), summariser.identity(false).clone());
+            models_before.insert("summariser".to_owned(), summariser.identity(true).clone());
+        }
         let mut critics = BTreeMap::new();
         for (name, (estimator, own)) in needs.critics {
             let (word, critic) = (format!("{}.{name}", identity_word("critic")), &spec.critics[&name]);
@@ -223,7 +241,8 @@ impl Plan {
         let ids: Vec<_> = episodes.iter().map(|episode| episode.id.clone()).collect();
         let config_hash = config_hash(&spec.config, Some(&spec.paths), &ids)?;
         let before = (self::config_hash(&spec.config, None, &ids_before)?, ids_before);
-        Ok(Self { environment, planner, parent, config_hash, before, llms, critics, episodes })
+        let summariser = asked.map(|summariser| summariser.component.clone());
+        Ok(Self { environment, planner, parent, config_hash, before, llms, critics, summariser, episodes })
     }
 
     /// Whether a run with this hash is of this specification.

@@ -78,6 +78,7 @@ pub async fn replay(spec: RunSpec, run: &Path, episode: &EpisodeSummary) -> Resu
         environment: spec.environment.component.spawn().await?,
         llms: Arc::new(plan.llms),
         critics: Arc::new(plan.critics),
+        summariser: plan.summariser,
     };
     let re_executes = plan.environment.recovery == Recovery::Replay;
     let played = run_episode(Arc::new(FromJournal { deps, recorded, re_executes }), again).await?;

@@ -157,13 +157,20 @@ impl Answer {
     }
 
     fn numbers(&self, count: usize) -> Vec<Result<f64, String>> {
-        // The limit may have cut the number on the last line.
-        let whole = if self.cut {
-            self.given().rsplit_once('\n').map_or("", |(lines, _)| lines)
-        } else {
-            self.given()
-        };
-        numbers::probabilities(whole, count)
+        numbers::probabilities(self.whole_lines(), count)
+    }
+
+    /// Lines that begin with a number, in any dress: the number, and what is said of it.
+    pub fn numbered(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.whole_lines().lines().filter_map(numbers::numbered)
+    }
+
+    /// The lines that the limit did not cut.
+    fn whole_lines(&self) -> &str {
+        match self.cut {
+            true => self.given().rsplit_once('\n').map_or("", |(lines, _)| lines),
+            false => self.given(),
+        }
     }
 
     /// What is said: the first text labelled `Action`, or the whole text if it has no label. It ends where a line starts

@@ -30,7 +30,7 @@ pub(super) fn probabilities(text: &str, count: usize) -> Vec<Result<f64, String>
 }
 
 /// The number of a statement and what the line says after it.
-fn numbered(line: &str) -> Option<(usize, &str)> {
+pub(super) fn numbered(line: &str) -> Option<(usize, &str)> {
     let line = line.trim_start_matches(['|', '*', '_', '-', '>', '#', ' ', '`', '•', '+', '(', '[', '\t']);
     let word = line.trim_start_matches(|c: char| c.is_alphabetic());
     let named = matches!(
