@@ -38,6 +38,7 @@ fn help_names_every_command() {
         "quickstart",
         "run",
         "eval",
+        "sweep",
         "collect",
         "export",
         "play",
