@@ -13,7 +13,7 @@
 //! [`plangen`] (choosing a planner by what a verifier says), [`dots`] (choosing how to reason).
 //!
 //! Following a plan over several decisions, with `plan` (how it is kept): [`replan`], [`spine`], [`octo`] and
-//! [`when2ask`] (two models), and [`tree_planner`]. [`self_plan`] is PNLC with the model as its own critic.
+//! [`when2ask`] (two models), [`tree_planner`] and [`cpl`] (a search over plans). [`self_plan`] is PNLC with the model as its own critic.
 //!
 //! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
 //! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models),
@@ -23,14 +23,15 @@
 //! Below them [`prompts`] (templates) and [`ask`] (asking, in any form of answer, and once more if it could not be
 //! read).
 
-pub mod agent_q;
 pub mod act;
+pub mod agent_q;
 pub mod allowance;
 mod around;
 pub mod ask;
 pub mod best_of_n;
 pub mod budgeted;
 pub mod cached;
+pub mod cpl;
 pub mod deliberate;
 pub mod dots;
 pub mod fallback;
