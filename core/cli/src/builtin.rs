@@ -32,13 +32,26 @@ features! {
         "planner.persona",
     ];
     "planners": [
+        "planner.act", "planner.agent-q", "planner.best-of-n", "planner.budgeted", "planner.cached",
+        "planner.dots", "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding",
+        "planner.imagine-only", "planner.lats", "planner.octo", "planner.plangen", "planner.pnlc",
+        "planner.ppdpp", "planner.q-star", "planner.rafa", "planner.random", "planner.rap", "planner.react",
+        "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.fallback", "planner.gdp-zero",
+        "planner.imagine-only", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react", "planner.react-vote",
+        "planner.retry", "planner.strategist", "planner.switch", "planner.vote", "summariser.llm",
+        "planner.octo", "planner.reflexion", "planner.replan", "planner.self-plan", "planner.spine",
+        "planner.tree-planner", "planner.when2ask",
+        "planner.act", "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.dots", "planner.fallback",
+        "planner.gdp-zero", "planner.grounded-decoding", "planner.imagine-only", "planner.plangen", "planner.pnlc",
+        "planner.ppdpp", "planner.random", "planner.react", "planner.react-vote", "planner.read", "planner.retry",
+        "planner.saycan", "planner.self-consistency", "planner.strategist", "planner.switch", "planner.vote",
         "planner.act", "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.dots",
         "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding", "planner.imagine-only",
         "planner.octo", "planner.plangen", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
         "planner.react-vote", "planner.read", "planner.reflexion", "planner.replan", "planner.retry",
         "planner.saycan", "planner.self-consistency", "planner.self-plan", "planner.spine",
-        "planner.strategist", "planner.switch", "planner.tree-planner", "planner.vote", "planner.when2ask",
-        "summariser.llm",
+        "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
+        "planner.vote", "planner.when2ask", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

@@ -23,6 +23,8 @@ pub struct Ask {
     pub sentences: Vec<(usize, String)>,
     /// How many of `sentences` are known.
     pub known: usize,
+    /// How many proposals are to be ranked, or chosen from.
+    pub proposals: usize,
     /// The kinds of modules to choose from, and how many there are of each.
     pub modules: Vec<(String, usize)>,
 }
@@ -67,6 +69,14 @@ pub enum Form {
     Same,
     /// `Reflection:`
     Reflection,
+    /// `Grade:`, from 1 to 10
+    Grade,
+    /// `Ranking:` of numbered proposals
+    Ranking,
+    /// `Result:` of an action
+    Result,
+    /// `Vote:` for one of the numbered proposals
+    Vote,
     /// `Action:` lines
     WholePlan,
     /// `Branch:`
@@ -126,6 +136,10 @@ impl Style {
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
     (&["Reflection: <"], Form::Reflection),
+    (&["Grade: <"], Form::Grade),
+    (&["Ranking: <"], Form::Ranking),
+    (&["Result: <"], Form::Result),
+    (&["Vote: <"], Form::Vote),
     (&["Action: <each action"], Form::WholePlan),
     (&["Branch: <"], Form::Branch),
     (&["Step: <", "Needs: <"], Form::PlanWithNeeds),
@@ -174,6 +188,7 @@ impl Ask {
             style: Style::default(),
             sentences: Vec::new(),
             known: 0,
+            proposals: 0,
             modules: Vec::new(),
         };
         let mut good = true;
@@ -255,6 +270,11 @@ impl Ask {
                 let thought = text.trim().to_owned();
                 self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
             }
+            Form::Ranking | Form::Vote => {
+                // The last list: an earlier one is no part of the question.
+                let number = head.strip_prefix("Proposal ").and_then(|number| number.parse().ok());
+                self.proposals = number.unwrap_or(self.proposals);
+            }
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
             }
@@ -316,6 +336,10 @@ mod tests {
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
             ("Reflection: <r>", Form::Reflection),
+            ("Grade: <g>", Form::Grade),
+            ("Proposal 1: a\nRanking: <r>", Form::Ranking),
+            ("Current thought: a\nResult: <r>", Form::Result),
+            ("Proposal 1: a\nVote: <v>", Form::Vote),
             ("Action: <each action, in order>", Form::WholePlan),
             ("1: go left\nBranch: <n>", Form::Branch),
             ("Step: <s>", Form::Plan),

@@ -20,6 +20,7 @@ use crate::{
 pub struct Imagining {
     /// Name of the language model under `[llm]` that summarises; by default the acting one.
     #[serde(default)]
+    #[schemars(with = "Option<LlmName>")]
     pub summariser: Option<String>,
     /// How thoughts are weighed.
     #[serde(default)]
@@ -66,6 +67,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Weighing {
     /// Name of the critic under `[critic]`.
+    #[schemars(with = "CriticName")]
     pub critic: String,
     /// Show the model how the critic's data speak, so that it speaks likewise: typical states, thoughts and outcomes. No
     /// effect with a critic that does not know it.
@@ -607,7 +609,7 @@ pub(crate) fn good_and_bad(said: &Said<'_>, n: usize) -> Result<Vec<(bool, Strin
 }
 
 /// The index of the thought that a choice names: its first number, counted from 1.
-fn chosen(said: &str, thoughts: usize) -> Result<usize, Complaint> {
+pub(crate) fn chosen(said: &str, thoughts: usize) -> Result<usize, Complaint> {
     let number = said.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
     let number: Option<usize> = number.and_then(|digits| digits.parse().ok());
     number.filter(|number| (1..=thoughts).contains(number)).map(|number| number - 1).ok_or_else(|| {

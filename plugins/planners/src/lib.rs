@@ -15,6 +15,9 @@
 //! Following a plan over several decisions, with `plan` (how it is kept): [`replan`], [`spine`], [`octo`] and
 //! [`when2ask`] (two models), and [`tree_planner`]. [`self_plan`] is PNLC with the model as its own critic.
 //!
+//! Searches: [`search`] (what they share), [`lats`], [`agent_q`] and [`q_star`] in copies of the world, [`rap`] and
+//! [`rafa`] in what the model predicts, [`tree_of_thoughts`] among thoughts.
+//!
 //! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
 //! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models),
 //! [`reflexion`] (trials in copies of the world).
@@ -24,6 +27,7 @@
 //! read).
 
 pub mod act;
+pub mod agent_q;
 pub mod allowance;
 mod around;
 pub mod ask;
@@ -37,6 +41,7 @@ pub mod gdp_zero;
 pub mod grounded_decoding;
 pub mod imagine;
 pub mod inner;
+pub mod lats;
 mod likelihood;
 pub mod octo;
 mod plan;
@@ -44,7 +49,10 @@ pub mod plangen;
 pub mod pnlc;
 pub mod ppdpp;
 pub mod prompts;
+pub mod q_star;
+pub mod rafa;
 pub mod random;
+pub mod rap;
 pub mod react;
 pub mod read;
 pub mod reflexion;
@@ -52,12 +60,14 @@ pub mod replan;
 pub mod retry;
 pub mod saycan;
 mod score;
+pub mod search;
 pub mod self_consistency;
 pub mod self_plan;
 pub mod spine;
 pub mod strategist;
 pub mod summarise;
 pub mod switch;
+pub mod tree_of_thoughts;
 pub mod tree_planner;
 pub mod vote;
 mod weigh;

@@ -9,7 +9,7 @@ use forethought_sdk::{
     prelude::*,
     serde_json::{Value, from_value, json},
 };
-use worlds::{ACTIONS, Model, Played, STEPS, Vault, any, play, text};
+use worlds::{ACTIONS, Model, Played, STEPS, Vault, any, play, play_within, text};
 
 mod worlds;
 
@@ -316,41 +316,68 @@ fn when2ask_asks_the_large_model_only_when_the_mediator_is_unsure() {
     }
 }
 
-#[test]
-fn planners_with_a_plan_win_where_random_actions_do_not() {
-    // It plans blindly at first. Once it knows that a plan failed, or is asked what it sees, it looks.
-    let model = |request: &ChatRequest| {
-        let prompt = text(request);
-        let step =
-            prompt.lines().rev().find_map(|line| line.strip_prefix("Current thought: ")).unwrap_or_default();
-        let fits = step == seen(&prompt);
-        match () {
-            () if prompt.contains("\nHolds: <") => format!("Holds: {}", if fits { "yes" } else { "no" }),
-            () if prompt.contains("\nStatus: <") => {
-                format!("Status: {}", if fits { "unfinished" } else { "failed" })
-            }
-            () if prompt.contains("\nPlan: <") && fits => format!("Plan: unfinished\nAction: {step}"),
-            () if prompt.contains("\nPlan: <") => "Plan: done".into(),
-            () if prompt.contains("\nStep: <") => {
-                let step = if prompt.contains("\nAt step ") { seen(&prompt) } else { any(&ACTIONS, request) };
-                let needs = if prompt.contains("\nNeeds: <") { "\nNeeds: luck" } else { "" };
-                format!("Step: {step}{needs}\nStep: take gold{needs}")
-            }
-            () if prompt.contains("\nThought: <") => format!("Thought: {}", seen(&prompt)),
-            () => format!("Action: {step}"),
+/// A model that plans blindly at first. Once it knows that a plan failed, or is asked what it sees, it looks.
+fn looks(request: &ChatRequest) -> String {
+    let prompt = text(request);
+    let step =
+        prompt.lines().rev().find_map(|line| line.strip_prefix("Current thought: ")).unwrap_or_default();
+    let fits = step == seen(&prompt);
+    match () {
+        () if prompt.contains("\nHolds: <") => format!("Holds: {}", if fits { "yes" } else { "no" }),
+        () if prompt.contains("\nAsk: <") => format!("Ask: {}", if fits { "no" } else { "yes" }),
+        () if prompt.contains("\nBranch: <") => "Branch: 1".into(),
+        () if prompt.contains("\nStatus: <") => {
+            format!("Status: {}", if fits { "unfinished" } else { "failed" })
         }
-    };
+        () if prompt.contains("\nPlan: <") && fits => format!("Plan: unfinished\nAction: {step}"),
+        () if prompt.contains("\nPlan: <") => "Plan: done".into(),
+        () if prompt.contains("\nStep: <") => {
+            let step = if prompt.contains("\nAt step ") { seen(&prompt) } else { any(&ACTIONS, request) };
+            let needs = if prompt.contains("\nNeeds: <") { "\nNeeds: luck" } else { "" };
+            format!("Step: {step}{needs}\nStep: take gold{needs}")
+        }
+        () if prompt.contains("\nThought: <") && prompt.contains("\nAction: <") => {
+            format!("Thought: look\nAction: {}", seen(&prompt))
+        }
+        () if prompt.contains("\nThought: <") => format!("Thought: {}", seen(&prompt)),
+        () if prompt.contains("\nAction: <each") => {
+            format!("Action: {}\nAction: take gold", any(&ACTIONS, request))
+        }
+        () => format!("Action: {step}"),
+    }
+}
+
+/// All planners of this file, with their names.
+fn all() -> Vec<(&'static str, Box<dyn Planner>)> {
     let octo = json!({ "planner_llm": "large", "actor_llm": "small" });
     let when2ask = settings(json!({ "actor_llm": "small", "novelty": 0.3 }));
-    let planners: [(&str, Box<dyn Planner>); 4] = [
+    vec![
         ("replan", Box::new(Replan::new(settings(json!({}))).unwrap())),
         ("spine", Box::new(Spine::new(settings(json!({}))).unwrap())),
         ("octo", Box::new(Octo::new(from_value(octo).unwrap()).unwrap())),
         ("when2ask", Box::new(futures::executor::block_on(When2Ask::new(when2ask)).unwrap())),
-    ];
+        ("tree-planner", Box::new(TreePlanner::new(settings(json!({}))).unwrap())),
+    ]
+}
+
+#[test]
+fn planners_with_a_plan_win_where_random_actions_do_not() {
     let random = random_wins();
-    for (name, planner) in planners {
-        let won = wins(&*planner, model);
+    // What Tree-Planner is good at is tested above.
+    for (name, planner) in all().iter().take(4) {
+        let won = wins(&**planner, looks);
         assert!(won > 2 * random + 5, "{name}: {won} against {random} of 30");
+    }
+}
+
+#[test]
+fn planners_with_a_plan_act_within_any_budget() {
+    for (name, planner) in all() {
+        for calls in 1..6 {
+            let vault = Vault::world(8);
+            let played = play_within(Some(calls), &*planner, Model::new(looks), &vault, 3);
+            let played = played.unwrap_or_else(|error| panic!("{name} with {calls} calls: {error}"));
+            assert!(played.actions().iter().all(|action| ACTIONS.contains(action)), "{:?}", played.actions());
+        }
     }
 }

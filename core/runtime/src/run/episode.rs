@@ -482,13 +482,11 @@ fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
     }
 }
 
-/// The summary after the last step is where that step led. One whose outcome repeats its state could not be read (what
-/// is there instead is seen, and not concluded), so it names no outcome.
+/// The summary after the last step is where that step led.
 fn link(steps: &mut [Step], Summary { state, outcome }: &Summary) {
     if let Some(step) = steps.last_mut() {
-        step.next_state = state.clone();
-        step.outcomes =
-            Some(outcome.clone()).filter(|said| !said.is_empty() && said != state).into_iter().collect();
+        (step.next_state, step.outcomes) = (state.clone(), vec![outcome.clone()]);
+        step.outcomes = step.said().map(String::from).collect();
     }
 }
 

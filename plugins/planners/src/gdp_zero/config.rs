@@ -9,6 +9,7 @@ use crate::prompts::prompt_files;
 #[derive(Debug, Clone)]
 pub struct GdpZeroConfig {
     /// Name of the language model under `[llm]` that chooses acts and speaks.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// Name of the language model under `[llm]` that plays the other side; by default the same.
     #[serde(default)]
