@@ -251,6 +251,9 @@ impl Models for InTrial {
             imagined => Ok(imagined),
         }
     }
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        self.models.summarise(context).await
+    }
     /// Half of what is left: the rest is for the decision that counts.
     async fn allowance(&self) -> Result<Allowance> {
         let Allowance { calls, tokens, usd, seconds, largest } = self.models.allowance().await?;
