@@ -26,6 +26,8 @@ fn settings(name: &str) -> Value {
         "environment.webshop" => json!({ "products": 60 }),
         // The kit's own planner within it asks no model.
         "planner.best-of-n" | "planner.persona" => json!({ "llm": "actor" }),
+        // A roll-out of the kit's world has up to 20 steps, and a search at full size more calls than the kit allows.
+        "planner.lats" | "planner.agent-q" => json!({ "iterations": 4, "depth": 4 }),
         "trainer.acts" => json!({ "steps": 40 }),
         "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.

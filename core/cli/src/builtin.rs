@@ -32,13 +32,14 @@ features! {
         "planner.persona",
     ];
     "planners": [
-        "planner.act", "planner.best-of-n", "planner.budgeted", "planner.cached", "planner.dots",
-        "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding", "planner.imagine-only",
-        "planner.octo", "planner.plangen", "planner.pnlc", "planner.ppdpp", "planner.random", "planner.react",
+        "planner.act", "planner.agent-q", "planner.best-of-n", "planner.budgeted", "planner.cached",
+        "planner.cpl", "planner.dots", "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding",
+        "planner.imagine-only", "planner.lats", "planner.octo", "planner.plangen", "planner.pnlc",
+        "planner.ppdpp", "planner.q-star", "planner.rafa", "planner.random", "planner.rap", "planner.react",
         "planner.react-vote", "planner.read", "planner.reflexion", "planner.replan", "planner.retry",
         "planner.saycan", "planner.self-consistency", "planner.self-plan", "planner.spine",
-        "planner.strategist", "planner.switch", "planner.tree-planner", "planner.vote", "planner.when2ask",
-        "summariser.llm",
+        "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
+        "planner.vote", "planner.when2ask", "summariser.llm",
     ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }

@@ -14,7 +14,6 @@ use forethought_sdk::files::replace;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
 
-use crate::goals;
 use crate::vocabulary;
 
 /// How sentences are labelled.
@@ -50,7 +49,7 @@ pub(crate) async fn label(
     let mut vocabulary = earlier(&request.out)?;
     for (what, about) in KINDS {
         let counts = match what {
-            "outcomes" => counted(steps().flat_map(|step| goals::sentences(step, true))),
+            "outcomes" => counted(steps().flat_map(|step| step.said())),
             "thoughts" => counted(steps().map(|step| step.thought.as_str())),
             _ => recurring(&request.trajectories),
         };

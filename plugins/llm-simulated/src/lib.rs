@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 
 use forethought_sdk::{
     prelude::*,
-    seed::{ChaCha8Rng, RngExt},
+    seed::{ChaCha8Rng, IndexedRandom, RngExt, SliceRandom},
 };
 use request::{Ask, Form, Style};
 use wording::{Speech, Wording};
@@ -154,6 +154,15 @@ impl Simulated {
                 }
                 lines.join("\n")
             }
+            Form::Next => {
+                let (behaviour, speech) = known.await?;
+                // As often as not, one step more is enough.
+                let plan = text.contains("\nThe plan from here on begins like this:\n");
+                let thought = behaviour.thought(prompt).await?;
+                let said = speech.thought_as(&thought, &style.thoughts, &mut words);
+                let complete = plan && rng.random::<f64>() < 0.5;
+                format!("Next: {}", if complete { "complete" } else { &said })
+            }
             Form::Status => {
                 let (behaviour, speech) = known.await?;
                 let thought = speech.understand_thought(&ask.thought);
@@ -258,6 +267,22 @@ impl Simulated {
                 };
                 probabilities(&outcomes, &mut rng)
             }
+            // Confident of any course of action, as with probabilities.
+            Form::Grade => format!("Grade: {}", (10.0 * confidence(0.7, &mut rng)).round().max(1.0)),
+            Form::Ranking => {
+                let mut ranking: Vec<_> = (1..=ask.proposals).map(|number| number.to_string()).collect();
+                ranking.shuffle(&mut rng);
+                format!("Ranking: {}", ranking.join(", "))
+            }
+            Form::Vote => format!("Vote: {}", rng.random_range(0..ask.proposals.max(1)) + 1),
+            // It expects a good or a bad outcome of the thought, as likely as not.
+            Form::Result => {
+                let (behaviour, speech) = known.await?;
+                let thought = speech.understand_thought(&ask.thought);
+                let outcomes = behaviour.outcomes(BehaviourPrompt { thought, count: 2, ..prompt }).await?;
+                let outcome = outcomes.choose(&mut rng).cloned().unwrap_or_default();
+                format!("Result: {}", speech.outcome_as(&outcome, &style.outcomes, &mut words))
+            }
             Form::Same => {
                 let (_, speech) = known.await?;
                 let line = |(at, (number, sentence)): (usize, &(usize, String))| {
@@ -336,10 +361,14 @@ async fn imagined(
 fn probabilities(outcomes: &[String], rng: &mut ChaCha8Rng) -> String {
     let lines = outcomes.iter().enumerate().map(|(index, outcome)| {
         let centre = if request::sounds_bad(outcome) { 0.3 } else { 0.7 };
-        let probability = (centre + rng.random_range(-0.25..0.25_f64)).clamp(0.0, 1.0);
+        let probability = confidence(centre, rng);
         format!("{}: {probability:.2}", index + 1)
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn confidence(centre: f64, rng: &mut ChaCha8Rng) -> f64 {
+    (centre + rng.random_range(-0.25..0.25_f64)).clamp(0.0, 1.0)
 }
 
 /// The same answer without the requested labels.

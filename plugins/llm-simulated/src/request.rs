@@ -23,6 +23,8 @@ pub struct Ask {
     pub sentences: Vec<(usize, String)>,
     /// How many of `sentences` are known.
     pub known: usize,
+    /// How many proposals are to be ranked, or chosen from.
+    pub proposals: usize,
     /// The kinds of modules to choose from, and how many there are of each.
     pub modules: Vec<(String, usize)>,
 }
@@ -67,6 +69,14 @@ pub enum Form {
     Same,
     /// `Reflection:`
     Reflection,
+    /// `Grade:`, from 1 to 10
+    Grade,
+    /// `Ranking:` of numbered proposals
+    Ranking,
+    /// `Result:` of an action
+    Result,
+    /// `Vote:` for one of the numbered proposals
+    Vote,
     /// `Action:` lines
     WholePlan,
     /// `Branch:`
@@ -81,6 +91,8 @@ pub enum Form {
     Holds,
     /// `Ask:`
     Ask,
+    /// `Next:`
+    Next,
     /// `Constraint:` lines
     Constraints,
     /// `Feedback:` and `Score:`, from -100 to 100
@@ -126,6 +138,10 @@ impl Style {
 const FORMS: &[(&[&str], Form)] = &[
     (&["<number of a new sentence>: <"], Form::Same),
     (&["Reflection: <"], Form::Reflection),
+    (&["Grade: <"], Form::Grade),
+    (&["Ranking: <"], Form::Ranking),
+    (&["Result: <"], Form::Result),
+    (&["Vote: <"], Form::Vote),
     (&["Action: <each action"], Form::WholePlan),
     (&["Branch: <"], Form::Branch),
     (&["Step: <", "Needs: <"], Form::PlanWithNeeds),
@@ -133,6 +149,7 @@ const FORMS: &[(&[&str], Form)] = &[
     (&["Status: <", "Action: <"], Form::Status),
     (&["Holds: <"], Form::Holds),
     (&["Ask: <"], Form::Ask),
+    (&["Next: <"], Form::Next),
     (&["Constraint: <"], Form::Constraints),
     (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
     (&["Solution: <the number of a module"], Form::Modules),
@@ -174,6 +191,7 @@ impl Ask {
             style: Style::default(),
             sentences: Vec::new(),
             known: 0,
+            proposals: 0,
             modules: Vec::new(),
         };
         let mut good = true;
@@ -255,6 +273,11 @@ impl Ask {
                 let thought = text.trim().to_owned();
                 self.evaluations.push(Evaluation { thought, ..Evaluation::default() });
             }
+            Form::Ranking | Form::Vote => {
+                // The last list: an earlier one is no part of the question.
+                let number = head.strip_prefix("Proposal ").and_then(|number| number.parse().ok());
+                self.proposals = number.unwrap_or(self.proposals);
+            }
             Form::Same => {
                 self.sentences.extend(head.parse().ok().map(|number| (number, text.trim().to_owned())));
             }
@@ -316,6 +339,10 @@ mod tests {
             ("Choice: <n>\nAction: <a>", Form::Choose),
             ("Plan: <p>\nAction: <a>", Form::Resume),
             ("Reflection: <r>", Form::Reflection),
+            ("Grade: <g>", Form::Grade),
+            ("Proposal 1: a\nRanking: <r>", Form::Ranking),
+            ("Current thought: a\nResult: <r>", Form::Result),
+            ("Proposal 1: a\nVote: <v>", Form::Vote),
             ("Action: <each action, in order>", Form::WholePlan),
             ("1: go left\nBranch: <n>", Form::Branch),
             ("Step: <s>", Form::Plan),
@@ -323,6 +350,7 @@ mod tests {
             ("Status: <s>\nAction: <a>", Form::Status),
             ("Holds: <yes or no>", Form::Holds),
             ("Ask: <yes or no>", Form::Ask),
+            ("Next: <step>", Form::Next),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
             ("Constraint: <c>", Form::Constraints),
             ("Feedback: <f>\nScore: <a number from -100 to 100>", Form::Verdict),

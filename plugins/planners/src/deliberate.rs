@@ -609,7 +609,7 @@ pub(crate) fn good_and_bad(said: &Said<'_>, n: usize) -> Result<Vec<(bool, Strin
 }
 
 /// The index of the thought that a choice names: its first number, counted from 1.
-fn chosen(said: &str, thoughts: usize) -> Result<usize, Complaint> {
+pub(crate) fn chosen(said: &str, thoughts: usize) -> Result<usize, Complaint> {
     let number = said.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
     let number: Option<usize> = number.and_then(|digits| digits.parse().ok());
     number.filter(|number| (1..=thoughts).contains(number)).map(|number| number - 1).ok_or_else(|| {

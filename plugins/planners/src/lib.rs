@@ -13,7 +13,10 @@
 //! [`plangen`] (choosing a planner by what a verifier says), [`dots`] (choosing how to reason).
 //!
 //! Following a plan over several decisions, with `plan` (how it is kept): [`replan`], [`spine`], [`octo`] and
-//! [`when2ask`] (two models), and [`tree_planner`]. [`self_plan`] is PNLC with the model as its own critic.
+//! [`when2ask`] (two models), [`tree_planner`] and [`cpl`] (a search over plans). [`self_plan`] is PNLC with the model as its own critic.
+//!
+//! Searches: [`search`] (what they share), [`lats`], [`agent_q`] and [`q_star`] in copies of the world, [`rap`] and
+//! [`rafa`] in what the model predicts, [`tree_of_thoughts`] among thoughts.
 //!
 //! Planners over planners: [`inner`] (what they share), [`vote`], [`best_of_n`] and `score` (a critic selects),
 //! [`fallback`] and [`retry`], [`switch`], [`budgeted`] and [`cached`] with `around` (between planner and models),
@@ -24,12 +27,14 @@
 //! read).
 
 pub mod act;
+pub mod agent_q;
 pub mod allowance;
 mod around;
 pub mod ask;
 pub mod best_of_n;
 pub mod budgeted;
 pub mod cached;
+pub mod cpl;
 pub mod deliberate;
 pub mod dots;
 pub mod fallback;
@@ -37,6 +42,7 @@ pub mod gdp_zero;
 pub mod grounded_decoding;
 pub mod imagine;
 pub mod inner;
+pub mod lats;
 mod likelihood;
 pub mod octo;
 mod plan;
@@ -44,7 +50,10 @@ pub mod plangen;
 pub mod pnlc;
 pub mod ppdpp;
 pub mod prompts;
+pub mod q_star;
+pub mod rafa;
 pub mod random;
+pub mod rap;
 pub mod react;
 pub mod read;
 pub mod reflexion;
@@ -52,12 +61,14 @@ pub mod replan;
 pub mod retry;
 pub mod saycan;
 mod score;
+pub mod search;
 pub mod self_consistency;
 pub mod self_plan;
 pub mod spine;
 pub mod strategist;
 pub mod summarise;
 pub mod switch;
+pub mod tree_of_thoughts;
 pub mod tree_planner;
 pub mod vote;
 mod weigh;

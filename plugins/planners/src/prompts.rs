@@ -55,6 +55,7 @@ macro_rules! about {
     (summarise) => { "Asks for a summary of the history." };
     (reflexion) => { "Shows a failed attempt and asks for a reflection on it." };
     (probabilities) => { "Asks how likely `outcomes` of `thought` are, given `state` alone." };
+    (next_step) => { "Asks for the next step of `plan`." };
     (whole_plan) => { "Asks for a plan of at most `length` actions." };
     (branch) => { "Asks which of the next `actions` of several plans fits what is seen." };
     (plan) => { "Asks for a plan of at most `length` steps, in place of `steps` if there was one." };
@@ -63,6 +64,11 @@ macro_rules! about {
     (mediator) => { "Asks whether an expert should be asked for another strategy than `thought`." };
     (believe) => { "Asks how likely `statements` about the other seats are." };
     (speak) => { "Asks for words that serve `thought`, a plan." };
+    (value) => { "Asks how good the course of action is so far, or `plan`, its next steps: from 1 to 10." };
+    (rank) => { "Asks for a ranking of `proposals`, each with `thought` and `action`." };
+    (step) => { "Asks for the next step of `plan`." };
+    (elect) => { "Asks for the best of several `proposals`, each a plan." };
+    (predict) => { "Asks what is observed after `action`, which carries out `thought`." };
     (dialogue) => { "The dialogue so far (`turns`), included by the other templates; they also get `speaker`." };
     (act) => { "Asks for one of the dialogue `acts`." };
     (act_now) => { "Asks for an action without a thought." };

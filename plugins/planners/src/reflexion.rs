@@ -201,7 +201,7 @@ impl Reflexion {
 }
 
 /// The same, with reflections in the instructions of the seat.
-fn instructed(context: &DecisionContext, reflections: &[String]) -> DecisionContext {
+pub(crate) fn instructed(context: &DecisionContext, reflections: &[String]) -> DecisionContext {
     let mut context = context.clone();
     if reflections.is_empty() {
         return context;

@@ -214,6 +214,11 @@ impl Scorer {
         Ok(Scene { scorer: self, context, scales, llm, style, state, summary, unread: asker.unread })
     }
 
+    /// A score, scaled to [0, 1].
+    pub(crate) fn share(&self, score: f64) -> f64 {
+        if self.goal.is_some() { score } else { (1.0 + score) / 2.0 }
+    }
+
     /// The score of a thought with these outcomes.
     fn number(&self, round: &Round) -> Option<f64> {
         let score = match &self.goal {
