@@ -2,13 +2,13 @@
 
 use forethought_sdk::prelude::*;
 
-use super::{Searcher, world::Dynamics};
+use super::{Searcher, grow::Proposer, world::Dynamics};
 use crate::{
     ask::AskConfig,
     inner::Inner,
     prompts::prompt_files,
     react::{React, ReactConfig, ReactPrompts},
-    score::{ScorePrompts, Scorer, Scoring},
+    score::{Measure, Scorer},
 };
 
 /// Who proposes, and who makes estimates.
@@ -127,11 +127,11 @@ impl Searcher {
         share(mixed)?;
         share(("rewards", rewards))?;
         let proposer = match inner {
-            Some(name) => Inner::named(name, host).await?,
+            Some(name) => Proposer::Named(Inner::named(name, host).await?),
             None => {
                 let SearchPrompts { agent, history, react, .. } = files.clone();
                 let prompts = ReactPrompts { agent, history, react };
-                Inner::part(Arc::new(React::new(ReactConfig { ask: ask.clone(), prompts })?))
+                Proposer::Own(React::new(ReactConfig { ask: ask.clone(), prompts })?)
             }
         };
         let dynamics = match copying.cloned() {
@@ -147,12 +147,8 @@ impl Searcher {
         let critic = match critic {
             None => None,
             Some(critic) => {
-                let SearchPrompts { agent, history, summarise, outcomes: imagine, .. } = files.clone();
-                let prompts = ScorePrompts { agent, history, summarise, outcomes: imagine };
-                let AskConfig { llm, temperature, answers, .. } = ask.clone();
-                let llm = Some(llm);
-                let scoring = Scoring { critic, goal, outcomes, llm, temperature, answers, prompts };
-                Some(Scorer::new(scoring, &[&proposer]).await?)
+                let measure = Measure { critic, goal, outcomes };
+                Some(Scorer::of(ask.clone(), ask.prompts(&files)?, measure, "imagine".into())?)
             }
         };
         let prompts = ask.prompts(&files)?;
