@@ -146,20 +146,37 @@ impl std::ops::Deref for ConfigPath {
     }
 }
 
-/// The name of a planner under `[planner]`, in a configuration. Its schema has `"format": "planner"`, which tells the
-/// runtime that a planner's own table may be written there in place of a name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct PlannerName(pub String);
+/// Names of components in a configuration. The schema of each has the interface as `"format"`, which tells the runtime
+/// that a component's own table may be written there in place of a name.
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident: $format:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
 
-impl JsonSchema for PlannerName {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "PlannerName".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
-        schemars::json_schema!({ "type": "string", "format": "planner" })
-    }
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+                schemars::json_schema!({ "type": "string", "format": $format })
+            }
+        }
+    )+};
+}
+
+names! {
+    /// The name of a planner under `[planner]`, in a configuration, or a planner's own table.
+    PlannerName: "planner";
+    /// The name of a language model under `[llm]`, or a role, or a model's own table. A key of type [`String`] gets it by
+    /// `#[schemars(with = "LlmName")]`.
+    LlmName: "llm";
+    /// The name of a critic under `[critic]`, or a critic's own table.
+    CriticName: "critic";
+    /// The name of an encoder under `[encoder]`, or an encoder's own table.
+    EncoderName: "encoder";
 }

@@ -47,6 +47,15 @@ pub struct Step {
     pub truncated: bool,
 }
 
+impl Step {
+    /// The outcome sentences that say something. One that repeats `next_state` does not: the summariser's answer could
+    /// not be read, and what is there instead was seen, and not concluded.
+    pub fn said(&self) -> impl Iterator<Item = &str> {
+        let says = |said: &&String| !said.trim().is_empty() && **said != self.next_state;
+        self.outcomes.iter().filter(says).map(String::as_str)
+    }
+}
+
 impl Trajectory {
     /// Sum of rewards.
     pub fn score(&self) -> f64 {

@@ -33,7 +33,7 @@ features! {
     ];
     "planners": [
         "planner.act", "planner.agent-q", "planner.best-of-n", "planner.budgeted", "planner.cached",
-        "planner.dots", "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding",
+        "planner.cpl", "planner.dots", "planner.fallback", "planner.gdp-zero", "planner.grounded-decoding",
         "planner.imagine-only", "planner.lats", "planner.octo", "planner.plangen", "planner.pnlc",
         "planner.ppdpp", "planner.q-star", "planner.rafa", "planner.random", "planner.rap", "planner.react",
         "planner.react-vote", "planner.read", "planner.reflexion", "planner.replan", "planner.retry",

@@ -67,10 +67,28 @@ async fn play_spec(session: &Session, spec: RunSpec, label: Option<&str>) -> Res
     Ok((name, outcome))
 }
 
+/// A run among several.
+pub(crate) struct Job {
+    pub(crate) host: RuntimeHost,
+    pub(crate) options: RunOptions,
+    /// What is different in it, where that is not the planner.
+    pub(crate) label: Option<String>,
+}
+
+impl Job {
+    /// Runs of one configuration.
+    pub(crate) fn all(host: &RuntimeHost, runs: impl IntoIterator<Item = RunOptions>) -> Vec<Self> {
+        let job = |options| Self { host: host.clone(), options, label: None };
+        runs.into_iter().map(job).collect()
+    }
+}
+
 /// Builds and checks what would be run, and prints what that is.
-pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOptions]) -> Result<Exit> {
+pub(crate) async fn dry_run(session: &Session, jobs: &[Job]) -> Result<Exit> {
     #[derive(Serialize)]
     struct Planned {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        point: Option<String>,
         planner: String,
         environment: String,
         episodes: usize,
@@ -78,9 +96,10 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
         critics: Vec<String>,
     }
     let mut planned = Vec::new();
-    for options in runs {
+    for Job { host, options, label } in jobs {
         let spec = host.run_spec(options).await?;
         planned.push(Planned {
+            point: label.clone(),
             planner: spec.seats[spec.subject].0.clone(),
             environment: spec.environment.component.spec().await?.name,
             episodes: run::episodes(&spec).await?.len(),
@@ -91,8 +110,9 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
     session.show(&planned, || {
         let lines = planned.iter().map(|run| {
             let (models, critics) = (run.models.join(", "), run.critics.join(", "));
+            let point = run.point.as_ref().map(|point| format!("{point}: ")).unwrap_or_default();
             format!(
-                "{} episodes of {} in {} with models [{models}] and critics [{critics}]\n",
+                "{point}{} episodes of {} in {} with models [{models}] and critics [{critics}]\n",
                 run.episodes, run.planner, run.environment
             )
         });
@@ -103,18 +123,14 @@ pub(crate) async fn dry_run(session: &Session, host: &RuntimeHost, runs: &[RunOp
 
 /// Runs one after another until one is interrupted. All are checked before the first starts, and all together keep to the
 /// limits of the run and of its roles.
-pub(crate) async fn eval(
-    session: &Session,
-    host: &RuntimeHost,
-    runs: &[RunOptions],
-) -> Result<(Vec<(String, RunOutcome)>, Exit)> {
+pub(crate) async fn eval(session: &Session, jobs: &[Job]) -> Result<(Vec<(String, RunOutcome)>, Exit)> {
     let mut spent = Vec::new();
-    for options in runs {
+    for Job { host, options, .. } in jobs {
         let spec = session.or_interrupted(host.run_spec(options)).await?;
         spent.push(run::spent(&spec).await?);
     }
     let (mut outcomes, mut worst) = (Vec::new(), Exit::Done);
-    for (index, options) in runs.iter().enumerate() {
+    for (index, Job { host, options, label }) in jobs.iter().enumerate() {
         let mut spec = session.or_interrupted(host.run_spec(options)).await?;
         for (_, others) in spent.iter().enumerate().filter(|(other, _)| *other != index) {
             for (role, used) in others {
@@ -123,7 +139,7 @@ pub(crate) async fn eval(
             }
         }
         warn_of_known_tasks(session, host, &spec).await?;
-        let (name, outcome) = play_spec(session, spec, None).await?;
+        let (name, outcome) = play_spec(session, spec, label.as_deref()).await?;
         spent[index].clone_from(&outcome.spent);
         worst = worst.max(outcome.status.into());
         outcomes.push((name, outcome));

@@ -12,6 +12,7 @@
 mod arguments;
 pub mod builtin;
 mod commands;
+mod comparison;
 mod exit;
 mod launch;
 mod person;
@@ -19,6 +20,7 @@ mod played;
 mod progress;
 mod session;
 mod streams;
+mod svg;
 mod tables;
 mod transcript;
 mod unread;

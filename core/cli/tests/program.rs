@@ -38,6 +38,7 @@ fn help_names_every_command() {
         "quickstart",
         "run",
         "eval",
+        "sweep",
         "collect",
         "export",
         "play",
@@ -251,8 +252,21 @@ fn a_run_is_reported_and_compared() {
     let again = json(&desk, "run --set llm.actor.slips=0.5");
     assert_ne!(again["run"], run["run"]);
     let compare = format!("compare {folder} {}", again["run"].as_str().unwrap());
-    assert_eq!(json(&desk, &compare)["differences"][0]["episodes"], 4);
-    assert!(out(&desk.forethought(&compare).assert().success()).contains("calls/decision"));
+    let compared = json(&desk, &compare);
+    let difference = &compared["differences"][0];
+    assert_eq!(
+        (&difference["episodes"], &difference["name"], &difference["to"]),
+        (&json!(4), &json!("react#2"), &json!("react"))
+    );
+    assert!(difference["p_score"]["holm"].as_f64().is_some_and(|p| p > 0.05), "{difference}");
+    // React asks once; a second time if its answer cannot be read.
+    let path = compared["planners"][0]["critical_calls_per_decision"].as_f64().unwrap();
+    assert_eq!(path, compared["planners"][0]["calls_per_decision"].as_f64().unwrap());
+    let shown = out(&desk.forethought(&format!("{compare} --svg score.svg")).assert().success());
+    for words in ["calls/decision", "critical ms", "front", "less react", "p (Holm)"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
+    }
+    assert!(std::fs::read_to_string(desk.path().join("score.svg")).unwrap().contains(">react#2</text>"));
     refused(&desk, "report home", 2, &["home"]);
 }
 
@@ -297,6 +311,42 @@ fn eval_prints_one_line_a_planner_on_the_same_episodes() {
     }
     refused(&desk, "eval --planner react,pnlk", 2, &["there is no [planner.pnlk]; the nearest is `pnlc`"]);
     assert_eq!(json(&desk, &format!("{line} --dry-run"))[1]["planner"], "second");
+}
+
+#[test]
+fn a_sweep_runs_a_grid_and_writes_its_table_and_its_plot() {
+    let desk = shop();
+    let line = "sweep planner.react.history_chars=400,16000 llm.actor.slips=0,0.5 --episodes 2";
+    let planned = json(&desk, &format!("{line} --dry-run"));
+    assert_eq!(planned[1]["point"], "history_chars=400 slips=0.5");
+    let swept = json(&desk, line);
+    let planners = swept["planners"].as_array().unwrap();
+    assert_eq!((planners.len(), &planners[3]["name"]), (4, &json!("history_chars=16000 slips=0.5")));
+    assert_eq!(swept["points"][1][1], json!(["llm.actor.slips", "0.5"]));
+    let (csv, svg) = (swept["csv"].as_str().unwrap(), swept["svg"].as_str().unwrap());
+    let csv = std::fs::read_to_string(desk.path().join(csv)).unwrap();
+    assert!(csv.starts_with("planner.react.history_chars,llm.actor.slips,episodes,score,"), "{csv}");
+    assert_eq!((csv.lines().count(), csv.lines().nth(4).unwrap().starts_with("16000,0.5,2,")), (5, true));
+    assert_eq!(std::fs::read_to_string(desk.path().join(svg)).unwrap().matches("<circle").count(), 4);
+    // The same command continues, and shows what is there.
+    assert_eq!(json(&desk, line)["runs"], swept["runs"]);
+    refused(&desk, "sweep", 2, &["nothing to vary"]);
+    refused(&desk, "sweep planner.react.histroy=1,2", 2, &["planner.react.histroy"]);
+}
+
+#[test]
+fn every_planner_gets_the_same_budget_per_decision() {
+    let desk = shop();
+    let line = "eval --planner react,vote --set planner.vote={kind=\"react-vote\",llm=\"actor\",votes=9} --episodes 2";
+    let report = json(&desk, &format!("{line} --budget calls=3"));
+    let calls = |planner: usize| report["planners"][planner]["calls_per_decision"].as_f64().unwrap();
+    assert!((1.0..1.5).contains(&calls(0)) && (2.5..=3.0).contains(&calls(1)), "{report}");
+    // Votes are asked at once, after the first.
+    let critical = report["planners"][1]["critical_calls_per_decision"].as_f64().unwrap();
+    assert!((2.0..3.0).contains(&critical), "{report}");
+    let none = desk.forethought("run --episodes 1 --budget calls=0").assert();
+    assert!(err(&none.code(1)).contains("planner `react` failed at step 0: it needs more than the budget"));
+    refused(&desk, "run --budget calls=many", 2, &["`calls` must be a whole number"]);
 }
 
 #[test]

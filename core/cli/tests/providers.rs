@@ -240,7 +240,9 @@ fn report(assert: &Assert) -> Value {
     let mut report: Value = serde_json::from_slice(&assert.get_output().stdout).expect("a report");
     for planner in report["planners"].as_array_mut().expect("planners") {
         let planner = planner.as_object_mut().expect("a planner");
-        planner.retain(|key, _| key != "ms_per_decision" && !key.contains("usd"));
+        planner.retain(|key, _| {
+            key != "ms_per_decision" && !key.starts_with("critical") && !key.contains("usd")
+        });
     }
     // Where each run is, and of which provider.
     report.as_object_mut().expect("a report").retain(|key, _| key != "runs" && key != "overrides");

@@ -9,6 +9,7 @@
 //! [`journal`] and [`layers`] (what happens between a planner's call and a model's answer).
 
 pub mod budget;
+mod busy;
 pub mod cancel;
 mod clock;
 pub mod config;

@@ -140,8 +140,8 @@ register! {
 /// A model that asks somebody else.
 #[config]
 struct PhoneConfig {
-    /// Whom to call.
-    number: String,
+    /// The model to call.
+    number: LlmName,
 }
 
 register! {
@@ -149,7 +149,7 @@ register! {
     kind: "phone",
     summary: "asks somebody else",
     config: PhoneConfig,
-    new: |config: PhoneConfig, host: Arc<dyn Host>| async move { host.llm(config.number).await },
+    new: |config: PhoneConfig, host: Arc<dyn Host>| async move { host.llm(config.number.0).await },
 }
 
 /// A planner that says what its model says.

@@ -16,6 +16,7 @@ use crate::donor::elsewhere;
 #[derive(Debug, Clone, Serialize)]
 pub struct PersonaConfig {
     /// The language model that plays it: a name under `[llm]`.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// Who it may be; one is drawn for each whole episode.
     #[serde(default = "people")]

@@ -8,6 +8,7 @@ use forethought_sdk::prelude::*;
 #[serde(default)]
 pub struct TrainerConfig {
     /// Name of the text encoder, as in `[encoder.<name>]`.
+    #[schemars(with = "EncoderName")]
     pub encoder: String,
     /// What an act is predicted from.
     pub input: Input,
@@ -77,5 +78,6 @@ pub struct CriticConfig {
     /// The checkpoint: a folder, or `hf:owner/name@revision`.
     pub model: ConfigPath,
     /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
+    #[schemars(with = "EncoderName")]
     pub encoder: String,
 }

@@ -10,6 +10,7 @@ use crate::label::LabelConfig;
 #[serde(default)]
 pub struct TrainerConfig {
     /// Name of the text encoder, as in `[encoder.<name>]`.
+    #[schemars(with = "EncoderName")]
     pub encoder: String,
     /// Widths of the hidden layers of Q and V.
     #[schemars(length(max = 32), inner(range(max = 16_384)))]
@@ -199,6 +200,7 @@ pub struct CriticConfig {
     /// The checkpoint: a folder, or `hf:owner/name@revision`.
     pub model: ConfigPath,
     /// Name of the text encoder it was trained with, as in `[encoder.<name>]`.
+    #[schemars(with = "EncoderName")]
     pub encoder: String,
     /// Whether it marks estimates as outside its data, so that no planner shows them: of an outcome that it cannot
     /// read, or of a state or thought that is unlike all in its data. By default it does if it was trained with a

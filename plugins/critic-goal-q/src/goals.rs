@@ -422,11 +422,12 @@ fn say(said: &HashMap<TextId, Vec<TextId>>, text: TextId, rng: &mut ChaCha8Rng) 
     }
 }
 
-/// The outcome sentences of a step, `without_summary` if the summary counts elsewhere. Where it is repeated as the
-/// outcome, the summariser's answer was unreadable.
-pub(crate) fn sentences(step: &Step, without_summary: bool) -> impl Iterator<Item = &str> {
-    let outcomes = step.outcomes.iter().filter(|outcome| !outcome.trim().is_empty());
-    outcomes.filter(move |outcome| !without_summary || **outcome != step.next_state).map(String::as_str)
+/// The outcome sentences of a step, `without_summary` if the summary counts elsewhere.
+fn sentences(step: &Step, without_summary: bool) -> Box<dyn Iterator<Item = &str> + '_> {
+    match without_summary {
+        true => Box::new(step.said()),
+        false => Box::new(step.outcomes.iter().map(String::as_str).filter(|said| !said.trim().is_empty())),
+    }
 }
 
 fn pick(goals: &[TextId], rng: &mut ChaCha8Rng) -> Option<TextId> {

@@ -14,7 +14,6 @@ use forethought_sdk::files::replace;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
 
-use crate::goals;
 use crate::vocabulary;
 
 /// How sentences are labelled.
@@ -23,6 +22,7 @@ use crate::vocabulary;
 #[serde(default)]
 pub struct LabelConfig {
     /// Name of the language model, as in `[llm.<name>]`, that says which sentences mean the same.
+    #[schemars(with = "Option<LlmName>")]
     pub llm: Option<String>,
     /// New sentences per request.
     #[schemars(range(min = 1, max = 500))]
@@ -49,7 +49,7 @@ pub(crate) async fn label(
     let mut vocabulary = earlier(&request.out)?;
     for (what, about) in KINDS {
         let counts = match what {
-            "outcomes" => counted(steps().flat_map(|step| goals::sentences(step, true))),
+            "outcomes" => counted(steps().flat_map(|step| step.said())),
             "thoughts" => counted(steps().map(|step| step.thought.as_str())),
             _ => recurring(&request.trajectories),
         };

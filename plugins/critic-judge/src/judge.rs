@@ -19,6 +19,7 @@ use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfi
 #[derive(Debug, Clone)]
 pub struct JudgeConfig {
     /// Name of the language model, as in `[llm.<name>]`.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// Sampling temperature; by default the model's own.
     #[serde(default)]

@@ -7,6 +7,7 @@ use forethought_sdk::prelude::*;
 #[derive(Debug, Clone)]
 pub struct RecordConfig {
     /// Name of the language model under `[llm]` that answers.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// The file to which the answers are appended.
     #[schemars(extend("writeOnly" = true))]

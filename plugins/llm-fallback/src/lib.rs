@@ -13,6 +13,7 @@ use forethought_sdk::prelude::*;
 pub struct FallbackConfig {
     /// Names of language models under `[llm]`, the preferred one first.
     #[schemars(length(min = 1))]
+    #[schemars(with = "Vec<LlmName>")]
     pub of: Vec<String>,
 }
 

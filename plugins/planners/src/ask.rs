@@ -15,6 +15,7 @@ use crate::prompts::{PromptFiles, Prompts};
 #[derive(Debug, Clone)]
 pub struct AskConfig {
     /// Name of the language model under `[llm]`.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// Sampling temperature.
     #[serde(default)]

@@ -20,6 +20,7 @@ use crate::{
 pub struct Imagining {
     /// Name of the language model under `[llm]` that summarises; by default the acting one.
     #[serde(default)]
+    #[schemars(with = "Option<LlmName>")]
     pub summariser: Option<String>,
     /// How thoughts are weighed.
     #[serde(default)]
@@ -66,6 +67,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Weighing {
     /// Name of the critic under `[critic]`.
+    #[schemars(with = "CriticName")]
     pub critic: String,
     /// Show the model how the critic's data speak, so that it speaks likewise: typical states, thoughts and outcomes. No
     /// effect with a critic that does not know it.

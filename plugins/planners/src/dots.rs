@@ -31,7 +31,7 @@ pub struct DotsConfig {
     /// Name of the language model under `[llm]` that chooses the modules (the paper's external planner); by default the
     /// one that acts.
     #[serde(default)]
-    #[schemars(extend("format" = "llm"))]
+    #[schemars(with = "Option<LlmName>")]
     pub chooser: Option<String>,
     /// The modules to choose from: at least one that solves.
     #[serde(default = "of_the_paper")]

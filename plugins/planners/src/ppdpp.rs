@@ -19,8 +19,10 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct PpdppConfig {
     /// Name of the language model under `[llm]`.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// Name of the policy under `[critic]`.
+    #[schemars(with = "CriticName")]
     pub critic: String,
     /// Whether the act is drawn by its probability; otherwise the most likely one is taken.
     #[serde(default)]

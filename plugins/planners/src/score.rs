@@ -21,6 +21,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Scoring {
     /// Name of the critic under `[critic]`.
+    #[schemars(with = "CriticName")]
     pub critic: String,
     /// The outcome whose probability is a thought's score. By default outcomes of each thought are imagined, and the
     /// score is the mean probability of the good ones less that of the bad ones.
@@ -33,6 +34,7 @@ pub struct Scoring {
     /// Name of the language model under `[llm]` that summarises the history and imagines outcomes; by default the one
     /// that the inner planner asks, if that is only one.
     #[serde(default)]
+    #[schemars(with = "Option<LlmName>")]
     pub llm: Option<String>,
     /// Its sampling temperature.
     #[serde(default)]
@@ -50,6 +52,7 @@ pub struct Scoring {
 #[derive(Debug, Clone)]
 pub struct Measure {
     /// Name of the critic under `[critic]`.
+    #[schemars(with = "CriticName")]
     pub critic: String,
     /// The outcome whose probability is the value. By default outcomes are imagined, and the value is the mean
     /// probability of the good ones less that of the bad ones.

@@ -100,7 +100,7 @@ impl TreePlanner {
         Some((tree, at))
     }
 
-    /// A tree of as many plans as the decision's budget pays, next to a choice; empty where that is none.
+    /// A tree of as many plans as the decision's budget pays, next to a choice; empty where it pays for no plan.
     async fn sample(
         &self,
         asker: &mut Asker,

@@ -11,7 +11,7 @@ use forethought_sdk::{
     prelude::*,
     serde_json::{Value, from_value, json},
 };
-use worlds::{ACTIONS, Model, STEPS, Vault, any, play, text};
+use worlds::{ACTIONS, Model, STEPS, Vault, any, play, play_within, text};
 
 mod worlds;
 
@@ -121,6 +121,25 @@ fn reflections_win_where_acting_at_random_does_not() {
     };
     let (random, reflected) = (wins(1), wins(3));
     assert!(reflected >= 20 && random <= 10, "{reflected} against {random} of 40");
+}
+
+#[test]
+fn trials_end_in_time_to_act_within_the_budget() {
+    let played = |calls: u64| {
+        let model = Model::new(|request| match request.purpose {
+            Purpose::Reflect => "Reflection: look before you leap".into(),
+            _ => "Thought: wait\nAction: wait".into(),
+        });
+        let planner = reflexion(json!({})).unwrap();
+        let played = play_within(Some(calls), &planner, model.clone(), &Vault::world(3), 1).unwrap();
+        // Of the first decision: the rest is ReAct's.
+        (played.decisions[0].trace.details.clone(), model.take_asked().len() - 2)
+    };
+    assert_eq!(played(2), (Value::Null, 1));
+    // A trial of three decisions needs a call more.
+    let cut = json!({ "actions": ["wait", "wait"], "solved": false, "reflection": "look before you leap" });
+    assert_eq!(played(4), (json!({ "trials": [cut] }), 4));
+    assert_eq!(played(20).1, 2 * (3 + 1) + 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     arguments::RunArguments,
     exit::Exit,
-    launch::{collect, dry_run, options},
+    launch::{Job, collect, dry_run, options},
     session::Session,
     written::Written,
 };
@@ -51,7 +51,7 @@ impl Collect {
         let host = session.host(&self.arguments.config, self.arguments.values()).await?;
         let options = options(session, &self.arguments, self.planner);
         if self.arguments.dry_run {
-            return dry_run(session, &host, &[RunOptions { collect: true, ..options }]).await;
+            return dry_run(session, &Job::all(&host, [RunOptions { collect: true, ..options }])).await;
         }
         let (outcome, written) = collect(session, &host, options, &self.out, self.replace).await?;
         let document = Document { run: outcome.folder, status: outcome.status, written };

@@ -5,14 +5,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use forethought_api::{Error, Result};
-use forethought_runtime::evaluate::stats::{Report, planner_stats};
+use forethought_runtime::{
+    evaluate::stats::{PlannerStats, Report, planner_stats},
+    run::RunOutcome,
+};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     arguments::RunArguments,
+    comparison::{Comparison, Side},
     exit::Exit,
-    launch::{dry_run, eval, options},
+    launch::{Job, dry_run, eval, options},
     session::Session,
     tables::{cost, results},
 };
@@ -20,10 +24,11 @@ use crate::{
 /// Run several planners on the same episodes and compare them.
 ///
 /// Each planner plays the same tasks with the same seeds, in its own run. Intervals are 95 %: Student's t for the
-/// score, Wilson's for the success rate.
+/// score, Wilson's for the success rate. Several planners are compared with the first as `compare` does.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought eval quickstart --planner react,pnlc --episodes 200
+  forethought eval quickstart --planner react-vote,pnlc --budget calls=6 --svg score.svg
   forethought eval my.toml --planner pnlc --json | jq .planners[0].success")]
 pub(crate) struct Eval {
     #[command(flatten)]
@@ -31,6 +36,9 @@ pub(crate) struct Eval {
     /// Planners, separated by commas; by default the one in [seats].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     planner: Vec<String>,
+    /// Also write a plot of score against tokens.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// What `--json` prints.
@@ -42,6 +50,8 @@ struct Document {
     runs: Vec<PathBuf>,
     seed: u64,
     overrides: BTreeMap<String, Value>,
+    #[serde(flatten)]
+    comparison: Comparison,
 }
 
 impl Eval {
@@ -60,12 +70,12 @@ impl Eval {
             true => vec![None],
             false => self.planner.into_iter().map(Some).collect(),
         };
-        let runs: Vec<_> =
-            planners.into_iter().map(|planner| options(session, &self.arguments, planner)).collect();
+        let runs = planners.into_iter().map(|planner| options(session, &self.arguments, planner));
+        let runs = Job::all(&host, runs.collect::<Vec<_>>());
         if self.arguments.dry_run {
-            return dry_run(session, &host, &runs).await;
+            return dry_run(session, &runs).await;
         }
-        let (outcomes, exit) = eval(session, &host, &runs).await?;
+        let (outcomes, exit) = eval(session, &runs).await?;
         let planners: Vec<_> =
             outcomes.iter().map(|(name, outcome)| planner_stats(name, &outcome.episodes)).collect();
         let folders = || -> String {
@@ -75,8 +85,20 @@ impl Eval {
                 .collect()
         };
         let runs = outcomes.iter().map(|(_, outcome)| outcome.folder.clone()).collect();
-        let document = Document { report: Report { planners: planners.clone() }, runs, seed, overrides };
-        session.show(&document, || format!("{}\n{}", results(&planners), folders()))?;
+        let side = |(stats, (_, outcome)): (&PlannerStats, &(String, RunOutcome))| {
+            Side::ended(stats.clone(), outcome)
+        };
+        let sides: Vec<_> = planners.iter().zip(&outcomes).map(side).collect();
+        let comparison = Comparison::of(&sides);
+        if let Some(file) = &self.svg {
+            comparison.plot(&sides, file)?;
+        }
+        let report = Report { planners: planners.clone() };
+        let document = Document { report, runs, seed, overrides, comparison };
+        session.show(&document, || match sides.len() {
+            1 => format!("{}\n{}", results(&planners), folders()),
+            _ => format!("{}\n{}\n{}", results(&planners), document.comparison.words(&sides), folders()),
+        })?;
         Ok(exit)
     }
 }

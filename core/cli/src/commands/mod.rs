@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod runs;
 mod schema;
+mod sweep;
 mod tournament;
 mod train;
 mod verify;
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Quickstart(quickstart::Quickstart),
     Run(run::Run),
     Eval(eval::Eval),
+    Sweep(sweep::Sweep),
     Collect(collect::Collect),
     Export(export::Export),
     Play(play::Play),
@@ -109,6 +111,7 @@ impl Command {
             Self::Quickstart(_)
             | Self::Run(_)
             | Self::Eval(_)
+            | Self::Sweep(_)
             | Self::Collect(_)
             | Self::Play(_)
             | Self::Tournament(_)
@@ -142,6 +145,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Quickstart(command) => command.execute(session).await,
         Command::Run(command) => command.execute(session).await,
         Command::Eval(command) => command.execute(session).await,
+        Command::Sweep(command) => command.execute(session).await,
         Command::Collect(command) => command.execute(session).await,
         Command::Export(command) => command.execute(session).await,
         Command::Play(command) => command.execute(session).await,

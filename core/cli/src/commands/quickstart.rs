@@ -20,7 +20,7 @@ use ulid::Ulid;
 use crate::{
     arguments::{ConfigArguments, set},
     exit::Exit,
-    launch::{collect, eval},
+    launch::{Job, collect, eval},
     progress::Reporter,
     session::Session,
     tables::results,
@@ -136,7 +136,7 @@ impl Quickstart {
             tokio::try_join!(training("critic", false), training("critic-shuffled", true))?;
 
         let evaluating = host(0, self.episodes, 1).await?;
-        let (outcomes, exit) = eval(session, &evaluating, &PLANNERS.map(options)).await?;
+        let (outcomes, exit) = eval(session, &Job::all(&evaluating, PLANNERS.map(options))).await?;
         if outcomes.len() < PLANNERS.len() {
             return Ok(exit);
         }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     arguments::RunArguments,
     exit::Exit,
-    launch::{dry_run, options, play},
+    launch::{Job, dry_run, options, play},
     session::Session,
     tables::{cost, results},
 };
@@ -57,7 +57,7 @@ impl Run {
         let (seed, overrides) = (host.config().seed, self.arguments.overrides());
         let options = options(session, &self.arguments, self.planner);
         if self.arguments.dry_run {
-            return dry_run(session, &host, &[options]).await;
+            return dry_run(session, &Job::all(&host, [options])).await;
         }
         let (name, outcome) = play(session, &host, &options, None).await?;
         let planners = [planner_stats(name, &outcome.episodes)];

@@ -2,7 +2,8 @@
 //!
 //! `of = ["react", { kind = "random" }]` under `[planner.careful]` becomes `of = ["react", "careful.of[1]"]` and a
 //! section `[planner."careful.of[1]"]`. The schema of a component says where: it names the interface as the `format` of
-//! a text, as [`PlannerName`](forethought_api::registry::PlannerName) does. The schema for editors is changed likewise.
+//! a text, as [`PlannerName`](forethought_api::registry::PlannerName) and the names of models, critics and encoders do.
+//! The schema for editors is changed likewise.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -229,8 +229,9 @@ impl Config {
 
     fn of(mut document: ConfigDocument, registry: &Registry) -> Result<Self> {
         document.rename_critics(registry)?;
-        document.lift_inline_tables(registry);
+        // First, because the only model is the only one with a section of its own.
         default_summariser(&mut document.values, registry);
+        document.lift_inline_tables(registry);
         let mut findings = check(&Value::Object(document.values.clone()), &schema::frame(registry));
         for section in layers::sections(&document.values) {
             let own = check_component(&section, &document, registry).unwrap_or_default();

@@ -758,6 +758,29 @@ fn a_planner_may_be_written_where_its_name_is_expected() {
 }
 
 #[test]
+fn a_model_may_be_written_where_its_name_is_expected() {
+    let desk = Desk::new();
+    let toml = "[llm.phone]\nkind = \"phone\"\nnumber = { kind = \"parrot\",\n  slip = 0.5, calls = { retries = 2 } }\n";
+    desk.write("forethought.toml", toml);
+    let config = desk.load();
+    assert_eq!(config.llm["phone"].config["number"], "phone.number");
+    let inner = &config.llm["phone.number"];
+    assert_eq!((&*inner.kind, &inner.config["slip"]), ("parrot", &json!(0.5)));
+    let place = config.document().origin(&["llm", "phone.number", "slip"].map(String::from));
+    assert!(place.to_string().ends_with("forethought.toml:4"), "{place}");
+    // It is the model of a component, and not one of those that the configuration lists.
+    assert_eq!(config.summariser.unwrap().config["llm"], "phone");
+    // What is wrong in it is said with its place.
+    desk.write("forethought.toml", &toml.replace("slip", "slop"));
+    assert_eq!(
+        desk.refusal(),
+        "forethought.toml:4: `llm.phone.number.slop`: unknown key; the nearest is `slip`"
+    );
+    desk.write("forethought.toml", &toml.replace("parrot", "parot"));
+    assert!(desk.refusal().starts_with("forethought.toml:3: `llm.phone.number.kind`"), "{}", desk.refusal());
+}
+
+#[test]
 fn only_where_a_name_is_expected_a_table_is_a_component() {
     let desk = Desk::new();
     desk.write(

@@ -20,7 +20,7 @@ use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::meaning::{Meanings, answers, query, said};
+use crate::evaluate::meaning::{Meanings, answers, query};
 use crate::evaluate::{draw::Draw, logistic::Logistic};
 
 /// Outcomes asked about at each step.
@@ -316,7 +316,7 @@ fn warnings(
 fn said_once(data: &[Trajectory]) -> f64 {
     let mut episodes: HashMap<&str, (HashSet<&str>, usize)> = HashMap::new();
     for one in data {
-        for said in one.steps.iter().flat_map(said) {
+        for said in one.steps.iter().flat_map(Step::said) {
             let (within, count) = episodes.entry(said).or_default();
             within.insert(&one.episode);
             *count += 1;
@@ -331,7 +331,7 @@ fn said_once(data: &[Trajectory]) -> f64 {
 fn exclusive<'a>(trajectories: &[&'a Trajectory], meanings: &'a Meanings) -> Vec<[&'a str; 2]> {
     const BY_CHANCE: f64 = 5.0;
     let meant = |one: &&'a Trajectory| -> BTreeSet<&'a str> {
-        one.steps.iter().flat_map(said).flat_map(|said| meanings.outcome(said)).collect()
+        one.steps.iter().flat_map(Step::said).flat_map(|said| meanings.outcome(said)).collect()
     };
     let within: Vec<BTreeSet<&str>> = trajectories.iter().map(meant).collect();
     let all: BTreeSet<&str> = within.iter().flatten().copied().collect();
@@ -419,7 +419,7 @@ async fn rank(
 /// Every occurrence of an outcome sentence in the data; summaries of reached states where there are no sentences.
 fn marginal(trajectories: &[Trajectory]) -> Result<Vec<&str>> {
     let steps = || trajectories.iter().flat_map(|one| &one.steps);
-    let sentences: Vec<&str> = steps().flat_map(said).collect();
+    let sentences: Vec<&str> = steps().flat_map(Step::said).collect();
     if !sentences.is_empty() {
         return Ok(sentences);
     }

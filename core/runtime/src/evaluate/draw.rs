@@ -11,8 +11,12 @@ impl Draw {
     }
     /// A number below `bound`, which must not be 0. The bias of the remainder is below 2^-40 for any data here.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.bits() % bound as u64) as usize
+    }
+    /// 64 coins.
+    pub(crate) fn bits(&mut self) -> u64 {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
-        (u64::from_le_bytes(bytes) % bound as u64) as usize
+        u64::from_le_bytes(bytes)
     }
 }

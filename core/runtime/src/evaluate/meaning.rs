@@ -47,7 +47,7 @@ impl Meanings {
         let mut episodes: HashMap<&str, (&str, bool)> = HashMap::new();
         for one in data {
             for (step, said) in
-                one.steps.iter().flat_map(|step| said(step).map(move |said| (step, said.trim())))
+                one.steps.iter().flat_map(|step| step.said().map(move |said| (step, said.trim())))
             {
                 match episodes.entry(said) {
                     Entry::Occupied(mut first) => {
@@ -89,11 +89,6 @@ impl Meanings {
     pub(crate) fn holds(&self, step: &Step, outcome: &str) -> bool {
         step.next_state == outcome || step.outcomes.iter().any(|said| self.outcome(said).contains(&outcome))
     }
-}
-
-/// The outcome sentences of a step. Where the state is repeated as the outcome, the summariser's answer was unreadable.
-pub(crate) fn said(step: &Step) -> impl Iterator<Item = &str> {
-    step.outcomes.iter().filter(|said| !said.is_empty() && **said != step.next_state).map(String::as_str)
 }
 
 pub(crate) fn query(step: &Step, thought: &str, outcome: &str) -> CriticQuery {

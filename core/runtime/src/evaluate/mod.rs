@@ -1,5 +1,6 @@
 //! How good a critic, a planner or a set of planners is.
 
+pub mod contrast;
 pub mod critic;
 mod draw;
 mod logistic;

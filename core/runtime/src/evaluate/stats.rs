@@ -52,6 +52,12 @@ pub struct PlannerStats {
     pub tokens_per_decision: f64,
     /// Milliseconds per decision.
     pub ms_per_decision: f64,
+    /// Milliseconds on the critical path of a decision; `None` if no run measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_ms_per_decision: Option<f64>,
+    /// Calls on the critical path of a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_calls_per_decision: Option<f64>,
     /// Answers that could not be read, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
@@ -107,9 +113,11 @@ pub fn planner_stats(name: impl Into<String>, episodes: &[EpisodeSummary]) -> Pl
     let decisions: f64 = done.iter().map(|episode| f64::from(episode.decisions)).sum();
     let per_decision = |sum: f64| if decisions > 0.0 { sum / decisions } else { 0.0 };
     // Episodes whose decisions were all recorded ones carry no time.
-    let timed =
-        done.iter().filter_map(|episode| Some((f64::from(episode.decisions), episode.ms_per_decision?)));
-    let (timed_decisions, ms) = timed.fold((0.0, 0.0), |(count, sum), (n, ms)| (count + n, sum + n * ms));
+    let timed = |of: fn(&EpisodeSummary) -> Option<f64>| {
+        let each = done.iter().filter_map(|episode| Some((f64::from(episode.decisions), of(episode)?)));
+        let (count, sum) = each.fold((0.0, 0.0), |(count, sum), (n, one)| (count + n, sum + n * one));
+        (count > 0.0).then(|| sum / count)
+    };
     PlannerStats {
         name: name.into(),
         episodes: done.len() as u64,
@@ -125,7 +133,9 @@ pub fn planner_stats(name: impl Into<String>, episodes: &[EpisodeSummary]) -> Pl
             .collect(),
         calls_per_decision: per_decision(done.iter().map(|episode| episode.llm_calls as f64).sum()),
         tokens_per_decision: per_decision(done.iter().map(|episode| episode.tokens as f64).sum()),
-        ms_per_decision: if timed_decisions > 0.0 { ms / timed_decisions } else { 0.0 },
+        ms_per_decision: timed(|episode| episode.ms_per_decision).unwrap_or_default(),
+        critical_ms_per_decision: timed(|episode| episode.critical_ms_per_decision),
+        critical_calls_per_decision: timed(|episode| episode.critical_calls_per_decision),
         faults: Faults::of(&done),
     }
 }
@@ -185,21 +195,24 @@ pub fn rate(successes: u64, trials: u64) -> Rate {
 /// # Errors
 /// If they have no episode in common.
 pub fn paired_difference(a: &[EpisodeSummary], b: &[EpisodeSummary]) -> Result<PairedDifference> {
+    let (scores, successes) = pairs(a, b);
+    if scores.is_empty() {
+        return Err(Error::input("the two have no finished episode (task and seed) in common"));
+    }
+    Ok(PairedDifference { episodes: scores.len() as u64, score: mean(&scores), success: mean(&successes) })
+}
+
+/// The differences of scores and of successes on the episodes that both have done.
+pub(crate) fn pairs(a: &[EpisodeSummary], b: &[EpisodeSummary]) -> (Vec<f64>, Vec<f64>) {
     let done = |episode: &&EpisodeSummary| episode.status == EpisodeStatus::Done;
     let theirs: HashMap<_, _> =
         b.iter().filter(done).map(|episode| ((episode.task, episode.seed), episode)).collect();
-    let pairs: Vec<_> = a
-        .iter()
-        .filter(done)
-        .filter_map(|mine| Some((mine, *theirs.get(&(mine.task, mine.seed))?)))
-        .collect();
-    if pairs.is_empty() {
-        return Err(Error::input("the two have no finished episode (task and seed) in common"));
-    }
     let solved = |episode: &EpisodeSummary| f64::from(u8::from(episode.success == Some(true)));
-    let scores: Vec<f64> = pairs.iter().map(|(mine, other)| mine.score - other.score).collect();
-    let successes: Vec<f64> = pairs.iter().map(|(mine, other)| solved(mine) - solved(other)).collect();
-    Ok(PairedDifference { episodes: pairs.len() as u64, score: mean(&scores), success: mean(&successes) })
+    let both = |mine: &EpisodeSummary| {
+        let other = theirs.get(&(mine.task, mine.seed))?;
+        Some((mine.score - other.score, solved(mine) - solved(other)))
+    };
+    a.iter().filter(done).filter_map(both).unzip()
 }
 
 /// A difference between two planners on the same episodes.
@@ -260,6 +273,8 @@ mod tests {
             other_faults: BTreeMap::new(),
             value_queries: 0,
             ms_per_decision: (task > 0).then_some(10.0),
+            critical_ms_per_decision: None,
+            critical_calls_per_decision: None,
         }
     }
 

@@ -10,13 +10,14 @@ use forethought_api::{
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
 };
 
-use crate::journal::meter::Metering;
+use crate::{busy, journal::meter::Metering};
 
 /// A backend whose attempts end within a time limit.
 pub struct Attempt {
     inner: Arc<dyn LlmBackend>,
     name: String,
     limit: Duration,
+    least: Duration,
     metering: Metering,
 }
 
@@ -29,7 +30,20 @@ impl Attempt {
         limit: Duration,
         metering: Metering,
     ) -> Self {
-        Self { inner, name: name.into(), limit, metering }
+        Self { inner, name: name.into(), limit, least: Duration::ZERO, metering }
+    }
+
+    /// The same, with attempts that take at least this long.
+    pub fn lasting(self, least: Duration) -> Self {
+        Self { least, ..self }
+    }
+
+    async fn answer(&self, request: ChatRequest) -> Result<Completion> {
+        let answer = self.inner.complete(request);
+        if self.least.is_zero() {
+            return answer.await;
+        }
+        tokio::join!(answer, tokio::time::sleep(self.least)).0
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -52,7 +66,7 @@ impl LlmBackend for Attempt {
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let charge = self.metering.set_aside(&self.name, &request).await?;
         let (purpose, watch) = (request.purpose, Instant::now());
-        let outcome = self.within(self.inner.complete(request)).await;
+        let outcome = busy::attempt(self.within(self.answer(request))).await;
         let (llm, ms) = (&*self.name, watch.elapsed().as_millis() as u64);
         match &outcome {
             Ok(completion) => {

@@ -58,6 +58,10 @@ pub struct CallConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub tokens_per_minute: Option<u32>,
+    /// Milliseconds that each attempt takes at least. To time planners with a model that answers at once, such as the
+    /// simulated one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
     /// A file in which answers are kept across runs. Without it they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("writeOnly" = true))]
@@ -73,6 +77,7 @@ impl Default for CallConfig {
             concurrency: 64,
             requests_per_minute: None,
             tokens_per_minute: None,
+            latency_ms: None,
             cache: None,
         }
     }
@@ -101,7 +106,8 @@ impl CallConfig {
         };
         let longest = seconds("longest_pause_s", self.longest_pause_s)?;
         let backend =
-            attempt::Attempt::new(backend, name, seconds("timeout_s", self.timeout_s)?, metering.clone());
+            attempt::Attempt::new(backend, name, seconds("timeout_s", self.timeout_s)?, metering.clone())
+                .lasting(Duration::from_millis(self.latency_ms.unwrap_or_default().into()));
         let backend = concurrency::ConcurrencyLimit::new(Arc::new(backend), self.concurrency);
         let backend =
             rate::RateLimit::new(Arc::new(backend), self.requests_per_minute, self.tokens_per_minute);

@@ -20,6 +20,7 @@ use crate::budget::decision::too_small;
 use crate::budget::{Budget, Limits, PerDecision, Spent};
 use crate::journal::effects::{Durable, Position, ResetEnvironment, StepEnvironment};
 use crate::run::copies::Path;
+use crate::run::critical::critical_path;
 use crate::run::events::{self, Event, EventLog};
 use crate::run::models::{StepModels, Tally};
 use crate::run::summary::{CallCount, add_faults};
@@ -112,7 +113,10 @@ struct EpisodeRunner<D> {
     other_calls: CallCount,
     /// Of the subject, and of the other seats.
     faults: [BTreeMap<String, u32>; 2],
+    /// Decisions of the subject without recorded answers, and their milliseconds.
     timed: (u32, f64),
+    /// Calls and milliseconds on their critical paths.
+    critical: (u64, f64),
     trajectories: Vec<Trajectory>,
 }
 
@@ -140,6 +144,7 @@ impl<D: Durable> EpisodeRunner<D> {
             other_calls: CallCount::default(),
             faults: Default::default(),
             timed: (0, 0.0),
+            critical: (0, 0.0),
             trajectories: Vec::new(),
             spec,
         }
@@ -263,6 +268,9 @@ impl<D: Durable> EpisodeRunner<D> {
         if self.durable.replayed() == replayed {
             self.timed.0 += 1;
             self.timed.1 += elapsed.as_secs_f64() * 1e3;
+            let (calls, busy) = critical_path(&tally.spans);
+            self.critical.0 += u64::from(calls);
+            self.critical.1 += busy.as_secs_f64() * 1e3;
         }
         Ok(decision)
     }
@@ -430,6 +438,7 @@ impl<D: Durable> EpisodeRunner<D> {
             all_calls += *count;
         }
         let (subject, seats) = (self.spec.subject, self.planners());
+        let timed = |sum: f64| (self.timed.0 > 0).then(|| sum / f64::from(self.timed.0));
         let [faults, other_faults] = self.faults;
         Ok(EpisodeResult {
             summary: EpisodeSummary {
@@ -452,7 +461,9 @@ impl<D: Durable> EpisodeRunner<D> {
                 faults,
                 other_faults,
                 value_queries: self.tally.value_queries,
-                ms_per_decision: (self.timed.0 > 0).then(|| self.timed.1 / f64::from(self.timed.0)),
+                ms_per_decision: timed(self.timed.1),
+                critical_ms_per_decision: timed(self.critical.1),
+                critical_calls_per_decision: timed(self.critical.0 as f64),
             },
             trajectories: if status == EpisodeStatus::Done { self.trajectories } else { Vec::new() },
             events: self.log.into_lines(),
@@ -471,13 +482,11 @@ fn metrics(info: &Value) -> std::result::Result<BTreeMap<String, f64>, String> {
     }
 }
 
-/// The summary after the last step is where that step led. One whose outcome repeats its state could not be read (what
-/// is there instead is seen, and not concluded), so it names no outcome.
+/// The summary after the last step is where that step led.
 fn link(steps: &mut [Step], Summary { state, outcome }: &Summary) {
     if let Some(step) = steps.last_mut() {
-        step.next_state = state.clone();
-        step.outcomes =
-            Some(outcome.clone()).filter(|said| !said.is_empty() && said != state).into_iter().collect();
+        (step.next_state, step.outcomes) = (state.clone(), vec![outcome.clone()]);
+        step.outcomes = step.said().map(String::from).collect();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A run: many episodes at once on a bounded pool, kept in a folder, continued where it stopped.
 
 mod copies;
+mod critical;
 pub mod episode;
 pub mod events;
 pub mod folder;

@@ -18,12 +18,14 @@ use serde_json::Value;
 
 use crate::budget::decision::{DecisionBudget, refusal};
 use crate::budget::{Budget, PerDecision, Reservation, Spent, tokens};
+use crate::busy;
 use crate::journal::effects::{
     Complete, CompleteInput, Durable, Effect, EstimateInput, EstimateValues, Left, Position, Refuse,
     complete_answer,
 };
 use crate::journal::key::EffectKey;
 use crate::run::copies::{Path, repeatable};
+use crate::run::critical::Span;
 use crate::run::summary::{CallCount, add_faults};
 
 /// What one step asked of its models.
@@ -36,6 +38,8 @@ pub(crate) struct Tally {
     pub(crate) faults: BTreeMap<String, u32>,
     /// The limits of the decision's budget for which calls were refused.
     pub(crate) refused: BTreeSet<String>,
+    /// When its calls were made.
+    pub(crate) spans: Vec<Span>,
 }
 
 /// The models of one step of one seat.
@@ -151,6 +155,13 @@ impl<D: Durable> Step<D> {
             reservation.settle(Spent::call(tokens::counted(E::usage(&output), estimate)));
         }
         Ok(output)
+    }
+    /// A call, with its time in the tally.
+    async fn timed(&self, key: EffectKey, input: CompleteInput) -> Result<Completion> {
+        let requested = Instant::now();
+        let (answer, busy) = busy::measured(self.effect::<Complete>(key, input)).await;
+        self.tally().spans.push(Span { requested, answered: Instant::now(), busy });
+        answer
     }
     fn decision(&self) -> Option<Arc<DecisionBudget>> {
         self.decision.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -296,9 +307,8 @@ impl<D: Durable> LlmBackend for RecordedLlm<D> {
         let (keys, inputs): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let asked = admitted.is_some().then(|| inputs.clone());
         // Waits for all of them, even if one fails.
-        let answers =
-            join_all(keys.into_iter().zip(inputs).map(|(key, input)| step.effect::<Complete>(key, input)))
-                .await;
+        let asked_for = keys.into_iter().zip(inputs).map(|(key, input)| step.timed(key, input));
+        let answers = join_all(asked_for).await;
         if let (Some(Admitted { held, fresh, budget, since }), Some(asked)) = (admitted, asked) {
             let mut used = Spent::default();
             for ((fresh, CompleteInput { llm, request }), answer) in

@@ -116,6 +116,13 @@ pub struct EpisodeSummary {
     pub value_queries: u64,
     /// Mean time of the subject's decisions in milliseconds, without those with recorded answers.
     pub ms_per_decision: Option<f64>,
+    /// Mean length of the critical paths of these decisions in milliseconds: of their longest chains of calls of which
+    /// each was requested after the one before it was answered. Time in which no model worked does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_ms_per_decision: Option<f64>,
+    /// The same in calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_calls_per_decision: Option<f64>,
 }
 
 /// Calls of language models and what they used.

@@ -24,6 +24,7 @@ pub struct NaiveConfig {
     pub speech: Speech,
     /// Name of the language model under `[llm]` that rephrases what they say. Without one they use the words of their
     /// templates and call no model.
+    #[schemars(with = "Option<LlmName>")]
     pub llm: Option<String>,
 }
 

@@ -9,9 +9,11 @@ use crate::prompts::prompt_files;
 #[derive(Debug, Clone)]
 pub struct GdpZeroConfig {
     /// Name of the language model under `[llm]` that chooses acts and speaks.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// Name of the language model under `[llm]` that plays the other side; by default the same.
     #[serde(default)]
+    #[schemars(with = "Option<LlmName>")]
     pub partner: Option<String>,
     /// Simulations per decision (n); the first one only evaluates the current state.
     #[serde(default = "ten")]

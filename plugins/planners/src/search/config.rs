@@ -21,6 +21,7 @@ pub struct Searching {
     pub inner: Option<PlannerName>,
     /// Name of a critic under `[critic]` whose values are the estimates. By default the model makes them itself.
     #[serde(default)]
+    #[schemars(with = "Option<CriticName>")]
     pub critic: Option<String>,
     /// The outcome whose probability is the critic's value. By default outcomes of each thought are imagined, and the
     /// value is the mean probability of the good ones less that of the bad ones, scaled to [0, 1].

@@ -46,13 +46,33 @@ pub(crate) fn any<'a>(of: &[&'a str], request: &ChatRequest) -> &'a str {
     of.choose(&mut seed::stream(request.seed.unwrap_or_default(), "any")).expect("something to draw from")
 }
 
-/// A model and a world, as a planner gets them.
-struct Here(Arc<dyn LlmBackend>, Arc<dyn Environment>);
+/// A model and a world, as a planner gets them, and the calls that a decision has left.
+struct Here(Arc<dyn LlmBackend>, Arc<dyn Environment>, Arc<Mutex<Option<u64>>>);
+
+/// A model that is refused where nothing is left.
+struct Limited(Arc<dyn LlmBackend>, Arc<Mutex<Option<u64>>>);
+
+#[async_trait]
+impl LlmBackend for Limited {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.0.capabilities().await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        if let Some(left) = self.1.lock().unwrap().as_mut() {
+            let samples = u64::from(request.samples.max(1));
+            *left = left.checked_sub(samples).ok_or_else(|| Error::new(Code::Budget, "no call is left"))?;
+        }
+        self.0.complete(request).await
+    }
+}
 
 #[async_trait]
 impl Models for Here {
     async fn llm(&self, _: String) -> Result<Arc<dyn LlmBackend>> {
-        Ok(self.0.clone())
+        Ok(Arc::new(Limited(self.0.clone(), self.2.clone())))
+    }
+    async fn allowance(&self) -> Result<Allowance> {
+        Ok(Allowance { calls: *self.2.lock().unwrap(), ..Allowance::default() })
     }
     async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(Arc::new(Doubt))
@@ -92,14 +112,27 @@ pub(crate) fn play(
     world: &Arc<dyn Environment>,
     seed: u64,
 ) -> Result<Played> {
+    play_within(None, planner, llm, world, seed)
+}
+
+/// The same, with a budget of calls for each decision.
+pub(crate) fn play_within(
+    calls: Option<u64>,
+    planner: &dyn Planner,
+    llm: Arc<dyn LlmBackend>,
+    world: &Arc<dyn Environment>,
+    seed: u64,
+) -> Result<Played> {
     block_on(async {
         let turn = world.reset(Reset { task: 0, seed }).await?;
         let environment = world.spec().await?;
         let mut context = DecisionContext { environment, turn, ..DecisionContext::default() };
-        let models = Arc::new(Here(llm, world.clone()));
+        let left = Arc::<Mutex<Option<u64>>>::default();
+        let models = Arc::new(Here(llm, world.clone(), left.clone()));
         let (mut decisions, mut solved) = (Vec::new(), false);
         while !context.ended && decisions.len() < 20 {
             context.seed = seed::derive(seed, &format!("step {}", context.step));
+            *left.lock().unwrap() = calls;
             let decision = planner.decide(context.clone(), models.clone()).await?;
             let after = world.step(decision.action.clone()).await?;
             let observation = std::mem::replace(&mut context.turn, after.turn).observation.text;
