@@ -57,7 +57,7 @@ pub struct Copying {
     #[serde(default = "one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub rewards: f64,
-    /// The reward at which an attempt in a copy counts as a success. It ends the search.
+    /// The reward at which an attempt in a copy counts as a success. In worlds with one seat it ends the search.
     #[serde(default = "one")]
     pub solved: f64,
     /// Do a successful attempt to its end, without calls, as long as a copy shows that it still succeeds; in worlds with

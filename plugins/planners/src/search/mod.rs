@@ -218,8 +218,7 @@ impl Search<'_> {
         let (thought, action) = chosen.map_or_else(Default::default, |node| {
             (tree.at(node).thought.to_string(), Action::new(&*tree.at(node).action))
         });
-        let alone = self.context.environment.seats.len() <= 1;
-        let steps = if with.follow && alone { solution.get(1..).unwrap_or_default() } else { &[] };
+        let steps = if with.follow { solution.get(1..).unwrap_or_default() } else { &[] };
         if let Some(round) = rounds.iter_mut().find(|round| round.thought == thought) {
             round.kept = true;
         }
