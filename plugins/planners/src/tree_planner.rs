@@ -113,7 +113,7 @@ impl TreePlanner {
         }
         // Where a model gives one answer per call, each plan is a call.
         let paid = models.allowance().await?.calls.map(|left| left.saturating_sub(1));
-        let plans = paid.map_or(plans, |paid| plans.min(u32::try_from(paid).unwrap_or(plans)));
+        let mut plans = paid.map_or(plans, |paid| plans.min(u32::try_from(paid).unwrap_or(plans)));
         let messages = self.prompts.messages("whole_plan", context, json!({ "length": length }))?;
         let read = |said: &Said<'_>| {
             let actions: Vec<_> = said.texts(&["Action"])?.iter().map(|(_, text)| line(text)).collect();
@@ -123,8 +123,18 @@ impl TreePlanner {
             Ok(actions)
         };
         let labels = [Label::Many("Action")];
-        let plans = asker.sample_for(&labels, Purpose::Thought, messages, plans, read).await?;
-        Ok(Tree::merged(plans.iter().map(|plan| &plan[..plan.len().min(length)])))
+        loop {
+            let sampled = asker.sample_for(&labels, Purpose::Thought, messages.clone(), plans, read).await;
+            match sampled {
+                // What a plan costs in tokens or time is known only where too many are refused.
+                Err(error) if error.code == Code::Budget && plans > 1 => plans /= 2,
+                Err(error) if error.code == Code::Budget => return Ok(Tree::new()),
+                sampled => {
+                    let sampled = sampled?;
+                    return Ok(Tree::merged(sampled.iter().map(|plan| &plan[..plan.len().min(length)])));
+                }
+            }
+        }
     }
 
     /// One of several ways on, by what is seen now; the one that most plans take if the answer cannot be read.

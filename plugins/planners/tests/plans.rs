@@ -441,3 +441,33 @@ fn planners_with_a_plan_act_within_any_budget() {
         }
     }
 }
+
+/// A model that refuses requests for more answers than this, as a budget of tokens does.
+struct AtMost(u32, std::sync::Arc<dyn LlmBackend>);
+
+#[async_trait]
+impl LlmBackend for AtMost {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        self.1.capabilities().await
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        match request.samples > self.0 {
+            true => Err(Error::new(Code::Budget, "too many tokens")),
+            false => self.1.complete(request).await,
+        }
+    }
+}
+
+#[test]
+fn tree_planner_samples_fewer_plans_where_a_budget_refuses_many() {
+    let planner = TreePlanner::new(settings(json!({}))).unwrap();
+    for (most, nodes) in [(25, 25), (7, 6), (1, 1)] {
+        let count = std::sync::atomic::AtomicU32::new(0);
+        let model = Model::new(move |_| {
+            format!("Action: try {}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        });
+        let model = std::sync::Arc::new(AtMost(most, model));
+        let played = play(&planner, model, &Vault::world(1), 1).unwrap();
+        assert_eq!(played.decisions[0].trace.details["nodes"], nodes, "at most {most}");
+    }
+}
