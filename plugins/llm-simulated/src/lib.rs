@@ -123,45 +123,32 @@ impl Simulated {
                 let thought = behaviour.thought(prompt).await?;
                 format!("Reflection: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
             }
+            // It foresees no further than the next step, so its plans have one.
             Form::WholePlan => {
                 let (behaviour, _) = known.await?;
-                let mut lines = Vec::new();
-                for index in 0..FORESEEN {
-                    // What it would do now, for each action: it does not foresee what it will see.
-                    let seed = seed::derive(seed, &format!("action {index}"));
-                    let now = BehaviourPrompt { seed, ..prompt.clone() };
-                    let thought = behaviour.thought(now.clone()).await?;
-                    let action = behaviour.action(BehaviourPrompt { thought, ..now }).await?;
-                    lines.push(format!("Action: {action}"));
-                }
-                lines.join("\n")
+                let thought = behaviour.thought(prompt.clone()).await?;
+                let action = behaviour.action(BehaviourPrompt { thought, ..prompt }).await?;
+                format!("Action: {action}")
             }
             Form::Plan | Form::PlanWithNeeds => {
                 let (behaviour, speech) = known.await?;
-                let mut lines = Vec::new();
-                for index in 0..FORESEEN {
-                    // What comes to mind now, for each step.
-                    let seed = seed::derive(seed, &format!("step {index}"));
-                    let now = BehaviourPrompt { seed, count: 2, ..prompt.clone() };
-                    let thought = behaviour.thought(now.clone()).await?;
-                    let said = speech.thought_as(&thought, &style.thoughts, &mut words);
-                    lines.push(format!("Step: {said}"));
-                    if ask.form == Form::PlanWithNeeds {
-                        let good = behaviour.outcomes(now).await?.into_iter().next().unwrap_or_default();
-                        let said = speech.outcome_as(&good, &style.outcomes, &mut words);
-                        lines.push(format!("Needs: {said}"));
-                    }
+                let thought = behaviour.thought(prompt.clone()).await?;
+                let said = speech.thought_as(&thought, &style.thoughts, &mut words);
+                let mut step = format!("Step: {said}");
+                if ask.form == Form::PlanWithNeeds {
+                    let good = behaviour.outcomes(BehaviourPrompt { thought, count: 2, ..prompt }).await?;
+                    let good = good.first().map_or("", String::as_str);
+                    step += &format!("\nNeeds: {}", speech.outcome_as(good, &style.outcomes, &mut words));
                 }
-                lines.join("\n")
+                step
+            }
+            Form::Next if text.contains("\nThe plan from here on begins like this:\n") => {
+                "Next: complete".to_owned()
             }
             Form::Next => {
                 let (behaviour, speech) = known.await?;
-                // As often as not, one step more is enough.
-                let plan = text.contains("\nThe plan from here on begins like this:\n");
                 let thought = behaviour.thought(prompt).await?;
-                let said = speech.thought_as(&thought, &style.thoughts, &mut words);
-                let complete = plan && rng.random::<f64>() < 0.5;
-                format!("Next: {}", if complete { "complete" } else { &said })
+                format!("Next: {}", speech.thought_as(&thought, &style.thoughts, &mut words))
             }
             Form::Status => {
                 let (behaviour, speech) = known.await?;
@@ -179,7 +166,13 @@ impl Simulated {
             }
             // It does not know.
             Form::Holds => format!("Holds: {}", if rng.random::<f64>() < 0.7 { "yes" } else { "no" }),
-            Form::Ask => format!("Ask: {}", if rng.random::<f64>() < 0.3 { "yes" } else { "no" }),
+            // As with a plan to resume: it asks if something else comes to mind.
+            Form::Ask => {
+                let (behaviour, speech) = known.await?;
+                let thought = speech.understand_thought(&ask.thought);
+                let same = speech.same(&behaviour.thought(prompt).await?, &thought);
+                format!("Ask: {}", if same { "no" } else { "yes" })
+            }
             Form::Branch => {
                 format!("Branch: {}", rng.random_range(0..ask.asked_outcomes.len().max(1)) + 1)
             }
@@ -333,9 +326,6 @@ impl Simulated {
         behaviour.action(prompt).await
     }
 }
-
-/// Steps that its plans have.
-const FORESEEN: usize = 3;
 
 /// How often it says that a plan fails where something else comes to its mind.
 const GIVES_UP: f64 = 0.2;
