@@ -100,9 +100,6 @@ impl<'a> Scales<'a> {
         let scored = self.card.outcomes.iter().filter_map(|one| Some((one, one.mean_return?)));
         let scored: Vec<_> = scored.filter(|(_, score)| score.is_finite()).collect();
         let usual = |(one, _): &(&KnownOutcome, f64)| one.usual;
-        if scored.is_empty() {
-            return hope(round).map(|hope| f64::midpoint(hope, 1.0));
-        }
         let total: f64 = scored.iter().map(usual).sum();
         let mean = scored.iter().map(|one| usual(one) * one.1).sum::<f64>() / total;
         let side =
@@ -181,6 +178,9 @@ pub(crate) fn expected(round: &Round) -> Option<f64> {
         return known.map(|_| goal.probability).next();
     }
     let scored: Vec<_> = known.filter_map(|one| Some((one.probability, one.mean_return?))).collect();
+    if scored.is_empty() {
+        return hope(round).map(|hope| f64::midpoint(hope, 1.0));
+    }
     let total: f64 = scored.iter().map(|(probability, _)| probability).sum();
     let sum: f64 = scored.iter().map(|(probability, score)| probability * score).sum();
     Some(sum / total).filter(|expected| expected.is_finite())
