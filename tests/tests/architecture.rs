@@ -150,7 +150,10 @@ fn versions_are_written_once_in_the_workspace() {
 
 #[test]
 fn every_published_crate_has_its_metadata() {
-    for folder in arrows().into_keys().chain(["examples", "examples/wrapper", "tests", "tests/plugin"].map(String::from)) {
+    for folder in arrows()
+        .into_keys()
+        .chain(["examples", "examples/wrapper", "tests", "tests/plugin"].map(String::from))
+    {
         let manifest = fs::read_to_string(root().join(&folder).join("Cargo.toml")).unwrap();
         let published = !manifest.contains("publish = false");
         for key in ["description =", "license", "authors", "keywords", "categories"] {

@@ -53,6 +53,14 @@ fn compositions_are_played_alike_at_any_concurrency_and_replayed() {
         names.push(name);
     }
     names.sort();
-    let expected = ["adaptive", "fallback-model", "lats-critic", "reflexion-pnlc", "switch-avalon", "vote", "within-a-budget"];
+    let expected = [
+        "adaptive",
+        "fallback-model",
+        "lats-critic",
+        "reflexion-pnlc",
+        "switch-avalon",
+        "vote",
+        "within-a-budget",
+    ];
     assert_eq!(names, expected);
 }

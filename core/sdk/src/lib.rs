@@ -81,8 +81,8 @@ pub mod prelude {
             Role, TokenStream, Usage,
         },
         planner::{
-            Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner, Requirements, Round,
-            Summariser, Summary, Trace, ValuedOutcome,
+            Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner,
+            Requirements, Round, Summariser, Summary, Trace, ValuedOutcome,
         },
         registry::{ConfigPath, CriticName, EncoderName, LlmName, PlannerName},
         trajectory::{Step, Trajectory},

@@ -19,8 +19,10 @@ use forethought_sdk::{
 #[derive(Debug, Clone)]
 pub struct ReaderConfig {
     /// Name of the critic that it reads for, as in `[critic.<name>]`: one with a style card.
+    #[schemars(with = "CriticName")]
     pub critic: String,
     /// Name of the language model, as in `[llm.<name>]`.
+    #[schemars(with = "LlmName")]
     pub llm: String,
     /// What the sentences are about, in a sentence or two, for the model.
     #[serde(default)]

@@ -154,6 +154,15 @@ impl Simulated {
                 }
                 lines.join("\n")
             }
+            Form::Next => {
+                let (behaviour, speech) = known.await?;
+                // As often as not, one step more is enough.
+                let plan = text.contains("\nThe plan from here on begins like this:\n");
+                let thought = behaviour.thought(prompt).await?;
+                let said = speech.thought_as(&thought, &style.thoughts, &mut words);
+                let complete = plan && rng.random::<f64>() < 0.5;
+                format!("Next: {}", if complete { "complete" } else { &said })
+            }
             Form::Status => {
                 let (behaviour, speech) = known.await?;
                 let thought = speech.understand_thought(&ask.thought);

@@ -91,6 +91,8 @@ pub enum Form {
     Holds,
     /// `Ask:`
     Ask,
+    /// `Next:`
+    Next,
     /// `Constraint:` lines
     Constraints,
     /// `Feedback:` and `Score:`, from -100 to 100
@@ -147,6 +149,7 @@ const FORMS: &[(&[&str], Form)] = &[
     (&["Status: <", "Action: <"], Form::Status),
     (&["Holds: <"], Form::Holds),
     (&["Ask: <"], Form::Ask),
+    (&["Next: <"], Form::Next),
     (&["Constraint: <"], Form::Constraints),
     (&["Feedback: <", "Score: <a number from -100"], Form::Verdict),
     (&["Solution: <the number of a module"], Form::Modules),
@@ -347,6 +350,7 @@ mod tests {
             ("Status: <s>\nAction: <a>", Form::Status),
             ("Holds: <yes or no>", Form::Holds),
             ("Ask: <yes or no>", Form::Ask),
+            ("Next: <step>", Form::Next),
             ("<number of a new sentence>: <number of the earlier sentence, or new>", Form::Same),
             ("Constraint: <c>", Form::Constraints),
             ("Feedback: <f>\nScore: <a number from -100 to 100>", Form::Verdict),

@@ -6,11 +6,11 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use forethought_planners::lats::Lats;
 use forethought_sdk::{
-    futures::executor::block_on,
     prelude::*,
     serde_json::{from_value, json},
 };
 use forethought_testkit::memory_kb;
+use futures::executor::block_on;
 
 /// Actions per expansion.
 const BREADTH: usize = 5;

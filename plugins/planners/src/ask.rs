@@ -356,7 +356,7 @@ impl Asker {
 }
 
 /// Labels of the planners' answers, apart from numbers.
-const LABELS: [&str; 13] = [
+const LABELS: [&str; 17] = [
     "Thought",
     "Action",
     "Decision",
@@ -370,6 +370,10 @@ const LABELS: [&str; 13] = [
     "Step",
     "Needs",
     "Status",
+    "Grade",
+    "Ranking",
+    "Result",
+    "Vote",
 ];
 
 /// The second answer that could not be read.

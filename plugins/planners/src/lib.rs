@@ -13,7 +13,7 @@
 //! [`plangen`] (choosing a planner by what a verifier says), [`dots`] (choosing how to reason).
 //!
 //! Following a plan over several decisions, with `plan` (how it is kept): [`replan`], [`spine`], [`octo`] and
-//! [`when2ask`] (two models), and [`tree_planner`]. [`self_plan`] is PNLC with the model as its own critic.
+//! [`when2ask`] (two models), [`tree_planner`] and [`cpl`] (a search over plans). [`self_plan`] is PNLC with the model as its own critic.
 //!
 //! Searches: [`search`] (what they share), [`lats`], [`agent_q`] and [`q_star`] in copies of the world, [`rap`] and
 //! [`rafa`] in what the model predicts, [`tree_of_thoughts`] among thoughts.
@@ -34,6 +34,7 @@ pub mod ask;
 pub mod best_of_n;
 pub mod budgeted;
 pub mod cached;
+pub mod cpl;
 pub mod deliberate;
 pub mod dots;
 pub mod fallback;

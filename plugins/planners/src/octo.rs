@@ -21,8 +21,10 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct OctoConfig {
     /// Name of the language model under `[llm]` that plans.
+    #[schemars(with = "LlmName")]
     pub planner_llm: String,
     /// Name of the language model under `[llm]` that carries out the steps.
+    #[schemars(with = "LlmName")]
     pub actor_llm: String,
     /// Sampling temperature of both.
     #[serde(default)]

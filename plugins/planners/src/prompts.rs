@@ -55,6 +55,7 @@ macro_rules! about {
     (summarise) => { "Asks for a summary of the history." };
     (reflexion) => { "Shows a failed attempt and asks for a reflection on it." };
     (probabilities) => { "Asks how likely `outcomes` of `thought` are, given `state` alone." };
+    (next_step) => { "Asks for the next step of `plan`." };
     (whole_plan) => { "Asks for a plan of at most `length` actions." };
     (branch) => { "Asks which of the next `actions` of several plans fits what is seen." };
     (plan) => { "Asks for a plan of at most `length` steps, in place of `steps` if there was one." };

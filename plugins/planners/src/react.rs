@@ -38,6 +38,26 @@ impl React {
     pub fn new(config: ReactConfig) -> Result<Self> {
         Ok(Self { prompts: config.ask.prompts(&config.prompts)?, config })
     }
+
+    pub(crate) fn messages(&self, context: &DecisionContext) -> Result<Vec<Message>> {
+        self.prompts.messages("react", context, json!({}))
+    }
+
+    /// A decision that is drawn from `seed`, asked for by these messages.
+    pub(crate) async fn sample(
+        &self,
+        context: &DecisionContext,
+        messages: Vec<Message>,
+        seed: u64,
+        models: &Arc<dyn Models>,
+    ) -> Result<Decision> {
+        let llm = models.llm(self.config.ask.llm.clone()).await?;
+        let mut asker = self.config.ask.asker(llm, seed::derive(seed, "react"));
+        let labels = [One("Thought"), One("Action")];
+        let (thought, action) = asker.ask_for_action(&labels, messages, context).await?;
+        let trace = asker.unread.trace();
+        Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+    }
 }
 
 #[async_trait]
@@ -47,13 +67,8 @@ impl Planner for React {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let llm = models.llm(self.config.ask.llm.clone()).await?;
-        let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "react"));
-        let messages = self.prompts.messages("react", &context, json!({}))?;
-        let labels = [One("Thought"), One("Action")];
-        let (thought, action) = asker.ask_for_action(&labels, messages, &context).await?;
-        let trace = asker.unread.trace();
-        Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+        let messages = self.messages(&context)?;
+        self.sample(&context, messages, context.seed, &models).await
     }
 }
 

@@ -46,7 +46,7 @@ pub struct ReadConfig {
     /// What V is taken from.
     #[serde(default)]
     pub baseline: Baseline,
-    /// The thought that stands for waiting, with `baseline = "wait"`, in the words of the critic's data.
+    /// The thought that means waiting, with `baseline = "wait"`, in the words of the critic's data.
     #[serde(default = "wait")]
     pub wait: String,
     /// Discount factor of the critic, with `baseline = "wait"`: `V = Q(wait) / gamma`.

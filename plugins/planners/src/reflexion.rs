@@ -116,7 +116,9 @@ impl Reflexion {
             let name = &context.environment.name;
             Error::config(format!("`{name}` cannot be copied, which planner.reflexion needs for its trials"))
         })?;
-        let within = Arc::new(InTrial { models: models.clone(), world: world.clone() }) as Arc<dyn Models>;
+        // Half of what is left: the rest is for the decision that counts.
+        let within = Within { models: models.clone(), world: world.clone(), seat: 0, parts: 2 };
+        let within = Arc::new(within) as Arc<dyn Models>;
         let steps = self.config.max_steps.or(context.environment.max_steps).unwrap_or(STEPS);
         let (mut now, mut rewards) = (context.clone(), 0.0);
         loop {
@@ -228,14 +230,17 @@ fn read(thought: &str) -> (&str, Vec<String>) {
     (thought[..at].trim_end(), lines.map(str::to_owned).collect())
 }
 
-/// The models of a trial: copies are copies of its world.
-struct InTrial {
-    models: Arc<dyn Models>,
-    world: Arc<dyn Environment>,
+/// The models of a planner that decides in a copy of the world: copies are copies of that one.
+pub(crate) struct Within {
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) world: Arc<dyn Environment>,
+    pub(crate) seat: usize,
+    /// It may use this part of what is left: 2 for half of it.
+    pub(crate) parts: u64,
 }
 
 #[async_trait]
-impl Models for InTrial {
+impl Models for Within {
     async fn llm(&self, name: String) -> Result<Arc<dyn LlmBackend>> {
         self.models.llm(name).await
     }
@@ -246,17 +251,19 @@ impl Models for InTrial {
         self.world.fork().await
     }
     async fn imagine(&self, hidden: Value, seed: u64) -> Result<Option<Arc<dyn Environment>>> {
-        match self.world.imagine(Imagine { seat: 0, seed, hidden }).await? {
+        match self.world.imagine(Imagine { seat: self.seat, seed, hidden }).await? {
             None => self.world.fork().await,
             imagined => Ok(imagined),
         }
     }
-    /// Half of what is left: the rest is for the decision that counts.
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        self.models.summarise(context).await
+    }
     async fn allowance(&self) -> Result<Allowance> {
         let Allowance { calls, tokens, usd, seconds, largest } = self.models.allowance().await?;
-        let half = |left: Option<f64>| left.map(|left| left / 2.0);
-        let (calls, tokens) = (calls.map(|left| left / 2), tokens.map(|left| left / 2));
-        Ok(Allowance { calls, tokens, usd: half(usd), seconds: half(seconds), largest })
+        let part = |left: Option<f64>| left.map(|left| left / self.parts as f64);
+        let (calls, tokens) = (calls.map(|left| left / self.parts), tokens.map(|left| left / self.parts));
+        Ok(Allowance { calls, tokens, usd: part(usd), seconds: part(seconds), largest })
     }
     async fn note(&self, recoveries: Vec<String>, faults: BTreeMap<String, u32>) -> Result<()> {
         self.models.note(recoveries, faults).await

@@ -82,6 +82,9 @@ impl Models for Itself {
     async fn critic(&self, _: String) -> Result<Arc<dyn Critic>> {
         Ok(self.critic.clone())
     }
+    async fn summarise(&self, context: DecisionContext) -> Result<Summary> {
+        self.models.summarise(context).await
+    }
     async fn allowance(&self) -> Result<Allowance> {
         self.models.allowance().await
     }

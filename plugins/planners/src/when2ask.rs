@@ -32,6 +32,7 @@ pub struct When2AskConfig {
     #[serde(flatten)]
     pub ask: AskConfig,
     /// Name of the small language model under `[llm]`, which acts.
+    #[schemars(with = "LlmName")]
     pub actor_llm: String,
     /// What decides whether the large model is asked.
     #[serde(default)]
@@ -42,6 +43,7 @@ pub struct When2AskConfig {
     pub novelty: f64,
     /// With `mediator = "model"`: name of the language model under `[llm]` that decides; by default the small one.
     #[serde(default)]
+    #[schemars(with = "Option<LlmName>")]
     pub mediator_llm: Option<String>,
     /// With `mediator = "critic"`: the critic, and how it scores the strategy (its model is by default the small one).
     #[serde(default)]

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Mutex};
 
 use forethought_planners::{
-    octo::Octo, replan::Replan, spine::Spine, tree_planner::TreePlanner, when2ask::When2Ask,
+    cpl::Cpl, octo::Octo, replan::Replan, spine::Spine, tree_planner::TreePlanner, when2ask::When2Ask,
 };
 use forethought_sdk::{
     prelude::*,
@@ -259,6 +259,54 @@ fn octo_lets_a_cheap_model_carry_out_the_steps_of_a_plan() {
 }
 
 #[test]
+fn cpl_searches_for_a_plan_by_the_value_of_its_steps() {
+    let planner = Cpl::new(settings(json!({ "simulations": 2, "breadth": 2 }))).unwrap();
+    let (played, purposes) = listed(
+        &planner,
+        &[
+            // Two samples of one request, and what they are worth; then from the better one on.
+            "Next: open chest",
+            "Next: take key",
+            "Grade: 2",
+            "Grade: 9",
+            "Next: open door",
+            "Next: \"Complete.\"",
+            "Grade: 8",
+            "Grade: 4",
+            "Action: take key",
+            "Plan: done",
+            "Action: open door",
+            "Plan: done",
+            // Equal steps are judged once.
+            "Next: take gold",
+            "Next: take gold",
+            "Grade: 9",
+            "Next: complete",
+            "Hm.",
+            "Grade: excellent",
+            "Grade: as good as done",
+            "Action: take gold",
+        ],
+    );
+    assert!(played.solved);
+    use Purpose::*;
+    let search = vec![Thought, Judge, Judge, Thought, Judge, Judge, Action];
+    assert_eq!(purposes[..7], search);
+    assert_eq!(purposes[7..], [Action, Action, Action, Thought, Judge, Thought, Judge, Judge, Action]);
+    let first = &played.decisions[0];
+    assert_eq!(first.thought, "Plan:\n1. take key\n2. open door\nStep 1 of 2: take key");
+    let ways = &first.trace.details["search"]["ways"];
+    assert_eq!((&ways[0]["step"], &ways[1]["visits"]), (&json!("open chest"), &json!(1)));
+    assert_eq!(played.decisions[2].trace.faults["unread"], 1);
+    for (key, value) in
+        [("simulations", json!(0)), ("breadth", json!(0)), ("length", json!(0)), ("exploration", json!(-1.0))]
+    {
+        let error = Cpl::new(settings(json!({ key: value }))).err().unwrap();
+        assert!(error.code == Code::Config && error.message.starts_with(key), "{error}");
+    }
+}
+
+#[test]
 fn when2ask_asks_the_large_model_only_when_the_mediator_is_unsure() {
     let planner = |config: Value| {
         let mut settings = json!({ "actor_llm": "small" });
@@ -325,6 +373,17 @@ fn looks(request: &ChatRequest) -> String {
     match () {
         () if prompt.contains("\nHolds: <") => format!("Holds: {}", if fits { "yes" } else { "no" }),
         () if prompt.contains("\nAsk: <") => format!("Ask: {}", if fits { "no" } else { "yes" }),
+        () if prompt.contains("\nNext: <") => format!("Next: {}", any(&ACTIONS, request)),
+        () if prompt.contains("\nGrade: <") => {
+            let plan = prompt
+                .lines()
+                .filter(|line| line.starts_with("Step "))
+                .filter_map(|line| line.split_once(": ").filter(|(number, _)| !number.contains(" of ")));
+            let goes = STEPS.iter().skip_while(|step| **step != seen(&prompt));
+            let good = plan.zip(goes.map(Some).chain(std::iter::repeat(None)));
+            let good = { good }.all(|((_, step), right)| right == Some(&step));
+            format!("Grade: {}", if good { 9 } else { 2 })
+        }
         () if prompt.contains("\nBranch: <") => "Branch: 1".into(),
         () if prompt.contains("\nStatus: <") => {
             format!("Status: {}", if fits { "unfinished" } else { "failed" })
@@ -356,6 +415,7 @@ fn all() -> Vec<(&'static str, Box<dyn Planner>)> {
         ("spine", Box::new(Spine::new(settings(json!({}))).unwrap())),
         ("octo", Box::new(Octo::new(from_value(octo).unwrap()).unwrap())),
         ("when2ask", Box::new(futures::executor::block_on(When2Ask::new(when2ask)).unwrap())),
+        ("cpl", Box::new(Cpl::new(settings(json!({ "breadth": 6 }))).unwrap())),
         ("tree-planner", Box::new(TreePlanner::new(settings(json!({}))).unwrap())),
     ]
 }
@@ -364,7 +424,7 @@ fn all() -> Vec<(&'static str, Box<dyn Planner>)> {
 fn planners_with_a_plan_win_where_random_actions_do_not() {
     let random = random_wins();
     // What Tree-Planner is good at is tested above.
-    for (name, planner) in all().iter().take(4) {
+    for (name, planner) in all().iter().take(5) {
         let won = wins(&**planner, looks);
         assert!(won > 2 * random + 5, "{name}: {won} against {random} of 30");
     }

@@ -44,7 +44,7 @@ pub struct EpisodeSpec {
     pub summariser: Option<Arc<dyn Summariser>>,
     /// The most that this episode may use.
     pub limits: Limits,
-    /// The most that each of its decisions may use, whoever decides.
+    /// The most that each of its decisions may use, by any planner.
     pub per_decision: Arc<PerDecision>,
     /// Called after every decision with the number of decisions so far.
     pub progress: Option<Arc<dyn Fn(u32) + Send + Sync>>,

@@ -13,6 +13,7 @@ pub struct GdpZeroConfig {
     pub llm: String,
     /// Name of the language model under `[llm]` that plays the other side; by default the same.
     #[serde(default)]
+    #[schemars(with = "Option<LlmName>")]
     pub partner: Option<String>,
     /// Simulations per decision (n); the first one only evaluates the current state.
     #[serde(default = "ten")]

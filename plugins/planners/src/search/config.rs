@@ -2,13 +2,13 @@
 
 use forethought_sdk::prelude::*;
 
-use super::{Searcher, world::Dynamics};
+use super::{Searcher, grow::Proposer, world::Dynamics};
 use crate::{
     ask::AskConfig,
     inner::Inner,
     prompts::prompt_files,
     react::{React, ReactConfig, ReactPrompts},
-    score::{ScorePrompts, Scorer, Scoring},
+    score::{Measure, Scorer},
 };
 
 /// Who proposes, and who makes estimates.
@@ -21,6 +21,7 @@ pub struct Searching {
     pub inner: Option<PlannerName>,
     /// Name of a critic under `[critic]` whose values are the estimates. By default the model makes them itself.
     #[serde(default)]
+    #[schemars(with = "Option<CriticName>")]
     pub critic: Option<String>,
     /// The outcome whose probability is the critic's value. By default outcomes of each thought are imagined, and the
     /// value is the mean probability of the good ones less that of the bad ones, scaled to [0, 1].
@@ -56,7 +57,7 @@ pub struct Copying {
     #[serde(default = "one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub rewards: f64,
-    /// The reward at which an attempt in a copy counts as a success. It ends the search.
+    /// The reward at which an attempt in a copy counts as a success. In worlds with one seat it ends the search.
     #[serde(default = "one")]
     pub solved: f64,
     /// Do a successful attempt to its end, without calls, as long as a copy shows that it still succeeds; in worlds with
@@ -127,11 +128,11 @@ impl Searcher {
         share(mixed)?;
         share(("rewards", rewards))?;
         let proposer = match inner {
-            Some(name) => Inner::named(name, host).await?,
+            Some(name) => Proposer::Named(Inner::named(name, host).await?),
             None => {
                 let SearchPrompts { agent, history, react, .. } = files.clone();
                 let prompts = ReactPrompts { agent, history, react };
-                Inner::part(Arc::new(React::new(ReactConfig { ask: ask.clone(), prompts })?))
+                Proposer::Own(React::new(ReactConfig { ask: ask.clone(), prompts })?)
             }
         };
         let dynamics = match copying.cloned() {
@@ -147,12 +148,8 @@ impl Searcher {
         let critic = match critic {
             None => None,
             Some(critic) => {
-                let SearchPrompts { agent, history, summarise, outcomes: imagine, .. } = files.clone();
-                let prompts = ScorePrompts { agent, history, summarise, outcomes: imagine };
-                let AskConfig { llm, temperature, answers, .. } = ask.clone();
-                let llm = Some(llm);
-                let scoring = Scoring { critic, goal, outcomes, llm, temperature, answers, prompts };
-                Some(Scorer::new(scoring, &[&proposer]).await?)
+                let measure = Measure { critic, goal, outcomes };
+                Some(Scorer::of(ask.clone(), ask.prompts(&files)?, measure, "imagine".into())?)
             }
         };
         let prompts = ask.prompts(&files)?;

@@ -3,7 +3,24 @@
 use forethought_sdk::{answers::Unread, futures::future::join_all, prelude::*};
 
 use super::{Place, Search, tree::Node};
-use crate::allowance;
+use crate::{allowance, inner::Inner, react::React};
+
+/// Who proposes.
+pub(super) enum Proposer {
+    /// The model, in one answer. All samples share a prompt.
+    Own(React),
+    /// Another planner.
+    Named(Inner),
+}
+
+impl Proposer {
+    pub(super) fn named(&self) -> Option<&Inner> {
+        match self {
+            Self::Own(_) => None,
+            Self::Named(inner) => Some(inner),
+        }
+    }
+}
 
 /// What was found in a state.
 #[derive(Default)]
@@ -19,9 +36,22 @@ pub(super) struct Growth {
 impl Search<'_> {
     /// Samples proposals in a state, and values the different ones unless nothing depends on it.
     pub(super) async fn grow(&self, place: &Place, samples: usize, valued: bool) -> Result<Growth> {
+        let messages = match &self.with.proposer {
+            Proposer::Own(react) => react.messages(&place.context)?,
+            Proposer::Named(_) => Vec::new(),
+        };
         let sample = |index: usize| {
             let seed = seed::derive(self.context.seed, &format!("{} sample {index}", place.name));
-            self.with.proposer.decide(DecisionContext { seed, ..place.context.clone() }, self.models)
+            let messages = messages.clone();
+            async move {
+                match &self.with.proposer {
+                    Proposer::Own(react) => react.sample(&place.context, messages, seed, self.models).await,
+                    Proposer::Named(inner) => {
+                        let context = DecisionContext { seed, ..place.context.clone() };
+                        inner.decide(context, &self.models_in(&place.state)).await
+                    }
+                }
+            }
         };
         let root = place.state.depth == 0;
         // Where a budget allows few samples, the first wave has few.
@@ -57,8 +87,8 @@ impl Search<'_> {
                 child.value = self.with.mixing.of(child.value, *times as f64 / said.len() as f64);
             }
         }
-        match self.with.proposer.name {
-            Some(_) if root => growth.proposed = said,
+        match self.with.proposer {
+            Proposer::Named(_) if root => growth.proposed = said,
             _ => said.into_iter().for_each(|decision| growth.unread.append(difficulties(decision.trace))),
         }
         Ok(growth)

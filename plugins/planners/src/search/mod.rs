@@ -23,6 +23,7 @@ pub(crate) use self::{
     walk::RollOut,
 };
 use self::{
+    grow::Proposer,
     solution::{Step, written},
     tree::{Node, ROOT, Tree, best},
     world::{Dynamics, State},
@@ -42,7 +43,7 @@ pub(crate) struct Searcher {
     kind: &'static str,
     ask: AskConfig,
     prompts: Prompts,
-    proposer: Inner,
+    proposer: Proposer,
     dynamics: Dynamics,
     estimate: Estimate,
     /// In place of the model's own estimate.
@@ -58,7 +59,7 @@ pub(crate) struct Searcher {
 
 impl Searcher {
     pub(crate) async fn requires(&self) -> Result<Requirements> {
-        let mut asked = vec![&self.proposer];
+        let mut asked: Vec<&Inner> = self.proposer.named().into_iter().collect();
         let mut fork = false;
         if let Dynamics::Copies { others, .. } = &self.dynamics {
             asked.extend(others);
@@ -217,15 +218,16 @@ impl Search<'_> {
         let (thought, action) = chosen.map_or_else(Default::default, |node| {
             (tree.at(node).thought.to_string(), Action::new(&*tree.at(node).action))
         });
-        let alone = self.context.environment.seats.len() <= 1;
-        let steps = if with.follow && alone { solution.get(1..).unwrap_or_default() } else { &[] };
+        let steps = if with.follow { solution.get(1..).unwrap_or_default() } else { &[] };
         if let Some(round) = rounds.iter_mut().find(|round| round.thought == thought) {
             round.kept = true;
         }
         let mut trace = Trace { rounds, details, ..unread.trace() };
         let taken = proposed.iter().position(|decision| decision.action == action);
         for (index, decision) in proposed.into_iter().enumerate() {
-            with.proposer.note(&mut trace, Ok(decision), taken == Some(index));
+            if let Some(proposer) = with.proposer.named() {
+                proposer.note(&mut trace, Ok(decision), taken == Some(index));
+            }
         }
         Decision { thought: written(&thought, steps), action, summary, trace }
     }

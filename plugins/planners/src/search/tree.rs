@@ -61,6 +61,11 @@ impl Node {
 pub(crate) struct Tree(Vec<Node>);
 
 impl Tree {
+    /// A tree whose nodes are no states of the world.
+    pub(crate) fn bare() -> Self {
+        Self(vec![Node::default()])
+    }
+
     pub(crate) fn new(root: State) -> Self {
         Self(vec![Node { state: Some(Arc::new(root)), ..Node::default() }])
     }

@@ -83,7 +83,9 @@ impl Search<'_> {
             let node = chosen.map_or(leaf, |chosen| children.start + chosen as u32);
             let State { reward, ended, .. } = *end.state;
             let success = ended && self.with.rewards > 0.0 && reward >= self.with.solved;
-            if success && self.solution.is_empty() {
+            // With other seats it proves nothing: in another imagined world the same may fail.
+            let alone = self.context.environment.seats.len() <= 1;
+            if success && alone && self.solution.is_empty() {
                 let steps = end.context.history.iter().skip(self.context.history.len());
                 let step = |step: &Exchange| (step.thought.clone(), step.action.clone());
                 self.solution = steps.map(step).collect();

@@ -6,6 +6,7 @@ use super::{Place, Search};
 use crate::{
     ask::{Label::One, Said},
     inner::Inner,
+    reflexion::Within,
 };
 
 /// Moves of other seats between two turns of the deciding one, after which a copy is taken to be broken.
@@ -104,6 +105,17 @@ impl Search<'_> {
                     self.context.environment.name, self.context.seat
                 )))
             }
+        }
+    }
+
+    /// The models of a planner that proposes in a state: copies of the world are copies of that state.
+    pub(super) fn models_in(&self, state: &State) -> Arc<dyn Models> {
+        match &state.world {
+            Some(world) => {
+                let (models, world, seat) = (self.models.clone(), world.clone(), self.context.seat);
+                Arc::new(Within { models, world, seat, parts: 1 })
+            }
+            None => self.models.clone(),
         }
     }
 

@@ -27,6 +27,7 @@ pub struct StrategistConfig {
     pub others: Option<PlannerName>,
     /// Name of a critic under `[critic]` that values leaves. By default imagined games are played to their ends.
     #[serde(default)]
+    #[schemars(with = "Option<CriticName>")]
     pub critic: Option<String>,
     /// The outcome whose probability, as the critic estimates it, is the value of a leaf.
     #[serde(default = "victory")]
