@@ -245,7 +245,10 @@ fn report(assert: &Assert) -> Value {
         });
     }
     // Where each run is, and of which provider.
-    report.as_object_mut().expect("a report").retain(|key, _| key != "runs" && key != "overrides");
+    report
+        .as_object_mut()
+        .expect("a report")
+        .retain(|key, _| !["runs", "overrides", "costs"].contains(&key.as_str()));
     report
 }
 

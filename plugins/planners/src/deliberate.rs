@@ -103,7 +103,9 @@ pub struct Extensions {
     #[serde(default)]
     pub outcomes_from: OutcomesFrom,
     /// Show one number for each thought in place of its outcomes: the score to be expected, which is the mean score of
-    /// the recorded outcomes, weighted by their probabilities, or with `goal` its probability. No outcomes are imagined.
+    /// the recorded outcomes, weighted by their probabilities, or with `goal` its probability. Nothing is imagined then.
+    /// With a critic that knows no scores, outcomes are imagined, and the number is 0.5 if the good ones are as likely
+    /// as the bad ones.
     #[serde(default)]
     pub scalar: bool,
     /// The outcome whose probability is shown with `scalar`.
@@ -234,7 +236,7 @@ impl Deliberation {
         }
         let style = scales.as_ref().map_or(Value::Null, Scales::style);
         let given = match &scales {
-            Some(scales) => self.outcomes_given(scales, &mut actor)?,
+            Some(scales) => self.outcomes_given(scales, &mut actor),
             None => None,
         };
         let cheap = models.llm(self.summariser().clone()).await?;
@@ -278,26 +280,19 @@ impl Deliberation {
     }
 
     /// The outcomes that every thought is weighed by, if none are imagined.
-    fn outcomes_given(&self, scales: &Scales<'_>, actor: &mut Asker) -> Result<Option<Vec<(bool, String)>>> {
+    fn outcomes_given(&self, scales: &Scales<'_>, actor: &mut Asker) -> Option<Vec<(bool, String)>> {
         let Extensions { outcomes_from, scalar, goal, .. } = &self.extensions;
         match goal {
-            Some(goal) => return Ok(Some(vec![(true, goal.clone())])),
-            None if !scalar && *outcomes_from == OutcomesFrom::Imagined => return Ok(None),
+            Some(goal) => return Some(vec![(true, goal.clone())]),
+            None if !scalar && *outcomes_from == OutcomesFrom::Imagined => return None,
             None => {}
         }
         let recorded = scales.recorded();
-        if recorded.is_none() && *scalar {
-            return Err(Error::config(format!(
-                "scalar = true: the critic {:?} knows no outcomes with different scores; set `goal` to the outcome whose \
-                 probability is to be shown",
-                scales.name()
-            )));
-        }
         if recorded.is_none() {
             let why = "the critic knows no outcomes with different scores: they were imagined";
             actor.unread.recoveries.push(why.into());
         }
-        Ok(recorded)
+        recorded
     }
 
     /// The thought of the last step, if it may be followed further.

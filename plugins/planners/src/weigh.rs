@@ -94,11 +94,6 @@ impl<'a> Scales<'a> {
         }
     }
 
-    /// The critic's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.config.critic
-    }
-
     /// The outcomes of the critic's data that have a score: good ones, above the mean of what usually happens, and bad
     /// ones, below it. `None` if one side is empty.
     pub(crate) fn recorded(&self) -> Option<Vec<(bool, String)>> {
@@ -176,12 +171,16 @@ pub(crate) fn likeliest(round: &mut Round, n: usize) {
 }
 
 /// The score to be expected: that of the outcomes, weighted by their probabilities, or the probability of an only one.
+/// Where no outcome has a score, how much the good ones exceed the bad ones, as a number from 0 to 1.
 pub(crate) fn expected(round: &Round) -> Option<f64> {
     let known = round.outcomes.iter().filter(|outcome| !outcome.outside);
     if let [goal] = &round.outcomes[..] {
         return known.map(|_| goal.probability).next();
     }
     let scored: Vec<_> = known.filter_map(|one| Some((one.probability, one.mean_return?))).collect();
+    if scored.is_empty() {
+        return hope(round).map(|hope| f64::midpoint(hope, 1.0));
+    }
     let total: f64 = scored.iter().map(|(probability, _)| probability).sum();
     let sum: f64 = scored.iter().map(|(probability, score)| probability * score).sum();
     Some(sum / total).filter(|expected| expected.is_finite())

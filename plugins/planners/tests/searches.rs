@@ -508,6 +508,16 @@ fn a_search_stops_in_time_and_acts_on_what_it_has() {
             assert!(ACTIONS.contains(&&*decision.action.text), "{kind} with {calls} calls");
         }
     }
+    // Whichever call is refused: with little sight, attempts fail, and are reflected on.
+    let search = planner("lats", json!({ "iterations": 8, "rollout": 0, "breadth": 2 })).unwrap();
+    for calls in 2..40 {
+        let world = Vault::world(6);
+        let turn = block_on(world.reset(Reset::default())).unwrap();
+        let context = DecisionContext { turn, seed: 3, ..DecisionContext::default() };
+        let purse = Arc::new(Purse(Model::new(blind), AtomicU32::new(calls)));
+        let decision = block_on(search.decide(context, Arc::new(Budgeted(purse, world))));
+        assert!(decision.is_ok(), "{calls} calls: {decision:?}");
+    }
 }
 
 /// A world that cannot be copied.

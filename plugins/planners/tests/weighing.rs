@@ -422,6 +422,10 @@ fn a_number_can_be_shown_in_place_of_outcomes_and_uncertainty_next_to_a_probabil
     let answers = [SUMMARY, "Thought: rush in", KEEP, "Action: a"];
     let (_, asked) = decide(&goal, StyleCard::default(), cave(), &answers);
     assert!(asked[2].1.contains("expects from here: 0.25\n\nGiven"), "{}", asked[2].1);
+    // A critic that knows no scores: as likely to end well, .9, as badly, .25.
+    let answers = [SUMMARY, "Thought: light a torch", OUTCOMES, KEEP, "Action: a"];
+    let (_, asked) = decide(&pnlc(json!({ "scalar": true })), StyleCard::default(), cave(), &answers);
+    assert!(asked[3].1.contains("expects from here: 0.82\n\nGiven"), "{}", asked[3].1);
 
     let answers = [SUMMARY, "Thought: rush in", OUTCOMES, KEEP, "Action: a"];
     let (_, asked) = decide(&pnlc(json!({ "uncertainty": true })), StyleCard::default(), cave(), &answers);

@@ -132,7 +132,7 @@ impl Searcher {
             None => {
                 let SearchPrompts { agent, history, react, .. } = files.clone();
                 let prompts = ReactPrompts { agent, history, react };
-                Proposer::Own(React::new(ReactConfig { ask: ask.clone(), prompts })?)
+                Proposer::Own(Box::new(React::new(ReactConfig { ask: ask.clone(), prompts })?))
             }
         };
         let dynamics = match copying.cloned() {

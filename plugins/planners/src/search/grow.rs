@@ -8,7 +8,7 @@ use crate::{allowance, inner::Inner, react::React};
 /// Who proposes.
 pub(super) enum Proposer {
     /// The model, in one answer. All samples share a prompt.
-    Own(React),
+    Own(Box<React>),
     /// Another planner.
     Named(Inner),
 }

@@ -181,7 +181,11 @@ impl Search<'_> {
         let mut asker = self.asker(&format!("{} reflect {}", walk.end.name, self.reflections.len()));
         let messages = self.with.prompts.messages("reflexion", &walk.end.context, json!({}))?;
         let read = |said: &Said<'_>| said.text("Reflection");
-        let reflection = asker.ask_for(&[One("Reflection")], Purpose::Reflect, messages, read).await?;
+        let reflection = match asker.ask_for(&[One("Reflection")], Purpose::Reflect, messages, read).await {
+            // What the budget does not pay is not learned.
+            Err(error) if error.code == Code::Budget => return Ok(()),
+            reflection => reflection?,
+        };
         self.unread.append(asker.unread);
         self.reflections.extend(reflection.ok());
         Ok(())
