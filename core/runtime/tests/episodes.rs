@@ -372,7 +372,7 @@ async fn a_planner_and_a_collector_share_one_summary() {
     assert!(again.difference.is_none(), "{:?}", again.difference);
     // Where there is none, it is said before the first step.
     let without = RunSpec { asked_summariser: None, ..plays };
-    let error = run(without, Arc::new(NoopObserver)).await.err().expect("a planner needs it");
+    let error = run(without, Arc::new(NoopObserver)).await.expect_err("a planner needs it");
     assert!(error.message.starts_with("[planner.reader] needs a summariser; add [summariser]"), "{error}");
 }
 

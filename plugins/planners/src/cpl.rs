@@ -211,7 +211,8 @@ impl Search<'_> {
             let bare = step.trim_matches(|c: char| !c.is_alphanumeric());
             let step = if bare.eq_ignore_ascii_case(COMPLETE) { COMPLETE.to_owned() } else { step };
             // A plan has at least one step.
-            if !different.contains(&step) && !(plan.is_empty() && step == COMPLETE) {
+            let empty = plan.is_empty() && step == COMPLETE;
+            if !empty && !different.contains(&step) {
                 different.push(step);
             }
         }

@@ -107,7 +107,7 @@ fn reflections_win_where_acting_at_random_does_not() {
             let model = Model::new(|request| {
                 let prompt = text(request);
                 if request.purpose == Purpose::Reflect {
-                    let fatal = prompt.lines().filter_map(|line| line.strip_prefix("Action: ")).last();
+                    let fatal = prompt.lines().rev().find_map(|line| line.strip_prefix("Action: "));
                     return format!("Reflection: never {}", fatal.unwrap_or_default());
                 }
                 let known = lessons(&prompt);
