@@ -7,7 +7,7 @@ use forethought_sdk::{
 };
 
 use crate::{
-    allowance::Rounds,
+    allowance::{Rounds, affordable},
     ask::{AskConfig, Asker, Label, Said, Unreadable},
     prompts::Prompts,
     summarise::{state_only, summarise},
@@ -395,6 +395,12 @@ impl Now<'_> {
             }
             if self.rounds.len() > rounds {
                 self.keep(rounds);
+                break;
+            }
+            // What was asked twice may have used up what the rewriting needs.
+            if !affordable(self.models, 1 + ACTION).await? {
+                self.keep(self.rounds.len() - 1);
+                self.gate = Some("budget");
                 break;
             }
             let messages = self.messages("refine", self.evaluation())?;

@@ -136,7 +136,7 @@ impl Reflexion {
             rewards += after.rewards.get(context.seat).unwrap_or(&0.0);
             self.inner.note(trace, Ok(decision), false);
             let over = after.terminated || after.truncated || now.history.len() as u32 >= steps;
-            if over || !affordable(models, 2 * *most + 1).await? {
+            if over || !affordable(models, 2 * *most + 3).await? {
                 return Ok((now, after.success.unwrap_or(rewards >= self.config.solved)));
             }
         }
@@ -171,7 +171,8 @@ impl Reflexion {
         let mut trials: Vec<Value> = Vec::new();
         let mut most = 1;
         for trial in 1..self.config.trials {
-            if !affordable(models, 2 * most + 1).await? {
+            // Any call may be made twice: a trial's next decision, the reflection; and then one decision is made.
+            if !affordable(models, 2 * most + 3).await? {
                 break;
             }
             let context = instructed(context, &reflections);

@@ -135,10 +135,10 @@ fn trials_end_in_time_to_act_within_the_budget() {
         // Of the first decision: the rest is ReAct's.
         (played.decisions[0].trace.details.clone(), model.take_asked().len() - 2)
     };
-    assert_eq!(played(2), (Value::Null, 1));
-    // A trial of three decisions needs a call more.
+    // Every answer may have to be asked for twice, and a decision is left at the end.
+    assert_eq!(played(4), (Value::Null, 1));
     let cut = json!({ "actions": ["wait", "wait"], "solved": false, "reflection": "look before you leap" });
-    assert_eq!(played(4), (json!({ "trials": [cut] }), 4));
+    assert_eq!(played(6), (json!({ "trials": [cut] }), 4));
     assert_eq!(played(20).1, 2 * (3 + 1) + 1);
 }
 
