@@ -8,7 +8,7 @@ forethought=${FORETHOUGHT:-forethought}
 table=$1 world=$2
 shift 2
 config=$(cd "$(dirname "$0")" && pwd)/$table.toml
-search=lats-5,lats-30,agent-q-5,agent-q-30
+search=lats-5,lats-5-unseen,lats-30,agent-q-5,agent-q-30
 case $world in
 webshop)
   preset=quickstart collect="--first-task 400 --episodes ${EPISODES:-600} --set run.repeats=3" train=
@@ -28,7 +28,7 @@ persuasion)
   ;;
 esac
 case $table in
-table-1) planners=react,react-vote,act,best-of-5,self-plan,pnlc,pnlc-scalar,pnlc-shuffled,pnlc-random,$others ;;
+table-1) planners=react,react-vote,act,best-of-5,self-plan,pnlc,pnlc-compare,pnlc-scalar,pnlc-shuffled,pnlc-random,$others ;;
 *) planners=pnlc,react,best-of-5,self-plan,pnlc-scalar,pnlc-accept,pnlc-recorded,pnlc-confident,pnlc-compare,imagine-only,pnlc-shuffled,pnlc-random ;;
 esac
 mkdir -p "paper/$world"
