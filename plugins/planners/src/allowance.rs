@@ -2,6 +2,8 @@
 
 use forethought_sdk::{futures::future::join_all, prelude::*};
 
+use crate::around::Around;
+
 /// Prompts grow from call to call: the next one may need this much more than the largest so far.
 const GROWTH: f64 = 1.5;
 
@@ -73,6 +75,35 @@ pub async fn samples<T, F: Future<Output = Result<T>>>(
         }
     }
     Ok(all)
+}
+
+/// The same models, which keep the last call of a decision's budget for acting: an answer that has to be asked for twice
+/// may otherwise use it up.
+pub(crate) fn kept_to_act(models: &Arc<dyn Models>) -> Arc<dyn Models> {
+    let asked = models.clone();
+    let wrap = move |_, llm| Arc::new(LastToAct { llm, models: asked.clone() }) as Arc<dyn LlmBackend>;
+    Arc::new(Around { models: models.clone(), wrap, own: Box::new(Allowance::default) })
+}
+
+struct LastToAct {
+    llm: Arc<dyn LlmBackend>,
+    models: Arc<dyn Models>,
+}
+
+#[async_trait]
+impl LlmBackend for LastToAct {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities { streaming: false, ..self.llm.capabilities().await? })
+    }
+    async fn complete(&self, request: ChatRequest) -> Result<Completion> {
+        if request.purpose != Purpose::Action && self.models.allowance().await?.calls == Some(1) {
+            return Err(Error::new(
+                Code::Budget,
+                "the last call of the decision's budget is kept for acting",
+            ));
+        }
+        self.llm.complete(request).await
+    }
 }
 
 /// What a part of a decision needs.

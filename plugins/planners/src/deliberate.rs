@@ -7,7 +7,7 @@ use forethought_sdk::{
 };
 
 use crate::{
-    allowance::{Rounds, affordable},
+    allowance::{Rounds, affordable, kept_to_act},
     ask::{AskConfig, Asker, Label, Said, Unreadable},
     prompts::Prompts,
     summarise::{state_only, summarise},
@@ -217,6 +217,7 @@ impl Deliberation {
             let trace = Trace { details: json!({ "gate": "skip_single" }), ..Trace::default() };
             return Ok(Decision { action: Action::new(only), trace, ..Decision::default() });
         }
+        let models = kept_to_act(&models);
         let scales = match &self.weighing {
             Some(weighing) => Some(Scales::of(weighing, &models).await?),
             None => None,

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use forethought_sdk::{answers::Answer, futures::future::join_all, prelude::*, serde_json::json};
 
 use crate::{
+    allowance::kept_to_act,
     ask::AskConfig,
     deliberate::{Deliberation, Imagining, Weighing},
     prompts::{Prompts, prompt_files},
@@ -140,6 +141,7 @@ impl Planner for SelfPlan {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let models = kept_to_act(&models);
         let critic = Arc::new(OwnProbabilities {
             ask: self.ask.clone(),
             prompts: self.prompts.clone(),

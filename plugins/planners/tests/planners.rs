@@ -248,6 +248,11 @@ fn planners_stop_in_time_where_a_decision_has_a_budget() {
     let details = &decision.trace.decisions[0].trace.details;
     assert_eq!((&*decision.action.text, &details["gate"]), ("light torch", &json!("budget")));
 
+    // An answer that cannot be read is not asked for again with the call that is left for acting.
+    let answers = [SUMMARY, "Thought: rush in", OUTCOMES, "Well.", "Action: enter"];
+    let (decision, asked) = within(5, Arc::new(pnlc(json!({})).unwrap()), &answers);
+    assert_eq!((&*decision.unwrap().action.text, asked.len()), ("enter", 5));
+
     // Fewer votes.
     let vote = Vote::of_reacts(from_value(json!({ "llm": "actor", "votes": 9 })).unwrap()).unwrap();
     let (decision, asked) = within(3, Arc::new(vote), &["Thought: a hunch\nAction: go left"; 3]);
