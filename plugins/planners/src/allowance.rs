@@ -77,8 +77,8 @@ pub async fn samples<T, F: Future<Output = Result<T>>>(
     Ok(all)
 }
 
-/// The same models, which keep the last call of a decision's budget for acting: an answer that has to be asked for twice
-/// may otherwise use it up.
+/// The same models, which keep the last call of a decision's budget for acting: a refinement whose answers have to be
+/// asked for twice would otherwise use it up. They refuse what a refinement asks, which its planner can do without.
 pub(crate) fn kept_to_act(models: &Arc<dyn Models>) -> Arc<dyn Models> {
     let asked = models.clone();
     let wrap = move |_, llm| Arc::new(LastToAct { llm, models: asked.clone() }) as Arc<dyn LlmBackend>;
@@ -96,7 +96,8 @@ impl LlmBackend for LastToAct {
         Ok(LlmCapabilities { streaming: false, ..self.llm.capabilities().await? })
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        if request.purpose != Purpose::Action && self.models.allowance().await?.calls == Some(1) {
+        let refines = matches!(request.purpose, Purpose::Outcomes | Purpose::Refine | Purpose::Judge);
+        if refines && self.models.allowance().await?.calls == Some(1) {
             return Err(Error::new(
                 Code::Budget,
                 "the last call of the decision's budget is kept for acting",

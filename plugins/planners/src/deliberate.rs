@@ -212,12 +212,17 @@ impl Deliberation {
         self.ask.requires().and(rest)
     }
 
+    /// The models, which keep a call to act with where thoughts are refined: there every part can be left out.
+    pub(crate) fn kept(&self, models: Arc<dyn Models>) -> Arc<dyn Models> {
+        if self.imagining.mode == Mode::Refine { kept_to_act(&models) } else { models }
+    }
+
     pub(crate) async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         if let (true, [only]) = (self.imagining.skip_single, &context.turn.legal_actions[..]) {
             let trace = Trace { details: json!({ "gate": "skip_single" }), ..Trace::default() };
             return Ok(Decision { action: Action::new(only), trace, ..Decision::default() });
         }
-        let models = kept_to_act(&models);
+        let models = self.kept(models);
         let scales = match &self.weighing {
             Some(weighing) => Some(Scales::of(weighing, &models).await?),
             None => None,

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use forethought_sdk::{answers::Answer, futures::future::join_all, prelude::*, serde_json::json};
 
 use crate::{
-    allowance::kept_to_act,
     ask::AskConfig,
     deliberate::{Deliberation, Imagining, Weighing},
     prompts::{Prompts, prompt_files},
@@ -141,7 +140,7 @@ impl Planner for SelfPlan {
     }
 
     async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
-        let models = kept_to_act(&models);
+        let models = self.pnlc.kept(models);
         let critic = Arc::new(OwnProbabilities {
             ask: self.ask.clone(),
             prompts: self.prompts.clone(),

@@ -1,6 +1,6 @@
 //! What the searches share: proposals, values, copies of the world, and a tree of all of them.
 //!
-//! A [`Searcher`] is what a configuration makes; a [`Search`] is one decision of it. Each search planner is a loop over
+//! A `Searcher` is what a configuration makes; a `Search` is one decision of it. Each search planner is a loop over
 //! the primitives here, in its paper's own order: [`lats`](crate::lats), [`agent_q`](crate::agent_q),
 //! [`rap`](crate::rap), [`q_star`](crate::q_star), [`rafa`](crate::rafa).
 //!
