@@ -17,7 +17,13 @@ use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
-    search::{Copying, Estimate, Mixing, RollOut, Searcher, Searching, counted, share, tree::Node, weight},
+    search::{
+        Copying, Estimate, Mixing, RollOut, Searcher, Searching,
+        defaults::{fifteen, five, half, one, single, thirty},
+        share, sized,
+        tree::Node,
+        weight,
+    },
 };
 
 /// Settings of Agent Q.
@@ -58,30 +64,6 @@ pub struct AgentQConfig {
     pub parallel: usize,
 }
 
-fn thirty() -> usize {
-    30
-}
-
-fn five() -> usize {
-    5
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn half() -> f64 {
-    0.5
-}
-
-fn fifteen() -> usize {
-    15
-}
-
-fn single() -> usize {
-    1
-}
-
 /// The Agent Q planner.
 pub struct AgentQ {
     config: AgentQConfig,
@@ -95,12 +77,7 @@ impl AgentQ {
     /// A number out of range, a template that cannot be used, or a planner that does not exist.
     pub async fn new(config: AgentQConfig, host: &Arc<dyn Host>) -> Result<Self> {
         let AgentQConfig { iterations, breadth, depth, parallel, alpha, exploration, .. } = config;
-        counted(&[
-            ("iterations", iterations),
-            ("breadth", breadth),
-            ("depth", depth),
-            ("parallel", parallel),
-        ])?;
+        sized([iterations, breadth, depth, parallel])?;
         weight("exploration", exploration)?;
         share(("alpha", alpha))?;
         let (searching, copying) = ((&config.ask, &config.searching), Some(&config.copying));

@@ -25,7 +25,8 @@ use crate::{
     allowance::Rounds,
     ask::{AskConfig, Label::One, Said},
     plan::{
-        ENDED, Plan, Progress, REFUSED, Step, act, brief, go_on, improvise, line, refused, usual_refusals,
+        ENDED, Plan, Progress, REFUSED, Step, act, brief, go_on, improvise, last_refused, line,
+        usual_refusals,
     },
     prompts::{Prompts, prompt_files},
     score::{Measure, Scorer},
@@ -99,7 +100,7 @@ fn single() -> usize {
     1
 }
 
-/// The value where there is none.
+/// The value of a plan that could not be judged.
 const UNKNOWN: f64 = 0.5;
 
 /// What ends a plan.
@@ -310,8 +311,7 @@ impl Planner for Cpl {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm.clone(), seed::derive(context.seed, "cpl"));
         let mut plan = Plan::of(&context);
-        let last = context.history.len().checked_sub(1);
-        let refused = last.is_some_and(|last| refused(&context, last, &self.config.refusals));
+        let refused = last_refused(&context, &self.config.refusals);
         let context = brief(&context);
         let mut why = None;
         match &mut plan {

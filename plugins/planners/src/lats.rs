@@ -18,7 +18,13 @@ use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
-    search::{Copying, Estimate, Mixing, RollOut, Searcher, Searching, counted, tree::Node, weight},
+    search::{
+        Copying, Estimate, Mixing, RollOut, Searcher, Searching,
+        defaults::{fifteen, five, one, single, thirty},
+        sized,
+        tree::Node,
+        weight,
+    },
 };
 
 /// Settings of LATS.
@@ -67,32 +73,12 @@ pub struct LatsConfig {
     pub parallel: usize,
 }
 
-fn thirty() -> usize {
-    30
-}
-
-fn five() -> usize {
-    5
-}
-
-fn one() -> f64 {
-    1.0
-}
-
 fn most() -> f64 {
     0.8
 }
 
-fn fifteen() -> usize {
-    15
-}
-
 fn three() -> usize {
     3
-}
-
-fn single() -> usize {
-    1
 }
 
 /// The LATS planner.
@@ -108,12 +94,7 @@ impl Lats {
     /// A number out of range, a template that cannot be used, or a planner that does not exist.
     pub async fn new(config: LatsConfig, host: &Arc<dyn Host>) -> Result<Self> {
         let LatsConfig { iterations, breadth, depth, parallel, lambda, .. } = config;
-        counted(&[
-            ("iterations", iterations),
-            ("breadth", breadth),
-            ("depth", depth),
-            ("parallel", parallel),
-        ])?;
+        sized([iterations, breadth, depth, parallel])?;
         weight("exploration", config.exploration)?;
         let (searching, copying) = ((&config.ask, &config.searching), Some(&config.copying));
         let estimate = (Estimate::States, Mixing::Sum { lambda });

@@ -171,6 +171,11 @@ pub(crate) fn refused(context: &DecisionContext, index: usize, refusals: &[Strin
     before == after || refusals.iter().any(|text| after_lower.contains(&text.to_lowercase()))
 }
 
+/// Whether the world [refused](refused) the last action.
+pub(crate) fn last_refused(context: &DecisionContext, refusals: &[String]) -> bool {
+    context.history.len().checked_sub(1).is_some_and(|last| refused(context, last, refusals))
+}
+
 /// Texts by which worlds say that an action was not possible.
 pub(crate) fn usual_refusals() -> Vec<String> {
     ["invalid action", "not possible", "nothing happens"].map(str::to_owned).into()

@@ -16,7 +16,9 @@ use forethought_sdk::prelude::*;
 use crate::{
     ask::AskConfig,
     search::{
-        Copying, Estimate, Mixing, RollOut, Searcher, Searching, counted,
+        Copying, Estimate, Mixing, RollOut, Searcher, Searching,
+        defaults::{fifteen, five, one, single, thirty},
+        sized,
         tree::{ROOT, Tree, best},
         weight,
     },
@@ -56,26 +58,6 @@ pub struct QStarConfig {
     pub parallel: usize,
 }
 
-fn thirty() -> usize {
-    30
-}
-
-fn five() -> usize {
-    5
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn fifteen() -> usize {
-    15
-}
-
-fn single() -> usize {
-    1
-}
-
 /// The Q* planner.
 pub struct QStar {
     config: QStarConfig,
@@ -89,12 +71,7 @@ impl QStar {
     /// A number out of range, a template that cannot be used, or a planner that does not exist.
     pub async fn new(config: QStarConfig, host: &Arc<dyn Host>) -> Result<Self> {
         let QStarConfig { iterations, breadth, depth, parallel, .. } = config;
-        counted(&[
-            ("iterations", iterations),
-            ("breadth", breadth),
-            ("depth", depth),
-            ("parallel", parallel),
-        ])?;
+        sized([iterations, breadth, depth, parallel])?;
         weight("lambda", config.lambda)?;
         let (searching, copying) = ((&config.ask, &config.searching), Some(&config.copying));
         let estimate = (Estimate::States, Mixing::Sum { lambda: 1.0 });

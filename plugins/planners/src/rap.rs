@@ -18,7 +18,13 @@ use forethought_sdk::prelude::*;
 
 use crate::{
     ask::AskConfig,
-    search::{Estimate, Mixing, RollOut, Searcher, Searching, counted, tree::Node, weight},
+    search::{
+        Estimate, Mixing, RollOut, Searcher, Searching,
+        defaults::{four, half, one, single},
+        sized,
+        tree::Node,
+        weight,
+    },
 };
 
 /// Settings of RAP.
@@ -60,22 +66,6 @@ fn ten() -> usize {
     10
 }
 
-fn four() -> usize {
-    4
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn half() -> f64 {
-    0.5
-}
-
-fn single() -> usize {
-    1
-}
-
 /// The RAP planner.
 pub struct Rap {
     config: RapConfig,
@@ -89,12 +79,7 @@ impl Rap {
     /// A number out of range, a template that cannot be used, or a planner that does not exist.
     pub async fn new(config: RapConfig, host: &Arc<dyn Host>) -> Result<Self> {
         let RapConfig { iterations, breadth, depth, parallel, alpha, exploration, .. } = config;
-        counted(&[
-            ("iterations", iterations),
-            ("breadth", breadth),
-            ("depth", depth),
-            ("parallel", parallel),
-        ])?;
+        sized([iterations, breadth, depth, parallel])?;
         weight("exploration", exploration)?;
         let mixing = Mixing::Product { alpha };
         let searcher =

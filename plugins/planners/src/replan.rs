@@ -14,7 +14,7 @@ use forethought_sdk::{answers::Complaint, prelude::*};
 use crate::{
     allowance::affordable,
     ask::{AskConfig, Asker, Label, Said},
-    plan::{ENDED, Plan, REFUSED, Writing, act, brief, improvise, refused, usual_refusals},
+    plan::{ENDED, Plan, REFUSED, Writing, act, brief, improvise, last_refused, usual_refusals},
     prompts::{Prompts, prompt_files},
 };
 
@@ -113,8 +113,7 @@ impl Planner for Replan {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "replan"));
         let before = Plan::of(&context);
-        let last = context.history.len().checked_sub(1);
-        let refused = last.is_some_and(|last| refused(&context, last, &self.config.refusals));
+        let refused = last_refused(&context, &self.config.refusals);
         let context = brief(&context);
         // The plan, the reason for which it fails, and the action if it does not.
         let (mut plan, why, mut action) = match before {

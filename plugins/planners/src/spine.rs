@@ -18,7 +18,8 @@ use crate::{
     allowance::affordable,
     ask::{AskConfig, Asker, Label, Said},
     plan::{
-        ENDED, Plan, Progress, REFUSED, Writing, act, brief, go_on, improvise, refused, usual_refusals, yes,
+        ENDED, Plan, Progress, REFUSED, Writing, act, brief, go_on, improvise, last_refused, usual_refusals,
+        yes,
     },
     prompts::{Prompts, prompt_files},
 };
@@ -106,8 +107,7 @@ impl Planner for Spine {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "spine"));
         let mut plan = Plan::of(&context);
-        let last = context.history.len().checked_sub(1);
-        let refused = last.is_some_and(|last| refused(&context, last, &self.config.refusals));
+        let refused = last_refused(&context, &self.config.refusals);
         let context = brief(&context);
         let mut why = None;
         match &mut plan {

@@ -48,8 +48,8 @@ fn five() -> NonZeroUsize {
     NonZeroUsize::new(5).expect("not zero")
 }
 
-/// The vote: all planners are asked at once, each with its own seed; where the decision has a budget, as many as it pays. The most frequent action wins, of equals the one
-/// said first.
+/// The vote: all planners are asked at once, each with its own seed; where the decision has a budget, as many as it pays.
+/// The most frequent action wins, of equals the one said first.
 pub struct Vote(Vec<Inner>);
 
 impl Vote {

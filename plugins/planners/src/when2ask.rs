@@ -186,7 +186,7 @@ impl Planner for When2Ask {
             None => (true, Unread::default()),
         };
         let mut option = kept.map(|(option, _)| option);
-        // A critic's mediation costs more than is known beforehand.
+        // How many calls a critic's mediation takes is not known before it is made.
         if ask && affordable(&models, 2).await? {
             let large = models.llm(self.config.ask.llm.clone()).await?;
             let mut large = self.config.ask.asker(large, seed::derive(context.seed, "when2ask"));

@@ -28,7 +28,7 @@ pub struct Searching {
     #[serde(default)]
     pub goal: Option<String>,
     /// Imagined outcomes per thought that a critic values: half good, half bad.
-    #[serde(default = "four")]
+    #[serde(default = "defaults::four")]
     #[schemars(range(min = 2, max = 1000))]
     pub outcomes: usize,
     /// Files that replace the shipped prompt templates.
@@ -54,11 +54,11 @@ pub struct Copying {
     pub filler: Option<String>,
     /// Weight of the true reward of a copy that came to its end, against its estimate: 0 for a search that does not see
     /// rewards.
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub rewards: f64,
     /// The reward at which an attempt in a copy counts as a success. In worlds with one seat it ends the search.
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     pub solved: f64,
     /// Do a successful attempt to its end, without calls, as long as a copy shows that it still succeeds; in worlds with
     /// one seat.
@@ -93,12 +93,35 @@ impl Mixing {
     }
 }
 
-fn four() -> usize {
-    4
-}
+/// Defaults that several searches share.
+pub(crate) mod defaults {
+    pub(crate) fn thirty() -> usize {
+        30
+    }
 
-fn one() -> f64 {
-    1.0
+    pub(crate) fn fifteen() -> usize {
+        15
+    }
+
+    pub(crate) fn five() -> usize {
+        5
+    }
+
+    pub(crate) fn four() -> usize {
+        4
+    }
+
+    pub(crate) fn single() -> usize {
+        1
+    }
+
+    pub(crate) fn one() -> f64 {
+        1.0
+    }
+
+    pub(crate) fn half() -> f64 {
+        0.5
+    }
 }
 
 fn yes() -> bool {
@@ -156,6 +179,14 @@ impl Searcher {
         let ask = ask.clone();
         Ok(Self { kind, ask, prompts, proposer, dynamics, estimate, critic, mixing, rewards, solved, follow })
     }
+}
+
+/// Refuses a search that does nothing.
+///
+/// # Errors
+/// The first key whose count is 0.
+pub(crate) fn sized([iterations, breadth, depth, parallel]: [usize; 4]) -> Result<()> {
+    counted(&[("iterations", iterations), ("breadth", breadth), ("depth", depth), ("parallel", parallel)])
 }
 
 /// Refuses a count of 0.

@@ -18,7 +18,7 @@ use forethought_sdk::{answers::Unread, prelude::*, serde_json::json};
 
 pub use self::config::{Copying, Searching};
 pub(crate) use self::{
-    config::{Estimate, Mixing, counted, share, weight},
+    config::{Estimate, Mixing, counted, defaults, share, sized, weight},
     value::grade,
     walk::RollOut,
 };
