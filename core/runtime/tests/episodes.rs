@@ -370,7 +370,7 @@ async fn a_planner_and_a_collector_share_one_summary() {
     assert_eq!(actions(&outcome, 0), actions(&outcome_2, 0));
     let again = replay(plays.clone(), &outcome_2.folder, &outcome_2.episodes[0]).await.expect("a replay");
     assert!(again.difference.is_none(), "{:?}", again.difference);
-    // Where there is none, it is said before the first step.
+    // Without a summariser, the run is refused before its first step.
     let without = RunSpec { asked_summariser: None, ..plays };
     let error = run(without, Arc::new(NoopObserver)).await.expect_err("a planner needs it");
     assert!(error.message.starts_with("[planner.reader] needs a summariser; add [summariser]"), "{error}");

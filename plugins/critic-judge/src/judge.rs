@@ -169,10 +169,7 @@ impl Critic for Judge {
         let llm = models.llm(self.config.llm.clone()).await?;
         let mut unread = Unread::default();
         let estimates = self.ask(&queries, llm, &mut unread).await;
-        if !unread.faults.is_empty() {
-            // Hosts from before notes existed do not know the method.
-            let _ = models.note(unread.recoveries, unread.faults).await;
-        }
+        unread.note(&*models).await;
         estimates
     }
 }

@@ -109,10 +109,7 @@ impl OwnProbabilities {
         let mut asker = self.ask.asker(self.llm.clone(), seed);
         let read = |answer: &Answer| answer.probabilities(asked.len());
         let said = asker.ask(Purpose::Judge, messages, read).await?;
-        if !asker.unread.faults.is_empty() {
-            // Hosts from before notes existed do not know the method.
-            let _ = self.models.note(asker.unread.recoveries, asker.unread.faults).await;
-        }
+        asker.unread.note(&*self.models).await;
         let probabilities =
             said.map_err(|_| Error::malformed("no readable probabilities, when asked twice"))?;
         Ok(probabilities.into_iter().map(Estimate::of).collect())

@@ -53,10 +53,7 @@ impl Summariser for LlmSummariser {
         let llm = models.llm(self.config.ask.llm.clone()).await?;
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "summarise"));
         let summary = summarise(&self.prompts, &mut asker, &context).await?;
-        if !asker.unread.faults.is_empty() {
-            // Hosts from before notes existed do not know the method.
-            let _ = models.note(asker.unread.recoveries, asker.unread.faults).await;
-        }
+        asker.unread.note(&*models).await;
         Ok(summary)
     }
 }

@@ -5,11 +5,10 @@
 //! success it is McNemar's exact test. With several comparisons, the smallest p-value is small by chance more often, so
 //! they are corrected after Holm (1979), which holds however the comparisons depend on each other.
 
-use forethought_api::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::draw::Draw;
-use crate::evaluate::stats::{PairedDifference, PlannerStats, paired_difference, pairs};
+use crate::evaluate::stats::{PairedDifference, PlannerStats, pairs};
 use crate::run::summary::EpisodeSummary;
 
 /// Differences of which all signs are tried; of more, [`DRAWS`] are drawn.
@@ -45,14 +44,14 @@ pub struct PValue {
 /// with it is left out.
 pub fn contrasts(planners: &[(String, &[EpisodeSummary])]) -> Vec<Contrast> {
     let Some(((first, theirs), others)) = planners.split_first() else { return Vec::new() };
-    let contrast = |(name, mine): &(String, &[EpisodeSummary])| -> Result<Contrast> {
-        let difference = paired_difference(mine, theirs)?;
+    let contrast = |(name, mine): &(String, &[EpisodeSummary])| {
         let (scores, successes) = pairs(mine, theirs);
+        let difference = PairedDifference::of(&scores, &successes)?;
         let p = |differences: &[f64]| PValue { alone: sign_flip(differences), holm: 0.0 };
         let (p_score, p_success) = (p(&scores), p(&successes));
-        Ok(Contrast { name: name.clone(), to: first.clone(), difference, p_score, p_success })
+        Some(Contrast { name: name.clone(), to: first.clone(), difference, p_score, p_success })
     };
-    let mut all: Vec<_> = others.iter().filter_map(|other| contrast(other).ok()).collect();
+    let mut all: Vec<_> = others.iter().filter_map(contrast).collect();
     for of in [(|one| &mut one.p_score) as fn(&mut Contrast) -> &mut PValue, |one| &mut one.p_success] {
         let alone: Vec<_> = all.iter_mut().map(|one| of(one).alone).collect();
         for (one, corrected) in all.iter_mut().zip(holm(&alone)) {

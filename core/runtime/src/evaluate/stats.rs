@@ -196,10 +196,16 @@ pub fn rate(successes: u64, trials: u64) -> Rate {
 /// If they have no episode in common.
 pub fn paired_difference(a: &[EpisodeSummary], b: &[EpisodeSummary]) -> Result<PairedDifference> {
     let (scores, successes) = pairs(a, b);
-    if scores.is_empty() {
-        return Err(Error::input("the two have no finished episode (task and seed) in common"));
+    PairedDifference::of(&scores, &successes)
+        .ok_or_else(|| Error::input("the two have no finished episode (task and seed) in common"))
+}
+
+impl PairedDifference {
+    /// The means of paired differences; `None` without any.
+    pub(crate) fn of(scores: &[f64], successes: &[f64]) -> Option<Self> {
+        let means = || Self { episodes: scores.len() as u64, score: mean(scores), success: mean(successes) };
+        (!scores.is_empty()).then(means)
     }
-    Ok(PairedDifference { episodes: scores.len() as u64, score: mean(&scores), success: mean(&successes) })
 }
 
 /// The differences of scores and of successes on the episodes that both have done.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forethought_api::{
     llm::{Choice, Message, Role},
-    planner::Trace,
+    planner::{Models, Trace},
 };
 
 use super::{Answer, Complaint, Fault};
@@ -84,6 +84,14 @@ impl Unread {
         }
         // One decision, however often.
         self.faults.entry("unread".into()).and_modify(|count| *count = 1);
+    }
+
+    /// Notes it with the decision that is made with `models`, if there is anything to note. Hosts from before notes existed
+    /// do not know the method, so whether it was noted does not matter.
+    pub async fn note(self, models: &dyn Models) {
+        if !self.faults.is_empty() {
+            let _ = models.note(self.recoveries, self.faults).await;
+        }
     }
 
     /// The trace of the decision, without rounds and details.
