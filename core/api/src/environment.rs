@@ -7,7 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Result, interface};
+use crate::{
+    Result, interface,
+    llm::{Tool, ToolCall},
+    tools,
+};
 
 /// A world in which episodes are played.
 ///
@@ -161,6 +165,28 @@ pub struct Turn {
     pub observation: Observation,
     /// Every legal action, if they can be listed; empty otherwise.
     pub legal_actions: Vec<String>,
+    /// The tools whose calls are actions here; empty in a world whose actions are text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// How they may be called.
+    #[serde(skip_serializing_if = "CallRule::is_default")]
+    pub call_rule: CallRule,
+}
+
+/// How the tools of a turn may be called. Without a rule, an action is any number of calls, or words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CallRule {
+    /// Words without a call are no action.
+    pub required: bool,
+    /// An action is one call at the most.
+    pub single: bool,
+}
+
+impl CallRule {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a seat sees.
@@ -181,17 +207,43 @@ impl Observation {
 }
 
 /// What a seat does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Action {
-    /// In the environment's grammar, such as `click[buy now]`.
+    /// In the environment's grammar, such as `click[buy now]`; of calls their canonical text: see [`tools`].
     pub text: String,
+    /// The calls, where they were made as such. A world with tools reads those that are only written from the text:
+    /// see [`Action::calls`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCall>,
 }
 
 impl Action {
     /// An action from its text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), calls: Vec::new() }
+    }
+
+    /// The action of making these calls.
+    pub fn of_calls(calls: Vec<ToolCall>) -> Self {
+        Self { text: tools::write(&calls), calls }
+    }
+
+    /// The calls of a turn's tools, made or written; empty for words.
+    ///
+    /// # Errors
+    /// What does not fit the tools or their rule, in words for the one who acts.
+    pub fn calls(&self, turn: &Turn) -> Result<Vec<ToolCall>, String> {
+        let calls =
+            if self.calls.is_empty() { tools::read(&self.text, &turn.tools)? } else { self.calls.clone() };
+        tools::check(&calls, &turn.tools)?;
+        match calls.len() {
+            0 if turn.call_rule.required => {
+                Err("an action is a call of a tool here, and this is not a call".into())
+            }
+            2.. if turn.call_rule.single => Err("only one call is possible at a time".into()),
+            _ => Ok(calls),
+        }
     }
 }
 

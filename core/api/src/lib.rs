@@ -8,7 +8,7 @@
 //! [`environment`] and [`trajectory`] (what happens), [`llm`], [`encoder`], [`critic`] and [`planner`] (who acts on
 //! it), [`metrics`] (how good a critic is), [`behaviour`], [`importer`] and [`verifier`] (what an environment's crate
 //! may add), then [`registry`] (how components are found), [`host`] (what the program offers them), [`seed`] (random
-//! streams), [`text`] (files that people write), [`wire`] (calls as messages) and [`module`] (a library's root object).
+//! streams), [`text`] (files that people write), [`tools`] (calls as text), [`wire`] (calls as messages) and [`module`] (a library's root object).
 //!
 //! # Rules that hold for every interface
 //! Methods are async, take `&self` and owned arguments, and return [`Result`]: each call can then cross a plugin
@@ -32,6 +32,7 @@ pub mod planner;
 pub mod registry;
 pub mod seed;
 pub mod text;
+pub mod tools;
 pub mod trajectory;
 pub mod verifier;
 pub mod wire;

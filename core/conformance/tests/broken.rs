@@ -59,7 +59,12 @@ mod worlds {
                 text += ", one foot in the air";
             }
             let seat = if self.broken == "environment/seat" { 2 } else { state.steps as usize % 2 };
-            Turn { seat, observation: Observation { text, data: Value::Null }, legal_actions: legal }
+            Turn {
+                seat,
+                observation: Observation { text, data: Value::Null },
+                legal_actions: legal,
+                ..Turn::default()
+            }
         }
     }
 

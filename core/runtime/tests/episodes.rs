@@ -54,6 +54,7 @@ impl Walk {
             seat: 0,
             observation: Observation::text(text),
             legal_actions: vec!["left".into(), "right".into()],
+            ..Turn::default()
         }
     }
 }

@@ -22,6 +22,7 @@ pub fn turn(table: &Table) -> Turn {
         seat: table.seat(),
         observation: observation(table, table.seat()),
         legal_actions: table.legal_moves().iter().map(ToString::to_string).collect(),
+        ..Turn::default()
     }
 }
 

@@ -115,7 +115,7 @@ fn unreset() -> Error {
 
 fn turn(dialogue: &Dialogue) -> Turn {
     let seat = dialogue.seat();
-    Turn { seat, observation: observe::observation(dialogue, seat), legal_actions: Vec::new() }
+    Turn { seat, observation: observe::observation(dialogue, seat), ..Turn::default() }
 }
 
 /// For logs: the metrics of the end, and what both seats see of it.

@@ -408,7 +408,7 @@ impl Episode {
             "clickables": clickables,
             "url": self.session.url(shop),
         });
-        Turn { seat: 0, observation: Observation { text, data }, legal_actions }
+        Turn { seat: 0, observation: Observation { text, data }, legal_actions, ..Turn::default() }
     }
 }
 

@@ -29,7 +29,7 @@ fn trusting() -> Turn {
         "possible": [["friend"], ["friend", "spy"], ["friend", "spy"]],
     }});
     let observation = Observation { text: "One of player 1 and player 2 is a spy. Trust one.".into(), data };
-    Turn { seat: 0, observation, legal_actions: vec!["trust 1".into(), "trust 2".into()] }
+    Turn { seat: 0, observation, legal_actions: vec!["trust 1".into(), "trust 2".into()], ..Turn::default() }
 }
 
 #[async_trait]

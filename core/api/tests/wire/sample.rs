@@ -104,7 +104,7 @@ fn world() -> EnvironmentSpec {
 
 fn turn() -> Turn {
     let observation = Observation { text: "low tide".into(), data: anything() };
-    Turn { seat: 1, observation, legal_actions: vec!["wade[1]".into()] }
+    Turn { seat: 1, observation, legal_actions: vec!["wade[1]".into()], ..Turn::default() }
 }
 
 fn request() -> ChatRequest {
@@ -243,7 +243,8 @@ tried!(Environment, |it| [
     it.spec().await,
     it.spawn().await.unwrap().spec().await,
     it.reset(Reset { task: u64::MAX, seed: 1 }).await,
-    it.step(Action { text: "wade[大]".into() }).await,
+    it.step(Action::new("wade[大]")).await,
+    it.step(Action::of_calls(request().messages[0].tool_calls.clone())).await,
     it.fork().await.unwrap().unwrap().step(Action::new("wade[2]")).await,
     it.imagine(Imagine { seat: 1, seed: u64::MAX, hidden: anything() }).await.map(|copy| copy.is_some()),
     it.imagine(Imagine::default()).await.map(|copy| copy.is_some()),

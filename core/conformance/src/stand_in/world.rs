@@ -65,7 +65,7 @@ impl State {
         let acts = json!([{ "name": "ask", "instruction": "Ask the way." }, { "name": "rest", "instruction": "Rest." }]);
         let replies = json!([{ "name": "no", "value": -1.0 }, { "name": "yes", "value": 1.0 }]);
         let data = json!({ "dialogue": { "acts": acts, "replies": replies, "question": "Is it here?" } });
-        Turn { seat: 0, observation: Observation { text, data }, legal_actions: legal }
+        Turn { seat: 0, observation: Observation { text, data }, legal_actions: legal, ..Turn::default() }
     }
     fn step(&mut self, action: &str) -> Transition {
         if !self.over() {

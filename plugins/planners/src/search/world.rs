@@ -161,8 +161,7 @@ impl Search<'_> {
         let read = |said: &Said<'_>| said.text("Result");
         let seen = asker.ask_for(&[One("Result")], Purpose::Outcomes, messages, read).await?;
         let seen = seen.unwrap_or_else(|_| place.context.turn.observation.text.clone());
-        let turn =
-            Turn { seat: self.context.seat, observation: Observation::text(seen), legal_actions: Vec::new() };
+        let turn = Turn { seat: self.context.seat, observation: Observation::text(seen), ..Turn::default() };
         let state = State {
             turn,
             world: None,
