@@ -419,7 +419,7 @@ impl Planner for Sample {
                 rounds: vec![Round { thought: "t".into(), outcomes: vec![outcome], kept: true }],
                 recoveries: vec!["asked again".into()],
                 faults: [("repeated".to_owned(), 1)].into(),
-                details: json!(format!("{context:?}")),
+                details: json!(context),
                 decisions: vec![InnerDecision {
                     planner: "p".into(),
                     taken: true,
