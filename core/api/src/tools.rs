@@ -44,7 +44,8 @@ pub fn write(calls: &[ToolCall]) -> String {
 /// ```
 ///
 /// # Errors
-/// What is wrong with a line that begins like a call and is not one, in words for the model that wrote it.
+/// What is wrong with a line that begins like a call and is not one, in words for the model that wrote it; a tool that
+/// does not exist, called in the canonical form.
 pub fn read(text: &str, tools: &[Tool]) -> Result<Vec<ToolCall>, String> {
     let mut calls = Vec::new();
     let mut rest = text.trim();
@@ -52,7 +53,13 @@ pub fn read(text: &str, tools: &[Tool]) -> Result<Vec<ToolCall>, String> {
         let name_ends =
             rest.find(|c: char| !c.is_alphanumeric() && !"_-.:/".contains(c)).unwrap_or(rest.len());
         let (name, after) = rest.split_at(name_ends);
-        let Some(tool) = tools.iter().find(|tool| tool.name == name) else { break };
+        let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
+            // Nobody says words in this form.
+            if !tools.is_empty() && !name.is_empty() && after.starts_with("({") {
+                return Err(unknown(name, tools));
+            }
+            break;
+        };
         let (arguments, left) = match after.chars().next() {
             Some('(') => parentheses(&after[1..], tool)?,
             Some('[') => brackets(&after[1..], tool)?,
@@ -75,8 +82,7 @@ pub fn read(text: &str, tools: &[Tool]) -> Result<Vec<ToolCall>, String> {
 pub fn check(calls: &[ToolCall], tools: &[Tool]) -> Result<(), String> {
     for call in calls {
         let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
-            let known: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
-            return Err(format!("there is no tool `{}`; the tools are {}", call.name, known.join(", ")));
+            return Err(unknown(&call.name, tools));
         };
         let Some(arguments) = call.arguments.as_object() else {
             return Err(format!("the arguments of `{}` must be a JSON object", call.name));
@@ -88,6 +94,11 @@ pub fn check(calls: &[ToolCall], tools: &[Tool]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn unknown(name: &str, tools: &[Tool]) -> String {
+    let known: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    format!("there is no tool `{name}`; the tools are {}", known.join(", "))
 }
 
 type Parsed<'a> = Result<(Map<String, Value>, &'a str), String>;
@@ -230,6 +241,7 @@ mod tests {
         for (text, why) in [
             ("go({\"to\": \"x\"}) and then wait", "`and then wait` is not another call"),
             ("go({\"to\"", "its arguments are not a JSON object"),
+            ("fly({})", "there is no tool `fly`; the tools are mail, go"),
             ("mail(\"a\", \"b\")", "write its arguments as one JSON object"),
             ("mail[a]", "write the call as `mail({...})`"),
             ("go(to=north)", "the value of `to` is not JSON"),
