@@ -4,11 +4,13 @@
 //! see this text, so a planner that knows nothing of tools plays such a world, too. [`read`] also understands what
 //! models write instead: `name(argument="value")`, and `name[value]` or `name("value")` for a tool with one argument.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::llm::{Tool, ToolCall};
 
-/// The canonical text of these calls.
+/// The canonical text of these calls. Arguments are in the order of their names, so that equal calls have equal texts.
 ///
 /// ```
 /// use forethought_api::{llm::ToolCall, tools};
@@ -20,10 +22,24 @@ use crate::llm::{Tool, ToolCall};
 /// ```
 pub fn write(calls: &[ToolCall]) -> String {
     let line = |call: &ToolCall| {
-        let arguments = if call.arguments.is_null() { "{}".into() } else { call.arguments.to_string() };
+        let arguments =
+            if call.arguments.is_null() { "{}".into() } else { sorted(&call.arguments).to_string() };
         format!("{}({arguments})", call.name)
     };
     calls.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The same value with the keys of its objects in order, however they are kept.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> =
+                fields.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        value => value.clone(),
+    }
 }
 
 /// The calls of `tools` that `text` writes, one on each line; empty if it writes none, as words do. Identifiers are
@@ -226,7 +242,7 @@ mod tests {
         for (text, canonical) in [
             ("go[to [1] ]", r#"go({"to":"to [1] "})"#),
             ("go(2)\ngo( 'it\\'s' )", "go({\"to\":2})\ngo({\"to\":\"it's\"})"),
-            ("mail(to = \"a\", text=True)", r#"mail({"to":"a","text":true})"#),
+            ("mail(to = \"a\", text=True)", r#"mail({"text":true,"to":"a"})"#),
             ("mail()", "mail({})"),
         ] {
             assert_eq!(write(&read(text, &tools()).unwrap()), canonical);

