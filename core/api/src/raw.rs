@@ -7,13 +7,23 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    Error, Result, interface,
+    Error, Result,
+    error::Code,
+    interface,
     llm::{ChatRequest, Completion},
     wire::message,
 };
 
 /// OpenAI's chat completions: `POST /chat/completions`.
 pub const OPENAI_CHAT: &str = "openai.chat";
+
+/// The error of backends that do not pass on requests in this format.
+pub fn not_passed_on(format: &str) -> Error {
+    Error::new(
+        Code::Unimplemented,
+        format!("this model cannot pass on a request in the format {format:?}; use `complete`"),
+    )
+}
 
 /// A request as a client wrote it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
