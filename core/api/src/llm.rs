@@ -10,7 +10,7 @@ use crate::{
     Error, Result,
     error::Code,
     interface,
-    raw::{RawRequest, RawStream},
+    raw::{RawRequest, RawStream, not_passed_on},
 };
 
 /// A language model that completes chats.
@@ -63,13 +63,7 @@ pub trait LlmBackend: Send + Sync {
     /// # Errors
     /// If there is no answer; [`Code::Unimplemented`] for formats that are not among [`formats`](Self::formats).
     async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
-        Err(Error::new(
-            Code::Unimplemented,
-            format!(
-                "this backend cannot pass on a request in the format {:?}; use `complete`",
-                request.format
-            ),
-        ))
+        Err(not_passed_on(&request.format))
     }
 }
 

@@ -8,7 +8,7 @@ use forethought_api::{
     Error, Result,
     error::Code,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
-    raw::{RawRequest, RawStream},
+    raw::{RawRequest, RawStream, not_passed_on},
 };
 
 use super::watch::Watched;
@@ -95,8 +95,7 @@ impl LlmBackend for Attempt {
     /// the most to count.
     async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
         if !self.formats().await?.contains(&request.format) {
-            // It says why not. That is no attempt.
-            return self.inner.forward(request).await;
+            return Err(not_passed_on(&request.format));
         }
         let charge = self.metering.set_aside(&self.name, &request.request).await?;
         let (purpose, watch) = (request.request.purpose, Instant::now());
