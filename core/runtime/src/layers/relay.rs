@@ -17,6 +17,7 @@ use forethought_api::{
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
     raw::{RawHead, RawRequest, RawStream},
 };
+use futures::FutureExt as _;
 use tokio::sync::mpsc;
 
 /// Pieces of an answer that may wait for a slow client.
@@ -61,38 +62,45 @@ impl Relay {
         pieces
     }
 
-    async fn forward(
-        &self,
-        request: ChatRequest,
-        Waiting { request: raw, client }: Waiting,
-    ) -> Result<Completion> {
-        let answer = async {
-            let answer = self.inner.forward(RawRequest { request, ..raw }).await?;
-            hand(&client, Piece::Head(answer.head().await?)).await?;
-            loop {
-                let bytes = answer.next().await?.0;
-                if bytes.is_empty() {
-                    break;
-                }
-                hand(&client, Piece::Bytes(bytes)).await?;
-            }
-            hand(&client, Piece::End).await?;
-            Ok(answer)
+    async fn forward(&self, request: ChatRequest, waiting: Waiting) -> Result<Completion> {
+        let Waiting { request: raw, client } = waiting;
+        let fail = async |error: Error| {
+            drop(client.send(Piece::Failed(error.clone())).await);
+            Err(error)
         };
-        let outcome = tokio::select! {
-            // What has arrived goes before a client that has left.
-            biased;
-            outcome = answer => outcome,
-            () = client.closed() => Err(gone()),
+        let begun = staying(&client, self.inner.forward(RawRequest { request, ..raw })).await;
+        let answer = match begun {
+            Ok(answer) => answer,
+            Err(error) => return fail(error).await,
         };
-        match outcome {
-            // The completion may be unreadable where the bytes are not.
-            Ok(answer) => answer.finish().await,
-            Err(error) => {
-                drop(client.send(Piece::Failed(error.clone())).await);
-                Err(error)
-            }
+        match staying(&client, hand_on(&client, &answer)).await {
+            // If it cannot be read, the client still has all of it.
+            Ok(()) => answer.finish().await,
+            // Clients leave when they have seen the last event, which may be before the last byte.
+            Err(error) if client.is_closed() => answer.finish().now_or_never().unwrap_or(Err(error)),
+            Err(error) => fail(error).await,
         }
+    }
+}
+
+/// `work`, until the client leaves.
+async fn staying<T>(client: &mpsc::Sender<Piece>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        // What has arrived goes before a client that has left.
+        biased;
+        outcome = work => outcome,
+        () = client.closed() => Err(gone()),
+    }
+}
+
+async fn hand_on(client: &mpsc::Sender<Piece>, answer: &Arc<dyn RawStream>) -> Result<()> {
+    hand(client, Piece::Head(answer.head().await?)).await?;
+    loop {
+        let bytes = answer.next().await?.0;
+        if bytes.is_empty() {
+            return hand(client, Piece::End).await;
+        }
+        hand(client, Piece::Bytes(bytes)).await?;
     }
 }
 
