@@ -358,6 +358,7 @@ impl RawStream for Line {
         }
     }
     async fn finish(&self) -> Result<Completion> {
+        while !self.next().await?.0.is_empty() {}
         let usage = Usage { input_tokens: 7, output_tokens: 3 };
         Ok(Completion { choices: vec![Choice::default()], usage, ..Completion::default() })
     }
