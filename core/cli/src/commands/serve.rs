@@ -62,6 +62,7 @@ mod execute {
         arguments::{Values, set},
         exit::Exit,
         session::Session,
+        streams::{json_line, print},
         written::{Written, prepare, replaceable, write},
     };
 
@@ -104,7 +105,7 @@ mod execute {
                 missing: server.missing(),
                 run: server.folder(),
             };
-            session.show(&listening, || words(&server))?;
+            show(session, &listening, || words(&server))?;
             session.cancel.cancelled().await;
             let outcome = server.stop().await?;
             let trajectories = run::trajectories(&outcome.folder).await?;
@@ -118,7 +119,7 @@ mod execute {
                 usd: outcome.usd,
                 written,
             };
-            session.show(&document, || {
+            show(session, &document, || {
                 format!("{} episodes\n{}{}\n", document.episodes, document.written, document.run.display())
             })?;
             Ok(document.status.into())
@@ -133,6 +134,11 @@ mod execute {
             }
             values
         }
+    }
+
+    /// Prints data, as JSON on one line: a program reads the first document while the server runs.
+    fn show(session: &Session, data: &impl Serialize, words: impl FnOnce() -> String) -> Result<()> {
+        if session.json { print(&json_line(data)?) } else { print(&words()) }
     }
 
     /// Whether the configuration itself says who summarises.
