@@ -235,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn of_runs_the_trajectories_are_read() {
+        let folder = tempfile::tempdir().expect("folder");
+        for name in ["1", "2"] {
+            let run = folder.path().join("session--serve").join(name);
+            fs::create_dir_all(&run).expect("run");
+            fs::write(run.join("run.json"), "{}").expect("run.json");
+            fs::write(run.join("episodes.jsonl"), "{}\n").expect("not trajectories");
+            write(&run.join("trajectories.parquet"), &[simple(name, 1)]).expect("written");
+            assert_eq!(read(&run).expect("a run"), [simple(name, 1)]);
+        }
+        assert_eq!(read(folder.path()).expect("all runs"), [simple("1", 1), simple("2", 1)]);
+    }
+
+    #[test]
     fn one_seat_may_be_read_alone() {
         let folder = tempfile::tempdir().expect("folder");
         let of = |seat| Trajectory { seat, ..simple("game", 1) };
