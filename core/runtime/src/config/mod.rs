@@ -14,6 +14,7 @@ mod plugins;
 mod presets;
 pub(crate) mod roles;
 mod schema;
+mod serve;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use self::{
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
+    serve::ServeConfig,
     sources::{Sources, plugin_folders, trust_file},
 };
 use self::{document::Authors, layers::Layer};
@@ -79,6 +81,9 @@ pub struct Config {
     /// How episodes are run.
     #[serde(default)]
     pub run: RunConfig,
+    /// How `forethought serve` answers.
+    #[serde(default)]
+    pub serve: ServeConfig,
     #[serde(skip)]
     document: ConfigDocument,
 }
