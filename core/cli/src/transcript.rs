@@ -138,9 +138,10 @@ pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, though
 
 /// One seat's steps through an episode.
 pub(crate) fn trajectory(page: &mut Page, trajectory: &Trajectory, others: &str, thoughts: bool) {
-    let Trajectory { episode, environment, task, seed, seat, source, steps } = trajectory;
+    let Trajectory { episode, environment, task, seed, seat, source, steps, .. } = trajectory;
     page.title(&format!("{episode}: {environment}, task {task}, seed {seed}"));
     page.part("seat", &format!("{seat} ({source}){others}"));
+    page.part("instructions", &trajectory.instructions);
     let mut before = "";
     for (index, step) in steps.iter().enumerate() {
         page.title(&format!("step {index}"));

@@ -410,6 +410,7 @@ impl<D: Durable> EpisodeRunner<D> {
                 seat,
                 source: self.spec.seats[seat].name.clone(),
                 steps,
+                ..Trajectory::default()
             });
         }
         Ok(())
