@@ -695,8 +695,8 @@ async fn a_reached_budget_is_an_error_that_is_not_worth_repeating() {
         assert_eq!((reply.status, reply.headers["x-should-retry"].as_str()), (429, "false"));
         assert_eq!(reply.json()["error"]["type"], "insufficient_quota");
     }
-    let (outcome, _) = desk.stop().await;
-    assert_eq!(outcome.status, folder::RunStatus::Budget);
+    let (outcome, trajectories) = desk.stop().await;
+    assert_eq!((outcome.status, trajectories.len()), (folder::RunStatus::Budget, 1));
 }
 
 #[tokio::test]
