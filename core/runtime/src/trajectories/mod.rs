@@ -173,15 +173,25 @@ fn extension(path: &Path) -> Option<Format> {
 
 #[cfg(test)]
 mod tests {
+    use forethought_api::llm::Tool;
     use proptest::prelude::*;
+    use serde_json::{Map, Value};
 
     use super::*;
+
+    /// Mostly nothing, as in what this program plays.
+    fn info() -> impl Strategy<Value = Map<String, Value>> {
+        prop::collection::btree_map("[a-c]", ".{0,4}".prop_map(Value::from), 0..3)
+            .prop_map(|info| info.into_iter().collect())
+    }
 
     fn step() -> impl Strategy<Value = Step> {
         let text = || ".{0,8}";
         let state = (text(), text(), text(), text(), text());
-        (state, prop::collection::vec(text(), 0..4), -1e9..1e9f64, any::<bool>(), any::<bool>()).prop_map(
-            |((observation, state, thought, action, next_state), outcomes, reward, terminated, truncated)| {
+        let flags = (any::<bool>(), any::<bool>());
+        (state, prop::collection::vec(text(), 0..4), -1e9..1e9f64, flags, info()).prop_map(
+            |(state, outcomes, reward, (terminated, truncated), info)| {
+                let (observation, state, thought, action, next_state) = state;
                 Step {
                     observation,
                     state,
@@ -192,17 +202,21 @@ mod tests {
                     reward,
                     terminated,
                     truncated,
+                    info,
                 }
             },
         )
     }
 
     fn trajectories() -> impl Strategy<Value = Vec<Trajectory>> {
-        let one =
-            ("[a-c]", "[a-b]", any::<u64>(), any::<u64>(), 0..3usize, prop::collection::vec(step(), 1..5));
-        let one = one.prop_map(|(episode, source, task, seed, seat, steps)| {
+        let ids = ("[a-c]", "[a-b]", any::<u64>(), any::<u64>(), 0..3usize);
+        let further = (".{0,3}", prop::collection::vec("[a-z]{1,4}", 0..2), info());
+        let one = (ids, prop::collection::vec(step(), 1..5), further).prop_map(|(ids, steps, further)| {
+            let (episode, source, task, seed, seat) = ids;
+            let (instructions, names, info) = further;
+            let tools = names.into_iter().map(|name| Tool { name, ..Tool::default() }).collect();
             let environment = "webshop".into();
-            Trajectory { episode, environment, task, seed, seat, source, steps }
+            Trajectory { episode, environment, task, seed, seat, source, steps, instructions, tools, info }
         });
         prop::collection::vec(one, 0..6)
     }
