@@ -79,7 +79,7 @@ pub mod prelude {
         },
         error::{Code, Context},
         host::{Host, ModelFiles},
-        importer::Importer,
+        importer::{Imported, Importer},
         llm::{
             ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Message, Purpose,
             Role, TokenStream, Usage,
@@ -88,7 +88,7 @@ pub mod prelude {
             Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner,
             Requirements, Round, Summariser, Summary, Trace, ValuedOutcome,
         },
-        registry::{ConfigPath, CriticName, EncoderName, LlmName, PlannerName},
+        registry::{ConfigCommand, ConfigPath, CriticName, EncoderName, LlmName, PlannerName},
         trajectory::{Step, Trajectory},
         verifier::{Check, Verifier},
     };

@@ -40,6 +40,10 @@ impl Doors {
         Self { token, loopback: address.ip().is_loopback(), max_body }
     }
 
+    pub(crate) fn need_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         // A page of any site can send requests to this machine, and have its own name point here.

@@ -208,6 +208,10 @@ impl Server {
     pub fn missing(&self) -> &BTreeMap<String, String> {
         self.service.offered.missing()
     }
+    /// Whether clients must send a token.
+    pub fn needs_token(&self) -> bool {
+        self.service.doors.need_token()
+    }
     /// The folder of the run.
     pub fn folder(&self) -> &Path {
         self.service.run.folder()

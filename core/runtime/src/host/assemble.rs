@@ -211,7 +211,8 @@ impl RuntimeHost {
             "planner" => self.planner(name.into()).await?.requires().await?,
             _ => Requirements { llms: vec![name.into()], ..Requirements::default() },
         };
-        needs::check(self, environment, [(vec![word.into(), name.into()], own.clone())]).await?;
+        let asker = if word == "planner" { vec![word.into(), name.into()] } else { vec!["serve".into()] };
+        needs::check(self, environment, [(asker, own.clone())]).await?;
         Ok(own)
     }
 
