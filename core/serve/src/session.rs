@@ -17,12 +17,14 @@ use forethought_api::{
         Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
     },
     error::Code,
-    llm::{Message, Role, ToolCall},
+    llm::{ChatRequest, Message, Role, ToolCall},
     planner::{Decision, DecisionContext, Models, Planner, Requirements},
+    raw::{OPENAI_CHAT, RawRequest},
 };
 use forethought_runtime::{
     cancel::Cancel,
     clock,
+    layers::relay::Piece,
     run::{
         episode::{EpisodeStatus, Seat},
         live::LiveEpisode,
@@ -38,6 +40,7 @@ use crate::answer::{Answer, Refusal};
 use crate::chat::{Chat, Said};
 use crate::history::{self, Mark, Told};
 use crate::models::{How, Model};
+use crate::passed::{self, Relays};
 
 /// The kind of world that a session is.
 pub(crate) const WORLD: &str = "session";
@@ -79,7 +82,10 @@ pub(crate) struct Ask {
     reward: f64,
     /// Raised when the client is gone.
     gone: Cancel,
+    /// The body, where it is passed on as it is.
+    raw: Option<String>,
     begun: Mutex<Option<oneshot::Sender<String>>>,
+    pieces: Mutex<Option<oneshot::Sender<mpsc::Receiver<Piece>>>>,
     reply: Mutex<Option<oneshot::Sender<Replied>>>,
     work: Mutex<Work>,
 }
@@ -101,6 +107,8 @@ struct Work {
 pub(crate) struct Pending {
     /// The episode's id, once it has begun.
     pub(crate) begun: oneshot::Receiver<String>,
+    /// The provider's own answer, if it is passed on as it is.
+    pub(crate) pieces: oneshot::Receiver<mpsc::Receiver<Piece>>,
     pub(crate) reply: oneshot::Receiver<Replied>,
     pub(crate) waiting: Waiting,
 }
@@ -125,6 +133,18 @@ impl Ask {
     /// Notes the words of an answer that is passed on.
     pub(crate) fn say(&self, words: String, finish: &'static str) {
         lock(&self.work).said = Some((words, finish));
+    }
+    /// The client's own request, if it is passed on as it is.
+    pub(crate) fn raw(&self) -> Option<RawRequest> {
+        let request = ChatRequest { samples: self.chat.n, ..ChatRequest::default() };
+        let (format, streaming) = (OPENAI_CHAT.into(), self.chat.stream);
+        self.raw.clone().map(|body| RawRequest { format, body, streaming, request })
+    }
+    /// Hands the provider's own answer to the client.
+    pub(crate) fn pass_on(&self, pieces: mpsc::Receiver<Piece>) {
+        if let Some(client) = lock(&self.pieces).take() {
+            let _ = client.send(pieces);
+        }
     }
     fn answered(&self) -> bool {
         lock(&self.reply).is_none()
@@ -283,7 +303,8 @@ impl Session {
             return Err((Busy::Deciding, ask));
         }
         let ((begun, on_begun), (reply, on_reply)) = (oneshot::channel(), oneshot::channel());
-        let Incoming { chat, model, instructions, conversation, marks, reward, .. } = ask;
+        let (pieces, on_pieces) = oneshot::channel();
+        let Incoming { chat, model, instructions, raw, conversation, marks, reward, .. } = ask;
         let ask = Arc::new(Ask {
             chat,
             model,
@@ -292,6 +313,8 @@ impl Session {
             marks,
             reward,
             gone: Cancel::new(),
+            raw,
+            pieces: Mutex::new(Some(pieces)),
             begun: Mutex::new(Some(begun)),
             reply: Mutex::new(Some(reply)),
             work: Mutex::default(),
@@ -311,7 +334,7 @@ impl Session {
         }
         drop(state);
         let waiting = Waiting { service: service.clone(), session: self.clone(), ask };
-        Ok(Pending { begun: on_begun, reply: on_reply, waiting })
+        Ok(Pending { begun: on_begun, pieces: on_pieces, reply: on_reply, waiting })
     }
 
     /// Ends the session with a result. Returns where it is described once it has ended.
@@ -375,7 +398,7 @@ impl Session {
         };
         let calls = match &ask.model.how {
             // Its answers are the client's to judge.
-            How::Pass(_) => Ok(decision.action.calls.clone()),
+            How::Pass { .. } => Ok(decision.action.calls.clone()),
             How::Plan(_) => decision.action.calls(&ask.turn()),
         };
         let mut calls = match calls {
@@ -387,7 +410,8 @@ impl Session {
                 return;
             }
         };
-        for call in &mut calls {
+        // The client has seen the ids of what was passed on.
+        for call in calls.iter_mut().filter(|_| ask.raw.is_none()) {
             call.id = format!("call_{}", &new_id()[..24]);
         }
         let words = if calls.is_empty() { decision.action.text.clone() } else { String::new() };
@@ -445,6 +469,8 @@ pub(crate) struct Incoming {
     pub(crate) chat: Chat,
     pub(crate) model: Arc<Model>,
     pub(crate) instructions: String,
+    /// The body, where it is passed on as it is.
+    pub(crate) raw: Option<String>,
     pub(crate) conversation: Vec<Said>,
     pub(crate) marks: Vec<Mark>,
     /// The mark of the system prompt.
@@ -515,7 +541,8 @@ async fn play(
     name: String,
     id: String,
 ) -> Result<forethought_runtime::run::live::LiveEnd> {
-    let seat = Arc::new(InSession { service: service.clone(), session: session.clone() });
+    let (relays, llms) = passed::relays(service.run.llms(), service.offered.relayed());
+    let seat = Arc::new(InSession { service: service.clone(), session: session.clone(), relays });
     let decided = {
         let (service, session) = (service.clone(), session.clone());
         Arc::new(move |decision: &Decision, used| session.decided(&service, decision, used))
@@ -532,6 +559,7 @@ async fn play(
             instructions,
             reset: session.reset,
             seat: Seat { name, planner: seat },
+            llms: Some(llms),
             world: Arc::new(world),
             decided: Some(decided),
         })
@@ -823,6 +851,7 @@ impl Environment for SessionWorld {
 struct InSession {
     service: Arc<Service>,
     session: Arc<Session>,
+    relays: Relays,
 }
 
 #[async_trait]
@@ -841,7 +870,7 @@ impl Planner for InSession {
                     Err(Error::new(Code::Cancelled, "the client closed the connection"))
                 }
                 () = self.service.stop.cancelled() => Err(Error::new(Code::Cancelled, "the server stops")),
-                decision = self.service.offered.decide(&ask, context, models) => decision,
+                decision = self.service.offered.decide(&ask, context, models, &self.relays) => decision,
             },
         }
     }
