@@ -114,7 +114,8 @@ impl Planner for Twice {
                 Action::new(past.collect::<Vec<_>>().join(" | "))
             }
             ("rules", _) => Action::new(context.environment.instructions),
-            (_, true) => Action::new(answer.text),
+            // Of several messages the last.
+            (_, true) => Action::new(answer.text.rsplit("\n\n").next().unwrap_or_default()),
             // In words, as a planner writes that knows nothing of tools.
             (_, false) => Action::new(tools::write(&answer.tool_calls)),
         };
