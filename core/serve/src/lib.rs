@@ -6,7 +6,8 @@
 //!
 //! # Reading order
 //! [`start`] here, `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
-//! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `metrics`.
+//! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `passed`
+//! (answers of providers, byte for byte), `metrics`.
 
 mod answer;
 mod chat;
@@ -14,6 +15,7 @@ mod history;
 mod http;
 mod metrics;
 mod models;
+mod passed;
 mod session;
 
 use std::collections::BTreeMap;
