@@ -116,3 +116,15 @@ async fn built_in_components_conform() {
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_built_in_world_of_tools_conforms() {
+    let webshop = subjects().into_iter().find(|subject| subject.name() == "environment.webshop");
+    let Value::Object(config) = json!({ "products": 60, "actions": "tools" }) else {
+        unreachable!("an object")
+    };
+    let options = Options { config, steps: 100, ..Options::default() };
+    let report = check(&webshop.expect("it is linked"), &options).await;
+    let tools = report.checked.iter().find(|checked| checked.rule == "environment/tools").expect("a rule");
+    assert!(report.passed() && tools.outcome == Outcome::Passed, "{report}");
+}
