@@ -230,6 +230,7 @@ async fn play(
         limits: Limits::default(),
         per_decision: Arc::default(),
         progress: None,
+        decided: None,
     };
     let capabilities = backend.capabilities().await.expect("capabilities");
     let llm = Llm { backend: Arc::new(backend), capabilities };

@@ -29,6 +29,7 @@ pub mod llm;
 pub mod metrics;
 pub mod module;
 pub mod planner;
+pub mod raw;
 pub mod registry;
 pub mod seed;
 pub mod text;

@@ -6,7 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Result, error::Code, interface};
+use crate::{
+    Error, Result,
+    error::Code,
+    interface,
+    raw::{RawRequest, RawStream, not_passed_on},
+};
 
 /// A language model that completes chats.
 ///
@@ -46,6 +51,19 @@ pub trait LlmBackend: Send + Sync {
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         let _ = request;
         Err(Error::new(Code::Unimplemented, "this backend does not stream; use `complete`"))
+    }
+    /// The wire formats that [`forward`](Self::forward) passes on, such as [`OPENAI_CHAT`](crate::raw::OPENAI_CHAT).
+    async fn formats(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    /// Passes a client's own request on to the provider, and the provider's answer back, both byte for byte. Only the
+    /// model's name is put in, and what the configuration adds or leaves out. A refusal of the provider's is an answer,
+    /// too: its head says so.
+    ///
+    /// # Errors
+    /// If there is no answer; [`Code::Unimplemented`] for formats that are not among [`formats`](Self::formats).
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        Err(not_passed_on(&request.format))
     }
 }
 

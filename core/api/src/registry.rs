@@ -146,6 +146,26 @@ impl std::ops::Deref for ConfigPath {
     }
 }
 
+/// A program and its arguments, which a component starts: never by a shell. Its schema has `"format": "command"`, by which
+/// the runtime finds it: it runs only where the configuration's author is trusted, as a plugin does. The table that holds
+/// it also has the key `folder`, a [`ConfigPath`] that names the folder in which the program runs; without a value the
+/// runtime fills in the folder of the file that names the command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ConfigCommand(pub Vec<String>);
+
+impl JsonSchema for ConfigCommand {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ConfigCommand".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "array", "items": { "type": "string", "format": "command" } })
+    }
+}
+
 /// Names of components in a configuration. The schema of each has the interface as `"format"`, which tells the runtime
 /// that a component's own table may be written there in place of a name.
 macro_rules! names {

@@ -4,11 +4,13 @@
 //! see this text, so a planner that knows nothing of tools plays such a world, too. [`read`] also understands what
 //! models write instead: `name(argument="value")`, and `name[value]` or `name("value")` for a tool with one argument.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::llm::{Tool, ToolCall};
 
-/// The canonical text of these calls.
+/// The canonical text of these calls. Arguments are in the order of their names, so that equal calls have equal texts.
 ///
 /// ```
 /// use forethought_api::{llm::ToolCall, tools};
@@ -20,10 +22,24 @@ use crate::llm::{Tool, ToolCall};
 /// ```
 pub fn write(calls: &[ToolCall]) -> String {
     let line = |call: &ToolCall| {
-        let arguments = if call.arguments.is_null() { "{}".into() } else { call.arguments.to_string() };
+        let arguments =
+            if call.arguments.is_null() { "{}".into() } else { sorted(&call.arguments).to_string() };
         format!("{}({arguments})", call.name)
     };
     calls.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The same value with the keys of its objects in order, however they are kept.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> =
+                fields.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        value => value.clone(),
+    }
 }
 
 /// The calls of `tools` that `text` writes, one on each line; empty if it writes none, as words do. Identifiers are
@@ -44,7 +60,8 @@ pub fn write(calls: &[ToolCall]) -> String {
 /// ```
 ///
 /// # Errors
-/// What is wrong with a line that begins like a call and is not one, in words for the model that wrote it.
+/// What is wrong with a line that begins like a call and is not one, in words for the model that wrote it; a tool that
+/// does not exist, called in the canonical form.
 pub fn read(text: &str, tools: &[Tool]) -> Result<Vec<ToolCall>, String> {
     let mut calls = Vec::new();
     let mut rest = text.trim();
@@ -52,7 +69,13 @@ pub fn read(text: &str, tools: &[Tool]) -> Result<Vec<ToolCall>, String> {
         let name_ends =
             rest.find(|c: char| !c.is_alphanumeric() && !"_-.:/".contains(c)).unwrap_or(rest.len());
         let (name, after) = rest.split_at(name_ends);
-        let Some(tool) = tools.iter().find(|tool| tool.name == name) else { break };
+        let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
+            // Nobody says words in this form.
+            if !tools.is_empty() && !name.is_empty() && after.starts_with("({") {
+                return Err(unknown(name, tools));
+            }
+            break;
+        };
         let (arguments, left) = match after.chars().next() {
             Some('(') => parentheses(&after[1..], tool)?,
             Some('[') => brackets(&after[1..], tool)?,
@@ -75,8 +98,7 @@ pub fn read(text: &str, tools: &[Tool]) -> Result<Vec<ToolCall>, String> {
 pub fn check(calls: &[ToolCall], tools: &[Tool]) -> Result<(), String> {
     for call in calls {
         let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
-            let known: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
-            return Err(format!("there is no tool `{}`; the tools are {}", call.name, known.join(", ")));
+            return Err(unknown(&call.name, tools));
         };
         let Some(arguments) = call.arguments.as_object() else {
             return Err(format!("the arguments of `{}` must be a JSON object", call.name));
@@ -88,6 +110,11 @@ pub fn check(calls: &[ToolCall], tools: &[Tool]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn unknown(name: &str, tools: &[Tool]) -> String {
+    let known: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    format!("there is no tool `{name}`; the tools are {}", known.join(", "))
 }
 
 type Parsed<'a> = Result<(Map<String, Value>, &'a str), String>;
@@ -215,7 +242,7 @@ mod tests {
         for (text, canonical) in [
             ("go[to [1] ]", r#"go({"to":"to [1] "})"#),
             ("go(2)\ngo( 'it\\'s' )", "go({\"to\":2})\ngo({\"to\":\"it's\"})"),
-            ("mail(to = \"a\", text=True)", r#"mail({"to":"a","text":true})"#),
+            ("mail(to = \"a\", text=True)", r#"mail({"text":true,"to":"a"})"#),
             ("mail()", "mail({})"),
         ] {
             assert_eq!(write(&read(text, &tools()).unwrap()), canonical);
@@ -230,6 +257,7 @@ mod tests {
         for (text, why) in [
             ("go({\"to\": \"x\"}) and then wait", "`and then wait` is not another call"),
             ("go({\"to\"", "its arguments are not a JSON object"),
+            ("fly({})", "there is no tool `fly`; the tools are mail, go"),
             ("mail(\"a\", \"b\")", "write its arguments as one JSON object"),
             ("mail[a]", "write the call as `mail({...})`"),
             ("go(to=north)", "the value of `to` is not JSON"),

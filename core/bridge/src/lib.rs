@@ -8,7 +8,7 @@
 //! [`export`] turns a Rust object into an ABI object, [`import`] the reverse; objects that come back are recognised
 //! and unwrapped, objects of a third party are passed through. `message` converts messages, `calls` holds the calls
 //! that wait for their completion, [`panics`] catches what must not unwind across the boundary, and [`status`]
-//! converts outcomes, also over a pipe.
+//! converts outcomes, also over a pipe. `child`, with the feature `process`, starts processes.
 //!
 //! # What is not trusted
 //! A completion may come twice, late, from any thread, or with garbage in it. It finds its call by a number that is
@@ -16,6 +16,8 @@
 //! catch (a wild pointer, a buffer shorter than its length) is what process isolation is for.
 
 mod calls;
+#[cfg(feature = "process")]
+pub mod child;
 mod exported;
 mod imported;
 mod message;

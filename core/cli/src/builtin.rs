@@ -27,6 +27,7 @@ features! {
     "llm-local": ["llm.local"];
     "llm-remote": ["llm.remote"];
     "llm-simulated": ["llm.simulated"];
+    "mcp": ["environment.mcp"];
     "persuasion": [
         "behaviour.persuasion", "environment.persuasion", "importer.p4g", "planner.donor-fitted", "planner.haggler",
         "planner.persona",

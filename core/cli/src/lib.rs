@@ -81,7 +81,9 @@ fn launcher(verbose: u8) -> Launcher {
 /// Logs go to standard error, between progress bars.
 fn log(verbose: u8, reporter: &Reporter) {
     // A download of gigabytes should be visible.
-    let level = ["warn,forethought_hub=info", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    // What goes wrong between an MCP server and its client is in our errors, which name the server.
+    let quiet = "warn,forethought_hub=info,rmcp=off,sse_stream=off";
+    let level = [quiet, "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = EnvFilter::builder().try_from_env().unwrap_or_else(|_| EnvFilter::new(level));
     let reporter = reporter.clone();
     // The writer leaves out control characters, colours too.
@@ -96,8 +98,8 @@ fn log(verbose: u8, reporter: &Reporter) {
 }
 
 /// Crates that write out what they send and receive, keys included.
-const TALKATIVE: [&str; 8] =
-    ["ureq", "ureq_proto", "reqwest", "hyper", "hyper_util", "h2", "rustls", "rustls_platform_verifier"];
+const TALKATIVE: [&str; 9] =
+    ["ureq", "ureq_proto", "reqwest", "hyper", "hyper_util", "h2", "rustls", "rustls_platform_verifier", "rmcp"];
 
 /// Keeps requests and their keys out of the log, at any verbosity and whatever RUST_LOG says.
 fn discreet(target: &str, level: tracing::Level) -> bool {

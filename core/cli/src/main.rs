@@ -23,6 +23,8 @@ use forethought_llm_local as _;
 use forethought_llm_remote as _;
 #[cfg(feature = "llm-simulated")]
 use forethought_llm_simulated as _;
+#[cfg(feature = "mcp")]
+use forethought_mcp as _;
 #[cfg(feature = "persuasion")]
 use forethought_persuasion as _;
 #[cfg(feature = "planners")]

@@ -65,6 +65,23 @@ pub(crate) fn prepare(out: &Path, episodes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Makes the folder of `file`, the value of `flag`, and tries whether the file can be written: before anything is paid for.
+///
+/// # Errors
+/// A folder that cannot be made, or a file that cannot be written.
+pub(crate) fn writable(flag: &str, file: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::input(format!("{flag} {}: cannot be written: {error}", file.display()))
+    };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    if file.exists() {
+        std::fs::OpenOptions::new().append(true).open(file).map(drop).map_err(failed)
+    } else {
+        tempfile::tempfile_in(folder).map(drop).map_err(failed)
+    }
+}
+
 /// An error if `out` has trajectories of other episodes than `ours`: they would be lost.
 ///
 /// # Errors
@@ -99,7 +116,7 @@ pub(crate) fn write(out: &Path, trajectories: &[Trajectory]) -> Result<Written> 
     for file in &files {
         trajectories::write(file, trajectories)?;
     }
-    let scores: f64 = trajectories.iter().map(Trajectory::score).sum();
+    let scores = trajectories.iter().map(Trajectory::score).sum::<f64>() + 0.0; // The sum of nothing is -0.
     Ok(Written {
         trajectories: trajectories.len(),
         steps: trajectories.iter().map(|one| one.steps.len()).sum(),

@@ -309,6 +309,10 @@ fn eval_prints_one_line_a_planner_on_the_same_episodes() {
     for key in ["success", "calls_per_decision", "tokens_per_decision", "ms_per_decision"] {
         assert!(planners[0].get(key).is_some(), "{key}");
     }
+    // Before anything is paid for.
+    std::fs::create_dir(desk.path().join("folder.svg")).unwrap();
+    refused(&desk, "eval --set seed=5 --svg folder.svg", 2, &["--svg folder.svg: cannot be written"]);
+    refused(&desk, "sweep llm.actor.slips=0,1 --csv plot.svg", 2, &["--csv plot.svg", "end it in .csv"]);
     refused(&desk, "eval --planner react,pnlk", 2, &["there is no [planner.pnlk]; the nearest is `pnlc`"]);
     assert_eq!(json(&desk, &format!("{line} --dry-run"))[1]["planner"], "second");
 }

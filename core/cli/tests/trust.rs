@@ -38,13 +38,14 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 35] = [
+const COMMANDS: [(&str, Does); 36] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
     ("sweep planner.react.history_chars=4000,8000", Does::Refuse),
     ("collect --out data", Does::Refuse),
     ("play", Does::Refuse),
+    ("serve", Does::Refuse),
     ("tournament --planners react,pnlc", Does::Refuse),
     ("label --data data --out vocabulary.json", Does::Refuse),
     ("train --data data --out critic", Does::Refuse),

@@ -118,7 +118,7 @@ impl Plugins {
         for plugin in self.open(request).await? {
             entries.extend(plugin.entries()?);
         }
-        Registry::with(entries)
+        Ok(Registry::with(entries)?.guarded(self.trust.clone()))
     }
 
     /// Opens plugins, but those that the command leaves out; no library is loaded into this program yet.

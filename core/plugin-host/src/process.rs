@@ -6,15 +6,15 @@
 //! this program ends in any way.
 
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forethought_api::{Error, Result, error::Code, wire::Object};
-use rustix::process::{Pid, Signal, kill_process_group};
+pub use forethought_bridge::child::kill_all;
+use forethought_bridge::child::{self, Bound};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -82,8 +82,7 @@ impl Process {
     fn spawn(&self) -> Result<(Running, (ChildStdout, ChildStdin))> {
         let (program, arguments) = self.command.split_first().ok_or(Error::config("the command is empty"))?;
         let mut command = Command::new(program);
-        command.args(arguments).process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
@@ -93,14 +92,13 @@ impl Process {
         }
         // Its standard error goes into a log.
         command.env("NO_COLOR", "1");
-        let mut child = on_starter(move || spawn_bound(command))?;
+        let mut bound = Bound::start(command)?;
+        let child = &mut bound.child;
         let pipes = (child.stdout.take(), child.stdin.take(), child.stderr.take());
         let (Some(output), Some(input), Some(errors)) = pipes else { unreachable!("all three are piped") };
         let words = Arc::<Words>::default();
         let listener = tokio::spawn(listen(self.name.clone(), errors, words.clone()));
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        live().extend(group);
-        let running = Running { name: self.name.clone(), child, group, words, listener };
+        let running = Running { name: self.name.clone(), bound, words, listener };
         // Set from outside, because nothing is safe between fork and exec. It is not used before its hello.
         if let Some(mebibytes) = self.memory_mb {
             running.limit_memory(mebibytes)?;
@@ -119,15 +117,15 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
     let what = tokio::select! {
         outcome = &mut traffic => outcome.err().map(|broken| format!("plugin {name} broke the protocol, and its process was killed: {broken}")),
         Ok(why) = condemned => Some(format!("the process of plugin {name} was killed, because it hung: {why}")),
-        _ = running.child.wait() => {
+        _ = running.bound.child.wait() => {
             // The process no longer holds the pipe open, and its last frames are still in it.
-            running.kill_group();
+            running.bound.kill();
             let broken = timeout(LAST_MOMENT, &mut traffic).await.ok().and_then(Result::err);
             broken.map(|broken| format!("plugin {name} broke the protocol, and its process was killed: {broken}"))
         }
         _ = dropped => {
             // Its input is closed after all queued frames are written.
-            let _ = timeout(GRACE, async { tokio::join!(&mut traffic, running.child.wait()) }).await;
+            let _ = timeout(GRACE, async { tokio::join!(&mut traffic, running.bound.child.wait()) }).await;
             return running.kill().await;
         }
     };
@@ -150,10 +148,7 @@ async fn watch(mut running: Running, connection: Connection<ChildStdout, ChildSt
 /// A started process.
 struct Running {
     name: String,
-    child: Child,
-    /// Its id, which is also the id of its group; `None` after the group was killed. The id of an ended process may be
-    /// reused, but only after all others were: the group is killed long before.
-    group: Option<Pid>,
+    bound: Bound,
     /// The last lines of its standard error.
     words: Arc<Words>,
     listener: JoinHandle<()>,
@@ -164,7 +159,7 @@ impl Running {
     fn limit_memory(&self, mebibytes: u64) -> Result<()> {
         use rustix::process::{Resource, Rlimit, prlimit};
         let bytes = Some(mebibytes.saturating_mul(1 << 20));
-        prlimit(self.group, Resource::As, Rlimit { current: bytes, maximum: bytes })?;
+        prlimit(self.bound.group(), Resource::As, Rlimit { current: bytes, maximum: bytes })?;
         Ok(())
     }
     #[cfg(not(target_os = "linux"))]
@@ -174,22 +169,15 @@ impl Running {
 
     /// Its status if it ends by itself within `limit`; it is killed afterwards.
     async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let status = timeout(limit, self.child.wait()).await.ok().and_then(Result::ok);
+        let status = timeout(limit, self.bound.child.wait()).await.ok().and_then(Result::ok);
         self.kill().await;
         status
     }
 
     async fn kill(&mut self) {
-        self.kill_group();
+        self.bound.kill();
         // Within the kernel it may take longer even for that; it is reaped when it has ended.
-        let _ = timeout(GRACE, self.child.wait()).await;
-    }
-
-    fn kill_group(&mut self) {
-        if let Some(group) = self.group.take() {
-            let _ = kill_process_group(group, Signal::KILL);
-            live().retain(|other| *other != group);
-        }
+        let _ = timeout(GRACE, self.bound.child.wait()).await;
     }
 
     /// The error with the last words of the process, which has ended.
@@ -203,77 +191,10 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    /// For the cases where nothing waits for its end: a failed start, or the end of the whole program.
-    fn drop(&mut self) {
-        self.kill_group();
-    }
-}
-
-/// The groups of all processes that were started here and not yet killed.
-fn live() -> MutexGuard<'static, Vec<Pid>> {
-    static LIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Waits until the processes that nobody uses any more have ended, and kills those that are left after a grace period.
 /// Call it before the program ends: nothing watches them after that.
 pub async fn end_all() {
-    let all_ended = async {
-        while !live().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if timeout(GRACE + LAST_MOMENT, all_ended).await.is_err() {
-        kill_all();
-    }
-}
-
-/// Kills all processes that were started here, at once.
-pub fn kill_all() {
-    for group in live().drain(..) {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-}
-
-/// Starts a process that the system kills when this program ends in any way, where the system can.
-fn spawn_bound(mut command: Command) -> std::io::Result<Child> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{getpid, getppid, set_parent_process_death_signal};
-        let program = getpid();
-        let bind = move || {
-            set_parent_process_death_signal(Some(Signal::KILL))?;
-            // It may have ended before it could be bound to.
-            if getppid() == Some(program) { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
-        };
-        // SAFETY: between fork and exec, `bind` makes two system calls and nothing else.
-        unsafe { command.pre_exec(bind) };
-    }
-    command.spawn()
-}
-
-/// Runs `start` on the thread that starts all processes. The system binds a process to the thread that started it, so
-/// this one never ends before the program.
-fn on_starter(start: impl FnOnce() -> std::io::Result<Child> + Send + 'static) -> std::io::Result<Child> {
-    type Job = Box<dyn FnOnce() + Send>;
-    static STARTER: LazyLock<std::io::Result<Mutex<Sender<Job>>>> = LazyLock::new(|| {
-        let (sender, jobs) = channel::<Job>();
-        std::thread::Builder::new()
-            .name("starter".into())
-            .spawn(move || jobs.into_iter().for_each(|job| job()))?;
-        Ok(Mutex::new(sender))
-    });
-    let gone = || std::io::Error::other("the thread that starts processes has ended");
-    let starter = STARTER.as_ref().map_err(|error| std::io::Error::other(error.to_string()))?;
-    let (answer, started) = channel();
-    let runtime = tokio::runtime::Handle::current();
-    let job: Job = Box::new(move || {
-        let _in_runtime = runtime.enter();
-        let _ = answer.send(start());
-    });
-    starter.lock().unwrap_or_else(PoisonError::into_inner).send(job).map_err(|_| gone())?;
-    started.recv().map_err(|_| gone())?
+    child::end_all(GRACE + LAST_MOMENT).await;
 }
 
 /// Reads standard error to its end: all lines into the log, the last ones into `words`.

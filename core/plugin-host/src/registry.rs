@@ -16,6 +16,8 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::trust::Trust;
+
 /// Builds a component from its configuration, without the `kind` key.
 pub type Create = Arc<dyn Fn(Value, Arc<dyn Host>) -> BoxFuture<'static, Result<Component>> + Send + Sync>;
 
@@ -130,6 +132,8 @@ impl RegistryEntry {
 /// Every component of this program, at most one for each interface and kind.
 pub struct Registry {
     components: BTreeMap<(&'static str, String), Arc<RegistryEntry>>,
+    /// Decides about the commands that components start. Without it they run: a program that embeds the runtime decides itself.
+    trust: Option<Trust>,
 }
 
 impl Registry {
@@ -155,7 +159,19 @@ impl Registry {
     /// # Errors
     /// If there are two of one interface and kind.
     pub fn and(self, more: impl IntoIterator<Item = RegistryEntry>) -> Result<Self> {
-        Self::collect(self.components.into_values().map(Arc::unwrap_or_clone).chain(more))
+        let trust = self.trust;
+        let all = Self::collect(self.components.into_values().map(Arc::unwrap_or_clone).chain(more))?;
+        Ok(Self { trust, ..all })
+    }
+
+    /// This registry, whose components start commands only as far as `trust` admits them.
+    pub fn guarded(self, trust: Trust) -> Self {
+        Self { trust: Some(trust), ..self }
+    }
+
+    /// Which commands components may start; `None` for all.
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
     }
 
     /// A registry of these components.
@@ -186,7 +202,7 @@ impl Registry {
                  `--plugin FILE` and `[plugins] load = [...]` must name libraries",
             ));
         }
-        Ok(Self { components })
+        Ok(Self { components, trust: None })
     }
 
     /// The component of `kind` for the interface called `word`.

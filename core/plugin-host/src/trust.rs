@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use forethought_api::{
     Error, Result,
     error::{Code, Context},
+    registry::ConfigPath,
     text::unmarked,
 };
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,26 @@ impl Trust {
                     Consent::Replays | Consent::Runs => Err(Error::new(Code::Plugin, why)),
                 }
             }
+        }
+    }
+
+    /// Decides about a program that a component starts, which the configuration names at `place`. What may run is
+    /// recorded.
+    ///
+    /// # Errors
+    /// [`Code::Plugin`] if it may not run: also for a command that only reads, because the component is useless without.
+    pub fn admit_command(
+        &self,
+        named: &NamedBy,
+        command: Vec<String>,
+        folder: PathBuf,
+        place: &str,
+    ) -> Result<()> {
+        let settings = PluginSettings { folder: Some(ConfigPath(folder)), ..PluginSettings::default() };
+        let verdict = self.admit(named, &Source::Command(command), &settings, None);
+        match verdict.map_err(|error| at(place, error))? {
+            Verdict::Run => Ok(()),
+            Verdict::LeaveOut(why) => Err(Error::new(Code::Plugin, format!("{place}{why}"))),
         }
     }
 
@@ -254,6 +275,15 @@ impl Version {
                 Self::command(CodeAt::Command { command: command.clone(), folder })
             }
         }
+    }
+
+    /// The present version of a command that a component starts in `folder`.
+    ///
+    /// # Errors
+    /// If a file that it names cannot be read.
+    pub fn of_command(command: Vec<String>, folder: &Path) -> Result<Self> {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.into());
+        Self::command(CodeAt::Command { command, folder })
     }
 
     fn command(code: CodeAt) -> Result<Self> {

@@ -129,6 +129,7 @@ async fn unrecorded(backend: Arc<dyn LlmBackend>, in_flight: usize) {
             limits: Limits::default(),
             per_decision: Arc::default(),
             progress: None,
+            decided: None,
         };
         if running.len() == in_flight {
             end(running.join_next().await);

@@ -11,7 +11,7 @@
 pub mod budget;
 mod busy;
 pub mod cancel;
-mod clock;
+pub mod clock;
 pub mod config;
 pub mod evaluate;
 mod files;

@@ -1045,6 +1045,7 @@ async fn each_seat_knows_its_own_history_and_is_paid_for_its_own_moves() {
         limits: Limits::default(),
         per_decision: Arc::default(),
         progress: None,
+        decided: None,
     };
     let result = run_episode(unrecorded(world), spec).await.expect("an episode");
     let EpisodeSummary { status, score, scores, steps, decisions, .. } = result.summary;
@@ -1095,6 +1096,7 @@ async fn a_fork_leaves_the_episode_where_it_is() {
             limits: Limits::default(),
             per_decision: Arc::default(),
             progress: None,
+            decided: None,
         };
         run_episode(unrecorded(Arc::new(world)), spec).await.expect("an episode")
     };
@@ -1191,6 +1193,7 @@ async fn where_seats_hide_something_a_planner_sees_imagined_copies_alone() {
             limits: Limits::default(),
             per_decision: Arc::default(),
             progress: None,
+            decided: None,
         };
         let result = run_episode(unrecorded(world), spec).await.expect("an episode");
         let lines = String::from_utf8(result.events).expect("UTF-8");
@@ -1242,6 +1245,7 @@ async fn metrics_are_those_of_the_last_transition() {
             limits: Limits::default(),
             per_decision: Arc::default(),
             progress: None,
+            decided: None,
         };
         run_episode(unrecorded(world), spec).await.expect("an episode").summary
     };

@@ -16,9 +16,11 @@ use forethought_runtime::budget::{Limits, Spent};
 use forethought_runtime::cancel::Cancel;
 use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::layers::CallConfig;
+use forethought_runtime::layers::relay::{Piece, Relay};
 use forethought_runtime::run::episode::EpisodeStatus;
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
 use forethought_runtime::run::{Configured, NoopObserver, RunOutcome, RunSpec, run};
+use forethought_sdk::api::raw::{OPENAI_CHAT, RawBytes, RawHead, RawRequest, RawStream};
 use forethought_sdk::{prelude::*, seed::RngExt as _};
 use forethought_testkit::slow;
 use proptest::prelude::*;
@@ -316,6 +318,105 @@ async fn what_the_cache_answers_costs_nothing() {
     }
     assert!(paid[0] > 0.0 && paid[1] == 0.0, "{paid:?}");
     assert_eq!(provider.books.lock().unwrap().calls, 12);
+}
+
+/// Passes requests on. The answer is "one", "two", and ends in one of three ways.
+#[derive(Clone)]
+struct Line {
+    breaks: bool,
+    stalls: bool,
+    left: Arc<Mutex<Vec<&'static str>>>,
+}
+
+#[async_trait]
+impl LlmBackend for Line {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities { model: "till".into(), ..LlmCapabilities::default() })
+    }
+    async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+        Err(Error::other("it was not passed on"))
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        Ok(vec![OPENAI_CHAT.into()])
+    }
+    async fn forward(&self, _: RawRequest) -> Result<Arc<dyn RawStream>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl RawStream for Line {
+    async fn head(&self) -> Result<RawHead> {
+        Ok(RawHead { status: 200, ..RawHead::default() })
+    }
+    async fn next(&self) -> Result<RawBytes> {
+        let next = self.left.lock().unwrap().pop();
+        match next {
+            None if self.breaks => Err(Error::new(Code::Provider, "the connection broke")),
+            None if self.stalls => std::future::pending().await,
+            next => Ok(RawBytes(next.unwrap_or_default().into())),
+        }
+    }
+    async fn finish(&self) -> Result<Completion> {
+        while !self.next().await?.0.is_empty() {}
+        let usage = Usage { input_tokens: 7, output_tokens: 3 };
+        Ok(Completion { choices: vec![Choice::default()], usage, ..Completion::default() })
+    }
+}
+
+/// Asks once.
+struct Caller;
+
+#[async_trait]
+impl Planner for Caller {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements { llms: vec!["actor".into()], ..Requirements::default() })
+    }
+    async fn decide(&self, _: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
+        let mut request = ChatRequest::new(Purpose::Action, vec![Message::user("hello")]);
+        request.max_tokens = Some(100);
+        models.llm("actor".into()).await?.complete(request).await?;
+        Ok(Decision { action: Action::new("wait"), ..Decision::default() })
+    }
+}
+
+#[tokio::test]
+async fn what_is_passed_on_to_a_client_is_paid_as_it_ends() {
+    // Whole, broken in the middle, and left by its client, which would wait forever: its tokens, or the most.
+    for (breaks, stalls, most) in [(false, false, false), (true, false, true), (false, true, true)] {
+        let root = tempfile::tempdir().unwrap();
+        let line = Line { breaks, stalls, left: Arc::new(Mutex::new(vec!["two", "one"])) };
+        let mut spec = spec(root.path(), Arc::new(line), 1, 1);
+        spec.limits = usd(1.0);
+        spec.seats = vec![("caller".into(), Configured::new(json!(null), Arc::new(Caller)))];
+        spec.llms.remove("judge");
+        let actor = spec.llms.get_mut("actor").unwrap();
+        let relay = Arc::new(Relay::new(actor.component.clone()));
+        actor.component = relay.clone();
+        let request = RawRequest { format: OPENAI_CHAT.into(), ..RawRequest::default() };
+        let mut pieces = relay.pass(request);
+        let client = async {
+            let mut seen = Vec::new();
+            while let Some(piece) = pieces.recv().await {
+                seen.push(piece);
+                if stalls && seen.len() == 3 {
+                    drop(pieces);
+                    break;
+                }
+            }
+            seen
+        };
+        let (outcome, seen) = tokio::join!(play(spec), client);
+        assert!(matches!(&seen[0], Piece::Head(head) if head.status == 200), "{seen:?}");
+        assert_eq!(seen[1..3], [Piece::Bytes("one".into()), Piece::Bytes("two".into())]);
+        match seen.get(3) {
+            None => assert!(stalls),
+            Some(Piece::Failed(error)) => assert!(breaks && error.message == "the connection broke"),
+            end => assert!(!most && end == Some(&Piece::End), "{end:?}"),
+        }
+        let (told, paid) = (7 * PRICE.0 + 3 * PRICE.1, outcome.usd.unwrap());
+        assert!(if most { paid > 100.0 * dollars(PRICE.1) } else { paid == dollars(told) }, "{paid} USD");
+    }
 }
 
 /// A layer that makes each call in a task of its own, where no meter is.

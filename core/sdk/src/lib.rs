@@ -39,6 +39,8 @@
 
 pub mod answers;
 pub mod checkpoint;
+#[cfg(feature = "scoring")]
+pub mod child;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
@@ -47,6 +49,8 @@ pub mod files;
 mod logs;
 #[doc(hidden)]
 pub mod metadata;
+#[cfg(feature = "scoring")]
+pub mod scoring;
 pub mod seed;
 pub mod simulated;
 pub mod snapshot;
@@ -84,7 +88,7 @@ pub mod prelude {
             Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner,
             Requirements, Round, Summariser, Summary, Trace, ValuedOutcome,
         },
-        registry::{ConfigPath, CriticName, EncoderName, LlmName, PlannerName},
+        registry::{ConfigCommand, ConfigPath, CriticName, EncoderName, LlmName, PlannerName},
         trajectory::{Step, Trajectory},
         verifier::{Check, Verifier},
     };

@@ -18,7 +18,7 @@ use crate::render;
 use crate::reward::reward;
 use crate::session::Session;
 use crate::shop::Shop;
-use crate::spoken;
+use crate::{spoken, tools};
 
 /// Settings of the shop.
 #[config]
@@ -36,6 +36,9 @@ pub struct WebShopConfig {
     pub goals: GoalKind,
     /// The form of pages, and with it the action grammar.
     pub observation: ObservationMode,
+    /// How actions are taken: written in the grammar of the pages' form, or as calls of the tools `search(query)` and
+    /// `click(target)`, which do the same.
+    pub actions: ActionForm,
     /// Products shown on a page of results in the react form: 3 in ReAct, 10 in LATS.
     #[schemars(range(max = 1000))]
     pub results_shown: NonZeroU32,
@@ -63,6 +66,7 @@ impl Default for WebShopConfig {
             seed: 0,
             goals: GoalKind::Synthetic,
             observation: ObservationMode::React,
+            actions: ActionForm::Text,
             results_shown: TEN,
             max_steps: 15,
             end: End::Purchase,
@@ -123,6 +127,17 @@ pub enum ObservationMode {
     React,
 }
 
+/// How actions are taken.
+#[config]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionForm {
+    /// In the grammar of the pages' form: `search[words]`, `click[text]`.
+    Text,
+    /// As calls of tools: `search(query)`, `click(target)`.
+    Tools,
+}
+
 /// What ends an episode.
 #[config]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -148,6 +163,15 @@ register! {
 struct World {
     shop: Arc<Shop>,
     config: Arc<WebShopConfig>,
+    /// A turn that offers the shop's tools, if actions are calls.
+    offered: Option<Arc<Turn>>,
+}
+
+impl World {
+    /// An action in the form in which it is taken.
+    fn written(&self, action: String) -> String {
+        if self.offered.is_some() { tools::called(&action) } else { action }
+    }
 }
 
 /// A shop and, after a reset, an episode in it.
@@ -171,7 +195,11 @@ impl WebShop {
                     .context(format!("webshop cannot read its catalogue `{}`", path.display()))?,
             ),
         };
-        Ok(Self::over(World { shop: shop.into(), config: config.into() }, None))
+        let offered = match config.actions {
+            ActionForm::Text => None,
+            ActionForm::Tools => Some(Arc::new(tools::offer(config.observation))),
+        };
+        Ok(Self::over(World { shop: shop.into(), config: config.into(), offered }, None))
     }
 
     fn over(world: World, episode: Option<Episode>) -> Self {
@@ -226,7 +254,7 @@ impl Environment for WebShop {
 
     async fn step(&self, action: Action) -> Result<Transition> {
         match self.episode().as_mut() {
-            Some(episode) => Ok(episode.step(&self.world, &action.text)),
+            Some(episode) => Ok(episode.step(&self.world, &action)),
             None => Err(Error::other("webshop was stepped before it was reset; call reset first")),
         }
     }
@@ -254,7 +282,9 @@ enum Ended {
 }
 
 impl Episode {
-    fn step(&mut self, world: &World, action: &str) -> Transition {
+    fn step(&mut self, world: &World, action: &Action) -> Transition {
+        let spelled = world.offered.as_ref().map(|offered| tools::spelled(action, offered));
+        let action = spelled.as_ref().map_or(Ok(&action.text), Result::as_ref).map(String::as_str);
         let (mut earned, mut info) = (0.0, Value::Null);
         let config = &world.config;
         let react = config.observation == ObservationMode::React;
@@ -262,7 +292,7 @@ impl Episode {
         let (mut illegal, mut refused) = (false, None);
         let text = if self.ended.is_some() {
             self.render(world)
-        } else if is_thought(action) {
+        } else if world.offered.is_none() && action.is_ok_and(is_thought) {
             self.thoughts += 1;
             if self.thoughts > world.config.max_steps {
                 self.actions += 1;
@@ -270,7 +300,7 @@ impl Episode {
             if react { "OK.".into() } else { self.render(world) }
         } else {
             self.actions += 1;
-            match self.act(world, action) {
+            match action.map_err(Clone::clone).and_then(|action| self.act(world, action)) {
                 Ok(Effect::Chose(value)) if react => format!("You have clicked {value}."),
                 Ok(Effect::Bought) => self.buy(world, &mut earned, &mut info),
                 Ok(_) => self.render(world),
@@ -313,11 +343,13 @@ impl Episode {
         let WebShopConfig { strict, observation, .. } = *world.config;
         let (shop, session) = (&*world.shop, &mut self.session);
         let effect = match (observation, strict) {
-            (ObservationMode::React, false) => dialect::lenient_react(shop, session, action)?,
-            (_, false) => dialect::lenient_gym(shop, session, action)?,
-            (ObservationMode::React, true) => dialect::react(shop, session, action),
-            (_, true) => dialect::gym(shop, session, action),
+            (ObservationMode::React, false) => dialect::lenient_react(shop, session, action),
+            (_, false) => dialect::lenient_gym(shop, session, action),
+            (ObservationMode::React, true) => Ok(dialect::react(shop, session, action)),
+            (_, true) => Ok(dialect::gym(shop, session, action)),
         };
+        let back = "click[Back to Search]";
+        let effect = effect.map_err(|why| why.replace(back, &world.written(back.into())))?;
         match effect {
             Effect::Refused => Err("That is not an action here, exactly as it is written.".into()),
             effect => Ok(effect),
@@ -333,10 +365,10 @@ impl Episode {
             .iter()
             .filter(|text| react || *text != "search")
             .take(MOST)
-            .map(|text| format!("click[{text}]"))
+            .map(|text| world.written(format!("click[{text}]")))
             .collect();
         if !react || page::has_search_bar(&self.session) {
-            actions.insert(0, "search[words]".into());
+            actions.insert(0, world.written("search[words]".into()));
         }
         let more = match clickables.len().saturating_sub(MOST) {
             0 => "",
@@ -401,20 +433,27 @@ impl Episode {
             ObservationMode::React => clickables.iter().map(|text| format!("click[{text}]")).collect(),
             ObservationMode::Text | ObservationMode::TextRich => dialect::gym_clicks(&clickables),
         };
-        let legal_actions = if self.ended.is_some() { Vec::new() } else { clicks };
+        let clicks: Vec<String> = clicks;
+        let legal_actions = match self.ended {
+            Some(_) => Vec::new(),
+            None => clicks.into_iter().map(|click| world.written(click)).collect(),
+        };
         let data = json!({
             "page": self.session.page().name(),
             "has_search_bar": page::has_search_bar(&self.session),
             "clickables": clickables,
             "url": self.session.url(shop),
         });
-        Turn { seat: 0, observation: Observation { text, data }, legal_actions, ..Turn::default() }
+        // After the end nothing is called.
+        let offered = world.offered.as_deref().filter(|_| self.ended.is_none()).cloned().unwrap_or_default();
+        Turn { seat: 0, observation: Observation { text, data }, legal_actions, ..offered }
     }
 }
 
 /// The agent's instructions.
 fn instructions(config: &WebShopConfig) -> String {
     let grammar = match config.observation {
+        _ if config.actions == ActionForm::Tools => "",
         ObservationMode::React => {
             "- search[words] looks for products. It works only on the start page, the one with [Search].\n\
              - click[text] clicks one of the texts in brackets, written exactly as shown: a product's code opens it, \
@@ -438,14 +477,17 @@ fn instructions(config: &WebShopConfig) -> String {
         0 => String::new(),
         limit => format!(" You have {limit} actions."),
     };
+    let (how, buying) = match config.actions {
+        ActionForm::Text => ("Take one action a turn:\n", "click[Buy Now]"),
+        ActionForm::Tools => ("Take one action a turn: a search or a click.", "clicking Buy Now"),
+    };
     format!(
         "{}\n\
          Find and buy the product that the instruction asks for. The score, from 0 to 1, is the share of what was asked \
          for that the purchase has: each attribute, each option and the price limit. A product of another kind scores \
          nothing.\n\
-         Take one action a turn:\n\
-         {grammar}\n\
-         Choose every option that the instruction names, one click each, before click[Buy Now]: buying {end}.{limit}",
+         {how}{grammar}\n\
+         Choose every option that the instruction names, one click each, before {buying}: buying {end}.{limit}",
         crate::INSTRUCTIONS_OPENING
     )
 }

@@ -22,6 +22,7 @@ pub mod search;
 pub mod session;
 pub mod shop;
 pub mod spoken;
+mod tools;
 pub mod verify;
 
 /// First line of the instructions: readers of a prompt recognise the task by it.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forethought_sdk::api::llm::ToolCall;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, json};
 use forethought_testkit::block_on;
@@ -439,6 +440,50 @@ fn missing_golden_files_are_named() {
     assert!(error.to_string().contains("goals_synthetic_seed0.jsonl"), "{error}");
 }
 
+/// The same action in the shop whose actions are calls.
+fn as_call(action: &str, written: bool) -> Action {
+    let (name, rest) = action.split_once('[').expect("an action");
+    let text = rest.strip_suffix(']').expect("an action");
+    let arguments = json!({ if name == "search" { "query" } else { "target" }: text });
+    let call = ToolCall { id: "call_1".into(), name: name.into(), arguments };
+    let made = Action::of_calls(vec![call]);
+    if written { Action::new(made.text) } else { made }
+}
+
+#[test]
+fn a_shop_with_tools_offers_them_and_refuses_what_is_no_call_of_them() {
+    let shop = shop(json!({ "actions": "tools", "explain_refusals": true }));
+    let instructions = block_on(shop.spec()).expect("a spec").instructions;
+    assert!(
+        instructions.contains("You have 15 actions.") && !instructions.contains("click["),
+        "{instructions}"
+    );
+    let start = reset(&shop, 0);
+    let names: Vec<_> = start.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(
+        (names, start.call_rule.required, start.call_rule.single),
+        (vec!["search", "click"], true, true)
+    );
+    for (action, why) in [
+        (r#"fly({"to":"x"})"#, "There is no tool `fly`; the tools are search, click."),
+        ("click({})", "`click` needs the argument `target`."),
+        ("buy the first", "this is not a call."),
+        ("think[hm]", "this is not a call."),
+        (
+            r#"click({"target":"Buy Now"})"#,
+            r#"[Buy Now] cannot be clicked here. Possible now: search({"query":"words"})."#,
+        ),
+    ] {
+        let answer = act(&shop, action);
+        let said = &answer.turn.observation.text;
+        assert!(answer.illegal && said.starts_with("Invalid action!\n") && said.contains(why), "{said}");
+    }
+    let found = act(&shop, r#"search({"query":"chair [oak]"})"#).turn;
+    assert!(found.legal_actions.contains(&r#"click({"target":"Back to Search"})"#.to_owned()));
+    let again = act(&shop, "search(\"lamp\")").turn.observation.text;
+    assert!(again.contains(r#"click({"target":"Back to Search"}) leads there"#), "{again}");
+}
+
 /// Actions of every form: nonsense, and what a page may offer.
 fn any_action() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -482,5 +527,38 @@ proptest! {
             turn = answer.turn;
         }
         prop_assert!(earned <= 1.0 + 1e-9);
+    }
+
+    /// An episode is the same in a shop whose actions are text and in one whose actions are calls.
+    #[test]
+    fn text_and_calls_lead_to_the_same(
+        mode in prop_oneof![Just("text"), Just("text_rich"), Just("react")],
+        strict in any::<bool>(),
+        task in 0_u64..1000,
+        actions in prop::collection::vec(
+            ("(search\\[[a-z ]{1,20}|click\\[(Back to Search|buy now|< prev|.{0,12}))\\]", any::<(bool, bool)>(), any::<prop::sample::Index>()),
+            1..24,
+        ),
+    ) {
+        let config = json!({ "observation": mode, "strict": strict, "products": 40 });
+        let mut calls = config.clone();
+        calls["actions"] = "tools".into();
+        let (texts, calls) = (shop(config), shop(calls));
+        let (mut turn, first) = (reset(&texts, task), reset(&calls, task));
+        prop_assert_eq!(&turn.observation, &first.observation);
+        for (text, (listed, written), index) in actions {
+            let listed = (listed && !turn.legal_actions.is_empty()).then(|| index.get(&turn.legal_actions).clone());
+            let action = listed.unwrap_or(text);
+            let ours = act(&texts, &action);
+            let theirs = block_on(calls.step(as_call(&action, written))).expect("an answer");
+            let listed: Vec<_> = ours.turn.legal_actions.iter().map(|action| as_call(action, true).text).collect();
+            prop_assert_eq!(&listed, &theirs.turn.legal_actions);
+            let bare = |mut transition: Transition| {
+                transition.turn = Turn { observation: transition.turn.observation, ..Turn::default() };
+                transition
+            };
+            turn = ours.turn.clone();
+            prop_assert_eq!(bare(ours), bare(theirs));
+        }
     }
 }

@@ -101,10 +101,16 @@ impl CriticTrainer for GoalQTrainer {
         };
         let training = tokio::task::spawn_blocking(move || work.run(embeddings));
         // When this future is dropped the receiver goes with it, and the training stops at its next step.
-        while let Some(Update { done, note }) = received.recv().await {
-            progress.report("train".into(), done, steps, note).await?;
+        let mut reported = Ok(());
+        while reported.is_ok()
+            && let Some(Update { done, note }) = received.recv().await
+        {
+            reported = progress.report("train".into(), done, steps, note).await;
         }
-        training.await.context("the training thread died")?
+        // After the error nothing is written any more: the same training may begin again at once.
+        drop(received);
+        let trained = training.await.context("the training thread died")?;
+        reported.and(trained)
     }
 
     async fn label(&self, request: LabelRequest, progress: Arc<dyn Progress>) -> Result<Vocabulary> {

@@ -290,7 +290,7 @@ async fn an_interrupted_training_continues_and_ends_with_the_same_critic() {
     let trajectories = habits(60);
     let folder = tempfile::tempdir().unwrap();
     let config = json!({
-        "hidden": [12, 8], "batch": 32, "steps": 50, "evaluate_every": 10, "patience": 0, "weight_decay": 0.1,
+        "hidden": [12, 8], "batch": 32, "steps": 400, "evaluate_every": 10, "patience": 0, "weight_decay": 0.1,
     });
     let fit = async |name: &str, interrupts, fresh| {
         let trainer: Arc<dyn CriticTrainer> =
@@ -304,12 +304,16 @@ async fn an_interrupted_training_continues_and_ends_with_the_same_critic() {
         (report.ok(), listener.steps.lock().unwrap()[0])
     };
     let (whole, _) = fit("whole", false, false).await;
-    // `--fresh` begins at the first step.
-    for (fresh, first) in [(false, 10), (false, 20), (true, 10), (false, 20), (false, 30)] {
-        assert_eq!(fit("parts", true, fresh).await.1, first);
+    // `--fresh` begins at the first step. A training does not wait until its reports are heard, so where it is
+    // interrupted is only known from below.
+    let mut last = 0;
+    for fresh in [false, false, true, false, false] {
+        let (_, first) = fit("parts", true, fresh).await;
+        assert!(if fresh { first == 10 } else { first > last }, "{first} after {last}");
+        last = first;
     }
     let (parts, first) = fit("parts", false, false).await;
-    assert_eq!((parts, first), (whole, 40));
+    assert!(first > last && parts == whole, "{first} after {last}");
     for file in ["model.safetensors", "config.json", "README.md"] {
         let read = |name| std::fs::read(folder.path().join(name).join(file)).unwrap();
         assert!(read("whole") == read("parts"), "{file} differs");

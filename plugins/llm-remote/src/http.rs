@@ -9,7 +9,7 @@ use forethought_sdk::{
 };
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Body, Client, Response, StatusCode, Url,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT},
     redirect, retry,
 };
@@ -120,20 +120,38 @@ impl Http {
         })
     }
 
+    /// Sends `body` and waits for the head of the answer.
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Result<Response> {
+        let request = self.client.post(format!("{}{path}", self.base)).body(body);
+        let response = request.send().await.map_err(|error| self.lost(error))?;
+        let status = response.status().as_u16();
+        tracing::debug!(provider = %self.provider, base = self.base, status, "answered");
+        Ok(response)
+    }
+
     /// Sends `body` and waits for the head of a successful answer.
     pub(crate) async fn send(&self, path: &str, body: &Value) -> Result<Response> {
-        let request = self.client.post(format!("{}{path}", self.base)).body(body.to_string());
-        let response = request.send().await.map_err(|error| self.lost(error))?;
-        let status = response.status();
-        tracing::debug!(provider = %self.provider, base = self.base, status = status.as_u16(), "answered");
+        let response = self.post(path, body.to_string()).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
         if status.is_success() {
             return Ok(response);
         }
-        let headers = response.headers().clone();
         // The status alone is enough for an error.
         let text = self.text(response).await.unwrap_or_default();
         let answer = serde_json::from_str(unmarked(&text)).unwrap_or(Value::String(text));
         Err(self.refused(status, &headers, &answer, body))
+    }
+
+    /// What an answer with a status other than success to `sent` means, and its body: as it came, but for keys.
+    pub(crate) async fn refusal(&self, response: Response, sent: &[u8]) -> (Error, Vec<u8>) {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = self.bytes(response).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let clean = self.redact(text.clone());
+        let answer = serde_json::from_str(unmarked(&clean)).unwrap_or_else(|_| clean.as_str().into());
+        let error =
+            self.refused(status, &headers, &answer, &serde_json::from_slice(sent).unwrap_or_default());
+        (error, if clean == text { bytes } else { clean.into() })
     }
 
     /// Sends `body` and waits for the whole answer, which may be a stream split by `framing`.
@@ -185,13 +203,18 @@ impl Http {
         ))
     }
 
-    async fn text(&self, mut response: Response) -> Result<String> {
+    async fn text(&self, response: Response) -> Result<String> {
+        let bytes = self.bytes(response).await?;
+        Ok(self.redact(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    async fn bytes(&self, mut response: Response) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| self.lost(error))? {
             self.limit(bytes.len() + part.len())?;
             bytes.extend_from_slice(&part);
         }
-        Ok(self.redact(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(bytes)
     }
 
     /// Text from the provider, without keys.

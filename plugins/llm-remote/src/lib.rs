@@ -11,16 +11,18 @@
 //!
 //! # Reading order
 //! [`mod@config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
-//! every fault), `tls` (trust), `format` (the four wire formats), `stream` and `events` (streamed answers), `key` and
-//! `redact` (secrets).
+//! every fault), `tls` (trust), `format` (the four wire formats), `stream` and `events` (streamed answers), `forward` and
+//! `patch` (requests and answers that are passed on), `key` and `redact` (secrets).
 
 pub mod config;
 mod events;
 mod format;
+mod forward;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
 mod key;
+mod patch;
 pub mod provider;
 mod redact;
 mod stream;
@@ -31,11 +33,19 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use forethought_sdk::{futures::future::try_join_all, prelude::*, serde_json::Value};
+use forethought_sdk::{
+    api::raw::{RawRequest, RawStream, not_passed_on},
+    futures::future::try_join_all,
+    prelude::*,
+    serde_json::Value,
+};
 
+use bytes::Bytes;
 pub use config::RemoteConfig;
 use format::{Ask, Format, UNNAMED};
+use forward::Forwarded;
 use http::Http;
+use patch::Changes;
 pub use provider::Provider;
 use stream::Stream;
 
@@ -44,6 +54,8 @@ pub struct Remote {
     config: RemoteConfig,
     format: &'static dyn Format,
     http: Arc<Http>,
+    /// What changes in requests that are passed on.
+    changes: Changes,
     /// Whether a warning said that the provider withholds answers.
     warned: AtomicBool,
 }
@@ -56,7 +68,9 @@ impl Remote {
     pub fn new(config: RemoteConfig) -> Result<Self> {
         config.check()?;
         let http = Arc::new(Http::new(&config)?);
-        Ok(Self { format: config.provider.traits().format, http, config, warned: AtomicBool::new(false) })
+        let changes = Changes::new(&config.model, &config.omit, &config.extra);
+        let format = config.provider.traits().format;
+        Ok(Self { format, http, config, changes, warned: AtomicBool::new(false) })
     }
 
     /// Refuses a request that this provider cannot answer, before anything is sent.
@@ -295,6 +309,22 @@ impl LlmBackend for Remote {
             return Err(Error::input("a stream carries one answer; use `complete` for several samples"));
         }
         Ok(Arc::new(self.begin(&request, 0).await?))
+    }
+
+    async fn formats(&self) -> Result<Vec<String>> {
+        Ok(self.format.forwards().into_iter().map(String::from).collect())
+    }
+
+    /// The client's bytes, with this model's name, and `omit` and `extra` of the configuration.
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        if self.format.forwards() != Some(&*request.format) {
+            return Err(not_passed_on(&request.format));
+        }
+        let body = Bytes::from(self.changes.apply(&request.body)?);
+        let path = self.format.path(&self.config.model, request.streaming);
+        let response = self.http.post(&path, body.clone()).await?;
+        let kind = (request.streaming, request.request.samples);
+        Ok(Arc::new(Forwarded::new(self.http.clone(), self.format, response, kind, &body).await))
     }
 }
 

@@ -95,7 +95,7 @@ impl TokenStream for Stream {
 }
 
 /// Puts an answer together from its events.
-struct Reader {
+pub(crate) struct Reader {
     events: Events,
     answer: Answer,
     raw: Vec<Value>,
@@ -106,7 +106,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(framing: Framing) -> Self {
+    pub(crate) fn new(framing: Framing) -> Self {
         Self {
             events: Events::new(framing),
             answer: Answer::default(),
@@ -114,6 +114,19 @@ impl Reader {
             told: 0,
             pieces: false,
         }
+    }
+
+    /// The same for an answer with so many choices.
+    pub(crate) fn samples(mut self, samples: u32) -> Self {
+        self.answer.many = samples > 1;
+        self
+    }
+
+    /// Processes bytes that have arrived.
+    pub(crate) fn push(&mut self, http: &Http, format: &dyn Format, bytes: &[u8]) -> Result<()> {
+        self.events.push(bytes);
+        while self.next(http, format)?.is_some() {}
+        Ok(())
     }
 
     /// Processes the next event that has arrived; returns the text that it adds. What follows the end of the answer is
@@ -159,45 +172,51 @@ impl Reader {
 
     /// At the end of the bytes: processes the events that are left. An answer whose reason for the end has arrived is
     /// whole without the event that ends a stream.
-    fn rest(&mut self, http: &Http, format: &dyn Format) -> Result<String> {
+    pub(crate) fn rest(&mut self, http: &Http, format: &dyn Format) -> Result<String> {
         let mut text = String::new();
         while !self.answer.ended
             && let Some(event) = self.events.rest()
         {
             text += &self.take(http, format, event)?;
         }
-        self.answer.ended |= self.answer.finished;
+        self.answer.ended |= self.answer.complete();
         text += &self.news(http);
         if self.answer.ended { Ok(text) } else { Err(http.truncated()) }
     }
 
     /// Whether the answer has ended.
-    fn ended(&self, http: &Http) -> Result<bool> {
+    pub(crate) fn ended(&self, http: &Http) -> Result<bool> {
         match self.answer.ended && !self.answer.begun {
             true => Err(http.place(unreadable("the stream ended without an answer"))),
             false => Ok(self.answer.ended),
         }
     }
 
-    fn finish(self, http: &Http) -> Completion {
-        let (mut choice, usage) = self.answer.finish();
+    pub(crate) fn finish(mut self, http: &Http) -> Completion {
+        let others: Vec<_> = std::mem::take(&mut self.answer.others).into_values().collect();
+        let (choice, usage) = self.answer.finish();
+        let mut choices = vec![choice];
+        choices.extend(others.into_iter().map(|other| other.finish().0));
         let split = |text: &mut String| {
             let clean = http.redact(text.clone());
             let found = clean != *text;
             *text = clean;
             found
         };
-        let mut pieces = self.pieces | split(&mut choice.text) | split(&mut choice.reasoning);
-        for call in &mut choice.tool_calls {
-            let mut text = call.arguments.to_string();
-            if split(&mut text) {
-                pieces = true;
-                call.arguments = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let mut pieces = self.pieces;
+        for choice in &mut choices {
+            pieces |= split(&mut choice.text) | split(&mut choice.reasoning);
+            for call in &mut choice.tool_calls {
+                let mut text = call.arguments.to_string();
+                if split(&mut text) {
+                    pieces = true;
+                    call.arguments = serde_json::from_str(&text).unwrap_or(Value::String(text));
+                }
             }
         }
         // The events still have the pieces.
         let raw = if pieces { Value::Null } else { self.raw.into() };
-        Completion { choices: vec![choice], usage, raw }
+        Completion { choices, usage, raw }
     }
 }
 
@@ -218,8 +237,7 @@ pub(crate) fn pieces<'a>(
 ) -> Result<Completion> {
     let mut reader = Reader::new(format.framing());
     for piece in pieces {
-        reader.events.push(piece);
-        while reader.next(http, format)?.is_some() {}
+        reader.push(http, format, piece)?;
     }
     reader.rest(http, format)?;
     reader.ended(http)?;

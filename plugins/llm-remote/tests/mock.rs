@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use forethought_llm_remote::{Provider, Remote, RemoteConfig};
 use forethought_mock_llm::{Count, Options, Server, start};
 use forethought_sdk::{
-    api::llm::Tool,
+    api::{
+        llm::Tool,
+        raw::{OPENAI_CHAT, RawHead, RawRequest, RawStream},
+    },
     futures::{StreamExt, future::join_all, stream},
     prelude::*,
     serde_json::{Value, from_str, from_value, json},
@@ -383,4 +386,122 @@ async fn with_faults_at_64_in_flight_every_request_is_answered_once() {
         answered == 1200 && asked > 1800,
         "{asked} requests, {answered} answers: the faults did not happen"
     );
+}
+
+/// A client's request in OpenAI's format, as no program here would write it.
+fn written(model: &str, streaming: bool) -> String {
+    format!(
+        "{{\r\n \"stream\":{streaming}, \"model\" : \"{model}\",\t\"temperature\": 1.50e0, \"x\": [1.0],\n \"messages\": \
+         [{{\"role\":\"user\",\"content\":\"Hello \\u0074o all — \\\"model\\\"\"}}] }} "
+    )
+}
+
+async fn forward(remote: &Remote, body: String, samples: u32) -> Result<Arc<dyn RawStream>> {
+    let streaming = body.contains(r#""stream":true"#);
+    let request = ChatRequest { samples, ..hello() };
+    remote.forward(RawRequest { format: OPENAI_CHAT.into(), body, streaming, request }).await
+}
+
+/// The head, the bytes until the end or an error, and the end.
+async fn read(answer: Arc<dyn RawStream>) -> (RawHead, Vec<u8>, Result<Completion>) {
+    let (head, mut bytes) = (answer.head().await.unwrap(), Vec::new());
+    let ended = loop {
+        match answer.next().await {
+            Ok(next) if next.0.is_empty() => break answer.finish().await,
+            Ok(next) => bytes.extend_from_slice(&next.0),
+            Err(error) => break Err(error),
+        }
+    };
+    (head, bytes, ended)
+}
+
+/// The body of the server's answer to a client that asks it without any of this.
+async fn direct(server: &Server, body: &str) -> Vec<u8> {
+    let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let length = body.len();
+    // Before version 1.1, a body is not cut into chunks.
+    let head = format!("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A fault may cut the connection.
+    let _ = connection.read_to_end(&mut answer).await;
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head");
+    answer.split_off(head + 4)
+}
+
+#[tokio::test]
+async fn what_is_passed_on_is_the_clients_and_the_providers_to_the_byte() {
+    let server = start(Options { record: true, ..Options::default() }).await.unwrap();
+    for provider in PROVIDERS {
+        let remote = remote(&server, provider);
+        if matches!(provider.0, Provider::Anthropic | Provider::Gemini | Provider::Ollama) {
+            assert_eq!(remote.formats().await.unwrap(), [""; 0]);
+            let error = forward(&remote, written("a", false), 1).await.err().unwrap();
+            assert!(error.code == Code::Unimplemented && error.message.contains("openai.chat"), "{error}");
+            continue;
+        }
+        assert_eq!(remote.formats().await.unwrap(), [OPENAI_CHAT]);
+        for streaming in [false, true] {
+            let (head, bytes, ended) =
+                read(forward(&remote, written("gpt", streaming), 1).await.unwrap()).await;
+            let received = server.received().pop().unwrap();
+            assert_eq!(received.body, written("mock-1", streaming));
+            if provider.1 == "/v1" {
+                assert_eq!(bytes, direct(&server, &written("mock-1", streaming)).await);
+            }
+            assert_eq!((head.status, head.failure), (200, None));
+            assert!(head.content_type.contains(if streaming { "event-stream" } else { "json" }));
+            let ended = ended.unwrap();
+            assert_eq!(ended.text(), "You said: Hello to all — \"model\"");
+            assert!(ended.usage.output_tokens > 0 || streaming, "{ended:?}");
+        }
+    }
+    // Several choices in one stream are kept apart.
+    let two = written("gpt", true).replace("\"x\": [1.0]", "\"n\": 2");
+    let remote = remote(&server, PROVIDERS[0]);
+    let (.., ended) = read(forward(&remote, two, 2).await.unwrap()).await;
+    let said: Vec<_> = ended.unwrap().choices.into_iter().map(|choice| choice.text).collect();
+    assert_eq!(said, ["You said: Hello to all — \"model\"", "You said (1): Hello to all — \"model\""]);
+    let error = forward(&remote, "[]".into(), 1).await.err().unwrap();
+    assert!(error.code == Code::Input && error.message.contains("not a JSON object"), "{error}");
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_while_it_is_passed_on_is_seen_to_fail() {
+    let server = start(Options::default()).await.unwrap();
+    for (fault, streaming, status, ends) in [
+        ("status:503", false, 503, Some("a requested fault")),
+        ("status:400", true, 400, Some("a requested fault")),
+        ("rate-limit:50", true, 429, Some("too many requests")),
+        ("cut", false, 200, Some("the connection broke")),
+        ("cut", true, 200, Some("the connection broke")),
+        ("truncate", true, 200, Some("the stream ended early")),
+        // The bytes are whole, and only their meaning is lost.
+        ("truncate", false, 200, Some("not JSON")),
+        ("malformed", true, 200, Some("not JSON")),
+        ("wrong-usage", true, 200, None),
+    ] {
+        let config = RemoteConfig { model: format!("m!{fault}"), ..config(&server, PROVIDERS[7]) };
+        let answer = forward(&Remote::new(config).unwrap(), written("a", streaming), 1).await.unwrap();
+        let (head, bytes, ended) = read(answer).await;
+        assert_eq!(head.status, status, "{fault}");
+        assert_eq!(
+            head.failure.as_ref().map(|error| error.retryable),
+            match status {
+                200 => None,
+                status => Some(status != 400),
+            }
+        );
+        assert_eq!(bytes, direct(&server, &written(&format!("m!{fault}"), streaming)).await, "{fault}");
+        match (ends, &ended) {
+            (None, Ok(_)) => {}
+            (Some(words), Err(error)) => assert!(error.message.contains(words), "{fault}: {error}"),
+            (words, ended) => panic!("{fault}: {words:?}, {ended:?}"),
+        }
+    }
+    // The end of the answer is known before the end of the bytes.
+    let remote = remote(&server, PROVIDERS[0]);
+    let answer = forward(&remote, written("a", true), 1).await.unwrap();
+    while !answer.next().await.unwrap().0.windows(6).any(|end| end == b"[DONE]") {}
+    assert_eq!(answer.finish().await.unwrap().text(), "You said: Hello to all — \"model\"");
 }

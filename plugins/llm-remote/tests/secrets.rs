@@ -11,6 +11,7 @@ use canned::Canned;
 use forethought_llm_remote::{Provider, Remote, RemoteConfig};
 use forethought_mock_llm::{Options, start};
 use forethought_sdk::{
+    api::raw::{OPENAI_CHAT, RawRequest},
     prelude::*,
     serde_json::{Value, json},
 };
@@ -98,6 +99,11 @@ async fn the_key_is_seen_by_the_provider_alone() {
     let error = remote(&refusing).complete(hello()).await.unwrap_err();
     assert!(error.message.contains("[redacted]"), "{error}");
     clean(&format!("{error:?}"));
+    // What is passed on stays as it is, but not where the provider refuses.
+    let body = RawRequest { format: OPENAI_CHAT.into(), body: "{}".into(), ..RawRequest::default() };
+    let refused = remote(&refusing).forward(body).await.unwrap();
+    assert_eq!(refused.next().await.unwrap().0, "{\"error\":\"no: [redacted]\"}");
+    clean(&format!("{:?} {:?}", refused.head().await, refused.finish().await));
     let completion = remote(&answering).complete(hello()).await.unwrap();
     assert_eq!(completion.text(), "[redacted]");
     clean(&format!("{completion:?}"));

@@ -10,8 +10,9 @@
 //!
 //! # Reading order
 //! [`request`] (what is asked for, read from the text), [`refine`] (how an evaluation is followed), [`wording`] (the
-//! sentences that are spoken), then this file.
+//! sentences that are spoken), `calls` (answers by calls of tools), then this file.
 
+mod calls;
 pub mod refine;
 pub mod request;
 pub mod wording;
@@ -45,11 +46,16 @@ pub struct SimulatedConfig {
     /// Folders of the same form whose sentences it understands as well. It always understands its regular sentences,
     /// those of "free", and those of its own folder.
     pub understands: Vec<ConfigPath>,
+    /// Whether it says that it can call tools, so that planners offer it those of a world as such. It calls the tools of
+    /// any request in any case. Off by default, as in release 0.1.0, because what a model says of itself is part of the
+    /// identity of an episode.
+    pub tools: bool,
 }
 
 impl Default for SimulatedConfig {
     fn default() -> Self {
-        Self { seed: 0, malformed: 0.02, slips: 0.03, wording: Wording::Regular, understands: Vec::new() }
+        let (wording, understands, tools) = (Wording::Regular, Vec::new(), false);
+        Self { seed: 0, malformed: 0.02, slips: 0.03, wording, understands, tools }
     }
 }
 
@@ -371,18 +377,25 @@ fn malformed(answer: &str) -> String {
 impl LlmBackend for Simulated {
     async fn capabilities(&self) -> Result<LlmCapabilities> {
         let model = format!("simulated-{}", env!("CARGO_PKG_VERSION"));
-        Ok(LlmCapabilities { model, seed: true, free: true, ..LlmCapabilities::default() })
+        let tools = self.config.tools;
+        Ok(LlmCapabilities { model, tools, seed: true, free: true, ..LlmCapabilities::default() })
     }
 
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        let text =
-            request.messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n\n");
+        let text = match calls::foreign(&request) {
+            true => calls::as_prompt(&request.messages),
+            false => {
+                let contents = request.messages.iter().map(|message| message.content.as_str());
+                contents.collect::<Vec<_>>().join("\n\n")
+            }
+        };
         let base = seed::derive(self.config.seed ^ request.seed.unwrap_or(0), &text);
         let mut completion = Completion::default();
         for sample in 0..request.samples.max(1) {
-            let answer = self.answer(&text, seed::derive(base, &format!("sample {sample}"))).await?;
+            let seed = seed::derive(base, &format!("sample {sample}"));
+            let answer = self.answer(&text, seed).await?;
             completion.usage.output_tokens += tokens(&answer);
-            completion.choices.push(Choice { text: answer, ..Choice::default() });
+            completion.choices.push(calls::choice(answer, &request, seed));
         }
         completion.usage.input_tokens = tokens(&text);
         Ok(completion)

@@ -52,7 +52,7 @@ impl Planner for Act {
         let mut asker = self.config.ask.asker(llm, seed::derive(context.seed, "act"));
         let messages = self.prompts.messages("act_now", &context, json!({}))?;
         let (_, action) = asker.ask_for_action(&[One("Action")], messages, &context).await?;
-        Ok(Decision { action: Action::new(action), trace: asker.unread.trace(), ..Decision::default() })
+        Ok(Decision { action, trace: asker.unread.trace(), ..Decision::default() })
     }
 }
 

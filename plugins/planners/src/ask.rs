@@ -2,13 +2,16 @@
 //! the answer cannot be read.
 
 use forethought_sdk::{
-    answers::{Answer, Complaint, Fault, Fields, Sections, Unread, ask_again},
-    api::llm::Tool,
+    answers::{Answer, Complaint, Fault, Fields, Sections, Unread, ask_again, written},
+    api::llm::{Tool, ToolCall},
     prelude::*,
-    serde_json::{Map, Value, json},
+    serde_json::{self, Map, Value, json},
 };
 
-use crate::prompts::{PromptFiles, Prompts};
+use crate::{
+    prompts::{PromptFiles, Prompts},
+    toolbox,
+};
 
 /// How a language model is asked: part of the config of every planner that reads labelled answers.
 #[config]
@@ -68,7 +71,7 @@ pub enum Answers {
     Text,
     /// JSON; the provider enforces a schema.
     Json,
-    /// The arguments of a tool that the model calls.
+    /// The arguments of a tool that the model calls. An action in a world with tools is a call of these.
     Tool,
 }
 
@@ -102,6 +105,54 @@ pub enum Said<'a> {
     Text(Sections<'a>),
     /// JSON, or the arguments of a tool call.
     Object(Fields),
+    /// Calls of a turn's own tools, and what was said next to them; or words without a label, and no calls.
+    Called(Called<'a>),
+}
+
+/// What a model answered that was offered a turn's tools.
+#[derive(Debug)]
+pub struct Called<'a> {
+    calls: &'a [ToolCall],
+    answer: &'a Answer,
+    sections: Sections<'a>,
+}
+
+impl Called<'_> {
+    /// What is said under a label. All that is said next to calls is the thought, if nothing is labelled.
+    fn text(&self, label: &str) -> Result<String, Complaint> {
+        if !self.sections.is_empty() || label != "Thought" {
+            return self.sections.text(label);
+        }
+        let said = if self.calls.is_empty() { "" } else { self.answer.text().trim() };
+        Some(said.to_owned()).filter(|said| !said.is_empty()).ok_or_else(|| must_be(label, "text"))
+    }
+
+    /// The calls, if they fit the turn's tools; without calls, what the words write.
+    fn action(&self, turn: &Turn) -> Result<Action, Complaint> {
+        if self.calls.is_empty() {
+            let text = self.answer.text().trim();
+            return match text {
+                "" => Err(self.answer.complaint("there is no call of a tool")),
+                text => written(text, turn).map_err(|why| self.answer.complaint(why.text)),
+            };
+        }
+        let action = Action::of_calls(self.calls.iter().cloned().map(with_arguments).collect());
+        action.calls(turn).map_err(Complaint::unreadable)?;
+        Ok(action)
+    }
+}
+
+/// A call whose arguments are an object, if they were given as text, or not at all.
+fn with_arguments(mut call: ToolCall) -> ToolCall {
+    let none =
+        |text: &str| if text.trim().is_empty() { Some(Map::new()) } else { serde_json::from_str(text).ok() };
+    let object = match &call.arguments {
+        Value::Null => Some(Map::new()),
+        Value::String(text) => none(text),
+        _ => None,
+    };
+    call.arguments = object.map_or(call.arguments, Value::Object);
+    call
 }
 
 impl Said<'_> {
@@ -116,19 +167,26 @@ impl Said<'_> {
                 let text = fields.text(&key(label)).filter(|text| !text.is_empty());
                 text.ok_or_else(|| must_be(label, "text"))
             }
+            Self::Called(called) => called.text(label),
         }
     }
 
-    /// The action; see [`Sections::action`].
+    /// The action in this turn; see [`Sections::action_in`].
     ///
     /// # Errors
-    /// Those of [`Said::text`]; several different actions.
-    pub fn action(&self, legal: &[String]) -> Result<String, Complaint> {
+    /// Those of [`Said::text`]; several different actions; calls that do not fit the turn's tools.
+    pub fn action(&self, turn: &Turn) -> Result<Action, Complaint> {
         match self {
-            Self::Text(sections) => sections.action(legal),
+            Self::Text(sections) => sections.action_in(turn),
             Self::Object(fields) => {
-                fields.action(&key("Action"), legal).ok_or_else(|| must_be("Action", "text"))
+                let text = match turn.tools.is_empty() {
+                    true => fields.action(&key("Action"), &turn.legal_actions),
+                    false => fields.text(&key("Action")).filter(|text| !text.is_empty()),
+                };
+                let text = text.ok_or_else(|| must_be("Action", "text"))?;
+                if turn.tools.is_empty() { Ok(Action::new(text)) } else { written(&text, turn) }
             }
+            Self::Called(called) => called.action(turn),
         }
     }
 
@@ -138,7 +196,7 @@ impl Said<'_> {
     /// A label that is missing from an object, or that has no list of texts there.
     pub fn texts(&self, labels: &[&str]) -> Result<Vec<(usize, String)>, Complaint> {
         let fields = match self {
-            Self::Text(sections) => return Ok(sections.texts(labels)),
+            Self::Text(sections) | Self::Called(Called { sections, .. }) => return Ok(sections.texts(labels)),
             Self::Object(fields) => fields,
         };
         let mut all = Vec::new();
@@ -152,7 +210,7 @@ impl Said<'_> {
     /// A complaint about what is missing, which names the limit or silence if that is the reason.
     pub fn complaint(&self, why: String) -> Complaint {
         match self {
-            Self::Text(sections) => sections.complaint(why),
+            Self::Text(sections) | Self::Called(Called { sections, .. }) => sections.complaint(why),
             Self::Object(_) => Complaint::unreadable(why),
         }
     }
@@ -217,8 +275,17 @@ impl Asker {
         messages: Vec<Message>,
         read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
     ) -> Result<Result<T, Unreadable>> {
-        let mut request = ChatRequest::new(purpose, messages);
-        let (form, speakers) = (self.answers, std::mem::take(&mut self.speakers));
+        self.ask_in(self.answers, labels, ChatRequest::new(purpose, messages), read).await
+    }
+
+    async fn ask_in<T>(
+        &mut self,
+        form: Answers,
+        labels: &[Label],
+        mut request: ChatRequest,
+        read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
+    ) -> Result<Result<T, Unreadable>> {
+        let speakers = std::mem::take(&mut self.speakers);
         set_form(&mut request, form, labels);
         self.converse(request, |choice, answer| understand(choice, answer, form, labels, &speakers, &read))
             .await
@@ -269,8 +336,9 @@ impl Asker {
     }
 
     /// Asks for an action, alone or next to a thought; gives both. If it cannot be read twice, the last line that says something
-    /// is taken, or the first of several different actions; the environment refuses what it does not understand. Nothing
-    /// is taken from an answer that was cut, refused, or holds only syntax: then the action is empty.
+    /// is taken, or the first of several different actions, or the calls as they were made; the environment refuses what
+    /// it does not understand. Nothing is taken from an answer that was cut, refused, or holds only syntax: then the
+    /// action is empty.
     ///
     /// # Errors
     /// Only those of the backend itself.
@@ -279,24 +347,28 @@ impl Asker {
         labels: &[Label],
         messages: Vec<Message>,
         context: &DecisionContext,
-    ) -> Result<(String, String)> {
-        let legal = &context.turn.legal_actions;
+    ) -> Result<(String, Action)> {
+        let turn = &context.turn;
         let read = |said: &Said<'_>| {
-            let action = said.action(legal)?;
+            let action = said.action(turn)?;
             Ok((said.text("Thought").unwrap_or_default(), action))
         };
         Ok(match self.ask_to_act(labels, messages, context, read).await? {
             Ok(read) => read,
-            Err(Unreadable { answer, fault: Fault::Several }) => {
+            Err(Unreadable { answer, fault: Fault::Several, .. }) => {
                 let sections = answer.sections(&["Thought", "Action"]);
                 let thought = sections.first("Thought").unwrap_or_default();
-                (thought, sections.first_action(legal).unwrap_or_default())
+                (thought, sections.first_action_in(turn).unwrap_or_default())
             }
-            Err(unreadable) => (String::new(), unreadable.last_resort("Action")),
+            Err(Unreadable { calls, fault, .. }) if !calls.is_empty() && fault != Fault::Cut => {
+                (String::new(), Action::of_calls(calls))
+            }
+            Err(unreadable) => (String::new(), toolbox::action(&unreadable.last_resort("Action"), turn)),
         })
     }
 
-    /// Like [`Asker::ask_for`], for an answer with an action. In a dialogue the other seats' words end it.
+    /// Like [`Asker::ask_for`], for an answer with an action. In a dialogue the other seats' words end it. A turn's tools
+    /// are offered to the model as such, if it can call tools and answers are not requested as JSON.
     ///
     /// # Errors
     /// Only those of the backend itself.
@@ -307,10 +379,23 @@ impl Asker {
         context: &DecisionContext,
         read: impl Fn(&Said<'_>) -> Result<T, Complaint>,
     ) -> Result<Result<T, Unreadable>> {
-        if context.turn.observation.data["dialogue"].is_object() {
+        let turn = &context.turn;
+        if turn.observation.data["dialogue"].is_object() {
             self.speakers = context.environment.seats.iter().map(|seat| seat.name.clone()).collect();
         }
-        self.ask_for(labels, Purpose::Action, messages, read).await
+        let mut request = ChatRequest::new(Purpose::Action, messages);
+        if turn.tools.is_empty() {
+            return self.ask_in(self.answers, labels, request, read).await;
+        }
+        // Log-probabilities are those of words.
+        if self.answers == Answers::Json || self.logprobs || !self.llm.capabilities().await?.tools {
+            toolbox::list(&mut request.messages, turn);
+            let form = if self.answers == Answers::Json { Answers::Json } else { Answers::Text };
+            return self.ask_in(form, labels, request, read).await;
+        }
+        toolbox::offer(&mut request, turn);
+        let speakers = std::mem::take(&mut self.speakers);
+        self.converse(request, |choice, answer| called(choice, answer, labels, &speakers, &read)).await
     }
 
     async fn converse<T>(
@@ -321,15 +406,15 @@ impl Asker {
         let what = format!("{:?}", request.purpose);
         request.temperature = self.temperature;
         request.logprobs = self.logprobs;
-        let mut refused: Option<(Answer, Complaint)> = None;
+        let mut refused: Option<(Answer, Vec<ToolCall>, Complaint)> = None;
         loop {
             request.seed = Some(seed::derive(self.seed, &format!("request {}", self.asked)));
             self.asked += 1;
             let completion = match (self.llm.complete(request.clone()).await, refused) {
                 // What a budget does not pay is not asked again.
-                (Err(error), Some((answer, complaint))) if error.code == Code::Budget => {
+                (Err(error), Some((answer, calls, complaint))) if error.code == Code::Budget => {
                     self.unread.given_up(&what, &complaint);
-                    return Ok(Err(Unreadable { answer, fault: complaint.fault }));
+                    return Ok(Err(Unreadable { answer, calls, fault: complaint.fault }));
                 }
                 (completion, before) => {
                     refused = before;
@@ -346,11 +431,12 @@ impl Asker {
             };
             if refused.is_some() {
                 self.unread.given_up(&what, &complaint);
-                return Ok(Err(Unreadable { answer, fault: complaint.fault }));
+                return Ok(Err(Unreadable { answer, calls: choice.tool_calls, fault: complaint.fault }));
             }
             self.unread.repeated(&what, &complaint);
+            let calls = choice.tool_calls.clone();
             ask_again(&mut request.messages, choice, &complaint);
-            refused = Some((answer, complaint));
+            refused = Some((answer, calls, complaint));
         }
     }
 }
@@ -380,6 +466,7 @@ const LABELS: [&str; 17] = [
 #[derive(Debug)]
 pub struct Unreadable {
     answer: Answer,
+    calls: Vec<ToolCall>,
     fault: Fault,
 }
 
@@ -445,6 +532,35 @@ fn understand<T>(
     // A call without text is not an empty answer.
     let whole = || if called { Complaint::unreadable(missing) } else { answer.complaint(missing) };
     Err(complaint.unwrap_or_else(whole))
+}
+
+/// Reads the answer of a model that was offered a turn's tools: its calls, with labels in the words next to them; or an
+/// action that it wrote.
+///
+/// # Errors
+/// The complaint about the calls, or about the words.
+fn called<T>(
+    choice: &Choice,
+    answer: &Answer,
+    labels: &[Label],
+    speakers: &[String],
+    read: &impl Fn(&Said<'_>) -> Result<T, Complaint>,
+) -> Result<T, Complaint> {
+    if answer.refused() {
+        return Err(answer.complaint("there is no answer"));
+    }
+    let names = labels.iter().map(|label| label.name()).chain(speakers.iter().map(String::as_str));
+    let sections = answer.sections(&names.collect::<Vec<_>>());
+    let calls = &choice.tool_calls;
+    match calls.is_empty() {
+        // The last of them may be incomplete.
+        false if choice.finish == FinishReason::Length => Err(Complaint {
+            fault: Fault::Cut,
+            text: "the token limit cut the answer; answer more briefly".into(),
+        }),
+        true if !sections.is_empty() => read(&Said::Text(sections)),
+        _ => read(&Said::Called(Called { calls, answer, sections })),
+    }
 }
 
 /// Requests the answer in this form. Prompts ask for lines, so the model is told after the prompt what to give instead.

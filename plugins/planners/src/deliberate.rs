@@ -233,12 +233,7 @@ impl Deliberation {
             && let Ok(Some(action)) = resume(&self.prompts, &mut actor, &context, plan).await?
         {
             let trace = Trace { details: json!({ "gate": "keep_plan" }), ..actor.unread.trace() };
-            return Ok(Decision {
-                thought: plan.to_owned(),
-                action: Action::new(action),
-                trace,
-                ..Decision::default()
-            });
+            return Ok(Decision { thought: plan.to_owned(), action, trace, ..Decision::default() });
         }
         let style = scales.as_ref().map_or(Value::Null, Scales::style);
         let given = match &scales {
@@ -282,7 +277,7 @@ impl Deliberation {
         details.extend(now.gate.map(|gate| ("gate".to_owned(), Value::from(gate))));
         let details = if details.is_empty() { Value::Null } else { details.into() };
         let trace = Trace { rounds: now.rounds, details, ..unread.trace() };
-        Ok(Decision { thought, action: Action::new(action), summary, trace })
+        Ok(Decision { thought, action, summary, trace })
     }
 
     /// The outcomes that every thought is weighed by, if none are imagined.
@@ -316,11 +311,11 @@ pub(crate) async fn resume(
     actor: &mut Asker,
     context: &DecisionContext,
     plan: &str,
-) -> Result<Result<Option<String>, Unreadable>> {
+) -> Result<Result<Option<Action>, Unreadable>> {
     let messages = prompts.messages("resume", context, json!({ "thought": plan }))?;
     let read = |said: &Said<'_>| match finished(&said.text("Plan")?) {
         Some(true) => Ok(None),
-        Some(false) => said.action(&context.turn.legal_actions).map(Some),
+        Some(false) => said.action(&context.turn).map(Some),
         None => Err(Complaint::unreadable("the plan is neither \"unfinished\" nor \"done\"")),
     };
     actor.ask_to_act(&RESUMED, messages, context, read).await
@@ -370,7 +365,7 @@ impl Now<'_> {
         json!({ "rounds": rounds, "weighed": self.scales.is_some() })
     }
 
-    async fn refine(&mut self) -> Result<(String, String)> {
+    async fn refine(&mut self) -> Result<(String, Action)> {
         let messages = self.messages("thought", json!({}))?;
         let read = |said: &Said<'_>| said.text("Thought");
         let thought = self.actor.ask_for(&[Label::One("Thought")], Purpose::Thought, messages, read).await?;
@@ -502,13 +497,13 @@ impl Now<'_> {
         }
     }
 
-    async fn act(&mut self, thought: String) -> Result<(String, String)> {
+    async fn act(&mut self, thought: String) -> Result<(String, Action)> {
         let messages = self.messages("action", json!({ "thought": thought }))?;
         let (_, action) = self.actor.ask_for_action(&[Label::One("Action")], messages, self.context).await?;
         Ok((thought, action))
     }
 
-    async fn compare(&mut self) -> Result<(String, String)> {
+    async fn compare(&mut self) -> Result<(String, Action)> {
         let (thoughts, outcomes) = self.candidates().await?;
         let first = thoughts.first().cloned().unwrap_or_default();
         let rounds = match outcomes.is_empty() {
@@ -529,10 +524,10 @@ impl Now<'_> {
             return self.act(first).await;
         }
         let messages = self.messages("choose", self.evaluation())?;
-        let legal = &self.context.turn.legal_actions;
+        let turn = &self.context.turn;
         let read = |said: &Said<'_>| {
             let chosen = chosen(&said.text("Choice")?, thoughts.len())?;
-            Ok((chosen, said.action(legal)?))
+            Ok((chosen, said.action(turn)?))
         };
         let labels = [Label::One("Choice"), Label::One("Action")];
         match self.actor.ask_to_act(&labels, messages, self.context, read).await? {

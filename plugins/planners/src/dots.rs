@@ -182,7 +182,7 @@ impl Planner for Dots {
         unread.append(solver.unread);
         let names: Vec<_> = chosen.iter().map(|module| &module.name).collect();
         let trace = Trace { details: json!({ "modules": names }), ..unread.trace() };
-        Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+        Ok(Decision { thought, action, trace, ..Decision::default() })
     }
 }
 

@@ -120,10 +120,7 @@ impl Planner for GroundedDecoding {
         if candidates.is_empty() {
             return Ok(Decision { trace: unread.trace(), ..Decision::default() });
         }
-        let decision = |Candidate { action, .. }: &Candidate| Decision {
-            action: Action::new(action.clone()),
-            ..Decision::default()
-        };
+        let decision = |one: &Candidate| Decision { action: one.action.clone(), ..Decision::default() };
         let mut decisions: Vec<_> = candidates.iter().map(decision).collect();
         let mut rounds = Vec::new();
         let mut groundings: Vec<Vec<Option<f64>>> = Vec::new();
@@ -171,7 +168,7 @@ impl Planner for GroundedDecoding {
         let row = |(index, candidate): (usize, &Candidate)| {
             let values: Vec<_> = groundings.iter().map(|values| values[index]).collect();
             json!({
-                "action": candidate.action, "likelihood": candidate.likelihood, "groundings": values,
+                "action": candidate.action.text, "likelihood": candidate.likelihood, "groundings": values,
                 "product": products[index],
             })
         };

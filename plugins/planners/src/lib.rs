@@ -68,6 +68,7 @@ pub mod spine;
 pub mod strategist;
 pub mod summarise;
 pub mod switch;
+mod toolbox;
 pub mod tree_of_thoughts;
 pub mod tree_planner;
 pub mod vote;

@@ -40,7 +40,7 @@ fn ten() -> usize {
 /// An action and its likelihood.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
-    pub(crate) action: String,
+    pub(crate) action: Action,
     pub(crate) likelihood: f64,
 }
 
@@ -86,18 +86,18 @@ impl Sampling {
         };
         let said = samples(models, self.samples, calls, sample).await?;
         let mut unread = Unread::default();
-        let mut actions: Vec<(String, Vec<Option<f64>>)> = Vec::new();
+        let mut actions: Vec<(Action, Vec<Option<f64>>)> = Vec::new();
         for (_, (action, logprob, theirs)) in said {
             unread.append(theirs);
-            match actions.iter_mut().find(|(other, _)| *other == action) {
+            match actions.iter_mut().find(|(other, _)| other.text == action.text) {
                 Some((_, all)) => all.push(logprob),
-                None if action.is_empty() => {}
+                None if action.text.is_empty() => {}
                 None => actions.push((action, vec![logprob])),
             }
         }
         let legal = &context.turn.legal_actions;
-        if actions.iter().any(|(action, _)| legal.contains(action)) {
-            actions.retain(|(action, _)| legal.contains(action));
+        if actions.iter().any(|(action, _)| legal.contains(&action.text)) {
+            actions.retain(|(action, _)| legal.contains(&action.text));
         }
         // Equal actions may be said in different tokens: the likeliest way counts.
         let likeliest = |all: &[Option<f64>]| all.iter().flatten().copied().reduce(f64::max);

@@ -94,15 +94,14 @@ impl Plan {
     }
 
     /// The decision to carry out this step by `action`. `why` the plan was made, if there was one before it.
-    pub(crate) fn decision(&self, action: String, why: Option<&str>, unread: Unread) -> Decision {
+    pub(crate) fn decision(&self, action: Action, why: Option<&str>, unread: Unread) -> Decision {
         let steps: Vec<_> = self.steps.iter().map(Step::written).collect();
         let mut details = json!({ "plan": steps, "at": self.at + 1, "new": self.new });
         if let Some(why) = why {
             details["why"] = why.into();
         }
         let trace = Trace { details, ..unread.trace() };
-        let (thought, action) = (self.thought(), Action::new(action));
-        Decision { thought, action, trace, ..Decision::default() }
+        Decision { thought: self.thought(), action, trace, ..Decision::default() }
     }
 
     /// What templates are given: `steps`, the number of the current one (`at`), its text as `thought`, and `needs`.
@@ -260,7 +259,7 @@ pub(crate) async fn act(
     prompts: &Prompts,
     context: &DecisionContext,
     plan: &Plan,
-) -> Result<String> {
+) -> Result<Action> {
     let messages = prompts.messages("action", context, plan.given())?;
     Ok(asker.ask_for_action(&[Label::One("Action")], messages, context).await?.1)
 }
@@ -289,7 +288,7 @@ pub(crate) async fn go_on(
 /// How far a plan is.
 pub(crate) enum Progress {
     /// The action that goes on with the current step.
-    Action(String),
+    Action(Action),
     /// A step begins.
     Begins,
     /// All steps are carried out.
@@ -312,7 +311,7 @@ pub(crate) async fn improvise(
     let labels = [Label::One("Thought"), Label::One("Action")];
     let (thought, action) = asker.ask_for_action(&labels, messages, context).await?;
     let trace = std::mem::take(&mut asker.unread).trace();
-    Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+    Ok(Decision { thought, action, trace, ..Decision::default() })
 }
 
 /// Reads yes or no.

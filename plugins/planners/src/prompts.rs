@@ -7,6 +7,8 @@ use forethought_sdk::{
 };
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
+use crate::toolbox;
+
 /// The `prompts` table of a planner's config: files that replace shipped templates.
 /// It has a key for each template that the planner uses, and refuses others.
 pub trait PromptFiles {
@@ -19,7 +21,7 @@ macro_rules! prompt_files {
     ($(#[$doc:meta])* $table:ident: $($name:ident),+) => {
         $(#[$doc])*
         ///
-        /// Every template is given `environment`, `seat`, `history`, `observation`, `omitted` and `ended`.
+        /// Every template is given `environment`, `seat`, `history`, `observation`, `omitted`, `ended` and `tools`.
         #[config]
         #[derive(Debug, Clone, Default, Serialize)]
         #[serde(default)]
@@ -152,6 +154,7 @@ impl Prompts {
             "gap": if self.blocks { omitted } else { 0 },
             "observation": context.turn.observation.text.trim_end(),
             "ended": context.ended,
+            "tools": toolbox::listed(&context.turn),
             // For templates that show more where a planner has it.
             "style": null,
             "steps_left": null,

@@ -56,7 +56,7 @@ impl React {
         let labels = [One("Thought"), One("Action")];
         let (thought, action) = asker.ask_for_action(&labels, messages, context).await?;
         let trace = asker.unread.trace();
-        Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+        Ok(Decision { thought, action, trace, ..Decision::default() })
     }
 }
 

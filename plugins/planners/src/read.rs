@@ -209,7 +209,7 @@ impl Planner for Read {
         all.append(unread);
         all.append(asker.unread);
         let trace = Trace { rounds, details: json!({ "advantages": advantages }), ..all.trace() };
-        Ok(Decision { thought, action: Action::new(action), summary, trace })
+        Ok(Decision { thought, action, summary, trace })
     }
 }
 

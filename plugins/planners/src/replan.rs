@@ -49,8 +49,8 @@ fn eight() -> usize {
 
 /// What the model says of the step that it carries out.
 enum Status {
-    Unfinished(String),
-    Done(String),
+    Unfinished(Action),
+    Done(Action),
     Failed,
 }
 
@@ -86,12 +86,12 @@ impl Replan {
         let messages = self.prompts.messages("monitor", context, plan.given())?;
         let read = |said: &Said<'_>| {
             let status = said.text("Status")?.to_lowercase();
-            let action = || said.action(&context.turn.legal_actions);
+            let action = || said.action(&context.turn);
             let mut words = status.split(|c: char| !c.is_alphanumeric());
             let status = words.find_map(|word| match word {
                 "unfinished" | "not" | "open" => Some(action().map(Status::Unfinished)),
                 // There is no next step to act on after the last one.
-                "done" | "finished" => Some(action().or(Ok(String::new())).map(Status::Done)),
+                "done" | "finished" => Some(action().or(Ok(Action::default())).map(Status::Done)),
                 "failed" | "fails" | "fail" => Some(Ok(Status::Failed)),
                 _ => None,
             });
@@ -139,7 +139,7 @@ impl Planner for Replan {
             action = None;
         }
         let Some(plan) = plan else { return improvise(&mut asker, &self.prompts, &context).await };
-        let action = match action.filter(|action| !action.is_empty()) {
+        let action = match action.filter(|action| !action.text.is_empty()) {
             Some(action) => action,
             None => act(&mut asker, &self.prompts, &context, &plan).await?,
         };

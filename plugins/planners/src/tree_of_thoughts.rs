@@ -248,7 +248,7 @@ impl Planner for TreeOfThoughts {
         let mut unread = now.unread;
         unread.append(asker.unread);
         let trace = Trace { details: json!({ "levels": levels }), ..unread.trace() };
-        Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+        Ok(Decision { thought, action, trace, ..Decision::default() })
     }
 }
 

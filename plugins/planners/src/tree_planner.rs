@@ -21,6 +21,7 @@ use crate::{
     ask::{AskConfig, Asker, Label, Said},
     plan::{improvise, line, refused, usual_refusals},
     prompts::{Prompts, prompt_files},
+    toolbox,
 };
 
 /// The line of a thought below which the tree is.
@@ -116,7 +117,9 @@ impl TreePlanner {
         let mut plans = paid.map_or(plans, |paid| plans.min(u32::try_from(paid).unwrap_or(plans)));
         let messages = self.prompts.messages("whole_plan", context, json!({ "length": length }))?;
         let read = |said: &Said<'_>| {
-            let actions: Vec<_> = said.texts(&["Action"])?.iter().map(|(_, text)| line(text)).collect();
+            // The history will show calls in their canonical form.
+            let canonical = |text: &str| toolbox::action(&line(text), &context.turn).text;
+            let actions: Vec<_> = said.texts(&["Action"])?.iter().map(|(_, text)| canonical(text)).collect();
             if actions.is_empty() {
                 return Err(said.complaint("there is no line that starts with \"Action:\"".into()));
             }
@@ -311,7 +314,7 @@ impl Planner for TreePlanner {
         let invalid = tree.nodes.iter().filter(|node| !node.valid).count();
         let details = json!({ "nodes": tree.nodes.len() - 1, "invalid": invalid, "ways": shown });
         let trace = Trace { details, ..asker.unread.trace() };
-        let action = Action::new(&tree.nodes[node].action);
+        let action = toolbox::action(&tree.nodes[node].action, &context.turn);
         Ok(Decision { thought, action, trace, ..Decision::default() })
     }
 }

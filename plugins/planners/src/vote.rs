@@ -85,7 +85,9 @@ impl Planner for Vote {
         // All of them, even if one fails: what happens must not depend on which answer arrives first.
         let (voters, said): (Vec<_>, Vec<_>) =
             samples(&models, self.0.len(), (0, 0), vote).await?.into_iter().unzip();
-        let votes = |decision: &Decision| said.iter().filter(|other| other.action == decision.action).count();
+        let votes = |decision: &Decision| {
+            said.iter().filter(|other| other.action.text == decision.action.text).count()
+        };
         // The earlier of equals: `max_by_key` would return the last.
         let winner =
             (0..said.len()).rev().max_by_key(|&index| votes(&said[index])).expect("one vote or more");

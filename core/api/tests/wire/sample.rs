@@ -19,6 +19,7 @@ use forethought_api::{
         Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec, Transition,
         Turn,
     },
+    error::Code,
     host::{Host, ModelFiles},
     importer::{Imported, Importer},
     llm::{
@@ -30,6 +31,7 @@ use forethought_api::{
         Allowance, Decision, DecisionContext, Exchange, InnerDecision, LargestCall, Models, Planner,
         Requirements, Round, Summariser, Summary, Trace, ValuedOutcome,
     },
+    raw::{OPENAI_CHAT, RawBytes, RawHead, RawRequest, RawStream},
     registry::Component,
     trajectory::{Step, Trajectory},
     verifier::{Check, Verifier},
@@ -63,6 +65,7 @@ macro_rules! for_every_interface {
         $run::<dyn planner::Models>();
         $run::<dyn planner::Planner>();
         $run::<dyn planner::Summariser>();
+        $run::<dyn raw::RawStream>();
         $run::<dyn behaviour::ScriptedBehaviour>();
         $run::<dyn critic::Progress>();
         $run::<dyn critic::Critic>();
@@ -274,12 +277,32 @@ impl LlmBackend for Sample {
             request.messages.into_iter().map(|message| message.content).collect(),
         ))))
     }
+    async fn formats(&self) -> Result<Vec<String>> {
+        Ok(vec![OPENAI_CHAT.into()])
+    }
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        Ok(Arc::new(Pieces(Mutex::new(vec![format!("{request:?}")]))))
+    }
 }
 
-tried!(LlmBackend, |it| [it.capabilities().await, it.complete(request()).await, {
-    let stream = it.stream(request()).await.unwrap();
-    (stream.next(2).await, stream.next(2).await, stream.finish().await)
-},]);
+fn raw() -> RawRequest {
+    let body = r#"{ "model": "a", "stream": true }"#.into();
+    RawRequest { format: OPENAI_CHAT.into(), body, streaming: true, request: request() }
+}
+
+tried!(LlmBackend, |it| [
+    it.capabilities().await,
+    it.complete(request()).await,
+    {
+        let stream = it.stream(request()).await.unwrap();
+        (stream.next(2).await, stream.next(2).await, stream.finish().await)
+    },
+    it.formats().await,
+    {
+        let answer = it.forward(raw()).await.unwrap();
+        (answer.head().await, answer.next().await, answer.next().await, answer.finish().await)
+    }
+]);
 
 /// Returns what it holds.
 struct Pieces(Mutex<Vec<String>>);
@@ -303,6 +326,35 @@ impl Tried for dyn TokenStream {
     async fn calls(it: Arc<Self>) -> Vec<String> {
         let pulled = [it.next(2).await, it.next(2).await, it.next(2).await];
         vec![format!("{pulled:?}"), format!("{:?}", it.finish().await)]
+    }
+}
+
+#[async_trait]
+impl RawStream for Pieces {
+    async fn head(&self) -> Result<RawHead> {
+        Ok(RawHead {
+            status: 429,
+            content_type: "text/event-stream".into(),
+            headers: vec![("x-request-id".into(), "r1".into())],
+            failure: Some(Error::new(Code::Provider, "too many").overloaded()),
+        })
+    }
+    async fn next(&self) -> Result<RawBytes> {
+        Ok(RawBytes(self.0.lock().unwrap().pop().unwrap_or_default().into()))
+    }
+    async fn finish(&self) -> Result<Completion> {
+        Ok(completion())
+    }
+}
+
+impl Tried for dyn RawStream {
+    fn sample() -> Arc<Self> {
+        Arc::new(Pieces(Mutex::new(vec!["data: tide\n\n".into()])))
+    }
+    async fn calls(it: Arc<Self>) -> Vec<String> {
+        let head = it.head().await;
+        let read = [it.next().await, it.next().await];
+        vec![format!("{head:?}"), format!("{read:?}"), format!("{:?}", it.finish().await)]
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     launch::{Job, dry_run, eval, options},
     session::Session,
     tables::{cost, results},
+    written::writable,
 };
 
 /// Run several planners on the same episodes and compare them.
@@ -74,6 +75,9 @@ impl Eval {
         let runs = Job::all(&host, runs.collect::<Vec<_>>());
         if self.arguments.dry_run {
             return dry_run(session, &runs).await;
+        }
+        if let Some(file) = &self.svg {
+            writable("--svg", file)?;
         }
         let (outcomes, exit) = eval(session, &runs).await?;
         let planners: Vec<_> =

@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod runs;
 mod schema;
+mod serve;
 mod sweep;
 mod tournament;
 mod train;
@@ -83,6 +84,7 @@ pub(crate) enum Command {
     Collect(collect::Collect),
     Export(export::Export),
     Play(play::Play),
+    Serve(serve::Serve),
     Tournament(tournament::Tournament),
     Import(import::Import),
     Label(label::Label),
@@ -114,6 +116,7 @@ impl Command {
             | Self::Sweep(_)
             | Self::Collect(_)
             | Self::Play(_)
+            | Self::Serve(_)
             | Self::Tournament(_)
             | Self::Label(_)
             | Self::Train(_)
@@ -149,6 +152,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Collect(command) => command.execute(session).await,
         Command::Export(command) => command.execute(session).await,
         Command::Play(command) => command.execute(session).await,
+        Command::Serve(command) => command.execute(session).await,
         Command::Tournament(command) => command.execute(session).await,
         Command::Import(command) => command.execute(session).await,
         Command::Label(command) => command.execute(session).await,

@@ -14,6 +14,7 @@ use crate::{
     launch::{Job, dry_run, eval, options},
     session::Session,
     tables::{cost, results},
+    written::writable,
 };
 
 /// Run one planner with every combination of some settings and compare them.
@@ -84,6 +85,16 @@ impl Sweep {
         }
         if self.arguments.dry_run {
             return dry_run(session, &jobs).await;
+        }
+        if let Some(csv) = &self.csv {
+            if csv.extension().is_some_and(|ending| ending == "svg") {
+                return Err(Error::input(format!(
+                    "--csv {}: the plot has this name; end it in .csv",
+                    csv.display()
+                )));
+            }
+            writable("--csv", csv)?;
+            writable("--csv", &csv.with_extension("svg"))?;
         }
         let (outcomes, exit) = eval(session, &jobs).await?;
         let sides: Vec<_> = outcomes

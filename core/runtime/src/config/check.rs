@@ -30,6 +30,8 @@ pub struct Findings {
     pub paths: Vec<KeyPath>,
     /// Those of them that name what is written or secret (`"writeOnly": true`): their contents decide no answer.
     pub unread: Vec<KeyPath>,
+    /// Keys whose values are commands.
+    pub commands: Vec<KeyPath>,
 }
 
 /// Checks `document` against `schema`, whose `$ref`s must point into itself: nothing is fetched.
@@ -91,7 +93,9 @@ impl<'a> Wording<'a> {
             return Err("recurses without end".into());
         }
         // Older drafts ignore formats that they do not know.
-        let options = jsonschema::options().with_format("path", |_| true).with_format("plugin", |_| true);
+        let options = ["path", "plugin", "command"]
+            .iter()
+            .fold(jsonschema::options(), |options, format| options.with_format(*format, |_| true));
         let validator = options.offline().build(self.root).map_err(|error| {
             let place = error.instance_path().as_str();
             let place = if place.is_empty() { String::new() } else { format!(" at `{place}`") };
@@ -145,7 +149,13 @@ impl<'a> Wording<'a> {
             let written = self.root.pointer(schema)?.get("writeOnly")? == true;
             written.then_some(self.path(unit["instanceLocation"].as_str()?))
         });
+        // Each word of a command has the format.
+        let command = |(place, _, format): (&str, &Value, &Value)| {
+            let (command, word) = place.rsplit_once('/')?;
+            (*format == "command" && word == "0").then(|| self.path(command))
+        };
         Findings {
+            commands: of("/format").filter_map(command).collect(),
             problems: of("/type").filter(whole).map(problem).collect(),
             paths: of("/format").filter(is_path).map(|(place, ..)| self.path(place)).collect(),
             unread: unread.collect(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use forethought_api::{Error, Result};
+use forethought_plugin_host::NamedBy;
 use serde_json::{Map, Value};
 
 use super::{
@@ -21,6 +22,7 @@ pub struct ConfigDocument {
     layers: Vec<Layer>,
     paths: Vec<KeyPath>,
     unread: Vec<KeyPath>,
+    commands: Vec<(KeyPath, NamedBy)>,
     /// Sections that are inline tables, and where these are written.
     inline: BTreeMap<KeyPath, KeyPath>,
 }
@@ -171,6 +173,42 @@ impl ConfigDocument {
         (self.paths, self.unread) = (paths, unread);
     }
 
+    /// Notes which values are commands, and who named each. Each gets a `folder` next to it, if it has none: that of
+    /// the file that names it.
+    pub(super) fn settle_commands(&mut self, commands: Vec<KeyPath>, authors: &Authors) {
+        for path in commands {
+            let [table @ .., _] = &path[..] else { continue };
+            let folder = [table, &["folder".to_owned()]].concat();
+            let mut named = authors.of(self, &path);
+            if self.get(&folder).is_some() {
+                named = named.max(authors.of(self, &folder));
+            } else {
+                let base = self.base(&path).map(|base| base.to_string_lossy().into_owned());
+                if let (Some(base), Some(Value::Object(table))) = (base, get_mut(&mut self.values, table)) {
+                    table.insert("folder".into(), base.into());
+                    self.paths.push(folder.clone());
+                    self.unread.push(folder);
+                }
+            }
+            self.commands.push((path, named));
+        }
+    }
+
+    /// The commands, each by the table that holds it and its key, with the one who named it.
+    pub fn commands(&self) -> &[(KeyPath, NamedBy)] {
+        &self.commands
+    }
+
+    /// The words of the command at `key`, and its folder.
+    pub fn command(&self, key: &[String]) -> (Vec<String>, PathBuf) {
+        let words = self.get(key).and_then(Value::as_array).into_iter().flatten();
+        let folder = self.get(&[&key[..key.len() - 1], &["folder".to_owned()]].concat());
+        (
+            words.filter_map(|word| word.as_str().map(String::from)).collect(),
+            folder.and_then(Value::as_str).unwrap_or_default().into(),
+        )
+    }
+
     /// The keys whose values are paths.
     pub fn paths(&self) -> &[KeyPath] {
         &self.paths
@@ -196,6 +234,34 @@ impl ConfigDocument {
             find(&[self.inline.get(section)?, keys].concat())
         };
         find(path).or_else(written)
+    }
+}
+
+/// Whose files a configuration consists of.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Authors {
+    /// The user's own file.
+    user: Option<PathBuf>,
+    /// The file on the command line.
+    typed: Option<PathBuf>,
+}
+
+impl Authors {
+    pub(super) fn new(user: Option<&Path>, typed: Option<&Path>) -> Self {
+        let absolute = |path: Option<&Path>| path.and_then(|path| std::path::absolute(path).ok());
+        Self { user: absolute(user), typed: absolute(typed) }
+    }
+
+    /// Who gave the key at `path` its value.
+    pub(super) fn of(&self, document: &ConfigDocument, path: &[String]) -> NamedBy {
+        match document.origin(path) {
+            ConfigOrigin::Environment(_) | ConfigOrigin::Command(_) | ConfigOrigin::Set(_) => NamedBy::User,
+            ConfigOrigin::File { path, .. } if self.user.as_ref() == Some(&path) => NamedBy::User,
+            ConfigOrigin::File { path, .. } if self.typed.as_ref() == Some(&path) => NamedBy::TypedFile(path),
+            ConfigOrigin::File { path, .. } => NamedBy::FoundFile(path),
+            // No preset names code, and what has no place is nobody's word.
+            ConfigOrigin::Preset { .. } | ConfigOrigin::Default => NamedBy::FoundFile(PathBuf::new()),
+        }
     }
 }
 

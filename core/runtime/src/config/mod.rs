@@ -14,21 +14,21 @@ mod plugins;
 mod presets;
 pub(crate) mod roles;
 mod schema;
+mod serve;
 mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use forethought_api::{Error, Result, registry::ConfigPath, text::unmarked};
-use forethought_plugin_host::Request;
+use forethought_plugin_host::{NamedBy, Request};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use self::layers::Layer;
 pub use self::{
     check::{Findings, Problem, check},
     document::{ConfigDocument, ConfigEntry},
@@ -37,8 +37,10 @@ pub use self::{
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
+    serve::ServeConfig,
     sources::{Sources, plugin_folders, trust_file},
 };
+use self::{document::Authors, layers::Layer};
 use crate::budget::Limits;
 use crate::budget::prices::Prices;
 use crate::registry::{Registry, suggestion};
@@ -79,6 +81,9 @@ pub struct Config {
     /// How episodes are run.
     #[serde(default)]
     pub run: RunConfig,
+    /// How `forethought serve` answers.
+    #[serde(default)]
+    pub serve: ServeConfig,
     #[serde(skip)]
     document: ConfigDocument,
 }
@@ -172,6 +177,7 @@ impl Default for RunConfig {
 pub struct Draft {
     document: ConfigDocument,
     plugins: Request,
+    authors: Authors,
 }
 
 impl Draft {
@@ -184,8 +190,9 @@ impl Draft {
         layers::forget_replaced_kinds(&mut layers);
         let mut document = ConfigDocument::merge(layers)?;
         document.values.remove("preset");
-        let plugins = plugins::settle(&mut document, sources)?;
-        Ok(Self { document, plugins })
+        let authors = Authors::new(sources.user.as_deref(), sources.file.as_deref());
+        let plugins = plugins::settle(&mut document, sources, &authors)?;
+        Ok(Self { document, plugins, authors })
     }
 
     /// The component sections that name a kind, such as `["llm", "actor"]`, with that kind.
@@ -201,12 +208,35 @@ impl Draft {
         &self.plugins
     }
 
+    /// The commands that components of `registry` would start, each with its folder and the one who named it. Sections
+    /// that are not valid, and those of other components, are left out.
+    pub fn commands(&self, registry: &Registry) -> Vec<(Vec<String>, PathBuf, NamedBy)> {
+        let mut document = self.document.clone();
+        document.lift_inline_tables(registry);
+        let sections = layers::sections(&document.values);
+        let found = sections.iter().filter_map(|section| check_component(section, &document, registry));
+        let (mut paths, mut commands) = (Vec::new(), Vec::new());
+        for findings in found {
+            paths.extend(findings.paths);
+            commands.extend(findings.commands);
+        }
+        document.resolve_paths(paths, Vec::new());
+        document.settle_commands(commands, &self.authors);
+        let commands = document.commands().iter();
+        commands
+            .map(|(key, named)| {
+                let (command, folder) = document.command(key);
+                (command, folder, named.clone())
+            })
+            .collect()
+    }
+
     /// Checks the whole against `registry`, which includes the plugins' components.
     ///
     /// # Errors
     /// Every unknown key, wrong type and missing file at once, each with its place and the way out.
     pub fn check(self, registry: &Registry) -> Result<Config> {
-        Config::of(self.document, registry)
+        Config::of(self.document, registry, &self.authors)
     }
 }
 
@@ -224,10 +254,11 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, or no longer fits the program's components.
     pub fn load_resolved(path: &Path, registry: &Registry) -> Result<Self> {
-        Self::of(ConfigDocument::merge(vec![file(path)?.ok_or_else(|| missing(path))?])?, registry)
+        let document = ConfigDocument::merge(vec![file(path)?.ok_or_else(|| missing(path))?])?;
+        Self::of(document, registry, &Authors::default())
     }
 
-    fn of(mut document: ConfigDocument, registry: &Registry) -> Result<Self> {
+    fn of(mut document: ConfigDocument, registry: &Registry, authors: &Authors) -> Result<Self> {
         document.rename_critics(registry)?;
         // First, because the only model is the only one with a section of its own.
         default_summariser(&mut document.values, registry);
@@ -238,6 +269,7 @@ impl Config {
             findings.problems.extend(own.problems);
             findings.paths.extend(own.paths);
             findings.unread.extend(own.unread);
+            findings.commands.extend(own.commands);
         }
         findings.problems.extend(unknown_planners(&document.values));
         findings.problems.extend(roles::unknown_models(&document.values));
@@ -245,6 +277,7 @@ impl Config {
             return Err(Error::config(document.complaint(&findings.problems)));
         }
         document.resolve_paths(findings.paths, findings.unread);
+        document.settle_commands(findings.commands, authors);
         let typed: Self = serde_json::from_value(Value::Object(document.values.clone()))
             .map_err(|error| Error::config(error.to_string()))?;
         Ok(Self { document, ..typed })

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::{
     check::check,
     compose::inlined,
-    document::{ConfigDocument, resolve},
-    origin::{ConfigOrigin, KeyPath},
+    document::{Authors, ConfigDocument, resolve},
+    origin::KeyPath,
     sources::Sources,
 };
 use forethought_plugin_host::{
@@ -49,7 +49,7 @@ pub(super) fn schema(definitions: &mut Map<String, Value>) -> Value {
 }
 
 /// Checks the section and makes its paths absolute; what the command line adds joins `load`.
-pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result<Request> {
+pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources, authors: &Authors) -> Result<Request> {
     let mut definitions = Map::new();
     let properties = json!({ "plugins": schema(&mut definitions) });
     let schema = json!({ "properties": properties, "$defs": definitions });
@@ -64,7 +64,7 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
     let search: Vec<_> =
         config.search.iter().map(|folder| folder.to_path_buf()).chain(sources.search.clone()).collect();
     let mut wanted = Vec::new();
-    let searched_by = named_by(document, "search", sources);
+    let searched_by = named_by(document, "search", authors);
     for (index, load) in config.load.iter_mut().enumerate() {
         let path: KeyPath = vec!["plugins".into(), "load".into(), index.to_string()];
         let base = document.base(&path).unwrap_or(&sources.folder);
@@ -76,7 +76,7 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
             }
         }
         let settings = PluginSettings::from(load.clone());
-        let named = named_by(document, "load", sources);
+        let named = named_by(document, "load", authors);
         let named = if settings.path.as_ref().is_some_and(PluginPath::is_name) {
             named.max(searched_by.clone())
         } else {
@@ -96,28 +96,9 @@ pub(super) fn settle(document: &mut ConfigDocument, sources: &Sources) -> Result
 }
 
 /// Who gave this key of `[plugins]` its value.
-fn named_by(document: &ConfigDocument, key: &str, sources: &Sources) -> NamedBy {
+fn named_by(document: &ConfigDocument, key: &str, authors: &Authors) -> NamedBy {
     let path: KeyPath = vec!["plugins".into(), key.into()];
-    if document.get(&path).is_none() {
-        return NamedBy::User;
-    }
-    let absolute = |path: &PathBuf| std::path::absolute(path).ok();
-    match document.origin(&path) {
-        ConfigOrigin::Environment(_) | ConfigOrigin::Command(_) | ConfigOrigin::Set(_) => NamedBy::User,
-        ConfigOrigin::File { path, .. }
-            if sources.user.as_ref().and_then(absolute).as_ref() == Some(&path) =>
-        {
-            NamedBy::User
-        }
-        ConfigOrigin::File { path, .. }
-            if sources.file.as_ref().and_then(absolute).as_ref() == Some(&path) =>
-        {
-            NamedBy::TypedFile(path)
-        }
-        ConfigOrigin::File { path, .. } => NamedBy::FoundFile(path),
-        // No preset names plugins, and what has no place is nobody's word.
-        ConfigOrigin::Preset { .. } | ConfigOrigin::Default => NamedBy::FoundFile(PathBuf::new()),
-    }
+    if document.get(&path).is_none() { NamedBy::User } else { authors.of(document, &path) }
 }
 
 /// A name that is not a plugin's may be a folder.

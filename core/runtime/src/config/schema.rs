@@ -5,7 +5,7 @@ use schemars::schema_for;
 use serde_json::{Map, Value, json};
 
 use super::{
-    RunConfig,
+    RunConfig, ServeConfig,
     compose::inlined,
     inline,
     layers::{NAMED, SINGLE},
@@ -102,6 +102,11 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
         "run",
         "How many episodes are run, how, and within which limits.",
         inlined("run", schema_for!(RunConfig).to_value(), &mut definitions),
+    );
+    describe(
+        "serve",
+        "Where and how `forethought serve` answers.",
+        inlined("serve", schema_for!(ServeConfig).to_value(), &mut definitions),
     );
     describe(
         "plugins",

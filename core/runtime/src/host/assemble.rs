@@ -1,9 +1,17 @@
 //! From a configuration to a run: the components of the host as a [`RunSpec`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forethought_api::{
-    Error, Result, environment::Reset, error::Code, host::Host as _, planner::Summariser, seed,
+    Error, Result,
+    critic::Critic,
+    environment::{Environment, EnvironmentSpec, Reset},
+    error::Code,
+    host::Host as _,
+    llm::LlmBackend,
+    planner::{Planner, Requirements, Summariser},
+    seed,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +22,7 @@ use crate::{
     config::ConfigOrigin,
     host::{ROLES, RuntimeHost},
     run::folder::Earlier,
+    run::needs,
     run::plan::{self, Configured, RunSpec},
 };
 
@@ -33,6 +42,29 @@ pub struct RunOptions {
     pub earlier: Earlier,
     /// Raised to interrupt the run.
     pub cancel: Cancel,
+}
+
+/// What is added to a configuration for a run whose episodes come from outside.
+pub struct LiveOptions {
+    /// Says what the worlds of the episodes have in common; nothing is played in it.
+    pub environment: Arc<dyn Environment>,
+    /// What the run is called by: the planner's name.
+    pub name: String,
+    /// Says what the planners of the episodes need; never asked to decide.
+    pub planner: Arc<dyn Planner>,
+    /// Raised to give up every episode.
+    pub cancel: Cancel,
+}
+
+/// The components of a run, apart from its environment and planners.
+struct Parts {
+    llms: BTreeMap<String, Configured<dyn LlmBackend>>,
+    prices: BTreeMap<String, Option<Price>>,
+    /// The highest price of the models of each name.
+    highest: BTreeMap<String, Price>,
+    critics: BTreeMap<String, Configured<dyn Critic>>,
+    summariser: Option<Configured<dyn Summariser>>,
+    asked_summariser: Option<Configured<dyn Summariser>>,
 }
 
 impl RuntimeHost {
@@ -79,42 +111,12 @@ impl RuntimeHost {
         };
         let needs = self.check(&seats).await?;
 
-        let asks_summariser = needs.summariser;
         let mut planners = Vec::new();
         for name in &seats {
             let planner = self.planner(name.clone()).await?;
             planners.push((name.clone(), self.configured(&["planner".into(), name.clone()], planner)));
         }
-        let mut llms = BTreeMap::new();
-        let prices = self.prices(&needs.llms).await?;
-        let mut highest = BTreeMap::new();
-        for name in needs.llms {
-            let each = self.prices(std::slice::from_ref(&name)).await?.into_values().flatten();
-            highest.extend(each.reduce(Price::or).map(|price| (name.clone(), price)));
-            let llm = self.llm(name.clone()).await?;
-            let before = Some(self.llm_identity(&name, Paths::AsWritten).await?);
-            let config = self.llm_identity(&name, Paths::ByContents).await?;
-            llms.insert(name.clone(), Configured { config, before, component: llm });
-        }
-        let mut critics = BTreeMap::new();
-        for name in needs.critics {
-            let critic = self.critic(name.clone()).await?;
-            critics.insert(name.clone(), self.configured(&["critic".into(), name], critic));
-        }
-        let summariser = match options.collect {
-            true if config.summariser.is_none() => {
-                return Err(Error::config(
-                    "collecting trajectories needs a summariser; add [summariser] with llm = \"...\", the name of a \
-                     language model",
-                ));
-            }
-            true => Some(self.configured_summariser().await?),
-            false => None,
-        };
-        let asked_summariser = match asks_summariser && summariser.is_none() {
-            true => Some(self.configured_summariser().await?),
-            false => None,
-        };
+        let parts = self.parts(needs, options.collect).await?;
 
         // The run's own copy says who really sat where.
         let mut resolved = config.document().values().clone();
@@ -141,23 +143,112 @@ impl RuntimeHost {
             seats: planners,
             seatings: Vec::new(),
             subject: 0,
-            summariser,
-            asked_summariser,
-            llms,
-            prices,
+            summariser: parts.summariser,
+            asked_summariser: parts.asked_summariser,
+            llms: parts.llms,
+            prices: parts.prices,
             metering: self.shared.metering.clone(),
-            critics,
+            critics: parts.critics,
             episodes: episodes.collect(),
             concurrency: run.concurrency,
             limits: run.limits(),
             episode_limits: run.per_episode,
-            per_decision: PerDecision { limits: run.per_decision, prices: highest },
+            per_decision: PerDecision { limits: run.per_decision, prices: parts.highest },
             role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
             elsewhere: BTreeMap::new(),
             earlier: options.earlier,
             refused,
             cancel: options.cancel.clone(),
         })
+    }
+
+    /// The run whose episodes come from outside: see [`LiveRun`](crate::run::live::LiveRun). It collects trajectories.
+    ///
+    /// # Errors
+    /// Anything in the configuration that cannot be run.
+    pub async fn live_spec(&self, live: LiveOptions) -> Result<RunSpec> {
+        let config = self.config();
+        let environment = live.environment.spec().await?;
+        let mut askers = vec![(vec![live.name.clone()], live.planner.requires().await?)];
+        askers.push((vec!["summariser".into()], self.summariser().await?.requires().await?));
+        let needs = needs::check(self, &environment, askers).await?.all;
+        let parts = self.parts(needs, true).await?;
+        let run = &config.run;
+        Ok(RunSpec {
+            root: run.out.to_path_buf(),
+            config: config.to_toml()?,
+            paths: config.document().paths().to_vec(),
+            environment: Configured::new(Value::Null, live.environment),
+            seats: vec![(live.name, Configured::new(Value::Null, live.planner))],
+            seatings: Vec::new(),
+            subject: 0,
+            summariser: parts.summariser,
+            asked_summariser: parts.asked_summariser,
+            llms: parts.llms,
+            prices: parts.prices,
+            metering: self.shared.metering.clone(),
+            critics: parts.critics,
+            episodes: Vec::new(),
+            concurrency: run.concurrency,
+            limits: run.limits(),
+            episode_limits: run.per_episode,
+            per_decision: PerDecision { limits: run.per_decision, prices: parts.highest },
+            role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
+            elsewhere: BTreeMap::new(),
+            earlier: Earlier::Ignore,
+            refused: None,
+            cancel: live.cancel,
+        })
+    }
+
+    /// The needs of `[planner.<name>]`, or of the model or role of that name (`word` is `llm`), in an environment:
+    /// built and checked.
+    ///
+    /// # Errors
+    /// What cannot be built, or the first need that is not met.
+    pub async fn offer(&self, environment: &EnvironmentSpec, word: &str, name: &str) -> Result<Requirements> {
+        let own = match word {
+            "planner" => self.planner(name.into()).await?.requires().await?,
+            _ => Requirements { llms: vec![name.into()], ..Requirements::default() },
+        };
+        let asker = if word == "planner" { vec![word.into(), name.into()] } else { vec!["serve".into()] };
+        needs::check(self, environment, [(asker, own.clone())]).await?;
+        Ok(own)
+    }
+
+    /// The components that a run with these needs has, apart from its environment and planners.
+    async fn parts(&self, needs: Requirements, collect: bool) -> Result<Parts> {
+        let mut llms = BTreeMap::new();
+        let prices = self.prices(&needs.llms).await?;
+        let mut highest = BTreeMap::new();
+        for name in needs.llms {
+            let each = self.prices(std::slice::from_ref(&name)).await?.into_values().flatten();
+            highest.extend(each.reduce(Price::or).map(|price| (name.clone(), price)));
+            let llm = self.llm(name.clone()).await?;
+            let before = Some(self.llm_identity(&name, Paths::AsWritten).await?);
+            let config = self.llm_identity(&name, Paths::ByContents).await?;
+            llms.insert(name.clone(), Configured { config, before, component: llm });
+        }
+        let mut critics = BTreeMap::new();
+        for name in needs.critics {
+            let critic = self.critic(name.clone()).await?;
+            critics.insert(name.clone(), self.configured(&["critic".into(), name], critic));
+        }
+        let summariser = match collect {
+            true if self.config().summariser.is_none() => {
+                return Err(Error::config(
+                    "collecting trajectories needs a summariser; add [summariser] with llm = \"...\", the name of a \
+                     language model",
+                ));
+            }
+            true => Some(self.configured_summariser().await?),
+            false => None,
+        };
+        let asked_summariser = match needs.summariser && summariser.is_none() {
+            true => Some(self.configured_summariser().await?),
+            false => None,
+        };
+        Ok(Parts { llms, prices, highest, critics, summariser, asked_summariser })
     }
 
     /// Everything that decides the answers of a role, or of the model of that name.
@@ -179,7 +270,7 @@ impl RuntimeHost {
         Ok(self.configured(&["summariser".into()], summariser))
     }
 
-    fn configured<T: ?Sized>(&self, section: &[String], component: std::sync::Arc<T>) -> Configured<T> {
+    fn configured<T: ?Sized>(&self, section: &[String], component: Arc<T>) -> Configured<T> {
         let before = Some(self.identity(section, Paths::AsWritten));
         Configured { config: self.identity(section, Paths::ByContents), before, component }
     }

@@ -42,6 +42,7 @@ impl RuntimeHost {
         let mut config = document.get(section).cloned().unwrap_or_default();
         if paths == Paths::ByContents {
             self.read_paths(section, &mut config, &files);
+            self.read_commands(section, &mut config);
         }
         if let Value::Object(keys) = &mut config {
             match section[0].as_str() {
@@ -83,6 +84,23 @@ impl RuntimeHost {
                 true => Value::Null,
                 false => self.contents(path).into(),
             };
+        }
+    }
+
+    /// Puts the contents of what they name in the place of the words of commands; the program itself counts by its name.
+    fn read_commands(&self, section: &[String], config: &mut Value) {
+        let document = self.shared.config.document();
+        for (key, _) in document.commands().iter().filter(|(key, _)| key.starts_with(section)) {
+            let (_, folder) = document.command(key);
+            let pointer: String =
+                key[section.len()..].iter().map(|part| format!("/{}", escaped(part))).collect();
+            let words = config.pointer_mut(&pointer).and_then(Value::as_array_mut).into_iter().flatten();
+            for word in words.skip(1) {
+                let file = word.as_str().map(|word| folder.join(word)).filter(|file| file.is_file());
+                if let Some(file) = file {
+                    *word = self.contents(&file).into();
+                }
+            }
         }
     }
 

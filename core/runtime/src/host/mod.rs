@@ -227,6 +227,7 @@ impl RuntimeHost {
 
     async fn create(&self, section: &[String], kind: &str, config: Map<String, Value>) -> Result<Component> {
         let entry = self.shared.registry.find(&section[0], kind)?;
+        self.admit_commands(section)?;
         let host = Arc::new(self.owned_by(section));
         let built = (entry.create)(Value::Object(config), host).await;
         built.map_err(|error| {
@@ -234,6 +235,17 @@ impl RuntimeHost {
             let key = [section, &["kind".to_string()]].concat();
             error.context(document.at(&key, format_args!("`{kind}` cannot be built")))
         })
+    }
+
+    /// Refuses to build a component that would start a program on the word of somebody who is not trusted.
+    fn admit_commands(&self, section: &[String]) -> Result<()> {
+        let document = self.shared.config.document();
+        let Some(trust) = self.shared.registry.trust() else { return Ok(()) };
+        for (key, named) in document.commands().iter().filter(|(key, _)| key.starts_with(section)) {
+            let (command, folder) = document.command(key);
+            trust.admit_command(named, command, folder, &document.at(key, ""))?;
+        }
+        Ok(())
     }
 
     fn owned_by(&self, section: &[String]) -> Self {

@@ -36,6 +36,11 @@ impl RuntimeHost {
             let needs = self.summariser().await?.requires().await?;
             askers.push((vec!["summariser".into()], needs));
         }
+        // An environment says no needs: the models that it asks are those that it was built with.
+        let llms = self.models_of(&["environment".into()]);
+        if !llms.is_empty() {
+            askers.push((vec!["environment".into()], Requirements { llms, ..Requirements::default() }));
+        }
         Ok(needs::check(self, &environment, askers).await?.all)
     }
 
@@ -93,8 +98,13 @@ impl RuntimeHost {
 
     /// The models and roles that `[llm.<name>]` was built on.
     fn models_within(&self, name: &str) -> Vec<String> {
+        self.models_of(&["llm".into(), name.into()])
+    }
+
+    /// The models and roles that the component of a section was built on.
+    fn models_of(&self, section: &[String]) -> Vec<String> {
         let dependencies = self.shared.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
-        let needs = dependencies.get(&["llm".to_string(), name.to_string()][..]).into_iter().flatten();
+        let needs = dependencies.get(section).into_iter().flatten();
         needs.filter(|need| ["llm", ROLES].contains(&&*need[0])).map(|need| need[1].clone()).collect()
     }
 

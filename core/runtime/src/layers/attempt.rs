@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use forethought_api::{
     Error, Result,
     error::Code,
-    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
+    raw::{RawRequest, RawStream, not_passed_on},
 };
 
+use super::watch::Watched;
 use crate::{busy, journal::meter::Metering};
 
 /// A backend whose attempts end within a time limit.
@@ -47,14 +49,21 @@ impl Attempt {
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| {
-            let message = format!(
-                "[llm.{}] gave no answer within {} s (`calls.timeout_s`)",
-                self.name,
-                self.limit.as_secs_f64()
-            );
-            Err(Error::new(Code::Provider, message).retryable())
-        })
+        tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| Err(self.late("gave no answer")))
+    }
+
+    fn late(&self, what: &str) -> Error {
+        let message =
+            format!("[llm.{}] {what} within {} s (`calls.timeout_s`)", self.name, self.limit.as_secs_f64());
+        Error::new(Code::Provider, message).retryable()
+    }
+
+    async fn begin(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        let answer = self.inner.forward(request);
+        if self.least.is_zero() {
+            return answer.await;
+        }
+        tokio::join!(answer, tokio::time::sleep(self.least)).0
     }
 }
 
@@ -67,14 +76,7 @@ impl LlmBackend for Attempt {
         let charge = self.metering.set_aside(&self.name, &request).await?;
         let (purpose, watch) = (request.purpose, Instant::now());
         let outcome = busy::attempt(self.within(self.answer(request))).await;
-        let (llm, ms) = (&*self.name, watch.elapsed().as_millis() as u64);
-        match &outcome {
-            Ok(completion) => {
-                let usage = completion.usage;
-                tracing::debug!(llm, ?purpose, ms, usage.input_tokens, usage.output_tokens, "completed");
-            }
-            Err(error) => tracing::debug!(llm, ?purpose, ms, %error, "failed"),
-        }
+        log(&self.name, purpose, watch, &outcome);
         if let Some(charge) = charge {
             charge.settle(&outcome);
         }
@@ -85,5 +87,50 @@ impl LlmBackend for Attempt {
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         let _charge = self.metering.set_aside(&self.name, &request).await?;
         self.within(self.inner.stream(request)).await
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        self.within(self.inner.formats()).await
+    }
+    /// The limit applies to the whole answer. What it cost is settled when it has ended; a reader that gives up leaves
+    /// the most to count.
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        if !self.formats().await?.contains(&request.format) {
+            return Err(not_passed_on(&request.format));
+        }
+        let charge = self.metering.set_aside(&self.name, &request.request).await?;
+        let (purpose, watch) = (request.request.purpose, Instant::now());
+        let deadline = tokio::time::Instant::now() + self.limit;
+        let begun = busy::attempt(self.within(self.begin(request))).await;
+        let name = self.name.clone();
+        let end = move |outcome: &Result<Completion>| {
+            log(&name, purpose, watch, outcome);
+            if let Some(charge) = charge {
+                charge.settle(outcome);
+            }
+        };
+        let failure = match &begun {
+            Ok(answer) => answer.head().await?.failure,
+            Err(error) => Some(error.clone()),
+        };
+        match failure {
+            Some(failure) => {
+                end(&Err(failure));
+                begun
+            }
+            None => {
+                Ok(Arc::new(Watched::new(begun?, end).until(deadline, self.late("gave no complete answer"))))
+            }
+        }
+    }
+}
+
+fn log(llm: &str, purpose: Purpose, since: Instant, outcome: &Result<Completion>) {
+    let ms = since.elapsed().as_millis() as u64;
+    match outcome {
+        Ok(completion) => {
+            let usage = completion.usage;
+            tracing::debug!(llm, ?purpose, ms, usage.input_tokens, usage.output_tokens, "completed");
+        }
+        Err(error) => tracing::debug!(llm, ?purpose, ms, %error, "failed"),
     }
 }

@@ -3,7 +3,7 @@
 //! The key has everything that decides an answer: the model's identity (including its configuration, base URL and
 //! files), the messages, tools and settings, and the number of equal requests before it in this process, so that five
 //! samples of one prompt stay five samples. The purpose is not part of it, because the model never sees it. Errors are
-//! not kept, and streams are not answered from here.
+//! not kept, and neither streams nor requests that are passed on are answered from here.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use forethought_api::{
     Error, Result,
     error::Context,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
+    raw::{RawRequest, RawStream},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
@@ -129,5 +130,11 @@ impl LlmBackend for Cache {
     }
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.inner.stream(request).await
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        self.inner.formats().await
+    }
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        self.inner.forward(request).await
     }
 }

@@ -7,17 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use forethought_api::{
-    Result,
+    Error, Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
+    raw::{RawRequest, RawStream},
 };
 use tokio::sync::Notify;
 
+use super::watch::Watched;
 use crate::journal::meter;
 
 /// A backend with a limited number of calls in flight.
 pub struct ConcurrencyLimit {
     inner: Arc<dyn LlmBackend>,
-    gate: Gate,
+    gate: Arc<Gate>,
 }
 
 impl ConcurrencyLimit {
@@ -25,7 +27,7 @@ impl ConcurrencyLimit {
     pub fn new(inner: Arc<dyn LlmBackend>, most: u32) -> Self {
         let most = f64::from(most.max(1));
         let state = State { allowed: most, under_way: 0, round: 0 };
-        Self { inner, gate: Gate { most, state: Mutex::new(state), free: Notify::new() } }
+        Self { inner, gate: Arc::new(Gate { most, state: Mutex::new(state), free: Notify::new() }) }
     }
 
     /// Calls allowed at present.
@@ -34,16 +36,9 @@ impl ConcurrencyLimit {
     }
 
     async fn pass<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let permit = meter::pause(self.gate.enter()).await?;
+        let permit = meter::pause(self.gate.clone().enter()).await?;
         let outcome = call.await;
-        match &outcome {
-            Ok(_) => permit.answered(),
-            // Backends from before `overloaded` existed say only how long to wait.
-            Err(error) if error.overloaded || (error.retryable && error.retry_after_ms.is_some()) => {
-                permit.overloaded()
-            }
-            Err(_) => {}
-        }
+        permit.says(outcome.as_ref().err());
         outcome
     }
 }
@@ -59,6 +54,25 @@ impl LlmBackend for ConcurrencyLimit {
     /// A stream counts until it begins: after that, the provider has accepted it.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.pass(self.inner.stream(request)).await
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        self.inner.formats().await
+    }
+    /// An answer that is passed on counts until it ends.
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        let permit = meter::pause(self.gate.clone().enter()).await?;
+        let outcome = self.inner.forward(request).await;
+        let failure = match &outcome {
+            Ok(answer) => answer.head().await?.failure,
+            Err(error) => Some(error.clone()),
+        };
+        permit.says(failure.as_ref());
+        let answer = outcome?;
+        match failure {
+            // All of it is here.
+            Some(_) => Ok(answer),
+            None => Ok(Arc::new(Watched::new(answer, move |_| drop(permit)))),
+        }
     }
 }
 
@@ -81,14 +95,16 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn enter(&self) -> Permit<'_> {
+    async fn enter(self: Arc<Self>) -> Permit {
         loop {
             let free = self.free.notified();
             {
                 let mut state = self.state();
                 if state.under_way < state.allowed as u32 {
                     state.under_way += 1;
-                    return Permit { gate: self, round: state.round };
+                    let round = state.round;
+                    drop(state);
+                    return Permit { gate: self.clone(), round };
                 }
             }
             free.await;
@@ -97,12 +113,23 @@ impl Gate {
 }
 
 /// A call in flight; dropped, it makes room.
-struct Permit<'a> {
-    gate: &'a Gate,
+struct Permit {
+    gate: Arc<Gate>,
     round: u64,
 }
 
-impl Permit<'_> {
+impl Permit {
+    /// The call was answered, or failed with this.
+    fn says(&self, failure: Option<&Error>) {
+        match failure {
+            None => self.answered(),
+            // Backends from before `overloaded` existed say only how long to wait.
+            Some(error) if error.overloaded || (error.retryable && error.retry_after_ms.is_some()) => {
+                self.overloaded()
+            }
+            Some(_) => {}
+        }
+    }
     fn answered(&self) {
         let mut state = self.gate.state();
         state.allowed = (state.allowed + 1.0 / state.allowed).min(self.gate.most);
@@ -117,7 +144,7 @@ impl Permit<'_> {
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         let free = {
             let mut state = self.gate.state();

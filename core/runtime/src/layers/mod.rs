@@ -12,6 +12,9 @@
 //! The first two belong to a run, the third to a role, the others to a model: `[llm.<name>.calls]` sets them up around
 //! any backend, a plugin's included. Each layer is a backend around another and knows nothing of the rest.
 //!
+//! A request that is passed on byte for byte ([`LlmBackend::forward`]) goes the same way, past the cache. A [`relay`] around
+//! all of it hands the bytes to a client while the completion is read from them.
+//!
 //! Only money reaches through all of them: a call answered by the cache costs nothing, and one that was tried three
 //! times may have been charged three times. So it is counted in the innermost layer, by the meter that the run puts
 //! around the call ([`meter`](crate::journal::meter)). Models are built once and know no run; a meter belongs to the
@@ -21,10 +24,12 @@ pub mod attempt;
 pub mod cache;
 pub mod concurrency;
 pub mod rate;
+pub mod relay;
 pub mod retry;
 pub mod route;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

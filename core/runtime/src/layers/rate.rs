@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use forethought_api::{
     Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
+    raw::{RawRequest, RawStream},
 };
 use tokio::time::{Duration, Instant};
 
+use super::watch::Watched;
 use crate::budget::tokens;
 use crate::journal::meter;
 
@@ -20,7 +22,7 @@ use crate::journal::meter;
 pub struct RateLimit {
     inner: Arc<dyn LlmBackend>,
     requests: Option<Bucket>,
-    tokens: Option<Bucket>,
+    tokens: Option<Arc<Bucket>>,
 }
 
 impl RateLimit {
@@ -33,7 +35,7 @@ impl RateLimit {
         Self {
             inner,
             requests: requests_per_minute.map(Bucket::new),
-            tokens: tokens_per_minute.map(Bucket::new),
+            tokens: tokens_per_minute.map(|most| Arc::new(Bucket::new(most))),
         }
     }
 
@@ -65,6 +67,21 @@ impl LlmBackend for RateLimit {
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         meter::pause(self.wait(&request)).await?;
         self.inner.stream(request).await
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        self.inner.formats().await
+    }
+    /// Streams often say nothing of their tokens; then what was expected counts.
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        let (estimated, expected) =
+            (meter::pause(self.wait(&request.request)).await?, tokens::estimate(&request.request));
+        let answer = self.inner.forward(request).await?;
+        let Some(bucket) = self.tokens.clone() else { return Ok(answer) };
+        Ok(Arc::new(Watched::new(answer, move |outcome| {
+            if let Ok(completion) = outcome {
+                bucket.give_back(estimated - tokens::counted(completion.usage, expected).total() as f64);
+            }
+        })))
     }
 }
 

@@ -5,7 +5,7 @@
 //! provider says how long to wait, that is obeyed. An interruption ends a pause; the layers within then refuse the next
 //! attempt.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use forethought_api::{
     Error, Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, TokenStream},
+    raw::{RawRequest, RawStream},
 };
 
 use crate::journal::meter;
@@ -71,5 +72,27 @@ impl LlmBackend for Retry {
     /// Retries until a stream begins; a stream that breaks off is up to its reader.
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.repeat(|| self.inner.stream(request.clone())).await
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        self.inner.formats().await
+    }
+    /// Retries until an answer begins that is not worth another attempt. The last one is passed on as it is, a refusal
+    /// included.
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        let refused = Mutex::new(None);
+        let attempt = || async {
+            refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let answer = self.inner.forward(request.clone()).await?;
+            match answer.head().await?.failure {
+                Some(failure) => {
+                    *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                    Err(failure)
+                }
+                None => Ok(answer),
+            }
+        };
+        let outcome = self.repeat(attempt).await;
+        let refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcome.or_else(|error| refused.ok_or(error))
     }
 }

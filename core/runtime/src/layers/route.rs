@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use forethought_api::{
     Result,
     llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Purpose, TokenStream},
+    raw::{RawRequest, RawStream},
 };
 
 /// A backend that hands each request on to the one for its purpose.
@@ -44,5 +45,17 @@ impl LlmBackend for Router {
     }
     async fn stream(&self, request: ChatRequest) -> Result<Arc<dyn TokenStream>> {
         self.of(request.purpose).stream(request).await
+    }
+    /// Those that all of them pass on.
+    async fn formats(&self) -> Result<Vec<String>> {
+        let mut all = self.default.formats().await?;
+        for route in self.routes.values() {
+            let other = route.formats().await?;
+            all.retain(|format| other.contains(format));
+        }
+        Ok(all)
+    }
+    async fn forward(&self, request: RawRequest) -> Result<Arc<dyn RawStream>> {
+        self.of(request.request.purpose).forward(request).await
     }
 }

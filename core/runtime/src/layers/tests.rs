@@ -10,6 +10,7 @@ use forethought_api::{
     Error, Result,
     error::Code,
     llm::{ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, Message, Purpose, Usage},
+    raw::{OPENAI_CHAT, RawBytes, RawHead, RawRequest, RawStream},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -265,4 +266,111 @@ async fn a_role_asks_the_model_of_the_purpose() {
         let answer = role.complete(ChatRequest::new(purpose, Vec::new())).await.unwrap();
         assert_eq!(answer.raw, expected);
     }
+}
+
+/// Passes requests on: each answer has the listed status and two pieces, and ends as listed.
+#[derive(Default)]
+struct Wire {
+    statuses: Mutex<VecDeque<Result<u16>>>,
+    stalls: bool,
+    asked: AtomicU32,
+}
+
+struct Answer {
+    status: u16,
+    stalls: bool,
+    left: Mutex<Vec<&'static str>>,
+}
+
+#[async_trait]
+impl LlmBackend for Wire {
+    async fn capabilities(&self) -> Result<LlmCapabilities> {
+        Ok(LlmCapabilities::default())
+    }
+    async fn complete(&self, _: ChatRequest) -> Result<Completion> {
+        Err(Error::other("it was not passed on"))
+    }
+    async fn formats(&self) -> Result<Vec<String>> {
+        Ok(vec![OPENAI_CHAT.into()])
+    }
+    async fn forward(&self, _: RawRequest) -> Result<Arc<dyn RawStream>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let status = self.statuses.lock().unwrap().pop_front().unwrap_or(Ok(200))?;
+        Ok(Arc::new(Answer { status, stalls: self.stalls, left: Mutex::new(vec!["world", "hello "]) }))
+    }
+}
+
+#[async_trait]
+impl RawStream for Answer {
+    async fn head(&self) -> Result<RawHead> {
+        let failure = (self.status != 200).then(overloaded);
+        Ok(RawHead { status: self.status, failure, ..RawHead::default() })
+    }
+    async fn next(&self) -> Result<RawBytes> {
+        let next = self.left.lock().unwrap().pop();
+        if next.is_none() && self.stalls {
+            std::future::pending::<()>().await;
+        }
+        Ok(RawBytes(next.unwrap_or_default().into()))
+    }
+    async fn finish(&self) -> Result<Completion> {
+        match self.head().await?.failure {
+            Some(failure) => Err(failure),
+            None => Ok(Completion { raw: "read".into(), ..Completion::default() }),
+        }
+    }
+}
+
+fn raw() -> RawRequest {
+    RawRequest { format: OPENAI_CHAT.into(), request: question("hello"), ..RawRequest::default() }
+}
+
+/// The body, and how it ended.
+async fn read(answer: &Arc<dyn RawStream>) -> (String, Result<Completion>) {
+    let mut body = String::new();
+    loop {
+        match answer.next().await {
+            Ok(bytes) if bytes.0.is_empty() => return (body, answer.finish().await),
+            Ok(bytes) => body += std::str::from_utf8(&bytes.0).unwrap(),
+            Err(error) => return (body, Err(error)),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_passed_on_is_repeated_before_it_begins_and_the_last_refusal_is_an_answer() {
+    let wire = |statuses: &[Result<u16>]| {
+        Arc::new(Wire { statuses: Mutex::new(statuses.iter().cloned().collect()), ..Wire::default() })
+    };
+    let provider = wire(&[Err(overloaded()), Ok(503), Ok(200)]);
+    let calls = CallConfig { retries: 2, concurrency: 1, ..CallConfig::default() };
+    let stack = calls.around(provider.clone(), "actor", &json!(null), &Metering::default()).unwrap();
+    let answer = stack.forward(raw()).await.unwrap();
+    let (body, ended) = read(&answer).await;
+    assert_eq!((body.as_str(), ended.unwrap().raw), ("hello world", json!("read")));
+    assert_eq!(provider.asked.load(Ordering::Relaxed), 3);
+    provider.statuses.lock().unwrap().extend([Ok(503), Ok(529), Ok(503)]);
+    let refused = stack.forward(raw()).await.unwrap();
+    assert_eq!(refused.head().await.unwrap().status, 503);
+    assert_eq!(read(&refused).await.1.unwrap_err().message, "overloaded");
+    // What is not spoken here is no attempt.
+    let other = stack.forward(RawRequest { format: "smoke".into(), ..raw() }).await;
+    assert_eq!(other.err().unwrap().code, Code::Unimplemented);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_passed_on_counts_as_in_flight_until_it_ends_and_ends_in_time() {
+    let calls = CallConfig { timeout_s: 2.0, concurrency: 1, ..CallConfig::default() };
+    let provider = Arc::new(Wire { stalls: true, ..Wire::default() });
+    let stack = calls.around(provider, "actor", &json!(null), &Metering::default()).unwrap();
+    let (start, first) = (Instant::now(), stack.forward(raw()).await.unwrap());
+    let second = stack.forward(raw());
+    tokio::pin!(second);
+    assert!(futures::poll!(&mut second).is_pending());
+    let (body, ended) = read(&first).await;
+    assert_eq!(body, "hello world");
+    let late = "[llm.actor] gave no complete answer within 2 s (`calls.timeout_s`)";
+    assert_eq!((ended.unwrap_err().message.as_str(), start.elapsed()), (late, Duration::from_secs(2)));
+    drop(first);
+    second.await.unwrap();
 }

@@ -48,7 +48,13 @@ pub struct EpisodeSpec {
     pub per_decision: Arc<PerDecision>,
     /// Called after every decision with the number of decisions so far.
     pub progress: Option<Arc<dyn Fn(u32) + Send + Sync>>,
+    /// Called with every decision as soon as it is made, before it is summarised and acted on, and with the calls that
+    /// it took.
+    pub decided: Option<Decided>,
 }
+
+/// See [`EpisodeSpec::decided`].
+pub type Decided = Arc<dyn Fn(&Decision, CallCount) + Send + Sync>;
 
 /// A planner in its seat.
 #[derive(Clone)]
@@ -203,6 +209,7 @@ impl<D: Durable> EpisodeRunner<D> {
             seat,
             thought: decision.thought.clone(),
             action: decision.action.text.clone(),
+            calls: decision.action.calls.clone(),
             summary: summary.clone(),
             trace: decision.trace,
         })?;
@@ -251,6 +258,11 @@ impl<D: Durable> EpisodeRunner<D> {
             let error = refused.iter().fold(error, |error, limits| too_small(limits, error));
             error.context(format!("planner `{}` failed at step {}", seat.name, self.step))
         })?;
+        if let Some(decided) = &self.spec.decided {
+            let mut calls = CallCount::default();
+            tally.calls.values().for_each(|count| calls += *count);
+            decided(&decision, calls);
+        }
         decision.trace.recoveries.append(&mut tally.recoveries);
         if let Some(limits) = refused {
             decision.trace.recoveries.push(format!("the budget per decision was reached ({limits})"));

@@ -136,6 +136,10 @@ impl RunFolder {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.write_all(&line).context(format!("{}/episodes.jsonl could not be written", self.path.display()))
     }
+    /// Sets the number of episodes of a run that did not know it when it began.
+    pub(crate) fn count(&self, episodes: u64) {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).episodes = episodes;
+    }
     pub(crate) fn close(&self, status: RunStatus, usd: Option<f64>) -> Result<()> {
         {
             let mut info = self.info.lock().unwrap_or_else(PoisonError::into_inner);

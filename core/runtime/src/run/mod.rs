@@ -5,6 +5,7 @@ mod critical;
 pub mod episode;
 pub mod events;
 pub mod folder;
+pub mod live;
 pub mod models;
 pub(crate) mod needs;
 pub(crate) mod plan;
@@ -106,40 +107,10 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
         None => {}
     }
 
-    let mut spent = store.spent().await?;
-    for (role, used) in spec.elsewhere {
-        let sum = spent.entry(role).or_default();
-        *sum = *sum + used;
-    }
-    let priced = !spec.prices.is_empty() && spec.prices.values().all(Option::is_some);
-    let role = |(name, limits): (String, Limits)| {
-        let used = spent.get(&name).copied().unwrap_or_default();
-        (name.clone(), Arc::new(Budget::new(format!("role {name}"), limits, used)))
-    };
-    let total = spent.values().fold(Spent::default(), |sum, spent| sum + *spent);
-    let accounts = Arc::new(Accounts {
-        run: Arc::new(Budget::new("run", spec.limits, total)),
-        roles: spec.role_limits.into_iter().map(role).collect(),
-        episode_usd: spec.episode_limits.max_usd,
-        prices: spec.prices,
-    });
-    spec.metering.begin(&accounts);
-    let pool = Arc::new(Pool {
-        accounts,
-        store,
-        folder,
-        observer,
-        environment: spec.environment.component.clone(),
-        resume: match plan.environment.recovery {
-            Recovery::Replay => Resume::Replay,
-            Recovery::Restart | Recovery::Unknown => Resume::Restart,
-        },
-        llms: Arc::new(plan.llms),
-        critics: Arc::new(plan.critics),
-        summariser: plan.summariser,
-        cancel: spec.cancel,
-    });
-    let mut waiting = plan.episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
+    let spent = store.spent().await?;
+    let episodes = std::mem::take(&mut plan.episodes);
+    let pool = Arc::new(Pool::open(&spec, plan, (store, folder), spent, observer));
+    let mut waiting = episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
     // Those that a dead plugin cost the others' answers; and those that may have killed it, which are played alone.
     let (mut again, mut suspects) = (VecDeque::new(), VecDeque::new());
     let mut running = JoinSet::new();
@@ -176,17 +147,7 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
     results.extend(left);
 
     let status = pool.status(all_begun, &results);
-    let spent = pool.store.spent().await?;
-    let usd = spent.values().fold(Spent::default(), |sum, spent| sum + *spent).usd();
-    let usd = priced.then_some(usd);
-    pool.store.close().await;
-    if !pool.folder.journal().is_file() {
-        tracing::warn!(
-            "{} was removed while the run used it: its episodes cannot be replayed or exported",
-            pool.folder.journal().display()
-        );
-    }
-    pool.folder.close(status, usd)?;
+    let (usd, spent) = pool.close(status).await?;
     let mut outcome = RunOutcome {
         folder: pool.folder.path().to_owned(),
         status,
@@ -219,6 +180,8 @@ enum Played {
 struct Finished {
     summary: EpisodeSummary,
     trajectories: Vec<Trajectory>,
+    /// Why it is not done.
+    error: Option<Error>,
 }
 
 /// The earlier run that `spec` continues, unless it begins a new one.
@@ -297,6 +260,7 @@ fn recover(
             Ok(Finished {
                 summary: serde_json::from_str(&closed.summary)?,
                 trajectories: serde_json::from_slice(&closed.trajectories)?,
+                error: None,
             })
         };
         let other = |found: &Finished| listed.as_ref().is_some_and(|listed| *listed != found.summary);
@@ -316,7 +280,7 @@ fn recover(
             None => {
                 missing += usize::from(listed.is_some());
                 if let Some(summary) = listed.filter(|_| !collects) {
-                    results.insert(index, Finished { summary, trajectories: Vec::new() });
+                    results.insert(index, Finished { summary, trajectories: Vec::new(), error: None });
                 }
             }
         }
@@ -349,26 +313,93 @@ struct Pool {
 }
 
 impl Pool {
+    /// The pool of a run that has used `spent` so far.
+    fn open(
+        spec: &RunSpec,
+        plan: Plan,
+        (store, folder): (Store, RunFolder),
+        mut spent: BTreeMap<String, Spent>,
+        observer: Arc<dyn RunObserver>,
+    ) -> Self {
+        for (role, used) in &spec.elsewhere {
+            let sum = spent.entry(role.clone()).or_default();
+            *sum = *sum + *used;
+        }
+        let role = |(name, limits): (&String, &Limits)| {
+            let used = spent.get(name).copied().unwrap_or_default();
+            (name.clone(), Arc::new(Budget::new(format!("role {name}"), *limits, used)))
+        };
+        let total = spent.values().fold(Spent::default(), |sum, spent| sum + *spent);
+        let accounts = Arc::new(Accounts {
+            run: Arc::new(Budget::new("run", spec.limits, total)),
+            roles: spec.role_limits.iter().map(role).collect(),
+            episode_usd: spec.episode_limits.max_usd,
+            prices: spec.prices.clone(),
+        });
+        spec.metering.begin(&accounts);
+        Self {
+            accounts,
+            store,
+            folder,
+            observer,
+            environment: spec.environment.component.clone(),
+            resume: match plan.environment.recovery {
+                Recovery::Replay => Resume::Replay,
+                Recovery::Restart | Recovery::Unknown => Resume::Restart,
+            },
+            llms: Arc::new(plan.llms),
+            critics: Arc::new(plan.critics),
+            summariser: plan.summariser,
+            cancel: spec.cancel.clone(),
+        }
+    }
+
+    /// Closes the journal and the folder. Returns what the run has cost, where all prices are known, and what it used.
+    async fn close(&self, status: RunStatus) -> Result<(Option<f64>, BTreeMap<String, Spent>)> {
+        let spent = self.store.spent().await?;
+        let usd = spent.values().fold(Spent::default(), |sum, spent| sum + *spent).usd();
+        let prices = &self.accounts.prices;
+        let usd = (!prices.is_empty() && prices.values().all(Option::is_some)).then_some(usd);
+        self.store.close().await;
+        if !self.folder.journal().is_file() {
+            tracing::warn!(
+                "{} was removed while the run used it: its episodes cannot be replayed or exported",
+                self.folder.journal().display()
+            );
+        }
+        self.folder.close(status, usd)?;
+        Ok((usd, spent))
+    }
+
     /// Whether no further episode may begin.
     fn closed(&self) -> bool {
         self.cancel.is_cancelled() || self.accounts.reached() || self.accounts.run.check_time().is_err()
     }
 
     /// Plays an episode. If a plugin dies meanwhile and there are `chances` left, it is to be played again.
-    async fn play(&self, mut episode: EpisodeSpec, chances: u32) -> Result<Played> {
+    async fn play(&self, episode: EpisodeSpec, chances: u32) -> Result<Played> {
+        let world: Arc<dyn Environment> =
+            match self.environment.spawn().await.context("the environment could not be copied") {
+                Ok(world) => world,
+                Err(error) => Arc::new(NoWorld(error)),
+            };
+        self.play_in(world, self.llms.clone(), episode, chances).await
+    }
+
+    /// The same in this world, with these models.
+    async fn play_in(
+        &self,
+        environment: Arc<dyn Environment>,
+        llms: Arc<BTreeMap<String, Llm>>,
+        mut episode: EpisodeSpec,
+        chances: u32,
+    ) -> Result<Played> {
         let again = episode.clone();
         let (id, observer) = (episode.id.clone(), self.observer.clone());
         let watched = id.clone();
         episode.progress = Some(Arc::new(move |decisions| observer.decided(&watched, decisions)));
-        let deps = Deps {
-            environment: match self.environment.spawn().await.context("the environment could not be copied") {
-                Ok(world) => world,
-                Err(error) => Arc::new(NoWorld(error)),
-            },
-            llms: self.llms.clone(),
-            critics: self.critics.clone(),
-            summariser: self.summariser.clone(),
-        };
+        let deps =
+            Deps { environment, llms, critics: self.critics.clone(), summariser: self.summariser.clone() };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
         let durable = JournaledEffects::new(
             deps,
@@ -379,7 +410,7 @@ impl Pool {
         );
         let EpisodeResult { summary, trajectories, events, error } =
             run_episode(Arc::new(durable), episode).await?;
-        if let Some(error) = error.filter(|error| error.code == Code::Shutdown && chances > 0) {
+        if let Some(error) = error.as_ref().filter(|error| error.code == Code::Shutdown && chances > 0) {
             tracing::warn!(episode = id, "played again, because a plugin died: {error}");
             return Ok(Played::Lost { episode: Box::new(again), innocent: error.refused });
         }
@@ -394,7 +425,7 @@ impl Pool {
             self.store.finish(id, journal_status(summary.status), closed).await?;
             self.folder.append(&summary)?;
         }
-        Ok(Played::Finished(Box::new(Finished { summary, trajectories })))
+        Ok(Played::Finished(Box::new(Finished { summary, trajectories, error })))
     }
 
     fn status(&self, all_begun: bool, results: &HashMap<usize, Finished>) -> RunStatus {

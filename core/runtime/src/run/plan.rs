@@ -359,6 +359,7 @@ fn episodes(
             limits: spec.episode_limits,
             per_decision: per_decision.clone(),
             progress: None,
+            decided: None,
         });
     }
     Ok(episodes)
@@ -396,6 +397,8 @@ fn config_hash(config: &str, paths: Option<&[Vec<String>]>, episodes: &[String])
     // Nor does it matter where components come from, or what they cost.
     config.remove("plugins");
     config.remove("prices");
+    // Nor how a server would offer them.
+    config.remove("serve");
     let without_pace = |section: &mut toml::Value| {
         if let Some(table) = section.as_table_mut() {
             table.retain(|key, _| !PACE.contains(&key));

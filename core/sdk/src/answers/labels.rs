@@ -1,5 +1,7 @@
 //! Labelled sections: which text belongs to which label, in whatever dress the label comes.
 
+use forethought_api::environment::{Action, Turn};
+
 use super::{Answer, Complaint, Fault, dress};
 
 /// An answer, cut into sections at its labels.
@@ -77,19 +79,50 @@ impl<'a> Sections<'a> {
         Ok(line_of_action(&self.first("Action")?, legal))
     }
 
+    /// The first of several different actions in this turn; see [`Sections::action_in`]. Text that is not a call is left
+    /// to the environment.
+    ///
+    /// # Errors
+    /// As for [`Sections::first_action`].
+    pub fn first_action_in(&self, turn: &Turn) -> Result<Action, Complaint> {
+        if turn.tools.is_empty() {
+            return self.first_action(&turn.legal_actions).map(Action::new);
+        }
+        let text = self.first("Action")?;
+        Ok(written(&text, turn).unwrap_or_else(|_| Action::new(text)))
+    }
+
+    /// The action in this turn: [`Sections::action`], or where the turn offers tools, the calls that the text writes.
+    ///
+    /// # Errors
+    /// Those of [`Sections::action`]; calls that do not fit the tools or their rule.
+    pub fn action_in(&self, turn: &Turn) -> Result<Action, Complaint> {
+        if turn.tools.is_empty() {
+            return self.action(&turn.legal_actions).map(Action::new);
+        }
+        let canonical =
+            |text: &str| written(text, turn).map_or_else(|_| text.to_owned(), |action| action.text);
+        written(&self.only_action(canonical)?, turn)
+    }
+
     /// The action: the text of the sections labelled `Action`. Where the first line of a longer text is one of `legal`, or
     /// has the form `name[...]`, that line is the action and the rest is a remark.
     ///
     /// # Errors
     /// If there is none, the token limit cut it, or there are several different ones.
     pub fn action(&self, legal: &[String]) -> Result<String, Complaint> {
+        Ok(line_of_action(&self.only_action(|text| line_of_action(text, legal))?, legal))
+    }
+
+    /// The text of the sections labelled `Action`, which are the same action.
+    fn only_action(&self, same: impl Fn(&str) -> String) -> Result<String, Complaint> {
         let label = "Action";
         let mut given: Vec<&Section> = self
             .found
             .iter()
             .filter(|section| section.label == label && !section.value().is_empty())
             .collect();
-        given.dedup_by_key(|section| line_of_action(&section.value(), legal));
+        given.dedup_by_key(|section| same(&section.value()));
         if given.len() > 1 {
             let text = format!(
                 "there are {} different actions; give one line that starts with \"Action:\"",
@@ -97,7 +130,7 @@ impl<'a> Sections<'a> {
             );
             return Err(Complaint { fault: Fault::Several, text });
         }
-        Ok(line_of_action(&self.whole(given.first().copied(), label)?, legal))
+        self.whole(given.first().copied(), label)
     }
 
     /// The texts of all sections of these labels, in order, each with the index of its label. Under a label in the plural
@@ -159,6 +192,16 @@ fn item(line: &str) -> Option<&str> {
         // "1.5 dollars" is not an item.
         text.filter(|text| !text.starts_with(|c: char| c.is_ascii_digit()))
     })
+}
+
+/// The action that a text writes in a turn that offers tools: calls in their canonical form, or words.
+///
+/// # Errors
+/// What does not fit the tools or their rule.
+pub fn written(text: &str, turn: &Turn) -> Result<Action, Complaint> {
+    let action = Action::new(text);
+    let calls = action.calls(turn).map_err(Complaint::unreadable)?;
+    Ok(if calls.is_empty() { action } else { Action::of_calls(calls) })
 }
 
 /// A longer text's first line, where that is an action by itself.

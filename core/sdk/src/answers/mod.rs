@@ -34,7 +34,7 @@ use self::reasoning::Stripped;
 pub use self::{
     again::{Unread, ask_again},
     dress::undressed,
-    labels::Sections,
+    labels::{Sections, written},
     object::Fields,
 };
 

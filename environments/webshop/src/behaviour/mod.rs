@@ -18,9 +18,14 @@ use self::{moves::Move, view::View, words::Outcome};
 pub type Shopper = Scripted<Move, Outcome>;
 
 impl simulated::View for View {
-    /// By the first line of the environment's instructions, in the ReAct dialect alone.
+    /// By the first line of the environment's instructions, or by a start page, in the ReAct dialect alone.
     fn recognises(text: &str) -> bool {
-        text.contains(crate::INSTRUCTIONS_OPENING) && !text.contains(" [SEP] ")
+        let start = || {
+            let lines = text.lines().map(str::trim);
+            let mut pairs = lines.clone().zip(lines.skip(1));
+            pairs.any(|(line, next)| line == "WebShop" && next.starts_with("Instruction:"))
+        };
+        !text.contains(" [SEP] ") && (text.contains(crate::INSTRUCTIONS_OPENING) || start())
     }
     fn read(text: &str) -> Self {
         View::read(text)

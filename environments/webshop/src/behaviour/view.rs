@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::tools::uncalled;
+
 /// A reader's understanding of an episode's text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
@@ -143,6 +145,7 @@ impl View {
 
     /// Reads the result of `action`.
     pub fn observe(&mut self, action: &str, lines: &[&str]) {
+        let action = &*uncalled(action);
         let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         // The shopper stays where they are; the reasons that may follow name buttons.
         if lines.first() == Some(&"Invalid action!") {
@@ -458,15 +461,20 @@ mod tests {
 
     #[test]
     fn a_product_is_followed_through_its_pages() {
-        let view = View::read(&prompt(
-            "Thought: t\nAction: search[shoes]\n\nObservation:\n[Back to Search]\nPage 1 (Total results: 2)\n[Next >]\n\
+        let history = "Thought: t\nAction: search[shoes]\n\nObservation:\n[Back to Search]\nPage 1 (Total results: 2)\n[Next >]\n\
              [B0AAAAAAA1]\nWaterproof shoe\n$20.5\n[B0AAAAAAA2]\nShoe\n$30.0 to $40.0\n\
              Thought: t\nAction: click[B0AAAAAAA1]\n\nObservation:\n[Back to Search]\n[< Prev]\ncolor [navy][red]\n\
              size [8][9]\nWaterproof shoe\nPrice: $20.5\nRating: N.A.\n[Description]\n[Features]\n[Reviews]\n[Buy Now]\n\
              Thought: t\nAction: click[navy]\n\nObservation:\nYou have clicked navy.\n\
              Thought: t\nAction: click[Features]\n\nObservation:\n[Back to Search]\n[< Prev]\nA non slip sole.\n\n\
-             What is your strategy now?",
-        ));
+             What is your strategy now?";
+        let view = View::read(&prompt(history));
+        let called = |line: &str| match line.strip_prefix("Action: ") {
+            Some(action) => format!("Action: {}\n", crate::tools::called(action)),
+            None => format!("{line}\n"),
+        };
+        let called: String = history.lines().map(called).collect();
+        assert!(called.contains(r#"click({"target":"navy"})"#) && View::read(&prompt(&called)) == view);
         assert_eq!(view.page, Page::Detail);
         assert_eq!(view.opened.iter().collect::<Vec<_>>(), ["B0AAAAAAA1"]);
         assert_eq!(view.listings[1].price, Some(30.0));

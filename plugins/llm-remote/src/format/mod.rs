@@ -5,6 +5,8 @@ mod gemini;
 mod ollama;
 mod openai;
 
+use std::collections::BTreeMap;
+
 use forethought_sdk::{
     api::llm::{TokenLogprob, Tool, ToolCall},
     prelude::*,
@@ -19,6 +21,9 @@ pub(crate) use self::{
     openai::OpenAi,
 };
 use crate::events::Framing;
+
+/// The highest number of a choice that is believed.
+const MOST_CHOICES: u64 = 127;
 
 /// A request with the settings from the config.
 pub(crate) struct Ask<'a> {
@@ -50,6 +55,10 @@ pub(crate) trait Format: Send + Sync {
     fn body(&self, ask: &Ask<'_>) -> Value;
     /// A whole answer, its `raw` left empty.
     fn read(&self, body: &Value) -> Result<Completion>;
+    /// The name of this format for requests that are passed on, if they are.
+    fn forwards(&self) -> Option<&'static str> {
+        None
+    }
     /// How a stream is split.
     fn framing(&self) -> Framing;
     /// Adds one event of a stream to the answer.
@@ -73,9 +82,26 @@ pub(crate) struct Answer {
     indices: Vec<Value>,
     /// Why the model does not answer.
     refusal: String,
+    /// Whether several choices arrive in one stream. Else all that arrives belongs to one, whatever it is called.
+    pub(crate) many: bool,
+    /// The choices after the first, by their number.
+    pub(crate) others: BTreeMap<u64, Answer>,
 }
 
 impl Answer {
+    /// The choice of this number.
+    fn choice(&mut self, index: &Value) -> &mut Self {
+        match index.as_u64() {
+            Some(number @ 1..=MOST_CHOICES) if self.many => self.others.entry(number).or_default(),
+            _ => self,
+        }
+    }
+
+    /// Whether nothing of any choice is missing.
+    pub(crate) fn complete(&self) -> bool {
+        self.finished && self.others.values().all(|other| other.finished)
+    }
+
     /// Adds content: text, or a list of parts.
     fn say(&mut self, content: &Value) -> Result<()> {
         match content {

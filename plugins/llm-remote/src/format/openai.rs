@@ -2,7 +2,10 @@
 //! object", and the guides "Function calling" and "Structured model outputs".
 
 use forethought_sdk::{
-    api::llm::{Tool, ToolCall},
+    api::{
+        llm::{Tool, ToolCall},
+        raw::OPENAI_CHAT,
+    },
     prelude::*,
     serde_json::{Value, json},
 };
@@ -58,6 +61,10 @@ impl Format for OpenAi {
         Ok(Completion { choices, usage: usage(&body["usage"]), ..Completion::default() })
     }
 
+    fn forwards(&self) -> Option<&'static str> {
+        Some(OPENAI_CHAT)
+    }
+
     fn framing(&self) -> Framing {
         Framing::Sse
     }
@@ -69,6 +76,7 @@ impl Format for OpenAi {
         }
         for choice in items(event, "choices") {
             answer.begun = true;
+            let answer = answer.choice(&choice["index"]);
             said(&choice["delta"], answer)?;
             for call in items(&choice["delta"], "tool_calls") {
                 let function = function(call);

@@ -68,7 +68,7 @@ impl Search<'_> {
         let words = said.iter().any(|decision| !decision.action.text.is_empty());
         let mut proposals: Vec<(&Decision, usize)> = Vec::new();
         for decision in said.iter().filter(|decision| !(words && decision.action.text.is_empty())) {
-            match proposals.iter_mut().find(|(known, _)| known.action == decision.action) {
+            match proposals.iter_mut().find(|(known, _)| known.action.text == decision.action.text) {
                 Some((_, times)) => *times += 1,
                 None => proposals.push((decision, 1)),
             }

@@ -35,6 +35,7 @@ use crate::{
     prompts::Prompts,
     reflexion::instructed,
     score::Scorer,
+    toolbox,
 };
 
 /// How a planner searches.
@@ -216,14 +217,14 @@ impl Search<'_> {
             details["reflections"] = reflections.into();
         }
         let (thought, action) = chosen.map_or_else(Default::default, |node| {
-            (tree.at(node).thought.to_string(), Action::new(&*tree.at(node).action))
+            (tree.at(node).thought.to_string(), toolbox::action(&tree.at(node).action, &self.context.turn))
         });
         let steps = if with.follow { solution.get(1..).unwrap_or_default() } else { &[] };
         if let Some(round) = rounds.iter_mut().find(|round| round.thought == thought) {
             round.kept = true;
         }
         let mut trace = Trace { rounds, details, ..unread.trace() };
-        let taken = proposed.iter().position(|decision| decision.action == action);
+        let taken = proposed.iter().position(|decision| decision.action.text == action.text);
         for (index, decision) in proposed.into_iter().enumerate() {
             if let Some(proposer) = with.proposer.named() {
                 proposer.note(&mut trace, Ok(decision), taken == Some(index));

@@ -7,6 +7,7 @@ use forethought_sdk::{
 };
 
 use super::Searcher;
+use crate::toolbox;
 
 /// What a thought ends with: this, and the steps that follow as JSON, each a thought and an action.
 const THEN: &str = " Then: ";
@@ -41,7 +42,7 @@ impl Searcher {
             return Ok(None);
         }
         let trace = Trace { details: json!({ "gate": "solution" }), ..Trace::default() };
-        let (thought, action) = (written(thought, rest), Action::new(action));
+        let (thought, action) = (written(thought, rest), toolbox::action(action, &context.turn));
         Ok(Some(Decision { thought, action, trace, ..Decision::default() }))
     }
 }

@@ -103,8 +103,9 @@ impl Tree {
             return;
         }
         if let Some(state) = self.at_mut(node).state.as_mut().and_then(Arc::get_mut) {
-            (state.world, state.turn.legal_actions, state.turn.observation.data) =
-                (None, Vec::new(), Value::Null);
+            state.world = None;
+            (state.turn.legal_actions, state.turn.tools) = Default::default();
+            state.turn.observation.data = Value::Null;
         }
     }
 

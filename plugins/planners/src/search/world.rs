@@ -161,7 +161,9 @@ impl Search<'_> {
         let read = |said: &Said<'_>| said.text("Result");
         let seen = asker.ask_for(&[One("Result")], Purpose::Outcomes, messages, read).await?;
         let seen = seen.unwrap_or_else(|_| place.context.turn.observation.text.clone());
-        let turn = Turn { seat: self.context.seat, observation: Observation::text(seen), ..Turn::default() };
+        let Turn { tools, call_rule, .. } = place.state.turn.clone();
+        let observation = Observation::text(seen);
+        let turn = Turn { seat: self.context.seat, observation, tools, call_rule, ..Turn::default() };
         let state = State {
             turn,
             world: None,

@@ -26,6 +26,7 @@ use self::{
 use crate::{
     ask::{Asker, Label},
     prompts::Prompts,
+    toolbox,
 };
 
 /// The Strategist planner.
@@ -110,12 +111,12 @@ impl Planner for Strategist {
             let messages = self.prompts.messages("speak", &context, json!({ "thought": thought }))?;
             asker.ask_for_action(&[Label::One("Action")], messages, &context).await?.1
         } else {
-            found.best.clone()
+            toolbox::action(&found.best, &context.turn)
         };
         let believed = beliefs.map(|beliefs| beliefs.same_side());
         let details = json!({ "believed": believed, "moves": found.moves });
         let trace = Trace { details, ..asker.unread.trace() };
-        Ok(Decision { thought, action: Action::new(action), trace, ..Decision::default() })
+        Ok(Decision { thought, action, trace, ..Decision::default() })
     }
 }
 

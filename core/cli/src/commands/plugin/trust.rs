@@ -9,7 +9,10 @@ use forethought_plugin_host::{
     settings::PluginPath,
     trust::{Trusted, Version, versions},
 };
-use forethought_runtime::config::{Draft, Sources};
+use forethought_runtime::{
+    config::{Draft, Sources},
+    registry::Registry,
+};
 
 use super::alone;
 use crate::{exit::Exit, session::Session, tables::list};
@@ -22,11 +25,12 @@ use crate::{exit::Exit, session::Session, tables::list};
 /// folder of a run names may be somebody else's, and run only if they are trusted.
 ///
 /// Trusted are the bytes, so after a change the plugin has to be trusted again. Of a command, these are its words, its
-/// folder and the files that the words name, without what these files import. Nothing runs now.
+/// folder and the files that the words name, without what these files import. The same goes for programs that components
+/// start, such as the server of `environment.mcp`. Nothing runs now.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought plugin trust libtide_pools.so
-  forethought plugin trust forethought.toml         all plugins that it names
+  forethought plugin trust forethought.toml         all plugins and programs that it names
   forethought plugin trust runs/tide-pools--react/01K...
   forethought plugin trust --mine my.toml           also after you changed them
   forethought plugin trust --list")]
@@ -110,9 +114,17 @@ fn meant(what: &str) -> Result<Vec<Version>> {
             let file = std::path::absolute(file)?;
             let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
             let sources = Sources { file: Some(file.clone()), search, ..Sources::new(folder) };
-            let mut request = Draft::read(&sources)?.plugins().clone();
+            let draft = Draft::read(&sources)?;
+            let mut request = draft.plugins().clone();
             request.wanted.retain(|wanted| wanted.named.file() == Some(&*file));
-            versions(&request)?
+            let mut found = versions(&request)?;
+            // Components of plugins are not known here: their code would have to run.
+            for (command, folder, named) in draft.commands(&Registry::linked()?) {
+                if named.file() == Some(&*file) {
+                    found.push(Version::of_command(command, &folder)?);
+                }
+            }
+            found
         }
         None => {
             let there = Path::new(what).exists() || !PluginPath(what.to_owned()).is_name();
@@ -121,7 +133,9 @@ fn meant(what: &str) -> Result<Vec<Version>> {
         }
     };
     match found.is_empty() {
-        true => Err(Error::config(format!("{what} names no plugins: it has no [plugins] load"))),
+        true => Err(Error::config(format!(
+            "{what} names no plugins: it has no [plugins] load, and no component that starts a program"
+        ))),
         false => Ok(found),
     }
 }

@@ -1,0 +1,13 @@
+"""The same task for the OpenAI Agents SDK: python with_openai_agents.py MODEL"""
+
+import sys
+
+from agents import Agent, Runner, function_tool, set_default_openai_api, set_tracing_disabled
+
+import door
+
+set_default_openai_api("chat_completions")
+set_tracing_disabled(True)
+agent = Agent(name="Porter", instructions="You open doors.", model=sys.argv[1],
+              tools=[function_tool(tool) for tool in (door.look, door.take, door.open_door)])
+door.report(Runner.run_sync(agent, door.TASK).final_output)
