@@ -17,7 +17,8 @@ use tokio::sync::OnceCell;
 use {
     forethought_avalon as _, forethought_critic_acts as _, forethought_critic_goal_q as _,
     forethought_critic_judge as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
-    forethought_persuasion as _, forethought_planners as _, forethought_webshop as _,
+    forethought_persuasion as _, forethought_planners as _, forethought_records as _,
+    forethought_webshop as _,
 };
 
 /// Settings under which a component is small and quick; its defaults otherwise.
