@@ -5,13 +5,14 @@
 //! retries, journal, trajectories and everything that reads a run's folder are the runtime's own.
 //!
 //! # Reading order
-//! [`start`] here, `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
+//! [`start`] here, `mcp` (the other door: questions by the Model Context Protocol), `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
 //! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `metrics`.
 
 mod answer;
 mod chat;
 mod history;
 mod http;
+mod mcp;
 mod metrics;
 mod models;
 mod session;
@@ -34,6 +35,7 @@ use forethought_runtime::{
     host::{RuntimeHost, assemble::LiveOptions},
     run::{NoopObserver, live::LiveRun},
 };
+pub use mcp::Advisor;
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
