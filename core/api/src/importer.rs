@@ -1,7 +1,11 @@
 //! Importers: trajectories from real data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{Result, critic::Progress, interface, trajectory::Trajectory};
 
@@ -39,4 +43,26 @@ pub trait Importer: Send + Sync {
     /// # Errors
     /// If the input is missing or malformed; the message names file and line.
     async fn import(&self, path: PathBuf, progress: Arc<dyn Progress>) -> Result<Vec<Trajectory>>;
+    /// Reads `path`, and says what of it the trajectories do not have.
+    ///
+    /// # Errors
+    /// As [`Importer::import`].
+    async fn read(&self, path: PathBuf, progress: Arc<dyn Progress>) -> Result<Imported> {
+        let trajectories = self.import(path, progress).await?;
+        Ok(Imported { trajectories, ..Imported::default() })
+    }
+}
+
+/// What an importer made of a file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Imported {
+    /// The trajectories.
+    pub trajectories: Vec<Trajectory>,
+    /// What the file has and the trajectories have not, such as `images`, and how often.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
+    /// What else should be known of them, such as `trajectories without a reward`, and how often.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, u64>,
 }

@@ -2,6 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::llm::Tool;
 
 /// One seat's steps through one episode.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +24,15 @@ pub struct Trajectory {
     pub source: String,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// What the agent was told before it began, where that is known: the system prompt.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub instructions: String,
+    /// The tools whose calls are its actions, where they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// What else is known of the episode: scores, models, times, anything that its source recorded.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub info: Map<String, Value>,
 }
 
 /// A decision and its result.
@@ -45,6 +57,9 @@ pub struct Step {
     pub terminated: bool,
     /// The episode was cut off here.
     pub truncated: bool,
+    /// What else is known of it: ids of calls, tokens, times.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub info: Map<String, Value>,
 }
 
 impl Step {

@@ -16,7 +16,7 @@ use forethought_api::{
     environment::Action,
     error::{Code, Context as _},
     host::Host,
-    llm::{ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, Message, Purpose, Role},
+    llm::{ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, Message, Purpose, Role, Tool},
     module::Described,
     planner::{Decision, DecisionContext, Models, Planner, Requirements, Summariser, Summary},
     registry::Pluggable,
@@ -100,7 +100,11 @@ impl Planner for Person {
         let completion = llm.complete(ChatRequest::new(Purpose::Action, conversation(&context))).await?;
         let Answer { thought, action } = serde_json::from_str(completion.text())
             .context("a person's answer; the planner `person` needs a model of kind `terminal`")?;
-        Ok(Decision { thought, action: Action::new(action), ..Decision::default() })
+        let action = Action::new(action);
+        // What is not a call is left to the environment.
+        let calls = action.calls(&context.turn).unwrap_or_default();
+        let action = if calls.is_empty() { action } else { Action::of_calls(calls) };
+        Ok(Decision { thought, action, ..Decision::default() })
     }
 }
 
@@ -108,7 +112,14 @@ impl Planner for Person {
 fn conversation(context: &DecisionContext) -> Vec<Message> {
     let (environment, mut seen) = (&context.environment, "");
     let seat = &environment.seats[context.seat];
-    let told = [environment.instructions.trim(), seat.instructions.trim()].join("\n");
+    let mut told = [environment.instructions.trim(), seat.instructions.trim()].join("\n");
+    let form = |tool: &Tool| {
+        let properties = tool.parameters["properties"].as_object().into_iter().flatten();
+        format!("{}({})", tool.name, properties.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))
+    };
+    for tool in &context.turn.tools {
+        told += &format!("\n{}: {}", form(tool), tool.description);
+    }
     let mut messages =
         vec![Message::system(format!("{} · {}\n{}", environment.name, seat.name, told.trim()))];
     for past in &context.history {
@@ -117,6 +128,10 @@ fn conversation(context: &DecisionContext) -> Vec<Message> {
         seen = &past.observation;
     }
     let mut now = new_since(seen, &context.turn.observation.text).trim_end().to_string();
+    if !context.turn.tools.is_empty() {
+        let forms: Vec<_> = context.turn.tools.iter().map(form).collect();
+        now += &format!("\nTools: {}", forms.join(", "));
+    }
     if !context.turn.legal_actions.is_empty() {
         now += &format!("\nActions: {}", context.turn.legal_actions.join(" | "));
     }
@@ -283,5 +298,12 @@ mod tests {
         let messages = conversation(&context);
         let texts: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
         assert_eq!(texts, ["duet · first\nTake turns.", "You\nA", "go", "B\nActions: go | stay"]);
+
+        let parameters = json!({ "properties": { "what": {}, "how": {} } });
+        let tool = Tool { name: "play".into(), description: "Plays it.".into(), parameters };
+        let turn = Turn { tools: vec![tool], ..context.turn.clone() };
+        let messages = conversation(&DecisionContext { turn, ..context });
+        assert_eq!(messages[0].content, "duet · first\nTake turns.\nplay(what, how): Plays it.");
+        assert_eq!(messages[3].content, "B\nTools: play(what, how)\nActions: go | stay");
     }
 }

@@ -28,13 +28,23 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 
 /// Data as JSON, in which everything that could steer a terminal is escaped.
 pub(crate) fn json(data: &impl Serialize) -> Result<String> {
-    let text = serde_json::to_string_pretty(data)? + "\n";
+    Ok(plain(serde_json::to_string_pretty(data)? + "\n"))
+}
+
+/// The same on one line, for a program that reads as it goes.
+#[cfg(feature = "serve")]
+pub(crate) fn json_line(data: &impl Serialize) -> Result<String> {
+    Ok(plain(serde_json::to_string(data)? + "\n"))
+}
+
+/// JSON without characters that steer a terminal.
+fn plain(text: String) -> String {
     if !text.contains(steers) {
-        return Ok(text);
+        return text;
     }
     // They occur within strings only, and all of them fit into four digits.
     let escaped = |c: char| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.into() };
-    Ok(text.chars().map(escaped).collect())
+    text.chars().map(escaped).collect()
 }
 
 /// Prints words to standard output.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use console::{Style, Term};
 use forethought_api::{
+    llm::ToolCall,
     planner::{InnerDecision, Round, Trace},
     trajectory::Trajectory,
 };
 use forethought_runtime::{run::episode::EpisodeStatus, run::events::Event};
+use serde_json::Value;
 use textwrap::Options;
 
 use crate::streams::printable;
@@ -99,11 +101,11 @@ pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, though
                 let before = seen.insert(turn.seat, &turn.observation.text).unwrap_or_default();
                 page.part("sees", or_nothing_new(new_since(before, &turn.observation.text)));
             }
-            Event::Decision { seat, thought, action, trace, .. } if shown(*seat) => {
+            Event::Decision { seat, thought, action, calls, trace, .. } if shown(*seat) => {
                 if thoughts {
                     reasoning(page, thought, trace);
                 }
-                page.part("does", action);
+                page.part("does", if calls.is_empty() { action } else { &in_words(calls) });
             }
             Event::Transition { rewards, terminated, truncated, success, info, .. } => {
                 let paid =
@@ -136,9 +138,10 @@ pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, though
 
 /// One seat's steps through an episode.
 pub(crate) fn trajectory(page: &mut Page, trajectory: &Trajectory, others: &str, thoughts: bool) {
-    let Trajectory { episode, environment, task, seed, seat, source, steps } = trajectory;
+    let Trajectory { episode, environment, task, seed, seat, source, steps, .. } = trajectory;
     page.title(&format!("{episode}: {environment}, task {task}, seed {seed}"));
     page.part("seat", &format!("{seat} ({source}){others}"));
+    page.part("instructions", &trajectory.instructions);
     let mut before = "";
     for (index, step) in steps.iter().enumerate() {
         page.title(&format!("step {index}"));
@@ -183,6 +186,22 @@ fn reasoning(page: &mut Page, thought: &str, trace: &Trace) {
     page.part("fixed", &trace.recoveries.join("\n"));
 }
 
+/// Calls as a person reads them: short ones on a line, of longer ones an argument per line.
+fn in_words(calls: &[ToolCall]) -> String {
+    const SHORT: usize = 80;
+    let value = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let call = |call: &ToolCall| {
+        let arguments = call.arguments.as_object().into_iter().flatten();
+        let arguments: Vec<_> = arguments.map(|(name, one)| format!("{name}: {}", value(one))).collect();
+        let short = format!("{}({})", call.name, arguments.join(", "));
+        match short.len() <= SHORT && !short.contains('\n') {
+            true => short,
+            false => format!("{}\n  {}", call.name, arguments.join("\n").replace('\n', "\n  ")),
+        }
+    };
+    calls.iter().map(call).collect::<Vec<_>>().join("\n")
+}
+
 fn or_nothing_new(news: &str) -> &str {
     if news.trim().is_empty() { "(nothing new)" } else { news }
 }
@@ -204,6 +223,7 @@ fn name(names: &[String], seat: usize) -> String {
 #[cfg(test)]
 mod tests {
     use forethought_api::{Error, environment::Action, planner::Decision};
+    use serde_json::json;
 
     use super::*;
 
@@ -227,6 +247,14 @@ mod tests {
         assert_eq!(page.take(), "sees     one two\n         three\n         four[2J\n");
         page.part("does", "");
         assert_eq!(page.take(), "");
+    }
+
+    #[test]
+    fn calls_are_shown_without_their_json() {
+        let call = |name: &str, arguments| ToolCall { name: name.into(), arguments, ..ToolCall::default() };
+        let calls =
+            [call("search", json!({ "query": "red", "page": 2 })), call("mail", json!({ "text": "a\nb" }))];
+        assert_eq!(in_words(&calls), "search(query: red, page: 2)\nmail\n  text: a\n  b");
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub(crate) fn write(out: &Path, trajectories: &[Trajectory]) -> Result<Written> 
     for file in &files {
         trajectories::write(file, trajectories)?;
     }
-    let scores: f64 = trajectories.iter().map(Trajectory::score).sum();
+    let scores = trajectories.iter().map(Trajectory::score).sum::<f64>() + 0.0; // The sum of nothing is -0.
     Ok(Written {
         trajectories: trajectories.len(),
         steps: trajectories.iter().map(|one| one.steps.len()).sum(),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use forethought_api::{
     Result as Answer,
     environment::{Action, Environment, EnvironmentSpec, Imagine, Reset, Transition, Turn},
+    llm::ToolCall,
 };
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     common::Work,
@@ -106,8 +107,22 @@ const ILLEGAL: Rule = Rule {
     needs: &["environment/legal-actions"],
 };
 
+const TOOLS: Rule = Rule {
+    id: "environment/tools",
+    says: "a turn's tools have names and schemas, a call of one does the same as its canonical text, and an unknown tool or \
+           a missing argument is refused with an answer",
+    fix: "read actions with `Action::calls(&turn)`, and answer what it complains about as an illegal action",
+    needs: &[
+        "common/answered",
+        "environment/legal-actions",
+        "environment/illegal-actions",
+        "environment/same-seed",
+    ],
+};
+
 pub(crate) const RULES: &[&Rule] = &[
-    &SPEC, &LEGAL, &ILLEGAL, &END, &REWARDS, &SEAT, &SAME_SEED, &RESET, &SPAWN, &FORK_TOLD, &FORK, &IMAGINE,
+    &SPEC, &LEGAL, &ILLEGAL, &END, &REWARDS, &SEAT, &SAME_SEED, &RESET, &SPAWN, &TOOLS, &FORK_TOLD, &FORK,
+    &IMAGINE,
 ];
 
 type World = Arc<dyn Environment>;
@@ -161,6 +176,7 @@ pub(crate) async fn check(trial: &Trial<'_>, world: World) -> Option<Work> {
     trial.rule(&SAME_SEED, same_seed(trial, &world, &episodes)).await;
     trial.rule(&RESET, reset(trial, &world, &episodes)).await;
     trial.rule(&SPAWN, spawn(trial, &world, &episodes)).await;
+    trial.rule(&TOOLS, tools(trial, &world, &episodes)).await;
     trial.rule(&FORK_TOLD, fork_told(trial, &world, &spec, &episodes)).await;
     trial.rule(&FORK, fork(trial, &world, &spec, &episodes)).await;
     trial.rule(&IMAGINE, imagine(trial, &world, &spec, &episodes)).await;
@@ -219,13 +235,92 @@ async fn step(trial: &Trial<'_>, world: &World, action: &Action) -> Result<Trans
     trial.call(format!("step({:?})", action.text), world.step(action.clone())).await
 }
 
-/// One of the legal actions if they are listed, else one that the instructions suggest.
+/// One of the legal actions if they are listed, else a call of a tool, or what the instructions suggest.
 fn choose(trial: &Trial<'_>, spec: &EnvironmentSpec, turn: &Turn, number: u64) -> Action {
     let one_of = |actions: &[String]| actions.get(number as usize % actions.len().max(1)).map(Action::new);
     one_of(&turn.legal_actions)
         .or_else(|| one_of(&trial.options.actions))
+        .or_else(|| (!turn.tools.is_empty()).then(|| Action::of_calls(vec![call(turn, number as usize)])))
         .or_else(|| one_of(&suggested(&spec.instructions, &turn.observation.text)))
         .unwrap_or_else(|| Action::new("look"))
+}
+
+/// A call of one of a turn's tools, with an argument for each property of its schema.
+fn call(turn: &Turn, number: usize) -> ToolCall {
+    let tool = &turn.tools[number % turn.tools.len()];
+    let words = suggested("", &turn.observation.text);
+    let value = |schema: &Value| match (schema["enum"].as_array(), schema["type"].as_str()) {
+        (Some(values), _) if !values.is_empty() => values[number % values.len()].clone(),
+        (_, Some("integer" | "number")) => (number % 3).into(),
+        (_, Some("boolean")) => (number % 2 == 0).into(),
+        (_, Some("array")) => Value::Array(Vec::new()),
+        (_, Some("object")) => Value::Object(Map::new()),
+        _ => words.get(number % words.len().max(1)).map_or("look", String::as_str).into(),
+    };
+    let properties = tool.parameters["properties"].as_object().into_iter().flatten();
+    let arguments = properties.map(|(name, schema)| (name.clone(), value(schema))).collect::<Map<_, _>>();
+    ToolCall { id: format!("call_{number}"), name: tool.name.clone(), arguments: arguments.into() }
+}
+
+async fn tools(trial: &Trial<'_>, world: &World, episodes: &[Episode]) -> Verdict {
+    const TRIED: usize = 8;
+    let mut any = false;
+    for episode in &episodes[..2] {
+        for at in [0, episode.moves.len() / 2] {
+            let Some(turn) = episode.turns().nth(at).filter(|turn| !turn.tools.is_empty()) else { continue };
+            any = true;
+            let names: HashSet<_> =
+                turn.tools.iter().map(|tool| &tool.name).filter(|name| !name.is_empty()).collect();
+            ensure!(
+                names.len() == turn.tools.len(),
+                "its {} tools have {} names",
+                turn.tools.len(),
+                names.len()
+            );
+            for tool in &turn.tools {
+                ensure!(
+                    tool.parameters.is_object(),
+                    "the schema of `{}` is {}; it must be an object",
+                    tool.name,
+                    tool.parameters
+                );
+            }
+            for number in 0..turn.tools.len().min(TRIED) {
+                let made = Action::of_calls(vec![call(turn, number)]);
+                let by_call = step(trial, &replayed(trial, world, episode, at).await?, &made).await?;
+                let written = Action::new(&made.text);
+                let by_text = step(trial, &replayed(trial, world, episode, at).await?, &written).await?;
+                let (by_call, by_text) = (format!("{by_call:?}"), format!("{by_text:?}"));
+                ensure!(
+                    by_call == by_text,
+                    "{} as a call and as text lead apart: {}",
+                    made.text,
+                    parting(&by_call, &by_text)
+                );
+            }
+            let mut wrong = vec![ToolCall { name: "no_such_tool".into(), ..call(turn, 0) }];
+            let strict = |number: &usize| {
+                let required = &turn.tools[*number].parameters["required"];
+                required.as_array().is_some_and(|required| !required.is_empty())
+            };
+            wrong.extend(
+                (0..turn.tools.len().min(TRIED))
+                    .filter(strict)
+                    .map(|number| ToolCall { arguments: Value::Object(Map::new()), ..call(turn, number) }),
+            );
+            for call in wrong {
+                let made = Action::of_calls(vec![call]);
+                for action in [Action::new(&made.text), made] {
+                    let answer = step(trial, &replayed(trial, world, episode, at).await?, &action).await?;
+                    ensure!(answer.illegal, "step({:?}) is not refused: `illegal` is false", action.text);
+                }
+            }
+        }
+    }
+    if !any {
+        skip!("it offers no tools");
+    }
+    Ok(())
 }
 
 /// Forms such as `search[...]` in the instructions, each filled with words of the observation, and the words alone.

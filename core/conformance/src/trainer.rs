@@ -86,7 +86,7 @@ fn trajectories() -> Vec<Trajectory> {
                 ],
                 reward: if found && step == 3 { 1.0 } else { 0.0 },
                 terminated: step == 3,
-                truncated: false,
+                ..Step::default()
             });
             Trajectory {
                 episode: format!("episode-{episode}"),
@@ -96,6 +96,7 @@ fn trajectories() -> Vec<Trajectory> {
                 seat: 0,
                 source: "stand-in".into(),
                 steps: steps.collect(),
+                ..Trajectory::default()
             }
         })
         .collect()

@@ -19,10 +19,11 @@ mod worlds {
     use forethought_api::environment::{
         Action, Environment, EnvironmentSpec, Imagine, Observation, Reset, SeatSpec, Transition, Turn,
     };
+    use forethought_api::llm::Tool;
 
     use super::*;
 
-    /// Two seats walk along a line, in turn.
+    /// Two seats walk along a line, in turn: by words, or by calls of a tool.
     pub(super) struct Line {
         broken: &'static str,
         state: Arc<Mutex<State>>,
@@ -63,6 +64,11 @@ mod worlds {
                 seat,
                 observation: Observation { text, data: Value::Null },
                 legal_actions: legal,
+                tools: vec![Tool {
+                    name: "go".into(),
+                    parameters: json!({ "properties": { "to": { "enum": ["left", "right"] } }, "required": ["to"] }),
+                    ..Tool::default()
+                }],
                 ..Turn::default()
             }
         }
@@ -120,7 +126,13 @@ mod worlds {
                 _ => {}
             }
             let mut state = self.state.lock().unwrap();
-            match action.text.as_str() {
+            let calls = match self.broken {
+                "environment/tools" => Ok(action.calls),
+                _ => action.calls(&self.turn(&state)),
+            };
+            let illegal = calls.is_err();
+            let to = calls.unwrap_or_default().first().map(|call| call.arguments["to"].clone());
+            match to.as_ref().and_then(Value::as_str).unwrap_or(&action.text) {
                 "left" => state.place -= 1,
                 "right" => state.place += 1,
                 "jump" if self.broken == "environment/legal-actions" => {
@@ -144,6 +156,7 @@ mod worlds {
                 rewards,
                 terminated,
                 truncated: cut && !terminated || both,
+                illegal,
                 info: json!({ "metrics": { "far": metrics } }),
                 ..Transition::default()
             })

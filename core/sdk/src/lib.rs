@@ -79,7 +79,7 @@ pub mod prelude {
         },
         error::{Code, Context},
         host::{Host, ModelFiles},
-        importer::Importer,
+        importer::{Imported, Importer},
         llm::{
             ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Message, Purpose,
             Role, TokenStream, Usage,

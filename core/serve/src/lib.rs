@@ -147,6 +147,7 @@ pub async fn start(host: &RuntimeHost, options: Options) -> Result<Server> {
             environment: Arc::new(AnySession),
             name: "serve".into(),
             planner: Arc::new(offered.clone()),
+            collect: true,
             cancel,
         })
         .await?;

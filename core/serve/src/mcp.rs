@@ -298,7 +298,9 @@ impl Advisor {
                 .into_iter()
                 .fold(none, |error, (name, why)| error.because(Error::other(format!("{name}: {why}")))));
         }
-        let own = Requirements { critics: critics.clone(), summariser: true, ..Requirements::default() };
+        // A history is put into a critic's words by the summariser; without one, states are all that it can be asked about.
+        let summariser = !critics.is_empty() && config.summariser.is_some();
+        let own = Requirements { critics: critics.clone(), summariser, ..Requirements::default() };
         let needs = Requirements::over(askers).and(own);
         let spec = host
             .live_spec(LiveOptions {
@@ -309,15 +311,10 @@ impl Advisor {
                 }),
                 name: "mcp".into(),
                 planner: Arc::new(Needs(needs)),
+                collect: false,
                 cancel,
             })
             .await?;
-        // States are summarised where they are needed, and not to collect them.
-        let spec = forethought_runtime::run::RunSpec {
-            asked_summariser: spec.summariser.clone(),
-            summariser: None,
-            ..spec
-        };
         let inner = Inner {
             run: LiveRun::open(spec, Arc::new(NoopObserver)).await?,
             planners,

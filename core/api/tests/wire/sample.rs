@@ -21,7 +21,7 @@ use forethought_api::{
     },
     error::Code,
     host::{Host, ModelFiles},
-    importer::Importer,
+    importer::{Imported, Importer},
     llm::{
         ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Message, Purpose, Role,
         TokenLogprob, TokenStream, Tool, ToolCall, Usage,
@@ -37,7 +37,7 @@ use forethought_api::{
     verifier::{Check, Verifier},
     wire::Interface,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A component of every interface.
 pub(crate) struct Sample;
@@ -196,6 +196,7 @@ fn trajectory() -> Trajectory {
         reward: -0.5,
         terminated: true,
         truncated: true,
+        ..Step::default()
     };
     Trajectory {
         episode: "e".into(),
@@ -205,6 +206,7 @@ fn trajectory() -> Trajectory {
         seat: 3,
         source: "import".into(),
         steps: vec![step],
+        ..Trajectory::default()
     }
 }
 
@@ -580,9 +582,20 @@ impl Importer for Sample {
         progress.report("read".into(), 1, 1, String::new()).await?;
         Ok(vec![Trajectory { source: path.display().to_string(), ..trajectory() }])
     }
+    async fn read(&self, path: PathBuf, _: Arc<dyn Progress>) -> Result<Imported> {
+        let mut trajectory = Trajectory { instructions: "wade".into(), ..trajectory() };
+        trajectory.tools = request().tools;
+        trajectory.info = Map::from_iter([("model".to_owned(), "m".into())]);
+        trajectory.steps[0].info = Map::from_iter([("source".to_owned(), path.display().to_string().into())]);
+        let count = |what: &str| BTreeMap::from([(what.to_owned(), 2)]);
+        Ok(Imported { trajectories: vec![trajectory], dropped: count("images"), notes: count("unrewarded") })
+    }
 }
 
-tried!(Importer, |it| [it.import("/data/Ebbe".into(), Arc::new(Sample)).await]);
+tried!(Importer, |it| [
+    it.import("/data/Ebbe".into(), Arc::new(Sample)).await,
+    it.read("/data/Ebbe".into(), Arc::new(Sample)).await,
+]);
 
 #[async_trait]
 impl Verifier for Sample {

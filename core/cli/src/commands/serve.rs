@@ -70,6 +70,7 @@ mod execute {
         arguments::{Values, set},
         exit::Exit,
         session::Session,
+        streams::{json_line, print},
         written::{Written, prepare, replaceable, write},
     };
 
@@ -97,10 +98,10 @@ mod execute {
     impl Serve {
         pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
             let base = session.host(&self.config, Values::new()).await?;
-            let host = session.host(&self.config, self.values(&base)).await?;
             if self.mcp {
-                return advise(session, &host).await;
+                return advise(session, &base).await;
             }
+            let host = session.host(&self.config, self.values(&base)).await?;
             if let Some(out) = &self.out {
                 prepare(out, 0)?;
                 if !self.replace {
@@ -115,7 +116,7 @@ mod execute {
                 missing: server.missing(),
                 run: server.folder(),
             };
-            session.show(&listening, || words(&server))?;
+            show(session, &listening, || words(&server))?;
             session.cancel.cancelled().await;
             let outcome = server.stop().await?;
             let trajectories = run::trajectories(&outcome.folder).await?;
@@ -129,7 +130,7 @@ mod execute {
                 usd: outcome.usd,
                 written,
             };
-            session.show(&document, || {
+            show(session, &document, || {
                 format!("{} episodes\n{}{}\n", document.episodes, document.written, document.run.display())
             })?;
             Ok(document.status.into())
@@ -160,6 +161,11 @@ mod execute {
         session.reporter.say(format!("{} questions in {}", outcome.episodes, outcome.folder.display()));
         spoken?;
         Ok(outcome.status.into())
+    }
+
+    /// Prints data, as JSON on one line: a program reads the first document while the server runs.
+    fn show(session: &Session, data: &impl Serialize, words: impl FnOnce() -> String) -> Result<()> {
+        if session.json { print(&json_line(data)?) } else { print(&words()) }
     }
 
     /// Whether the configuration itself says who summarises.

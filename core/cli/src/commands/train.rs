@@ -45,7 +45,7 @@ pub(crate) struct Train {
 pub(crate) struct Recorded {
     #[command(flatten)]
     config: ConfigArguments,
-    /// Trajectories: a .parquet or .jsonl file, or a folder of them.
+    /// Trajectories: a .parquet or .jsonl file, or a folder of them or of runs.
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// Learn only from what this seat did, counted from 0: a critic for one of several roles.

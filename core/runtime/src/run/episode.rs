@@ -209,6 +209,7 @@ impl<D: Durable> EpisodeRunner<D> {
             seat,
             thought: decision.thought.clone(),
             action: decision.action.text.clone(),
+            calls: decision.action.calls.clone(),
             summary: summary.clone(),
             trace: decision.trace,
         })?;
@@ -409,6 +410,7 @@ impl<D: Durable> EpisodeRunner<D> {
                 seat,
                 source: self.spec.seats[seat].name.clone(),
                 steps,
+                ..Trajectory::default()
             });
         }
         Ok(())

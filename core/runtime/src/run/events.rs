@@ -7,6 +7,7 @@ use forethought_api::{
     Result,
     environment::{Reset, Turn},
     error::Context,
+    llm::ToolCall,
     planner::{Summary, Trace},
 };
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,9 @@ pub enum Event {
         thought: String,
         /// What it does.
         action: String,
+        /// The calls of tools that it makes, which `action` writes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<ToolCall>,
         /// The summary of the history, if the planner or the collector made one.
         #[serde(skip_serializing_if = "Option::is_none")]
         summary: Option<Summary>,

@@ -20,7 +20,8 @@ use forethought_api::{
 pub use crate::files::remove_unfinished;
 
 /// Reads a file (`.parquet` or `.jsonl`), or every such file of a folder in the order of their names. Of two files
-/// that differ only in that ending, as `collect` writes them, one is read: they hold the same.
+/// that differ only in that ending, as `collect` writes them, one is read: they hold the same. Of a run's folder, its
+/// trajectories are read; of a folder of runs, such as `runs`, those of all its runs.
 ///
 /// # Errors
 /// Malformed input, naming the file and its line or row; a folder that holds no such file.
@@ -38,13 +39,11 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
             ))),
         };
     }
-    let failed = || format!("{} could not be listed", path.display());
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(path).context(failed())? {
-        let file = entry.context(failed())?.path();
-        if extension(&file).is_some() && file.is_file() {
-            files.push(file);
-        }
+    let (mut files, folders) = list(path)?;
+    if path.join(RUN).is_file() {
+        files.retain(written);
+    } else if files.is_empty() {
+        files = runs(folders, 1)?;
     }
     files.sort();
     let tables: HashSet<_> = files.iter().filter(|file| is_parquet(file)).cloned().collect();
@@ -57,6 +56,43 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
         trajectories.extend(read(&file)?);
     }
     Ok(trajectories)
+}
+
+/// What makes a folder a run's. Next to it are other `.jsonl` files.
+const RUN: &str = "run.json";
+
+/// Whether this is where a run's trajectories are written.
+fn written(file: &PathBuf) -> bool {
+    file.file_stem().is_some_and(|stem| stem == "trajectories")
+}
+
+/// The files and the folders in a folder.
+fn list(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let failed = || format!("{} could not be listed", path.display());
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(path).context(failed())? {
+        let found = entry.context(failed())?.path();
+        if found.is_dir() {
+            folders.push(found);
+        } else if extension(&found).is_some() && found.is_file() {
+            files.push(found);
+        }
+    }
+    Ok((files, folders))
+}
+
+/// The trajectories of the runs among these folders, and in the folders of runs among them.
+fn runs(folders: Vec<PathBuf>, deeper: u32) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for folder in folders {
+        let (files, folders) = list(&folder)?;
+        if folder.join(RUN).is_file() {
+            all.extend(files.into_iter().filter(written));
+        } else if deeper > 0 {
+            all.extend(runs(folders, deeper - 1)?);
+        }
+    }
+    Ok(all)
 }
 
 /// As [`read`], but only of one seat if one is named, counted from 0.
@@ -137,15 +173,25 @@ fn extension(path: &Path) -> Option<Format> {
 
 #[cfg(test)]
 mod tests {
+    use forethought_api::llm::Tool;
     use proptest::prelude::*;
+    use serde_json::{Map, Value};
 
     use super::*;
+
+    /// Mostly nothing, as in what this program plays.
+    fn info() -> impl Strategy<Value = Map<String, Value>> {
+        prop::collection::btree_map("[a-c]", ".{0,4}".prop_map(Value::from), 0..3)
+            .prop_map(|info| info.into_iter().collect())
+    }
 
     fn step() -> impl Strategy<Value = Step> {
         let text = || ".{0,8}";
         let state = (text(), text(), text(), text(), text());
-        (state, prop::collection::vec(text(), 0..4), -1e9..1e9f64, any::<bool>(), any::<bool>()).prop_map(
-            |((observation, state, thought, action, next_state), outcomes, reward, terminated, truncated)| {
+        let flags = (any::<bool>(), any::<bool>());
+        (state, prop::collection::vec(text(), 0..4), -1e9..1e9f64, flags, info()).prop_map(
+            |(state, outcomes, reward, (terminated, truncated), info)| {
+                let (observation, state, thought, action, next_state) = state;
                 Step {
                     observation,
                     state,
@@ -156,17 +202,21 @@ mod tests {
                     reward,
                     terminated,
                     truncated,
+                    info,
                 }
             },
         )
     }
 
     fn trajectories() -> impl Strategy<Value = Vec<Trajectory>> {
-        let one =
-            ("[a-c]", "[a-b]", any::<u64>(), any::<u64>(), 0..3usize, prop::collection::vec(step(), 1..5));
-        let one = one.prop_map(|(episode, source, task, seed, seat, steps)| {
+        let ids = ("[a-c]", "[a-b]", any::<u64>(), any::<u64>(), 0..3usize);
+        let further = (".{0,3}", prop::collection::vec("[a-z]{1,4}", 0..2), info());
+        let one = (ids, prop::collection::vec(step(), 1..5), further).prop_map(|(ids, steps, further)| {
+            let (episode, source, task, seed, seat) = ids;
+            let (instructions, names, info) = further;
+            let tools = names.into_iter().map(|name| Tool { name, ..Tool::default() }).collect();
             let environment = "webshop".into();
-            Trajectory { episode, environment, task, seed, seat, source, steps }
+            Trajectory { episode, environment, task, seed, seat, source, steps, instructions, tools, info }
         });
         prop::collection::vec(one, 0..6)
     }
@@ -196,6 +246,20 @@ mod tests {
         write(&folder.path().join("a.jsonl"), &[simple("first", 1)]).expect("a");
         fs::write(folder.path().join("README.md"), "not data").expect("readme");
         assert_eq!(read(folder.path()).expect("both"), [simple("first", 1), simple("second", 2)]);
+    }
+
+    #[test]
+    fn of_runs_the_trajectories_are_read() {
+        let folder = tempfile::tempdir().expect("folder");
+        for name in ["1", "2"] {
+            let run = folder.path().join("session--serve").join(name);
+            fs::create_dir_all(&run).expect("run");
+            fs::write(run.join("run.json"), "{}").expect("run.json");
+            fs::write(run.join("episodes.jsonl"), "{}\n").expect("not trajectories");
+            write(&run.join("trajectories.parquet"), &[simple(name, 1)]).expect("written");
+            assert_eq!(read(&run).expect("a run"), [simple(name, 1)]);
+        }
+        assert_eq!(read(folder.path()).expect("all runs"), [simple("1", 1), simple("2", 1)]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReade
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
+use serde::de::DeserializeOwned;
 
 /// The columns, in order.
 const SCHEMA: &str = "
@@ -46,6 +47,10 @@ const SCHEMA: &str = "
         required boolean truncated;
     }";
 
+/// Columns that a file has only if a trajectory of it knows more than the columns before: JSON where it is not text.
+/// What is said of a whole trajectory is in its first row.
+const FURTHER: [&str; 4] = ["instructions", "tools_json", "info_json", "step_info_json"];
+
 /// Rows in one row group at most: readers hold one at a time.
 const ROW_GROUP: usize = 16_384;
 
@@ -54,6 +59,8 @@ const CREATED_BY: &str = "forethought ";
 /// The key of the rows' hash in the footer. Only in files that this program wrote is it believed: others may keep it
 /// when they change rows.
 const HASH: &str = "forethought.rows_blake3";
+/// The same for the columns of [`FURTHER`].
+const FURTHER_HASH: &str = "forethought.further_blake3";
 
 /// A step with its trajectory: a row.
 struct Row<'a> {
@@ -66,7 +73,39 @@ fn rows(trajectories: &[Trajectory]) -> impl Iterator<Item = Row<'_>> {
     trajectories.iter().flat_map(|of| (0..).zip(&of.steps).map(move |(index, step)| Row { of, index, step }))
 }
 
-/// The hash of the columns of this version, row by row: columns that a newer one adds are not in it.
+impl Row<'_> {
+    /// The values of [`FURTHER`]; empty for what is not known.
+    fn further(&self) -> Result<[String; 4]> {
+        let Self { of, index, step } = self;
+        let first = *index == 0;
+        let json = |known: bool, value: &dyn Fn() -> serde_json::Result<String>| -> Result<String> {
+            if known { Ok(value()?) } else { Ok(String::new()) }
+        };
+        Ok([
+            if first { of.instructions.clone() } else { String::new() },
+            json(first && !of.tools.is_empty(), &|| serde_json::to_string(&of.tools))?,
+            json(first && !of.info.is_empty(), &|| serde_json::to_string(&of.info))?,
+            json(!step.info.is_empty(), &|| serde_json::to_string(&step.info))?,
+        ])
+    }
+}
+
+/// The values of [`FURTHER`], column by column, and their hash; `None` if there are none.
+fn further(rows: &[Row<'_>]) -> Result<Option<([Vec<ByteArray>; 4], String)>> {
+    let (mut columns, mut hasher, mut known) = ([const { Vec::new() }; 4], blake3::Hasher::new(), false);
+    for row in rows {
+        let values = row.further()?;
+        hasher.update(&serde_json::to_vec(&values)?);
+        for (column, value) in columns.iter_mut().zip(values) {
+            known |= !value.is_empty();
+            column.push(ByteArray::from(value.into_bytes()));
+        }
+    }
+    Ok(known.then(|| (columns, hasher.finalize().to_hex().to_string())))
+}
+
+/// The hash of the columns of [`SCHEMA`], row by row: those of [`FURTHER`] are not in it, so that older programs read
+/// files that have them.
 fn hash<'a>(rows: impl Iterator<Item = Row<'a>>) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     for Row { of, index, step } in rows {
@@ -84,16 +123,29 @@ pub(super) fn write(path: &Path, trajectories: &[Trajectory]) -> Result<()> {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_created_by(CREATED_BY.to_owned() + env!("CARGO_PKG_VERSION"))
         .build();
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let further = further(&rows)?;
+    let columns = FURTHER.map(|name| format!("required binary {name} (STRING);")).concat();
+    let schema = match further {
+        Some(_) => SCHEMA.trim_end().trim_end_matches('}').to_owned() + &columns + "}",
+        None => SCHEMA.to_owned(),
+    };
+    let schema = Arc::new(parse_message_type(&schema)?);
     crate::files::write_through(path, |file| {
         let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
-        for rows in rows.chunks(ROW_GROUP) {
+        for (index, part) in rows.chunks(ROW_GROUP).enumerate() {
             let mut group = writer.next_row_group()?;
-            write_rows(&mut group, rows)?;
+            write_rows(&mut group, part)?;
+            for values in further.iter().flat_map(|(columns, _)| columns) {
+                let begin = index * ROW_GROUP;
+                column::<ByteArrayType, _>(&mut group, &values[begin..begin + part.len()], None)?;
+            }
             group.close()?;
         }
         let hash = hash(rows.into_iter())?;
         writer.append_key_value_metadata(KeyValue::new(HASH.to_owned(), hash));
+        if let Some((_, hash)) = further {
+            writer.append_key_value_metadata(KeyValue::new(FURTHER_HASH.to_owned(), hash));
+        }
         writer.close()?;
         Ok(())
     })
@@ -203,18 +255,26 @@ fn read_rows(path: &Path) -> Result<Vec<Trajectory>> {
         }
         first_row += columns.rows;
     }
-    match written(reader.metadata().file_metadata()) {
-        Some(written) if hash(rows(&trajectories))? != written => {
-            Err(Error::input(format!("{}: its rows are not those that were written", malformed())))
-        }
-        _ => Ok(trajectories),
+    let changed = || Err(Error::input(format!("{}: its rows are not those that were written", malformed())));
+    let file = reader.metadata().file_metadata();
+    if let Some(written) = written(file, HASH)
+        && hash(rows(&trajectories))? != written
+    {
+        return changed();
     }
+    if let Some(written) = written(file, FURTHER_HASH) {
+        let rows: Vec<_> = rows(&trajectories).collect();
+        if further(&rows)?.is_none_or(|(_, hash)| hash != written) {
+            return changed();
+        }
+    }
+    Ok(trajectories)
 }
 
-/// The hash of the rows of a file that this program wrote. Release 0.1.0 wrote none.
-fn written(file: &FileMetaData) -> Option<&str> {
+/// A hash of the rows of a file that this program wrote. Release 0.1.0 wrote none.
+fn written<'f>(file: &'f FileMetaData, key: &str) -> Option<&'f str> {
     file.created_by().filter(|program| program.starts_with(CREATED_BY))?;
-    file.key_value_metadata()?.iter().find(|entry| entry.key == HASH)?.value.as_deref()
+    file.key_value_metadata()?.iter().find(|entry| entry.key == key)?.value.as_deref()
 }
 
 fn rows_of(group: &dyn RowGroupReader) -> Result<usize> {
@@ -268,6 +328,10 @@ impl Columns<'_> {
         let (mut next_state, mut outcomes) = (self.text("next_state")?, self.outcomes()?);
         let reward = self.rewards()?;
         let (terminated, truncated) = (self.flags("terminated")?, self.flags("truncated")?);
+        let further = FURTHER.map(|name| self.has(name).then(|| self.text(name)).transpose());
+        let [instructions, tools, info, step_info] = further;
+        let (mut instructions, tools) = (instructions?, tools?);
+        let (info, step_info) = (info?, step_info?);
         let row = |i: usize| {
             let steps = vec![Step {
                 observation: std::mem::take(&mut observation[i]),
@@ -279,6 +343,7 @@ impl Columns<'_> {
                 reward: reward[i],
                 terminated: terminated[i],
                 truncated: truncated[i],
+                info: self.json("step_info_json", &step_info, i)?,
             }];
             let trajectory = Trajectory {
                 episode: std::mem::take(&mut episode[i]),
@@ -288,10 +353,32 @@ impl Columns<'_> {
                 seat: usize::try_from(seat[i])?,
                 source: std::mem::take(&mut source[i]),
                 steps,
+                instructions: instructions.as_mut().map(|all| std::mem::take(&mut all[i])).unwrap_or_default(),
+                tools: self.json("tools_json", &tools, i)?,
+                info: self.json("info_json", &info, i)?,
             };
             Ok((trajectory, step[i]))
         };
         (0..self.rows).map(row).collect()
+    }
+
+    /// Whether the file has a column of this name.
+    fn has(&self, name: &str) -> bool {
+        self.schema.get_fields().iter().any(|field| field.name() == name)
+    }
+
+    /// A value of a column of JSON that the file need not have.
+    fn json<T: DeserializeOwned + Default>(
+        &self,
+        name: &str,
+        column: &Option<Vec<String>>,
+        row: usize,
+    ) -> Result<T> {
+        match column.as_ref().map(|column| column[row].as_str()) {
+            None | Some("") => Ok(T::default()),
+            Some(json) => serde_json::from_str(json)
+                .map_err(|error| self.wrong(row, &format!("column `{name}` is malformed: {error}"))),
+        }
     }
 
     fn text(&self, name: &str) -> Result<Vec<String>> {
