@@ -255,7 +255,7 @@ async fn budgets_hold_for_all_questions_together() {
         let answer = ask(&client, "plan", json!({ "observation": "a" })).await;
         failed.push(answer.is_error == Some(true));
         if failed.len() == 3 {
-            assert!(text(&answer).contains("limit"), "{}", text(&answer));
+            assert!(text(&answer).contains("budget is reached"), "{}", text(&answer));
         }
     }
     assert_eq!(failed, [false, false, true]);
