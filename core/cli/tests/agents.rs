@@ -3,15 +3,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use forethought_api::{
     Result,
-    llm::{
-        ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Role, ToolCall, Usage,
-    },
+    llm::{ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Role, ToolCall, Usage},
 };
 use forethought_mock_llm::Options;
 use forethought_testkit::Suite;
@@ -40,8 +38,7 @@ impl LlmBackend for Porter {
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let chat = request.messages.iter().filter(|message| message.role == Role::Tool).count();
-        let prompt =
-            |message: &str| STEPS.iter().filter(|(name, _)| message.contains(&format!("{name}({{"))).count();
+        let prompt = |message: &str| STEPS.iter().filter(|(name, _)| message.contains(&format!("{name}({{"))).count();
         let planned = request.messages.iter().map(|message| prompt(&message.content)).max().unwrap_or(0);
         let choice = match STEPS.get(chat.max(planned)) {
             Some((name, arguments)) => Choice {
@@ -61,6 +58,16 @@ impl LlmBackend for Porter {
     }
 }
 
+/// A program that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs one agent with one model, over the program's server.
 fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
     let options = Options { backend: Arc::new(Porter), ..Options::default() };
@@ -74,13 +81,10 @@ fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
              [planner.react]\nkind = \"react\"\nllm = \"main\"\n"
         ),
     );
-    let mut served = desk
-        .spawn("serve forethought.toml --address 127.0.0.1:0 --json")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = desk.spawn("serve forethought.toml --address 127.0.0.1:0 --json");
+    let mut served = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(served.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(served.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let said: Value = serde_json::from_str(&line).unwrap();
     let (script, how) = agent.split_once(' ').unwrap_or((agent, ""));
     let ran = Command::new(python)
@@ -91,8 +95,6 @@ fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
         .env("OPENAI_API_KEY", "none")
         .output()
         .unwrap();
-    served.kill().unwrap();
-    served.wait().unwrap();
     let report: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| {
         panic!("{agent} with {model}: {error}: {}", String::from_utf8_lossy(&ran.stderr))
     });
@@ -105,8 +107,8 @@ fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
 
 fn main() -> ExitCode {
     let python = workspace().join("target/agents/bin/python");
-    let missing = (!python.is_file())
-        .then(|| "other agents' packages are missing; `bash .ci/agents` installs them".to_owned());
+    let missing =
+        (!python.is_file()).then(|| "other agents' packages are missing; `bash .ci/agents` installs them".to_owned());
     let mut suite = Suite::default();
     for agent in ["with_openai.py", "with_openai.py stream", "with_openai_agents.py", "with_pydantic_ai.py"] {
         for model in ["record", "react"] {
