@@ -151,13 +151,7 @@ fn shops(served: &Served, shop: &WebShop, model: &str, task: u64, seed: u64) -> 
 }
 
 /// The share of these tasks in which the agent succeeds with this model, several at once, and its 95 % interval.
-fn succeeds(
-    served: &Served,
-    shop: &WebShop,
-    model: &str,
-    tasks: std::ops::Range<u64>,
-    repeats: u64,
-) -> [f64; 3] {
+fn succeeds(served: &Served, shop: &WebShop, model: &str, tasks: std::ops::Range<u64>, repeats: u64) -> [f64; 3] {
     let (next, bought) = (AtomicU64::new(0), AtomicU64::new(0));
     let episodes = (tasks.end - tasks.start) * repeats;
     std::thread::scope(|scope| {
@@ -198,9 +192,7 @@ fn an_agent_that_is_recorded_plans_better_with_the_critic_of_its_own_record() {
     served.stop();
     for shuffled in ["--out critic", "--out critic-shuffled --shuffle-outcomes"] {
         let small = slow("--set trainer.critic.steps=40", "");
-        desk.forethought(&format!("train forethought.toml --data runs {shuffled} {small}"))
-            .assert()
-            .success();
+        desk.forethought(&format!("train forethought.toml --data runs {shuffled} {small}")).assert().success();
     }
 
     let served = Served::start(&desk);
@@ -211,9 +203,6 @@ fn an_agent_that_is_recorded_plans_better_with_the_critic_of_its_own_record() {
     // A few episodes show that the circle closes; that it helps takes hundreds.
     if forethought_testkit::slow_tests() {
         assert!(pnlc > react, "with the critic at least {pnlc}, with ReAct at most {react}");
-        assert!(
-            shuffled <= react,
-            "the shuffled critic must not help: at least {shuffled}, ReAct at most {react}"
-        );
+        assert!(shuffled <= react, "the shuffled critic must not help: at least {shuffled}, ReAct at most {react}");
     }
 }

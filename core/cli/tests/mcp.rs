@@ -2,7 +2,7 @@
 //! Python SDK. Their sources are in tests/agents; `bash .ci/agents` installs the SDK.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use forethought_testkit::Suite;
 use forethought_tests::{Desk, err, out, workspace};
@@ -73,7 +73,7 @@ fn the_sdks_server_is_played_by_react() {
 
 /// The same at an address, for those who know its token.
 fn the_sdks_server_is_played_over_http() {
-    let mut server = Command::new(python())
+    let server = Command::new(python())
         .arg(workspace().join("tests/agents/mcp_orders.py"))
         .arg("http")
         .env("ORDERS_TOKEN", "open-sesame")
@@ -81,8 +81,9 @@ fn the_sdks_server_is_played_over_http() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut server = Ended(server);
     let mut port = String::new();
-    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut port).unwrap();
+    BufReader::new(server.0.stdout.as_mut().unwrap()).read_line(&mut port).unwrap();
     let url = format!("environment.url=\"http://127.0.0.1:{}/mcp\"", port.trim());
     let settings =
         [url.clone(), "environment.command=[]".into(), "environment.token_env=\"ORDERS_TOKEN\"".into()];
@@ -97,8 +98,16 @@ fn the_sdks_server_is_played_over_http() {
     let said = err(&refused);
     assert!(said.contains("the MCP server `http://127.0.0.1:") && said.contains("401"), "{said}");
     assert!(!said.contains("let-me-in"), "{said}");
-    server.kill().unwrap();
-    server.wait().unwrap();
+}
+
+/// A process that ends with the test, also with one that fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A planner with a critic, whose answers and values are given: it drops what the critic thinks little of.
