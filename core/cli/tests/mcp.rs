@@ -39,7 +39,7 @@ fn solved(run: &Value) -> Vec<(u64, bool)> {
         .collect()
 }
 
-fn the_shipped_example_runs_as_it_stands() {
+fn the_shipped_example_runs_as_it_is() {
     let desk = desk();
     let run = play(&desk, &[], "");
     assert_eq!(solved(&run), [(4, true), (3, true)]);
@@ -186,7 +186,7 @@ fn main() -> ExitCode {
     let missing = (!std::path::Path::new(&python()).is_file())
         .then(|| "the SDK is missing; `bash .ci/agents` installs it".to_owned());
     Suite::default()
-        .unless(None, "the_shipped_example_runs_as_it_stands", the_shipped_example_runs_as_it_stands)
+        .unless(None, "the_shipped_example_runs_as_it_is", the_shipped_example_runs_as_it_is)
         .unless(None, "the_kind_keeps_the_rules_of_environments", the_kind_keeps_the_rules_of_environments)
         .unless(missing.clone(), "the_sdks_server_is_played_by_react", the_sdks_server_is_played_by_react)
         .unless(missing.clone(), "the_sdks_server_is_played_over_http", the_sdks_server_is_played_over_http)
