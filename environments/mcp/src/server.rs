@@ -49,7 +49,7 @@ pub(crate) struct Place {
 #[derive(Debug, Clone)]
 enum At {
     Command(Program),
-    Url { url: Url, token: Option<Arc<str>> },
+    Url { url: Url, token: Option<Arc<str>>, secrets: Vec<String> },
 }
 
 impl Place {
@@ -98,7 +98,13 @@ impl Place {
                         "begins with http:, so the token would be sent unencrypted; use https:",
                     ));
                 }
-                (given.clone(), At::Url { url, token })
+                // Some servers take their key as a part of the address.
+                let mut shown = url.clone();
+                shown.set_query(None);
+                let secrets = token.iter().map(|token| token.to_string());
+                let secrets = secrets.chain(url.query().map(String::from));
+                let secrets = secrets.filter(|secret| secret.len() >= SHORTEST).collect();
+                (shown.to_string(), At::Url { url, token, secrets })
             }
         };
         let name = format!("the MCP server `{name}`");
@@ -110,13 +116,13 @@ impl Place {
         })
     }
 
-    /// Text of the server without the token that it was given.
+    /// Text of the server without the token and the query that it was given.
     fn clean(&self, text: String) -> String {
         match &self.at {
-            At::Url { token: Some(token), .. } if token.len() >= SHORTEST => {
-                text.replace(&**token, "[token]")
+            At::Url { secrets, .. } => {
+                secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "[hidden]"))
             }
-            _ => text,
+            At::Command(_) => text,
         }
     }
 }
@@ -196,7 +202,7 @@ impl Server {
                     .with_max_line_length(usize::MAX);
                 timeout(place.timeout, me.serve(transport)).await
             }
-            At::Url { url, token } => {
+            At::Url { url, token, .. } => {
                 let limit = usize::try_from(place.limit).unwrap_or(usize::MAX);
                 let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
                     .max_sse_event_size(limit)

@@ -264,7 +264,7 @@ async fn settings_that_contradict_each_other_are_refused() {
         (json!({ "command": ["/no/such"] }), "the MCP server `/no/such`: `/no/such` cannot be started"),
         (json!({ "tools": ["raed"] }), "the server has no tool `raed`; it has `write`, `read`"),
         (
-            json!({ "command": [], "url": "http://127.0.0.1:9/mcp" }),
+            json!({ "command": [], "url": "http://127.0.0.1:9/mcp?key=a-secret" }),
             "the MCP server `http://127.0.0.1:9/mcp` gave no answer",
         ),
         (json!({ "tasks": PathBuf::from("/no/such.jsonl") }), "the tasks /no/such.jsonl cannot be read"),
