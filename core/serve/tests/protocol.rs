@@ -1,7 +1,6 @@
 //! The protocol, as clients see it: raw HTTP on loopback, a model that does what the messages say, no provider.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -162,7 +161,7 @@ const MODELS: &str = "[llm.main]\nkind = \"obedient\"\ntools = true\n[llm.plain]
 struct Desk {
     server: Server,
     address: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn started(more: &str, token: Option<&str>) -> Result<Desk> {
@@ -175,7 +174,7 @@ async fn started(more: &str, token: Option<&str>) -> Result<Desk> {
     let mut options = Options::of(&config.serve)?;
     options.token = token.map(String::from);
     let server = forethought_serve::start(&host, options).await?;
-    Ok(Desk { address: server.address().to_string(), server, _folder: folder })
+    Ok(Desk { address: server.address().to_string(), server, folder })
 }
 
 async fn desk(more: &str) -> Desk {
@@ -279,9 +278,14 @@ impl Desk {
         self.post(&format!("/v1/sessions/{session}/outcome"), &[], &outcome).await
     }
     async fn stop(self) -> (LiveOutcome, Vec<Trajectory>) {
+        let (outcome, trajectories, _) = self.stop_and_look().await;
+        (outcome, trajectories)
+    }
+    /// The same, with the folder.
+    async fn stop_and_look(self) -> (LiveOutcome, Vec<Trajectory>, tempfile::TempDir) {
         let outcome = self.server.stop().await.unwrap();
         let trajectories = run::trajectories(&outcome.folder).await.unwrap();
-        (outcome, trajectories)
+        (outcome, trajectories, self.folder)
     }
 }
 
@@ -335,7 +339,7 @@ async fn an_agent_acts_through_calls_and_is_recorded() {
         (&json!("ended"), &json!("outcome"), &json!(4))
     );
     assert_eq!(ended["episodes"][0]["score"], 0.75);
-    let (outcome, trajectories) = desk.stop().await;
+    let (outcome, trajectories, _folder) = desk.stop_and_look().await;
     assert_eq!((outcome.episodes, outcome.status), (1, folder::RunStatus::Finished));
     let [one] = &trajectories[..] else { panic!("{trajectories:?}") };
     assert_eq!((one.source.as_str(), one.environment.as_str(), one.steps.len()), ("twice", "session", 4));
@@ -530,7 +534,9 @@ async fn impossible_decisions_are_asked_again_and_formats_are_kept() {
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (502, &json!("malformed_answer")));
     assert!(reply.error().contains("an action is a call of a tool here"), "{reply:?}");
     let reply = desk.chat(&ask(BOTH, json!({ "parallel_tool_calls": false }))).await;
-    assert!(reply.error().contains("one call"), "{reply:?}");
+    // This planner then uses words.
+    assert!(reply.words().contains("only one call is possible"), "{reply:?}");
+    assert_eq!(reply.headers["x-forethought-calls"], "4");
     let none = desk.chat(&ask("search[x]", json!({ "tool_choice": "none" }))).await;
     assert_eq!(none.words(), "search[x]");
 
@@ -736,5 +742,4 @@ async fn a_thousand_sessions_wait_at_once() {
     let (outcome, trajectories) = desk.stop().await;
     assert_eq!((outcome.episodes as usize, trajectories.len()), (SESSIONS, SESSIONS));
     assert!(trajectories.iter().all(|one| one.steps.len() == 2));
-    assert!(Path::new(&outcome.folder).join("episodes.jsonl").is_file());
 }

@@ -20,7 +20,7 @@ use crate::arguments::ConfigArguments;
   forethought serve my.toml
   OPENAI_BASE_URL=http://127.0.0.1:4114/v1 OPENAI_API_KEY=none python my_agent.py
   curl -X POST http://127.0.0.1:4114/v1/sessions/SESSION/outcome -d '{\"reward\": 1.0, \"success\": true}'
-  forethought train my.toml --data recorded --out critic
+  forethought train my.toml --data runs/session--serve --out critic
   forethought serve my.toml --mcp")]
 #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "the command is known, but cannot be executed"))]
 pub(crate) struct Serve {
