@@ -43,6 +43,9 @@ features! {
         "planner.vote", "planner.when2ask", "summariser.llm", "summariser.observation",
     ];
     "recorded": ["environment.recorded", "planner.recorded"];
+    "records": [
+        "importer.atif", "importer.inspect", "importer.openai-chat", "importer.otel-genai", "importer.verifiers",
+    ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }
 

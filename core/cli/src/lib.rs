@@ -15,6 +15,8 @@ mod commands;
 mod comparison;
 mod exit;
 mod launch;
+#[cfg(feature = "records")]
+mod lived;
 mod person;
 mod played;
 mod progress;
@@ -96,8 +98,17 @@ fn log(verbose: u8, reporter: &Reporter) {
 }
 
 /// Crates that write out what they send and receive, keys included.
-const TALKATIVE: [&str; 9] =
-    ["ureq", "ureq_proto", "reqwest", "hyper", "hyper_util", "h2", "rustls", "rustls_platform_verifier", "rmcp"];
+const TALKATIVE: [&str; 9] = [
+    "ureq",
+    "ureq_proto",
+    "reqwest",
+    "hyper",
+    "hyper_util",
+    "h2",
+    "rustls",
+    "rustls_platform_verifier",
+    "rmcp",
+];
 
 /// Keeps requests and their keys out of the log, at any verbosity and whatever RUST_LOG says.
 fn discreet(target: &str, level: tracing::Level) -> bool {

@@ -31,6 +31,8 @@ use forethought_persuasion as _;
 use forethought_planners as _;
 #[cfg(feature = "recorded")]
 use forethought_recorded as _;
+#[cfg(feature = "records")]
+use forethought_records as _;
 #[cfg(feature = "webshop")]
 use forethought_webshop as _;
 

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -58,6 +58,16 @@ impl LlmBackend for Porter {
     }
 }
 
+/// A program that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs one agent with one model, over the program's server.
 fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
     let options = Options { backend: Arc::new(Porter), ..Options::default() };
@@ -71,10 +81,10 @@ fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
              [planner.react]\nkind = \"react\"\nllm = \"main\"\n"
         ),
     );
-    let mut served =
-        desk.spawn("serve forethought.toml --address 127.0.0.1:0 --json").stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = desk.spawn("serve forethought.toml --address 127.0.0.1:0 --json");
+    let mut served = Ended(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(served.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(served.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let said: Value = serde_json::from_str(&line).unwrap();
     let (script, how) = agent.split_once(' ').unwrap_or((agent, ""));
     let ran = Command::new(python)
@@ -85,8 +95,6 @@ fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
         .env("OPENAI_API_KEY", "none")
         .output()
         .unwrap();
-    served.kill().unwrap();
-    served.wait().unwrap();
     let report: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| {
         panic!("{agent} with {model}: {error}: {}", String::from_utf8_lossy(&ran.stderr))
     });

@@ -19,6 +19,7 @@ const CONFIG: &str = r#"
 seed = 7
 [llm.main]
 kind = "simulated"
+tools = true
 [summariser]
 llm = "main"
 [encoder.hash]

@@ -146,6 +146,61 @@ fn code_runs_where_the_user_names_it() {
     assert!(ran(&set));
 }
 
+/// A world whose server is a script that leaves a mark, and whose tasks another script scores.
+fn foreign_world(desk: &Desk, file: &str) {
+    let world = "[environment]\nkind = \"mcp\"\ncommand = [\"sh\", \"server.sh\"]\ntasks = \"tasks.jsonl\"\n\
+                 [environment.scripts.score]\ncommand = [\"sh\", \"score.sh\"]\n\
+                 [planner.random]\nkind = \"random\"\n[run]\nepisodes = 1\n";
+    desk.write(file, world);
+    desk.write("tasks.jsonl", "{\"prompt\": \"Look around.\"}\n");
+    for script in ["server.sh", "score.sh"] {
+        desk.write(script, "touch mark; exit 1\n");
+    }
+}
+
+#[test]
+fn programs_that_components_start_are_trusted_as_plugins_are() {
+    let desk = desk();
+    foreign_world(&desk, "forethought.toml");
+    for line in
+        ["run", "run --dry-run", "eval --planner random", "collect --out data", "play", "config check"]
+    {
+        let refused = desk.forethought(line).assert().code(5);
+        for part in [
+            "forethought.toml:3: `environment.command`: `sh server.sh` in ",
+            "is not trusted",
+            "plugin trust ",
+        ] {
+            assert!(err(&refused).contains(part), "{line}: {}", err(&refused));
+        }
+    }
+    for line in ["config show", "list", "describe environment.mcp", "doctor", "runs list"] {
+        let _ = desk.forethought(line).assert();
+    }
+    assert!(!ran(&desk));
+    // To trust the configuration is to trust its server and its scripts.
+    let trusted = out(&desk.forethought("plugin trust forethought.toml").assert().success());
+    assert!(trusted.contains("`sh server.sh`") && trusted.contains("`sh score.sh`"), "{trusted}");
+    assert!(!ran(&desk));
+    let refused = desk.forethought("run").assert().code(4);
+    assert!(err(&refused).contains("the MCP server `sh server.sh`") && ran(&desk), "{}", err(&refused));
+    // Until one of them changes.
+    std::fs::remove_file(desk.path().join("mark")).unwrap();
+    desk.write("score.sh", "touch mark\n");
+    let changed = desk.forethought("run").assert().code(5);
+    let says = "`environment.scripts.score.command`: `sh score.sh` in ";
+    assert!(err(&changed).contains(says) && err(&changed).contains("has changed since it was trusted"));
+    assert!(!ran(&desk));
+
+    // To name the file is to name what it starts; to look at it is not.
+    let named = self::desk();
+    foreign_world(&named, "other.toml");
+    named.forethought("config check other.toml").assert().code(5);
+    assert!(!ran(&named));
+    named.forethought("run other.toml").assert().code(4);
+    assert!(ran(&named));
+}
+
 #[test]
 fn to_look_at_a_configuration_is_not_to_connect() {
     let desk = desk();

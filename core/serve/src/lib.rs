@@ -7,12 +7,13 @@
 //! # Reading order
 //! [`start`] here, `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
 //! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `passed`
-//! (answers of providers, byte for byte), `metrics`.
+//! (answers of providers, byte for byte), `metrics`; `mcp` (the other door: questions by the Model Context Protocol).
 
 mod answer;
 mod chat;
 mod history;
 mod http;
+mod mcp;
 mod metrics;
 mod models;
 mod passed;
@@ -36,6 +37,7 @@ use forethought_runtime::{
     host::{RuntimeHost, assemble::LiveOptions},
     run::{NoopObserver, live::LiveRun},
 };
+pub use mcp::Advisor;
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
@@ -147,6 +149,7 @@ pub async fn start(host: &RuntimeHost, options: Options) -> Result<Server> {
             environment: Arc::new(AnySession),
             name: "serve".into(),
             planner: Arc::new(offered.clone()),
+            collect: true,
             cancel,
         })
         .await?;

@@ -347,6 +347,7 @@ impl Session {
                 conflict("a decision of this session is in flight; send the outcome after it".into())
             }
             Phase::Ended(why) => conflict(format!("this session has ended already ({why})")),
+            _ if state.inbox.is_none() => conflict("this session has not begun".into()),
             Phase::Failed(_) if !state.last.as_ref().is_some_and(recorded) => {
                 conflict("no request of this session was answered, so there is nothing to judge".into())
             }
@@ -596,11 +597,16 @@ impl Session {
         };
         let done = line.as_ref().is_some_and(|line| line.status == EpisodeStatus::Done);
         service.metrics.episode(done);
-        let current = {
+        let (current, ended) = {
             let mut state = self.state();
             state.line.episodes.extend(line);
-            std::mem::take(&mut state.current)
+            // An episode that is done has the outcome, if there was one.
+            let ended = if done { std::mem::take(&mut state.ended) } else { Vec::new() };
+            (std::mem::take(&mut state.current), ended)
         };
+        for one in ended {
+            let _ = one.send(self.describe());
+        }
         let error = error.unwrap_or_else(|| Error::other("the session has ended"));
         match current {
             Current::Asked(ask) if !ask.answered() => self.refuse(service, &ask, &error),
@@ -671,21 +677,21 @@ struct Next {
 enum End {
     Outcome(Outcome),
     /// It is cut off, for this reason.
-    Cut(&'static str, String),
+    Cut(&'static str),
 }
 
 impl End {
     fn of(event: Option<Event>) -> Self {
         match event {
             Some(Event::Outcome(outcome)) => Self::Outcome(outcome),
-            Some(Event::Stop) => Self::Cut("server stopped", String::new()),
-            _ => Self::Cut("idle", String::new()),
+            Some(Event::Stop) => Self::Cut("server stopped"),
+            _ => Self::Cut("idle"),
         }
     }
     fn why(&self) -> &'static str {
         match self {
             Self::Outcome(_) => "outcome",
-            Self::Cut(why, _) => why,
+            Self::Cut(why) => why,
         }
     }
     fn transition(&self) -> Transition {
@@ -698,10 +704,12 @@ impl End {
                 success: outcome.success,
                 ..Transition::default()
             },
-            Self::Cut(_, seen) => {
-                let seen = if seen.is_empty() { "The session ended without a result." } else { seen };
-                Transition { turn: turn(seen), rewards: vec![0.0], truncated: true, ..Transition::default() }
-            }
+            Self::Cut(_) => Transition {
+                turn: turn("The session ended without a result."),
+                rewards: vec![0.0],
+                truncated: true,
+                ..Transition::default()
+            },
         }
     }
 }
@@ -799,7 +807,7 @@ impl SessionWorld {
                     }
                     // Another history: an episode of its own.
                     course.back = Some(Event::Ask(ask));
-                    End::Cut("continued differently", String::new())
+                    End::Cut("continued differently")
                 }
                 event => End::of(event),
             };

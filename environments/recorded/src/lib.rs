@@ -2,7 +2,7 @@
 //! on imported data. Summaries, rewards, journal, budgets and progress are those of `forethought collect`.
 //!
 //! It may depend on the sdk. A task is a trajectory of a file of JSON Lines. The world shows what was seen, the planner
-//! thinks and does what was thought and done, and nothing else can be done. `docs/recorded.md` is the guide.
+//! thinks and does what was thought and done, and nothing else can be done. `docs/labelling.md` is the guide.
 //!
 //! # Reading order
 //! `config` (what a user writes), `data` (the file), `world` (episodes), `score` (rewards), `repeat` (the planner).

@@ -12,16 +12,23 @@ use crate::arguments::ConfigArguments;
 /// to the configured language model; every planner of the configuration is a model, too: it decides which call of the
 /// agent's tools comes next. Each session is kept as an episode in a run's folder, and as a trajectory to train on.
 /// Ctrl-C ends it and keeps everything.
+///
+/// With --mcp it is a server of the Model Context Protocol on its standard input and output instead, for agents that
+/// cannot change their model: `evaluate_thought` asks a critic, `plan` a planner.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought serve my.toml
   OPENAI_BASE_URL=http://127.0.0.1:4114/v1 OPENAI_API_KEY=none python my_agent.py
   curl -X POST http://127.0.0.1:4114/v1/sessions/SESSION/outcome -d '{\"reward\": 1.0, \"success\": true}'
-  forethought train my.toml --data recorded --out critic")]
+  forethought train my.toml --data recorded --out critic
+  forethought serve my.toml --mcp")]
 #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "the command is known, but cannot be executed"))]
 pub(crate) struct Serve {
     #[command(flatten)]
     config: ConfigArguments,
+    /// Speak the Model Context Protocol on standard input and output, and nothing else.
+    #[arg(long, conflicts_with_all = ["address", "out", "replace"])]
+    mcp: bool,
     /// The address and port to listen on; 127.0.0.1:4114 by default.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
@@ -50,11 +57,12 @@ mod execute {
 
     use forethought_api::{Result, error::Context};
     use forethought_runtime::{
+        cancel::Cancel,
         config::ConfigOrigin,
         host::RuntimeHost,
         run::{self, folder::RunStatus},
     };
-    use forethought_serve::{Options, Server};
+    use forethought_serve::{Advisor, Options, Server};
     use serde::Serialize;
 
     use super::Serve;
@@ -90,6 +98,9 @@ mod execute {
     impl Serve {
         pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
             let base = session.host(&self.config, Values::new()).await?;
+            if self.mcp {
+                return advise(session, &base).await;
+            }
             let host = session.host(&self.config, self.values(&base)).await?;
             if let Some(out) = &self.out {
                 prepare(out, 0)?;
@@ -134,6 +145,22 @@ mod execute {
             }
             values
         }
+    }
+
+    /// Answers a client's questions until it closes its side.
+    async fn advise(session: &Session, host: &RuntimeHost) -> Result<Exit> {
+        // The run itself is not interrupted: what was asked is answered or withdrawn, and kept.
+        let advisor = session.or_interrupted(Advisor::open(host, Cancel::new())).await?;
+        // Standard output is the client's.
+        session.reporter.say(format!("asked over MCP: {}", advisor.offered().join(", ")));
+        for (name, why) in advisor.missing() {
+            session.reporter.say(format!("not offered: {name}: {why}"));
+        }
+        let spoken = advisor.speak(tokio::io::stdin(), tokio::io::stdout(), &session.cancel).await;
+        let outcome = advisor.close().await?;
+        session.reporter.say(format!("{} questions in {}", outcome.episodes, outcome.folder.display()));
+        spoken?;
+        Ok(outcome.status.into())
     }
 
     /// Prints data, as JSON on one line: a program reads the first document while the server runs.

@@ -52,6 +52,8 @@ pub struct LiveOptions {
     pub name: String,
     /// Says what the planners of the episodes need; never asked to decide.
     pub planner: Arc<dyn Planner>,
+    /// Whether to collect trajectories: then the summariser works, too.
+    pub collect: bool,
     /// Raised to give up every episode.
     pub cancel: Cancel,
 }
@@ -162,7 +164,7 @@ impl RuntimeHost {
         })
     }
 
-    /// The run whose episodes come from outside: see [`LiveRun`](crate::run::live::LiveRun). It collects trajectories.
+    /// The run whose episodes come from outside: see [`LiveRun`](crate::run::live::LiveRun).
     ///
     /// # Errors
     /// Anything in the configuration that cannot be run.
@@ -170,9 +172,11 @@ impl RuntimeHost {
         let config = self.config();
         let environment = live.environment.spec().await?;
         let mut askers = vec![(vec![live.name.clone()], live.planner.requires().await?)];
-        askers.push((vec!["summariser".into()], self.summariser().await?.requires().await?));
+        if live.collect || live.planner.requires().await?.summariser {
+            askers.push((vec!["summariser".into()], self.summariser().await?.requires().await?));
+        }
         let needs = needs::check(self, &environment, askers).await?.all;
-        let parts = self.parts(needs, true).await?;
+        let parts = self.parts(needs, live.collect).await?;
         let run = &config.run;
         Ok(RunSpec {
             root: run.out.to_path_buf(),

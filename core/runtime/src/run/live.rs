@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use forethought_api::{
     Error, Result,
     environment::{Environment, EnvironmentSpec, Reset},
-    error::Code,
     planner::Summariser,
 };
 
@@ -107,15 +106,12 @@ impl LiveRun {
         self.pool.folder.path()
     }
 
-    /// Plays an episode to its end. A planner or world that fails makes a failed episode, not an error.
+    /// Plays an episode to its end. A planner or world that fails makes a failed episode, not an error, and so does a
+    /// limit that is reached: an episode that asks no model can still be played then.
     ///
     /// # Errors
-    /// A budget of the run that is reached, or a folder that cannot be written.
+    /// A folder that cannot be written.
     pub async fn play(&self, episode: LiveEpisode) -> Result<LiveEnd> {
-        self.pool.accounts.run.check_time()?;
-        if self.pool.closed() {
-            return Err(Error::new(Code::Budget, "a limit under [run] or [roles] is reached"));
-        }
         self.begun.fetch_add(1, Ordering::Relaxed);
         let LiveEpisode { id, instructions, reset, seat, llms, world, decided } = episode;
         let spec = EpisodeSpec {
