@@ -9,7 +9,7 @@ use crate::config::RepeatConfig;
 
 /// What was done in a turn, next to what is seen there.
 #[data]
-#[derive(Default)]
+#[derive(Default, Serialize)]
 #[serde(default)]
 pub(crate) struct Recording {
     thought: String,

@@ -1,5 +1,6 @@
 //! `forethought label`.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -263,14 +264,13 @@ struct Labelled {
 impl Labelled {
     /// Takes what was missing from the episodes that are done. Those of the `played` that are not are left out.
     fn take(&mut self, played: &[usize], outcome: RunOutcome, rewards: bool) {
-        let done = |task: u64| {
-            let mut episodes = outcome.episodes.iter();
-            episodes.any(|one| one.task == task && one.status == EpisodeStatus::Done)
-        };
+        let done = outcome.episodes.iter().filter(|one| one.status == EpisodeStatus::Done);
+        let done: HashSet<u64> = done.map(|one| one.task).collect();
+        let new = outcome.trajectories.iter().filter(|one| done.contains(&one.task));
+        let new: HashMap<u64, &Trajectory> = new.map(|one| (one.task, one)).collect();
         let mut missing = vec![false; self.data.len()];
-        for (task, at) in (0..).zip(played) {
-            let new = outcome.trajectories.iter().find(|one| one.task == task && done(task));
-            match new.filter(|new| new.steps.len() == self.data[*at].steps.len()) {
+        for (task, at) in (0_u64..).zip(played) {
+            match new.get(&task).filter(|new| new.steps.len() == self.data[*at].steps.len()) {
                 Some(new) => self.steps += merge(&mut self.data[*at], new, rewards),
                 None => missing[*at] = true,
             }
@@ -314,10 +314,10 @@ fn merge(old: &mut Trajectory, new: &Trajectory, rewards: bool) -> usize {
             old.reward = new.reward;
         }
     }
-    if let Some(judge) = new.info.get("judged_by").filter(|_| rewards) {
-        if old.info.insert("judged_by".into(), judge.clone()).is_none() {
-            old.source += " (judged)";
-        }
+    if let Some(judge) = new.info.get("judged_by").filter(|_| rewards)
+        && old.info.insert("judged_by".into(), judge.clone()).is_none()
+    {
+        old.source += " (judged)";
     }
     count
 }
