@@ -763,5 +763,5 @@ fn imported_episodes_get_states_and_outcomes_and_stay_what_they_are() {
         "[encoder.e]\nkind = \"hash\"\n[trainer.t]\nkind = \"goal-q\"\nencoder = \"e\"\n",
     );
     let vocabulary = "label --data imported --out vocabulary.json";
-    refused(&desk, vocabulary, 1, &[way_out, "`forethought label --data imported --out DIR` fills them in"]);
+    refused(&desk, vocabulary, 2, &[way_out, "`forethought label --data imported --out DIR` fills them in"]);
 }
