@@ -41,7 +41,7 @@ pub(crate) fn relays<'a>(
 /// An answer on its way to its client.
 pub(crate) struct Passage {
     pub(crate) pieces: mpsc::Receiver<Piece>,
-    /// Comes when the answer is in the journal, or there is none.
+    /// Comes when the answer is in the journal, or when it failed.
     pub(crate) reply: oneshot::Receiver<Replied>,
     /// Withdraws the request when the client leaves.
     pub(crate) _waiting: Waiting,
