@@ -167,6 +167,7 @@ class TidePools:
 
     def _turn(self, text):
         legal = [] if self.over else [f"{verb} {n + 1}" for verb in ("look", "take") for n in range(self.pools)]
+        # A world whose actions are calls of tools lists them here, too: docs/plugin-pipe.md says how.
         return {"seat": 0, "observation": {"text": text, "data": None}, "legal_actions": legal}
 
     def _transition(self, text, terminated=False, truncated=False, success=None):

@@ -17,7 +17,8 @@ use tokio::sync::OnceCell;
 use {
     forethought_avalon as _, forethought_critic_acts as _, forethought_critic_goal_q as _,
     forethought_critic_judge as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
-    forethought_persuasion as _, forethought_planners as _, forethought_webshop as _,
+    forethought_persuasion as _, forethought_planners as _, forethought_records as _,
+    forethought_webshop as _,
 };
 
 /// Settings under which a component is small and quick; its defaults otherwise.
@@ -115,4 +116,16 @@ async fn built_in_components_conform() {
         broken.extend((!report.passed()).then(|| report.to_string()));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_built_in_world_of_tools_conforms() {
+    let webshop = subjects().into_iter().find(|subject| subject.name() == "environment.webshop");
+    let Value::Object(config) = json!({ "products": 60, "actions": "tools" }) else {
+        unreachable!("an object")
+    };
+    let options = Options { config, steps: 100, ..Options::default() };
+    let report = check(&webshop.expect("it is linked"), &options).await;
+    let tools = report.checked.iter().find(|checked| checked.rule == "environment/tools").expect("a rule");
+    assert!(report.passed() && tools.outcome == Outcome::Passed, "{report}");
 }

@@ -38,7 +38,7 @@ use forethought_sdk::{
 };
 use forethought_webshop::{
     behaviour::{Shopper, moves::Move, words::Outcome},
-    environment::{End, WebShop, WebShopConfig},
+    environment::{ActionForm, End, WebShop, WebShopConfig},
     generated::GeneratedCatalogue,
     product::Catalogue,
 };
@@ -250,13 +250,16 @@ async fn play(
     Played { task, tape, summary }
 }
 
-/// Episodes of three planners in both kinds of shop: one ends with any purchase, the other answers a purchase with its
-/// score and continues.
+/// Episodes of three planners in three kinds of shop: one ends with any purchase, one answers a purchase with its score
+/// and continues, and in one actions are calls of tools.
 async fn episodes(llm: SimulatedConfig, blind: bool) -> Vec<Played> {
     let mut played = Vec::new();
-    for end in [End::Purchase, End::FullScore] {
+    let (text, calls) = (ActionForm::Text, ActionForm::Tools);
+    for (end, actions) in [(End::Purchase, text), (End::FullScore, text), (End::Purchase, calls)] {
         let products = PRODUCTS.try_into().expect("not zero");
-        let shop = WebShop::new(WebShopConfig { products, end, ..WebShopConfig::default() }).expect("a shop");
+        let config = WebShopConfig { products, end, actions, ..WebShopConfig::default() };
+        let shop = WebShop::new(config).expect("a shop");
+        let llm = SimulatedConfig { tools: actions == calls, ..llm.clone() };
         for (planner, tasks) in [(react(), 5), (pnlc(2), 5), (compare("carded"), 2)] {
             for task in 0..tasks {
                 played.push(play(&shop, planner.clone(), react(), llm.clone(), task, blind).await);

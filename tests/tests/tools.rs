@@ -111,7 +111,7 @@ async fn chat(shop: &WebShop, llm: &Arc<dyn LlmBackend>, system: &str, task: u64
 
 #[tokio::test]
 async fn shopping_by_calls_succeeds_as_often_as_by_text() {
-    let tasks = forethought_testkit::slow(100, 1000);
+    let tasks = forethought_testkit::slow(60, 1000);
     let (by_text, by_calls) = (shop("text"), shop("tools"));
     let (writes, calls) = (simulated(json!({})), simulated(json!({ "tools": true })));
     let react = react(json!({ "llm": "actor" }));

@@ -42,6 +42,9 @@ features! {
         "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
         "planner.vote", "planner.when2ask", "summariser.llm",
     ];
+    "records": [
+        "importer.atif", "importer.inspect", "importer.openai-chat", "importer.otel-genai", "importer.verifiers",
+    ];
     "webshop": ["behaviour.webshop", "environment.webshop", "importer.react-webshop", "verifier.webshop"];
 }
 

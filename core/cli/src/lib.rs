@@ -15,6 +15,8 @@ mod commands;
 mod comparison;
 mod exit;
 mod launch;
+#[cfg(feature = "records")]
+mod lived;
 mod person;
 mod played;
 mod progress;

@@ -11,6 +11,7 @@ use forethought_runtime::{
     registry::{Registry, RegistryEntry},
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     arguments::{ConfigArguments, Values},
@@ -71,8 +72,17 @@ impl Session {
 
     /// A component with its default settings, for the commands that need no configuration.
     pub(crate) async fn unconfigured<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
+        self.configured(kind, Map::new()).await
+    }
+
+    /// The same with these settings.
+    pub(crate) async fn configured<I: Pluggable + ?Sized>(
+        &self,
+        kind: &str,
+        config: Map<String, Value>,
+    ) -> Result<Arc<I>> {
         let host = self.bare_host().await?;
-        host.unconfigured(kind)
+        host.standalone(kind, config)
             .await
             .map_err(|error| builtin::not_left_out(I::WORD, kind).err().unwrap_or(error))
     }

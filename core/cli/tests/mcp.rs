@@ -97,7 +97,9 @@ fn the_sdks_server_is_played_over_http() {
     refused
         .arg(workspace().canonicalize().unwrap().join("configs/mcp.toml"))
         .env("ORDERS_TOKEN", "let-me-in!");
-    settings.iter().for_each(|setting| drop(refused.args(["--set", setting])));
+    for setting in &settings {
+        refused.args(["--set", setting]);
+    }
     let refused = refused.assert().code(4);
     let said = err(&refused);
     assert!(said.contains("the MCP server `http://127.0.0.1:") && said.contains("401"), "{said}");

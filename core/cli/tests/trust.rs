@@ -175,7 +175,7 @@ fn programs_that_components_start_are_trusted_as_plugins_are() {
         }
     }
     for line in ["config show", "list", "describe environment.mcp", "doctor", "runs list"] {
-        desk.forethought(line).assert();
+        let _ = desk.forethought(line).assert();
     }
     assert!(!ran(&desk));
     // To trust the configuration is to trust its server and its scripts.

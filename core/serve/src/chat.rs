@@ -10,8 +10,6 @@ use crate::answer::Refusal;
 /// A request.
 #[derive(Debug, Default)]
 pub(crate) struct Chat {
-    /// The requested model.
-    pub(crate) model: String,
     /// The messages, as they were sent.
     pub(crate) messages: Vec<Said>,
     /// The tools that may be called.
@@ -28,6 +26,8 @@ pub(crate) struct Chat {
     pub(crate) max_tokens: Option<u32>,
     pub(crate) stop: Vec<String>,
     pub(crate) seed: Option<u64>,
+    /// Answers requested.
+    pub(crate) n: u32,
 }
 
 /// A message.
@@ -75,47 +75,72 @@ fn wrong(param: impl Into<String>, message: impl Into<String>) -> Refusal {
 
 type Read<T> = Result<T, Refusal>;
 
+/// The fields of a body.
+pub(crate) fn fields(body: &[u8]) -> Read<Map<String, Value>> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))?;
+    match body {
+        Value::Object(body) => Ok(body),
+        _ => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body must be a JSON object")),
+    }
+}
+
+/// The requested model.
+pub(crate) fn model(body: &Map<String, Value>) -> Read<&str> {
+    let model = body.get("model").and_then(Value::as_str).filter(|model| !model.is_empty());
+    model.ok_or_else(|| wrong("model", "`model` must be the name of a model; GET /v1/models lists them"))
+}
+
+/// An error for what is offered by no planner.
+fn offered(body: &Map<String, Value>) -> Read<()> {
+    let get = |key: &str| body.get(key).filter(|value| !value.is_null());
+    if get("n").is_some_and(|n| n.as_u64() != Some(1)) {
+        return Err(wrong("n", "only n = 1 is offered: a decision is one answer; send several requests"));
+    }
+    for key in ["functions", "function_call"] {
+        if get(key).is_some() {
+            return Err(wrong(key, format!("`{key}` is not offered; use `tools` and `tool_choice`")));
+        }
+    }
+    for key in ["logprobs", "audio", "web_search_options", "prediction"] {
+        if get(key).is_some_and(|value| *value != json!(false)) {
+            return Err(wrong(key, format!("`{key}` is not offered here")));
+        }
+    }
+    if get("modalities").is_some_and(|value| *value != json!(["text"])) {
+        return Err(wrong("modalities", "only text is offered here"));
+    }
+    Ok(())
+}
+
 impl Chat {
     /// Reads the body of a request.
+    #[cfg(test)]
     pub(crate) fn read(body: &[u8]) -> Read<Self> {
-        let body: Value = serde_json::from_slice(body).map_err(|error| {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))
-        })?;
-        let Value::Object(body) = body else {
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body must be a JSON object"));
-        };
+        let fields = fields(body)?;
+        model(&fields)?;
+        Self::of(&fields, false)
+    }
+
+    /// What the body of a request asks. If it is passed on as it is, what is not offered here is the provider's matter.
+    pub(crate) fn of(body: &Map<String, Value>, passed: bool) -> Read<Self> {
         let get = |key: &str| body.get(key).filter(|value| !value.is_null());
-        if get("n").is_some_and(|n| n.as_u64() != Some(1)) {
-            return Err(wrong("n", "only n = 1 is offered: a decision is one answer; send several requests"));
+        let n = get("n").map_or(Some(1), Value::as_u64);
+        if !passed {
+            offered(body)?;
         }
-        for key in ["functions", "function_call"] {
-            if get(key).is_some() {
-                return Err(wrong(key, format!("`{key}` is not offered; use `tools` and `tool_choice`")));
-            }
-        }
-        for key in ["logprobs", "audio", "web_search_options", "prediction"] {
-            if get(key).is_some_and(|value| *value != json!(false)) {
-                return Err(wrong(key, format!("`{key}` is not offered here")));
-            }
-        }
-        if get("modalities").is_some_and(|value| *value != json!(["text"])) {
-            return Err(wrong("modalities", "only text is offered here"));
-        }
-        let Some(model) = get("model").and_then(Value::as_str).filter(|model| !model.is_empty()) else {
-            return Err(wrong("model", "`model` must be the name of a model; GET /v1/models lists them"));
-        };
         let messages = match get("messages") {
             Some(Value::Array(messages)) if !messages.is_empty() => messages,
             _ => return Err(wrong("messages", "`messages` must be a list with at least one message")),
         };
         let messages = messages.iter().enumerate().map(|(at, message)| said(at, message));
         let mut chat = Self {
-            model: model.into(),
+            n: n.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
             messages: messages.collect::<Read<_>>()?,
-            stream: flag(&body, "stream")?,
-            temperature: number(&body, "temperature", 0.0, 2.0)?,
-            max_tokens: whole(&body, "max_completion_tokens")?
-                .or(whole(&body, "max_tokens")?)
+            stream: flag(body, "stream")?,
+            temperature: number(body, "temperature", 0.0, 2.0)?,
+            max_tokens: whole(body, "max_completion_tokens")?
+                .or(whole(body, "max_tokens")?)
                 .map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX)),
             seed: match get("seed") {
                 None => None,
@@ -126,7 +151,10 @@ impl Chat {
                     _ => return Err(wrong("seed", "`seed` must be an integer")),
                 },
             },
-            format: format(get("response_format"))?,
+            format: match format(get("response_format")) {
+                Err(_) if passed => None,
+                format => format?,
+            },
             ..Self::default()
         };
         chat.stop = match get("stop") {
@@ -142,10 +170,16 @@ impl Chat {
             chat.include_usage = flag(options, "include_usage")?;
         }
         if let Some(tools) = get("tools") {
-            chat.tools = read_tools(tools)?;
+            chat.tools = match read_tools(tools) {
+                Err(_) if passed => Vec::new(),
+                tools => tools?,
+            };
         }
-        chat.rule.single = get("parallel_tool_calls").is_some() && !flag(&body, "parallel_tool_calls")?;
-        chat.choose(get("tool_choice"))?;
+        chat.rule.single = get("parallel_tool_calls").is_some() && !flag(body, "parallel_tool_calls")?;
+        match chat.choose(get("tool_choice")) {
+            Err(_) if passed => {}
+            chosen => chosen?,
+        }
         Ok(chat)
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::chat::{Chat, Said};
 
-/// Stands for a beginning of a conversation.
+/// Identifies the beginning of a conversation.
 pub(crate) type Mark = [u8; 16];
 
 /// The messages after the leading instructions, with one message where an assistant speaks several times in a row.

@@ -20,10 +20,10 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Service;
 use crate::answer::{Answer, Refusal};
-use crate::chat::Chat;
+use crate::chat::{self, Chat};
 use crate::history;
 use crate::metrics::UNKNOWN;
-use crate::models::How;
+use crate::passed::Passage;
 use crate::session::{Incoming, Outcome, Pending, Replied, Session, Waiting, new_id};
 
 /// Who may come in.
@@ -262,13 +262,18 @@ async fn answer(
     bytes: Result<Bytes, BytesRejection>,
     name: &mut String,
 ) -> Result<Response, Refusal> {
-    let chat = Chat::read(&body(service, bytes)?)?;
-    let model = service.offered.find(&chat.model)?;
+    let bytes = body(service, bytes)?;
+    let fields = chat::fields(&bytes)?;
+    let requested = chat::model(&fields)?.to_owned();
+    let model = service.offered.find(&requested)?;
     name.clone_from(&model.name);
-    let requested = chat.model.clone();
-    if matches!(model.how, How::Plan(_) | How::Pass(_)) {
+    let passed = model.how.raw();
+    let chat = Chat::of(&fields, passed)?;
+    if !passed {
         chat.only_text()?;
     }
+    drop(fields);
+    let raw = passed.then(|| String::from_utf8_lossy(&bytes).into_owned());
     let reward: f64 = number(headers, REWARD, "a number")?.unwrap_or_default();
     if !reward.is_finite() {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "a reward must be a finite number").at(REWARD));
@@ -297,14 +302,28 @@ async fn answer(
     let marks = service.sessions.marks(&conversation);
     let system = history::mark(&chat.system());
     let instructions = chat.instructions();
-    let incoming = Incoming { chat, model: model.clone(), instructions, conversation, marks, system, reward };
+    let incoming =
+        Incoming { chat, model: model.clone(), instructions, raw, conversation, marks, system, reward };
     let (session, pending) = enter_session(service, id, incoming, reset)?;
     let flight = Flight::new(service, model.name.clone(), permit);
-    let Pending { begun, reply, waiting } = pending;
+    let Pending { begun, pieces, reply, waiting } = pending;
     let mut reply = reply;
     // If the episode does not begin, the reply says why.
     let episode = begun.await.unwrap_or_default();
     let head = Head { session: session.id.clone(), episode, calls: None };
+    if passed {
+        tokio::select! {
+            biased;
+            Ok(pieces) = pieces => {
+                let passage = Passage { pieces, reply, _waiting: waiting, flight };
+                return Ok(head.on(passage.respond(stream).await.unwrap_or_else(IntoResponse::into_response)));
+            }
+            replied = &mut reply => {
+                let refusal = replied.unwrap_or_else(|_| Err(lost())).err().unwrap_or_else(lost);
+                return Ok(head.on(refusal.into_response()));
+            }
+        }
+    }
     let id = format!("chatcmpl-{}", new_id());
     if !stream {
         let replied = reply.await.unwrap_or_else(|_| Err(lost()));
@@ -346,7 +365,7 @@ async fn answer(
 }
 
 /// The error of a request whose session is gone.
-fn lost() -> Refusal {
+pub(crate) fn lost() -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the session ended without an answer")
 }
 
@@ -419,7 +438,7 @@ impl Head {
 }
 
 /// A decision in flight.
-struct Flight {
+pub(crate) struct Flight {
     service: Arc<Service>,
     model: String,
     since: Instant,
@@ -431,7 +450,7 @@ impl Flight {
         service.metrics.in_flight(1);
         Self { service: service.clone(), model, since: Instant::now(), _permit: permit }
     }
-    fn answered(&self, answer: &Answer) {
+    pub(crate) fn answered(&self, answer: &Answer) {
         let used: CallCount = answer.used;
         self.service.metrics.answer(&self.model, self.since.elapsed(), used);
     }

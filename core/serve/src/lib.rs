@@ -5,8 +5,9 @@
 //! retries, journal, trajectories and everything that reads a run's folder are the runtime's own.
 //!
 //! # Reading order
-//! [`start`] here, `mcp` (the other door: questions by the Model Context Protocol), `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
-//! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `metrics`.
+//! [`start`] here, `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
+//! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `passed`
+//! (answers of providers, byte for byte), `metrics`; `mcp` (the other door: questions by the Model Context Protocol).
 
 mod answer;
 mod chat;
@@ -15,6 +16,7 @@ mod http;
 mod mcp;
 mod metrics;
 mod models;
+mod passed;
 mod session;
 
 use std::collections::BTreeMap;

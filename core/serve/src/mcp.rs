@@ -475,6 +475,7 @@ impl Advisor {
                 seat: Seat { name, planner: seat.clone() },
                 world: Arc::new(Asked { history, turn, at: Mutex::default() }),
                 decided: None,
+                llms: None,
             })
             .await?;
         let answer = seat.answer.lock().unwrap_or_else(PoisonError::into_inner).take();

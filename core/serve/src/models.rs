@@ -10,6 +10,7 @@ use forethought_api::{
     environment::{Action, EnvironmentSpec},
     llm::{ChatRequest, Choice, FinishReason, Message, Purpose, Role, Tool},
     planner::{Decision, DecisionContext, Models, Planner, Requirements},
+    raw::OPENAI_CHAT,
     tools,
 };
 use forethought_runtime::host::RuntimeHost;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::answer::Refusal;
 use crate::chat::Chat;
 use crate::history::json_in;
+use crate::passed::Relays;
 use crate::session::Ask;
 
 /// The model that passes requests on and records.
@@ -47,7 +49,24 @@ pub(crate) enum How {
     /// A planner plans.
     Plan(Arc<dyn forethought_api::planner::Planner>),
     /// The language model or role of this name answers.
-    Pass(String),
+    Pass {
+        llm: String,
+        /// Whether requests and answers are passed on byte for byte.
+        raw: bool,
+    },
+}
+
+impl How {
+    /// Whether requests and answers are passed on byte for byte.
+    pub(crate) fn raw(&self) -> bool {
+        matches!(self, Self::Pass { raw: true, .. })
+    }
+
+    async fn pass(host: &RuntimeHost, llm: &str) -> Result<Self> {
+        let backend = forethought_api::host::Host::llm(host, llm.into()).await?;
+        let raw = backend.formats().await?.iter().any(|format| format == OPENAI_CHAT);
+        Ok(Self::Pass { llm: llm.into(), raw })
+    }
 }
 
 impl Offered {
@@ -79,7 +98,7 @@ impl Offered {
             match host.offer(environment, "llm", name).await {
                 Ok(_) => {
                     passes.push(name.clone());
-                    offered.add("llm", name, How::Pass(name.clone()));
+                    offered.add("llm", name, How::pass(host, name).await?);
                 }
                 Err(error) => drop(offered.missing.insert(name.clone(), error.to_string())),
             }
@@ -90,7 +109,8 @@ impl Offered {
                     passes.push(name.clone());
                     offered.record = Some(name.clone());
                     // The name is ours, so a component of the same name is found by its section.
-                    let model = Model { name: RECORD.into(), how: How::Pass(name) };
+                    let how = How::pass(host, &name).await?;
+                    let model = Model { name: RECORD.into(), how };
                     offered.models.insert(RECORD.into(), Arc::new(model));
                 }
                 Err(error) => drop(offered.missing.insert(RECORD.into(), error.to_string())),
@@ -120,6 +140,14 @@ impl Offered {
             self.models.insert(name.into(), model.clone());
         }
         self.models.insert(long, model);
+    }
+
+    /// The language models and roles that requests are passed on to byte for byte.
+    pub(crate) fn relayed(&self) -> impl Iterator<Item = &String> {
+        self.models.values().filter_map(|model| match &model.how {
+            How::Pass { llm, raw: true } => Some(llm),
+            _ => None,
+        })
     }
 
     /// The names of all models.
@@ -191,6 +219,7 @@ impl Offered {
         ask: &Ask,
         mut context: DecisionContext,
         models: Arc<dyn Models>,
+        relays: &Relays,
     ) -> Result<Decision> {
         match &ask.model.how {
             How::Plan(planner) => {
@@ -206,7 +235,12 @@ impl Offered {
                 }
                 Ok(decision)
             }
-            How::Pass(llm) => pass(llm, ask, models).await,
+            How::Pass { llm, .. } => {
+                if let (Some(relay), Some(raw)) = (relays.get(llm), ask.raw()) {
+                    ask.pass_on(relay.pass(raw));
+                }
+                pass(llm, ask, models).await
+            }
         }
     }
 

@@ -17,12 +17,14 @@ use forethought_api::{
         Action, Environment, EnvironmentSpec, Observation, Recovery, Reset, SeatSpec, Transition, Turn,
     },
     error::Code,
-    llm::{Message, Role, ToolCall},
+    llm::{ChatRequest, Message, Role, ToolCall},
     planner::{Decision, DecisionContext, Models, Planner, Requirements},
+    raw::{OPENAI_CHAT, RawRequest},
 };
 use forethought_runtime::{
     cancel::Cancel,
     clock,
+    layers::relay::Piece,
     run::{
         episode::{EpisodeStatus, Seat},
         live::LiveEpisode,
@@ -38,6 +40,7 @@ use crate::answer::{Answer, Refusal};
 use crate::chat::{Chat, Said};
 use crate::history::{self, Mark, Told};
 use crate::models::{How, Model};
+use crate::passed::{self, Relays};
 
 /// The kind of world that a session is.
 pub(crate) const WORLD: &str = "session";
@@ -79,7 +82,10 @@ pub(crate) struct Ask {
     reward: f64,
     /// Raised when the client is gone.
     gone: Cancel,
+    /// The body, where it is passed on as it is.
+    raw: Option<String>,
     begun: Mutex<Option<oneshot::Sender<String>>>,
+    pieces: Mutex<Option<oneshot::Sender<mpsc::Receiver<Piece>>>>,
     reply: Mutex<Option<oneshot::Sender<Replied>>>,
     work: Mutex<Work>,
 }
@@ -101,6 +107,8 @@ struct Work {
 pub(crate) struct Pending {
     /// The episode's id, once it has begun.
     pub(crate) begun: oneshot::Receiver<String>,
+    /// The provider's own answer, if it is passed on as it is.
+    pub(crate) pieces: oneshot::Receiver<mpsc::Receiver<Piece>>,
     pub(crate) reply: oneshot::Receiver<Replied>,
     pub(crate) waiting: Waiting,
 }
@@ -125,6 +133,18 @@ impl Ask {
     /// Notes the words of an answer that is passed on.
     pub(crate) fn say(&self, words: String, finish: &'static str) {
         lock(&self.work).said = Some((words, finish));
+    }
+    /// The client's own request, if it is passed on as it is.
+    pub(crate) fn raw(&self) -> Option<RawRequest> {
+        let request = ChatRequest { samples: self.chat.n, ..ChatRequest::default() };
+        let (format, streaming) = (OPENAI_CHAT.into(), self.chat.stream);
+        self.raw.clone().map(|body| RawRequest { format, body, streaming, request })
+    }
+    /// Hands the provider's own answer to the client.
+    pub(crate) fn pass_on(&self, pieces: mpsc::Receiver<Piece>) {
+        if let Some(client) = lock(&self.pieces).take() {
+            let _ = client.send(pieces);
+        }
     }
     fn answered(&self) -> bool {
         lock(&self.reply).is_none()
@@ -283,7 +303,8 @@ impl Session {
             return Err((Busy::Deciding, ask));
         }
         let ((begun, on_begun), (reply, on_reply)) = (oneshot::channel(), oneshot::channel());
-        let Incoming { chat, model, instructions, conversation, marks, reward, .. } = ask;
+        let (pieces, on_pieces) = oneshot::channel();
+        let Incoming { chat, model, instructions, raw, conversation, marks, reward, .. } = ask;
         let ask = Arc::new(Ask {
             chat,
             model,
@@ -292,6 +313,8 @@ impl Session {
             marks,
             reward,
             gone: Cancel::new(),
+            raw,
+            pieces: Mutex::new(Some(pieces)),
             begun: Mutex::new(Some(begun)),
             reply: Mutex::new(Some(reply)),
             work: Mutex::default(),
@@ -311,7 +334,7 @@ impl Session {
         }
         drop(state);
         let waiting = Waiting { service: service.clone(), session: self.clone(), ask };
-        Ok(Pending { begun: on_begun, reply: on_reply, waiting })
+        Ok(Pending { begun: on_begun, pieces: on_pieces, reply: on_reply, waiting })
     }
 
     /// Ends the session with a result. Returns where it is described once it has ended.
@@ -324,6 +347,7 @@ impl Session {
                 conflict("a decision of this session is in flight; send the outcome after it".into())
             }
             Phase::Ended(why) => conflict(format!("this session has ended already ({why})")),
+            _ if state.inbox.is_none() => conflict("this session has not begun".into()),
             Phase::Failed(_) if !state.last.as_ref().is_some_and(recorded) => {
                 conflict("no request of this session was answered, so there is nothing to judge".into())
             }
@@ -374,7 +398,7 @@ impl Session {
         };
         let calls = match &ask.model.how {
             // Its answers are the client's to judge.
-            How::Pass(_) => Ok(decision.action.calls.clone()),
+            How::Pass { .. } => Ok(decision.action.calls.clone()),
             How::Plan(_) => decision.action.calls(&ask.turn()),
         };
         let mut calls = match calls {
@@ -386,7 +410,8 @@ impl Session {
                 return;
             }
         };
-        for call in &mut calls {
+        // The client has seen the ids of what was passed on.
+        for call in calls.iter_mut().filter(|_| ask.raw.is_none()) {
             call.id = format!("call_{}", &new_id()[..24]);
         }
         let words = if calls.is_empty() { decision.action.text.clone() } else { String::new() };
@@ -444,6 +469,8 @@ pub(crate) struct Incoming {
     pub(crate) chat: Chat,
     pub(crate) model: Arc<Model>,
     pub(crate) instructions: String,
+    /// The body, where it is passed on as it is.
+    pub(crate) raw: Option<String>,
     pub(crate) conversation: Vec<Said>,
     pub(crate) marks: Vec<Mark>,
     /// The mark of the system prompt.
@@ -514,7 +541,8 @@ async fn play(
     name: String,
     id: String,
 ) -> Result<forethought_runtime::run::live::LiveEnd> {
-    let seat = Arc::new(InSession { service: service.clone(), session: session.clone() });
+    let (relays, llms) = passed::relays(service.run.llms(), service.offered.relayed());
+    let seat = Arc::new(InSession { service: service.clone(), session: session.clone(), relays });
     let decided = {
         let (service, session) = (service.clone(), session.clone());
         Arc::new(move |decision: &Decision, used| session.decided(&service, decision, used))
@@ -531,6 +559,7 @@ async fn play(
             instructions,
             reset: session.reset,
             seat: Seat { name, planner: seat },
+            llms: Some(llms),
             world: Arc::new(world),
             decided: Some(decided),
         })
@@ -568,11 +597,16 @@ impl Session {
         };
         let done = line.as_ref().is_some_and(|line| line.status == EpisodeStatus::Done);
         service.metrics.episode(done);
-        let current = {
+        let (current, ended) = {
             let mut state = self.state();
             state.line.episodes.extend(line);
-            std::mem::take(&mut state.current)
+            // An episode that is done has the outcome, if there was one.
+            let ended = if done { std::mem::take(&mut state.ended) } else { Vec::new() };
+            (std::mem::take(&mut state.current), ended)
         };
+        for one in ended {
+            let _ = one.send(self.describe());
+        }
         let error = error.unwrap_or_else(|| Error::other("the session has ended"));
         match current {
             Current::Asked(ask) if !ask.answered() => self.refuse(service, &ask, &error),
@@ -643,21 +677,21 @@ struct Next {
 enum End {
     Outcome(Outcome),
     /// It is cut off, for this reason.
-    Cut(&'static str, String),
+    Cut(&'static str),
 }
 
 impl End {
     fn of(event: Option<Event>) -> Self {
         match event {
             Some(Event::Outcome(outcome)) => Self::Outcome(outcome),
-            Some(Event::Stop) => Self::Cut("server stopped", String::new()),
-            _ => Self::Cut("idle", String::new()),
+            Some(Event::Stop) => Self::Cut("server stopped"),
+            _ => Self::Cut("idle"),
         }
     }
     fn why(&self) -> &'static str {
         match self {
             Self::Outcome(_) => "outcome",
-            Self::Cut(why, _) => why,
+            Self::Cut(why) => why,
         }
     }
     fn transition(&self) -> Transition {
@@ -670,10 +704,12 @@ impl End {
                 success: outcome.success,
                 ..Transition::default()
             },
-            Self::Cut(_, seen) => {
-                let seen = if seen.is_empty() { "The session ended without a result." } else { seen };
-                Transition { turn: turn(seen), rewards: vec![0.0], truncated: true, ..Transition::default() }
-            }
+            Self::Cut(_) => Transition {
+                turn: turn("The session ended without a result."),
+                rewards: vec![0.0],
+                truncated: true,
+                ..Transition::default()
+            },
         }
     }
 }
@@ -771,7 +807,7 @@ impl SessionWorld {
                     }
                     // Another history: an episode of its own.
                     course.back = Some(Event::Ask(ask));
-                    End::Cut("continued differently", String::new())
+                    End::Cut("continued differently")
                 }
                 event => End::of(event),
             };
@@ -815,6 +851,7 @@ impl Environment for SessionWorld {
 struct InSession {
     service: Arc<Service>,
     session: Arc<Session>,
+    relays: Relays,
 }
 
 #[async_trait]
@@ -833,7 +870,7 @@ impl Planner for InSession {
                     Err(Error::new(Code::Cancelled, "the client closed the connection"))
                 }
                 () = self.service.stop.cancelled() => Err(Error::new(Code::Cancelled, "the server stops")),
-                decision = self.service.offered.decide(&ask, context, models) => decision,
+                decision = self.service.offered.decide(&ask, context, models, &self.relays) => decision,
             },
         }
     }

@@ -114,7 +114,8 @@ impl Planner for Twice {
                 Action::new(past.collect::<Vec<_>>().join(" | "))
             }
             ("rules", _) => Action::new(context.environment.instructions),
-            (_, true) => Action::new(answer.text),
+            // Of several messages the last.
+            (_, true) => Action::new(answer.text.rsplit("\n\n").next().unwrap_or_default()),
             // In words, as a planner writes that knows nothing of tools.
             (_, false) => Action::new(tools::write(&answer.tool_calls)),
         };
@@ -695,8 +696,8 @@ async fn a_reached_budget_is_an_error_that_is_not_worth_repeating() {
         assert_eq!((reply.status, reply.headers["x-should-retry"].as_str()), (429, "false"));
         assert_eq!(reply.json()["error"]["type"], "insufficient_quota");
     }
-    let (outcome, _) = desk.stop().await;
-    assert_eq!(outcome.status, folder::RunStatus::Budget);
+    let (outcome, trajectories) = desk.stop().await;
+    assert_eq!((outcome.status, trajectories.len()), (folder::RunStatus::Budget, 1));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use forethought_sdk::{
 
 use crate::request::Ask;
 
-/// Whether a request with tools is none of our prompts, which end with the lines that they ask for.
+/// Whether a request with tools is not one of our prompts, which end with the lines that they request.
 pub(crate) fn foreign(request: &ChatRequest) -> bool {
     let ours = |message: &Message| message.role == Role::User && Ask::read(&message.content).is_ok();
     !request.tools.is_empty() && !request.messages.iter().any(ours)

@@ -11,6 +11,7 @@ use crate::{
     ask::{AskConfig, Asker, Label, Said, Unreadable},
     prompts::Prompts,
     summarise::{state_only, summarise},
+    toolbox,
     weigh::{Scales, Shown, abstained, expected, hope, likeliest, shown},
 };
 
@@ -220,7 +221,11 @@ impl Deliberation {
     pub(crate) async fn decide(&self, context: DecisionContext, models: Arc<dyn Models>) -> Result<Decision> {
         if let (true, [only]) = (self.imagining.skip_single, &context.turn.legal_actions[..]) {
             let trace = Trace { details: json!({ "gate": "skip_single" }), ..Trace::default() };
-            return Ok(Decision { action: Action::new(only), trace, ..Decision::default() });
+            return Ok(Decision {
+                action: toolbox::action(only, &context.turn),
+                trace,
+                ..Decision::default()
+            });
         }
         let models = self.kept(models);
         let scales = match &self.weighing {

@@ -2,6 +2,8 @@
 
 use forethought_sdk::{prelude::*, seed::IndexedRandom};
 
+use crate::toolbox;
+
 /// Settings of random actions: none.
 #[config]
 #[derive(Debug, Clone, Default)]
@@ -25,7 +27,7 @@ impl Planner for Random {
                 context.environment.name
             ))
         })?;
-        Ok(Decision { action: Action::new(action), ..Decision::default() })
+        Ok(Decision { action: toolbox::action(action, &context.turn), ..Decision::default() })
     }
 }
 

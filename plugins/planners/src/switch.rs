@@ -42,7 +42,7 @@ pub struct Case {
     /// Texts, of which one is in what the seat sees.
     #[serde(default)]
     pub sees: Vec<String>,
-    /// Texts, of which one is in an action that is listed as legal, such as the name of a tool.
+    /// Texts, of which one is in an action that is listed as legal or in the name of a tool that is offered.
     #[serde(default)]
     pub offers: Vec<String>,
     /// Values of which one is that of the observation's data, by key: `data.phase = ["vote", "quest"]`.
@@ -73,7 +73,10 @@ impl Case {
             && self.until.is_none_or(|until| now < until)
             && any(&self.seats, &|name| seat == Some(name))
             && any(&self.sees, &|text| turn.observation.text.contains(text.as_str()))
-            && any(&self.offers, &|text| turn.legal_actions.iter().any(|legal| legal.contains(text.as_str())))
+            && any(&self.offers, &|text| {
+                let tools = turn.tools.iter().map(|tool| &tool.name);
+                turn.legal_actions.iter().chain(tools).any(|offered| offered.contains(text.as_str()))
+            })
             && self.data.iter().all(|(key, values)| values.contains(&turn.observation.data[key]))
     }
 }

@@ -24,7 +24,7 @@ const SHOWN: usize = 100;
 /// Who says something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Speaker {
-    /// Whoever wrote the instructions.
+    /// The author of the instructions.
     System,
     User,
     Agent,

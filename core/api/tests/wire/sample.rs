@@ -16,8 +16,8 @@ use forethought_api::{
     },
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{
-        Action, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec, Transition,
-        Turn,
+        Action, CallRule, Environment, EnvironmentSpec, Imagine, Observation, Recovery, Reset, SeatSpec,
+        Transition, Turn,
     },
     error::Code,
     host::{Host, ModelFiles},
@@ -108,6 +108,12 @@ fn world() -> EnvironmentSpec {
 fn turn() -> Turn {
     let observation = Observation { text: "low tide".into(), data: anything() };
     Turn { seat: 1, observation, legal_actions: vec!["wade[1]".into()], ..Turn::default() }
+}
+
+/// A turn that offers tools.
+fn offering(legal_actions: Vec<String>) -> Turn {
+    let call_rule = CallRule { required: true, single: true };
+    Turn { legal_actions, tools: request().tools, call_rule, ..turn() }
 }
 
 fn request() -> ChatRequest {
@@ -227,7 +233,10 @@ impl Environment for Sample {
     }
     async fn step(&self, action: Action) -> Result<Transition> {
         Ok(Transition {
-            turn: Turn { legal_actions: vec![action.text], ..turn() },
+            turn: match action.calls.is_empty() {
+                true => Turn { legal_actions: vec![action.text], ..turn() },
+                false => offering(vec![action.text]),
+            },
             rewards: vec![0.1, -1.5],
             terminated: true,
             truncated: true,
@@ -248,8 +257,7 @@ tried!(Environment, |it| [
     it.spec().await,
     it.spawn().await.unwrap().spec().await,
     it.reset(Reset { task: u64::MAX, seed: 1 }).await,
-    it.step(Action::new("wade[大]")).await,
-    it.step(Action::of_calls(request().messages[0].tool_calls.clone())).await,
+    it.step(Action { calls: request().messages[0].tool_calls.clone(), ..Action::new("wade[大]") }).await,
     it.fork().await.unwrap().unwrap().step(Action::new("wade[2]")).await,
     it.imagine(Imagine { seat: 1, seed: u64::MAX, hidden: anything() }).await.map(|copy| copy.is_some()),
     it.imagine(Imagine::default()).await.map(|copy| copy.is_some()),

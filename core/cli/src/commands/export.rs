@@ -1,10 +1,10 @@
 //! `forethought export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
-use forethought_api::{Error, Result};
-use forethought_runtime::run::trajectories;
+use clap::{Args, ValueEnum};
+use forethought_api::{Error, Result, trajectory::Trajectory};
+use forethought_runtime::{run::trajectories, trajectories as files};
 
 use crate::{
     exit::Exit,
@@ -13,25 +13,47 @@ use crate::{
     written::{prepare, replaceable, write},
 };
 
-/// Write the trajectories of a run again.
+/// Write the episodes of a run as trajectories, or in a format of other programs.
 ///
-/// Nothing is played: the trajectories of all finished episodes are in the run that `collect` made.
+/// Nothing is played: what happened is in the run's folder. `trajectories` are those that `collect` summarised. The other
+/// formats need no summaries, so they are made of every run, and of trajectories, too.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  forethought export runs/webshop--react --out data")]
+#[command(after_help = "Examples:
+  forethought export runs/webshop--react --out data
+  forethought export runs/webshop--pnlc --format inspect --out logs
+  forethought export data --format openai --out messages")]
 pub(crate) struct Export {
-    /// Folder of a run, or of a planner's runs (the newest is used).
+    /// Folder of a run, or of a planner's runs (the newest is used). For other formats also trajectories: a .parquet or
+    /// .jsonl file, or a folder of them.
     run: PathBuf,
-    /// Folder for the trajectories.
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = Format::Trajectories, value_name = "FORMAT")]
+    format: Format,
+    /// Folder for the files.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Replace trajectories of other episodes in DIR.
+    /// Replace trajectories of other episodes in DIR, or other files of the same names.
     #[arg(long)]
     replace: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    /// Trajectories, for training: Parquet and JSON Lines.
+    Trajectories,
+    /// ATIF 1.7, one document per trajectory.
+    Atif,
+    /// OpenAI chat messages, JSON Lines.
+    Openai,
+    /// A log of Inspect, JSON.
+    Inspect,
+}
+
 impl Export {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
+        if self.format != Format::Trajectories {
+            return self.foreign(session);
+        }
         let run = Played::read(&self.run)?;
         let trajectories = trajectories(&run.folder).await?;
         if trajectories.is_empty() {
@@ -48,4 +70,79 @@ impl Export {
         session.show(&written, || written.to_string())?;
         Ok(Exit::Done)
     }
+
+    #[cfg(not(feature = "records"))]
+    fn foreign(&self, _: &Session) -> Result<Exit> {
+        Err(crate::builtin::built_without("--format", "records"))
+    }
+
+    /// Writes a format of other programs.
+    #[cfg(feature = "records")]
+    fn foreign(&self, session: &Session) -> Result<Exit> {
+        use forethought_records::export::{self, About};
+
+        let (trajectories, about) = match Played::is_at(&self.run) {
+            true => {
+                let run = Played::read(&self.run)?;
+                let name = run.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let about =
+                    About { program: run.info.program.clone(), started: run.info.started.clone(), run: name };
+                (crate::lived::trajectories(&run)?, about)
+            }
+            false => {
+                let program = env!("CARGO_PKG_VERSION").to_owned();
+                (files::read(&self.run)?, About { program, ..About::default() })
+            }
+        };
+        if trajectories.is_empty() {
+            return Err(Error::input(format!("{} has no finished episodes", self.run.display())));
+        }
+        let format = match self.format {
+            Format::Openai => export::Format::Openai,
+            Format::Inspect => export::Format::Inspect,
+            Format::Trajectories | Format::Atif => export::Format::Atif,
+        };
+        let mut written = Vec::new();
+        for document in export::export(format, &trajectories, &about)? {
+            written.push((self.out.join(document.name), document.bytes));
+        }
+        for (path, bytes) in written.iter().filter(|_| !self.replace) {
+            if std::fs::read(path).is_ok_and(|found| found != *bytes) {
+                return Err(Error::input(format!(
+                    "{} is there already and is another; choose another --out, or give --replace to lose it",
+                    path.display()
+                )));
+            }
+        }
+        save(&self.out, &written)?;
+        let files: Vec<_> = written.into_iter().map(|(path, _)| path).collect();
+        let steps: usize = trajectories.iter().map(|one: &Trajectory| one.steps.len()).sum();
+        let data = serde_json::json!({ "trajectories": trajectories.len(), "steps": steps, "files": files });
+        session.show(&data, || {
+            let names: String = files.iter().take(3).map(|file| format!("{}\n", file.display())).collect();
+            let more = match files.len() {
+                0..=3 => String::new(),
+                many => format!("and {} more\n", many - 3),
+            };
+            format!("{} trajectories, {steps} steps\n{names}{more}", trajectories.len())
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Writes files, each whole or not at all.
+#[cfg(feature = "records")]
+fn save(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    use std::io::Write as _;
+
+    use forethought_api::error::Context as _;
+
+    let failed = || format!("--out {}: files cannot be written there", folder.display());
+    std::fs::create_dir_all(folder).context(failed())?;
+    for (path, bytes) in files {
+        let mut file = tempfile::NamedTempFile::new_in(folder).context(failed())?;
+        file.write_all(bytes).context(failed())?;
+        file.persist(path).map_err(|error| Error::from(error.error)).context(failed())?;
+    }
+    Ok(())
 }

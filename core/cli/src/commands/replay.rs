@@ -29,17 +29,27 @@ pub(crate) struct Replay {
     episode: String,
 }
 
+/// The environment of what `serve` recorded.
+const SESSION: &str = "session";
+
 impl Replay {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let run = Played::read(&self.run)?;
         let episode = run.episode(&self.episode)?;
         let log = events::read(&events_path(&run.folder, &episode.episode))?;
-        let Some(Event::Episode { seats, .. }) = log.into_iter().next() else {
+        let Some(Event::Episode { seats, environment, .. }) = log.into_iter().next() else {
             return Err(Error::malformed(format!(
                 "the log of episode {} does not begin with an `episode` event",
                 episode.episode
             )));
         };
+        if environment == SESSION {
+            return Err(Error::input(format!(
+                "episode {} is a session of `forethought serve`, whose environment was a client, so it cannot be \
+                 replayed; `forethought view` shows it",
+                episode.episode
+            )));
+        }
         // The configuration that the run wrote down, not the present one.
         let sources = Sources {
             file: Some(run.folder.canonicalize()?.join("config.resolved.toml")),

@@ -114,7 +114,19 @@ impl RuntimeHost {
     /// # Errors
     /// If it does not exist or cannot be built from defaults.
     pub async fn unconfigured<I: Pluggable + ?Sized>(&self, kind: &str) -> Result<Arc<I>> {
-        self.unwrap(self.create(&[I::WORD.into(), kind.into()], kind, Map::new()).await?)
+        self.standalone(kind, Map::new()).await
+    }
+
+    /// The same with this configuration.
+    ///
+    /// # Errors
+    /// If it does not exist or cannot be built from it.
+    pub async fn standalone<I: Pluggable + ?Sized>(
+        &self,
+        kind: &str,
+        config: Map<String, Value>,
+    ) -> Result<Arc<I>> {
+        self.unwrap(self.create(&[I::WORD.into(), kind.into()], kind, config).await?)
     }
 
     /// Texts answered from each encoder's cache, and texts that it had to encode, by the encoder's name.

@@ -53,8 +53,8 @@ impl Relay {
         Self { inner, waiting: Mutex::default() }
     }
 
-    /// Passes `request` on at the next completion, whose own [`ChatRequest`] is the one that counts and is recorded. A
-    /// request that still waits is given up. Dropping the receiver cancels the call. It ends without any piece if nothing
+    /// Passes `request` on at the next completion, whose own [`ChatRequest`] is the one that counts and is recorded; only
+    /// the number of samples is the client's. A request that still waits is given up. Dropping the receiver cancels the call. It ends without any piece if nothing
     /// was passed on.
     pub fn pass(&self, request: RawRequest) -> mpsc::Receiver<Piece> {
         let (client, pieces) = mpsc::channel(WAITING);
@@ -68,6 +68,8 @@ impl Relay {
             drop(client.send(Piece::Failed(error.clone())).await);
             Err(error)
         };
+        // As many answers as the client wants are paid, though the episode asks for one.
+        let request = ChatRequest { samples: request.samples.max(raw.request.samples), ..request };
         let begun = staying(&client, self.inner.forward(RawRequest { request, ..raw })).await;
         let answer = match begun {
             Ok(answer) => answer,

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use forethought_api::{
     Error, Result,
     environment::{Environment, EnvironmentSpec, Reset},
-    error::Code,
     planner::Summariser,
 };
 
 use super::{Finished, Played, Pool, RunObserver};
 use crate::budget::{Limits, PerDecision, Spent};
+use crate::journal::effects::Llm;
 use crate::journal::store::Store;
 use crate::run::episode::{Decided, EpisodeSpec, Seat};
 use crate::run::folder::{RunFolder, RunStatus};
@@ -43,6 +43,8 @@ pub struct LiveEpisode {
     pub reset: Reset,
     /// Who acts. It may use the models and critics that the seat of the specification needs.
     pub seat: Seat,
+    /// The models of [`LiveRun::llms`], where something is around them for this episode.
+    pub llms: Option<Arc<BTreeMap<String, Llm>>>,
     /// Its world, with the only seat.
     pub world: Arc<dyn Environment>,
     /// Called with every decision; see [`EpisodeSpec::decided`].
@@ -94,22 +96,24 @@ impl LiveRun {
         })
     }
 
+    /// The models of all episodes, by role or configured name.
+    pub fn llms(&self) -> &Arc<BTreeMap<String, Llm>> {
+        &self.pool.llms
+    }
+
     /// The run's folder.
     pub fn folder(&self) -> &Path {
         self.pool.folder.path()
     }
 
-    /// Plays an episode to its end. A planner or world that fails makes a failed episode, not an error.
+    /// Plays an episode to its end. A planner or world that fails makes a failed episode, not an error, and so does a
+    /// limit that is reached: an episode that asks no model can still be played then.
     ///
     /// # Errors
-    /// A budget of the run that is reached, or a folder that cannot be written.
+    /// A folder that cannot be written.
     pub async fn play(&self, episode: LiveEpisode) -> Result<LiveEnd> {
-        self.pool.accounts.run.check_time()?;
-        if self.pool.closed() {
-            return Err(Error::new(Code::Budget, "a limit under [run] or [roles] is reached"));
-        }
         self.begun.fetch_add(1, Ordering::Relaxed);
-        let LiveEpisode { id, instructions, reset, seat, world, decided } = episode;
+        let LiveEpisode { id, instructions, reset, seat, llms, world, decided } = episode;
         let spec = EpisodeSpec {
             id,
             environment: EnvironmentSpec { instructions, ..self.environment.clone() },
@@ -122,7 +126,7 @@ impl LiveRun {
             progress: None,
             decided,
         };
-        match self.pool.play_in(world, spec, 0).await? {
+        match self.pool.play_in(world, llms.unwrap_or_else(|| self.pool.llms.clone()), spec, 0).await? {
             Played::Finished(finished) => {
                 let Finished { summary, error, .. } = *finished;
                 Ok(LiveEnd { summary, error })

@@ -383,13 +383,14 @@ impl Pool {
                 Ok(world) => world,
                 Err(error) => Arc::new(NoWorld(error)),
             };
-        self.play_in(world, episode, chances).await
+        self.play_in(world, self.llms.clone(), episode, chances).await
     }
 
-    /// The same in this world.
+    /// The same in this world, with these models.
     async fn play_in(
         &self,
         environment: Arc<dyn Environment>,
+        llms: Arc<BTreeMap<String, Llm>>,
         mut episode: EpisodeSpec,
         chances: u32,
     ) -> Result<Played> {
@@ -397,12 +398,8 @@ impl Pool {
         let (id, observer) = (episode.id.clone(), self.observer.clone());
         let watched = id.clone();
         episode.progress = Some(Arc::new(move |decisions| observer.decided(&watched, decisions)));
-        let deps = Deps {
-            environment,
-            llms: self.llms.clone(),
-            critics: self.critics.clone(),
-            summariser: self.summariser.clone(),
-        };
+        let deps =
+            Deps { environment, llms, critics: self.critics.clone(), summariser: self.summariser.clone() };
         let recorded = self.store.begin(id.clone(), self.resume).await?;
         let durable = JournaledEffects::new(
             deps,

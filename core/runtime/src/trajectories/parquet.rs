@@ -353,7 +353,10 @@ impl Columns<'_> {
                 seat: usize::try_from(seat[i])?,
                 source: std::mem::take(&mut source[i]),
                 steps,
-                instructions: instructions.as_mut().map(|all| std::mem::take(&mut all[i])).unwrap_or_default(),
+                instructions: instructions
+                    .as_mut()
+                    .map(|all| std::mem::take(&mut all[i]))
+                    .unwrap_or_default(),
                 tools: self.json("tools_json", &tools, i)?,
                 info: self.json("info_json", &info, i)?,
             };

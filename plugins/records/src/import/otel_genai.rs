@@ -317,7 +317,9 @@ fn group(
     };
     let reward = scores.get(wanted).copied();
     report.reward(wanted, reward.is_some());
+    // The name that a service without one gets says nothing.
     let service = spans.first().map_or("", |span| span.service.as_str());
+    let service = if service.starts_with("unknown_service") { "" } else { service };
     let environment =
         [config.environment.as_str(), service, "otel-genai"].into_iter().find(|name| !name.is_empty());
     let mut seat = 0;
