@@ -1,5 +1,5 @@
-//! The tools of MCP servers as a world, and the program as an MCP server: against servers and the client of the official
-//! Python SDK. Their sources are in tests/agents; `bash .ci/agents` installs the SDK.
+//! The tools of MCP servers as a world, and the program as an MCP server: against servers and the client of the
+//! official Python SDK. Their sources are in tests/agents; `bash .ci/agents` installs the SDK.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
