@@ -25,8 +25,8 @@ mod unread;
 mod written;
 
 use clap::Parser as _;
-use forethought_reading::{played, svg};
 use forethought_plugin_host::{Launcher, Plugins, Store, Trust, process};
+use forethought_reading::{played, svg};
 use forethought_runtime::{cancel::Cancel, config};
 use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn, prelude::*};
 

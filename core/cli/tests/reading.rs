@@ -106,7 +106,8 @@ fn lists_are_filtered() {
     assert_eq!(list("").len(), 6);
     let failed = list("--failed --max-score 0");
     assert!(failed.iter().any(|one| one["error"] == "it broke"), "{failed:?}");
-    let steps: Vec<_> = list("--sort tokens --reverse").iter().map(|one| one["tokens"].as_u64().unwrap()).collect();
+    let steps: Vec<_> =
+        list("--sort tokens --reverse").iter().map(|one| one["tokens"].as_u64().unwrap()).collect();
     assert!(steps.is_sorted_by(|a, b| a >= b), "{steps:?}");
     assert!(list("--solved").iter().all(|one| one["success"] == true));
     assert_eq!(list("--text SEARCH[").len(), 5, "every shopper searches; the broken one has no log");
@@ -145,7 +146,8 @@ fn the_viewer_works(browser: &Path) {
     let mut url = String::new();
     BufReader::new(viewer.stdout.take().unwrap()).read_line(&mut url).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reading/viewer.mjs");
-    let seen = Command::new("node").arg(script).arg(browser).arg(url.trim()).arg(&report).arg(HOSTILE).output();
+    let seen =
+        Command::new("node").arg(script).arg(browser).arg(url.trim()).arg(&report).arg(HOSTILE).output();
     viewer.kill().unwrap();
     viewer.wait().unwrap();
     let seen = seen.unwrap();
@@ -174,7 +176,8 @@ fn failure(error: &str) -> Value {
 
 /// Adds an episode whose texts try to be more than texts.
 fn hostile(run: &Path) {
-    let evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\u{1b}[2J\u{202e}{{ 7 * 7 }} hostile-needle";
+    let evil =
+        "<script>alert(1)</script><img src=x onerror=alert(2)>\u{1b}[2J\u{202e}{{ 7 * 7 }} hostile-needle";
     let observation = json!({ "text": format!("{evil}\n{}", "x".repeat(1 << 20)), "data": null });
     let round = json!({ "thought": evil, "kept": true,
         "outcomes": [{ "text": evil, "good": true, "probability": 7.5, "raw": 0.0, "uncertainty": 0.0, "known_as": evil }] });

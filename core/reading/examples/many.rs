@@ -63,8 +63,9 @@ fn copy(run: &Path, many: &Path, count: usize) -> Result<(), Box<dyn std::error:
         copy.episode = name(number);
         copy.task = number as u64;
         writeln!(lines, "{}", serde_json::to_string(&copy)?)?;
-        std::fs::hard_link(events_path(run, &one.episode), events_path(many, &copy.episode))
-            .or_else(|_| std::fs::copy(events_path(run, &one.episode), events_path(many, &copy.episode)).map(drop))?;
+        std::fs::hard_link(events_path(run, &one.episode), events_path(many, &copy.episode)).or_else(
+            |_| std::fs::copy(events_path(run, &one.episode), events_path(many, &copy.episode)).map(drop),
+        )?;
     }
     lines.flush()?;
     Ok(())

@@ -148,7 +148,11 @@ impl Index {
         // It becomes part of the name of a file.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if summary.episode.is_empty() || !summary.episode.chars().all(plain) {
-            return Err(Error::malformed(format!("{}: {:?} is not the id of an episode", self.path.display(), summary.episode)));
+            return Err(Error::malformed(format!(
+                "{}: {:?} is not the id of an episode",
+                self.path.display(),
+                summary.episode
+            )));
         }
         Ok(summary)
     }
@@ -230,7 +234,9 @@ mod tests {
         let mut file = File::options().create(true).append(true).open(&path).unwrap();
         write!(file, "{}not JSON\n{}{{\"half", line("a", 3, 0.5), line("b", 2, 0.1)).unwrap();
         index.refresh().unwrap();
-        let order = |index: &Index, order| -> Vec<u64> { index.sorted(|_| true, order).iter().map(|one| one.task).collect() };
+        let order = |index: &Index, order| -> Vec<u64> {
+            index.sorted(|_| true, order).iter().map(|one| one.task).collect()
+        };
         assert_eq!(order(&index, Order::Task), [2, 3]);
 
         std::fs::write(&path, [line("a", 3, 0.5), line("b", 2, 0.1), line("b", 2, 0.9)].concat()).unwrap();

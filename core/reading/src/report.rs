@@ -30,6 +30,7 @@ struct Page {
     differences: Vec<Difference>,
     success: Option<String>,
     cost: Option<String>,
+    sweep: Option<String>,
     grid: Option<String>,
 }
 
@@ -118,10 +119,16 @@ pub fn html(runs: &[Played]) -> Result<String> {
         style: BASE,
         version: env!("CARGO_PKG_VERSION"),
         several,
-        success: judged.then(|| Bars { title: "Episodes solved, with 95 % intervals", bars: rates.collect() }.svg()),
+        success: judged
+            .then(|| Bars { title: "Episodes solved, with 95 % intervals", bars: rates.collect() }.svg()),
         cost: several.then(|| cost(&parts)),
+        sweep: sweep(&parts),
         grid: grid(runs, &names),
-        differences: if several { contrasts(&named).into_iter().map(difference).collect() } else { Vec::new() },
+        differences: if several {
+            contrasts(&named).into_iter().map(difference).collect()
+        } else {
+            Vec::new()
+        },
         runs: parts,
     };
     render("report.html", &page)
@@ -166,15 +173,44 @@ fn cost(runs: &[Run]) -> String {
         title: "Score and tokens per decision (the line is the Pareto front)",
         x: "tokens per decision",
         y: "score",
-        points: runs.iter().zip(pareto(&stats)).filter(|(run, _)| run.stats.episodes > 0).map(point).collect(),
+        points: runs
+            .iter()
+            .zip(pareto(&stats))
+            .filter(|(run, _)| run.stats.episodes > 0)
+            .map(point)
+            .collect(),
     }
     .svg()
+}
+
+/// The score by the one number in which runs of the same planner differ, if there are three or more.
+fn sweep(runs: &[Run]) -> Option<String> {
+    let [first, _, _, ..] = runs else { return None };
+    if runs.iter().any(|run| run.planner != first.planner) {
+        return None;
+    }
+    let value =
+        |run: &Run, key: &str| run.config.iter().find(|one| one.key == key).map(|one| one.value.clone());
+    let differ = |key: &&str| runs.iter().any(|run| value(run, key) != value(first, key));
+    let keys = runs.iter().flat_map(|run| &run.config).map(|one| one.key.as_str());
+    let keys: std::collections::BTreeSet<_> = keys.filter(|key| *key != "run.name").filter(differ).collect();
+    let [key] = &*keys.into_iter().collect::<Vec<_>>() else { return None };
+    let point = |run: &Run| {
+        let text = value(run, key)?;
+        let score = run.stats.score;
+        let x = text.parse::<f64>().ok().filter(|x| x.is_finite())?;
+        Some(Point { label: text, x, y: score.mean, low: score.low, high: score.high, front: true })
+    };
+    let points = runs.iter().map(point).collect::<Option<Vec<_>>>()?;
+    let title = format!("Score by {}", cut(key, 60).0);
+    Some(Plot { title: &title, x: key, y: "score", points }.svg())
 }
 
 /// Every episode as a cell: rows are planners, columns are tasks in order.
 fn grid(runs: &[Played], names: &[String]) -> Option<String> {
     use std::fmt::Write as _;
-    let mut columns: Vec<_> = runs.iter().flat_map(|run| &run.episodes).map(|one| (one.task, one.seed)).collect();
+    let mut columns: Vec<_> =
+        runs.iter().flat_map(|run| &run.episodes).map(|one| (one.task, one.seed)).collect();
     columns.sort_unstable();
     columns.dedup();
     if columns.is_empty() || columns.len() > 4000 {
@@ -191,7 +227,12 @@ fn grid(runs: &[Played], names: &[String]) -> Option<String> {
     for (run, name) in runs.iter().zip(names) {
         let (short, _) = cut(name, 18);
         let escaped = short.replace('&', "&amp;").replace('<', "&lt;");
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{escaped}</text>", label - 10.0, top + 9.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{escaped}</text>",
+            label - 10.0,
+            top + 9.0
+        );
         // One path for each kind of cell keeps the page small.
         let mut paths = BTreeMap::<&str, String>::new();
         for (index, one) in run.episodes.iter().enumerate() {
@@ -225,7 +266,10 @@ impl Run {
         let config = settings(&run.folder);
         let seed = config.iter().find(|one| one.key == "seed").map_or(String::new(), |one| one.value.clone());
         let info = &run.info;
-        let failed = run.episodes.iter().filter(|one| one.status != forethought_runtime::run::episode::EpisodeStatus::Done);
+        let failed = run
+            .episodes
+            .iter()
+            .filter(|one| one.status != forethought_runtime::run::episode::EpisodeStatus::Done);
         let faults = stats.faults.clone().unwrap_or_default();
         let per_100 = |count: u64| 100.0 * count as f64 / faults.decisions.max(1) as f64;
         let folder = run.folder.display().to_string();
@@ -245,10 +289,14 @@ impl Run {
             usd: info.usd,
             purposes: purposes(run),
             roles: roles(&run.folder),
-            faults: faults.counts.iter().map(|(kind, count)| (kind.clone(), *count, per_100(*count))).collect(),
+            faults: faults
+                .counts
+                .iter()
+                .map(|(kind, count)| (kind.clone(), *count, per_100(*count)))
+                .collect(),
             others: faults.others.into_iter().collect(),
             outcomes: tally.outcomes,
-            plots: plots(&tally, &config),
+            plots: plots(&tally, &info.planner, &config),
             causes: tally.causes,
             unreadable: tally.unreadable,
             config,
@@ -269,7 +317,11 @@ impl Run {
 /// A word for a shell.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn purposes(run: &Played) -> Vec<[String; 4]> {
@@ -278,7 +330,8 @@ fn purposes(run: &Played) -> Vec<[String; 4]> {
         let sum: &mut forethought_runtime::run::summary::CallCount = sums.entry(*purpose).or_default();
         *sum += *count;
     }
-    let mut rows: Vec<_> = sums.into_iter().map(|(purpose, sum)| (format!("{purpose:?}").to_lowercase(), sum)).collect();
+    let mut rows: Vec<_> =
+        sums.into_iter().map(|(purpose, sum)| (format!("{purpose:?}").to_lowercase(), sum)).collect();
     let mut others = forethought_runtime::run::summary::CallCount::default();
     run.episodes.iter().for_each(|one| others += one.other_calls);
     if others.calls > 0 {
@@ -294,13 +347,14 @@ fn purposes(run: &Played) -> Vec<[String; 4]> {
 fn roles(folder: &Path) -> Vec<[String; 4]> {
     let spent = reading::spent(&journal_path(folder)).unwrap_or_default();
     let row = |(role, spent): (String, forethought_runtime::budget::Spent)| {
-        let usd = if spent.nano_usd > 0 { format!("{:.4}", spent.nano_usd as f64 / 1e9) } else { String::new() };
+        let usd =
+            if spent.nano_usd > 0 { format!("{:.4}", spent.nano_usd as f64 / 1e9) } else { String::new() };
         [role, grouped(spent.calls), grouped(spent.tokens), usd]
     };
     spent.into_iter().filter(|(_, spent)| spent.calls > 0).map(row).collect()
 }
 
-fn plots(tally: &Tally, config: &[Setting]) -> Vec<Figure> {
+fn plots(tally: &Tally, planner: &str, config: &[Setting]) -> Vec<Figure> {
     let mut plots = Vec::new();
     if !tally.reached.is_empty() {
         let count: u64 = tally.reached.iter().map(|bin| bin.count).sum();
@@ -323,30 +377,43 @@ fn plots(tally: &Tally, config: &[Setting]) -> Vec<Figure> {
         plots.push(Figure {
             svg: reliability(
                 "Hopes and success",
-                ["mean probability of the outcomes hoped for", "share of decisions in episodes that succeeded"],
+                [
+                    "mean probability of the outcomes hoped for",
+                    "share of decisions in episodes that succeeded",
+                ],
                 &tally.hopes,
             ),
-            caption: "Each decision by what the critic said of the outcomes that its last thought hoped for. The \
+            caption:
+                "Each decision by what the critic said of the outcomes that its last thought hoped for. The \
                       diagonal is where hoping meant succeeding."
-                .into(),
+                    .into(),
         });
     }
-    // What `train` and `quickstart` keep next to a critic.
-    for one in config.iter().filter(|one| one.key.starts_with("critic.") && one.key.ends_with(".model")) {
+    // What `train` and `quickstart` keep next to a critic; of critics that the planner names.
+    let planner = format!("planner.{planner}.");
+    for one in config {
+        let name = one.key.strip_prefix("critic.").and_then(|key| key.strip_suffix(".model"));
+        let Some(name) = name else { continue };
+        let named =
+            |other: &&Setting| other.key.starts_with(&planner) && other.value.trim_matches('"') == name;
+        if !config.iter().any(|other| named(&other)) {
+            continue;
+        }
         let model = one.value.trim_matches('"');
         let report = std::fs::read(Path::new(model).with_extension("report.json")).ok();
         let report = report.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-        let history = report.as_ref().and_then(|report| report.pointer("/details/history")?.as_array().cloned());
+        let history =
+            report.as_ref().and_then(|report| report.pointer("/details/history")?.as_array().cloned());
         let Some(history) = history.filter(|history| history.len() > 1) else { continue };
         let curve = |key: &str| -> Vec<(f64, f64)> {
             history.iter().filter_map(|line| Some((line["step"].as_f64()?, line[key].as_f64()?))).collect()
         };
-        let name = one.key.trim_start_matches("critic.").trim_end_matches(".model");
         let curves = [("validation Brier", "brier"), ("loss", "loss_q")];
         let curves = curves.map(|(label, key)| (label.to_owned(), curve(key)));
         let title = format!("Learning of the critic `{}`", cut(name, 40).0);
         plots.push(Figure {
-            svg: Curves { title: &title, x: "step", y: "", curves: curves.into(), y_range: None }.svg(),
+            svg: Curves { title: &title, x: "step", y: "", curves: curves.into(), y_range: None, low: false }
+                .svg(),
             caption: "Recorded when it was trained. Lower is better for both.".into(),
         });
     }
@@ -394,7 +461,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = "seed = 7 # --set seed=7\n[run]\nout = \"a # b\"\nper = { calls = 3 }\n";
         std::fs::write(folder.path().join("config.resolved.toml"), text).unwrap();
-        let found: Vec<_> = settings(folder.path()).into_iter().map(|one| [one.key, one.value, one.origin].join("|")).collect();
+        let found: Vec<_> = settings(folder.path())
+            .into_iter()
+            .map(|one| [one.key, one.value, one.origin].join("|"))
+            .collect();
         assert_eq!(found, ["run.out|\"a # b\"|", "run.per|{ calls = 3 }|", "seed|7|--set seed=7"]);
     }
 

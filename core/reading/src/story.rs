@@ -37,6 +37,8 @@ pub(crate) struct StoryStep {
     pub(crate) step: u32,
     pub(crate) seat: usize,
     pub(crate) name: String,
+    /// Whether its planner is the one that the run is about.
+    pub(crate) own: bool,
     /// What is new since this seat's last turn.
     pub(crate) sees: Long,
     /// Whether lines that this seat saw before are left out.
@@ -133,26 +135,37 @@ pub(crate) struct Move {
 /// Sentences on the states that an episode reached, with the step of each.
 pub(crate) fn reached(events: &[Event]) -> Vec<(u32, usize, &str)> {
     let said = events.iter().filter_map(|event| match event {
-        Event::Decision { step, seat, summary: Some(Summary { outcome, .. }), .. } => Some((*step, *seat, outcome.trim())),
+        Event::Decision { step, seat, summary: Some(Summary { outcome, .. }), .. } => {
+            Some((*step, *seat, outcome.trim()))
+        }
         _ => None,
     });
     said.filter(|(.., sentence)| !sentence.is_empty()).collect()
 }
 
 impl Story {
-    /// Reads an episode's log.
-    pub(crate) fn of(events: &[Event]) -> Self {
+    /// Reads an episode's log, of a run that is about `planner`.
+    pub(crate) fn of(events: &[Event], planner: &str) -> Self {
         let mut story = Self::default();
         let (mut names, mut before) = (Vec::new(), BTreeMap::<usize, (&str, &Value)>::new());
+        let mut planners: &[String] = &[];
+        let own = |planners: &[String], seat: usize| planners.get(seat).is_none_or(|other| other == planner);
         let reached = reached(events);
         let mut hopes: Vec<(f64, f64)> = Vec::new();
         let mut fears: Vec<(f64, f64)> = Vec::new();
         for (index, event) in events.iter().enumerate() {
             match event {
                 Event::Episode { environment, version, seats, seat_names, .. } => {
+                    planners = seats;
                     (story.environment, story.version) = (environment.clone(), version.clone());
-                    names = (0..seats.len()).map(|seat| seat_names.get(seat).cloned().unwrap_or_else(|| format!("seat {seat}"))).collect();
-                    story.seats = names.iter().zip(seats).map(|(name, planner)| format!("{name} ({planner})")).collect();
+                    names = (0..seats.len())
+                        .map(|seat| seat_names.get(seat).cloned().unwrap_or_else(|| format!("seat {seat}")))
+                        .collect();
+                    story.seats = names
+                        .iter()
+                        .zip(seats)
+                        .map(|(name, planner)| format!("{name} ({planner})"))
+                        .collect();
                 }
                 Event::Turn { step, turn } => {
                     let action = match events.get(index + 1) {
@@ -160,13 +173,15 @@ impl Story {
                         _ => "",
                     };
                     let (text, data) = (turn.observation.text.as_str(), &turn.observation.data);
-                    let (old, old_data) = before.insert(turn.seat, (text, data)).unwrap_or(("", &Value::Null));
+                    let (old, old_data) =
+                        before.insert(turn.seat, (text, data)).unwrap_or(("", &Value::Null));
                     let new = new_since(old, text);
                     story.steps.push(StoryStep {
                         event: index,
                         step: *step,
                         seat: turn.seat,
                         name: names.get(turn.seat).cloned().unwrap_or_default(),
+                        own: own(planners, turn.seat),
                         sees: Long::new(new),
                         repeats: new.len() < text.len(),
                         world: draw(text, data, old_data, turn.seat, &names, action),
@@ -176,23 +191,33 @@ impl Story {
                 Event::Decision { step, seat, thought, action, summary, trace } => {
                     let later = |outcome: &ValuedOutcome| came_true(outcome, *step, *seat, &reached);
                     let mut decision = StoryDecision::of(trace, thought, action, &later);
-                    decision.summary = summary.as_ref().map(|summary| crate::text::visible(&summary.state).into_owned()).unwrap_or_default();
+                    decision.summary = summary
+                        .as_ref()
+                        .map(|summary| crate::text::visible(&summary.state).into_owned())
+                        .unwrap_or_default();
                     if let Some(round) = trace.rounds.iter().rfind(|round| !round.outcomes.is_empty()) {
                         for (side, curve) in [(true, &mut hopes), (false, &mut fears)] {
-                            let of_side = round.outcomes.iter().filter(|outcome| outcome.good == side && !outcome.outside);
-                            let (count, sum) = of_side.fold((0.0, 0.0), |(n, sum), one| (n + 1.0, sum + one.probability));
+                            let of_side = round
+                                .outcomes
+                                .iter()
+                                .filter(|outcome| outcome.good == side && !outcome.outside);
+                            let (count, sum) =
+                                of_side.fold((0.0, 0.0), |(n, sum), one| (n + 1.0, sum + one.probability));
                             if count > 0.0 {
                                 curve.push((f64::from(*step), sum / count));
                             }
                         }
                     }
                     match story.steps.last_mut() {
-                        Some(last) if last.step == *step && last.seat == *seat => last.decision = Some(decision),
+                        Some(last) if last.step == *step && last.seat == *seat => {
+                            last.decision = Some(decision)
+                        }
                         _ => story.steps.push(StoryStep {
                             event: index,
                             step: *step,
                             seat: *seat,
                             name: names.get(*seat).cloned().unwrap_or_default(),
+                            own: own(planners, *seat),
                             decision: Some(decision),
                             ..StoryStep::default()
                         }),
@@ -200,7 +225,8 @@ impl Story {
                 }
                 Event::Transition { rewards, terminated, truncated, success, info, .. } => {
                     let paid = rewards.iter().enumerate().filter(|(_, reward)| **reward != 0.0);
-                    let paid = paid.map(|(seat, reward)| (names.get(seat).cloned().unwrap_or_default(), *reward));
+                    let paid =
+                        paid.map(|(seat, reward)| (names.get(seat).cloned().unwrap_or_default(), *reward));
                     if let Some(last) = story.steps.last_mut() {
                         last.rewards = paid.collect();
                     }
@@ -208,7 +234,9 @@ impl Story {
                         story.end = if *terminated { "ended by the rules" } else { "cut off" }.into();
                         story.success = *success;
                         let metrics = info["metrics"].as_object().into_iter().flatten();
-                        story.metrics = metrics.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
+                        story.metrics = metrics
+                            .filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)))
+                            .collect();
                     }
                 }
                 Event::End { status, error, scores } => {
@@ -223,21 +251,34 @@ impl Story {
         if hopes.len() + fears.len() > 2 {
             let curves = vec![("hoped for".to_owned(), hopes), ("feared".to_owned(), fears)];
             let title = "What the critic said of the last round's outcomes, on average";
-            story.curve = Some(Curves { title, x: "step", y: "probability", curves, y_range: Some((0.0, 1.0)) }.svg());
+            story.curve = Some(
+                Curves { title, x: "step", y: "probability", curves, y_range: Some((0.0, 1.0)), low: true }
+                    .svg(),
+            );
         }
         story
     }
 }
 
 /// The later step of the same seat at which a summary said literally this.
-pub(crate) fn came_true(outcome: &ValuedOutcome, step: u32, seat: usize, reached: &[(u32, usize, &str)]) -> Option<u32> {
+pub(crate) fn came_true(
+    outcome: &ValuedOutcome,
+    step: u32,
+    seat: usize,
+    reached: &[(u32, usize, &str)],
+) -> Option<u32> {
     let sentence = outcome.known_as.as_deref().unwrap_or(&outcome.text).trim();
     let later = |(at, who, said): &&(u32, usize, &str)| *at > step && *who == seat && *said == sentence;
     reached.iter().find(later).map(|(at, ..)| *at)
 }
 
 impl StoryDecision {
-    fn of(trace: &Trace, thought: &str, action: &str, later: &impl Fn(&ValuedOutcome) -> Option<u32>) -> Self {
+    fn of(
+        trace: &Trace,
+        thought: &str,
+        action: &str,
+        later: &impl Fn(&ValuedOutcome) -> Option<u32>,
+    ) -> Self {
         let Trace { rounds, recoveries, faults, details, decisions } = trace;
         let shown = |text: &str| cut(text, 2000).0;
         let outcome = |outcome: &ValuedOutcome| StoryOutcome {
@@ -287,7 +328,9 @@ fn search(details: &Value, action: &str) -> (Option<Search>, String) {
             list.map(|text| cut(text, 500).0).collect()
         };
         if let Value::Object(rest) = &mut rest {
-            ["moves", "path", "nodes", "iterations", "solved", "reflections"].iter().for_each(|key| _ = rest.shift_remove(*key));
+            ["moves", "path", "nodes", "iterations", "solved", "reflections"]
+                .iter()
+                .for_each(|key| _ = rest.shift_remove(*key));
         }
         let most = moves.iter().filter_map(|one| one["visits"].as_u64()).max().unwrap_or(0).max(1);
         let mut path = texts(&details["path"]);

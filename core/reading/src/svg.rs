@@ -97,19 +97,28 @@ fn escaped(text: &str) -> String {
 
 /// What all plots have: paper, title, axes and grid.
 fn frame(title: &str, [x_name, y_name]: [&str; 2], x: &Axis, y: &Axis) -> String {
-    let [left, top, right, bottom] = FRAME;
+    let [left, top, right, _] = FRAME;
+    let bottom = y.ends.0;
+    let height = bottom + HEIGHT - FRAME[3];
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
          font-size=\"12\" class=\"plot\" role=\"img\" aria-label=\"{}\">\n<rect class=\"paper\" width=\"{WIDTH}\" \
-         height=\"{HEIGHT}\" fill=\"white\"/>\n",
+         height=\"{height}\" fill=\"white\"/>\n",
         escaped(title)
     );
     text(&mut svg, (left, top - 18.0), "start", " font-weight=\"bold\"", title);
-    text(&mut svg, ((left + right) / 2.0, HEIGHT - 18.0), "middle", "", x_name);
+    text(&mut svg, ((left + right) / 2.0, height - 18.0), "middle", "", x_name);
     let middle = (top + bottom) / 2.0;
     text(&mut svg, (18.0, middle), "middle", &format!(" transform=\"rotate(-90 18 {middle})\""), y_name);
+    // Where they would run into each other, some are left out.
+    let mut free = f64::NEG_INFINITY;
     for tick in &x.ticks {
-        text(&mut svg, (x.at(*tick), bottom + 18.0), "middle", "", &figure(*tick));
+        let (at, label) = (x.at(*tick), figure(*tick));
+        let half = 5.0 * label.len() as f64;
+        if at - half >= free {
+            text(&mut svg, (at, bottom + 18.0), "middle", "", &label);
+            free = at + half;
+        }
     }
     for tick in &y.ticks {
         text(&mut svg, (left - 8.0, y.at(*tick) + 4.0), "end", "", &figure(*tick));
@@ -174,7 +183,12 @@ impl Plot<'_> {
             corners.join(" ")
         );
         for point in &self.points {
-            mark(&mut svg, x.at(point.x), [point.low, point.y, point.high].map(|figure| y.at(figure)), point.front);
+            mark(
+                &mut svg,
+                x.at(point.x),
+                [point.low, point.y, point.high].map(|figure| y.at(figure)),
+                point.front,
+            );
         }
         svg + "</svg>\n"
     }
@@ -202,6 +216,8 @@ pub struct Curves<'a> {
     pub curves: Vec<(String, Vec<(f64, f64)>)>,
     /// What the axis upwards must show.
     pub y_range: Option<(f64, f64)>,
+    /// Whether it is low: an illustration.
+    pub low: bool,
 }
 
 /// How the first, second and further curves are drawn.
@@ -210,7 +226,8 @@ const DASHES: [&str; 5] = ["", "7 3", "2 3", "9 3 2 3", "1 5"];
 impl Curves<'_> {
     /// The picture.
     pub fn svg(&self) -> String {
-        let [left, top, right, bottom] = FRAME;
+        let [left, top, right, high] = FRAME;
+        let bottom = if self.low { 190.0 } else { high };
         let points = || self.curves.iter().flat_map(|(_, points)| points);
         let x = Axis::of(points().map(|point| point.0), false, (left, right));
         let range = self.y_range.into_iter().flat_map(|(low, high)| [low, high]);
@@ -345,8 +362,9 @@ mod tests {
 
     #[test]
     fn curves_bars_and_reliability_show_what_they_are_given() {
-        let curves = vec![("a&b".to_owned(), vec![(0.0, 0.1), (1.0, f64::NAN), (2.0, 0.3)]), ("c".into(), vec![])];
-        let svg = Curves { title: "t", x: "x", y: "y", curves, y_range: Some((0.0, 1.0)) }.svg();
+        let curves =
+            vec![("a&b".to_owned(), vec![(0.0, 0.1), (1.0, f64::NAN), (2.0, 0.3)]), ("c".into(), vec![])];
+        let svg = Curves { title: "t", x: "x", y: "y", curves, y_range: Some((0.0, 1.0)), low: true }.svg();
         assert!(svg.contains(">a&amp;b</text>") && !svg.contains("NaN"), "{svg}");
         let svg = Bars { title: "t", bars: vec![("pnlc".into(), [0.2, 0.5, 2.0])] }.svg();
         assert!(svg.contains(">50.0 %</text>"), "{svg}");

@@ -84,7 +84,8 @@ impl Table {
             .set_created_by(format!("forethought {}", env!("CARGO_PKG_VERSION")))
             .build();
         // Next to its place, so that the whole file gets its name at once.
-        let (file, part) = tempfile::Builder::new().prefix(name).suffix(".part").tempfile_in(out)?.into_parts();
+        let (file, part) =
+            tempfile::Builder::new().prefix(name).suffix(".part").tempfile_in(out)?.into_parts();
         let writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
         Ok(Self { path, writer, file: part, rows: Vec::new(), count: 0 })
     }
@@ -101,7 +102,8 @@ impl Table {
         let mut group = self.writer.next_row_group()?;
         for column in 0..first.len() {
             let cells = || rows.iter().map(move |row| &row[column].1);
-            let mut open = group.next_column()?.ok_or_else(|| Error::other("more columns than the schema has"))?;
+            let mut open =
+                group.next_column()?.ok_or_else(|| Error::other("more columns than the schema has"))?;
             macro_rules! write {
                 ($kind:ty, $values:expr) => {{
                     let values: Vec<Option<<$kind as DataType>::T>> = $values.collect();
@@ -112,22 +114,34 @@ impl Table {
                 }};
             }
             match first[column].1 {
-                Cell::Text(_) => write!(ByteArrayType, cells().map(|cell| match cell {
-                    Cell::Text(text) => Some(ByteArray::from(text.as_bytes().to_vec())),
-                    _ => None,
-                })),
-                Cell::Count(_) => write!(Int64Type, cells().map(|cell| match cell {
-                    Cell::Count(count) => Some(count.cast_signed()),
-                    _ => None,
-                })),
-                Cell::Number(_) => write!(DoubleType, cells().map(|cell| match cell {
-                    Cell::Number(number) => *number,
-                    _ => None,
-                })),
-                Cell::Flag(_) => write!(BoolType, cells().map(|cell| match cell {
-                    Cell::Flag(flag) => *flag,
-                    _ => None,
-                })),
+                Cell::Text(_) => write!(
+                    ByteArrayType,
+                    cells().map(|cell| match cell {
+                        Cell::Text(text) => Some(ByteArray::from(text.as_bytes().to_vec())),
+                        _ => None,
+                    })
+                ),
+                Cell::Count(_) => write!(
+                    Int64Type,
+                    cells().map(|cell| match cell {
+                        Cell::Count(count) => Some(count.cast_signed()),
+                        _ => None,
+                    })
+                ),
+                Cell::Number(_) => write!(
+                    DoubleType,
+                    cells().map(|cell| match cell {
+                        Cell::Number(number) => *number,
+                        _ => None,
+                    })
+                ),
+                Cell::Flag(_) => write!(
+                    BoolType,
+                    cells().map(|cell| match cell {
+                        Cell::Flag(flag) => *flag,
+                        _ => None,
+                    })
+                ),
             }
             open.close()?;
         }
@@ -150,10 +164,12 @@ impl Table {
 pub fn write(run: &Played, out: &Path) -> Result<Tables> {
     let failed = || format!("{}: the tables could not be written", out.display());
     let episode = EpisodeRows::example();
-    let mut decisions = Table::new(out, "decisions", &episode.decision(0, 0, "", "", &Trace::default())).context(failed())?;
-    let mut rounds = Table::new(out, "rounds", &episode.round(0, 0, 0, &Round::default())).context(failed())?;
-    let mut outcomes =
-        Table::new(out, "outcomes", &episode.outcome([0; 4], &ValuedOutcome::default(), None)).context(failed())?;
+    let mut decisions =
+        Table::new(out, "decisions", &episode.decision(0, 0, "", "", &Trace::default())).context(failed())?;
+    let mut rounds =
+        Table::new(out, "rounds", &episode.round(0, 0, 0, &Round::default())).context(failed())?;
+    let mut outcomes = Table::new(out, "outcomes", &episode.outcome([0; 4], &ValuedOutcome::default(), None))
+        .context(failed())?;
     for one in &run.episodes {
         let path = events_path(&run.folder, &one.episode);
         // One that was cut short before its first step has no log.
@@ -178,11 +194,9 @@ pub fn write(run: &Played, out: &Path) -> Result<Tables> {
         }
     }
     let mut tables = Tables::default();
-    for (table, count) in [
-        (decisions, &mut tables.decisions),
-        (rounds, &mut tables.rounds),
-        (outcomes, &mut tables.outcomes),
-    ] {
+    for (table, count) in
+        [(decisions, &mut tables.decisions), (rounds, &mut tables.rounds), (outcomes, &mut tables.outcomes)]
+    {
         let (rows, path) = table.close().context(failed())?;
         *count = rows;
         tables.files.push(path);
@@ -272,7 +286,10 @@ impl EpisodeRows {
             ("search_nodes", Cell::Number(trace.details["nodes"].as_f64())),
             ("faults", Cell::Count(trace.faults.values().copied().map(u64::from).sum())),
             ("faults_json", Cell::Text(json(&trace.faults))),
-            ("details_json", Cell::Text(if trace.details.is_null() { String::new() } else { json(&trace.details) })),
+            (
+                "details_json",
+                Cell::Text(if trace.details.is_null() { String::new() } else { json(&trace.details) }),
+            ),
             ("episode_score", Cell::Number(Some(self.score))),
             ("episode_success", Cell::Flag(self.success)),
         ]);

@@ -80,7 +80,9 @@ impl Tally {
             vocabulary.extend(reached.iter().map(|(.., sentence)| hash(sentence)));
             for event in &log {
                 let Event::Decision { step, seat, trace, .. } = event else { continue };
-                for outcome in trace.rounds.iter().flat_map(|round| &round.outcomes).filter(|one| !one.outside) {
+                for outcome in
+                    trace.rounds.iter().flat_map(|round| &round.outcomes).filter(|one| !one.outside)
+                {
                     tally.outcomes += 1;
                     let sentence = outcome.known_as.as_deref().unwrap_or(&outcome.text).trim();
                     let truth = came_true(outcome, *step, *seat, &reached).is_some();
@@ -100,7 +102,8 @@ impl Tally {
                 }
             }
             if let Some(why) = cause(episode, &log, subject) {
-                let cause = causes.entry(why.clone()).or_insert(Cause { cause: why, count: 0, examples: Vec::new() });
+                let cause =
+                    causes.entry(why.clone()).or_insert(Cause { cause: why, count: 0, examples: Vec::new() });
                 cause.count += 1;
                 if cause.examples.len() < EXAMPLES {
                     cause.examples.push(example(episode, &log, subject));
@@ -119,7 +122,11 @@ impl Tally {
 fn log(run: &Played, episode: &EpisodeSummary) -> Result<Vec<Event>> {
     let path = events_path(&run.folder, &episode.episode);
     // One that was cut short before its first step has no log.
-    if episode.status != EpisodeStatus::Done && !path.is_file() { Ok(Vec::new()) } else { events::read(&path) }
+    if episode.status != EpisodeStatus::Done && !path.is_file() {
+        Ok(Vec::new())
+    } else {
+        events::read(&path)
+    }
 }
 
 fn hash(text: &str) -> u64 {
@@ -166,7 +173,10 @@ fn cause(episode: &EpisodeSummary, log: &[Event], subject: usize) -> Option<Stri
         Some((false, info)) => {
             let word = |info: &Value| {
                 let words = info.as_object()?.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
-                words.min().filter(|(_, word)| word.len() < 60).map(|(key, word)| format!("{key}: {}", cut(word, 60).0))
+                words
+                    .min()
+                    .filter(|(_, word)| word.len() < 60)
+                    .map(|(key, word)| format!("{key}: {}", cut(word, 60).0))
             };
             word(info).unwrap_or_else(|| match episode.score > 0.0 {
                 true => "ended with a part of the reward".into(),
@@ -198,7 +208,9 @@ fn pattern(error: &str) -> String {
 
 fn decisions(log: &[Event], subject: usize) -> impl DoubleEndedIterator<Item = (&str, &str)> {
     log.iter().filter_map(move |event| match event {
-        Event::Decision { seat, thought, action, .. } if *seat == subject => Some((thought.as_str(), action.as_str())),
+        Event::Decision { seat, thought, action, .. } if *seat == subject => {
+            Some((thought.as_str(), action.as_str()))
+        }
         _ => None,
     })
 }

@@ -50,6 +50,7 @@ pub struct Viewer {
 #[derive(Debug)]
 struct Source {
     folder: PathBuf,
+    planner: String,
     name: String,
     index: Mutex<Index>,
     /// Episodes when the viewer was opened.
@@ -94,9 +95,10 @@ impl Viewer {
         let mut runs: Vec<Source> = Vec::new();
         for folder in folders {
             let planner = folder::read_info(&folder)?.planner;
-            let same = runs.iter().filter(|one| one.name.split('#').next() == Some(&planner)).count();
-            let name = if same > 0 { format!("{planner}#{}", same + 1) } else { planner };
-            runs.push(Source { index: Mutex::new(Index::new(&folder)), before: Mutex::default(), folder, name });
+            let same = runs.iter().filter(|one| one.planner == planner).count();
+            let name = if same > 0 { format!("{planner}#{}", same + 1) } else { planner.clone() };
+            let index = Mutex::new(Index::new(&folder));
+            runs.push(Source { index, before: Mutex::default(), folder, planner, name });
         }
         Ok(Self { runs, opened: Instant::now() })
     }
@@ -159,7 +161,14 @@ async fn answer(State((viewer, port)): State<(Arc<Viewer>, u16)>, request: Reque
         None if ![Method::GET, Method::HEAD].contains(request.method()) => {
             (StatusCode::METHOD_NOT_ALLOWED, "the viewer only shows").into_response()
         }
-        None => reply(viewer, request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned()).await,
+        None => {
+            reply(
+                viewer,
+                request.uri().path().to_owned(),
+                request.uri().query().unwrap_or_default().to_owned(),
+            )
+            .await
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -216,7 +225,8 @@ async fn reply(viewer: Arc<Viewer>, path: String, query: String) -> Response {
     }
     let work = tokio::task::spawn_blocking(move || {
         let words: Vec<_> = parts.iter().map(String::as_str).collect();
-        let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let query: Vec<(String, String)> =
+            url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         match &*words {
             [] => viewer.list(0, &query),
             [run] => viewer.list(viewer.number(run)?, &query),
@@ -346,7 +356,13 @@ impl Filter {
     /// The address of the same list from another episode on.
     fn address(&self, from: usize) -> String {
         let mut address = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in [("show", &self.show), ("sort", &self.sort), ("q", &self.q), ("low", &self.low), ("high", &self.high)] {
+        for (key, value) in [
+            ("show", &self.show),
+            ("sort", &self.sort),
+            ("q", &self.q),
+            ("low", &self.low),
+            ("high", &self.high),
+        ] {
             if !value.is_empty() {
                 address.append_pair(key, value);
             }
@@ -445,7 +461,7 @@ impl Viewer {
 
     fn episode(&self, run: usize, id: &str) -> Result<Reply> {
         let (entry, summary) = self.found(run, id)?;
-        let story = self.log(run, id).map(|log| Story::of(&log));
+        let story = self.log(run, id).map(|log| Story::of(&log, &self.runs[run].planner));
         let (story, unreadable) = match story {
             Ok(story) => (story, String::new()),
             Err(error) => (Story::default(), visible(&error.to_string()).into_owned()),
@@ -453,7 +469,8 @@ impl Viewer {
         let index = self.index(run)?;
         let order = index.sorted(|_| true, Order::Task);
         let place = order.iter().position(|one| one.id == entry.id).unwrap_or(0);
-        let name = |entry: Option<&Entry>| entry.and_then(|entry| index.read(entry).ok()).map(|one| one.episode);
+        let name =
+            |entry: Option<&Entry>| entry.and_then(|entry| index.read(entry).ok()).map(|one| one.episode);
         let before = name(place.checked_sub(1).and_then(|place| order.get(place)));
         let after = name(order.get(place + 1));
         let around = order[place + 1..].iter().chain(&order[..place]);
@@ -461,7 +478,9 @@ impl Viewer {
         drop(index);
         let others: Vec<_> = (0..self.runs.len())
             .filter(|other| *other != run)
-            .filter(|other| self.index(*other).is_ok_and(|index| index.same_task(entry.task, entry.seed).is_some()))
+            .filter(|other| {
+                self.index(*other).is_ok_and(|index| index.same_task(entry.task, entry.seed).is_some())
+            })
             .map(|other| json!({ "number": other, "name": visible(&self.runs[other].name) }))
             .collect();
         let title = format!("Task {} · {}", summary.task, self.runs[run].name);
@@ -477,12 +496,15 @@ impl Viewer {
     fn beside(&self, run: usize, id: &str, other: usize) -> Result<Reply> {
         let (entry, _) = self.found(run, id)?;
         let twin = self.index(other)?.same_task(entry.task, entry.seed);
-        let twin = twin.ok_or_else(|| Error::not_found("the other planner did not play this task with this seed"))?;
+        let twin =
+            twin.ok_or_else(|| Error::not_found("the other planner did not play this task with this seed"))?;
         let twin = self.index(other)?.read(&twin)?.episode;
         let side = |run: usize, id: &str| -> Result<Value> {
             let (_, summary) = self.found(run, id)?;
-            let story = Story::of(&self.log(run, id)?);
-            Ok(json!({ "run": run, "id": id, "name": visible(&self.runs[run].name), "one": Row::of(summary, run), "story": story }))
+            let story = Story::of(&self.log(run, id)?, &self.runs[run].planner);
+            Ok(
+                json!({ "run": run, "id": id, "name": visible(&self.runs[run].name), "one": Row::of(summary, run), "story": story }),
+            )
         };
         let page = json!({
             "title": format!("Task {} · {} and {}", entry.task, self.runs[run].name, self.runs[other].name),
@@ -494,16 +516,28 @@ impl Viewer {
 
     /// The calls of a decision; with `copy=N` and `side=prompt` or `side=answer`, one text to
     /// copy; with `part=1`, without the page around them.
-    fn calls(&self, run: usize, id: &str, step: &str, seat: &str, query: &[(String, String)]) -> Result<Reply> {
+    fn calls(
+        &self,
+        run: usize,
+        id: &str,
+        step: &str,
+        seat: &str,
+        query: &[(String, String)],
+    ) -> Result<Reply> {
         self.found(run, id)?;
-        let missing = || Error::not_found(format!("there is no step {} of seat {}", cut(step, 20).0, cut(seat, 20).0));
+        let missing =
+            || Error::not_found(format!("there is no step {} of seat {}", cut(step, 20).0, cut(seat, 20).0));
         let (step, seat) = (step.parse().map_err(|_| missing())?, seat.parse().map_err(|_| missing())?);
         let calls = reading::calls(&journal_path(&self.runs[run].folder), id, step, seat)?;
         let asked = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         if let Some(number) = asked("copy").and_then(|number| number.parse::<usize>().ok()) {
             let call = calls.get(number).ok_or_else(missing)?;
             let texts = Texts::of(call, None);
-            return Ok(Reply::text(if asked("side") == Some("answer") { texts.answer } else { texts.prompt() }));
+            return Ok(Reply::text(if asked("side") == Some("answer") {
+                texts.answer
+            } else {
+                texts.prompt()
+            }));
         }
         let shown: Vec<_> = calls.iter().map(|call| Texts::of(call, Some(MOST))).collect();
         let base = format!("/{run}/e/{id}/calls/{step}/{seat}");
@@ -546,7 +580,13 @@ impl Viewer {
             results: Results::of(results),
             usd: (usd > 0.0).then(|| format!("${usd:.4}")),
             per_minute: (new > 0).then(|| format!("{per_minute:.1} per minute")),
-            eta: eta.map(|minutes| if minutes < 1.0 { "under a minute left".into() } else { format!("about {minutes:.0} min left") }),
+            eta: eta.map(|minutes| {
+                if minutes < 1.0 {
+                    "under a minute left".into()
+                } else {
+                    format!("about {minutes:.0} min left")
+                }
+            }),
             running: info.status == RunStatus::Running,
         }))
     }
@@ -567,7 +607,9 @@ impl Results {
         Self {
             done,
             success: rate.map(|rate| format!("{:.1} %", 100.0 * rate.rate)),
-            success_range: rate.map(|rate| format!("{:.1} – {:.1}", 100.0 * rate.low, 100.0 * rate.high)).unwrap_or_default(),
+            success_range: rate
+                .map(|rate| format!("{:.1} – {:.1}", 100.0 * rate.low, 100.0 * rate.high))
+                .unwrap_or_default(),
             score: format!("{:.3}", score.mean),
             score_range: format!("{:.3} – {:.3}", score.low, score.high),
         }
@@ -587,15 +629,23 @@ struct Progress {
 }
 
 /// Sends the progress of a run once a second, until it stops.
-fn live(viewer: Arc<Viewer>, run: usize) -> Sse<impl futures::Stream<Item = std::result::Result<Sent, Infallible>>> {
+fn live(
+    viewer: Arc<Viewer>,
+    run: usize,
+) -> Sse<impl futures::Stream<Item = std::result::Result<Sent, Infallible>>> {
     let stream = futures::stream::unfold((viewer, true), move |(viewer, goes_on)| async move {
         if !goes_on {
             return None;
         }
         tokio::time::sleep(LOOK).await;
-        let look = { let viewer = viewer.clone(); tokio::task::spawn_blocking(move || viewer.progress(run)).await };
+        let look = {
+            let viewer = viewer.clone();
+            tokio::task::spawn_blocking(move || viewer.progress(run)).await
+        };
         let (said, goes_on) = match look {
-            Ok(Ok(Some(progress))) => (serde_json::to_string(&progress).unwrap_or_default(), progress.running),
+            Ok(Ok(Some(progress))) => {
+                (serde_json::to_string(&progress).unwrap_or_default(), progress.running)
+            }
             Ok(Ok(None)) | Err(_) => return None,
             Ok(Err(error)) => (json!({ "error": error.to_string() }).to_string(), true),
         };
@@ -666,7 +716,11 @@ impl Texts {
         };
         let finish = choices.and_then(|choices| choices.first()?["finish"].as_str()).unwrap_or_default();
         Self {
-            what: if critic { "critic".into() } else { request["purpose"].as_str().unwrap_or("call").to_owned() },
+            what: if critic {
+                "critic".into()
+            } else {
+                request["purpose"].as_str().unwrap_or("call").to_owned()
+            },
             target: cut(&call.target, 80).0,
             tokens,
             ok: call.ok,
@@ -679,6 +733,10 @@ impl Texts {
 
     /// All messages in one text.
     fn prompt(&self) -> String {
-        self.messages.iter().map(|(role, text, _)| format!("[{role}]\n{text}")).collect::<Vec<_>>().join("\n\n")
+        self.messages
+            .iter()
+            .map(|(role, text, _)| format!("[{role}]\n{text}"))
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }

@@ -78,7 +78,14 @@ pub(crate) struct Bubble {
 
 /// The picture of what `seat` saw, if the data has one of the shapes. `before` is the same seat's last data, and `action`
 /// what it did then.
-pub(crate) fn draw(text: &str, data: &Value, before: &Value, seat: usize, names: &[String], action: &str) -> Option<World> {
+pub(crate) fn draw(
+    text: &str,
+    data: &Value,
+    before: &Value,
+    seat: usize,
+    names: &[String],
+    action: &str,
+) -> Option<World> {
     let name = |seat: usize| names.get(seat).cloned().unwrap_or_else(|| format!("seat {seat}"));
     if let Some(clickables) = data["clickables"].as_array() {
         let clickables: Vec<&str> = clickables.iter().filter_map(Value::as_str).collect();
@@ -90,7 +97,9 @@ pub(crate) fn draw(text: &str, data: &Value, before: &Value, seat: usize, names:
         return Some(World::Table {
             phase: data["phase"].as_str().unwrap_or_default().to_owned(),
             quests: quests.iter().enumerate().map(quest).collect(),
-            seats: (0..players.min(20) as usize).map(|player| player_of(data, seat, player, name(player))).collect(),
+            seats: (0..players.min(20) as usize)
+                .map(|player| player_of(data, seat, player, name(player)))
+                .collect(),
             said: news(data, seat, &name),
         });
     }
@@ -189,14 +198,19 @@ mod tests {
         let data = json!({ "players": 2, "quests": [{ "team": [0, 1], "fails": 1, "success": false }], "leader": 1,
             "team": [0], "role": "merlin", "phase": "vote",
             "news": [{ "event": "voted", "approvals": [1] }, { "event": "said", "seat": 1, "text": "hi" }] });
-        let Some(World::Table { quests, seats, said, .. }) = draw("", &data, &Value::Null, 0, &names, "") else {
+        let Some(World::Table { quests, seats, said, .. }) = draw("", &data, &Value::Null, 0, &names, "")
+        else {
             panic!("not a table");
         };
         assert_eq!((quests[0].team.as_str(), quests[0].fails), ("0, 1", 1));
-        assert_eq!((seats[0].role.as_str(), seats[0].vote, seats[1].vote), ("merlin", Some(false), Some(true)));
+        assert_eq!(
+            (seats[0].role.as_str(), seats[0].vote, seats[1].vote),
+            ("merlin", Some(false), Some(true))
+        );
         assert_eq!(said, [Bubble { who: "bob".into(), mine: false, text: "hi".into() }]);
 
-        let turns = |count: usize| json!({ "dialogue": { "turns": vec![json!({ "seat": 0, "text": "x" }); count] } });
+        let turns =
+            |count: usize| json!({ "dialogue": { "turns": vec![json!({ "seat": 0, "text": "x" }); count] } });
         let world = draw("", &turns(3), &turns(2), 0, &names, "");
         let new = Bubble { who: "ann".into(), mine: true, text: "x".into() };
         assert_eq!(world, Some(World::Dialogue { said: vec![new] }));

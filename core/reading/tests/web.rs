@@ -42,7 +42,8 @@ async fn get(served: &Served, path: &str, headers: &[(&'static str, &'static str
     let (url, headers) = (format!("{}{path}", served.url()), headers.to_vec());
     let ask = move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let request = headers.into_iter().fold(agent.get(url), |request, (name, value)| request.header(name, value));
+        let request =
+            headers.into_iter().fold(agent.get(url), |request, (name, value)| request.header(name, value));
         let mut answer = request.call().unwrap();
         let policy = answer.headers().get("content-security-policy").is_some();
         assert!(policy, "every answer has its policy");
@@ -57,11 +58,18 @@ async fn only_this_machine_is_answered() {
     let served = Viewer::open(&run(desk.path(), "a", 1), &[]).unwrap().serve(0).await.unwrap();
     assert!(served.url().starts_with("http://127.0.0.1:"));
     assert_eq!(get(&served, "", &[]).await.0, 200);
-    for header in [("host", "evil.example"), ("host", "127.0.0.1"), ("origin", "http://evil.example"), ("origin", "null")] {
+    for header in [
+        ("host", "evil.example"),
+        ("host", "127.0.0.1"),
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+    ] {
         let (status, said) = get(&served, "", &[header]).await;
         assert_eq!(status, 403, "{header:?}: {said}");
     }
-    for path in ["9", "0/e/../../etc/passwd", "0/e/%2e%2e%2frun", "0/e/00000000000000000000000000000000/text/x"] {
+    for path in
+        ["9", "0/e/../../etc/passwd", "0/e/%2e%2e%2frun", "0/e/00000000000000000000000000000000/text/x"]
+    {
         assert_eq!(get(&served, path, &[]).await.0, 404, "{path}");
     }
 }
@@ -81,12 +89,25 @@ async fn lists_are_filtered_and_what_is_appended_is_shown() {
     assert_eq!(count("").await, 5);
 
     let (_, page) = get(&served, &format!("0/e/{:032x}", 1), &[]).await;
-    assert!(page.contains("a door &lt;b&gt;") && page.contains("open 1") && page.contains("beside b"), "{page}");
+    assert!(
+        page.contains("a door &lt;b&gt;") && page.contains("open 1") && page.contains("beside b"),
+        "{page}"
+    );
     assert!(!page.contains("style="), "the policy forbids it");
     let (status, page) = get(&served, &format!("0/e/{:032x}/beside/1", 1), &[]).await;
     assert_eq!((status, page.matches("class=\"side\"").count()), (200, 2), "{page}");
     let (_, page) = get(&served, &format!("0/e/{:032x}/calls/0/0", 1), &[]).await;
     assert!(page.contains("the file is missing, so what was asked is not known"), "{page}");
+
+    let (_, page) = get(&served, "", &[]).await;
+    assert!(page.contains("stopped"), "nobody has its lock: {page}");
+    let info = std::fs::read_to_string(folder.join("run.json")).unwrap();
+    std::fs::write(folder.join("run.json"), info.replace("running", "finished")).unwrap();
+    let (_, said) = get(&served, "0/live", &[]).await;
+    let said = said.split_once("data: ").unwrap().1.trim();
+    let said: serde_json::Value = serde_json::from_str(said).unwrap();
+    assert_eq!((&said["total"], &said["planned"], &said["running"]), (&json!(5), &json!(10), &json!(false)));
+    assert_eq!(said["results"]["success"], "60.0 %");
 
     std::fs::write(folder.join("events").join(format!("{:032x}.jsonl.zst", 2)), "torn").unwrap();
     let (status, page) = get(&served, &format!("0/e/{:032x}", 2), &[]).await;

@@ -354,7 +354,9 @@ impl Episode {
                 let shown = world.config.results_shown.get() as usize;
                 dialect::react_clickables(&world.shop, &self.session, shown)
             }
-            ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => page::clickables(&world.shop, &self.session),
+            ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => {
+                page::clickables(&world.shop, &self.session)
+            }
         }
     }
 
@@ -402,7 +404,9 @@ impl Episode {
         let clickables = self.clickables(world);
         let clicks = match world.config.observation {
             ObservationMode::React => clickables.iter().map(|text| format!("click[{text}]")).collect(),
-            ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => dialect::gym_clicks(&clickables),
+            ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => {
+                dialect::gym_clicks(&clickables)
+            }
         };
         let legal_actions = if self.ended.is_some() { Vec::new() } else { clicks };
         let data = json!({

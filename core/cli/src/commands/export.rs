@@ -52,7 +52,10 @@ impl Export {
             Format::Trajectories => self.trajectories(session, run).await,
             Format::Decisions => {
                 let failed = |error: std::io::Error| {
-                    Error::input(format!("--out {}: tables cannot be written there: {error}", self.out.display()))
+                    Error::input(format!(
+                        "--out {}: tables cannot be written there: {error}",
+                        self.out.display()
+                    ))
                 };
                 std::fs::create_dir_all(&self.out).map_err(failed)?;
                 tempfile::tempfile_in(&self.out).map_err(failed)?;

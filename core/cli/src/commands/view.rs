@@ -260,7 +260,9 @@ impl View {
             let words = words.to_lowercase();
             let says = |text: &String| text.to_lowercase().contains(&words);
             all.retain(|one| {
-                one.steps.iter().any(|step| says(&step.observation) || says(&step.thought) || says(&step.action))
+                one.steps
+                    .iter()
+                    .any(|step| says(&step.observation) || says(&step.thought) || says(&step.action))
             });
         }
         self.list.sort(&mut all, |one| Columns {

@@ -579,9 +579,7 @@ pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<St
 pub(crate) fn no_triggers(connection: &Connection) -> Result<()> {
     let foreign = "SELECT name FROM sqlite_schema WHERE type NOT IN ('table', 'index') LIMIT 1";
     match connection.query_row(foreign, [], |row| row.get::<_, String>(0)).optional()? {
-        Some(name) => {
-            Err(Error::input(format!("it has a trigger or view `{name}`, which no run writes")))
-        }
+        Some(name) => Err(Error::input(format!("it has a trigger or view `{name}`, which no run writes"))),
         None => Ok(()),
     }
 }

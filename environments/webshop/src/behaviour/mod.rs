@@ -20,7 +20,8 @@ pub type Shopper = Scripted<Move, Outcome>;
 impl simulated::View for View {
     /// By the first line of the environment's instructions, in the ReAct dialect alone.
     fn recognises(text: &str) -> bool {
-        text.contains(crate::INSTRUCTIONS_OPENING) && ![" [SEP] ", "<!DOCTYPE html>"].iter().any(|form| text.contains(form))
+        text.contains(crate::INSTRUCTIONS_OPENING)
+            && ![" [SEP] ", "<!DOCTYPE html>"].iter().any(|form| text.contains(form))
     }
     fn read(text: &str) -> Self {
         View::read(text)

@@ -166,7 +166,8 @@ fn results(out: &mut Source, shop: &Shop, instruction: &str, session: &Session) 
     for &shown in session.shown() {
         let Product { asin, title, price_tag, image, category, query, product_category, .. } =
             &*shop.catalogue().product(shown);
-        let address = Address::of(session).with("asin", asin).words(session).with("page", &number.to_string());
+        let address =
+            Address::of(session).with("asin", asin).words(session).with("page", &number.to_string());
         let (kind, between) = ("font-weight-bold my-2", "align-items-center justify-content-between mt-1");
         let row = |name: &str, text: &str| {
             [
@@ -225,7 +226,10 @@ fn item(out: &mut Source, product: &Product, instruction: &str, session: &Sessio
         "      <div class=\"row top-buffer\">",
         "        <div class=\"col-md-4 mb-4 mb-md-0\">",
         "          <div class=\"row top-buffer\">",
-        &format!("            <img id=\"product-image\" src=\"{}\" class=\"item-page-img\">", escaped(&product.image)),
+        &format!(
+            "            <img id=\"product-image\" src=\"{}\" class=\"item-page-img\">",
+            escaped(&product.image)
+        ),
         "          </div>",
         "          ",
     ]);
@@ -267,14 +271,19 @@ fn item(out: &mut Source, product: &Product, instruction: &str, session: &Sessio
         "          <h4>Rating: N.A.</h4>",
         "          <div class=\"row top-buffer\">",
     ]);
-    for (class, sub) in
-        [("description", SubPage::Description), ("bulletpoints", SubPage::Features), ("reviews", SubPage::Reviews)]
-    {
+    for (class, sub) in [
+        ("description", SubPage::Description),
+        ("bulletpoints", SubPage::Features),
+        ("reviews", SubPage::Reviews),
+    ] {
         let address = here().with("sub_page", sub.name()).with("options", &chosen);
         out.lines(&[
             &format!("            <div class=\"col-sm-3\" name=\"{class}\">"),
             &format!("              <form method=\"post\" action=\"{}\">", address.text()),
-            &format!("                <button class=\"btn btn-primary\" type=\"submit\">{}</button>", sub.name()),
+            &format!(
+                "                <button class=\"btn btn-primary\" type=\"submit\">{}</button>",
+                sub.name()
+            ),
             "              </form>",
             "            </div>",
         ]);
@@ -359,7 +368,10 @@ fn sub_page(out: &mut Source, product: &Product, sub: SubPage, instruction: &str
     };
     match sub {
         SubPage::Description => {
-            out.line(&format!("                <p class=\"product-info\">{}</p>", escaped(&product.description)));
+            out.line(&format!(
+                "                <p class=\"product-info\">{}</p>",
+                escaped(&product.description)
+            ));
         }
         SubPage::Features => list(out, "product-info", &product.bullets),
         SubPage::Reviews => out.line("                "),
@@ -394,7 +406,10 @@ fn done(out: &mut Source, asin: &str, session: &Session, score: f64) {
         "              <h2 align=\"left\">Purchased</h2>",
         "              <hr class=\"solid\">",
         &format!("              <h4 id=\"asin\">asin<pre>{}</pre></p>", escaped(asin)),
-        &format!("              <h4 id=\"options\">options<pre>{}</pre></h4>", options_json(session.options())),
+        &format!(
+            "              <h4 id=\"options\">options<pre>{}</pre></h4>",
+            options_json(session.options())
+        ),
     ]);
     for (id, name) in [
         ("purchased_attrs", "attrs"),
