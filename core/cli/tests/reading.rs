@@ -186,7 +186,7 @@ fn hostile(run: &Path) {
         "details": { "moves": [{ "action": evil, "visits": 3, "value": 0.5 }], "path": [evil], "x": evil } });
     let lines = [
         json!({ "event": "episode", "schema": 1, "episode": HOSTILE, "environment": evil, "version": evil, "task": 101,
-            "seed": 1, "seats": [evil], "seat_names": [evil] }),
+            "seed": 1, "seats": ["pnlc"], "seat_names": [evil] }),
         json!({ "event": "turn", "step": 0, "seat": 0, "observation": observation, "legal_actions": [evil] }),
         json!({ "event": "decision", "step": 0, "seat": 0, "thought": evil, "action": evil, "trace": trace,
             "summary": { "state": evil, "outcome": evil } }),

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
+use forethought_api::{Error, Result, error::Context as _};
 use forethought_reading::web::Viewer;
 use forethought_runtime::run::folder::{events_path, read_episodes};
 
@@ -18,10 +19,10 @@ fn memory() -> String {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let run = arguments.next().ok_or("name a run's folder")?;
-    let count: usize = arguments.next().map_or(Ok(10_000), |count| count.parse())?;
+    let run = arguments.next().ok_or_else(|| Error::input("name a run's folder"))?;
+    let count: usize = arguments.next().map_or(Ok(10_000), |count| count.parse()).context("EPISODES is a number")?;
     let folder = tempfile::tempdir()?;
     let many = folder.path().join("many");
     copy(Path::new(&run), &many, count)?;
@@ -38,11 +39,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("an episode", format!("{}0/e/{}", served.url(), name(0))),
     ] {
         let asked = if what == "first page" { begun } else { Instant::now() };
-        let body = tokio::task::spawn_blocking(move || -> Result<String, String> {
-            let mut answer = ureq::get(url).call().map_err(|error| error.to_string())?;
-            answer.body_mut().read_to_string().map_err(|error| error.to_string())
+        let body = tokio::task::spawn_blocking(move || -> Result<String> {
+            let mut answer = ureq::get(url).call().context("the viewer")?;
+            answer.body_mut().read_to_string().context("the viewer")
         });
-        let bytes = body.await??.len();
+        let bytes = body.await.context("the viewer")??.len();
         println!("{what}: {:.0} ms, {bytes} bytes; memory {}", asked.elapsed().as_secs_f64() * 1e3, memory());
     }
     Ok(())
@@ -53,7 +54,7 @@ fn name(number: usize) -> String {
 }
 
 /// Repeats the episodes of a run until there are `count`.
-fn copy(run: &Path, many: &Path, count: usize) -> Result<(), Box<dyn std::error::Error>> {
+fn copy(run: &Path, many: &Path, count: usize) -> Result<()> {
     let episodes = read_episodes(run)?;
     std::fs::create_dir_all(many.join("events"))?;
     std::fs::copy(run.join("run.json"), many.join("run.json"))?;

@@ -191,10 +191,12 @@ fn sweep(runs: &[Run]) -> Option<String> {
     }
     let value =
         |run: &Run, key: &str| run.config.iter().find(|one| one.key == key).map(|one| one.value.clone());
-    let differ = |key: &&str| runs.iter().any(|run| value(run, key) != value(first, key));
-    let keys = runs.iter().flat_map(|run| &run.config).map(|one| one.key.as_str());
-    let keys: std::collections::BTreeSet<_> = keys.filter(|key| *key != "run.name").filter(differ).collect();
-    let [key] = &*keys.into_iter().collect::<Vec<_>>() else { return None };
+    let differ = |key: &str| runs.iter().any(|run| value(run, key) != value(first, key));
+    let mut keys: Vec<&str> = runs.iter().flat_map(|run| &run.config).map(|one| one.key.as_str()).collect();
+    keys.retain(|key| *key != "run.name" && differ(key));
+    keys.sort_unstable();
+    keys.dedup();
+    let &[key] = keys.as_slice() else { return None };
     let point = |run: &Run| {
         let text = value(run, key)?;
         let score = run.stats.score;
