@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, LazyLock};
 
 use forethought_testkit::Suite;
 use forethought_tests::{Desk, err, out, workspace};
@@ -40,11 +41,20 @@ fn main() -> ExitCode {
     let python = workspace().join("target/agents/bin/python");
     let no_pandas = (!python_has(&python, "pandas, pyarrow"))
         .then(|| "pandas and pyarrow are missing; `bash .ci/agents` installs them".to_owned());
+    // Played once, for all of them.
+    let desk = Arc::new(LazyLock::new(played as fn() -> Desk));
+    let with = |test: fn(&Desk)| {
+        let desk = desk.clone();
+        move || test(&desk)
+    };
+    let (reads, shows) = (desk.clone(), desk.clone());
     Suite::default()
-        .test("a_report_is_one_page_that_needs_nothing_else", a_report_is_one_page)
-        .test("lists_in_the_terminal_are_filtered_and_sorted", lists_are_filtered)
-        .unless(no_pandas, "pandas_reads_the_tables_of_decisions", move || pandas_reads_tables(&python))
-        .unless(no_browser, "the_viewer_works_in_a_browser", move || the_viewer_works(&browser))
+        .test("a_report_is_one_page_that_needs_nothing_else", with(a_report_is_one_page))
+        .test("lists_in_the_terminal_are_filtered_and_sorted", with(lists_are_filtered))
+        .unless(no_pandas, "pandas_reads_the_tables_of_decisions", move || {
+            pandas_reads_tables(&reads, &python)
+        })
+        .unless(no_browser, "the_viewer_works_in_a_browser", move || the_viewer_works(&shows, &browser))
         .run()
 }
 
@@ -57,11 +67,14 @@ fn python_has(python: &Path, packages: &str) -> bool {
             .is_ok_and(|status| status.success())
 }
 
-/// A desk with the runs of two planners on the same tasks.
+/// A desk with the runs of two planners on the same tasks. That of `pnlc` has an episode that failed, and a hostile one.
 fn played() -> Desk {
     let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
     desk.write("shop.toml", SHOP);
     desk.forethought("eval shop.toml --planner pnlc,lats").assert().success();
+    let run = newest(&desk, "pnlc");
+    append(&run, failure("<b>no & answer</b>"));
+    hostile(&run);
     desk
 }
 
@@ -70,10 +83,8 @@ fn newest(desk: &Desk, planner: &str) -> PathBuf {
     std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).max().unwrap()
 }
 
-fn a_report_is_one_page() {
-    let desk = played();
-    let (pnlc, lats) = (newest(&desk, "pnlc"), newest(&desk, "lats"));
-    append(&pnlc, failure("<b>no & answer</b>"));
+fn a_report_is_one_page(desk: &Desk) {
+    let (pnlc, lats) = (newest(desk, "pnlc"), newest(desk, "lats"));
     desk.forethought("report --html both.html").args([&lats, &pnlc]).assert().success();
     let page = std::fs::read_to_string(desk.path().join("both.html")).unwrap();
     for part in [
@@ -95,29 +106,26 @@ fn a_report_is_one_page() {
     assert!(err(&several).contains("--html"), "{}", err(&several));
 }
 
-fn lists_are_filtered() {
-    let desk = played();
-    let run = newest(&desk, "pnlc");
-    append(&run, failure("it broke"));
+fn lists_are_filtered(desk: &Desk) {
+    let run = newest(desk, "pnlc");
     let list = |flags: &str| -> Vec<Value> {
         let shown = desk.forethought(&format!("view {} --json {flags}", run.display())).assert().success();
         serde_json::from_str(&out(&shown)).unwrap()
     };
-    assert_eq!(list("").len(), 6);
+    assert_eq!(list("").len(), 7);
     let failed = list("--failed --max-score 0");
-    assert!(failed.iter().any(|one| one["error"] == "it broke"), "{failed:?}");
+    assert!(failed.iter().any(|one| one["error"] == "<b>no & answer</b>"), "{failed:?}");
     let steps: Vec<_> =
         list("--sort tokens --reverse").iter().map(|one| one["tokens"].as_u64().unwrap()).collect();
     assert!(steps.is_sorted_by(|a, b| a >= b), "{steps:?}");
     assert!(list("--solved").iter().all(|one| one["success"] == true));
-    assert_eq!(list("--text SEARCH[").len(), 5, "every shopper searches; the broken one has no log");
+    assert_eq!(list("--text SEARCH[").len(), 5, "every shopper searches; the others have no such log");
     assert_eq!(list("--text unheard-of-words").len(), 0);
 }
 
-fn pandas_reads_tables(python: &Path) {
-    let desk = played();
+fn pandas_reads_tables(desk: &Desk, python: &Path) {
     let tables = desk.path().join("tables");
-    let run = newest(&desk, "pnlc");
+    let run = newest(desk, "pnlc");
     desk.forethought("export --format decisions --json --out").arg(&tables).arg(&run).assert().success();
     let script = "
 import sys, pandas
@@ -134,13 +142,10 @@ assert o.probability.between(0, 1).all() and o.good.isin([True, False]).all()
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
-fn the_viewer_works(browser: &Path) {
-    let desk = played();
-    let run = newest(&desk, "pnlc");
-    append(&run, failure("it <i>broke</i>"));
-    hostile(&run);
+fn the_viewer_works(desk: &Desk, browser: &Path) {
+    let run = newest(desk, "pnlc");
     let report = desk.path().join("report.html");
-    desk.forethought("report --html").arg(&report).arg(&run).arg(newest(&desk, "lats")).assert().success();
+    desk.forethought("report --html").arg(&report).arg(&run).arg(newest(desk, "lats")).assert().success();
 
     let mut viewer = desk.spawn("view --web --quiet").arg(&run).stdout(Stdio::piped()).spawn().unwrap();
     let mut url = String::new();
@@ -180,7 +185,7 @@ fn hostile(run: &Path) {
         "<script>alert(1)</script><img src=x onerror=alert(2)>\u{1b}[2J\u{202e}{{ 7 * 7 }} hostile-needle";
     let observation = json!({ "text": format!("{evil}\n{}", "x".repeat(1 << 20)), "data": null });
     let round = json!({ "thought": evil, "kept": true,
-        "outcomes": [{ "text": evil, "good": true, "probability": 7.5, "raw": 0.0, "uncertainty": 0.0, "known_as": evil }] });
+        "outcomes": [{ "text": evil, "good": true, "probability": 0.75, "raw": 0.0, "uncertainty": 0.0, "known_as": evil }] });
     let inner = json!({ "planner": evil, "thought": evil, "action": evil, "error": evil, "trace": {} });
     let trace = json!({ "rounds": [round], "recoveries": [evil], "faults": { evil: 1 }, "decisions": [inner],
         "details": { "moves": [{ "action": evil, "visits": 3, "value": 0.5 }], "path": [evil], "x": evil } });

@@ -22,7 +22,8 @@ fn memory() -> String {
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let run = arguments.next().ok_or_else(|| Error::input("name a run's folder"))?;
-    let count: usize = arguments.next().map_or(Ok(10_000), |count| count.parse()).context("EPISODES is a number")?;
+    let count: usize =
+        arguments.next().map_or(Ok(10_000), |count| count.parse()).context("EPISODES is a number")?;
     let folder = tempfile::tempdir()?;
     let many = folder.path().join("many");
     copy(Path::new(&run), &many, count)?;

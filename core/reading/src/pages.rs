@@ -1,10 +1,15 @@
 //! Templates and styles, compiled in. Everything that a template prints is escaped.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use forethought_api::{Error, Result};
-use minijinja::{Environment, UndefinedBehavior, Value, syntax::SyntaxConfig, value::Serde};
+use minijinja::{
+    Environment, UndefinedBehavior, Value, escape_formatter, syntax::SyntaxConfig, value::Serde,
+};
 use serde::Serialize;
+
+use crate::text::visible;
 
 /// The style sheet of all pages, and what the viewer adds.
 pub(crate) const BASE: &str = include_str!("../templates/base.css");
@@ -27,6 +32,11 @@ const TEMPLATES: [(&str, &str); 10] = [
 static PAGES: LazyLock<Result<Environment<'static>>> = LazyLock::new(|| {
     let mut pages = Environment::new();
     pages.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Names of seats, metrics and settings are texts of others, too.
+    pages.set_formatter(|out, state, value| match value.as_str().map(visible) {
+        Some(Cow::Owned(shown)) if !value.is_safe() => escape_formatter(out, state, &Value::from(shown)),
+        _ => escape_formatter(out, state, value),
+    });
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     pages.set_syntax(syntax.map_err(|error| Error::other(format!("the templates' syntax: {error:#}")))?);
     pages.add_filter("fixed", |number: f64, digits: usize| format!("{number:.digits$}"));
@@ -66,6 +76,13 @@ pub(crate) fn render(name: &str, data: &impl Serialize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_template_prints_is_escaped_and_steers_nothing() {
+        let data = serde_json::json!({ "title": "<b>\u{1b}&\u{202e}", "said": "x", "live": null });
+        let page = render("error.html", &data).unwrap();
+        assert!(page.contains("<title>&lt;b&gt;␛&amp;⟨U+202E⟩</title>"), "{page}");
+    }
 
     #[test]
     fn numbers_are_grouped() {

@@ -214,6 +214,8 @@ async fn reply(viewer: Arc<Viewer>, path: String, query: String) -> Response {
     let words: Vec<_> = parts.iter().map(String::as_str).collect();
     match &*words {
         ["style.css"] => return asset("text/css; charset=utf-8", [BASE, VIEWER].concat()),
+        // Browsers ask for it on their own where a page is plain text.
+        ["favicon.ico"] => return StatusCode::NO_CONTENT.into_response(),
         ["viewer.js"] => return asset("text/javascript; charset=utf-8", SCRIPT.into()),
         [run, "live"] => {
             return match viewer.number(run) {

@@ -95,10 +95,11 @@ await page.waitForURL((there) => String(there) !== here);
 await page.goto(here);
 await page.keyboard.press("b");
 await page.waitForSelector(".sides");
-assert.equal(await page.locator(".side").count(), 2);
+assert.equal(await page.locator(".sides > .side").count(), 2);
 await accessible("two planners side by side");
 await narrow("two planners side by side");
 await page.keyboard.press("u");
+await page.waitForSelector(".around");
 await page.keyboard.press("u");
 await page.waitForSelector("#rows");
 
