@@ -263,7 +263,7 @@ pub struct Bars<'a> {
 impl Bars<'_> {
     /// The picture.
     pub fn svg(&self) -> String {
-        let (left, right, line) = (220.0, 700.0, 26.0);
+        let (left, right, line) = (160.0, 670.0, 28.0);
         let height = 60.0 + line * self.bars.len() as f64;
         let at = |share: f64| left + share.clamp(0.0, 1.0) * (right - left);
         let mut svg = format!(
