@@ -1,7 +1,8 @@
 //! Measures the viewer on a run of 10,000 episodes, which it makes from the run that is given: the time to the first
-//! page, the time to a page in the middle, and the memory before and after.
+//! page, the times of other pages, and the memory before and after. With `keep`, it goes on serving, for
+//! core/cli/tests/reading/scroll.mjs.
 //!
-//!     cargo run --release -p forethought-reading --example many -- RUN [EPISODES]
+//!     cargo run -p forethought-reading --example many -- RUN [EPISODES [keep]]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -46,6 +47,10 @@ async fn main() -> Result<()> {
         });
         let bytes = body.await.context("the viewer")??.len();
         println!("{what}: {:.0} ms, {bytes} bytes; memory {}", asked.elapsed().as_secs_f64() * 1e3, memory());
+    }
+    if arguments.next().is_some_and(|word| word == "keep") {
+        println!("{}", served.url());
+        std::future::pending::<()>().await;
     }
     Ok(())
 }
