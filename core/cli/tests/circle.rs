@@ -199,8 +199,9 @@ fn an_agent_that_is_recorded_plans_better_with_the_critic_of_its_own_record() {
     for shuffled in ["--out critic", "--out critic-shuffled --shuffle-outcomes"] {
         // By default 8,000; a third of them takes a third of the time.
         let steps = slow(40, 2500);
-        let line =
-            format!("train forethought.toml --data runs/session--serve {shuffled} --set trainer.critic.steps={steps}");
+        let line = format!(
+            "train forethought.toml --data runs/session--serve {shuffled} --set trainer.critic.steps={steps}"
+        );
         desk.forethought(&line).assert().success();
     }
 

@@ -92,7 +92,7 @@ register! {
 
 #[cfg(test)]
 mod tests {
-    use forethought_sdk::futures::executor::block_on;
+    use futures::executor::block_on;
 
     use super::*;
 

@@ -213,6 +213,7 @@ impl Label {
             name: KIND.into(),
             planner: planner.clone(),
             cancel: session.cancel.clone(),
+            collect: true,
         };
         let mut spec = host.live_spec(live).await?;
         let contents = blake3::hash(&serde_json::to_vec(subset)?).to_hex().to_string();
