@@ -194,11 +194,11 @@ fn an_agent_that_is_recorded_plans_better_with_the_critic_of_its_own_record() {
     let (recorded, episodes) = (slow(400..430, 400..1000), slow(10, 400));
 
     let served = Served::start(&desk);
-    succeeds(&served, &shop, "record", recorded, 1);
+    succeeds(&served, &shop, "record", recorded, slow(1, 3));
     served.stop();
     for shuffled in ["--out critic", "--out critic-shuffled --shuffle-outcomes"] {
-        // By default 8,000; a third of them takes a third of the time.
-        let steps = slow(40, 2500);
+        // By default 8,000; half of them takes half of the time.
+        let steps = slow(40, 4000);
         let line = format!(
             "train forethought.toml --data runs/session--serve {shuffled} --set trainer.critic.steps={steps}"
         );
