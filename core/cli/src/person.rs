@@ -18,7 +18,7 @@ use forethought_api::{
     host::Host,
     llm::{ChatRequest, Choice, Completion, LlmBackend, LlmCapabilities, Message, Purpose, Role, Tool},
     module::Described,
-    planner::{Decision, DecisionContext, Models, Planner, Requirements, Summariser, Summary},
+    planner::{Decision, DecisionContext, Models, Planner, Requirements},
     registry::Pluggable,
 };
 use forethought_runtime::{
@@ -51,9 +51,6 @@ pub(crate) fn entries(terminal: &Terminal) -> Result<Vec<RegistryEntry>> {
         )?,
         entry("terminal", "the person at this terminal, asked like a model", json!({}), move |_| {
             Arc::new(terminal.clone()) as Arc<dyn LlmBackend>
-        })?,
-        entry("observation", "the observation itself, unchanged", json!({}), |_| {
-            Arc::new(AsSeen) as Arc<dyn Summariser>
         })?,
     ])
 }
@@ -249,19 +246,6 @@ impl LlmBackend for Terminal {
                 },
             }
         }
-    }
-}
-
-/// A summariser for transcripts that no critic learns from: the state is the observation.
-struct AsSeen;
-
-#[async_trait]
-impl Summariser for AsSeen {
-    async fn requires(&self) -> Result<Requirements> {
-        Ok(Requirements::default())
-    }
-    async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {
-        Ok(Summary { state: context.turn.observation.text, outcome: String::new() })
     }
 }
 

@@ -725,7 +725,7 @@ fn imported_episodes_get_states_and_outcomes_and_stay_what_they_are() {
     let other = json!({ "episode": "desk/2", "environment": "desk", "task": 9, "seed": 8, "seat": 0, "source": "agent",
         "steps": [step("hello", "bye", end)] });
     desk.write("imported/trajectories.jsonl", &format!("{one}\n{other}\n"));
-    let config = "[run]\nout = \"runs\"\n[summariser]\nkind = \"observation\"\n\
+    let config = "[run]\nout = \"runs\"\n[summariser]\nkind = \"observation\"\naction = true\nfirst_line = true\n\
                   outcomes = [{ seen = [\"0 failed\"], says = \"The tests pass.\" }]\n";
     desk.write("forethought.toml", config);
     let command = "label --data imported --out labelled";

@@ -4,17 +4,18 @@ use forethought_sdk::prelude::*;
 
 /// Settings of the summariser without a model.
 #[config]
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[serde(default)]
 pub struct ObservationConfig {
-    /// The most characters of what was seen that a state has, from its beginning.
+    /// The most characters of what was seen that a state has, from its beginning. Without it, all.
     #[schemars(range(min = 1))]
-    pub chars: usize,
+    pub chars: Option<usize>,
     /// Whether a state begins with what was done last.
     pub action: bool,
-    /// Sentences about what was reached; the first that fits is the outcome. Where none fits, it is the first line of what
-    /// was seen.
+    /// Sentences about what was reached; the first that fits is the outcome.
     pub outcomes: Vec<OutcomeRule>,
+    /// Whether the outcome is the first line of what was seen, where no sentence fits. Otherwise there is no outcome.
+    pub first_line: bool,
 }
 
 /// A sentence about what was reached.
@@ -25,12 +26,6 @@ pub struct OutcomeRule {
     pub seen: Vec<String>,
     /// The sentence.
     pub says: String,
-}
-
-impl Default for ObservationConfig {
-    fn default() -> Self {
-        Self { chars: 500, action: true, outcomes: Vec::new() }
-    }
 }
 
 /// The summariser without a model.
@@ -58,6 +53,7 @@ impl Observe {
         };
         match self.0.outcomes.iter().find(fits) {
             Some(rule) => rule.says.clone(),
+            None if !self.0.first_line => String::new(),
             None => cut(seen.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default(), 200),
         }
     }
@@ -74,13 +70,13 @@ impl Summariser for Observe {
     }
 
     async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {
-        let seen = context.turn.observation.text.trim();
-        let shown = cut(seen, self.0.chars);
+        let seen = context.turn.observation.text;
+        let shown = self.0.chars.map_or_else(|| seen.clone(), |chars| cut(seen.trim(), chars));
         let state = match context.history.last().filter(|_| self.0.action) {
             Some(last) => format!("After {}: {shown}", cut(last.action.trim(), 200)),
             None => shown,
         };
-        Ok(Summary { state, outcome: self.outcome(seen) })
+        Ok(Summary { state, outcome: self.outcome(&seen) })
     }
 }
 
@@ -106,7 +102,9 @@ mod tests {
             says: says.into(),
         };
         let outcomes = vec![rule(&["passed", "0 failed"], "The tests pass."), rule(&["error"], "It fails.")];
-        let observe = Observe::new(ObservationConfig { chars: 12, action: true, outcomes }).unwrap();
+        let observe =
+            Observe::new(ObservationConfig { chars: Some(12), action: true, outcomes, first_line: true })
+                .unwrap();
         let context = |text: &str, acted: bool| DecisionContext {
             turn: Turn { observation: Observation::text(text), ..Turn::default() },
             history: vec![Exchange { action: "run()".into(), ..Exchange::default() }; usize::from(acted)],
@@ -115,7 +113,7 @@ mod tests {
         for (text, acted, state, outcome) in [
             ("7 Passed, 0 failed, no error", true, "After run(): 7 Passed, 0 ", "The tests pass."),
             ("0 failed: an ERROR before they passed", false, "0 failed: an", "It fails."),
-            ("\n Größe 大\nmore", false, "Größe 大\nmor", "Größe 大"),
+            ("\n Größe 大\nmore", false, "Größe 大\nmore", "Größe 大"),
         ] {
             let summary = block_on(observe.summarise(context(text, acted), Arc::new(NoModels))).unwrap();
             assert_eq!((summary.state.as_str(), summary.outcome.as_str()), (state, outcome));
