@@ -971,6 +971,10 @@ impl Sessions {
             }),
         });
         let mut table = lock(&self.0);
+        // Another request with the same header may have been faster.
+        if let Some(found) = table.by_id.get(&id) {
+            return found.clone();
+        }
         table.by_id.insert(id.clone(), session.clone());
         table.order.push_back(id);
         table.forget();
