@@ -9,7 +9,9 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use forethought_api::{
     Result,
-    llm::{ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Role, ToolCall, Usage},
+    llm::{
+        ChatRequest, Choice, Completion, FinishReason, LlmBackend, LlmCapabilities, Role, ToolCall, Usage,
+    },
 };
 use forethought_mock_llm::Options;
 use forethought_testkit::Suite;
@@ -38,7 +40,8 @@ impl LlmBackend for Porter {
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
         let chat = request.messages.iter().filter(|message| message.role == Role::Tool).count();
-        let prompt = |message: &str| STEPS.iter().filter(|(name, _)| message.contains(&format!("{name}({{"))).count();
+        let prompt =
+            |message: &str| STEPS.iter().filter(|(name, _)| message.contains(&format!("{name}({{"))).count();
         let planned = request.messages.iter().map(|message| prompt(&message.content)).max().unwrap_or(0);
         let choice = match STEPS.get(chat.max(planned)) {
             Some((name, arguments)) => Choice {
@@ -107,10 +110,16 @@ fn an_agent_opens_the_door(python: &PathBuf, agent: &str, model: &str) {
 
 fn main() -> ExitCode {
     let python = workspace().join("target/agents/bin/python");
-    let missing =
-        (!python.is_file()).then(|| "other agents' packages are missing; `bash .ci/agents` installs them".to_owned());
+    let missing = (!python.is_file())
+        .then(|| "other agents' packages are missing; `bash .ci/agents` installs them".to_owned());
     let mut suite = Suite::default();
-    for agent in ["with_openai.py", "with_openai.py stream", "with_openai_agents.py", "with_pydantic_ai.py"] {
+    for agent in [
+        "with_openai.py",
+        "with_openai.py stream",
+        "with_openai_agents.py",
+        "with_openai_agents.py chat",
+        "with_pydantic_ai.py",
+    ] {
         for model in ["record", "react"] {
             let python = python.clone();
             suite = suite.unless(missing.clone(), &format!("{agent} with {model}"), move || {

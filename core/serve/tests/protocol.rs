@@ -794,12 +794,14 @@ async fn a_thousand_sessions_wait_at_once() {
     });
     let all: Vec<_> = all.buffer_unordered(64).collect().await;
     assert!(desk.get("/metrics").await.body.contains(&format!("forethought_sessions {SESSIONS}\n")));
-    let all = futures::stream::iter(all).map(async |(number, mut messages)| {
+    // And any of them goes on.
+    let some = all.into_iter().filter(|(number, _)| number % 10 == 0);
+    let all = futures::stream::iter(some).map(async |(number, mut messages)| {
         turn(number, &mut messages, "bye").await;
     });
     all.buffer_unordered(64).collect::<Vec<_>>().await;
     let desk = Arc::into_inner(desk).expect("nobody else has it");
     let (outcome, trajectories) = desk.stop().await;
     assert_eq!((outcome.episodes as usize, trajectories.len()), (SESSIONS, SESSIONS));
-    assert!(trajectories.iter().all(|one| one.steps.len() == 2));
+    assert_eq!(trajectories.iter().filter(|one| one.steps.len() == 2).count(), SESSIONS / 10);
 }
