@@ -146,10 +146,10 @@ impl std::ops::Deref for ConfigPath {
     }
 }
 
-/// A program and its arguments, which a component starts: never by a shell. Its schema has `"format": "command"`, by which
-/// the runtime finds it: it runs only where the configuration's author is trusted, as a plugin does. The table that holds
-/// it also has the key `folder`, a [`ConfigPath`] that names the folder in which the program runs; without a value the
-/// runtime fills in the folder of the file that names the command.
+/// A program and its arguments, which a component starts: never by a shell. Its words have the format `command`, by
+/// which the runtime finds it: it runs only where the configuration's author is trusted, as a plugin does. The table
+/// that holds it also has the key `folder`, a [`ConfigPath`] that names the folder in which the program runs; without a
+/// value the runtime fills in the folder of the file that names the command.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct ConfigCommand(pub Vec<String>);

@@ -60,8 +60,8 @@ fn live() -> MutexGuard<'static, Vec<Pid>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the processes that nobody uses any more have ended, and kills those that are left after `within`. Call it
-/// before the program ends: nothing watches them after that.
+/// Waits until the processes that nobody uses any more have ended, and kills those that are left after `within`. Call
+/// it before the program ends: nothing watches them after that.
 pub async fn end_all(within: Duration) {
     let all_ended = async {
         while !live().is_empty() {

@@ -40,8 +40,9 @@ features! {
         "planner.react-vote", "planner.read", "planner.reflexion", "planner.replan", "planner.retry",
         "planner.saycan", "planner.self-consistency", "planner.self-plan", "planner.spine",
         "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
-        "planner.vote", "planner.when2ask", "summariser.llm",
+        "planner.vote", "planner.when2ask", "summariser.llm", "summariser.observation",
     ];
+    "recorded": ["environment.recorded", "planner.recorded"];
     "records": [
         "importer.atif", "importer.inspect", "importer.openai-chat", "importer.otel-genai", "importer.verifiers",
     ];

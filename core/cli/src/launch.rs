@@ -49,7 +49,12 @@ async fn warn_of_known_tasks(session: &Session, host: &RuntimeHost, spec: &RunSp
     Ok(())
 }
 
-async fn play_spec(session: &Session, spec: RunSpec, label: Option<&str>) -> Result<(String, RunOutcome)> {
+/// Runs what is specified, shown as `label` or by the planner's name.
+pub(crate) async fn play_spec(
+    session: &Session,
+    spec: RunSpec,
+    label: Option<&str>,
+) -> Result<(String, RunOutcome)> {
     let name = spec.seats[spec.subject].0.clone();
     let observer = session.reporter.watch(label.unwrap_or(&name));
     let outcome = run::run(spec, observer).await?;

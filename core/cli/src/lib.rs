@@ -1,11 +1,11 @@
 //! The program `forethought`, without the components that are linked into it: `main.rs` names these.
 //!
-//! It may depend on the runtime, the conformance kit and the mock server, but not on plugins and environments; only
+//! It may depend on the runtime, the pages of `forethought-reading`, the conformance kit and the mock server, but not on plugins and environments; only
 //! programs depend on it. It reads the command line and shows results: data on standard output, messages on standard
 //! error.
 //!
 //! # Reading order
-//! `commands` (one file per command), `arguments`, `session`, `launch`, `played` and `written` (shared by
+//! `commands` (one file per command), `arguments`, `session`, `launch` and `written` (shared by
 //! commands), `streams`, `progress`, `tables` and `transcript` (what people see), `person` (how they play), `builtin`
 //! (what a build may leave out), `exit` (exit codes).
 
@@ -18,11 +18,9 @@ mod launch;
 #[cfg(feature = "records")]
 mod lived;
 mod person;
-mod played;
 mod progress;
 mod session;
 mod streams;
-mod svg;
 mod tables;
 mod transcript;
 mod unread;
@@ -30,6 +28,7 @@ mod written;
 
 use clap::Parser as _;
 use forethought_plugin_host::{Launcher, Plugins, Store, Trust, process};
+use forethought_reading::{played, svg};
 use forethought_runtime::{cancel::Cancel, config};
 use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn, prelude::*};
 

@@ -8,6 +8,7 @@ use forethought_api::{
     planner::{InnerDecision, Round, Trace},
     trajectory::Trajectory,
 };
+pub(crate) use forethought_reading::text::new_since;
 use forethought_runtime::{run::episode::EpisodeStatus, run::events::Event};
 use serde_json::Value;
 use textwrap::Options;
@@ -73,14 +74,6 @@ impl Page {
 /// What can be shown of a text, in columns of equal width.
 fn plain(text: &str) -> String {
     printable(text).replace('\t', " ")
-}
-
-/// What follows the lines with which both `before` and `now` begin. Environments that repeat known facts put them first
-/// and new ones after them.
-pub(crate) fn new_since<'a>(before: &str, now: &'a str) -> &'a str {
-    let lines = before.split_inclusive('\n').zip(now.split_inclusive('\n'));
-    let same = lines.take_while(|(before, now)| before.trim_end() == now.trim_end());
-    &now[same.map(|(_, line)| line.len()).sum()..]
 }
 
 /// The log of an episode; with `seat`, of this one only; with `thoughts`, including them.
@@ -230,15 +223,6 @@ mod tests {
 
     fn page(width: usize) -> Page {
         Page { width, title: Style::new(), label: Style::new(), text: String::new(), indent: 0 }
-    }
-
-    #[test]
-    fn what_was_seen_before_is_left_out() {
-        assert_eq!(new_since("you\nquests 0\nhello", "you\nquests 1\nhello"), "quests 1\nhello");
-        assert_eq!(new_since("you\nhello", "you\nhello\nbye"), "bye");
-        assert_eq!(new_since("you", "you"), "");
-        assert_eq!(new_since("", "you"), "you");
-        assert_eq!(new_since("you\nhello", "hello"), "hello");
     }
 
     #[test]

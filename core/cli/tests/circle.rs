@@ -151,7 +151,13 @@ fn shops(served: &Served, shop: &WebShop, model: &str, task: u64, seed: u64) -> 
 }
 
 /// The share of these tasks in which the agent succeeds with this model, several at once, and its 95 % interval.
-fn succeeds(served: &Served, shop: &WebShop, model: &str, tasks: std::ops::Range<u64>, repeats: u64) -> [f64; 3] {
+fn succeeds(
+    served: &Served,
+    shop: &WebShop,
+    model: &str,
+    tasks: std::ops::Range<u64>,
+    repeats: u64,
+) -> [f64; 3] {
     let (next, bought) = (AtomicU64::new(0), AtomicU64::new(0));
     let episodes = (tasks.end - tasks.start) * repeats;
     std::thread::scope(|scope| {
@@ -188,11 +194,15 @@ fn an_agent_that_is_recorded_plans_better_with_the_critic_of_its_own_record() {
     let (recorded, episodes) = (slow(400..430, 400..1000), slow(10, 400));
 
     let served = Served::start(&desk);
-    succeeds(&served, &shop, "record", recorded, slow(1, 2));
+    succeeds(&served, &shop, "record", recorded, slow(1, 3));
     served.stop();
     for shuffled in ["--out critic", "--out critic-shuffled --shuffle-outcomes"] {
-        let small = slow("--set trainer.critic.steps=40", "");
-        desk.forethought(&format!("train forethought.toml --data runs {shuffled} {small}")).assert().success();
+        // By default 8,000; half of them takes half of the time.
+        let steps = slow(40, 4000);
+        let line = format!(
+            "train forethought.toml --data runs/session--serve {shuffled} --set trainer.critic.steps={steps}"
+        );
+        desk.forethought(&line).assert().success();
     }
 
     let served = Served::start(&desk);
@@ -203,6 +213,9 @@ fn an_agent_that_is_recorded_plans_better_with_the_critic_of_its_own_record() {
     // A few episodes show that the circle closes; that it helps takes hundreds.
     if forethought_testkit::slow_tests() {
         assert!(pnlc > react, "with the critic at least {pnlc}, with ReAct at most {react}");
-        assert!(shuffled <= react, "the shuffled critic must not help: at least {shuffled}, ReAct at most {react}");
+        assert!(
+            shuffled <= react,
+            "the shuffled critic must not help: at least {shuffled}, ReAct at most {react}"
+        );
     }
 }

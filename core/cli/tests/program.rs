@@ -707,3 +707,61 @@ fn the_planners_of_an_evaluation_share_its_limits_and_are_not_played_twice() {
     assert_eq!(json(&desk, &format!("{eval}4000")), whole);
     assert_eq!(calls("webshop--react") + calls("webshop--terse"), used);
 }
+
+#[test]
+fn imported_episodes_get_states_and_outcomes_and_stay_what_they_are() {
+    let desk = desk();
+    let step = |observation: &str, action: &str, more: Value| {
+        let mut step = json!({ "observation": observation, "state": "", "thought": "", "action": action, "next_state": "",
+            "outcomes": [], "reward": 0.0, "terminated": false, "truncated": false });
+        step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        step
+    };
+    let end = json!({ "terminated": true, "reward": 1.0 });
+    let one = json!({ "episode": "desk/1", "environment": "desk", "task": 7, "seed": 8, "seat": 1, "source": "agent",
+        "info": { "after": "2 tests passed, 0 failed" }, "steps": [
+            step("fix the tests", "run()", json!({ "thought": "Look.", "state": "kept" })),
+            step("1 test failed", "edit({\"at\": 3})", end.clone())] });
+    let other = json!({ "episode": "desk/2", "environment": "desk", "task": 9, "seed": 8, "seat": 0, "source": "agent",
+        "steps": [step("hello", "bye", end)] });
+    desk.write("imported/trajectories.jsonl", &format!("{one}\n{other}\n"));
+    let config = "[run]\nout = \"runs\"\n[summariser]\nkind = \"observation\"\n\
+                  outcomes = [{ seen = [\"0 failed\"], says = \"The tests pass.\" }]\n";
+    desk.write("forethought.toml", config);
+    let command = "label --data imported --out labelled";
+    let first = json(&desk, command);
+    assert_eq!(
+        (&first["steps"], &first["derived"], &first["status"]),
+        (&json!(3), &json!(2), &json!("finished"))
+    );
+    let labelled = std::fs::read_to_string(desk.path().join("labelled/trajectories.jsonl")).unwrap();
+    let mut lines = labelled.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut found = lines.next().unwrap();
+    assert_eq!(found["steps"][0]["outcomes"], json!(["1 test failed"]));
+    assert_eq!(found["steps"][0]["next_state"], "After run(): 1 test failed");
+    assert_eq!(found["steps"][1]["thought"], "Derived: edit({\"at\": 3})");
+    assert_eq!(found["steps"][1]["outcomes"], json!(["The tests pass."]));
+    // What was there is as it was.
+    for (at, keys) in
+        [(0, &["next_state", "outcomes"][..]), (1, &["state", "next_state", "outcomes", "thought"])]
+    {
+        keys.iter().for_each(|key| found["steps"][at][key] = one["steps"][at][key].clone());
+    }
+    assert_eq!(found, one);
+    assert_eq!(lines.next().unwrap()["episode"], "desk/2");
+    // The same command finds that nothing is left to do, and another world gives other rewards.
+    assert_eq!(json(&desk, command)["run"], first["run"]);
+    assert_eq!(json(&desk, "label --data labelled --out again")["steps"], 0);
+    let world = "[environment]\nkind = \"recorded\"\ndata = \"imported\"\nreward = { column = \"task\" }\n";
+    desk.write("forethought.toml", &format!("{config}{world}[planner.again]\nkind = \"recorded\"\n"));
+    assert_eq!(json(&desk, "label --data imported --out scored")["written"]["mean_score"], 8.0);
+    let collected = json(&desk, "collect --planner again --episodes 2 --out collected");
+    assert_eq!((&collected["mean_score"], &collected["steps"]), (&json!(8.0), &json!(3)));
+    let way_out = "2 of 2 trajectories have steps without a state";
+    desk.write(
+        "forethought.toml",
+        "[encoder.e]\nkind = \"hash\"\n[trainer.t]\nkind = \"goal-q\"\nencoder = \"e\"\n",
+    );
+    let vocabulary = "label --data imported --out vocabulary.json";
+    refused(&desk, vocabulary, 2, &[way_out, "`forethought label --data imported --out DIR` fills them in"]);
+}

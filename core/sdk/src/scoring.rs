@@ -65,8 +65,8 @@ pub fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// A place inside of a JSON value: `$.orders[0].status`. A part of JSONPath: keys behind dots, indices and quoted keys in
-/// brackets (`["a key"]`), negative indices from the end. The `$` may be left out.
+/// A place inside of a JSON value: `$.orders[0].status`. A part of JSONPath: keys behind dots, indices and quoted keys
+/// in brackets (`["a key"]`), negative indices from the end. The `$` may be left out.
 ///
 /// ```
 /// use forethought_sdk::scoring::JsonPath;

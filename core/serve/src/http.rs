@@ -438,10 +438,10 @@ fn enter_session(
     incoming: Incoming,
     reset: (Option<u64>, Option<u64>),
 ) -> Result<(Arc<Session>, Pending), Refusal> {
-    let begin = |id: String, incoming: &Incoming| service.sessions.begin(id, incoming, reset, service.seed);
+    let begin = |incoming: &Incoming| service.sessions.begin(id, incoming, reset, service.seed);
     let found = match id {
-        Some(id) => service.sessions.get(id).unwrap_or_else(|| begin(id.into(), &incoming)),
-        None => service.sessions.find(&incoming).unwrap_or_else(|| begin(new_id(), &incoming)),
+        Some(id) => service.sessions.get(id).unwrap_or_else(|| begin(&incoming)),
+        None => service.sessions.find(&incoming).unwrap_or_else(|| begin(&incoming)),
     };
     match found.ask(service, incoming) {
         Ok(pending) => Ok((found, pending)),
@@ -452,7 +452,7 @@ fn enter_session(
         .code("session_state")),
         // Another request was faster, so this is another session.
         Err((_, incoming)) => {
-            let session = begin(new_id(), &incoming);
+            let session = begin(&incoming);
             let pending = session.ask(service, incoming).map_err(|_| lost())?;
             Ok((session, pending))
         }

@@ -1,8 +1,8 @@
 //! Critics and planners as tools of an MCP server, for agents that cannot change their model: `evaluate_thought` and
 //! `plan`.
 //!
-//! A question is an episode of one decision: what the agent did before is repeated, then it is asked. So budgets, prices,
-//! retries and the journal are those of any run.
+//! A question is an episode of one decision: what the agent did before is repeated, then it is asked. So budgets,
+//! prices, retries and the journal are those of any run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -298,7 +298,7 @@ impl Advisor {
                 .into_iter()
                 .fold(none, |error, (name, why)| error.because(Error::other(format!("{name}: {why}")))));
         }
-        // A history is put into a critic's words by the summariser; without one, states are all that it can be asked about.
+        // The summariser puts a history into a critic's words; without one, only states can be asked about.
         let summariser = !critics.is_empty() && config.summariser.is_some();
         let own = Requirements { critics: critics.clone(), summariser, ..Requirements::default() };
         let needs = Requirements::over(askers).and(own);

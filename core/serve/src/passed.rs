@@ -41,7 +41,7 @@ pub(crate) fn relays<'a>(
 /// An answer on its way to its client.
 pub(crate) struct Passage {
     pub(crate) pieces: mpsc::Receiver<Piece>,
-    /// Comes when the answer is in the journal, or there is none.
+    /// Comes when the answer is in the journal, or when it failed.
     pub(crate) reply: oneshot::Receiver<Replied>,
     /// Withdraws the request when the client leaves.
     pub(crate) _waiting: Waiting,
@@ -54,9 +54,13 @@ impl Passage {
     /// # Errors
     /// If nothing came, or a whole body broke off.
     pub(crate) async fn respond(mut self, streamed: bool) -> Result<Response, Refusal> {
-        let head = match self.pieces.recv().await {
-            Some(Piece::Head(head)) => head,
-            _ => return Err(self.replied().await.err().unwrap_or_else(lost)),
+        let head = tokio::select! {
+            biased;
+            Some(Piece::Head(head)) = self.pieces.recv() => head,
+            // It was not passed on: a limit is reached, or the provider is not.
+            replied = &mut self.reply => {
+                return Err(replied.unwrap_or_else(|_| Err(lost())).err().unwrap_or_else(lost));
+            }
         };
         if streamed && head.failure.is_none() && head.content_type.starts_with("text/event-stream") {
             let passing = Passing { passage: self, tail: Vec::new(), held: Vec::new() };

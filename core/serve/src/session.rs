@@ -888,6 +888,8 @@ struct Table {
     calls: HashMap<String, Weak<Session>>,
     /// In the order in which they began.
     order: VecDeque<String>,
+    /// How many began with each task, where the client did not name them.
+    begun: HashMap<u64, u64>,
 }
 
 /// Sessions that are remembered, at least while they have not ended.
@@ -933,10 +935,11 @@ impl Sessions {
         None
     }
 
-    /// Begins a session.
+    /// Begins a session, of this id if the client has chosen one. Its seed does not depend on chance: the same sessions,
+    /// begun in the same order, are decided with the same seeds.
     pub(crate) fn begin(
         &self,
-        id: String,
+        id: Option<&str>,
         incoming: &Incoming,
         reset: (Option<u64>, Option<u64>),
         base: u64,
@@ -946,10 +949,22 @@ impl Sessions {
         let mut task = blake3::Hasher::new();
         task.update(&incoming.system).update(first.as_bytes());
         let task = u32::from_le_bytes(task.finalize().as_bytes()[..4].try_into().expect("a hash is longer"));
-        let reset = Reset {
-            task: reset.0.unwrap_or(task.into()),
-            seed: reset.1.unwrap_or_else(|| forethought_api::seed::derive(base, &format!("session/{id}"))),
+        let task = reset.0.unwrap_or(task.into());
+        let mut table = lock(&self.0);
+        // Another request with the same header may have been faster.
+        if let Some(found) = id.and_then(|id| table.by_id.get(id)) {
+            return found.clone();
+        }
+        let stream = match id {
+            Some(id) => format!("session/{id}"),
+            None => {
+                let begun = table.begun.entry(task).or_default();
+                *begun += 1;
+                format!("session/{task}/{begun}")
+            }
         };
+        let seed = reset.1.unwrap_or_else(|| forethought_api::seed::derive(base, &stream));
+        let (id, reset) = (id.map_or_else(new_id, str::to_owned), Reset { task, seed });
         let created = clock::seconds();
         let line = Line { task: reset.task, seed: reset.seed, last_used: created, ..Line::default() };
         let session = Arc::new(Session {
@@ -970,11 +985,6 @@ impl Sessions {
                 line,
             }),
         });
-        let mut table = lock(&self.0);
-        // Another request with the same header may have been faster.
-        if let Some(found) = table.by_id.get(&id) {
-            return found.clone();
-        }
         table.by_id.insert(id.clone(), session.clone());
         table.order.push_back(id);
         table.forget();

@@ -1,7 +1,6 @@
 //! What is passed on: the client's request and the provider's answer, byte for byte, and the session that they leave.
 
 use std::path::Path;
-use std::sync::Arc;
 
 // Registers its kinds.
 use forethought_llm_remote as _;
@@ -12,20 +11,41 @@ use forethought_runtime::{
     registry::Registry,
     run::folder,
 };
-use forethought_sdk::api::Result;
+use forethought_sdk::prelude::*;
 use forethought_serve::{Options, Server};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// A summariser that keeps what was seen.
+struct Seen;
+
+#[async_trait]
+impl Summariser for Seen {
+    async fn requires(&self) -> Result<Requirements> {
+        Ok(Requirements::default())
+    }
+    async fn summarise(&self, context: DecisionContext, _: Arc<dyn Models>) -> Result<Summary> {
+        Ok(Summary { state: context.turn.observation.text, outcome: "Something is seen.".into() })
+    }
+}
+
+register! {
+    interface: dyn Summariser,
+    kind: "seen",
+    summary: "what was seen",
+    config: NoConfig,
+    new: |_config: NoConfig, _host| async move { Ok(Arc::new(Seen) as _) },
+}
+
 async fn provider() -> Provider {
     provide(forethought_mock_llm::Options { record: true, ..Default::default() }).await.unwrap()
 }
 
-async fn serve(folder: &Path, provider: &Provider, model: &str) -> Server {
+async fn serve(folder: &Path, provider: &Provider, model: &str, run: &str) -> Server {
     let toml = format!(
-        "[run]\nout = \"runs\"\n[serve]\naddress = \"127.0.0.1:0\"\n[llm.main]\nkind = \"remote\"\nprovider = \"vllm\"\n\
-         model = \"{model}\"\nbase_url = \"{}/v1\"\n[llm.main.calls]\nretries = 1\nlongest_pause_s = 0.01\n",
+        "[run]\nout = \"runs\"\n{run}\n[serve]\naddress = \"127.0.0.1:0\"\n[llm.main]\nkind = \"remote\"\nprovider = \"vllm\"\n\
+         model = \"{model}\"\nbase_url = \"{}/v1\"\n[summariser]\nkind = \"seen\"\n[llm.main.calls]\nretries = 1\nlongest_pause_s = 0.01\n",
         provider.url()
     );
     std::fs::write(folder.join("forethought.toml"), toml).unwrap();
@@ -64,7 +84,7 @@ async fn post(address: impl tokio::net::ToSocketAddrs, body: &str) -> (u16, Stri
 #[tokio::test]
 async fn bodies_and_streams_are_the_providers_to_the_byte() -> Result<()> {
     let (folder, provider) = (tempfile::tempdir()?, provider().await);
-    let server = serve(folder.path(), &provider, "mock-1").await;
+    let server = serve(folder.path(), &provider, "mock-1", "").await;
     let tools = json!([{ "type": "function", "function": { "name": "look", "parameters": {
         "type": "object", "properties": { "at": { "type": "string" } } } } }]);
     for (name, more) in [
@@ -97,7 +117,7 @@ async fn bodies_and_streams_are_the_providers_to_the_byte() -> Result<()> {
 #[tokio::test]
 async fn a_session_that_is_passed_on_is_an_episode_with_the_providers_ids() -> Result<()> {
     let (folder, provider) = (tempfile::tempdir()?, provider().await);
-    let server = serve(folder.path(), &provider, "mock-1").await;
+    let server = serve(folder.path(), &provider, "mock-1", "").await;
     let tool = json!({ "type": "function", "function": { "name": "look" } });
     let mut messages = vec![json!({ "role": "user", "content": "What is there?" })];
     let mut sessions = Vec::new();
@@ -138,7 +158,7 @@ async fn a_provider_that_fails_is_seen_as_it_fails() -> Result<()> {
         ("truncate", true, 200, "the stream ended early"),
     ] {
         let folder = tempfile::tempdir()?;
-        let server = serve(folder.path(), &provider, &format!("m!{fault}")).await;
+        let server = serve(folder.path(), &provider, &format!("m!{fault}"), "").await;
         let more = if streaming { ",\"stream\":true" } else { "" };
         let (status, _, body) = post(server.address(), &request("record", "Hello to you", more)).await;
         let (_, _, direct) =
@@ -155,5 +175,22 @@ async fn a_provider_that_fails_is_seen_as_it_fails() -> Result<()> {
         let episodes = folder::read_episodes(&outcome.folder)?;
         assert!(episodes[0].error.as_ref().is_some_and(|error| error.contains(words)), "{episodes:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_ends_what_would_be_passed_on() -> Result<()> {
+    let (folder, provider) = (tempfile::tempdir()?, provider().await);
+    let server = serve(folder.path(), &provider, "mock-1", "max_calls = 1").await;
+    for (text, expected) in [("one", 200), ("two", 429)] {
+        let (status, _, body) = post(server.address(), &request("record", text, "")).await;
+        let text = String::from_utf8_lossy(&body);
+        assert!(
+            status == expected && text.contains("insufficient_quota") == (status == 429),
+            "{status} {text}"
+        );
+    }
+    assert_eq!(provider.total().asked, 1);
+    server.stop().await?;
     Ok(())
 }

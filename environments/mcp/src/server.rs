@@ -365,6 +365,11 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
         }
         next = cause.source();
     }
+    // The name of a Rust type helps nobody.
+    const END: &str = "] error: ";
+    if let (Some(start), Some(end)) = (all.find("Transport ["), all.find(END)) {
+        all.replace_range(start..end + END.len(), "");
+    }
     all
 }
 

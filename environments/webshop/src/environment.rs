@@ -123,6 +123,8 @@ pub enum ObservationMode {
     Text,
     /// Upstream's `text_rich`: one line per text, buttons marked.
     TextRich,
+    /// Upstream's `html`: the page's source.
+    Html,
     /// The form of ReAct's and LATS's prompts.
     React,
 }
@@ -384,7 +386,9 @@ impl Episode {
                 let shown = world.config.results_shown.get() as usize;
                 dialect::react_clickables(&world.shop, &self.session, shown)
             }
-            ObservationMode::Text | ObservationMode::TextRich => page::clickables(&world.shop, &self.session),
+            ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => {
+                page::clickables(&world.shop, &self.session)
+            }
         }
     }
 
@@ -420,6 +424,7 @@ impl Episode {
         match world.config.observation {
             ObservationMode::Text => render::text(shop, instruction, &self.session),
             ObservationMode::TextRich => render::rich(shop, instruction, &self.session),
+            ObservationMode::Html => render::html(shop, instruction, &self.session),
             ObservationMode::React => {
                 render::react(shop, instruction, &self.session, world.config.results_shown.get() as usize)
             }
@@ -431,7 +436,9 @@ impl Episode {
         let clickables = self.clickables(world);
         let clicks = match world.config.observation {
             ObservationMode::React => clickables.iter().map(|text| format!("click[{text}]")).collect(),
-            ObservationMode::Text | ObservationMode::TextRich => dialect::gym_clicks(&clickables),
+            ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => {
+                dialect::gym_clicks(&clickables)
+            }
         };
         let clicks: Vec<String> = clicks;
         let legal_actions = match self.ended {
@@ -461,7 +468,7 @@ fn instructions(config: &WebShopConfig) -> String {
              and forgets what was chosen, [< Prev] leads back. [Next >] does not work.\n\
              - think[text] is a note to yourself, answered by OK."
         }
-        ObservationMode::Text | ObservationMode::TextRich => {
+        ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => {
             "- search[words] looks for products, from any page.\n\
              - click[text] clicks a button, a product's code or an option's value that the page shows: a code opens the \
              product, a value chooses it, Back to Search leads to the start page and forgets what was chosen, Next > and \

@@ -100,6 +100,14 @@ impl Session {
         }
     }
 
+    /// Its name, which is part of its URLs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// The words of the last search.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
     /// The current page.
     pub fn page(&self) -> Page {
         self.page

@@ -21,7 +21,7 @@ pub(crate) fn offer(observation: ObservationMode) -> Turn {
              it, an option's value chooses it (a chosen one is shown as [[value]]), Back to Search leads to the start \
              page and forgets what was chosen, < Prev leads back. Next > does not work.",
         ],
-        ObservationMode::Text | ObservationMode::TextRich => [
+        ObservationMode::Text | ObservationMode::TextRich | ObservationMode::Html => [
             "Looks for products, from any page.",
             "Clicks a button, a product's code or an option's value that the page shows: a code opens the product, a \
              value chooses it, Back to Search leads to the start page and forgets what was chosen, Next > and < Prev \

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 fn every_golden_output(data: &Path) {
     let silent = Arc::new(forethought_sdk::api::critic::NoProgress);
     let checks = block_on(WebShopVerifier.verify(data.into(), silent)).expect("complete golden files");
-    assert_eq!(checks.len(), 38);
+    assert_eq!(checks.len(), 39);
     for check in &checks {
         println!("{}: {} of {}", check.name, check.passed, check.total);
         assert!(check.total > 0, "nothing was compared for {}", check.name);

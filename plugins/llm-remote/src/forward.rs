@@ -16,7 +16,7 @@ use crate::{
     stream::{Reader, whole},
 };
 
-/// Headers that say something about an answer; a name that ends in `-` stands for all that begin with it.
+/// Headers that say something about an answer; a name that ends in `-` means all that begin with it.
 const HEADERS: [&str; 7] = [
     "openai-model",
     "openai-processing-ms",

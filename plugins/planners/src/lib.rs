@@ -44,6 +44,7 @@ pub mod imagine;
 pub mod inner;
 pub mod lats;
 mod likelihood;
+pub mod observe;
 pub mod octo;
 mod plan;
 pub mod plangen;

@@ -8,13 +8,14 @@ use forethought_api::{
     critic::{CriticQuery, Estimate},
     error::Context as _,
     host::Host as _,
+    metrics::ReliabilityBin,
 };
 use forethought_runtime::{
     config::Draft,
-    evaluate::critic::{Seen, evaluate},
+    evaluate::critic::{CriticReport, Seen, evaluate},
+    evaluate::stats::rate,
     trajectories,
 };
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,6 +23,8 @@ use crate::{
     arguments::{ConfigArguments, set},
     exit::Exit,
     session::Session,
+    svg::{Bin, reliability},
+    written::writable,
 };
 
 /// Evaluate critics, and ask them.
@@ -98,6 +101,9 @@ struct Eval {
     /// Kind of the critic.
     #[arg(long, value_name = "KIND", default_value = "goal-q")]
     kind: String,
+    /// Also write the critic's reliability diagram.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 impl Critic {
@@ -162,6 +168,9 @@ fn questions(path: &Path) -> Result<Vec<CriticQuery>> {
 impl Eval {
     async fn execute(self, session: &Session) -> Result<Exit> {
         let eval = self;
+        if let Some(file) = &eval.svg {
+            writable("--svg", file)?;
+        }
         let mut sources = session.sources(&eval.config)?;
         let name = eval.encoder.as_str();
         sources.values = vec![
@@ -181,9 +190,25 @@ impl Eval {
         let report = evaluate(&data, &seen, &*critic, &*encoder, host.config().seed);
         let report = session.or_interrupted(report).await?;
         report.warnings.iter().for_each(|warning| session.reporter.say(format!("warning: {warning}")));
+        if let Some(file) = &eval.svg {
+            std::fs::write(file, diagram(&report))
+                .context(format!("{} could not be written", file.display()))?;
+        }
         session.show(&report, || report.to_string())?;
         Ok(Exit::Done)
     }
+}
+
+/// What the critic said against what happened, as a picture.
+fn diagram(report: &CriticReport) -> String {
+    let bin = |bin: &ReliabilityBin| {
+        let count = bin.count.round();
+        let share = rate((bin.observed * count).round() as u64, count as u64);
+        Bin { said: bin.predicted, share: [share.low, bin.observed, share.high], count: count as u64 }
+    };
+    let bins: Vec<_> = report.reliability.iter().filter(|bin| bin.count > 0.0).map(bin).collect();
+    let axes = ["probability that the critic gave", "share that was reached"];
+    reliability("Reliability of the critic (95 % intervals)", axes, &bins)
 }
 
 fn local(model: &str) -> Result<&str> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use forethought_api::{Error, Result, trajectory::Trajectory};
+use forethought_reading::tables;
 use forethought_runtime::{run::trajectories, trajectories as files};
 
 use crate::{
@@ -13,13 +14,15 @@ use crate::{
     written::{prepare, replaceable, write},
 };
 
-/// Write the episodes of a run as trajectories, or in a format of other programs.
+/// Write the episodes of a run as trajectories, as tables, or in a format of other programs.
 ///
-/// Nothing is played: what happened is in the run's folder. `trajectories` are those that `collect` summarised. The other
-/// formats need no summaries, so they are made of every run, and of trajectories, too.
+/// Nothing is played: what happened is in the run's folder. `trajectories` are those that `collect` summarised. Tables of
+/// decisions, rounds and imagined outcomes are made of every run; docs/run-format.md lists their columns. The formats of
+/// other programs need no summaries, so they are made of every run, and of trajectories, too.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought export runs/webshop--react --out data
+  forethought export runs/webshop--pnlc --format decisions --out tables
   forethought export runs/webshop--pnlc --format inspect --out logs
   forethought export data --format openai --out messages")]
 pub(crate) struct Export {
@@ -37,10 +40,13 @@ pub(crate) struct Export {
     replace: bool,
 }
 
+/// What is exported.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
     /// Trajectories, for training: Parquet and JSON Lines.
     Trajectories,
+    /// One row per decision, round and imagined outcome: decisions.parquet, rounds.parquet, outcomes.parquet.
+    Decisions,
     /// ATIF 1.7, one document per trajectory.
     Atif,
     /// OpenAI chat messages, JSON Lines.
@@ -51,9 +57,34 @@ enum Format {
 
 impl Export {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-        if self.format != Format::Trajectories {
-            return self.foreign(session);
+        match self.format {
+            Format::Trajectories => self.trajectories(session).await,
+            Format::Decisions => self.decisions(session),
+            Format::Atif | Format::Openai | Format::Inspect => self.foreign(session),
         }
+    }
+
+    /// Writes tables of decisions.
+    fn decisions(&self, session: &Session) -> Result<Exit> {
+        let run = Played::read(&self.run)?;
+        let failed = |error: std::io::Error| {
+            Error::input(format!("--out {}: tables cannot be written there: {error}", self.out.display()))
+        };
+        std::fs::create_dir_all(&self.out).map_err(failed)?;
+        tempfile::tempfile_in(&self.out).map_err(failed)?;
+        let tables = tables::write(&run, &self.out)?;
+        session.show(&tables, || {
+            let counts = format!(
+                "{} decisions, {} rounds, {} outcomes",
+                tables.decisions, tables.rounds, tables.outcomes
+            );
+            let files = tables.files.iter().map(|file| format!("{}\n", file.display()));
+            format!("{counts}\n{}", files.collect::<String>())
+        })?;
+        Ok(Exit::Done)
+    }
+
+    async fn trajectories(self, session: &Session) -> Result<Exit> {
         let run = Played::read(&self.run)?;
         let trajectories = trajectories(&run.folder).await?;
         if trajectories.is_empty() {
@@ -100,7 +131,7 @@ impl Export {
         let format = match self.format {
             Format::Openai => export::Format::Openai,
             Format::Inspect => export::Format::Inspect,
-            Format::Trajectories | Format::Atif => export::Format::Atif,
+            _ => export::Format::Atif,
         };
         let mut written = Vec::new();
         for document in export::export(format, &trajectories, &about)? {

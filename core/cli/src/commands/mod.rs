@@ -160,7 +160,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Critic(command) => command.execute(session).await,
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
-        Command::View(command) => command.execute(session),
+        Command::View(command) => command.execute(session).await,
         Command::Runs(command) => command.execute(session),
         Command::Replay(command) => command.execute(session).await,
         Command::Verify(command) => command.execute(session).await,

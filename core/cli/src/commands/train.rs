@@ -1,6 +1,6 @@
 //! `forethought train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -47,21 +47,31 @@ pub(crate) struct Recorded {
     config: ConfigArguments,
     /// Trajectories: a .parquet or .jsonl file, or a folder of them or of runs.
     #[arg(long, value_name = "PATH")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Learn only from what this seat did, counted from 0: a critic for one of several roles.
     #[arg(long, value_name = "SEAT")]
     pub(crate) seat: Option<usize>,
     /// The trainer that is configured as [trainer.NAME]; not needed if there is only one.
     #[arg(long, value_name = "NAME")]
-    trainer: Option<String>,
+    pub(crate) trainer: Option<String>,
 }
 
 impl Recorded {
     /// The configured components, and the trainer's name.
     pub(crate) async fn trainer(&self, session: &Session) -> Result<(RuntimeHost, String)> {
-        let host = session.host(&self.config, Values::new()).await?;
-        let name = only_trainer(&host, self.trainer.clone())?;
+        let host = self.host(session).await?;
+        let name = self.trainer_in(&host)?;
         Ok((host, name))
+    }
+
+    /// The configured components.
+    pub(crate) async fn host(&self, session: &Session) -> Result<RuntimeHost> {
+        session.host(&self.config, Values::new()).await
+    }
+
+    /// The trainer's name.
+    pub(crate) fn trainer_in(&self, host: &RuntimeHost) -> Result<String> {
+        only_trainer(host, self.trainer.clone())
     }
 
     /// The recorded episodes.
@@ -74,7 +84,7 @@ impl Train {
     pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
         let (host, trainer) = self.recorded.trainer(session).await?;
         let data = self.recorded.trajectories()?;
-        for doubt in trajectories::doubts(&data) {
+        for doubt in trajectories::doubts(&data).into_iter().chain(unlabelled(&data, &self.recorded.data)) {
             session.reporter.say(format!("warning: {doubt}"));
         }
         let fit = TrainingRequest {
@@ -117,6 +127,20 @@ pub(crate) async fn train(
         session.reporter.say(format!("warning: {warning}"));
     }
     Ok(report)
+}
+
+/// What to do about trajectories without states, as importers write them.
+pub(crate) fn unlabelled(data: &[Trajectory], path: &Path) -> Option<String> {
+    let without = |one: &&Trajectory| one.steps.iter().any(|step| step.state.is_empty());
+    let count = data.iter().filter(without).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {} trajectories have steps without a state, and a critic learns from states what followed what; \
+             `forethought label --data {} --out DIR` fills them in",
+            data.len(),
+            path.display()
+        )
+    })
 }
 
 /// The trainer of this name, or the only one that is configured.

@@ -61,6 +61,34 @@ impl ConfigDocument {
         self.place(path).map_or(ConfigOrigin::Default, |(_, origin)| origin.clone())
     }
 
+    /// `values` as TOML, each with its origin here as a comment: the run's own copy says where to change what.
+    ///
+    /// # Errors
+    /// If TOML cannot express a value.
+    pub fn with_origins(&self, values: &Map<String, Value>) -> Result<String> {
+        let mut document = toml::to_string(values)?
+            .parse::<toml_edit::DocumentMut>()
+            .map_err(|error| Error::config(format!("the configuration is not TOML: {error}")))?;
+        self.comment(document.as_table_mut(), &mut KeyPath::new());
+        Ok(document.to_string())
+    }
+
+    fn comment(&self, table: &mut toml_edit::Table, path: &mut KeyPath) {
+        for (key, item) in table.iter_mut() {
+            path.push(key.get().to_owned());
+            match item {
+                toml_edit::Item::Table(below) => self.comment(below, path),
+                toml_edit::Item::Value(value) => {
+                    // A `--set` argument may contain anything.
+                    let origin = self.origin(path).to_string().replace(char::is_control, " ");
+                    value.decor_mut().set_suffix(format!(" # {origin}"));
+                }
+                toml_edit::Item::ArrayOfTables(_) | toml_edit::Item::None => {}
+            }
+            path.pop();
+        }
+    }
+
     /// Makes a section of each table that is written where a component's name is expected.
     pub(super) fn lift_inline_tables(&mut self, registry: &Registry) {
         self.inline = inline::lift(&mut self.values, registry);

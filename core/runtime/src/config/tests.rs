@@ -498,6 +498,13 @@ fn the_resolved_configuration_is_whole_and_holds_no_secret() {
     let again = Config::load_resolved(&path, &registry()).unwrap();
     assert_eq!(again.document().values(), config.document().values());
     assert_eq!(again.run, config.run);
+
+    let commented = config.document().with_origins(config.document().values()).unwrap();
+    assert!(commented.contains("api_key_env = \"ACTOR_KEY\" # "), "{commented}");
+    assert!(commented.contains("forethought.toml:3\n") && commented.contains(" # default\n"), "{commented}");
+    let path = desk.write("elsewhere/config.resolved.toml", &commented);
+    let again = Config::load_resolved(&path, &registry()).unwrap();
+    assert_eq!(again.document().values(), config.document().values());
 }
 
 #[test]

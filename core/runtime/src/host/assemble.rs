@@ -139,7 +139,7 @@ impl RuntimeHost {
             (0..run.repeats).flat_map(|repeat| tasks.clone().map(move |task| episode(repeat, task)));
         Ok(RunSpec {
             root: run.out.to_path_buf(),
-            config: toml::to_string(&resolved)?,
+            config: config.document().with_origins(&resolved)?,
             paths: config.document().paths().to_vec(),
             environment: self.configured(&["environment".into()], environment),
             seats: planners,

@@ -5,4 +5,5 @@ pub mod durable;
 pub mod effects;
 pub mod key;
 pub mod meter;
+pub mod reading;
 pub mod store;

@@ -20,7 +20,7 @@ use crate::budget::Spent;
 use crate::journal::key::{Blob, EffectKey, Hash};
 
 /// Version of the tables.
-const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 3;
 
 const TABLES: &str = "
     CREATE TABLE episodes (
@@ -298,15 +298,7 @@ impl Tables {
                 )));
             }
         }
-        // They would run with every entry, and could change what was paid.
-        let foreign = "SELECT name FROM sqlite_schema WHERE type NOT IN ('table', 'index') LIMIT 1";
-        let foreign = connection.query_row(foreign, [], |row| row.get::<_, String>(0)).optional();
-        if let Some(name) = foreign.context(failed())? {
-            return Err(Error::input(format!(
-                "journal {} has a trigger or view `{name}`, which no run writes",
-                path.display()
-            )));
-        }
+        no_triggers(&connection).context(format!("journal {}", path.display()))?;
         let mut compressor = zstd::bulk::Compressor::new(1).context(failed())?;
         compressor.include_checksum(true).context(failed())?;
         Ok(Self { path: path.to_owned(), connection, compressor, stored: HashSet::new() })
@@ -558,22 +550,37 @@ impl Tables {
     }
 
     fn spent(&self) -> Result<BTreeMap<String, Spent>> {
-        // Added here: `sum` fails when it overflows, and one absurd count must not make a run unreadable.
-        let mut entries = self.connection.prepare(
-            "SELECT target, calls, tokens, 0 FROM effects WHERE calls > 0
-             UNION ALL SELECT target, calls, tokens, 0 FROM lost
-             UNION ALL SELECT target, calls, tokens, nano_usd FROM charges",
-        )?;
-        let mut rows = entries.query([])?;
-        let mut spent: BTreeMap<String, Spent> = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let number =
-                |column| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default()) };
-            let entry = Spent { calls: number(1)?, tokens: number(2)?, nano_usd: number(3)? };
-            let sum = spent.entry(row.get(0)?).or_default();
-            *sum = *sum + entry;
-        }
-        Ok(spent)
+        spent(&self.connection, SCHEMA)
+    }
+}
+
+/// What was used so far, by target, in a journal of schema `version`.
+pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<String, Spent>> {
+    // Added here: `sum` fails when it overflows, and one absurd count must not make a run unreadable.
+    let mut tables = "SELECT target, calls, tokens, 0 FROM effects WHERE calls > 0".to_owned();
+    if version == SCHEMA {
+        tables += " UNION ALL SELECT target, calls, tokens, 0 FROM lost
+                    UNION ALL SELECT target, calls, tokens, nano_usd FROM charges";
+    }
+    let mut entries = connection.prepare(&tables)?;
+    let mut rows = entries.query([])?;
+    let mut spent: BTreeMap<String, Spent> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let number =
+            |column| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or_default()) };
+        let entry = Spent { calls: number(1)?, tokens: number(2)?, nano_usd: number(3)? };
+        let sum = spent.entry(row.get(0)?).or_default();
+        *sum = *sum + entry;
+    }
+    Ok(spent)
+}
+
+/// An error if the journal has triggers or views: they would run with what is read or written, and no run writes them.
+pub(crate) fn no_triggers(connection: &Connection) -> Result<()> {
+    let foreign = "SELECT name FROM sqlite_schema WHERE type NOT IN ('table', 'index') LIMIT 1";
+    match connection.query_row(foreign, [], |row| row.get::<_, String>(0)).optional()? {
+        Some(name) => Err(Error::input(format!("it has a trigger or view `{name}`, which no run writes"))),
+        None => Ok(()),
     }
 }
 
@@ -582,7 +589,7 @@ fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unpack(packed: bool, data: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn unpack(packed: bool, data: &[u8]) -> Result<Vec<u8>> {
     if packed { inflate(data, MOST).context("a blob is damaged") } else { Ok(data.to_vec()) }
 }
 

@@ -174,7 +174,7 @@ impl<D: Durable> EpisodeRunner<D> {
             if transition.terminated || transition.truncated {
                 self.success = transition.success;
                 self.log.push(&Event::Turn { step: self.step, turn: turn.clone() })?;
-                return self.collect_ends(turn, &transition.info["ends"]).await;
+                return self.collect_ends(turn, &transition.info).await;
             }
         }
     }
@@ -382,7 +382,7 @@ impl<D: Durable> EpisodeRunner<D> {
     }
 
     /// Summaries of the end, and the finished trajectories.
-    async fn collect_ends(&mut self, last: Turn, ends: &Value) -> Result<()> {
+    async fn collect_ends(&mut self, last: Turn, info: &Value) -> Result<()> {
         let Some(summariser) = self.spec.summariser.clone() else { return Ok(()) };
         for seat in 0..self.seats.len() {
             if self.seats[seat].collected.is_empty() {
@@ -390,7 +390,7 @@ impl<D: Durable> EpisodeRunner<D> {
             }
             // The seat that acted last sees the end. The others learn it from the list `ends` of the last `info`, seat
             // by seat, where the environment shows it to all; without it they know what they knew before.
-            let observation = Observation::text(ends[seat].as_str().unwrap_or_default());
+            let observation = Observation::text(info["ends"][seat].as_str().unwrap_or_default());
             let turn =
                 if seat == last.seat { last.clone() } else { Turn { seat, observation, ..Turn::default() } };
             let position = Position::new(self.step, seat);
@@ -410,6 +410,8 @@ impl<D: Durable> EpisodeRunner<D> {
                 seat,
                 source: self.spec.seats[seat].name.clone(),
                 steps,
+                // What the world knows of it, such as where it was recorded.
+                info: info["trajectory"].as_object().cloned().unwrap_or_default(),
                 ..Trajectory::default()
             });
         }

@@ -158,7 +158,7 @@ impl RunFolder {
 }
 
 /// Where a run keeps its journal.
-pub(crate) fn journal_path(run: &Path) -> PathBuf {
+pub fn journal_path(run: &Path) -> PathBuf {
     run.join("journal.sqlite")
 }
 
@@ -303,6 +303,12 @@ pub(crate) fn no_links(run: &Path) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Whether a process is working on the run. Without its lock it is finished, or was killed.
+pub fn in_use(run: &Path) -> bool {
+    let lock = File::open(run.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn lock(run: &Path) -> Result<File> {

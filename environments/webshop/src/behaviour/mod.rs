@@ -25,7 +25,8 @@ impl simulated::View for View {
             let mut pairs = lines.clone().zip(lines.skip(1));
             pairs.any(|(line, next)| line == "WebShop" && next.starts_with("Instruction:"))
         };
-        !text.contains(" [SEP] ") && (text.contains(crate::INSTRUCTIONS_OPENING) || start())
+        let other = [" [SEP] ", "<!DOCTYPE html>"].iter().any(|form| text.contains(form));
+        !other && (text.contains(crate::INSTRUCTIONS_OPENING) || start())
     }
     fn read(text: &str) -> Self {
         View::read(text)

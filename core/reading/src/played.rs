@@ -6,23 +6,27 @@ use forethought_api::{Error, Result};
 use forethought_runtime::{
     evaluate::stats::{PlannerStats, planner_stats},
     run::episode::EpisodeSummary,
-    run::folder::{self, RunInfo},
+    run::events,
+    run::folder::{self, RunInfo, events_path},
 };
 
 /// A run that was read back.
-pub(crate) struct Played {
+pub struct Played {
     /// Its folder.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Its description.
-    pub(crate) info: RunInfo,
+    pub info: RunInfo,
     /// Its episodes.
-    pub(crate) episodes: Vec<EpisodeSummary>,
+    pub episodes: Vec<EpisodeSummary>,
 }
 
 impl Played {
     /// Reads a run from its folder, or the newest of a folder of runs.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let folder = if is_run(path) { path.to_path_buf() } else { newest(path)? };
+    ///
+    /// # Errors
+    /// If there is no run, or its description or list of episodes cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let folder = folder_of(path)?;
         let info = folder::read_info(&folder)?;
         let mut episodes = folder::read_episodes(&folder)?;
         // They were written in the order in which they ended; sums of floating-point numbers depend on the order.
@@ -31,20 +35,31 @@ impl Played {
     }
 
     /// Whether there is a run, or a folder of runs.
-    pub(crate) fn is_at(path: &Path) -> bool {
+    pub fn is_at(path: &Path) -> bool {
         is_run(path) || newest(path).is_ok()
     }
 
     /// The episode whose id begins with `wanted`.
-    pub(crate) fn episode(&self, wanted: &str) -> Result<&EpisodeSummary> {
+    ///
+    /// # Errors
+    /// If there is none, or several.
+    pub fn episode(&self, wanted: &str) -> Result<&EpisodeSummary> {
         let id = pick(self.episodes.iter().map(|one| one.episode.as_str()), wanted, &self.folder)?;
         self.episodes.iter().find(|one| one.episode == id).ok_or_else(|| Error::not_found(id))
     }
 
     /// Its planner's results.
-    pub(crate) fn stats(&self) -> PlannerStats {
+    pub fn stats(&self) -> PlannerStats {
         planner_stats(&self.info.planner, &self.episodes)
     }
+}
+
+/// The folder of a run: `path` itself, or the newest run in it.
+///
+/// # Errors
+/// If there is no run.
+pub fn folder_of(path: &Path) -> Result<PathBuf> {
+    if is_run(path) { Ok(path.to_path_buf()) } else { newest(path) }
 }
 
 /// Whether this is the folder of a run, if perhaps a damaged one.
@@ -63,8 +78,11 @@ fn newest(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The only id that begins with `wanted`, or that equals it.
-pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
+/// The only id that begins with `wanted`, or that equals it. `place` is where they are, for the error.
+///
+/// # Errors
+/// If there is none, or several.
+pub fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
     let mut found: Vec<_> = ids.filter(|id| id.starts_with(wanted)).collect();
     found.dedup();
     match found.as_slice() {
@@ -82,6 +100,17 @@ pub(crate) fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: 
             ))
         }),
     }
+}
+
+/// Whether an episode's id begins with `needle`, its task is it, or its log contains it. `needle` is in lower case.
+pub fn mentions(run: &Path, one: &EpisodeSummary, needle: &str) -> bool {
+    if one.episode.starts_with(needle) || one.task.to_string() == needle {
+        return true;
+    }
+    let Ok(lines) = events::read_lines(&events_path(run, &one.episode)) else { return false };
+    // In the log it is written as in JSON.
+    let needle = serde_json::to_string(needle).unwrap_or_default();
+    lines.to_lowercase().contains(needle.trim_matches('"'))
 }
 
 #[cfg(test)]
