@@ -1,4 +1,4 @@
-"""The same task for the OpenAI Agents SDK: python with_openai_agents.py MODEL"""
+"""The same task for the OpenAI Agents SDK: python with_openai_agents.py MODEL [chat]"""
 
 import sys
 
@@ -6,7 +6,9 @@ from agents import Agent, Runner, function_tool, set_default_openai_api, set_tra
 
 import door
 
-set_default_openai_api("chat_completions")
+# By default it uses the responses API.
+if "chat" in sys.argv:
+    set_default_openai_api("chat_completions")
 set_tracing_disabled(True)
 agent = Agent(name="Porter", instructions="You open doors.", model=sys.argv[1],
               tools=[function_tool(tool) for tool in (door.look, door.take, door.open_door)])

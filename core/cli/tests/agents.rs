@@ -113,7 +113,13 @@ fn main() -> ExitCode {
     let missing = (!python.is_file())
         .then(|| "other agents' packages are missing; `bash .ci/agents` installs them".to_owned());
     let mut suite = Suite::default();
-    for agent in ["with_openai.py", "with_openai.py stream", "with_openai_agents.py", "with_pydantic_ai.py"] {
+    for agent in [
+        "with_openai.py",
+        "with_openai.py stream",
+        "with_openai_agents.py",
+        "with_openai_agents.py chat",
+        "with_pydantic_ai.py",
+    ] {
         for model in ["record", "react"] {
             let python = python.clone();
             suite = suite.unless(missing.clone(), &format!("{agent} with {model}"), move || {

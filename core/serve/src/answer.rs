@@ -103,7 +103,7 @@ fn event(data: &Value) -> String {
 }
 
 /// A call's arguments as the text that OpenAI makes of them.
-fn arguments(call: &ToolCall) -> String {
+pub(crate) fn arguments(call: &ToolCall) -> String {
     match &call.arguments {
         Value::Null => "{}".into(),
         Value::String(text) => text.clone(),
@@ -115,7 +115,7 @@ fn arguments(call: &ToolCall) -> String {
 const PIECE: usize = 64;
 
 /// A text in pieces.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let end = rest.char_indices().nth(PIECE).map_or(rest.len(), |(at, _)| at);

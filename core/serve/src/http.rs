@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use forethought_api::{Error, error::Code};
 use forethought_runtime::run::summary::CallCount;
 use futures::stream;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Service;
@@ -24,6 +24,7 @@ use crate::chat::{self, Chat};
 use crate::history;
 use crate::metrics::UNKNOWN;
 use crate::passed::Passage;
+use crate::responses;
 use crate::session::{Incoming, Outcome, Pending, Replied, Session, Waiting, new_id};
 
 /// Who may come in.
@@ -93,6 +94,7 @@ fn is_local(host: &str) -> bool {
 pub(crate) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat))
+        .route("/v1/responses", post(response))
         .route("/v1/models", get(models))
         .route("/v1/models/{id}", get(model))
         .route("/v1/sessions", get(sessions))
@@ -103,7 +105,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .fallback(async || {
             Refusal::new(
                 StatusCode::NOT_FOUND,
-                "there is no such path; there are /v1/chat/completions, /v1/models, /v1/sessions, /metrics and /healthz",
+                "there is no such path; there are /v1/chat/completions, /v1/responses, /v1/models, /v1/sessions, /metrics and /healthz",
             )
         })
         .method_not_allowed_fallback(async || {
@@ -247,8 +249,25 @@ async fn chat(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
+    counted(&service, &headers, bytes, false).await
+}
+
+async fn response(
+    State(service): State<Arc<Service>>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Response {
+    counted(&service, &headers, bytes, true).await
+}
+
+async fn counted(
+    service: &Arc<Service>,
+    headers: &HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+    as_response: bool,
+) -> Response {
     let mut model = UNKNOWN.to_owned();
-    let response = match answer(&service, &headers, bytes, &mut model).await {
+    let response = match answer(service, headers, bytes, as_response, &mut model).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     };
@@ -256,18 +275,57 @@ async fn chat(
     response
 }
 
+/// The interface of a request.
+enum Form {
+    Chat {
+        include_usage: bool,
+    },
+    /// With what the answer repeats.
+    Response(Map<String, Value>),
+}
+
+impl Form {
+    fn id(&self) -> String {
+        let kind = if matches!(self, Self::Chat { .. }) { "chatcmpl-" } else { "resp_" };
+        format!("{kind}{}", new_id())
+    }
+    fn whole(&self, answer: &Answer, id: &str, model: &str) -> Value {
+        match self {
+            Self::Chat { .. } => answer.completion(id, model),
+            Self::Response(repeated) => responses::whole(answer, id, model, repeated),
+        }
+    }
+    fn events(&self, answer: &Answer, id: &str, model: &str) -> String {
+        match self {
+            Self::Chat { include_usage } => answer.chunks(id, model, *include_usage),
+            Self::Response(repeated) => responses::events(answer, id, model, repeated),
+        }
+    }
+    fn error(&self, refusal: &Refusal) -> String {
+        match self {
+            Self::Chat { .. } => refusal.event(),
+            Self::Response(_) => responses::error(refusal),
+        }
+    }
+}
+
 async fn answer(
     service: &Arc<Service>,
     headers: &HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
+    as_response: bool,
     name: &mut String,
 ) -> Result<Response, Refusal> {
     let bytes = body(service, bytes)?;
-    let fields = chat::fields(&bytes)?;
+    let mut fields = chat::fields(&bytes)?;
+    let repeated = as_response.then(|| responses::repeated(&fields));
+    if as_response {
+        fields = responses::chat(&fields)?;
+    }
     let requested = chat::model(&fields)?.to_owned();
     let model = service.offered.find(&requested)?;
     name.clone_from(&model.name);
-    let passed = model.how.raw();
+    let passed = model.how.raw() && !as_response;
     let chat = Chat::of(&fields, passed)?;
     if !passed {
         chat.only_text()?;
@@ -297,7 +355,11 @@ async fn answer(
             service.concurrency
         ))
     })?;
-    let (stream, include_usage) = (chat.stream, chat.include_usage);
+    let stream = chat.stream;
+    let form = match repeated {
+        Some(repeated) => Form::Response(repeated),
+        None => Form::Chat { include_usage: chat.include_usage },
+    };
     let conversation = history::conversation(&chat);
     let marks = service.sessions.marks(&conversation);
     let system = history::mark(&chat.system());
@@ -324,7 +386,7 @@ async fn answer(
             }
         }
     }
-    let id = format!("chatcmpl-{}", new_id());
+    let id = form.id();
     if !stream {
         let replied = reply.await.unwrap_or_else(|_| Err(lost()));
         drop(waiting);
@@ -332,7 +394,7 @@ async fn answer(
             Ok(answer) => {
                 flight.answered(&answer);
                 let head = Head { calls: Some(answer.used.calls), ..head };
-                head.on(axum::Json(answer.completion(&id, &requested)).into_response())
+                head.on(axum::Json(form.whole(&answer, &id, &requested)).into_response())
             }
             Err(refusal) => head.on(refusal.into_response()),
         });
@@ -349,9 +411,9 @@ async fn answer(
     let words = move |replied: Replied| match replied {
         Ok(answer) => {
             flight.answered(&answer);
-            answer.chunks(&id, &requested, include_usage)
+            form.events(&answer, &id, &requested)
         }
-        Err(refusal) => refusal.event(),
+        Err(refusal) => form.error(&refusal),
     };
     let events = match early {
         Some(answer) => Body::from(words(Ok(answer))),

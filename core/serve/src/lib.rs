@@ -7,7 +7,7 @@
 //! # Reading order
 //! [`start`] here, `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
 //! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `passed`
-//! (answers of providers, byte for byte), `metrics`; `mcp` (the other door: questions by the Model Context Protocol).
+//! (answers of providers, byte for byte), `responses` (OpenAI's other interface), `metrics`; `mcp` (the other door: questions by the Model Context Protocol).
 
 mod answer;
 mod chat;
@@ -17,6 +17,7 @@ mod mcp;
 mod metrics;
 mod models;
 mod passed;
+mod responses;
 mod session;
 
 use std::collections::BTreeMap;

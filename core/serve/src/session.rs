@@ -951,6 +951,10 @@ impl Sessions {
         let task = u32::from_le_bytes(task.finalize().as_bytes()[..4].try_into().expect("a hash is longer"));
         let task = reset.0.unwrap_or(task.into());
         let mut table = lock(&self.0);
+        // Another request with the same header may have been faster.
+        if let Some(found) = id.and_then(|id| table.by_id.get(id)) {
+            return found.clone();
+        }
         let stream = match id {
             Some(id) => format!("session/{id}"),
             None => {

@@ -423,6 +423,66 @@ async fn streams_are_chunks_of_the_same() {
 }
 
 #[tokio::test]
+async fn responses_are_the_same_in_another_form() {
+    let desk = desk("").await;
+    let tools: Vec<_> = tools()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| {
+            let mut flat = tool["function"].clone();
+            flat["type"] = "function".into();
+            flat
+        })
+        .collect();
+    let ask = |input: &Value, stream: bool| json!({ "model": "twice", "instructions": "You shop.", "input": input, "tools": tools, "stream": stream });
+    let mut input = json!([{ "role": "user", "content": [{ "type": "input_text", "text": BOTH }] }]);
+    let first = desk.post("/v1/responses", &[], &ask(&input, false)).await;
+    let response = first.json();
+    assert_eq!(
+        (&response["object"], &response["status"]),
+        (&json!("response"), &json!("completed")),
+        "{response}"
+    );
+    assert_eq!(response["usage"]["total_tokens"], 4);
+    let output = response["output"].as_array().unwrap();
+    assert_eq!((&output[0]["type"], &output[1]["name"]), (&json!("function_call"), &json!("click")));
+    let items = input.as_array_mut().unwrap();
+    items.push(json!({ "type": "reasoning", "id": "rs_1", "summary": [] }));
+    items.extend(output.iter().cloned());
+    for call in output {
+        items.push(json!({ "type": "function_call_output", "call_id": call["call_id"], "output": "found" }));
+    }
+    items.push(json!({ "role": "user", "content": "bought" }));
+    let second = desk.post("/v1/responses", &[], &ask(&input, true)).await;
+    assert_eq!(second.session(), first.session());
+    let events: Vec<Value> = second
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect();
+    let (begun, ended) = (&events[0], events.last().unwrap());
+    assert_eq!((&begun["type"], &begun["response"]["output"]), (&json!("response.created"), &json!([])));
+    assert_eq!(ended["type"], "response.completed");
+    assert_eq!(ended["response"]["output"][0]["content"][0]["text"], "bought");
+    assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
+    let said: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(said, "bought");
+    for (key, value, param) in [
+        ("previous_response_id", json!("resp_1"), "previous_response_id"),
+        ("input", json!([{ "type": "computer_call" }]), "input.[0].type"),
+        ("tools", json!([{ "type": "web_search" }]), "tools.[0].type"),
+    ] {
+        let mut body = ask(&json!("hello"), false);
+        body[key] = value;
+        let reply = desk.post("/v1/responses", &[], &body).await;
+        assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(param)));
+    }
+    desk.stop().await;
+}
+
+#[tokio::test]
 async fn history_that_was_made_elsewhere_is_given() {
     let desk = desk("").await;
     let call = json!({ "id": "call_1", "type": "function",
@@ -734,12 +794,14 @@ async fn a_thousand_sessions_wait_at_once() {
     });
     let all: Vec<_> = all.buffer_unordered(64).collect().await;
     assert!(desk.get("/metrics").await.body.contains(&format!("forethought_sessions {SESSIONS}\n")));
-    let all = futures::stream::iter(all).map(async |(number, mut messages)| {
+    // And any of them goes on.
+    let some = all.into_iter().filter(|(number, _)| number % 10 == 0);
+    let all = futures::stream::iter(some).map(async |(number, mut messages)| {
         turn(number, &mut messages, "bye").await;
     });
     all.buffer_unordered(64).collect::<Vec<_>>().await;
     let desk = Arc::into_inner(desk).expect("nobody else has it");
     let (outcome, trajectories) = desk.stop().await;
     assert_eq!((outcome.episodes as usize, trajectories.len()), (SESSIONS, SESSIONS));
-    assert!(trajectories.iter().all(|one| one.steps.len() == 2));
+    assert_eq!(trajectories.iter().filter(|one| one.steps.len() == 2).count(), SESSIONS / 10);
 }
