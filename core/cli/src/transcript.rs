@@ -98,8 +98,8 @@ pub(crate) fn log(page: &mut Page, events: &[Event], seat: Option<usize>, though
                 if thoughts {
                     reasoning(page, thought, trace);
                 }
-                let does = if calls.is_empty() { action.clone() } else { in_words(calls) };
-                page.part("does", &does);
+                let calls = in_words(calls);
+                page.part("does", if calls.is_empty() { action } else { &calls });
             }
             Event::Transition { rewards, terminated, truncated, success, info, .. } => {
                 let paid =
