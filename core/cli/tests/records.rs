@@ -43,7 +43,7 @@ fn imports(python: &Path) {
         (report, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     };
     let search = "search({\"query\":\"red lamp\"})";
-    let found = "[search]\n[B01] Blue lamp\n[B02] Red lamp";
+    let found = "[B01] Blue lamp\n[B02] Red lamp";
     // What each format says of the same episode.
     let check = |one: &Value, thought: &str, reward: f64| {
         let [look, answer] = &one["steps"].as_array().unwrap()[..] else { panic!("{one}") };

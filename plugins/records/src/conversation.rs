@@ -1,8 +1,8 @@
 //! A conversation of an agent, and its steps. Must not know any format.
 //!
 //! An action is what the agent did at once: its calls in their canonical text, or its words if it called nothing. What
-//! it saw since its last action is the observation: words of users as they are, results under the name of their tool
-//! (`[search] ...`), anything else under the name of its kind. The thought is its reasoning, and what it said before its
+//! it saw since its last action is the observation, in the form that `forethought serve` records: one message as it is;
+//! of several, results under the call that they answer. The thought is its reasoning, and what it said before its
 //! calls; where neither is recorded, the action is described, after a leading `Derived:`.
 
 use std::collections::HashMap;
@@ -104,11 +104,11 @@ impl Conversation {
     /// Adds its trajectory to the report, unless the agent did nothing in it.
     pub(crate) fn import(self, report: &mut Report) {
         let Self { of: mut trajectory, messages, reward, end } = self;
-        let mut names: HashMap<String, String> = HashMap::new();
+        let mut called: HashMap<String, String> = HashMap::new();
         let (mut seen, mut thinking) = (Vec::new(), Vec::new());
         for said in messages {
             for call in said.calls.iter().filter(|call| !call.id.is_empty()) {
-                names.insert(call.id.clone(), call.name.clone());
+                called.insert(call.id.clone(), tools::write(std::slice::from_ref(call)));
             }
             match said.by {
                 Speaker::System if trajectory.steps.is_empty() => {
@@ -118,7 +118,7 @@ impl Conversation {
                 }
                 Speaker::Agent if said.context => {
                     let (_, action) = acts(&said);
-                    seen.push(labelled("earlier", &action));
+                    seen.push(Seen { label: Some("earlier".into()), text: action, marked: true });
                 }
                 Speaker::Agent => {
                     if !said.reasoning.trim().is_empty() {
@@ -131,17 +131,22 @@ impl Conversation {
                         }
                         continue;
                     }
-                    let observation = std::mem::take(&mut seen).join("\n\n");
+                    let observation = observation(std::mem::take(&mut seen));
                     trajectory.steps.push(step(said, observation, std::mem::take(&mut thinking)));
                 }
-                Speaker::System => seen.push(labelled("system", &said.text)),
-                Speaker::User if said.name.is_empty() => seen.push(said.text),
-                Speaker::User => seen.push(format!("{}: {}", said.name, said.text)),
+                Speaker::System => {
+                    seen.push(Seen { label: Some("instructions".into()), text: said.text, marked: true });
+                }
+                Speaker::User => {
+                    let label = Some(said.name).filter(|name| !name.is_empty());
+                    seen.push(Seen { label, text: said.text, marked: false });
+                }
                 Speaker::Tool => {
-                    let called = names.get(&said.call).map_or("", String::as_str);
-                    let name = [called, &said.name, "tool"].into_iter().find(|name| !name.is_empty());
-                    let failed = if said.failed { " failed" } else { "" };
-                    seen.push(labelled(&format!("{}{failed}", name.unwrap_or_default()), &said.text));
+                    let name = if said.name.is_empty() { "tool" } else { &said.name };
+                    let unknown = || format!("{name} {}", said.call).trim_end().to_owned();
+                    let call = called.get(&said.call).cloned().unwrap_or_else(unknown);
+                    let label = Some(if said.failed { format!("{call} failed") } else { call });
+                    seen.push(Seen { label, text: said.text, marked: said.failed });
                 }
             }
         }
@@ -159,10 +164,31 @@ impl Conversation {
         last.truncated = end == End::Truncated;
         if !seen.is_empty() {
             // There is no step that begins with it.
-            trajectory.info.insert("after".into(), seen.join("\n\n").into());
+            trajectory.info.insert("after".into(), observation(seen).into());
         }
         report.push(trajectory);
     }
+}
+
+/// One message that the agent saw.
+struct Seen {
+    /// Who said it, or what it answers.
+    label: Option<String>,
+    text: String,
+    /// The label is needed even where there is nothing else.
+    marked: bool,
+}
+
+/// Messages as one text, with labels where there are several.
+fn observation(mut seen: Vec<Seen>) -> String {
+    if seen.len() == 1 && !seen[0].marked {
+        return seen.remove(0).text;
+    }
+    let text = |one: Seen| match one.label {
+        Some(label) => format!("{label}:\n{}", one.text),
+        None => one.text,
+    };
+    seen.into_iter().map(text).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Whether the message calls tools, and the text of its action.
@@ -213,13 +239,6 @@ fn shown(text: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
-}
-
-/// A text under a label; on lines of its own if it has several.
-fn labelled(label: &str, text: &str) -> String {
-    let text = text.trim_end();
-    let between = if text.contains('\n') { '\n' } else { ' ' };
-    format!("[{label}]{between}{text}").trim_end().to_owned()
 }
 
 /// A tool of which only the names of its arguments need be known.

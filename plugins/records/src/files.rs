@@ -68,12 +68,16 @@ pub(crate) struct Lines {
     reader: BufReader<File>,
     /// The line that was read last.
     pub(crate) number: u64,
+    /// Bytes that were read, and those of the file; of a pipe there are always more.
+    pub(crate) read: u64,
+    size: u64,
 }
 
 impl Lines {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).context(format!("{} cannot be read", path.display()))?;
-        Ok(Self { path: path.to_owned(), reader: BufReader::new(file), number: 0 })
+        let size = file.metadata().map_or(0, |found| found.len());
+        Ok(Self { path: path.to_owned(), reader: BufReader::new(file), number: 0, read: 0, size })
     }
 
     /// The next document.
@@ -85,7 +89,7 @@ impl Lines {
             self.number += 1;
             let mut line = Vec::new();
             let read = (&mut self.reader).take(DOCUMENT + 1).read_until(b'\n', &mut line);
-            read.context(self.place())?;
+            self.read += read.context(self.place())? as u64;
             if line.len() as u64 > DOCUMENT {
                 return Err(self.at(Error::input(format!("it has more than {DOCUMENT} bytes"))));
             }
@@ -96,6 +100,11 @@ impl Lines {
                 return json::parse(&line).map(Some).map_err(|error| self.at(error));
             }
         }
+    }
+
+    /// Bytes to be read.
+    pub(crate) fn total(&self) -> u64 {
+        self.size.max(self.read + u64::from(self.size == 0))
     }
 
     /// The error with the place of the last line.

@@ -125,15 +125,16 @@ fn thought(step: &Step) -> (String, String) {
     }
 }
 
-/// What each call led to, from an observation with their labels; without these, the last call led to all of it.
+/// What each call led to: all that was seen next, or what is under the label of each of several calls; without these,
+/// the last call led to all of it.
 fn results(observation: &str, calls: &[ToolCall]) -> Vec<String> {
-    let label = |call: &ToolCall| format!("[{}]", call.name);
-    let mut rest = observation;
-    let mut results = Vec::new();
-    for (place, call) in calls.iter().enumerate() {
+    let label = |call: &ToolCall| format!("{}:\n", tools::write(std::slice::from_ref(call)));
+    let (mut results, mut rest) = (Vec::new(), observation);
+    for (place, call) in calls.iter().enumerate().filter(|_| calls.len() > 1) {
         let Some(begun) = rest.strip_prefix(&label(call)) else { break };
-        let end = calls.get(place + 1).and_then(|next| begun.find(&format!("\n\n{}", label(next))));
-        results.push(begun[..end.unwrap_or(begun.len())].trim_start().to_owned());
+        let next = calls.get(place + 1).map(label);
+        let end = next.and_then(|next| begun.find(&format!("\n\n{next}")));
+        results.push(begun[..end.unwrap_or(begun.len())].to_owned());
         rest = end.map_or("", |end| &begun[end + 2..]);
     }
     if results.len() < calls.len() {
@@ -239,12 +240,12 @@ mod tests {
         };
         let mut steps = vec![
             step("Find a red lamp", "A lamp.\n\nI look first.", "search({\"query\":\"red lamp\"})"),
+            step("[B01] Lamp\n[B02] Red lamp", "Both.", "open({\"item\":\"B01\"})\nopen({\"item\":\"B02\"})"),
             step(
-                "[search]\n[B01] Lamp\n[B02] Red lamp",
-                "Both.",
-                "open({\"item\":\"B01\"})\nopen({\"item\":\"B02\"})",
+                "open({\"item\":\"B01\"}):\nBlue.\n\nopen({\"item\":\"B02\"}):\nRed.",
+                "Derived: Answer: B02?",
+                "B02?",
             ),
-            step("[open] Blue.\n\n[open] Red.", "Derived: Answer: B02?", "B02?"),
             step("Yes.", "They agreed.", "open({\"item\":\"B02\"})"),
         ];
         steps[0].info =
@@ -260,10 +261,7 @@ mod tests {
             steps,
             instructions: "You shop.".into(),
             tools: vec![tool("search"), tool("open")],
-            info: Map::from_iter([
-                ("after".into(), json!("[open] Bought.")),
-                ("success".into(), json!(true)),
-            ]),
+            info: Map::from_iter([("after".into(), json!("Bought.")), ("success".into(), json!(true))]),
             ..Trajectory::default()
         }
     }
@@ -310,7 +308,9 @@ mod tests {
     #[test]
     fn an_observation_without_labels_belongs_to_the_last_call() {
         let call = |name: &str| ToolCall { name: name.into(), ..ToolCall::default() };
-        assert_eq!(results("Two pages.", &[call("a"), call("b")]), ["", "Two pages."]);
-        assert_eq!(results("[a] 1\n\n[b]\n2\n\n3", &[call("a"), call("b")]), ["1", "2\n\n3"]);
+        let calls = [call("a"), call("b")];
+        assert_eq!(results("Two pages.", &calls), ["", "Two pages."]);
+        assert_eq!(results("a({}):\n1\n\nb({}):\n2\n\n3", &calls), ["1", "2\n\n3"]);
+        assert_eq!(results("a({}):\n1", &calls[..1]), ["a({}):\n1"], "one result has no label");
     }
 }

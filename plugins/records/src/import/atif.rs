@@ -354,14 +354,17 @@ mod tests {
         );
         assert_eq!(main.instructions, "You shop.");
         let [search, answer] = &main.steps[..] else { panic!("{main:?}") };
-        assert_eq!(search.observation, "Find a red lamp\n\n[earlier] ls({})");
+        assert_eq!(search.observation, "Find a red lamp\n\nearlier:\nls({})");
         assert_eq!(search.thought, "A lamp, then.\n\nI look first.");
         assert_eq!(search.action, r#"search({"query":"red lamp"})"#);
         assert_eq!(
             (&search.info["input_tokens"], &search.info["said"]),
             (&10.into(), &"I look first.".into())
         );
-        assert_eq!(answer.observation, "[search] Found [image]\n\nTime is running out.");
+        assert_eq!(
+            answer.observation,
+            "search({\"query\":\"red lamp\"}):\nFound [image]\n\nTime is running out."
+        );
         assert_eq!((answer.reward, answer.terminated), (0.5, true));
         assert_eq!((sub.episode.as_str(), sub.seat, sub.steps[0].action.as_str()), ("run-1", 1, "done"));
         assert_eq!(imported.dropped["lists of token ids"], 1);

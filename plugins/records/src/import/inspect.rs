@@ -93,14 +93,15 @@ fn entry(
             files::limited(reader, most)
         }
         CompressionMethod::ZSTD => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(local.data()).context(name)?;
-            files::limited(local.verifying_reader(decoder), most)
+            let decoder = zstd::stream::read::Decoder::with_buffer(local.data()).map_err(Error::from);
+            decoder.and_then(|decoder| files::limited(local.verifying_reader(decoder), most))
         }
         _ => {
             Err(Error::input("it is compressed in a way that is not supported; Inspect uses zstd or deflate"))
         }
     };
-    let inflated = inflated.map_err(|error| files::at(name, error))?;
+    // What cannot be inflated is the file's fault, not the disk's.
+    let inflated = inflated.map_err(|error| Error::input(format!("{name}: {}", error.message)))?;
     *left -= inflated.len() as u64;
     json::parse(&inflated).map_err(|error| files::at(name, error))
 }
@@ -515,7 +516,7 @@ mod tests {
         );
         assert_eq!(search.observation, "Find a red lamp", "a long text is an attachment");
         assert_eq!(search.info["input_tokens"], 10);
-        assert_eq!(answer.observation, "[search failed] too slow");
+        assert_eq!(answer.observation, "search({\"query\":\"red lamp\"}) failed:\ntoo slow");
         assert_eq!((answer.action.as_str(), answer.reward, answer.terminated), ("B02", 0.5, true));
         assert_eq!(main.tools[0].name, "search");
         assert_eq!((sub.seat, sub.steps.len(), sub.steps[0].action.as_str()), (1, 1, "red"));

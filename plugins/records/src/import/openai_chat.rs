@@ -57,7 +57,9 @@ async fn read(
                 conversation.of.episode = format!("{stem}:{}", lines.number);
             }
             conversation.import(report);
-            progress.report("import".into(), task, 0, String::new()).await?;
+            progress
+                .report("import".into(), lines.read, lines.total(), format!("{task} conversations"))
+                .await?;
         }
     }
     Ok(())
@@ -153,10 +155,13 @@ mod tests {
             ("I look first.", r#"search({"query":"red lamp"})"#)
         );
         assert_eq!(search.info["calls"][0], "call_1");
-        assert_eq!(both.observation, "[search]\n[B01] Lamp\n[B02] Red lamp");
+        assert_eq!(both.observation, "[B01] Lamp\n[B02] Red lamp");
         assert_eq!(both.action, "open({\"item\":\"B01\"})\nopen({\"item\":\"B02\"})");
         assert_eq!(both.thought, "Derived: Call open (item: B01), open (item: B02).");
-        assert_eq!(answer.observation, "[open] B01 is blue\n\n[open] B02 is red");
+        assert_eq!(
+            answer.observation,
+            "open({\"item\":\"B01\"}):\nB01 is blue\n\nopen({\"item\":\"B02\"}):\nB02 is red"
+        );
         assert_eq!(
             (answer.action.as_str(), answer.thought.as_str()),
             ("B02 it is.", "B02 is red, so it fits.")

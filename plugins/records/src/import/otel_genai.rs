@@ -632,7 +632,7 @@ mod tests {
             (search.thought.as_str(), search.action.as_str()),
             ("A lamp.", r#"search({"query":"lamp"})"#)
         );
-        assert_eq!((answer.observation.as_str(), answer.reward), ("[search] B01", 0.5));
+        assert_eq!((answer.observation.as_str(), answer.reward), ("B01", 0.5));
         assert_eq!(
             (sub.seat, sub.steps[0].action.as_str(), &sub.info["agent"]),
             (1, "Red.", &"looker".into())
@@ -671,7 +671,7 @@ mod tests {
             (only.steps[0].observation.as_str(), only.steps[0].action.as_str()),
             ("Find a lamp", "search({})")
         );
-        assert_eq!((only.instructions.as_str(), &only.info["after"]), ("You shop.", &"[search] B01".into()));
+        assert_eq!((only.instructions.as_str(), &only.info["after"]), ("You shop.", &"B01".into()));
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ async fn read(
             let mut reader = Reader { config, report: &mut *report, run: &run, number, tasks: &mut tasks };
             reader.line(&At::root(&line)).map_err(|error| lines.at(error))?;
             done += 1;
-            progress.report("import".into(), done, 0, String::new()).await?;
+            progress.report("import".into(), lines.read, lines.total(), format!("{done} rollouts")).await?;
         }
     }
     Ok(())
@@ -360,10 +360,10 @@ mod tests {
         );
         let imported = check(&Verifiers(RecordConfig::default()), "results.jsonl", &text).await;
         let [chat, words] = &imported.trajectories[..] else { panic!("{imported:?}") };
-        assert_eq!(chat.steps[0].observation, "2+2\n\n[earlier] 4\n\n3+3");
+        assert_eq!(chat.steps[0].observation, "2+2\n\nearlier:\n4\n\n3+3");
         assert_eq!(
             (chat.steps[0].action.as_str(), chat.steps[1].observation.as_str()),
-            ("add({\"a\":3})", "[add] 6")
+            ("add({\"a\":3})", "6")
         );
         assert_eq!((chat.task, chat.score(), chat.steps[1].truncated), (4, 0.5, true));
         assert_eq!(
@@ -401,7 +401,7 @@ mod tests {
             ("Look.", &7.into())
         );
         assert_eq!((branch.seat, branch.steps.len()), (1, 1), "what is shared is not done twice");
-        assert_eq!(branch.steps[0].observation, "Find a lamp\n\n[earlier] search({\"q\":1})");
+        assert_eq!(branch.steps[0].observation, "Find a lamp\n\nearlier:\nsearch({\"q\":1})");
         assert_eq!(imported.dropped["`logprobs` of messages"], 1);
         let turns = Verifiers(RecordConfig { reward: "turns".into(), ..RecordConfig::default() });
         assert_eq!(check(&turns, "traces.jsonl", &text).await.trajectories[0].score(), 2.0);
