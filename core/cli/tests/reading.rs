@@ -98,7 +98,7 @@ fn a_report_is_one_page(desk: &Desk) {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
     assert!(!page.contains("<script") && !page.contains("<b>no"));
-    let loads = ["src=", "url(", "@import", "href=\"http"];
+    let loads = ["src=\"", "url(", "@import", "href=\"http"];
     assert!(loads.iter().all(|load| !page.contains(load)), "the page loads something");
     assert!(page.len() < 400_000, "{} bytes", page.len());
 

@@ -39,7 +39,10 @@ static PAGES: LazyLock<Result<Environment<'static>>> = LazyLock::new(|| {
     });
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     pages.set_syntax(syntax.map_err(|error| Error::other(format!("the templates' syntax: {error:#}")))?);
-    pages.add_filter("fixed", |number: f64, digits: usize| format!("{number:.digits$}"));
+    pages.add_filter("fixed", |number: f64, digits: usize| match digits {
+        0 if number >= 0.0 => grouped(number.round() as u64),
+        _ => format!("{number:.digits$}"),
+    });
     pages.add_filter("signed", |number: f64, digits: usize| format!("{number:+.digits$}"));
     pages.add_filter("grouped", grouped);
     for (name, source) in TEMPLATES {
