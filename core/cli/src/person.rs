@@ -109,7 +109,8 @@ impl Planner for Person {
 fn conversation(context: &DecisionContext) -> Vec<Message> {
     let (environment, mut seen) = (&context.environment, "");
     let seat = &environment.seats[context.seat];
-    let mut told = [environment.instructions.trim(), seat.instructions.trim()].join("\n");
+    let told = [environment.instructions.trim(), seat.instructions.trim()].join("\n");
+    let mut told = told.trim().to_owned();
     let form = |tool: &Tool| {
         let properties = tool.parameters["properties"].as_object().into_iter().flatten();
         format!("{}({})", tool.name, properties.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))
