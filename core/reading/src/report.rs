@@ -9,7 +9,7 @@ use forethought_runtime::evaluate::{
     stats::{PlannerStats, paired_difference},
 };
 use forethought_runtime::journal::reading;
-use forethought_runtime::run::folder::journal_path;
+use forethought_runtime::run::{episode::EpisodeStatus, folder::journal_path};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -239,11 +239,10 @@ fn grid(runs: &[Played], names: &[String]) -> Option<String> {
         let mut paths = BTreeMap::<&str, String>::new();
         for (index, one) in run.episodes.iter().enumerate() {
             let (x, y) = (label + cell * (index % per_row) as f64, top + cell * (index / per_row) as f64);
-            use forethought_runtime::run::episode::EpisodeStatus::Done;
             let kind = match (one.status, one.success) {
-                (Done, Some(true)) => "yes",
-                (Done, Some(false)) => "no",
-                (Done, None) => "done",
+                (EpisodeStatus::Done, Some(true)) => "yes",
+                (EpisodeStatus::Done, Some(false)) => "no",
+                (EpisodeStatus::Done, None) => "done",
                 _ => "failed",
             };
             let path = paths.entry(kind).or_default();
@@ -268,10 +267,7 @@ impl Run {
         let config = settings(&run.folder);
         let seed = config.iter().find(|one| one.key == "seed").map_or(String::new(), |one| one.value.clone());
         let info = &run.info;
-        let failed = run
-            .episodes
-            .iter()
-            .filter(|one| one.status != forethought_runtime::run::episode::EpisodeStatus::Done);
+        let failed = run.episodes.iter().filter(|one| one.status != EpisodeStatus::Done);
         let faults = stats.faults.clone().unwrap_or_default();
         let per_100 = |count: u64| 100.0 * count as f64 / faults.decisions.max(1) as f64;
         let folder = run.folder.display().to_string();
@@ -302,18 +298,23 @@ impl Run {
             causes: tally.causes,
             unreadable: tally.unreadable,
             config,
-            reproduce: vec![
-                format!(
-                    "forethought run {} --planner {} --fresh",
-                    quoted(&format!("{folder}/config.resolved.toml")),
-                    quoted(&info.planner)
-                ),
-                format!("forethought replay {}", quoted(&folder)),
-            ],
+            reproduce: reproduce(run, &folder),
             folder,
             stats,
         }
     }
+}
+
+/// The commands that play the run again, and one of its episodes from the journal.
+fn reproduce(run: &Played, folder: &str) -> Vec<String> {
+    let config = quoted(&format!("{folder}/config.resolved.toml"));
+    let mut commands =
+        vec![format!("forethought run {config} --planner {} --fresh", quoted(&run.info.planner))];
+    if let Some(first) = run.episodes.iter().find(|one| one.status == EpisodeStatus::Done) {
+        let id: String = first.episode.chars().take(12).collect();
+        commands.push(format!("forethought replay {} {}", quoted(folder), quoted(&id)));
+    }
+    commands
 }
 
 /// A word for a shell.
