@@ -96,15 +96,14 @@ fn spoken(trajectory: &Trajectory) -> Vec<Spoken> {
 /// The calls of an action, with their ids; none if it is words.
 fn calls(index: usize, step: &Step, tools: &[Tool]) -> Vec<ToolCall> {
     let ids = step.info.get("calls").and_then(Value::as_array);
-    // Without definitions the names are those that the text has, which was written from calls.
-    let named: Vec<Tool> = match (tools.is_empty(), ids) {
-        (true, Some(_)) => step
-            .action
-            .lines()
-            .filter_map(|line| Some(Tool { name: line.split_once('(')?.0.into(), ..Tool::default() }))
-            .collect(),
-        _ => tools.to_vec(),
-    };
+    // Not every tool need be defined; then the text has its name, which was written from a call.
+    let mut named = tools.to_vec();
+    for line in step.action.lines().filter(|_| ids.is_some()) {
+        let name = line.split('(').next().unwrap_or_default();
+        if named.iter().all(|tool| tool.name != name) {
+            named.push(Tool { name: name.into(), ..Tool::default() });
+        }
+    }
     let mut calls = tools::read(&step.action, &named).unwrap_or_default();
     for (place, call) in calls.iter_mut().enumerate() {
         let known = ids.and_then(|ids| ids.get(place)?.as_str()).filter(|id| !id.is_empty());

@@ -170,7 +170,7 @@ impl Reader<'_> {
             }
             self.step(&step, &mut conversation.messages)?;
         }
-        conversation.reward = self.reward(at)?;
+        conversation.reward = self.reward(at, depth)?;
         if at.get("continued_trajectory_ref")?.is_some() {
             self.report.note("trajectories go on in another file, and end here as truncated");
             conversation.end = End::Truncated;
@@ -184,15 +184,18 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn reward(&mut self, at: &At<'_>) -> Result<Option<f64>> {
-        if self.trial.reward.is_some() {
-            return Ok(self.trial.reward);
-        }
+    /// A trial's reward is that of its trajectory; a sub-agent without one has that of the whole.
+    fn reward(&mut self, at: &At<'_>, depth: usize) -> Result<Option<f64>> {
         let name = if self.config.reward.is_empty() { "reward" } else { &self.config.reward };
         let paths = [format!("extra.{name}"), format!("final_metrics.extra.{name}"), name.to_owned()];
         let found = paths.iter().find_map(|path| at.find(path));
         self.report.reward(name, found.is_some());
-        found.map(|found| chat::score(&found)).transpose()
+        let own = found.map(|found| chat::score(&found)).transpose()?;
+        if depth == 0 {
+            self.trial.reward = self.trial.reward.or(own);
+            return Ok(self.trial.reward);
+        }
+        Ok(own.or(self.trial.reward))
     }
 
     /// A step: what somebody says, and what the calls in it led to.
