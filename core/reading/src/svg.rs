@@ -235,7 +235,7 @@ impl Curves<'_> {
         let mut svg = frame(self.title, [self.x, self.y], &x, &y);
         let mut labels = Labels::default();
         for ((label, points), dashes) in self.curves.iter().zip(DASHES.iter().cycle()) {
-            let finite = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+            let mut finite = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
             let corners: Vec<_> =
                 finite.clone().map(|point| format!("{:.1},{:.1}", x.at(point.0), y.at(point.1))).collect();
             let _ = writeln!(
@@ -244,7 +244,7 @@ impl Curves<'_> {
                  stroke-dasharray=\"{dashes}\"/>",
                 corners.join(" ")
             );
-            if let Some(last) = finite.last() {
+            if let Some(last) = finite.next_back() {
                 labels.place(&mut svg, (x.at(last.0) + 9.0, y.at(last.1) + 4.0), label);
             }
         }

@@ -114,7 +114,7 @@ impl Tally {
         tally.reached = bins(checkable.map(|(said, _, truth)| (said, truth)));
         tally.hopes = bins(hopes.into_iter());
         tally.causes = causes.into_values().collect();
-        tally.causes.sort_by(|a, b| b.count.cmp(&a.count));
+        tally.causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
         tally
     }
 }

@@ -21,7 +21,7 @@ fn run(parent: &Path, planner: &str, episodes: u64) -> std::path::PathBuf {
 fn add(folder: &Path, task: u64) {
     let id = format!("{task:032x}");
     let line = json!({ "episode": id, "task": task, "seed": 1, "status": "done", "score": task as f64 / 10.0,
-        "scores": [0.0], "seats": ["a"], "success": task % 2 == 0, "steps": 1, "decisions": 1, "llm_calls": 1,
+        "scores": [0.0], "seats": ["a"], "success": task.is_multiple_of(2), "steps": 1, "decisions": 1, "llm_calls": 1,
         "tokens": 1, "calls": {}, "other_calls": {}, "value_queries": 0, "ms_per_decision": null });
     let mut file = std::fs::File::options().append(true).open(folder.join("episodes.jsonl")).unwrap();
     writeln!(file, "{line}").unwrap();

@@ -96,7 +96,7 @@ fn open(path: &Path) -> Result<(Connection, i64)> {
             "schema version {version}, this program knows {SCHEMA}; use a newer program"
         )));
     }
-    store::no_triggers(&connection)?;
+    store::no_triggers(&connection, path)?;
     Ok((connection, version))
 }
 

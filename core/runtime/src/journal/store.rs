@@ -298,7 +298,7 @@ impl Tables {
                 )));
             }
         }
-        no_triggers(&connection).context(format!("journal {}", path.display()))?;
+        no_triggers(&connection, path)?;
         let mut compressor = zstd::bulk::Compressor::new(1).context(failed())?;
         compressor.include_checksum(true).context(failed())?;
         Ok(Self { path: path.to_owned(), connection, compressor, stored: HashSet::new() })
@@ -576,10 +576,13 @@ pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<St
 }
 
 /// An error if the journal has triggers or views: they would run with what is read or written, and no run writes them.
-pub(crate) fn no_triggers(connection: &Connection) -> Result<()> {
+pub(crate) fn no_triggers(connection: &Connection, path: &Path) -> Result<()> {
     let foreign = "SELECT name FROM sqlite_schema WHERE type NOT IN ('table', 'index') LIMIT 1";
     match connection.query_row(foreign, [], |row| row.get::<_, String>(0)).optional()? {
-        Some(name) => Err(Error::input(format!("it has a trigger or view `{name}`, which no run writes"))),
+        Some(name) => Err(Error::input(format!(
+            "journal {} has a trigger or view `{name}`, which no run writes",
+            path.display()
+        ))),
         None => Ok(()),
     }
 }
