@@ -54,7 +54,9 @@ fn main() -> ExitCode {
         .unless(no_pandas, "pandas_reads_the_tables_of_decisions", move || {
             pandas_reads_tables(&reads, &python)
         })
-        .unless(no_browser, "the_viewer_works_in_a_browser", move || the_viewer_works(&shows, &browser))
+        .unless(no_browser, "the_viewer_works_in_a_browser", move || {
+            the_viewer_works_in_a_browser(&shows, &browser)
+        })
         .run()
 }
 
@@ -142,7 +144,7 @@ assert o.probability.between(0, 1).all() and o.good.isin([True, False]).all()
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
-fn the_viewer_works(desk: &Desk, browser: &Path) {
+fn the_viewer_works_in_a_browser(desk: &Desk, browser: &Path) {
     let run = newest(desk, "pnlc");
     let report = desk.path().join("report.html");
     desk.forethought("report --html").arg(&report).arg(&run).arg(newest(desk, "lats")).assert().success();

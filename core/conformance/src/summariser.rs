@@ -19,7 +19,7 @@ const SAME_WORDS: Rule = Rule {
 };
 const FILLED: Rule = Rule {
     id: "summariser/filled",
-    says: "a summary has a state and an outcome, during an episode and at its end",
+    says: "a summary has a state, during an episode and at its end, and an outcome always or never",
     fix: "fall back on the last observation if no answer can be parsed; at the end `legal_actions` is empty",
     needs: &["common/answered"],
 };
@@ -93,9 +93,11 @@ async fn filled(
     summariser: &Arc<dyn Summariser>,
     contexts: &[DecisionContext],
 ) -> Verdict {
+    let mut concludes = None;
     for context in contexts {
         let summary = summarise(trial, summariser, context).await?;
-        let said = !summary.state.trim().is_empty() && !summary.outcome.trim().is_empty();
+        let outcome = !summary.outcome.trim().is_empty();
+        let said = !summary.state.trim().is_empty() && outcome == *concludes.get_or_insert(outcome);
         ensure!(said, "at step {}, ended = {}: {summary:?}", context.step, context.ended);
     }
     Ok(())

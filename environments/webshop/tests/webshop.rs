@@ -294,7 +294,7 @@ fn configurations_are_checked() {
     let read = |config: Value| forethought_sdk::serde_json::from_value::<WebShopConfig>(config);
     assert!(read(json!({ "catalog": "synthetic" })).is_err());
     assert!(read(json!({ "products": 0 })).is_err());
-    assert!(read(json!({ "observation": "html" })).is_err());
+    assert!(read(json!({ "observation": "pdf" })).is_err());
     let missing = read(json!({ "catalogue": "/no/such/folder" })).expect("a path");
     let error = WebShop::new(missing).err().expect("no such folder").to_string();
     assert!(error.contains("/no/such/folder"), "{error}");
