@@ -2,6 +2,8 @@
 //! tools, and speaks to the program as it would to any provider: it shops with the model `record`, says how each session
 //! ended, a critic is trained on what was recorded, and the same agent shops again with planners as its models.
 
+#![expect(clippy::disallowed_types, reason = "the agent is a client")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};

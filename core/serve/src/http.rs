@@ -451,9 +451,9 @@ fn enter_session(
         )
         .code("session_state")),
         // Another request was faster, so this is another session.
-        Err((_, incoming)) => {
+        Err(incoming) => {
             let session = begin(&incoming);
-            let pending = session.ask(service, incoming).map_err(|_| lost())?;
+            let pending = session.ask(service, *incoming).map_err(|_| lost())?;
             Ok((session, pending))
         }
     }

@@ -139,7 +139,7 @@ enum Ask {
 }
 
 enum Answer {
-    Plan(Decision),
+    Plan(Box<Decision>),
     Values { state: String, values: Vec<(Estimate, Option<String>)> },
 }
 
@@ -160,7 +160,7 @@ impl Planner for Repeating {
         let (decision, answer) = match &self.ask {
             Ask::Plan(planner) => {
                 let decision = planner.decide(context, models).await?;
-                (decision.clone(), Answer::Plan(decision))
+                (decision.clone(), Answer::Plan(Box::new(decision)))
             }
             Ask::Evaluate { critic, state, thought, outcomes } => {
                 let state = match state {

@@ -263,11 +263,6 @@ struct Played {
     error: Option<String>,
 }
 
-/// Why a request cannot join a session.
-pub(crate) enum Busy {
-    Deciding,
-}
-
 impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
@@ -292,15 +287,15 @@ impl Session {
         self.state().inbox.is_some()
     }
 
-    /// Hands a request to the session.
+    /// Hands a request to the session; back if a decision of it is in flight.
     pub(crate) fn ask(
         self: &Arc<Self>,
         service: &Arc<Service>,
         ask: Incoming,
-    ) -> std::result::Result<Pending, (Busy, Incoming)> {
+    ) -> std::result::Result<Pending, Box<Incoming>> {
         let mut state = self.state();
         if state.phase == Phase::Deciding {
-            return Err((Busy::Deciding, ask));
+            return Err(Box::new(ask));
         }
         let ((begun, on_begun), (reply, on_reply)) = (oneshot::channel(), oneshot::channel());
         let (pieces, on_pieces) = oneshot::channel();

@@ -41,7 +41,7 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
     }
     let (mut files, folders) = list(path)?;
     if path.join(RUN).is_file() {
-        files.retain(written);
+        files.retain(|file| written(file));
     } else if files.is_empty() {
         files = runs(folders, 1)?;
     }
@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Vec<Trajectory>> {
 const RUN: &str = "run.json";
 
 /// Whether this is where a run's trajectories are written.
-fn written(file: &PathBuf) -> bool {
+fn written(file: &Path) -> bool {
     file.file_stem().is_some_and(|stem| stem == "trajectories")
 }
 
@@ -87,7 +87,7 @@ fn runs(folders: Vec<PathBuf>, deeper: u32) -> Result<Vec<PathBuf>> {
     for folder in folders {
         let (files, folders) = list(&folder)?;
         if folder.join(RUN).is_file() {
-            all.extend(files.into_iter().filter(written));
+            all.extend(files.into_iter().filter(|file| written(file)));
         } else if deeper > 0 {
             all.extend(runs(folders, deeper - 1)?);
         }

@@ -8,7 +8,7 @@
 //! several values): numbers, true and false, and the letters `C`, `P`, `I`, `N` for 1, 0.5, 0, 0. A sample with an error
 //! or a limit is truncated.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 use std::path::Path;
 
 use forethought_sdk::api::llm::Tool;
@@ -365,8 +365,8 @@ fn calls(
                         let Some(found) = pool.get(index) else {
                             return Err(range.unfit(format!("`events_data.messages` has no {index}")));
                         };
-                        if !pooled.contains_key(&index) {
-                            pooled.insert(index, said(found, attachments, report)?);
+                        if let Entry::Vacant(new) = pooled.entry(index) {
+                            new.insert(said(found, attachments, report)?);
                         }
                         input.push(pooled[&index].clone());
                     }

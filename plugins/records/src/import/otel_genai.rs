@@ -517,27 +517,25 @@ fn attributes(at: &At<'_>) -> Result<Map<String, Value>> {
 
 /// A value of any type.
 fn any(at: &At<'_>) -> Result<Value> {
-    for (kind, value) in at.object()? {
-        let found = at.field(kind).unwrap_or_else(|_| at.clone());
-        return Ok(match kind.as_str() {
-            "intValue" => match value.as_str().map(str::parse::<i64>) {
-                Some(Ok(number)) => number.into(),
-                None if value.is_number() => value.clone(),
-                _ => return Err(found.wrong("a whole number")),
-            },
-            "arrayValue" => found.get_list("values")?.iter().map(any).collect::<Result<Vec<_>>>()?.into(),
-            "kvlistValue" => {
-                let pairs = found.get_list("values")?.into_iter().map(|pair| {
-                    let value = pair.get("value")?.map(|value| any(&value)).transpose()?.unwrap_or_default();
-                    Ok((pair.field("key")?.text()?.to_owned(), value))
-                });
-                Value::Object(pairs.collect::<Result<_>>()?)
-            }
-            "stringValue" | "boolValue" | "doubleValue" | "bytesValue" => value.clone(),
-            _ => return Err(at.unfit(format!("`{kind}` is not a type of value"))),
-        });
-    }
-    Ok(Value::Null)
+    let Some((kind, value)) = at.object()?.iter().next() else { return Ok(Value::Null) };
+    let found = at.field(kind).unwrap_or_else(|_| at.clone());
+    Ok(match kind.as_str() {
+        "intValue" => match value.as_str().map(str::parse::<i64>) {
+            Some(Ok(number)) => number.into(),
+            None if value.is_number() => value.clone(),
+            _ => return Err(found.wrong("a whole number")),
+        },
+        "arrayValue" => found.get_list("values")?.iter().map(any).collect::<Result<Vec<_>>>()?.into(),
+        "kvlistValue" => {
+            let pairs = found.get_list("values")?.into_iter().map(|pair| {
+                let value = pair.get("value")?.map(|value| any(&value)).transpose()?.unwrap_or_default();
+                Ok((pair.field("key")?.text()?.to_owned(), value))
+            });
+            Value::Object(pairs.collect::<Result<_>>()?)
+        }
+        "stringValue" | "boolValue" | "doubleValue" | "bytesValue" => value.clone(),
+        _ => return Err(at.unfit(format!("`{kind}` is not a type of value"))),
+    })
 }
 
 /// A time, which JSON has as text because it has more digits than a number may have.
