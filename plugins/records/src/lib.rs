@@ -1,8 +1,8 @@
 //! Episodes of other programs' agents as trajectories, and episodes of this program in the formats of others.
 //!
 //! Importers of kind `openai-chat`, `atif`, `inspect`, `verifiers` and `otel-genai`, one file each; their formats'
-//! published descriptions are named in its first lines. What they have in common: [`conversation`] makes steps of
-//! messages, [`json`] names the field that is wrong, [`files`] bounds what is read, [`report`] counts what is dropped.
+//! published descriptions are named in its first lines. What they have in common: `conversation` makes steps of
+//! messages, `json` names the field that is wrong, `files` bounds what is read, `report` counts what is dropped.
 //! [`export`] writes trajectories as ATIF, OpenAI chat messages and Inspect logs.
 //!
 //! May depend on `forethought-sdk` and plain libraries; never on the runtime or another plugin.

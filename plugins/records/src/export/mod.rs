@@ -1,6 +1,6 @@
 //! Trajectories in the formats of others. What each can hold, and how it is read again, is in docs/recorded.md.
 //!
-//! A thought that only describes its action ([`Derived:`](crate::conversation::DERIVED)) is not exported: the agent did
+//! A thought that only describes its action (`Derived:`) is not exported: the agent did
 //! not think it.
 
 mod atif;
