@@ -15,8 +15,8 @@ pub struct ServeConfig {
     /// Seconds after which a session that waits for its next request is ended.
     #[schemars(range(min = 1.0, max = 1e7))]
     pub idle_s: f64,
-    /// The model or role that `record` passes requests on to: a name under `[llm]` or `[roles]`. By default the only model,
-    /// or the one called `main` or `actor`.
+    /// The model or role that `record` passes requests on to: a name under `[llm]` or `[roles]`. By default the only
+    /// model, or the one called `main` or `actor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
     /// Name of the environment variable that holds the token which clients must send as their API key.
