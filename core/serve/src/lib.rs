@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use forethought_api::{
     Error, Result,
     environment::{Action, Environment, EnvironmentSpec, Reset, Transition, Turn},
@@ -169,6 +170,8 @@ pub async fn start(host: &RuntimeHost, options: Options) -> Result<Server> {
         started: forethought_runtime::clock::seconds(),
     });
     let (router, stopped) = (http::router(service.clone()), service.stop.clone());
+    // A stream's events are small, and none may wait until the one before it is acknowledged.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let task = tokio::spawn(async move {
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
