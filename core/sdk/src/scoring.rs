@@ -1,19 +1,30 @@
-//! Rewards for what an agent did: by comparison, by a value inside of JSON, or by a program of the user's.
+//! Rewards for what an agent did: by comparison, by a value inside of JSON, by a program of the user's, or by a
+//! language model's grade.
 
 use std::time::Duration;
 
-use forethought_api::{Error, Result, error::Code};
+use forethought_api::{
+    Error, Result,
+    error::Code,
+    llm::{ChatRequest, LlmBackend, Message, Purpose},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use crate::answers::{Answer, Complaint, ask_again};
 use crate::child::{LastWords, Program};
 
 /// The largest output of a script, in bytes.
 const LARGEST: u64 = 1 << 20;
 /// How long the last lines of standard error may take to arrive after the end of a script.
 const LATE: Duration = Duration::from_millis(250);
+
+/// Characters of a transcript that a judge reads, from its end.
+const READ: usize = 40_000;
+/// The grade from which on an episode counts as a success.
+const SUCCESS: f64 = 0.5;
 
 /// What an episode was worth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +41,47 @@ impl From<bool> for Score {
     fn from(success: bool) -> Self {
         Self { reward: f64::from(u8::from(success)), success: Some(success) }
     }
+}
+
+/// As much of a transcript as a judge reads.
+pub fn read_by_judge(transcript: &str) -> &str {
+    let cut = transcript.char_indices().rev().nth(READ).map_or(0, |(at, _)| at);
+    transcript[cut..].trim_end()
+}
+
+/// A language model's grade of `work`, which says what the model is asked to grade, by a rubric. What cannot be read is
+/// asked for once more.
+///
+/// # Errors
+/// Those of the model; an answer without a grade, twice.
+pub async fn grade(judge: &dyn LlmBackend, work: &str, rubric: &str) -> Result<Score> {
+    let prompt = format!(
+        "{work}\n\nRubric:\n{rubric}\n\nReply with one line, a grade from 0 (not at all) to 1 (completely):\nScore: 0.5"
+    );
+    let mut request = ChatRequest::new(Purpose::Judge, vec![Message::user(prompt)]);
+    request.temperature = Some(0.0);
+    let mut again = true;
+    loop {
+        let choice = judge.complete(request.clone()).await?.choices.into_iter().next().unwrap_or_default();
+        match read_grade(&Answer::of(&choice)) {
+            Ok(reward) => return Ok(Score { reward, success: Some(reward >= SUCCESS) }),
+            Err(complaint) if again => ask_again(&mut request.messages, choice, &complaint),
+            Err(complaint) => {
+                return Err(Error::malformed(format!(
+                    "the judge gave no grade when asked twice: {complaint}"
+                )));
+            }
+        }
+        again = false;
+    }
+}
+
+fn read_grade(answer: &Answer) -> Result<f64, Complaint> {
+    let text = answer.sections(&["Score"]).text("Score")?;
+    let number = text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+    number
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| answer.complaint("the line that starts with \"Score:\" has no number from 0 to 1"))
 }
 
 /// Whether `said` is `expected`: the same text without space around it, or, for what is not a text, JSON with the same
