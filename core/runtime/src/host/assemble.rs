@@ -137,53 +137,33 @@ impl RuntimeHost {
         let tasks = run.first_task..end;
         let episodes =
             (0..run.repeats).flat_map(|repeat| tasks.clone().map(move |task| episode(repeat, task)));
+        let environment = self.configured(&["environment".into()], environment);
+        let config = config.document().with_origins(&resolved)?;
         Ok(RunSpec {
-            root: run.out.to_path_buf(),
-            config: config.document().with_origins(&resolved)?,
-            paths: config.document().paths().to_vec(),
-            environment: self.configured(&["environment".into()], environment),
-            seats: planners,
-            seatings: Vec::new(),
-            subject: 0,
-            summariser: parts.summariser,
-            asked_summariser: parts.asked_summariser,
-            llms: parts.llms,
-            prices: parts.prices,
-            metering: self.shared.metering.clone(),
-            critics: parts.critics,
             episodes: episodes.collect(),
-            concurrency: run.concurrency,
-            limits: run.limits(),
-            episode_limits: run.per_episode,
-            per_decision: PerDecision { limits: run.per_decision, prices: parts.highest },
-            role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
-            elsewhere: BTreeMap::new(),
             earlier: options.earlier,
             refused,
-            cancel: options.cancel.clone(),
+            ..self.spec(config, environment, planners, parts, options.cancel.clone())
         })
     }
 
-    /// The run whose episodes come from outside: see [`LiveRun`](crate::run::live::LiveRun).
-    ///
-    /// # Errors
-    /// Anything in the configuration that cannot be run.
-    pub async fn live_spec(&self, live: LiveOptions) -> Result<RunSpec> {
-        let config = self.config();
-        let environment = live.environment.spec().await?;
-        let mut askers = vec![(vec![live.name.clone()], live.planner.requires().await?)];
-        if live.collect || live.planner.requires().await?.summariser {
-            askers.push((vec!["summariser".into()], self.summariser().await?.requires().await?));
-        }
-        let needs = needs::check(self, &environment, askers).await?.all;
-        let parts = self.parts(needs, live.collect).await?;
-        let run = &config.run;
-        Ok(RunSpec {
+    /// A run within the limits of the configuration, of no episodes, which continues no other.
+    fn spec(
+        &self,
+        config: String,
+        environment: Configured<dyn Environment>,
+        seats: Vec<(String, Configured<dyn Planner>)>,
+        parts: Parts,
+        cancel: Cancel,
+    ) -> RunSpec {
+        let settings = self.config();
+        let run = &settings.run;
+        RunSpec {
             root: run.out.to_path_buf(),
-            config: config.to_toml()?,
-            paths: config.document().paths().to_vec(),
-            environment: Configured::new(Value::Null, live.environment),
-            seats: vec![(live.name, Configured::new(Value::Null, live.planner))],
+            config,
+            paths: settings.document().paths().to_vec(),
+            environment,
+            seats,
             seatings: Vec::new(),
             subject: 0,
             summariser: parts.summariser,
@@ -197,12 +177,31 @@ impl RuntimeHost {
             limits: run.limits(),
             episode_limits: run.per_episode,
             per_decision: PerDecision { limits: run.per_decision, prices: parts.highest },
-            role_limits: config.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
+            role_limits: settings.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
             elsewhere: BTreeMap::new(),
             earlier: Earlier::Ignore,
             refused: None,
-            cancel: live.cancel,
-        })
+            cancel,
+        }
+    }
+
+    /// The run whose episodes come from outside: see [`LiveRun`](crate::run::live::LiveRun).
+    ///
+    /// # Errors
+    /// Anything in the configuration that cannot be run.
+    pub async fn live_spec(&self, live: LiveOptions) -> Result<RunSpec> {
+        let environment = live.environment.spec().await?;
+        let own = live.planner.requires().await?;
+        let summarises = live.collect || own.summariser;
+        let mut askers = vec![(vec![live.name.clone()], own)];
+        if summarises {
+            askers.push((vec!["summariser".into()], self.summariser().await?.requires().await?));
+        }
+        let needs = needs::check(self, &environment, askers).await?.all;
+        let parts = self.parts(needs, live.collect).await?;
+        let environment = Configured::new(Value::Null, live.environment);
+        let seats = vec![(live.name, Configured::new(Value::Null, live.planner))];
+        Ok(self.spec(self.config().to_toml()?, environment, seats, parts, live.cancel))
     }
 
     /// The needs of `[planner.<name>]`, or of the model or role of that name (`word` is `llm`), in an environment:
