@@ -485,6 +485,22 @@ impl Unreadable {
     }
 }
 
+/// The sections of an answer, which end where another seat is imagined to speak.
+///
+/// # Errors
+/// A complaint about an answer that was refused.
+fn labelled<'a>(
+    answer: &'a Answer,
+    labels: &[Label],
+    speakers: &'a [String],
+) -> Result<Sections<'a>, Complaint> {
+    if answer.refused() {
+        return Err(answer.complaint("there is no answer"));
+    }
+    let names = labels.iter().map(|label| label.name()).chain(speakers.iter().map(String::as_str));
+    Ok(answer.sections(&names.collect::<Vec<_>>()))
+}
+
 /// Reads the answer in the requested form, or else in another one that it has.
 ///
 /// # Errors
@@ -497,17 +513,12 @@ fn understand<T>(
     speakers: &[String],
     read: &impl Fn(&Said<'_>) -> Result<T, Complaint>,
 ) -> Result<T, Complaint> {
-    if answer.refused() {
-        return Err(answer.complaint("there is no answer"));
-    }
-    let names = labels.iter().map(|label| label.name()).chain(speakers.iter().map(String::as_str));
-    let names: Vec<_> = names.collect();
+    let sections = labelled(answer, labels, speakers)?;
     let keys: Vec<_> = labels.iter().map(|label| label.key()).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let called = choice.tool_calls.iter().filter_map(|call| Fields::of(&call.arguments));
     let called = called.filter(|fields| keys.iter().any(|key| fields.get(key).is_some()));
     let mut objects: Vec<_> = called.chain(answer.object(&keys).ok()).map(Said::Object).collect();
-    let sections = answer.sections(&names);
     let missing = match form {
         Answers::Text => None,
         Answers::Json => Some("this is not a JSON object with the requested keys".to_owned()),
@@ -546,11 +557,7 @@ fn called<T>(
     speakers: &[String],
     read: &impl Fn(&Said<'_>) -> Result<T, Complaint>,
 ) -> Result<T, Complaint> {
-    if answer.refused() {
-        return Err(answer.complaint("there is no answer"));
-    }
-    let names = labels.iter().map(|label| label.name()).chain(speakers.iter().map(String::as_str));
-    let sections = answer.sections(&names.collect::<Vec<_>>());
+    let sections = labelled(answer, labels, speakers)?;
     let calls = &choice.tool_calls;
     match calls.is_empty() {
         // The last of them may be incomplete.
