@@ -42,7 +42,7 @@ impl Played {
     /// The episode whose id begins with `wanted`.
     ///
     /// # Errors
-    /// If there is none, or several.
+    /// If no episode begins so, or several do.
     pub fn episode(&self, wanted: &str) -> Result<&EpisodeSummary> {
         let id = pick(self.episodes.iter().map(|one| one.episode.as_str()), wanted, &self.folder)?;
         self.episodes.iter().find(|one| one.episode == id).ok_or_else(|| Error::not_found(id))
@@ -81,7 +81,7 @@ fn newest(path: &Path) -> Result<PathBuf> {
 /// The only id that begins with `wanted`, or that equals it. `place` is where they are, for the error.
 ///
 /// # Errors
-/// If there is none, or several.
+/// If no id begins so, or several do.
 pub fn pick<'a>(ids: impl Iterator<Item = &'a str>, wanted: &str, place: &Path) -> Result<&'a str> {
     let mut found: Vec<_> = ids.filter(|id| id.starts_with(wanted)).collect();
     found.dedup();

@@ -166,7 +166,7 @@ async fn session(
     Ok(axum::Json(find(&service, &id)?.describe()))
 }
 
-/// The bytes of a body, or why there are none.
+/// The bytes of a body, or why it could not be read.
 fn body(service: &Service, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
     body.map_err(|rejection| {
         let message = match rejection.status() {

@@ -587,7 +587,7 @@ fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T> {
         .map_err(|error| Error::input(format!("the arguments are not right: {error}")))
 }
 
-/// One value as data: null where there is none.
+/// One value as data: null where it is unknown.
 fn value(outcome: &str, probability: f64, outside: bool, read_as: Option<&str>) -> Value {
     let probability = (!outside).then_some(probability);
     json!({ "outcome": outcome, "value": probability, "no_data": outside, "read_as": read_as })

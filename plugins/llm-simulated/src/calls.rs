@@ -57,7 +57,7 @@ pub(crate) fn choice(answer: String, request: &ChatRequest, seed: u64) -> Choice
     Choice { text, tool_calls, finish: FinishReason::ToolCalls, ..Choice::default() }
 }
 
-/// The calls in a labelled answer, and its other lines; `None` if there are none.
+/// The calls in a labelled answer, and its other lines; `None` if it makes no call.
 fn called(answer: &str, tools: &[Tool]) -> Option<(String, Vec<ToolCall>)> {
     if let [tool] = tools
         && let Some(arguments) = arguments(answer, &tool.parameters)

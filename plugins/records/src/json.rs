@@ -72,7 +72,7 @@ impl<'v> At<'v> {
         if self.path.is_empty() { "the document" } else { &self.path }
     }
 
-    /// The value of a key; `None` if there is none, or null.
+    /// The value of a key; `None` if it is missing or null.
     ///
     /// # Errors
     /// If this is not an object.

@@ -90,7 +90,7 @@ impl Row<'_> {
     }
 }
 
-/// The values of [`FURTHER`], column by column, and their hash; `None` if there are none.
+/// The values of [`FURTHER`], column by column, and their hash; `None` if all are empty.
 fn further(rows: &[Row<'_>]) -> Result<Option<([Vec<ByteArray>; 4], String)>> {
     let (mut columns, mut hasher, mut known) = ([const { Vec::new() }; 4], blake3::Hasher::new(), false);
     for row in rows {
