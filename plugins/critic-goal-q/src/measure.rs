@@ -1,6 +1,7 @@
-//! Training steps one by one, only for the benchmark.
+//! Training steps one by one, only for measurements.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
+use forethought_candle::device;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt};
 
@@ -23,8 +24,9 @@ impl Training {
     /// A fresh training over `transitions` transitions.
     ///
     /// # Errors
-    /// If a tensor cannot be made.
+    /// If `config.device` does not exist, or a tensor cannot be made.
     pub fn new(config: TrainerConfig, transitions: usize, dimension: usize) -> Result<Self> {
+        let device = device(&config.device)?;
         let mut rng = seed::stream(7, "bench");
         let trajectories: Vec<Trajectory> = (0..transitions / 10)
             .map(|episode| Trajectory {
@@ -45,25 +47,27 @@ impl Training {
         let corpus = Corpus::new(&trajectories, &config.goals, None)?;
         let numbers: Vec<f32> =
             (0..corpus.texts.len() * dimension).map(|_| rng.random_range(-1f32..1.0)).collect();
-        let table = Tensor::from_vec(numbers, (corpus.texts.len(), dimension), &Device::Cpu)?;
+        let table = Tensor::from_vec(numbers, (corpus.texts.len(), dimension), &device)?;
         let table = table.broadcast_div(&table.sqr()?.sum_keepdim(1)?.sqrt()?)?;
-        let iql = Iql::new(&config, dimension, &Device::Cpu, &mut rng)?;
+        let iql = Iql::new(&config, dimension, &device, &mut rng)?;
         Ok(Self { corpus, config, table, iql, rng })
     }
 
-    /// Takes `count` gradient steps, drawing of batches included.
+    /// Takes `count` gradient steps, drawing of batches included, and returns the last one's losses of Q and V.
     ///
     /// # Errors
     /// If candle fails.
-    pub fn steps(&mut self, count: usize) -> Result<()> {
+    pub fn steps(&mut self, count: usize) -> Result<[f32; 2]> {
         let _flush = FlushDenormals::new();
         let everything: Vec<usize> = (0..self.corpus.trajectories()).collect();
         let sampler = Sampler::new(&self.corpus, &everything, &self.config.goals, self.config.gamma);
         let goals = self.config.goals_per_transition;
+        let mut last = [0.0; 2];
         for _ in 0..count {
             let batch = sampler.batch(self.config.batch / goals, goals, &mut self.rng);
-            self.iql.step(&self.table, &batch)?;
+            let losses = self.iql.step(&self.table, &batch)?;
+            last = [losses.q, losses.v];
         }
-        Ok(())
+        Ok(last)
     }
 }
