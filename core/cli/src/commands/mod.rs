@@ -7,6 +7,7 @@ mod config;
 mod critic;
 mod describe;
 mod doctor;
+mod estimate;
 mod eval;
 mod export;
 mod import;
@@ -92,6 +93,7 @@ pub(crate) enum Command {
     Critic(critic::Critic),
     Report(report::Report),
     Compare(compare::Compare),
+    Estimate(estimate::Estimate),
     View(view::View),
     Runs(runs::Runs),
     Replay(replay::Replay),
@@ -128,6 +130,7 @@ impl Command {
             | Self::Describe(_)
             | Self::Schema(_)
             | Self::Config(_)
+            | Self::Estimate(_)
             | Self::Plugin(_)
             | Self::MockLlm(_)
             | Self::Doctor(_) => Consent::Reads,
@@ -160,6 +163,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Critic(command) => command.execute(session).await,
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
+        Command::Estimate(command) => command.execute(session).await,
         Command::View(command) => command.execute(session).await,
         Command::Runs(command) => command.execute(session),
         Command::Replay(command) => command.execute(session).await,
