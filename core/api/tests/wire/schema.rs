@@ -4,10 +4,7 @@
 
 use std::path::Path;
 
-use forethought_api::{
-    checkpoint, critic, encoder, environment, llm, planner,
-    trajectory,
-};
+use forethought_api::{checkpoint, critic, encoder, environment, llm, planner, trajectory};
 use schemars::generate::SchemaSettings;
 
 #[test]
