@@ -19,6 +19,7 @@ from .parts import (
     Planner,
     Progress,
     World,
+    read_calls,
     transition,
     turn,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Action", "CallRule", "ChatRequest", "Choice", "Completion", "Component", "Critic", "CriticQuery", "Decision",
     "DecisionContext", "Encoder", "Environment", "EnvironmentSpec", "Estimate", "Failure", "Host", "LanguageModel",
     "LlmCapabilities", "Models", "Observation", "Planner", "Progress", "Requirements", "SeatSpec", "Summary", "Tool",
-    "ToolCall", "Transition", "Turn", "World", "cancelled", "critic", "encoder", "need", "planner", "register", "serve",
+    "ToolCall", "Transition", "Turn", "World", "cancelled", "critic", "encoder", "need", "planner", "read_calls",
+    "register", "serve",
     "transition", "turn",
 ]

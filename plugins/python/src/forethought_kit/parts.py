@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import math
+import re
+import threading
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -33,6 +36,7 @@ from .types import (
     StyleCard,
     Summary,
     Tool,
+    ToolCall,
     Transition,
     Turn,
 )
@@ -131,6 +135,38 @@ def transition(then: Turn | str, reward: float | Sequence[float] = 0.0, *, termi
     return Transition(then, rewards, terminated, truncated, success, illegal, info)
 
 
+def read_calls(action: Action, tools: Sequence[Tool]) -> tuple[list[ToolCall], str]:
+    """The calls of tools that an action consists of, made or written as `name({"key": "value"})`, one per line; and a
+    complaint, if it is a call that does not fit. Words alone are not calls."""
+    calls, names = list(action.calls), {tool.name: tool for tool in tools}
+    lines = [line.strip() for line in action.text.splitlines() if line.strip()]
+    if not calls and lines and all(re.fullmatch(r"\w[\w.-]*\(\{.*\}\)", line) for line in lines):
+        for number, line in enumerate(lines, 1):
+            name, _, rest = line.partition("(")
+            try:
+                calls.append(ToolCall(f"call_{number}", name, json.loads(rest[:-1])))
+            except ValueError as error:
+                return [], f"the arguments of {name} are not JSON: {error}"
+    for call in calls if tools else ():
+        if call.name not in names:
+            return [], f"there is no tool {call.name!r}; there are {', '.join(names)}"
+        needed = names[call.name].parameters.get("required") or ()
+        missing = [key for key in needed if not isinstance(call.arguments, dict) or key not in call.arguments]
+        if missing:
+            return [], f"{call.name} needs the arguments {', '.join(missing)}"
+    return (calls if tools else []), ""
+
+
+class Turns:
+    """Lets the calls of one world take turns."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, _: Any) -> Turns:
+        return Turns()
+
+
 class Environment(Component):
     """A world that is played through text.
 
@@ -183,6 +219,14 @@ class Environment(Component):
     def imagine(self, seat: int, seed: int, hidden: Any) -> Environment | None:
         """A copy in which all that is hidden from the seat is drawn again from the seed."""
         return None
+
+    def invoke(self, method: str, message: Message) -> Any:
+        if self.inlined:
+            return super().invoke(method, message)
+        # A call that was given up on may still be at work.
+        turns: Turns = self.__dict__.setdefault("_turns", Turns())
+        with turns.lock:
+            return super().invoke(method, message)
 
     def _reset(self, message: Message) -> Any:
         reset = argument(message, "reset")

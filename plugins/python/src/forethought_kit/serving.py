@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 import logging
 import os
@@ -68,8 +70,10 @@ class ToProgram(logging.Handler):
                     return None  # The program has gone.
 
 
-def serve(*components: type[Component], package: str = "", version: str = "") -> None:
+def serve(*components: type[Component], package: str = "", version: str = "", imports: Sequence[str] = ()) -> None:
     """Serves components over standard input and output, until the program closes them.
+
+    `imports` are modules to load before the program is greeted, because they take long and may print.
 
     Without arguments, those that `@register` and the other decorators made. What is printed goes to standard error.
     """
@@ -92,6 +96,9 @@ def serve(*components: type[Component], package: str = "", version: str = "") ->
     pipe = Pipe(open(source, "rb", buffering=1 << 16), sink, module)
     logging.basicConfig(level=os.environ.get("FORETHOUGHT_KIT_LOG", "INFO").upper(), handlers=[ToProgram(pipe)],
                         format="%(message)s")
+    for slow in imports:
+        with contextlib.suppress(ImportError):  # The component says what is missing.
+            importlib.import_module(slow)
     pipe.hello()
     pipe.run()
     logging.shutdown()
