@@ -60,6 +60,8 @@ class Component:
     #: Whether calls run one after the other on the thread that reads them. It saves some 50 microseconds per call,
     #: and such calls must not ask the program for anything, wait, or be `async`.
     inlined: ClassVar[bool] = False
+    #: Whether `__init__` may ask the host. Otherwise it runs on the main thread.
+    asks: ClassVar[bool] = True
     methods: ClassVar[dict[str, Method]] = {}
     #: Other components by their names in the configuration; set before `__init__` runs.
     host: Host
@@ -176,6 +178,7 @@ class Environment(Component):
 
     interface: ClassVar[str] = "forethought.environment/1"
     inlined: ClassVar[bool] = True
+    asks: ClassVar[bool] = False
     #: Version of the rules: episodes of different versions are not comparable.
     version: ClassVar[str] = "1"
     #: The rules and the action grammar, as every seat is given them.
@@ -504,7 +507,8 @@ class Progress:
 
 
 class Host:
-    """Other components of the configuration, by their names. A component needs `inlined = False` to ask for them."""
+    """Other components of the configuration, by their names. An environment needs `asks = True` to ask for them while it is built,
+    and `inlined = False` to ask later."""
 
     def __init__(self, reference: Reference) -> None:
         self.reference = reference

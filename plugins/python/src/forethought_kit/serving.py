@@ -91,8 +91,8 @@ def serve(*components: type[Component], package: str = "", version: str = "", im
     sys.stdout = sys.stderr
     main = sys.modules["__main__"]
     name = package or (main.__spec__.name if main.__spec__ else Path(getattr(main, "__file__", "plugin")).stem)
-    inline = all(one.inlined for one in chosen)
-    module = (Module if inline else Asking)(name, version or kit_version(), chosen)
+    asks = any(one.asks for one in chosen)
+    module = (Asking if asks else Module)(name, version or kit_version(), chosen)
     pipe = Pipe(open(source, "rb", buffering=1 << 16), sink, module)
     logging.basicConfig(level=os.environ.get("FORETHOUGHT_KIT_LOG", "INFO").upper(), handlers=[ToProgram(pipe)],
                         format="%(message)s")

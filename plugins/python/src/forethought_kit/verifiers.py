@@ -125,6 +125,9 @@ class Verifiers(Environment):
         self.task = asyncio.run_coroutine_threadsafe(rollout(), self.loop.loop)
         return self._next()[0]
 
+    def __del__(self) -> None:
+        self.stop()
+
     def stop(self) -> None:
         if (task := self.__dict__.pop("task", None)) is not None:
             task.cancel()
