@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from typing import Annotated, Any, Literal
@@ -31,6 +32,7 @@ class OpenEnv(Environment):
         transport: Annotated[Literal["websocket", "http"], "Over HTTP all episodes share the server's one session."] = "websocket",
         field: Annotated[str | None, "The field of the server's actions that holds the action's text; by default the only "
                          "required one. An action that is a JSON object is sent as it is."] = None,
+        actions: Annotated[list[str] | None, "Actions to list as legal, for planners that choose from a list."] = None,
         text: Annotated[str | None, "The field of its observations that is shown; by default all of them."] = None,
         reset: Annotated[dict[str, Any] | None, "Further arguments of the server's reset."] = None,
         about: Annotated[str, "Instructions for the player."] = "",
@@ -39,6 +41,7 @@ class OpenEnv(Environment):
         timeout_s: Annotated[float, "Seconds that the server may take for each answer."] = 60.0,
     ) -> None:
         self.url, self.transport, self.text, self.arguments = url.rstrip("/"), transport, text, reset or {}
+        self.listed = actions or []
         self.solved_at, self.timeout = solved_at, timeout_s
         self.max_steps = self.limit = max_steps
         if transport == "websocket":
@@ -80,7 +83,8 @@ class OpenEnv(Environment):
         try:
             if self.socket is None:
                 address = self.url.replace("http://", "ws://").replace("https://", "wss://") + "/ws"
-                self.socket = self.connect(address, open_timeout=self.timeout, max_size=100 << 20)
+                self.socket = self.connect(address, open_timeout=self.timeout, close_timeout=1,
+                                           max_size=100 << 20)
             self.socket.send(json.dumps({"type": kind, "data": data}))
             answer = json.loads(self.socket.recv(timeout=self.timeout))
         except Exception as error:  # The kinds of the package and of the system.
@@ -91,17 +95,22 @@ class OpenEnv(Environment):
             raise Failure(f"{self.url}: {found.get('code', '')} {found.get('message', found)}", code="input")
         return found if isinstance(found, dict) else {}
 
+    def __del__(self) -> None:
+        # A server has room for a number of sessions. To say goodbye takes a while.
+        if self.__dict__.get("socket") is not None:
+            threading.Thread(target=self.socket.close, daemon=True).start()
+
     def _turn(self, found: dict[str, Any]) -> Turn:
         seen = found.get("observation")
         if isinstance(seen, dict):
             seen = {key: one for key, one in seen.items() if key not in ("done", "reward", "metadata")}
         shown = seen.get(self.text) if isinstance(seen, dict) and self.text else seen
         text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
-        return turn(text, data=seen)
+        return turn(text, [] if self.over else self.listed, data=seen)
 
     def reset(self, task: int, seed: int) -> Turn:
-        found = self._ask("reset", {"seed": draws.number(task, seed), **self.arguments})
         self.over, self.moves, self.total = False, 0, 0.0
+        found = self._ask("reset", {"seed": draws.number(task, seed), **self.arguments})
         return self._turn(found)
 
     def step(self, action: Action) -> Transition:
