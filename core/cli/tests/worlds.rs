@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         .unless(unable.clone(), "taxi_is_played_by_random_and_by_a_scripted_model", taxi)
         .unless(unable.clone(), "a_game_of_hidden_cards_is_played_by_both_seats", cards)
         .unless(unable, "a_new_world_in_python_runs_as_it_is", new)
-        .test("a_strangers_world_in_python_does_not_run", stranger)
+        .test("a_strangers_world_in_python_does_not_run", a_strangers_world_in_python_does_not_run)
         .run()
 }
 
@@ -74,20 +74,14 @@ fn taxi() {
         .as_array()
         .unwrap_or_else(|| panic!("{compared}"))
         .iter()
-        .map(|planner| planner["success"]["mean"].as_f64().unwrap_or_else(|| panic!("{planner}")))
+        .map(|planner| planner["success"]["rate"].as_f64().unwrap_or_else(|| panic!("{planner}")))
         .collect();
     assert!(success[0] < success[1], "the script knows the way: {success:?}");
     let checked = play(
         &desk,
         "plugin check environment.python --steps 0 --set module=forethought_kit.gymnasium --set id=FrozenLake-v1",
     );
-    let broken: Vec<_> = checked["reports"][0]["findings"]
-        .as_array()
-        .unwrap_or_else(|| panic!("{checked}"))
-        .iter()
-        .filter(|finding| finding["outcome"] == "broken")
-        .collect();
-    assert!(broken.is_empty(), "{broken:?}");
+    assert_eq!(checked[0]["findings"].as_array().map(Vec::len), Some(0), "{checked}");
 }
 
 fn cards() {
@@ -139,7 +133,7 @@ fn new() {
     assert!(test.status.success(), "{}", String::from_utf8_lossy(&test.stdout));
 }
 
-fn stranger() {
+fn a_strangers_world_in_python_does_not_run() {
     let desk = desk();
     desk.write("world.py", "open('mark', 'w')\n");
     desk.write("own.py", "open('mark', 'w')\n");

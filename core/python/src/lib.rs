@@ -19,7 +19,7 @@ use forethought_sdk::api::{registry::Pluggable, wire::Interface as _};
 use forethought_sdk::prelude::*;
 
 pub use self::config::{PythonConfig, PythonModule};
-use self::{pool::Pool, worlds::Worlds};
+use self::{pool::Pool, worlds::World};
 
 /// A component without state between its calls: they go to the worker that has the fewest.
 async fn component<I: Pluggable + ?Sized>(config: PythonConfig, host: Arc<dyn Host>) -> Result<Arc<I>> {
@@ -30,7 +30,7 @@ register! {
     interface: dyn Environment, kind: "python", summary: "a world written in Python", config: PythonConfig,
     new: |config, host| async move {
         let pool = Pool::start(<dyn Environment>::NAME, config, host).await?;
-        Ok(Arc::new(Worlds::new(pool).await?) as _)
+        Ok(Arc::new(World::new(pool).await?) as _)
     },
 }
 

@@ -6,61 +6,22 @@ use forethought_sdk::{
     api::{error::Code, wire::Interface as _},
     prelude::*,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::pool::{Place, Pool};
 
-/// The environment, whose worlds are spread over the workers.
-pub(crate) struct Worlds {
+/// A world, and a source of others: they are spread over the workers.
+pub(crate) struct World {
     pool: Pool,
     spec: EnvironmentSpec,
-}
-
-impl Worlds {
-    /// Asks the first worker for its spec, which never changes.
-    pub(crate) async fn new(pool: Pool) -> Result<Self> {
-        let place = pool.place();
-        let spec = <dyn Environment>::connect(pool.object(&place).await?).spec().await?;
-        Ok(Self { pool, spec })
-    }
-
-    async fn world(&self) -> Result<World> {
-        let repeats = self.spec.recovery == Recovery::Replay;
-        let (place, world) = start(&self.pool).await?;
-        let life = Life { world, place, path: None, unsure: false };
-        Ok(World { pool: self.pool.clone(), spec: self.spec.clone(), repeats, life: Mutex::new(life) })
-    }
+    /// `None` until it is needed: the component itself is rarely played in.
+    life: Mutex<Option<Life>>,
 }
 
 async fn start(pool: &Pool) -> Result<(Place, Arc<dyn Environment>)> {
     let place = pool.place();
     let world = <dyn Environment>::connect(pool.object(&place).await?).spawn().await?;
     Ok((place, world))
-}
-
-#[async_trait]
-impl Environment for Worlds {
-    async fn spec(&self) -> Result<EnvironmentSpec> {
-        Ok(self.spec.clone())
-    }
-    async fn spawn(&self) -> Result<Arc<dyn Environment>> {
-        Ok(Arc::new(self.world().await?))
-    }
-    async fn reset(&self, _: Reset) -> Result<Turn> {
-        Err(Error::other("spawn a world, and reset that"))
-    }
-    async fn step(&self, _: Action) -> Result<Transition> {
-        Err(Error::other("spawn a world, and step in that"))
-    }
-}
-
-/// One world.
-struct World {
-    pool: Pool,
-    spec: EnvironmentSpec,
-    /// Whether the same actions lead to the same state.
-    repeats: bool,
-    life: Mutex<Life>,
 }
 
 /// A world in its process, and how it came to where it is.
@@ -80,6 +41,32 @@ struct Path {
 }
 
 impl World {
+    /// Asks the first worker for its spec, which never changes.
+    pub(crate) async fn new(pool: Pool) -> Result<Self> {
+        let place = pool.place();
+        let spec = <dyn Environment>::connect(pool.object(&place).await?).spec().await?;
+        Ok(Self { pool, spec, life: Mutex::default() })
+    }
+
+    /// Whether an episode can be repeated.
+    fn repeats(&self) -> bool {
+        self.spec.recovery == Recovery::Replay
+    }
+
+    async fn start(&self) -> Result<Life> {
+        let (place, world) = start(&self.pool).await?;
+        Ok(Life { world, place, path: None, unsure: false })
+    }
+
+    async fn life(&self) -> Result<MappedMutexGuard<'_, Life>> {
+        let mut life = self.life.lock().await;
+        if life.is_none() {
+            *life = Some(self.start().await?);
+        }
+        MutexGuard::try_map(life, Option::as_mut)
+            .map_err(|_| Error::other("a world that was just started is gone"))
+    }
+
     /// Whether this error says that the world's process has ended, not that the world failed.
     fn lost(error: &Error) -> bool {
         error.code == Code::Shutdown
@@ -111,11 +98,12 @@ impl Environment for World {
     }
 
     async fn spawn(&self) -> Result<Arc<dyn Environment>> {
-        Worlds { pool: self.pool.clone(), spec: self.spec.clone() }.spawn().await
+        let life = Mutex::new(Some(self.start().await?));
+        Ok(Arc::new(Self { pool: self.pool.clone(), spec: self.spec.clone(), life }))
     }
 
     async fn reset(&self, reset: Reset) -> Result<Turn> {
-        let mut life = self.life.lock().await;
+        let mut life = self.life().await?;
         life.path = None;
         let turn = match life.world.reset(reset).await {
             Err(error) if Self::lost(&error) => {
@@ -131,10 +119,10 @@ impl Environment for World {
     }
 
     async fn step(&self, action: Action) -> Result<Transition> {
-        let mut life = self.life.lock().await;
+        let mut life = self.life().await?;
         let sure = !std::mem::replace(&mut life.unsure, true);
         let transition = match (life.world.step(action.clone()).await, life.path.clone()) {
-            (Err(error), Some(path)) if Self::lost(&error) && self.repeats && sure => {
+            (Err(error), Some(path)) if Self::lost(&error) && self.repeats() && sure => {
                 let done = path.actions.len();
                 tracing::warn!("{done} actions are repeated in another process: {error}");
                 (life.place, life.world) = match self.repeat(&path).await {
@@ -155,23 +143,22 @@ impl Environment for World {
     }
 
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
-        let life = self.life.lock().await;
+        let life = self.life().await?;
         let copied = match (life.world.fork().await, &life.path) {
-            (Err(error), Some(path)) if Self::lost(&error) && self.repeats && !life.unsure => {
+            (Err(error), Some(path)) if Self::lost(&error) && self.repeats() && !life.unsure => {
                 self.repeat(path).await.map(Some)?
             }
             (outcome, _) => outcome?.map(|world| (self.pool.next_to(&life.place), world)),
         };
         Ok(copied.map(|(place, world)| {
             let (path, unsure) = (life.path.clone(), life.unsure);
-            let life = Mutex::new(Life { world, place, path, unsure });
-            let (pool, spec) = (self.pool.clone(), self.spec.clone());
-            Arc::new(Self { pool, spec, repeats: self.repeats, life }) as _
+            let life = Mutex::new(Some(Life { world, place, path, unsure }));
+            Arc::new(Self { pool: self.pool.clone(), spec: self.spec.clone(), life }) as _
         }))
     }
 
     async fn imagine(&self, imagine: Imagine) -> Result<Option<Arc<dyn Environment>>> {
-        let life = self.life.lock().await;
+        let life = self.life().await?;
         life.world.imagine(imagine).await
     }
 }

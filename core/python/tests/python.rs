@@ -75,6 +75,9 @@ async fn a_killed_worker_costs_its_worlds_a_step_and_no_episode() {
     kill(act(&worlds[1], "x").await.unwrap().1);
     worlds[1].reset(Reset { task: 5, seed: 7 }).await.unwrap();
     assert_eq!(act(&worlds[1], "x").await.unwrap().0, "501");
+    // The component is a world, too.
+    environment.reset(Reset { task: 6, seed: 7 }).await.unwrap();
+    assert_eq!(act(&environment, "x").await.unwrap().0, "601");
 }
 
 #[tokio::test]
@@ -95,7 +98,7 @@ async fn what_cannot_be_repeated_is_not() {
 
 #[tokio::test]
 async fn an_exception_comes_with_its_traceback_and_a_hang_with_its_limit() {
-    let environment = counting(json!({ "deadline_s": 3.0 })).await;
+    let environment = counting(json!({ "deadline_s": 2.0 })).await;
     let world = begin(&environment, 0).await;
     let error = act(&world, "fail").await.unwrap_err();
     assert_eq!(error.code, Code::Panic);

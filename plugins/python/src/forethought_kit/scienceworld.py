@@ -20,8 +20,10 @@ class ScienceWorld(Environment):
     """an elementary science lab, in text"""
 
     kind = "scienceworld"
-    #: The simulator does not copy itself; the program repeats the actions instead.
+    # The simulator does not copy itself. It takes no seed, and what it names and lists differs from time to time, so
+    # that an episode cannot be repeated either.
     copies = False
+    recovery = "restart"
     #: Simulators whose world is gone: each is a Java machine that takes seconds to start.
     idle: ClassVar[list[Any]] = []
 
