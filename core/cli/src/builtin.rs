@@ -42,6 +42,7 @@ features! {
         "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
         "planner.vote", "planner.when2ask", "summariser.llm", "summariser.observation",
     ];
+    "python": ["critic.python", "encoder.python", "environment.python", "llm.python", "planner.python"];
     "recorded": ["environment.recorded", "planner.recorded"];
     "records": [
         "importer.atif", "importer.inspect", "importer.openai-chat", "importer.otel-genai", "importer.verifiers",

@@ -29,6 +29,8 @@ use forethought_mcp as _;
 use forethought_persuasion as _;
 #[cfg(feature = "planners")]
 use forethought_planners as _;
+#[cfg(feature = "python")]
+use forethought_python as _;
 #[cfg(feature = "recorded")]
 use forethought_recorded as _;
 #[cfg(feature = "records")]
