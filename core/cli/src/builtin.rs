@@ -28,6 +28,7 @@ features! {
     "llm-remote": ["llm.remote"];
     "llm-simulated": ["llm.simulated"];
     "mcp": ["environment.mcp"];
+    "pddl": ["behaviour.pddl", "environment.pddl", "llm.pddl-scripted"];
     "persuasion": [
         "behaviour.persuasion", "environment.persuasion", "importer.p4g", "planner.donor-fitted", "planner.haggler",
         "planner.persona",
@@ -41,6 +42,9 @@ features! {
         "planner.saycan", "planner.self-consistency", "planner.self-plan", "planner.spine",
         "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
         "planner.vote", "planner.when2ask", "summariser.llm", "summariser.observation",
+    ];
+    "planners-symbolic": [
+        "planner.isr-llm", "planner.llm+p", "planner.llm-heuristic", "planner.pddl-world-model",
     ];
     "recorded": ["environment.recorded", "planner.recorded"];
     "records": [

@@ -77,20 +77,19 @@ impl Scripted {
         Ok(Self(config))
     }
 
-    fn answer(&self, request: &ChatRequest) -> Result<String> {
+    fn answer(&self, request: &ChatRequest) -> String {
         let of = |role: Role| request.messages.iter().filter(move |message| message.role == role);
         let prompt = of(Role::User).next().map_or("", |message| &message.content);
         let system: String = of(Role::System).map(|message| message.content.as_str()).collect();
         let text = format!("{system}\n{prompt}");
+        // As a chat model would: an answer, which is not one in the requested form.
         if !recognises(&text) {
-            return Err(Error::config(
-                "the scripted model knows only worlds of kind `pddl`, in words, of the four domains that ship",
-            ));
+            return "I know planning problems of kind pddl in the four domains that ship, and this is not one.".into();
         }
         let view = View::read(&text);
-        let task = view.task.as_ref().ok_or_else(|| {
-            Error::config("the scripted model cannot read this problem: it knows the words that ship, and `state = \"words\"`")
-        })?;
+        let Some(task) = view.task.as_ref() else {
+            return "I cannot read this problem: I know it in the words that ship, and not as PDDL.".into();
+        };
         let refused =
             prompt.lines().filter(|line| line.trim_start_matches("- ").starts_with(REFUSED)).count();
         let errs = Errs {
@@ -105,7 +104,7 @@ impl Scripted {
             true => text.trim_end().trim_end_matches(')').to_owned(),
             false => text,
         };
-        Ok(if asks("Problem: <") {
+        if asks("Problem: <") {
             format!("Problem:\n{}", broken(self.translation(task, &errs).to_string()))
         } else if asks("Domain: <") {
             format!("Domain:\n{}", broken(self.domain(&task.domain, &errs).to_string()))
@@ -127,7 +126,7 @@ impl Scripted {
             let call = call.or_else(|| view.possible(&mut errs.stream("possible")));
             let action = call.map_or_else(|| "wait".into(), |call| call.words());
             format!("Thought: This is the next step.\nAction: {action}")
-        })
+        }
     }
 
     /// The problem as it is understood.
@@ -245,7 +244,7 @@ impl LlmBackend for Scripted {
             } else {
                 seed::derive(self.0.seed, &format!("sample {sample}"))
             };
-            let text = Self(ScriptedConfig { seed, ..self.0.clone() }).answer(&request)?;
+            let text = Self(ScriptedConfig { seed, ..self.0.clone() }).answer(&request);
             completion.choices.push(Choice { text, ..Choice::default() });
         }
         Ok(completion)
