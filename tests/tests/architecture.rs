@@ -59,8 +59,11 @@ fn arrows_point_one_way() {
             "core/python" => &["forethought-plugin-host", "forethought-sdk"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
             // Shared by plugins, and no plugin itself.
-            "plugins/candle" => &["forethought-sdk"],
-            plugin if plugin.starts_with("plugins/") => &["forethought-sdk", "forethought-candle"],
+            "plugins/candle" | "plugins/strips" => &["forethought-sdk"],
+            plugin if plugin.starts_with("plugins/") => {
+                &["forethought-sdk", "forethought-candle", "forethought-strips"]
+            }
+            "environments/pddl" => &["forethought-sdk", "forethought-strips"],
             _ => &["forethought-sdk"],
         };
         for dependency in dependencies {

@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 use {
     forethought_avalon as _, forethought_critic_acts as _, forethought_critic_goal_q as _,
     forethought_critic_judge as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
-    forethought_persuasion as _, forethought_planners as _, forethought_records as _,
-    forethought_webshop as _,
+    forethought_pddl as _, forethought_persuasion as _, forethought_planners as _,
+    forethought_planners_symbolic as _, forethought_records as _, forethought_webshop as _,
 };
 
 /// Settings under which a component is small and quick; its defaults otherwise.
@@ -27,6 +27,8 @@ fn settings(name: &str) -> Value {
         "environment.webshop" => json!({ "products": 60 }),
         // The kit's own planner within it asks no model.
         "planner.best-of-n" | "planner.persona" => json!({ "llm": "actor" }),
+        // The kit's world shows no rules in PDDL.
+        "planner.isr-llm" | "planner.llm+p" | "planner.llm-heuristic" => json!({ "domain": "blocksworld" }),
         // Searches at full size make hundreds of calls.
         "planner.lats" => json!({ "iterations": 2, "breadth": 2, "rollout": 1, "depth": 2 }),
         "planner.agent-q" | "planner.rap" => json!({ "iterations": 2, "breadth": 2, "depth": 2 }),

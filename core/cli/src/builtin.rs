@@ -28,6 +28,7 @@ features! {
     "llm-remote": ["llm.remote"];
     "llm-simulated": ["llm.simulated"];
     "mcp": ["environment.mcp"];
+    "pddl": ["behaviour.pddl", "environment.pddl", "llm.pddl-scripted"];
     "persuasion": [
         "behaviour.persuasion", "environment.persuasion", "importer.p4g", "planner.donor-fitted", "planner.haggler",
         "planner.persona",
@@ -43,6 +44,9 @@ features! {
         "planner.vote", "planner.when2ask", "summariser.llm", "summariser.observation",
     ];
     "python": ["critic.python", "encoder.python", "environment.python", "llm.python", "planner.python"];
+    "planners-symbolic": [
+        "planner.isr-llm", "planner.llm+p", "planner.llm-heuristic", "planner.pddl-world-model",
+    ];
     "recorded": ["environment.recorded", "planner.recorded"];
     "records": [
         "importer.atif", "importer.inspect", "importer.openai-chat", "importer.otel-genai", "importer.verifiers",

@@ -25,12 +25,16 @@ use forethought_llm_remote as _;
 use forethought_llm_simulated as _;
 #[cfg(feature = "mcp")]
 use forethought_mcp as _;
+#[cfg(feature = "pddl")]
+use forethought_pddl as _;
 #[cfg(feature = "persuasion")]
 use forethought_persuasion as _;
 #[cfg(feature = "planners")]
 use forethought_planners as _;
 #[cfg(feature = "python")]
 use forethought_python as _;
+#[cfg(feature = "planners-symbolic")]
+use forethought_planners_symbolic as _;
 #[cfg(feature = "recorded")]
 use forethought_recorded as _;
 #[cfg(feature = "records")]
