@@ -18,8 +18,10 @@ features! {
         "importer.avalon-pro", "planner.avalon-naive", "verifier.avalon",
     ];
     "critic-acts": ["critic.acts", "trainer.acts"];
+    "critic-ensemble": ["critic.ensemble"];
     "critic-goal-q": ["critic.goal-q", "trainer.goal-q"];
-    "critic-judge": ["critic.judge", "critic.random", "critic.reader"];
+    "critic-judge": ["critic.constant", "critic.judge", "critic.random", "critic.reader"];
+    "critic-retrieval": ["critic.regression", "critic.retrieval", "trainer.regression", "trainer.retrieval"];
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];
