@@ -37,12 +37,16 @@ fn settings(name: &str) -> Value {
         "trainer.acts" => json!({ "steps": 40 }),
         "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.
-        "critic.acts" | "critic.goal-q" | "critic.regression" | "critic.retrieval" => {
+        "critic.acts"
+        | "critic.goal-q"
+        | "critic.regression"
+        | "critic.retrieval"
+        | "critic.reward-model" => {
             json!({ "model": "", "encoder": "default" })
         }
         // The kit's own critic, by any name.
         "critic.ensemble" => json!({ "members": ["critic"] }),
-        "trainer.regression" => json!({ "epochs": 2 }),
+        "trainer.regression" | "trainer.reward-model" => json!({ "epochs": 2 }),
         _ => json!({}),
     }
 }
@@ -50,7 +54,7 @@ fn settings(name: &str) -> Value {
 /// Each linked component; trained critics with a checkpoint that their own trainers make first.
 fn subjects() -> Vec<Subject> {
     let mut subjects = Subject::all_linked();
-    for kind in ["acts", "goal-q", "regression", "retrieval"] {
+    for kind in ["acts", "goal-q", "regression", "retrieval", "reward-model"] {
         let name = format!("critic.{kind}");
         let trained = subjects.iter_mut().find(|subject| subject.name() == name).expect("it is linked");
         let create = trained.create.clone();
@@ -84,6 +88,8 @@ async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf>
                 thought: ["Derived: [left] left", "Derived: [right] right"][episode % 2].into(),
                 next_state: format!("step {}", step + 1),
                 outcomes: vec![["lost", "found"][episode % 2].into()],
+                // For what learns from better and worse episodes.
+                reward: if step == 2 { (episode % 2) as f64 } else { 0.0 },
                 terminated: step == 2,
                 ..Step::default()
             })

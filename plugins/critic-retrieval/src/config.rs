@@ -112,6 +112,49 @@ impl RegressionConfig {
     }
 }
 
+/// Trains a reward model of whole trajectories, on pairs of a better and a worse one.
+#[config]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RewardConfig {
+    /// Name of the text encoder, as in `[encoder.<name>]`.
+    #[schemars(with = "EncoderName")]
+    pub encoder: String,
+    /// Passes over the trajectories, each of which is compared with eight others per pass.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub epochs: usize,
+    /// Learning rate of the first pass.
+    pub learning_rate: f32,
+    /// Strength of the ridge penalty.
+    pub l2: f64,
+    /// Share of the trajectories that is held out, as with `retrieval`.
+    pub validation_fraction: f64,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self { encoder: "default".into(), epochs: 20, learning_rate: 1.0, l2: 1e-4, validation_fraction: 0.2 }
+    }
+}
+
+impl RewardConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        let rules = [
+            (self.epochs > 0, "epochs: must be above 0"),
+            (self.learning_rate.is_finite() && self.learning_rate > 0.0, "learning_rate: must be above 0"),
+            (self.l2.is_finite() && self.l2 >= 0.0, "l2: must be 0 or more"),
+            (
+                self.validation_fraction > 0.0 && self.validation_fraction < 1.0,
+                "validation_fraction: must lie between 0 and 1",
+            ),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(Error::config(format!("trainer reward-model: {rule}"))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Serves what the trainer of the same kind made.
 #[config]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

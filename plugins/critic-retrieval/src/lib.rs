@@ -1,5 +1,6 @@
 //! Critics that learn from what recorded episodes led to, without a neural network: `retrieval` looks up the nearest
-//! recorded steps, `regression` is a logistic regression on the same embeddings. Both have trainers.
+//! recorded steps, `regression` is a logistic regression on the same embeddings, and `reward-model` scores whole
+//! trajectories. All have trainers.
 //!
 //! They may depend on the sdk, and on `safetensors` for the files of their weights.
 //!
@@ -23,8 +24,8 @@
 //!
 //! # Reading order
 //! `config` (every number), `data` (what is learned from), `index` (the search), `platt` (values as probabilities),
-//! `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served), `regression` (the other
-//! critic, whole).
+//! `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served), `regression` and `reward`
+//! (the other critics, each whole).
 //!
 //! # Configuration
 //! ```toml
@@ -45,6 +46,7 @@ mod data;
 mod index;
 mod platt;
 mod regression;
+mod reward;
 mod trainer;
 
-pub use config::{CriticConfig, RegressionConfig, RetrievalConfig};
+pub use config::{CriticConfig, RegressionConfig, RetrievalConfig, RewardConfig};

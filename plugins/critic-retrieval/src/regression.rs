@@ -68,7 +68,7 @@ fn columns(dimension: usize) -> usize {
     5 * dimension + 1
 }
 
-fn dot(weights: &[f32], row: &[f32]) -> f64 {
+pub(crate) fn dot(weights: &[f32], row: &[f32]) -> f64 {
     const LANES: usize = 16;
     let mut sums = [0.0_f32; LANES];
     let ((a, rest_a), (b, rest_b)) = (weights.as_chunks::<LANES>(), row.as_chunks::<LANES>());

@@ -883,6 +883,84 @@ mod tests {
         }
     }
 
+    /// Says the same of everything.
+    struct Flat;
+
+    #[async_trait]
+    impl Critic for Flat {
+        async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+            Ok(vec![Estimate::of(0.5); queries.len()])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closer_look_says_what_a_critic_uses_and_what_it_is_worth() {
+        let mut data = episodes(200);
+        for step in data.iter_mut().flat_map(|one| &mut one.steps) {
+            step.reward = f64::from(u8::from(step.outcomes[0] == "arrived left"));
+        }
+        let rivals = vec![Rival { name: "flat".into(), critic: Arc::new(Flat), seen: seen(0..0, 190..200) }];
+        let look = Look { rivals, closer: true, most: None };
+        let seen = seen(0..80, 80..120);
+        let report = evaluate_closer(&data, &seen, &Oracle, &Words, 7, &look).await.unwrap();
+        assert_eq!((report.evaluated, report.left_out_rivals), (70, 10));
+        let [critic, _, _, flat] = &report.predictors[..] else { panic!("{report:?}") };
+        assert_eq!(
+            (flat.name.as_str(), flat.auc.unwrap().value, flat.thought_spread),
+            ("flat", 0.5, Some(0.0))
+        );
+
+        // Whoever arrives left has the reward, and the truth depends on thought and outcome together.
+        let class = |by: &str, name: &str| {
+            let found = report.classes.iter().find(|one| (one.by.as_str(), one.name.as_str()) == (by, name));
+            found.unwrap_or_else(|| panic!("no {by} {name} in {:?}", report.classes)).clone()
+        };
+        let good = class("polarity", "good");
+        assert_eq!(good.triples, class("outcome", "arrived left").triples);
+        assert!(good.gain.value > 0.02 && (good.stated - 0.5).abs() < 0.1, "{good:?}");
+        assert_eq!(class("place", "ending").triples, report.triples);
+        assert_eq!(class("horizon", "at once").triples, report.triples);
+        let kept = |parts: &[&str]| report.uses.iter().find(|one| one.kept == parts).unwrap().auc.unwrap();
+        assert!(kept(&["state", "thought", "outcome"]) > 0.7 && kept(&["thought", "outcome"]) > 0.7);
+        assert!(
+            (kept(&["outcome"]) - 0.5).abs() < 0.1 && (kept(&["thought"]) - 0.5).abs() < 0.1,
+            "{report:?}"
+        );
+
+        // Half of the thoughts lead left one time in four, and would be revised to those that do three times in four.
+        let worth = critic.refinement.unwrap();
+        assert!((worth.revised - 0.5).abs() < 0.1 && (worth.score - 0.5).abs() < 0.1, "{worth:?}");
+        assert!((worth.gain.value - 0.25).abs() < 0.1 && worth.gain.low > 0.05, "{worth:?}");
+        let nothing = flat.refinement.unwrap();
+        assert_eq!((nothing.revised, nothing.gain.value), (0.0, 0.0));
+        let shown = report.to_string();
+        for part in ["Also left out: 10", "polarity: good", "thought, outcome", "Would it help", "flat"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+
+        let few = Look { most: Some(100), ..Look::default() };
+        let few = evaluate_closer(&data, &seen, &Oracle, &Words, 7, &few).await.unwrap();
+        assert_eq!((few.triples, few.classes.len()), (13 * OUTCOMES_PER_STEP, 0));
+        let all = Rival { name: "all".into(), critic: Arc::new(Flat), seen: self::seen(100..200, 0..0) };
+        let look = Look { rivals: vec![all], ..Look::default() };
+        let error = evaluate_closer(&data, &seen, &Oracle, &Words, 7, &look).await.unwrap_err().to_string();
+        assert!(error.contains("all 80 trajectories") && error.contains("the same seed"), "{error}");
+    }
+
+    #[test]
+    fn a_critic_of_several_has_seen_what_any_of_them_has() {
+        let mut all = seen(0..3, 3..5);
+        all.join(seen(2..4, 5..6));
+        assert_eq!((all.train, all.validation), (seen(0..4, 0..0).train, vec!["e4".into(), "e5".into()]));
+        let data = episodes(100);
+        let some = |share| -> Vec<String> {
+            seen(0..60, 60..80).share(&data, share).into_iter().map(|one| one.episode).collect()
+        };
+        let (less, more) = (some(0.25), some(0.5));
+        assert_eq!((less.len(), &more[..20]), (20, &less[..]));
+        assert!(more.iter().all(|episode| episode[1..].parse::<usize>().unwrap() < 80));
+    }
+
     /// Knows the same in any words, and what it does not know; says this where thought and outcome agree, and else that.
     struct Reader([f64; 2]);
 
