@@ -17,8 +17,8 @@ avalon) preset=avalon collect="--first-task 1000 --episodes ${COLLECT:-300}" ;;
 persuasion)
   preset=persuasion collect="--first-task 100000 --episodes ${COLLECT:-600}"
   # As the preset: what an utterance causes happens soon after it, and two outcomes are weighed.
-  for one in neighbours regression; do set="$set --set trainer.$one.gamma=0.7"; done
-  for one in goal-q retrieval regression ensemble shuffled constant; do
+  for one in hindsight neighbours regression; do set="$set --set trainer.$one.gamma=0.7"; done
+  for one in goal-q hindsight retrieval regression ensemble shuffled constant; do
     set="$set --set planner.with-$one.outcomes=2 --set planner.with-$one.thoughts=8"
   done
   ;;
@@ -27,7 +27,7 @@ persuasion)
   exit 2
   ;;
 esac
-critics=${CRITICS:-neighbours regression}
+critics=${CRITICS:-hindsight neighbours regression}
 mkdir -p "paper/critics/$world-$seed"
 cd "paper/critics/$world-$seed"
 # Word by word: these are arguments.
@@ -46,7 +46,7 @@ cd "paper/critics/$world-$seed"
   against=$(echo $critics ensemble shuffled constant | tr ' ' ,)
   [ -e measures.json ] || "$forethought" critic eval "$config" --preset $preset --set seed="$seed" $set \
     --critic critic --against "$against" --seat 0 --data data --json >measures.json
-  planners=react,with-goal-q,with-retrieval,with-regression,with-ensemble,with-shuffled,with-constant
+  planners=react,with-goal-q,with-hindsight,with-retrieval,with-regression,with-ensemble,with-shuffled,with-constant
   "$forethought" eval "$config" --preset $preset --set seed="$seed" $set --planner "${PLANNERS:-$planners}" \
     --episodes "${EPISODES:-60}" "$@"
 }

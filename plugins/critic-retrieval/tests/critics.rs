@@ -81,6 +81,7 @@ fn walks_in(count: usize, places: usize) -> Vec<Trajectory> {
                 (false, 1) => Vec::new(),
                 (false, _) => vec!["a bear comes".into()],
             },
+            reward: f64::from(u8::from(found)),
             terminated: true,
             ..Step::default()
         };
@@ -147,8 +148,30 @@ async fn a_retrieval_explains_itself_with_recorded_steps() {
 }
 
 #[tokio::test]
+async fn a_reward_model_tells_better_episodes_from_worse_ones_whatever_the_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = train("reward-model", false, walks_in(400, 1), folder.path()).await.unwrap();
+    assert!((0.7..0.95).contains(&report.metrics["auc"]), "{report:?}");
+    let critic = load("reward-model", folder.path()).await.unwrap();
+    let ask = |way: &str, outcome: &str| query("in a field", &format!("go {way}"), outcome);
+    let asked =
+        vec![ask("left", "a bear comes"), ask("left", "a treasure is found"), ask("right", "a bear comes")];
+    let said = critic.estimate(asked).await.unwrap();
+    assert_eq!(said[0], said[1], "outcomes are not looked at");
+    assert!(said[0].probability > 0.65 && said[2].probability < 0.35, "{said:?}");
+
+    let mut alike = walks(40);
+    alike.iter_mut().for_each(|one| one.steps[0].reward = 1.0);
+    let error = train("reward-model", false, alike, &folder.path().join("new")).await.unwrap_err();
+    assert!(
+        error.to_string().contains("scored 1: a reward model learns from better and worse ones"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn shuffled_outcomes_teach_nothing_and_are_marked() {
-    for kind in ["retrieval", "regression"] {
+    for kind in ["retrieval", "regression", "reward-model"] {
         let folder = tempfile::tempdir().unwrap();
         let report = train(kind, true, walks(400), folder.path()).await.unwrap();
         assert!(report.metrics["auc"] < 0.65, "{kind}: {report:?}");
