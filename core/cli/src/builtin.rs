@@ -18,8 +18,13 @@ features! {
         "importer.avalon-pro", "planner.avalon-naive", "verifier.avalon",
     ];
     "critic-acts": ["critic.acts", "trainer.acts"];
+    "critic-ensemble": ["critic.ensemble"];
     "critic-goal-q": ["critic.goal-q", "trainer.goal-q"];
-    "critic-judge": ["critic.judge", "critic.random", "critic.reader"];
+    "critic-judge": ["critic.constant", "critic.judge", "critic.random", "critic.reader"];
+    "critic-retrieval": [
+        "critic.regression", "critic.retrieval", "critic.reward-model", "trainer.regression", "trainer.retrieval",
+        "trainer.reward-model",
+    ];
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];

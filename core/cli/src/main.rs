@@ -5,10 +5,14 @@
 use forethought_avalon as _;
 #[cfg(feature = "critic-acts")]
 use forethought_critic_acts as _;
+#[cfg(feature = "critic-ensemble")]
+use forethought_critic_ensemble as _;
 #[cfg(feature = "critic-goal-q")]
 use forethought_critic_goal_q as _;
 #[cfg(feature = "critic-judge")]
 use forethought_critic_judge as _;
+#[cfg(feature = "critic-retrieval")]
+use forethought_critic_retrieval as _;
 #[cfg(feature = "encoder-bert")]
 use forethought_encoder_bert as _;
 #[cfg(feature = "encoder-hash")]

@@ -65,6 +65,13 @@ impl Snapshot {
         Ok(Self { path, written: None, took: Duration::ZERO })
     }
 
+    /// A file next to the snapshot, for state that grows and that the snapshot only counts. It is removed with the
+    /// snapshots of its folder.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        let own = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.path.with_file_name(format!("{own}-{name}"))
+    }
+
     /// The state that an interrupted training left; `None` if no training left one, or if the file is damaged.
     pub fn read(&self) -> Option<Vec<u8>> {
         let bytes = fs::read(&self.path).ok()?;

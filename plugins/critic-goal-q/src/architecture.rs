@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use crate::goals::TextId;
+use crate::table::Table;
 
 /// One input of a batch: its distinct texts, and which of them each row uses.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ pub(crate) struct Input {
 
 impl Input {
     /// Row `i` is the embedding of text `ids[i]` in `table`.
-    pub(crate) fn new(table: &Tensor, ids: &[TextId]) -> Result<Self> {
+    pub(crate) fn new(table: &Table, ids: &[TextId]) -> Result<Self> {
         let mut place = HashMap::new();
         let mut distinct: Vec<TextId> = Vec::new();
         let rows = ids
@@ -28,8 +29,7 @@ impl Input {
                 })
             })
             .collect();
-        let count = distinct.len();
-        let embeddings = table.index_select(&Tensor::from_vec(distinct, count, table.device())?, 0)?;
+        let embeddings = table.rows(&distinct)?;
         Ok(Self { embeddings, rows })
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use candle_core::Tensor;
 use forethought_sdk::api::metrics::evenly;
 use forethought_sdk::prelude::*;
 
 use crate::goals::{Corpus, TextId, Triple};
+use crate::table::Table;
 use crate::vocabulary::split;
 
 const STATES: usize = 16;
@@ -18,7 +18,7 @@ const CANDIDATES: usize = 400;
 /// What [`style_card`] looks at.
 pub(crate) struct Sources<'a> {
     pub(crate) corpus: &'a Corpus,
-    pub(crate) table: &'a Tensor,
+    pub(crate) table: &'a Table,
     pub(crate) train: &'a [usize],
     pub(crate) held_out: &'a [usize],
     /// The score of each trajectory.
@@ -106,11 +106,11 @@ fn covering(corpus: &Corpus, states: &[TextId]) -> Vec<TextId> {
 }
 
 /// Some of `candidates` that are near to all of them together: each is the one that shortens the distances most.
-fn medoids(table: &Tensor, candidates: &[TextId]) -> Result<Vec<TextId>> {
+fn medoids(table: &Table, candidates: &[TextId]) -> Result<Vec<TextId>> {
     if candidates.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = table.index_select(&Tensor::new(candidates, table.device())?, 0)?;
+    let rows = table.rows(candidates)?;
     let products = rows.matmul(&rows.t()?.contiguous()?)?.to_vec2::<f32>()?;
     let distance = |a: usize, b: usize| products[a][a] + products[b][b] - 2.0 * products[a][b];
     let everyone = 0..candidates.len();

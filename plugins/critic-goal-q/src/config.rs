@@ -4,7 +4,7 @@ use forethought_sdk::prelude::*;
 
 use crate::label::LabelConfig;
 
-/// Trains a goal-conditioned critic by implicit Q-learning (arXiv 2505.18098).
+/// Trains a goal-conditioned critic: by implicit Q-learning (arXiv 2505.18098), or as a classifier of hindsight labels.
 #[config]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(default)]
@@ -12,6 +12,9 @@ pub struct TrainerConfig {
     /// Name of the text encoder, as in `[encoder.<name>]`.
     #[schemars(with = "EncoderName")]
     pub encoder: String,
+    /// How it learns: `iql`, by implicit Q-learning, or `hindsight`, as a classifier of what the rest of the recorded
+    /// episode reached. The rest is the same, so the two can be compared.
+    pub method: Method,
     /// Widths of the hidden layers of Q and V.
     #[schemars(length(max = 32), inner(range(max = 16_384)))]
     pub hidden: Vec<usize>,
@@ -32,10 +35,15 @@ pub struct TrainerConfig {
     /// goals make a step cheaper, but leave it fewer transitions.
     #[schemars(range(max = 4096))]
     pub goals_per_transition: usize,
-    /// Most gradient steps to take.
-    pub steps: u64,
-    /// Steps between two evaluations on the validation data.
-    pub evaluate_every: u64,
+    /// Most gradient steps to take. By default 8000, or one pass over the transitions if that is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// In place of `steps`: how many transitions to draw at most, as a multiple of those that are trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passes: Option<f64>,
+    /// Steps between two evaluations on the validation data. By default 250, or a 32nd of the steps if that is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<u64>,
     /// Evaluations without improvement after which training stops; 0 never stops early. The best
     /// evaluation is the one with the least `brier` less `thought_gain`; its weights are kept.
     pub patience: u32,
@@ -47,10 +55,22 @@ pub struct TrainerConfig {
     /// Goals drawn from all outcomes for each held-out step, for calibration and metrics.
     #[schemars(range(max = 4096))]
     pub validation_goals: usize,
+    /// Most held-out triples (a step and a goal) that an evaluation during training looks at; of more, a sample that
+    /// stays the same. Calibration and the report use all.
+    #[schemars(range(min = 1))]
+    pub validation_triples: usize,
     /// How raw values become probabilities.
     pub calibration: CalibrationKind,
     /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`, which needs a build with the feature `cuda`.
     pub device: String,
+    /// The arithmetic on a CPU: `fast`, `bf16` (needs AVX-512 BF16; inexact products, see `docs/metrics.md`), or
+    /// `readable`, the code that shows the method. `fast` and `readable` give the same critic.
+    pub engine: EngineKind,
+    /// Threads of `fast` and `bf16`, and of evaluations; 0 is one for each core. The critic is the same for any number.
+    #[schemars(range(max = 1024))]
+    pub threads: usize,
+    /// Embeddings of more than this many MiB are kept in a file next to the checkpoint while it trains.
+    pub embeddings_in_memory_mb: u64,
     /// JSON file of which outcome sentences and thoughts mean the same, as `forethought label` writes it:
     /// `{ "outcomes": [{ "text": "...", "sentences": ["..."] }], "thoughts": [...] }`. An outcome in other words then
     /// counts as reached. Without it, only the same words do.
@@ -70,6 +90,7 @@ impl Default for TrainerConfig {
     fn default() -> Self {
         Self {
             encoder: "default".into(),
+            method: Method::default(),
             hidden: vec![128, 128],
             learning_rate: 1e-3,
             weight_decay: 0.1,
@@ -78,18 +99,49 @@ impl Default for TrainerConfig {
             polyak: 0.005,
             batch: 256,
             goals_per_transition: 4,
-            steps: 8000,
-            evaluate_every: 250,
+            steps: None,
+            passes: None,
+            evaluate_every: None,
             patience: 12,
             goals: GoalConfig::default(),
             validation_fraction: 0.2,
             validation_goals: 8,
+            validation_triples: 65_536,
             calibration: CalibrationKind::Isotonic,
             device: "auto".into(),
+            engine: EngineKind::default(),
+            threads: 0,
+            embeddings_in_memory_mb: 512,
             label: LabelConfig::default(),
             vocabulary: None,
         }
     }
+}
+
+/// How a critic learns.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Implicit Q-learning: values of what good thoughts reach, from pieces of different episodes.
+    #[default]
+    Iql,
+    /// Classification: whether the recorded episode reached the goal.
+    Hindsight,
+}
+
+/// The arithmetic of a training on a CPU.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// All threads, no allocation per step.
+    #[default]
+    Fast,
+    /// As `fast`, with the products of matrices in bfloat16. Weights and sums stay 32-bit numbers.
+    Bf16,
+    /// candle's operations and automatic differentiation, on one thread.
+    Readable,
 }
 
 /// Where training goals come from. The three shares are weights and need not sum to 1.
@@ -151,7 +203,28 @@ pub enum CalibrationKind {
     None,
 }
 
+/// A training that no key limits takes as many steps or one pass, and is evaluated so often.
+const STEPS: u64 = 8000;
+const EVALUATIONS: u64 = 32;
+
 impl TrainerConfig {
+    /// The steps of a pass over so many transitions.
+    pub(crate) fn steps_of_pass(&self, transitions: usize) -> f64 {
+        transitions as f64 / (self.batch / self.goals_per_transition) as f64
+    }
+
+    /// Most gradient steps of a training on so many transitions, and those between two evaluations.
+    pub(crate) fn schedule(&self, transitions: usize) -> (u64, u64) {
+        let pass = self.steps_of_pass(transitions);
+        let steps = match (self.steps, self.passes) {
+            (Some(steps), _) => steps,
+            (None, Some(passes)) => ((passes * pass).ceil() as u64).max(1),
+            (None, None) => (pass.ceil() as u64).max(STEPS),
+        };
+        let every = self.evaluate_every.unwrap_or((steps / EVALUATIONS).max(STEPS / EVALUATIONS));
+        (steps, every)
+    }
+
     /// Refuses numbers that cannot work, by key.
     pub(crate) fn check(&self) -> Result<()> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
@@ -169,8 +242,11 @@ impl TrainerConfig {
             (self.polyak > 0.0 && self.polyak <= 1.0, "polyak: must be above 0 and at most 1"),
             (self.goals_per_transition > 0, "goals_per_transition: must be above 0"),
             (self.batch >= self.goals_per_transition, "batch: must hold goals_per_transition rows or more"),
-            (self.steps > 0, "steps: must be above 0"),
-            (self.evaluate_every > 0, "evaluate_every: must be above 0"),
+            (self.steps != Some(0), "steps: must be above 0"),
+            (self.passes.is_none_or(positive), "passes: must be above 0"),
+            (self.steps.is_none() || self.passes.is_none(), "steps, passes: give one of the two"),
+            (self.evaluate_every != Some(0), "evaluate_every: must be above 0"),
+            (self.validation_triples > 0, "validation_triples: must be above 0"),
             (self.validation_goals > 0, "validation_goals: must be above 0"),
             (
                 self.validation_fraction > 0.0 && self.validation_fraction < 1.0,

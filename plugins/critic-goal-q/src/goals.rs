@@ -11,12 +11,14 @@
 //! same-trajectory-same-index would call another trajectory's G a failure even where this one reached G as well, and
 //! gives .45 / .70 = .643 and .05 / .30 = .167, further from the truth.
 
+use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt, SliceRandom};
 
-use crate::config::{FutureSteps, GoalConfig};
+use crate::config::{FutureSteps, GoalConfig, Method, TrainerConfig};
 
 /// Index of a distinct text.
 pub(crate) type TextId = u32;
@@ -24,15 +26,11 @@ pub(crate) type TextId = u32;
 /// One step, its texts interned.
 #[derive(Debug, Clone)]
 pub(crate) struct Transition {
-    pub(crate) trajectory: usize,
+    pub(crate) trajectory: u32,
     pub(crate) state: TextId,
     pub(crate) thought: TextId,
     pub(crate) next: TextId,
     pub(crate) terminated: bool,
-    /// Goal texts of the state before the step.
-    current: Vec<TextId>,
-    /// Goal texts of the state after the step.
-    reached: Vec<TextId>,
 }
 
 /// All trajectories as transitions over distinct texts.
@@ -41,6 +39,10 @@ pub(crate) struct Corpus {
     transitions: Vec<Transition>,
     /// First transition of each trajectory, and one past the last of all.
     starts: Vec<usize>,
+    /// Goal texts of the states after the steps.
+    reached: Lists,
+    /// Goal texts of the first state of each trajectory.
+    openings: Lists,
     /// Every occurrence of a goal in the style that critics are asked about: the marginal of outcomes.
     marginal: Vec<TextId>,
     /// Whether these are outcome sentences, not summaries of states.
@@ -87,6 +89,45 @@ pub(crate) struct Batch {
     pub(crate) reached: Vec<f32>,
     /// 1 where the episode goes on after the step, and no rival of the goal has come.
     pub(crate) alive: Vec<f32>,
+    /// 1 where the rest of the episode reaches the goal, if the sampler looks ahead.
+    pub(crate) came: Vec<f32>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        for texts in [&mut self.states, &mut self.thoughts, &mut self.nexts, &mut self.goals] {
+            texts.clear();
+        }
+        for numbers in [&mut self.reached, &mut self.alive, &mut self.came] {
+            numbers.clear();
+        }
+    }
+}
+
+/// Lists of texts, one after the other.
+#[derive(Debug, Default)]
+struct Lists {
+    texts: Vec<TextId>,
+    ends: Vec<usize>,
+}
+
+impl Lists {
+    fn push(&mut self, list: impl IntoIterator<Item = TextId>) {
+        self.texts.extend(list);
+        self.ends.push(self.texts.len());
+    }
+    fn get(&self, index: usize) -> &[TextId] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[start..self.ends[index]]
+    }
+    /// Each list replaced by what `by` makes of it.
+    fn map(&self, mut by: impl FnMut(&[TextId]) -> Vec<TextId>) -> Self {
+        let mut mapped = Self::default();
+        for index in 0..self.ends.len() {
+            mapped.push(by(self.get(index)));
+        }
+        mapped
+    }
 }
 
 /// Where an outcome occurs.
@@ -96,17 +137,33 @@ pub(crate) struct Occurrences {
     pub(crate) steps: u32,
 }
 
+/// Distinct texts. They are found by their hash, because a second copy of each would take as much memory again.
 #[derive(Default)]
-struct Interner(Vec<String>, HashMap<String, TextId>);
+struct Interner {
+    texts: Vec<String>,
+    /// The first text of each hash, and those that share the hash of another.
+    ids: HashMap<u64, TextId>,
+    others: HashMap<String, TextId>,
+}
 
 impl Interner {
     fn id(&mut self, text: &str) -> TextId {
-        if let Some(&id) = self.1.get(text) {
-            return id;
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let id = self.texts.len() as TextId;
+        match self.ids.entry(hasher.finish()) {
+            Entry::Vacant(free) => {
+                free.insert(id);
+            }
+            Entry::Occupied(taken) if self.texts[*taken.get() as usize] == text => return *taken.get(),
+            Entry::Occupied(_) => match self.others.get(text) {
+                Some(&other) => return other,
+                None => {
+                    self.others.insert(text.to_owned(), id);
+                }
+            },
         }
-        let id = self.0.len() as TextId;
-        self.0.push(text.to_owned());
-        self.1.insert(text.to_owned(), id);
+        self.texts.push(text.to_owned());
         id
     }
 }
@@ -121,6 +178,7 @@ impl Corpus {
         let mut interner = Interner::default();
         let mut transitions = Vec::new();
         let mut starts = vec![0];
+        let (mut reached, mut openings) = (Lists::default(), Lists::default());
         for (trajectory, recorded) in trajectories.iter().enumerate() {
             for (index, step) in recorded.steps.iter().enumerate() {
                 let place = || format!("episode {}, step {index}", recorded.episode);
@@ -143,23 +201,18 @@ impl Corpus {
                     }
                     (state, _) => state,
                 };
-                let mut reached = Vec::new();
-                if goals.use_states_as_goals && !step.next_state.is_empty() {
-                    reached.push(interner.id(&step.next_state));
-                }
-                if goals.use_outcomes_as_goals {
-                    reached.extend(
-                        sentences(step, goals.use_states_as_goals).map(|outcome| interner.id(outcome)),
-                    );
-                }
+                let summary = (goals.use_states_as_goals && !step.next_state.is_empty())
+                    .then(|| interner.id(&step.next_state));
+                let outcomes = sentences(step, goals.use_states_as_goals)
+                    .filter(|_| goals.use_outcomes_as_goals)
+                    .map(|outcome| interner.id(outcome));
+                reached.push(summary.into_iter().chain(outcomes));
                 transitions.push(Transition {
-                    trajectory,
+                    trajectory: trajectory as u32,
                     state: interner.id(&step.state),
                     thought: interner.id(&step.thought),
                     next: interner.id(next),
                     terminated: step.terminated,
-                    current: Vec::new(),
-                    reached,
                 });
             }
             starts.push(transitions.len());
@@ -174,9 +227,11 @@ impl Corpus {
             BTreeSet::new()
         };
         let mut corpus = Self {
-            texts: interner.0,
+            texts: interner.texts,
             transitions,
             starts,
+            reached,
+            openings: Lists::default(),
             marginal: Vec::new(),
             sentences: !outcomes.is_empty(),
             goals_said: HashMap::new(),
@@ -186,7 +241,7 @@ impl Corpus {
         if let Some(rng) = shuffle {
             corpus.shuffle(rng);
         }
-        let everything = corpus.transitions.iter().flat_map(|one| one.reached.iter().copied());
+        let everything = corpus.reached.texts.iter().copied();
         // Without outcome sentences there is only one style of goal: the summaries.
         corpus.marginal = everything
             .filter(|&goal| outcomes.is_empty() || outcomes.contains(corpus.texts[goal as usize].as_str()))
@@ -196,16 +251,11 @@ impl Corpus {
                 "no step names an outcome: goals come from Step.outcomes and Step.next_state, as allowed by goals.use_*_as_goals",
             ));
         }
-        for index in 0..corpus.transitions.len() {
-            let trajectory = corpus.transitions[index].trajectory;
-            corpus.transitions[index].current = if index > corpus.starts[trajectory] {
-                corpus.transitions[index - 1].reached.clone()
-            } else if goals.use_states_as_goals {
-                vec![corpus.transitions[index].state]
-            } else {
-                Vec::new()
-            };
+        for trajectory in 0..corpus.trajectories() {
+            let steps = &corpus.transitions[corpus.steps(trajectory)];
+            openings.push(steps.first().map(|step| step.state).filter(|_| goals.use_states_as_goals));
         }
+        corpus.openings = openings;
         Ok(corpus)
     }
 
@@ -242,8 +292,8 @@ impl Corpus {
                 .filter(|goal| taken.insert(*goal))
                 .collect::<Vec<_>>()
         };
+        (self.reached, self.openings) = (self.reached.map(canonical), self.openings.map(canonical));
         for step in &mut self.transitions {
-            (step.current, step.reached) = (canonical(&step.current), canonical(&step.reached));
             step.thought = *thoughts.get(&step.thought).unwrap_or(&step.thought);
         }
         self.marginal = self.marginal.iter().flat_map(|goal| canonical(&[*goal])).collect();
@@ -260,12 +310,12 @@ impl Corpus {
     pub(crate) fn outcomes(&self) -> BTreeMap<TextId, Occurrences> {
         let asked: HashSet<TextId> = self.marginal.iter().copied().collect();
         let mut found: BTreeMap<TextId, Occurrences> = BTreeMap::new();
-        for step in &self.transitions {
-            for goal in step.reached.iter().filter(|goal| asked.contains(goal)) {
+        for (index, step) in self.transitions.iter().enumerate() {
+            for goal in self.reached.get(index).iter().filter(|goal| asked.contains(goal)) {
                 let occurrences = found.entry(*goal).or_default();
                 occurrences.steps += 1;
-                if occurrences.trajectories.last() != Some(&step.trajectory) {
-                    occurrences.trajectories.push(step.trajectory);
+                if occurrences.trajectories.last() != Some(&(step.trajectory as usize)) {
+                    occurrences.trajectories.push(step.trajectory as usize);
                 }
             }
         }
@@ -301,12 +351,29 @@ impl Corpus {
     }
 
     /// Whether the goal is reached by a step, or can no longer be because a rival came first; `None` if it is open.
-    fn settles(&self, step: &Transition, goal: TextId) -> Option<bool> {
-        if step.reached.contains(&goal) {
+    fn settles(&self, index: usize, goal: TextId) -> Option<bool> {
+        let reached = self.reached.get(index);
+        if reached.contains(&goal) {
             return Some(true);
         }
         let mut rivals = self.rivals.get(&goal)?.iter();
-        rivals.any(|rival| step.reached.contains(rival)).then_some(false)
+        rivals.any(|rival| reached.contains(rival)).then_some(false)
+    }
+
+    /// Whether the rest of the recorded episode, this step included, reaches the goal.
+    fn comes(&self, index: usize, goal: TextId) -> bool {
+        let end = self.steps(self.transitions[index].trajectory as usize).end;
+        (index..end).find_map(|later| self.settles(later, goal)).unwrap_or(false)
+    }
+
+    /// Goal texts of the state before a step.
+    fn current(&self, index: usize) -> &[TextId] {
+        let trajectory = self.transitions[index].trajectory as usize;
+        if index > self.starts[trajectory] {
+            self.reached.get(index - 1)
+        } else {
+            self.openings.get(trajectory)
+        }
     }
 
     /// Held-out triples: for each step of `trajectories`, `per_step` goals from the marginal of all outcomes (not from
@@ -319,13 +386,11 @@ impl Corpus {
     ) -> Vec<Triple> {
         let mut triples = Vec::new();
         for &trajectory in trajectories {
-            let steps = self.steps(trajectory);
-            for index in steps.clone() {
+            for index in self.steps(trajectory) {
                 let step = &self.transitions[index];
                 for _ in 0..per_step {
                     let goal = self.marginal[rng.random_range(0..self.marginal.len())];
-                    let mut future = self.transitions[index..steps.end].iter();
-                    let reached = future.find_map(|later| self.settles(later, goal)).unwrap_or(false);
+                    let reached = self.comes(index, goal);
                     triples.push(Triple { state: step.state, thought: step.thought, goal, reached });
                 }
             }
@@ -339,20 +404,39 @@ pub(crate) struct Sampler<'a> {
     corpus: &'a Corpus,
     goals: &'a GoalConfig,
     gamma: f64,
+    /// Whether to say of each goal if the rest of the episode reaches it.
+    looks_ahead: bool,
+    /// Transitions and goals of each in a batch.
+    size: (usize, usize),
     /// Transitions trained on.
-    pool: Vec<usize>,
+    pool: Vec<u32>,
 }
 
 impl<'a> Sampler<'a> {
-    pub(crate) fn new(corpus: &'a Corpus, trajectories: &[usize], goals: &'a GoalConfig, gamma: f64) -> Self {
-        let pool = trajectories.iter().flat_map(|&trajectory| corpus.steps(trajectory)).collect();
-        Self { corpus, goals, gamma, pool }
+    pub(crate) fn new(corpus: &'a Corpus, trajectories: &[usize], config: &'a TrainerConfig) -> Self {
+        let steps = trajectories.iter().flat_map(|&trajectory| corpus.steps(trajectory));
+        let goals_each = config.goals_per_transition;
+        Self {
+            corpus,
+            goals: &config.goals,
+            gamma: config.gamma,
+            looks_ahead: config.method == Method::Hindsight,
+            size: (config.batch / goals_each, goals_each),
+            pool: steps.map(|index| index as u32).collect(),
+        }
     }
 
-    pub(crate) fn batch(&self, transitions: usize, goals_each: usize, rng: &mut ChaCha8Rng) -> Batch {
-        let mut batch = Batch::default();
+    /// Transitions trained on.
+    pub(crate) fn pool(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Replaces `batch` by a fresh one.
+    pub(crate) fn draw(&self, rng: &mut ChaCha8Rng, batch: &mut Batch) {
+        batch.clear();
+        let (transitions, goals_each) = self.size;
         for _ in 0..transitions {
-            let index = self.pool[rng.random_range(0..self.pool.len())];
+            let index = self.pool[rng.random_range(0..self.pool.len())] as usize;
             let step = &self.corpus.transitions[index];
             for _ in 0..goals_each {
                 let goal = self.goal(index, rng);
@@ -360,12 +444,14 @@ impl<'a> Sampler<'a> {
                 batch.thoughts.push(say(&self.corpus.thoughts_said, step.thought, rng));
                 batch.nexts.push(step.next);
                 batch.goals.push(say(&self.corpus.goals_said, goal, rng));
-                let settled = self.corpus.settles(step, goal);
+                let settled = self.corpus.settles(index, goal);
                 batch.reached.push(if settled == Some(true) { 1.0 } else { 0.0 });
                 batch.alive.push(if step.terminated || settled == Some(false) { 0.0 } else { 1.0 });
+                if self.looks_ahead {
+                    batch.came.push(if self.corpus.comes(index, goal) { 1.0 } else { 0.0 });
+                }
             }
         }
-        batch
     }
 
     /// A goal from the mixture. If the chosen source has none (a first state without a summary), a goal of another
@@ -374,9 +460,9 @@ impl<'a> Sampler<'a> {
         let GoalConfig { current, future, other, .. } = *self.goals;
         let draw = rng.random::<f64>() * (current + future + other);
         let own = if draw < current {
-            pick(&self.corpus.transitions[index].current, rng)
+            pick(self.corpus.current(index), rng)
         } else if draw < current + future {
-            pick(&self.corpus.transitions[self.future(index, rng)].reached, rng)
+            pick(self.corpus.reached.get(self.future(index, rng)), rng)
         } else {
             None
         };
@@ -386,7 +472,7 @@ impl<'a> Sampler<'a> {
     /// A step of its own future, this one included. The geometric law is cut at the end of the trajectory and
     /// renormalised; clipping instead would pile the mass of all later steps on the last one.
     fn future(&self, index: usize, rng: &mut ChaCha8Rng) -> usize {
-        let end = self.corpus.steps(self.corpus.transitions[index].trajectory).end;
+        let end = self.corpus.steps(self.corpus.transitions[index].trajectory as usize).end;
         let left = end - index;
         match self.goals.future_steps {
             FutureSteps::Geometric if self.gamma < 1.0 => {
@@ -402,9 +488,9 @@ impl<'a> Sampler<'a> {
     fn other(&self, index: usize, rng: &mut ChaCha8Rng) -> TextId {
         let own = self.corpus.transitions[index].trajectory;
         for _ in 0..64 {
-            let other = &self.corpus.transitions[self.pool[rng.random_range(0..self.pool.len())]];
-            if other.trajectory != own
-                && let Some(goal) = pick(&other.reached, rng)
+            let other = self.pool[rng.random_range(0..self.pool.len())] as usize;
+            if self.corpus.transitions[other].trajectory != own
+                && let Some(goal) = pick(self.corpus.reached.get(other), rng)
             {
                 return goal;
             }

@@ -15,9 +15,10 @@
 //!
 //! # Reading order
 //! `config` (every number), `goals` (what is learned from), `label`, `vocabulary` and `understanding` (how texts are read),
-//! `seen` (what is outside the data), `architecture`, `network` and `iql` (the method), `calibration`, `ranking` and
+//! `seen` (what is outside the data), `architecture`, `network` and `learner` (the methods), `calibration`, `ranking` and
 //! `card` (what is measured and shown), `trainer` (the order of things), `checkpoint` (what is written), `critic` (what
-//! is served). `cpu` has the arithmetic for CPUs, and `optimiser` chooses between it and candle's.
+//! is served). `engine` chooses who computes: `cpu` has the arithmetic for CPUs, `learner` and `optimiser` show the method and
+//! run on any device. `table` has the embeddings.
 //!
 //! # Configuration
 //! ```toml
@@ -38,9 +39,10 @@ mod checkpoint;
 mod config;
 mod cpu;
 mod critic;
+mod engine;
 mod goals;
-mod iql;
 mod label;
+mod learner;
 #[doc(hidden)]
 pub mod measure;
 mod network;
@@ -48,9 +50,10 @@ mod optimiser;
 mod ranking;
 mod seen;
 mod snapshot;
+mod table;
 mod trainer;
 mod understanding;
 mod vocabulary;
 
-pub use config::{CalibrationKind, CriticConfig, FutureSteps, GoalConfig, TrainerConfig};
+pub use config::{CalibrationKind, CriticConfig, EngineKind, FutureSteps, GoalConfig, Method, TrainerConfig};
 pub use label::LabelConfig;

@@ -1,22 +1,24 @@
 //! Training steps one by one, only for measurements.
 
-use candle_core::Tensor;
 use forethought_candle::device;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt};
 
 use crate::config::TrainerConfig;
-use crate::cpu::FlushDenormals;
+use crate::engine::{Ahead, Engine};
 use crate::goals::{Corpus, Sampler};
-use crate::iql::Iql;
+use crate::learner::Losses;
+use crate::table::{Embeddings, Table};
+use crate::trainer::threads;
 
 /// A training over synthetic episodes of ten steps and random unit embeddings, with three texts per step. All are
 /// distinct except the outcomes, of which there are a hundred.
 pub struct Training {
     corpus: Corpus,
     config: TrainerConfig,
-    table: Tensor,
-    iql: Iql,
+    table: Table,
+    engine: Engine,
+    pool: rayon::ThreadPool,
     rng: ChaCha8Rng,
 }
 
@@ -45,29 +47,46 @@ impl Training {
             })
             .collect();
         let corpus = Corpus::new(&trajectories, &config.goals, None)?;
-        let numbers: Vec<f32> =
+        let mut numbers: Vec<f32> =
             (0..corpus.texts.len() * dimension).map(|_| rng.random_range(-1f32..1.0)).collect();
-        let table = Tensor::from_vec(numbers, (corpus.texts.len(), dimension), &device)?;
-        let table = table.broadcast_div(&table.sqr()?.sum_keepdim(1)?.sqrt()?)?;
-        let iql = Iql::new(&config, dimension, &device, &mut rng)?;
-        Ok(Self { corpus, config, table, iql, rng })
+        for row in numbers.chunks_exact_mut(dimension) {
+            let length = row.iter().map(|number| number * number).sum::<f32>().sqrt();
+            row.iter_mut().for_each(|number| *number /= length);
+        }
+        let table = Table::new(Embeddings::in_memory(numbers, dimension), &device)?;
+        let pool = threads(config.threads)?;
+        let engine = Engine::new(&config, dimension, &device, &mut rng)?;
+        Ok(Self { corpus, config, table, engine, pool, rng })
     }
 
-    /// Takes `count` gradient steps, drawing of batches included, and returns the last one's losses of Q and V.
+    /// Takes `count` gradient steps, drawing of batches included. Returns the losses of the twins and of V.
     ///
     /// # Errors
     /// If candle fails.
-    pub fn steps(&mut self, count: usize) -> Result<[f32; 2]> {
-        let _flush = FlushDenormals::new();
+    pub fn steps(&mut self, count: usize) -> Result<Vec<[f32; 2]>> {
         let everything: Vec<usize> = (0..self.corpus.trajectories()).collect();
-        let sampler = Sampler::new(&self.corpus, &everything, &self.config.goals, self.config.gamma);
-        let goals = self.config.goals_per_transition;
-        let mut last = [0.0; 2];
-        for _ in 0..count {
-            let batch = sampler.batch(self.config.batch / goals, goals, &mut self.rng);
-            let losses = self.iql.step(&self.table, &batch)?;
-            last = [losses.q, losses.v];
-        }
-        Ok(last)
+        let Self { corpus, config, table, engine, pool, rng } = self;
+        let sampler = Sampler::new(corpus, &everything, config);
+        pool.install(|| {
+            std::thread::scope(|scope| {
+                let ahead = Ahead::new(scope, &sampler, table, engine, rng.clone())?;
+                let mut losses = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let ready = ahead.next()?;
+                    let Losses { q, v } = engine.step(table, &ready)?;
+                    losses.push([q, v.unwrap_or_default()]);
+                    rng.set_word_pos(ready.drawn.into());
+                    ahead.recycle(ready);
+                }
+                Ok(losses)
+            })
+        })
+    }
+
+    /// The weights of the averaged twins.
+    #[cfg(test)]
+    pub(crate) fn averaged(&mut self) -> Result<Vec<Vec<f32>>> {
+        let twins = self.engine.averaged()?.iter();
+        twins.map(|network| Ok(network.weights().to_vec1()?)).collect()
     }
 }

@@ -133,6 +133,7 @@ impl Network {
 mod tests {
     use super::*;
     use crate::goals::TextId;
+    use crate::table::{Embeddings, Table};
     use forethought_sdk::seed;
 
     #[test]
@@ -140,7 +141,7 @@ mod tests {
         let mut rng = seed::stream(1, "network");
         let (texts, dimension, rows) = (9, 5, 14);
         let table: Vec<f32> = (0..texts * dimension).map(|_| rng.random_range(-1f32..1.0)).collect();
-        let table = Tensor::from_vec(table, (texts, dimension), &Device::Cpu).unwrap();
+        let table = Table::Host(Embeddings::in_memory(table, dimension));
         let mut input = || {
             let ids: Vec<TextId> = (0..rows).map(|_| rng.random_range(0..texts as u32)).collect();
             Input::new(&table, &ids).unwrap()

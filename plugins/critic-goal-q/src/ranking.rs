@@ -1,11 +1,11 @@
 //! How the networks rank the thoughts of held-out states: what the measures of [`Ranking`] are asked about in training.
 
-use candle_core::Tensor;
 use forethought_sdk::api::metrics::{Ranking, evenly};
 use forethought_sdk::prelude::*;
 
 use crate::calibration::Calibration;
 use crate::goals::{Corpus, TextId, Triple};
+use crate::table::Table;
 
 /// Held-out triples, each with the same question about other thoughts.
 pub(crate) struct Thoughts {
@@ -19,7 +19,7 @@ impl Thoughts {
     /// Other thoughts for `triples`, of which `per_step` in a row are of one step; from the steps of `train`.
     pub(crate) fn new(
         corpus: &Corpus,
-        table: &Tensor,
+        table: &Table,
         train: &[usize],
         (triples, per_step): (&[Triple], usize),
     ) -> Result<Self> {
@@ -27,7 +27,7 @@ impl Thoughts {
         let steps: Vec<&[Triple]> = evenly(&steps, Ranking::STEPS).collect();
         let pool: Vec<usize> = train.iter().flat_map(|&one| corpus.steps(one)).collect();
         let pool: Vec<usize> = evenly(&pool, Ranking::POOL).collect();
-        let embed = |ids: Vec<TextId>| table.index_select(&Tensor::new(ids, table.device())?, 0);
+        let embed = |ids: Vec<TextId>| table.rows(&ids);
         let here = embed(steps.iter().map(|step| step[0].state).collect())?;
         let states = embed(pool.iter().map(|&index| corpus.all()[index].state).collect())?;
         let thoughts: Vec<TextId> = pool.iter().map(|&index| corpus.all()[index].thought).collect();

@@ -8,7 +8,7 @@ use forethought_candle::{Tensors, serialize};
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{self, Value};
 
-use crate::iql::Iql;
+use crate::engine::Engine;
 use crate::network::Network;
 
 /// Names of the tensors of the best twins, and of [`Place`] as JSON.
@@ -31,22 +31,22 @@ pub(crate) struct Place {
     pub(crate) drawn: u64,
 }
 
-/// The state at `place`; `best` are the weights to keep so far.
-pub(crate) fn state(place: &Place, iql: &Iql, best: &[Network; 2]) -> Result<Vec<u8>> {
+/// The state of `engine` at `place`; `best` are the weights to keep so far.
+pub(crate) fn state(place: &Place, engine: &mut Engine, best: &[Network; 2]) -> Result<Vec<u8>> {
     let place = serde_json::to_vec(place)?;
-    let mut tensors: HashMap<String, Tensor> = iql.state()?.into_iter().collect();
+    let mut tensors: HashMap<String, Tensor> = engine.state()?.into_iter().collect();
     tensors.extend(BEST.into_iter().zip(best).map(|(name, one)| (name.into(), one.weights().clone())));
     tensors.insert(PLACE.into(), Tensor::from_slice(&place, place.len(), &Device::Cpu)?);
     serialize(&tensors)
 }
 
-/// Sets `iql` to a state. Returns where it was, and the weights to keep so far.
-pub(crate) fn restore(state: &[u8], iql: &mut Iql) -> Result<(Place, [Network; 2])> {
+/// Sets `engine` to a state. Returns where it was, and the weights to keep so far.
+pub(crate) fn restore(state: &[u8], engine: &mut Engine) -> Result<(Place, [Network; 2])> {
     let mut tensors = Tensors::new(Path::new("the snapshot"), state, &Device::Cpu)?;
     let place = tensors.take_vector(PLACE, DType::U8)?.to_vec1::<u8>()?;
     let place: Place = serde_json::from_slice(&place).context("the place in the snapshot")?;
-    iql.restore(place.steps, |name| tensors.take_vector(name, DType::F32))?;
-    let [q1, q2] = iql.averaged();
+    engine.restore(place.steps, |name| tensors.take_vector(name, DType::F32))?;
+    let [q1, q2] = engine.averaged()?;
     let mut best = [q1.copy()?, q2.copy()?];
     for (name, network) in BEST.into_iter().zip(&mut best) {
         network.set_weights(tensors.take_vector(name, DType::F32)?)?;

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use forethought_candle::device;
 use forethought_sdk::api::metrics::{self, Scored};
-use forethought_sdk::checkpoint::{Split, TrainedOn, encode, replaceable};
+use forethought_sdk::checkpoint::{Split, TrainedOn, replaceable};
 use forethought_sdk::prelude::*;
-use forethought_sdk::seed::SliceRandom;
+use forethought_sdk::seed::{ChaCha8Rng, SliceRandom};
 use forethought_sdk::serde_json::json;
 use forethought_sdk::snapshot::Snapshot;
+use rayon::prelude::*;
 use tokio::sync::mpsc;
 
 use crate::architecture::Input;
@@ -19,12 +20,13 @@ use crate::card::{self, style_card};
 use crate::checkpoint::{self, CheckpointConfig, TrainingRecord, UnderstandingRecord};
 use crate::config::{CalibrationKind, TrainerConfig};
 use crate::cpu::FlushDenormals;
+use crate::engine::{Ahead, Engine};
 use crate::goals::{Corpus, Sampler, TextId, Triple};
-use crate::iql::Iql;
 use crate::label::label;
 use crate::network::Network;
 use crate::ranking::Thoughts;
 use crate::snapshot::{self, Place};
+use crate::table::{Embeddings, Table};
 use crate::understanding::Understanding;
 use crate::vocabulary::{self, States};
 
@@ -41,7 +43,7 @@ struct GoalQTrainer {
 register! {
     interface: dyn CriticTrainer,
     kind: "goal-q",
-    summary: "trains a goal-conditioned critic by implicit Q-learning (PNLC, arXiv 2505.18098)",
+    summary: "trains a goal-conditioned critic by implicit Q-learning (PNLC, arXiv 2505.18098) or on hindsight labels",
     config: TrainerConfig,
     new: |config: TrainerConfig, host: Arc<dyn Host>| async move {
         config.check()?;
@@ -77,21 +79,27 @@ impl CriticTrainer for GoalQTrainer {
         let snapshot = |stage| {
             Snapshot::new(&fit, stage, &(checkpoint::FORMAT, &self.config, &encoder, &self.vocabulary))
         };
-        let embedded = snapshot("encode")?;
-        let embeddings = embed(&*self.encoder, &encoder, &corpus.texts, &*progress, embedded).await?;
-        let snapshot = snapshot("train")?;
+        let (embedded, snapshot) = (snapshot("encode")?, snapshot("train")?);
+        let (record, trained_on) = (describe(&fit.trajectories), fit.trained_on(&parts.split));
+        let scores = fit.trajectories.iter().map(Trajectory::score).collect();
+        // The texts are in the corpus. Beyond a million steps the rest is more than all that follows needs.
+        drop(std::mem::take(&mut fit.trajectories));
+        let memory = self.config.embeddings_in_memory_mb.saturating_mul(1 << 20);
+        let asked = (&*self.encoder, &encoder);
+        let embeddings = Embeddings::of(&corpus.texts, asked, memory, &*progress, embedded).await?;
 
-        let steps = self.config.steps;
+        let train_transitions = parts.train.iter().map(|&one| corpus.steps(one).len()).sum();
+        let (steps, _) = self.config.schedule(train_transitions);
         let (updates, mut received) = mpsc::channel(4);
         let work = Work {
             config: self.config.clone(),
             seed: fit.seed,
             shuffled: fit.shuffle_outcomes,
             out: fit.out.clone(),
-            record: describe(&fit.trajectories),
-            scores: fit.trajectories.iter().map(Trajectory::score).collect(),
+            record,
+            scores,
             vocabulary: self.vocabulary.clone(),
-            trained_on: fit.trained_on(&parts.split),
+            trained_on,
             parts,
             corpus,
             encoder,
@@ -99,7 +107,10 @@ impl CriticTrainer for GoalQTrainer {
             snapshot,
             updates,
         };
-        let training = tokio::task::spawn_blocking(move || work.run(embeddings));
+        let training = tokio::task::spawn_blocking(move || {
+            let pool = threads(work.config.threads)?;
+            pool.install(|| work.run(embeddings))
+        });
         // When this future is dropped the receiver goes with it, and the training stops at its next step.
         let mut reported = Ok(());
         while reported.is_ok()
@@ -125,26 +136,12 @@ impl CriticTrainer for GoalQTrainer {
     }
 }
 
-/// The embedding of each text, requested in pieces to show progress.
-async fn embed(
-    encoder: &dyn TextEncoder,
-    spec: &EncoderSpec,
-    texts: &[String],
-    progress: &dyn Progress,
-    mut snapshot: Snapshot,
-) -> Result<Vec<f32>> {
-    const PIECE: usize = 512;
-    let mut embeddings = Vec::with_capacity(texts.len() * spec.dimension);
-    let bytes = snapshot.read().unwrap_or_default();
-    embeddings.extend(bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)));
-    for piece in texts[embeddings.len() / spec.dimension..].chunks(PIECE) {
-        let matrix = encode(encoder, spec, piece.to_vec()).await?;
-        embeddings.extend_from_slice(matrix.data());
-        let done = embeddings.len() / spec.dimension;
-        snapshot.keep(|| Ok(embeddings.iter().flat_map(|number| number.to_le_bytes()).collect()));
-        progress.report("encode".into(), done as u64, texts.len() as u64, String::new()).await?;
-    }
-    Ok(embeddings)
+/// Threads for the arithmetic; 0 is one for each core.
+pub(crate) fn threads(count: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|at| format!("goal-q {at}"));
+    // The threads compute nothing else, so the setting stays.
+    let pool = pool.start_handler(|_| std::mem::forget(FlushDenormals::new()));
+    pool.build().context("trainer goal-q: threads: cannot start them")
 }
 
 /// Indices of trajectories by part; trajectories of one episode stay together.
@@ -250,8 +247,7 @@ impl Measured {
 }
 
 impl Work {
-    fn run(self, embeddings: Vec<f32>) -> Result<TrainingReport> {
-        let _flush = FlushDenormals::new();
+    fn run(self, embeddings: Embeddings) -> Result<TrainingReport> {
         let Self { config, seed, shuffled, out, record, scores, vocabulary, parts, .. } = self;
         let Self { trained_on, mut corpus, encoder, device, mut snapshot, updates, .. } = self;
         let held_out: Vec<usize> = parts.validation.iter().chain(&parts.test).copied().collect();
@@ -264,8 +260,13 @@ impl Work {
         let mut reading = None;
         if let Some(vocabulary) = &vocabulary {
             let parts = [parts.train.as_slice(), &held_out];
-            let (learned, report) =
-                Understanding::learn(vocabulary, &mut corpus, &embeddings, encoder.dimension, parts)?;
+            let (learned, report) = Understanding::learn(
+                vocabulary,
+                &mut corpus,
+                embeddings.numbers(),
+                encoder.dimension,
+                parts,
+            )?;
             let unread = report["unread_outcomes"].as_f64().unwrap_or_default();
             if unread > 0.5 {
                 warnings.push(format!(
@@ -294,68 +295,78 @@ impl Work {
                 100.0 * share
             ));
         }
-        let shape = (corpus.texts.len(), encoder.dimension);
-        let table = Tensor::from_vec(embeddings, shape, &device)?;
+        let table = Table::new(embeddings, &device)?;
         let triples = |part: &[usize], name| {
             corpus.triples(part, config.validation_goals, &mut seed::stream(seed, name))
         };
         let validation = triples(&parts.validation, "goal-q/validation");
         let test = triples(&parts.test, "goal-q/test");
-        let mut iql =
-            Iql::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
+        let mut looks = seed::stream(seed, "goal-q/looks");
+        let sample = sample(&validation, config.validation_goals, config.validation_triples, &mut looks);
+        let mut engine =
+            Engine::new(&config, encoder.dimension, &device, &mut seed::stream(seed, "goal-q/weights"))?;
 
         // Learn. Keep the step that knows most on the validation part; losses are not comparable across steps,
         // because V moves the targets.
         let ranking =
             |triples| Thoughts::new(&corpus, &table, &parts.train, (triples, config.validation_goals));
         let thoughts = ranking(&validation)?;
-        let sampler = Sampler::new(&corpus, &parts.train, &config.goals, config.gamma);
+        let sampler = Sampler::new(&corpus, &parts.train, &config);
         let mut rng = seed::stream(seed, "goal-q/batches");
-        let goals = config.goals_per_transition;
+        let (most, every) = config.schedule(sampler.pool());
         let mut best: Option<Best> = None;
         let (mut stale, mut history, mut steps) = (0, Vec::new(), 0);
         let patient = |stale| config.patience == 0 || stale < config.patience;
         // Elsewhere than on the CPU, the state of the optimiser cannot be read.
         if let Some(state) = snapshot.read().filter(|_| device.is_cpu()) {
-            let (place, twins) = snapshot::restore(&state, &mut iql)?;
+            let (place, twins) = snapshot::restore(&state, &mut engine)?;
             rng.set_word_pos(place.drawn.into());
             (stale, history, steps) = (place.stale, place.history, place.steps);
-            let measured = measured(&twins, &table, &validation, &thoughts)?;
+            let measured = measured(&twins, &table, &sample, &thoughts)?;
             best = Some(Best { measured, step: place.best, twins });
         }
-        while steps < config.steps && patient(stale) {
-            let batch = sampler.batch(config.batch / goals, goals, &mut rng);
-            let losses = iql.step(&table, &batch)?;
-            steps += 1;
-            if updates.is_closed() {
-                return Err(Error::new(Code::Cancelled, "training was cancelled"));
-            }
-            if steps % config.evaluate_every == 0 || steps == config.steps {
-                let measured = measured(iql.averaged(), &table, &validation, &thoughts)?;
-                let (brier, gain) = (measured.brier, measured.thought_gain);
-                history.push(json!({
-                    "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "thought_gain": gain,
-                }));
-                let gain = gain.map(|gain| format!(", thought gain {gain:.4}")).unwrap_or_default();
-                let note = format!("loss {:.4}, validation Brier {brier:.4}{gain}", losses.q);
-                if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
-                    let [q1, q2] = iql.averaged();
-                    best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
-                    stale = 0;
-                } else {
-                    stale += 1;
+        std::thread::scope(|scope| {
+            let ahead = Ahead::new(scope, &sampler, &table, &engine, rng)?;
+            while steps < most && patient(stale) {
+                let ready = ahead.next()?;
+                let losses = engine.step(&table, &ready)?;
+                steps += 1;
+                if updates.is_closed() {
+                    return Err(Error::new(Code::Cancelled, "training was cancelled"));
                 }
-                if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
-                    let (history, drawn) = (history.clone(), rng.get_word_pos() as u64);
-                    let place = Place { steps, stale, best: best.step, history, drawn };
-                    snapshot.keep(|| snapshot::state(&place, &iql, &best.twins));
+                if steps % every == 0 || steps == most {
+                    let averaged = engine.averaged()?;
+                    let measured = measured(averaged, &table, &sample, &thoughts)?;
+                    let (brier, gain) = (measured.brier, measured.thought_gain);
+                    history.push(json!({
+                        "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "thought_gain": gain,
+                    }));
+                    let gain = gain.map(|gain| format!(", thought gain {gain:.4}")).unwrap_or_default();
+                    let note = format!("loss {:.4}, validation Brier {brier:.4}{gain}", losses.q);
+                    if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
+                        let [q1, q2] = averaged;
+                        best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
+                        stale = 0;
+                    } else {
+                        stale += 1;
+                    }
+                    if let Some(best) = best.as_ref().filter(|_| device.is_cpu()) {
+                        let history = history.clone();
+                        let place = Place { steps, stale, best: best.step, history, drawn: ready.drawn };
+                        snapshot.keep(|| snapshot::state(&place, &mut engine, &best.twins));
+                    }
+                    // A slow reader of progress must not slow the training: updates that do not fit are dropped.
+                    let _ = updates.try_send(Update { done: steps, note });
                 }
-                // A slow reader of progress must not slow the training: updates that do not fit are dropped.
-                let _ = updates.try_send(Update { done: steps, note });
+                ahead.recycle(ready);
             }
-        }
-        let Best { step: best_step, twins, measured: Measured { pairs, .. } } =
+            Ok(())
+        })?;
+        let Best { step: best_step, twins, measured: Measured { mut pairs, .. } } =
             best.expect("the last step is always evaluated");
+        if sample.len() < validation.len() {
+            pairs = labelled(&raw_values(&twins, &table, &validation)?, &validation);
+        }
 
         // Calibrate on the validation part, measure on the test part.
         let calibration = Calibration::fit(config.calibration, &pairs);
@@ -413,7 +424,8 @@ impl Work {
         };
         let details = json!({
             "history": history, "calibration": calibration, "device": config.device, "vocabulary": reading,
-            "warnings": warnings,
+            "warnings": warnings, "passes": steps as f64 / config.steps_of_pass(sampler.pool()),
+            "validation_triples": validation.len(), "validation_sample": sample.len(),
         });
         let checkpoint = CheckpointConfig {
             hidden: config.hidden,
@@ -425,6 +437,8 @@ impl Work {
             reliability: metrics::reliability(&shown, 10),
             style,
         };
+        // Its file, if it has one, is removed with the snapshots.
+        drop(table);
         checkpoint::write(&out, parts.split, trained_on, &checkpoint, &twins, understanding.as_ref())?;
         Ok(TrainingReport {
             steps,
@@ -437,23 +451,34 @@ impl Work {
     }
 }
 
+/// At most `most` of the triples, of which `per_step` in a row are of one step: those of steps that are drawn evenly.
+fn sample(triples: &[Triple], per_step: usize, most: usize, rng: &mut ChaCha8Rng) -> Vec<Triple> {
+    if triples.len() <= most {
+        return triples.to_vec();
+    }
+    let mut steps: Vec<usize> = (0..triples.len() / per_step).collect();
+    let (drawn, _) = steps.partial_shuffle(rng, (most / per_step).max(1));
+    drawn.sort_unstable();
+    drawn.iter().flat_map(|step| &triples[step * per_step..][..per_step]).copied().collect()
+}
+
 /// The raw value of each triple: the mean of the twins.
-fn raw_values(twins: &[Network; 2], table: &Tensor, triples: &[Triple]) -> Result<Vec<f64>> {
+fn raw_values(twins: &[Network; 2], table: &Table, triples: &[Triple]) -> Result<Vec<f64>> {
     const ROWS: usize = 1024;
-    let mut values = Vec::with_capacity(triples.len());
-    for piece in triples.chunks(ROWS) {
+    let values = |piece: &[Triple]| {
         let input =
             |text: fn(&Triple) -> TextId| Input::new(table, &piece.iter().map(text).collect::<Vec<_>>());
         let inputs = [input(|one| one.state)?, input(|one| one.thought)?, input(|one| one.goal)?];
         let [q1, q2] = twins.each_ref().map(|network| network.forward(&inputs.each_ref())?.to_vec1::<f32>());
-        values.extend(q1?.iter().zip(q2?).map(|(q1, q2)| (f64::from(*q1) + f64::from(q2)) / 2.0));
-    }
-    Ok(values)
+        Ok(q1?.iter().zip(q2?).map(|(q1, q2)| (f64::from(*q1) + f64::from(q2)) / 2.0).collect::<Vec<_>>())
+    };
+    let pieces = triples.par_chunks(ROWS).map(values).collect::<Result<Vec<_>>>()?;
+    Ok(pieces.concat())
 }
 
 fn measured(
     twins: &[Network; 2],
-    table: &Tensor,
+    table: &Table,
     triples: &[Triple],
     thoughts: &Thoughts,
 ) -> Result<Measured> {

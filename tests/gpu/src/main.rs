@@ -125,12 +125,12 @@ fn training(arguments: &Arguments, print: &mut impl FnMut(Row)) -> Result<()> {
                 ..TrainerConfig::default()
             };
             let mut training = Training::new(config, 8000, 256)?;
-            let losses = training.steps(10)?;
+            let losses = training.steps(10)?.concat();
             let seconds = seconds(arguments, || training.steps(10).map(drop))?;
             Ok((losses, 10.0 / seconds))
         };
         let ((expected, cpu), (found, device)) = (run("cpu")?, run(&arguments.device)?);
-        let differences = expected.iter().zip(found).map(|(a, b)| f64::from((a - b).abs() / a.abs()));
+        let differences = expected.iter().zip(&found).map(|(a, b)| f64::from((a - b).abs() / a.abs()));
         // Ten steps of an optimiser that divides by small numbers: differences of rounding grow.
         let difference = Some((differences.fold(0.0, f64::max), 1e-3));
         let what = format!("critic training, hidden {hidden}, batch {batch}");

@@ -144,7 +144,7 @@ pub(crate) fn unlabelled(data: &[Trajectory], path: &Path) -> Option<String> {
 }
 
 /// The trainer of this name, or the only one that is configured.
-fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
+pub(crate) fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
     let trainers: Vec<_> = host.config().trainer.keys().cloned().collect();
     match (name, trainers.as_slice()) {
         (Some(name), _) => Ok(name),

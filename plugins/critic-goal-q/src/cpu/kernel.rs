@@ -25,6 +25,11 @@ impl<'a> View<'a> {
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
+    /// Some of its columns.
+    pub(crate) fn columns(self, start: usize, count: usize) -> Self {
+        assert!(start + count <= self.columns && self.strides == (self.columns, 1), "columns of rows");
+        Self { numbers: &self.numbers[start..], columns: count, ..self }
+    }
     /// The same numbers with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         let Self { numbers, rows, columns, strides } = self;
@@ -34,6 +39,15 @@ impl<'a> View<'a> {
 
 /// `sum += left · right`, `sum` row-major.
 pub(crate) fn add_product(sum: &mut [f32], left: View<'_>, right: View<'_>) {
+    multiply(sum, left, right, true);
+}
+
+/// `to = left · right`, `to` row-major.
+pub(crate) fn product(to: &mut [f32], left: View<'_>, right: View<'_>) {
+    multiply(to, left, right, false);
+}
+
+fn multiply(sum: &mut [f32], left: View<'_>, right: View<'_>, adds: bool) {
     assert_eq!(left.columns, right.rows, "inner sizes of a matrix product");
     assert_eq!(sum.len(), left.rows * right.columns, "size of a matrix product");
     // SAFETY: both views lie within their slices by construction, and `sum` has rows x columns numbers.
@@ -45,14 +59,14 @@ pub(crate) fn add_product(sum: &mut [f32], left: View<'_>, right: View<'_>) {
             sum.as_mut_ptr(),
             1,
             right.columns as isize,
-            true,
+            adds,
             left.numbers.as_ptr(),
             left.strides.1 as isize,
             left.strides.0 as isize,
             right.numbers.as_ptr(),
             right.strides.1 as isize,
             right.strides.0 as isize,
-            1.0,
+            if adds { 1.0 } else { 0.0 },
             1.0,
             false,
             false,
@@ -62,10 +76,141 @@ pub(crate) fn add_product(sum: &mut [f32], left: View<'_>, right: View<'_>) {
     }
 }
 
-/// `target += addend`, number by number.
-pub(crate) fn add(target: &mut [f32], addend: &[f32]) {
-    for (target, addend) in target.iter_mut().zip(addend) {
-        *target += addend;
+/// A function over slices, compiled once more for each kind of wide register. Rust contracts no operations, so all give
+/// the same numbers.
+macro_rules! wide {
+    ($(#[$meta:meta])* fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        pub(crate) fn $name($($argument: $kind),*) {
+            #[inline(always)]
+            fn plain($($argument: $kind),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f")]
+                fn avx512($($argument: $kind),*) {
+                    plain($($argument),*)
+                }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($argument: $kind),*) {
+                    plain($($argument),*)
+                }
+                if std::arch::is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the processor has these registers.
+                    return unsafe { avx512($($argument),*) };
+                }
+                if std::arch::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has these registers.
+                    return unsafe { avx2($($argument),*) };
+                }
+            }
+            plain($($argument),*)
+        }
+    };
+}
+pub(super) use wide;
+
+wide! {
+    /// `target += addend`, number by number.
+    fn add(target: &mut [f32], addend: &[f32]) {
+        for (target, addend) in target.iter_mut().zip(addend) {
+            *target += addend;
+        }
+    }
+}
+
+wide! {
+    /// The first layer of a row: its bias and the `count` products of its texts, added in this order and rectified.
+    fn rectify_sum(to: &mut [f32], bias: &[f32], products: [&[f32]; 3], count: usize) {
+        let [a, b, c] = products;
+        let numbers = to.iter_mut().zip(bias).zip(a).zip(b);
+        if count == 3 {
+            for ((((to, bias), a), b), c) in numbers.zip(c) {
+                *to = (bias + a + b + c).max(0.0);
+            }
+        } else {
+            for (((to, bias), a), b) in numbers {
+                *to = (bias + a + b).max(0.0);
+            }
+        }
+    }
+}
+
+wide! {
+    /// Every row becomes the bias.
+    fn bias_rows(rows: &mut [f32], bias: &[f32]) {
+        rows.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+    }
+}
+
+wide! {
+    /// Negative numbers become 0.
+    fn rectify(numbers: &mut [f32]) {
+        numbers.iter_mut().for_each(|number| *number = number.max(0.0));
+    }
+}
+
+wide! {
+    /// What was rectified has no gradient.
+    fn rectify_like(gradient: &mut [f32], rectified: &[f32]) {
+        for (gradient, &rectified) in gradient.iter_mut().zip(rectified) {
+            *gradient = if rectified <= 0.0 { 0.0 } else { *gradient };
+        }
+    }
+}
+
+wide! {
+    /// `column · row` where `rectified` is above 0, and 0 elsewhere.
+    fn outer_masked(to: &mut [f32], column: &[f32], row: &[f32], rectified: &[f32]) {
+        let width = row.len();
+        let rows = to.chunks_exact_mut(width).zip(rectified.chunks_exact(width));
+        for ((to, rectified), factor) in rows.zip(column) {
+            for ((to, &rectified), number) in to.iter_mut().zip(rectified).zip(row) {
+                *to = if rectified <= 0.0 { 0.0 } else { factor * number };
+            }
+        }
+    }
+}
+
+wide! {
+    /// `average <- (1 - rate) * average + rate * other`.
+    fn average(average: &mut [f32], other: &[f32], rate: f32) {
+        for (average, other) in average.iter_mut().zip(other) {
+            *average += rate * (other - *average);
+        }
+    }
+}
+
+/// AdamW, at one step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adam {
+    pub(crate) learning_rate: f32,
+    pub(crate) weight_decay: f32,
+    /// Counted from 1.
+    pub(crate) step: i32,
+}
+
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+impl Adam {
+    /// Moves the weights against their gradient.
+    pub(crate) fn step(self, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let (correct1, correct2) = (1.0 - BETA1.powi(self.step), 1.0 - BETA2.powi(self.step));
+        let keep = 1.0 - self.learning_rate * self.weight_decay;
+        adam(weights, gradient, (first, second), [keep, self.learning_rate / correct1, correct2]);
+    }
+}
+
+wide! {
+    /// Weights, their gradient and moments; what is kept of a weight, the rate, and the correction of the second moment.
+    fn adam(weights: &mut [f32], gradient: &[f32], moments: (&mut [f32], &mut [f32]), numbers: [f32; 3]) {
+        let ((first, second), [keep, rate, correct2]) = (moments, numbers);
+        for (((weight, first), second), gradient) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
+            *first = BETA1 * *first + (1.0 - BETA1) * gradient;
+            *second = BETA2 * *second + (1.0 - BETA2) * gradient * gradient;
+            *weight = keep * *weight - rate * *first / ((*second / correct2).sqrt() + EPSILON);
+        }
     }
 }
 
@@ -73,10 +218,7 @@ pub(crate) fn add(target: &mut [f32], addend: &[f32]) {
 pub(crate) struct AdamStep<'a> {
     pub(crate) gradient: &'a [f32],
     pub(crate) moments: std::cell::RefCell<(&'a mut [f32], &'a mut [f32])>,
-    pub(crate) learning_rate: f32,
-    pub(crate) weight_decay: f32,
-    /// Counted from 1.
-    pub(crate) step: i32,
+    pub(crate) adam: Adam,
 }
 
 impl InplaceOp1 for AdamStep<'_> {
@@ -84,23 +226,11 @@ impl InplaceOp1 for AdamStep<'_> {
         "adamw"
     }
     fn cpu_fwd(&self, weights: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        const BETA1: f32 = 0.9;
-        const BETA2: f32 = 0.999;
-        const EPSILON: f32 = 1e-8;
         let CpuStorage::F32(weights) = weights else { candle_core::bail!("weights are f32") };
         let weights = &mut weights[layout.start_offset()..][..layout.shape().elem_count()];
         let mut moments = self.moments.borrow_mut();
         let (first, second) = &mut *moments;
-        let (correct1, correct2) = (1.0 - BETA1.powi(self.step), 1.0 - BETA2.powi(self.step));
-        let keep = 1.0 - self.learning_rate * self.weight_decay;
-        let rate = self.learning_rate / correct1;
-        for (((weight, first), second), gradient) in
-            weights.iter_mut().zip(first.iter_mut()).zip(second.iter_mut()).zip(self.gradient)
-        {
-            *first = BETA1 * *first + (1.0 - BETA1) * gradient;
-            *second = BETA2 * *second + (1.0 - BETA2) * gradient * gradient;
-            *weight = keep * *weight - rate * *first / ((*second / correct2).sqrt() + EPSILON);
-        }
+        self.adam.step(weights, self.gradient, first, second);
         Ok(())
     }
 }
@@ -121,11 +251,8 @@ impl InplaceOp2 for Average {
     ) -> Result<()> {
         let count = layout.shape().elem_count();
         let CpuStorage::F32(average) = average else { candle_core::bail!("weights are f32") };
-        let average = &mut average[layout.start_offset()..][..count];
-        let other = &other.as_slice::<f32>()?[other_layout.start_offset()..][..count];
-        for (average, other) in average.iter_mut().zip(other) {
-            *average += self.0 * (other - *average);
-        }
+        let to = &mut average[layout.start_offset()..][..count];
+        self::average(to, &other.as_slice::<f32>()?[other_layout.start_offset()..][..count], self.0);
         Ok(())
     }
 }
