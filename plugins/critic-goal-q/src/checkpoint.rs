@@ -11,7 +11,7 @@ use forethought_sdk::prelude::*;
 
 use crate::architecture::Architecture;
 use crate::calibration::Calibration;
-use crate::config::{TrainerConfig, is_default};
+use crate::config::{Method, TrainerConfig, is_default};
 use crate::network::Network;
 use crate::seen::Seen;
 use crate::understanding::{Understanding, Understood};
@@ -230,8 +230,15 @@ fn card(config: &CheckpointConfig, split: &Split) -> String {
     let mut text =
         String::from("---\nlibrary_name: forethought\ntags: [critic, pnlc, goal-conditioned-rl]\n---\n\n");
     text += "# Goal-conditioned critic\n\n";
-    text += "`Q(state, thought, outcome)`: how likely the outcome is if the thought is followed. Trained by implicit \
-             Q-learning as in *Planning without Search* (arXiv 2505.18098).\n\n";
+    text += "`Q(state, thought, outcome)`: how likely the outcome is if the thought is followed. ";
+    text += match training.config.method {
+        Method::Iql => {
+            "Trained by implicit Q-learning as in *Planning without Search* (arXiv 2505.18098).\n\n"
+        }
+        Method::Hindsight => {
+            "Trained as a classifier on hindsight labels: what the recorded episode reached.\n\n"
+        }
+    };
     if training.shuffled_outcomes {
         text +=
             "**A control, not a critic:** outcomes were shuffled between trajectories before training.\n\n";

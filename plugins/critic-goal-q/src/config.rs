@@ -284,3 +284,23 @@ pub struct CriticConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abstain: Option<bool>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_with_the_data_where_no_key_limits_them() {
+        // 64 transitions in a batch.
+        let schedule = |config: TrainerConfig, transitions| config.schedule(transitions);
+        for (transitions, expected) in
+            [(11_753, (8000, 250)), (512_000, (8000, 250)), (6_400_000, (100_000, 3125))]
+        {
+            assert_eq!(schedule(TrainerConfig::default(), transitions), expected);
+        }
+        let few = TrainerConfig { steps: Some(500), ..TrainerConfig::default() };
+        assert_eq!(schedule(few, 6_400_000), (500, 250));
+        let passes = TrainerConfig { passes: Some(0.5), evaluate_every: Some(7), ..TrainerConfig::default() };
+        assert_eq!(schedule(passes, 6401), (51, 7));
+    }
+}

@@ -1,12 +1,16 @@
-//! Training steps one by one, only for measurements.
+//! Training steps one by one, only for measurements and comparisons with other programs.
 
-use forethought_candle::device;
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use forethought_candle::{device, serialize};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt};
+use forethought_sdk::serde_json::json;
 
 use crate::config::TrainerConfig;
 use crate::engine::{Ahead, Engine};
-use crate::goals::{Corpus, Sampler};
+use crate::goals::{Batch, Corpus, Sampler};
 use crate::learner::Losses;
 use crate::table::{Embeddings, Table};
 use crate::trainer::threads;
@@ -81,6 +85,47 @@ impl Training {
                 Ok(losses)
             })
         })
+    }
+
+    /// The embeddings, the networks, and the batches of the next `steps` steps, as a safetensors file.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn case(&mut self, steps: usize) -> Result<Vec<u8>> {
+        let everything: Vec<usize> = (0..self.corpus.trajectories()).collect();
+        let sampler = Sampler::new(&self.corpus, &everything, &self.config);
+        let (mut rng, mut batch) = (self.rng.clone(), Batch::default());
+        let (mut texts, mut numbers) = ([const { Vec::new() }; 4], [const { Vec::new() }; 3]);
+        for _ in 0..steps {
+            sampler.draw(&mut rng, &mut batch);
+            for (all, one) in
+                texts.iter_mut().zip([&batch.states, &batch.thoughts, &batch.goals, &batch.nexts])
+            {
+                all.extend_from_slice(one);
+            }
+            for (all, one) in numbers.iter_mut().zip([&batch.reached, &batch.alive, &batch.came]) {
+                all.extend_from_slice(one);
+            }
+        }
+        let TrainerConfig { hidden, learning_rate, weight_decay, expectile, gamma, polyak, batch, .. } =
+            &self.config;
+        let config = json!({
+            "steps": steps, "batch": batch, "hidden": hidden, "learning_rate": learning_rate,
+            "weight_decay": weight_decay, "expectile": expectile, "gamma": gamma, "polyak": polyak,
+        });
+        let mut tensors: HashMap<String, Tensor> = self.engine.state()?.into_iter().collect();
+        let ids: Vec<u32> = (0..self.corpus.texts.len() as u32).collect();
+        tensors.insert("table".into(), self.table.rows(&ids)?);
+        tensors.insert("config".into(), Tensor::new(config.to_string().as_bytes(), &Device::Cpu)?);
+        for (name, column) in ["states", "thoughts", "goals", "nexts"].into_iter().zip(&texts) {
+            tensors.insert(name.into(), Tensor::new(column.as_slice(), &Device::Cpu)?);
+        }
+        for (name, column) in ["reached", "alive", "came"].into_iter().zip(&numbers) {
+            if !column.is_empty() {
+                tensors.insert(name.into(), Tensor::new(column.as_slice(), &Device::Cpu)?);
+            }
+        }
+        serialize(&tensors)
     }
 
     /// The weights of the averaged twins.

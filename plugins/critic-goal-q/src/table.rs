@@ -174,3 +174,51 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use forethought_sdk::api::critic::NoProgress;
+    use forethought_testkit::block_on;
+
+    use super::*;
+
+    /// A text's length and its first byte; breaks down at the given request.
+    struct Breaking(Mutex<usize>);
+
+    #[async_trait]
+    impl TextEncoder for Breaking {
+        async fn spec(&self) -> Result<EncoderSpec> {
+            Ok(EncoderSpec { dimension: 2, ..EncoderSpec::default() })
+        }
+        async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
+            let mut left = self.0.lock().unwrap();
+            *left = left.checked_sub(1).ok_or_else(|| Error::other("broken down"))?;
+            let row = |text: &String| [text.len() as f32, f32::from(text.as_bytes()[0])];
+            Matrix::new(texts.len(), 2, texts.iter().flat_map(row).collect())
+        }
+    }
+
+    #[test]
+    fn an_interrupted_encoding_continues_in_memory_and_on_disk() {
+        let texts: Vec<String> = (0..3 * PIECE + 5).map(|index| format!("{}", index * 7)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        for memory in [u64::MAX, 0] {
+            let fit = TrainingRequest { out: folder.path().join("critic"), ..TrainingRequest::default() };
+            let of = |requests| {
+                let encoder = Breaking(Mutex::new(requests));
+                let spec = block_on(encoder.spec()).unwrap();
+                let snapshot = Snapshot::new(&fit, "encode", &memory).unwrap();
+                block_on(Embeddings::of(&texts, (&encoder, &spec), memory, &NoProgress, snapshot))
+            };
+            let error = of(2).err().expect("it broke down");
+            assert!(error.to_string().contains("broken down"), "{error}");
+            // What had been encoded is not requested again: where writing a snapshot takes long, less is kept.
+            let embeddings = of(3).unwrap();
+            for (id, text) in (0..).zip(&texts) {
+                assert_eq!(embeddings.row(id), [text.len() as f32, f32::from(text.as_bytes()[0])]);
+            }
+        }
+    }
+}

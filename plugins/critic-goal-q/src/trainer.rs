@@ -314,6 +314,7 @@ impl Work {
         let sampler = Sampler::new(&corpus, &parts.train, &config);
         let mut rng = seed::stream(seed, "goal-q/batches");
         let (most, every) = config.schedule(sampler.pool());
+        let pass = config.steps_of_pass(sampler.pool());
         let mut best: Option<Best> = None;
         let (mut stale, mut history, mut steps) = (0, Vec::new(), 0);
         let patient = |stale| config.patience == 0 || stale < config.patience;
@@ -342,7 +343,11 @@ impl Work {
                         "step": steps, "loss_q": losses.q, "loss_v": losses.v, "brier": brier, "thought_gain": gain,
                     }));
                     let gain = gain.map(|gain| format!(", thought gain {gain:.4}")).unwrap_or_default();
-                    let note = format!("loss {:.4}, validation Brier {brier:.4}{gain}", losses.q);
+                    let passes = steps as f64 / pass;
+                    let note = format!(
+                        "loss {:.4}, validation Brier {brier:.4}{gain}, {passes:.1} passes",
+                        losses.q
+                    );
                     if best.as_ref().is_none_or(|best| measured.beats(&best.measured)) {
                         let [q1, q2] = averaged;
                         best = Some(Best { measured, step: steps, twins: [q1.copy()?, q2.copy()?] });
@@ -424,7 +429,7 @@ impl Work {
         };
         let details = json!({
             "history": history, "calibration": calibration, "device": config.device, "vocabulary": reading,
-            "warnings": warnings, "passes": steps as f64 / config.steps_of_pass(sampler.pool()),
+            "warnings": warnings, "passes": steps as f64 / pass,
             "validation_triples": validation.len(), "validation_sample": sample.len(),
         });
         let checkpoint = CheckpointConfig {

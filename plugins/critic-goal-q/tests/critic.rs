@@ -166,6 +166,64 @@ async fn a_chain_gives_discounted_reach_probabilities() {
     }
 }
 
+#[tokio::test]
+async fn hindsight_learns_whether_the_rest_of_the_episode_reached_a_goal() {
+    // Four steps from s0 to s4, or from s1 back to s0 for good: nothing is discounted.
+    let walk = |episode: usize| {
+        let places =
+            if episode % 4 == 0 { ["s0", "s1", "s0", "s0", "s0"] } else { ["s0", "s1", "s2", "s3", "s4"] };
+        let step = |index: usize| Step {
+            state: places[index].into(),
+            thought: "go on".into(),
+            next_state: places[index + 1].into(),
+            terminated: index == 3,
+            ..Step::default()
+        };
+        Trajectory {
+            episode: format!("e{episode}"),
+            steps: (0..4).map(step).collect(),
+            ..Trajectory::default()
+        }
+    };
+    let trajectories: Vec<_> = (0..60).map(walk).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({ "method": "hindsight", "goals": { "current": 0.0, "future": 0.0, "other": 1.0 } });
+    let report = train(&trajectories, config, TrainingRequest::default(), folder.path()).await.unwrap();
+    assert!(report.details["history"][0]["loss_v"].is_null(), "there is no V: {report:?}");
+    let written = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+    assert!(written.contains(r#""method": "hindsight""#), "{written}");
+    let card = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
+    assert!(card.contains("hindsight") && !card.contains("Q-learning"), "{card}");
+    let critic = load(folder.path(), OneHot::over(&trajectories)).await.unwrap();
+    for (from, to, truth) in [("s1", "s4", 0.75), ("s2", "s4", 1.0), ("s3", "s4", 1.0), ("s3", "s1", 0.0)] {
+        let raw = critic.estimate(vec![query(from, "go on", to)]).await.unwrap()[0].raw;
+        assert!((raw - truth).abs() < 0.12, "{from} to {to}: {raw}, the truth is {truth}");
+    }
+}
+
+#[tokio::test]
+async fn large_data_are_looked_at_in_part_and_kept_on_disk() {
+    let trajectories = habits(80);
+    let folder = tempfile::tempdir().unwrap();
+    let fit = async |name: &str, further: Value| {
+        let mut config = json!({ "passes": 30, "evaluate_every": 20, "validation_triples": 48 });
+        config["embeddings_in_memory_mb"] = further;
+        config["steps"] = Value::Null;
+        let out = folder.path().join(name);
+        let report = train(&trajectories, config, TrainingRequest::default(), &out).await.unwrap();
+        (report, std::fs::read(out.join("model.safetensors")).unwrap())
+    };
+    let (report, weights) = fit("memory", json!(512)).await;
+    // 40 episodes of two steps are trained on; a batch of 64 rows has 16 of their steps.
+    assert_eq!((report.steps, report.details["passes"].as_f64()), (150, Some(30.0)));
+    let counts = ["validation_triples", "validation_sample"].map(|key| report.details[key].as_u64());
+    assert_eq!(counts, [Some(20 * 2 * 8), Some(48)]);
+    assert!(report.metrics["triples"] == 320.0, "the report is about all: {report:?}");
+    let (mapped, same) = fit("disk", json!(0)).await;
+    assert!(weights == same && report.metrics == mapped.metrics, "where embeddings are changes nothing");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no file is left");
+}
+
 /// Two steps in one of three places; the first thought decides the last outcome nine times in ten.
 fn habits(episodes: usize) -> Vec<Trajectory> {
     let mut rng = seed::stream(5, "habits");
@@ -617,6 +675,8 @@ async fn what_does_not_fit_is_refused_with_a_reason() {
     check(refusal(unknown), &["learning_rat"]);
     let senseless = build::<dyn CriticTrainer>(json!({ "expectile": 1.0 }), encoder()).await;
     check(refusal(senseless), &["expectile", "between 0 and 1"]);
+    let both = build::<dyn CriticTrainer>(json!({ "steps": 10, "passes": 1.5 }), encoder()).await;
+    check(refusal(both), &["steps, passes", "one of the two"]);
     // A folder that contains something else is not replaced, and a failed training leaves nothing behind.
     std::fs::create_dir(&empty).unwrap();
     std::fs::write(empty.join("thesis.tex"), "years of work").unwrap();

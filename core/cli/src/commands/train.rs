@@ -98,8 +98,10 @@ impl Train {
         let report = train(session, &host, &trainer, fit, Arc::new(session.reporter.clone())).await?;
         session.show(&report, || {
             let metrics = report.metrics.iter().map(|(name, value)| format!("{name} {value:.4}\n"));
+            let passes = report.details["passes"].as_f64();
+            let passes = passes.map(|passes| format!(" ({passes:.1} passes over the data)")).unwrap_or_default();
             format!(
-                "kept step {} of {}; {} trajectories, {} held out\n{}{}\n",
+                "kept step {} of {}{passes}; {} trajectories, {} held out\n{}{}\n",
                 report.best_step,
                 report.steps,
                 report.train_trajectories,
