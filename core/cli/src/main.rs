@@ -35,10 +35,10 @@ use forethought_pddl as _;
 use forethought_persuasion as _;
 #[cfg(feature = "planners")]
 use forethought_planners as _;
-#[cfg(feature = "python")]
-use forethought_python as _;
 #[cfg(feature = "planners-symbolic")]
 use forethought_planners_symbolic as _;
+#[cfg(feature = "python")]
+use forethought_python as _;
 #[cfg(feature = "recorded")]
 use forethought_recorded as _;
 #[cfg(feature = "records")]

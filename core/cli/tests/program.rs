@@ -49,6 +49,7 @@ fn help_names_every_command() {
         "report",
         "compare",
         "estimate",
+        "hub",
         "view",
         "runs",
         "replay",

@@ -38,7 +38,7 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 37] = [
+const COMMANDS: [(&str, Does); 39] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
@@ -74,6 +74,8 @@ const COMMANDS: [(&str, Does); 37] = [
     ("compare runs/webshop--react runs/webshop--react", Does::Nothing),
     ("view runs/webshop--react", Does::Nothing),
     ("runs list", Does::Nothing),
+    ("hub card critic", Does::Nothing),
+    ("hub push critic me/critic --dry-run", Does::Nothing),
     ("completions bash", Does::Nothing),
     ("plugin trust --list", Does::Nothing),
 ];

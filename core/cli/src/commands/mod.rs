@@ -10,6 +10,7 @@ mod doctor;
 mod estimate;
 mod eval;
 mod export;
+mod hub;
 mod import;
 mod label;
 mod list;
@@ -94,6 +95,7 @@ pub(crate) enum Command {
     Report(report::Report),
     Compare(compare::Compare),
     Estimate(estimate::Estimate),
+    Hub(hub::Hub),
     View(view::View),
     Runs(runs::Runs),
     Replay(replay::Replay),
@@ -140,6 +142,7 @@ impl Command {
             | Self::Compare(_)
             | Self::View(_)
             | Self::Runs(_)
+            | Self::Hub(_)
             | Self::Completions(_) => Consent::Reads,
         }
     }
@@ -164,6 +167,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
         Command::Estimate(command) => command.execute(session).await,
+        Command::Hub(command) => command.execute(session).await,
         Command::View(command) => command.execute(session).await,
         Command::Runs(command) => command.execute(session),
         Command::Replay(command) => command.execute(session).await,
