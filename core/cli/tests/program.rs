@@ -50,6 +50,7 @@ fn help_names_every_command() {
         "compare",
         "estimate",
         "hub",
+        "improve",
         "view",
         "runs",
         "replay",

@@ -38,10 +38,11 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 39] = [
+const COMMANDS: [(&str, Does); 40] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
+    ("improve --start react --planner react --out improved", Does::Refuse),
     ("sweep planner.react.history_chars=4000,8000", Does::Refuse),
     ("collect --out data", Does::Refuse),
     ("play", Does::Refuse),

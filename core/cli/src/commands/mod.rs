@@ -12,6 +12,7 @@ mod eval;
 mod export;
 mod hub;
 mod import;
+mod improve;
 mod label;
 mod list;
 mod mock_llm;
@@ -96,6 +97,7 @@ pub(crate) enum Command {
     Compare(compare::Compare),
     Estimate(estimate::Estimate),
     Hub(hub::Hub),
+    Improve(improve::Improve),
     View(view::View),
     Runs(runs::Runs),
     Replay(replay::Replay),
@@ -124,7 +126,8 @@ impl Command {
             | Self::Tournament(_)
             | Self::Label(_)
             | Self::Train(_)
-            | Self::Critic(_) => Consent::Runs,
+            | Self::Critic(_)
+            | Self::Improve(_) => Consent::Runs,
             Self::Replay(_) => Consent::Replays,
             Self::Import(_)
             | Self::Verify(_)
@@ -168,6 +171,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Compare(command) => command.execute(session),
         Command::Estimate(command) => command.execute(session).await,
         Command::Hub(command) => command.execute(session).await,
+        Command::Improve(command) => command.execute(session).await,
         Command::View(command) => command.execute(session).await,
         Command::Runs(command) => command.execute(session),
         Command::Replay(command) => command.execute(session).await,

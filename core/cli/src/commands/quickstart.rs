@@ -11,7 +11,7 @@ use forethought_api::{
 };
 use forethought_runtime::{
     evaluate::stats::{PairedDifference, PlannerStats, paired_difference, planner_stats},
-    host::assemble::RunOptions,
+    host::{RuntimeHost, assemble::RunOptions},
     run::folder::{Earlier, RunStatus},
 };
 use serde::Serialize;
@@ -130,7 +130,7 @@ impl Quickstart {
             let trajectories = data.clone();
             let fit =
                 TrainingRequest { trajectories, out, seed, shuffle_outcomes, fresh: false, configuration };
-            train(session, &collecting, name, fit)
+            train_once(session, &collecting, "critic", name.to_owned(), fit)
         };
         let (critic, shuffled) =
             tokio::try_join!(training("critic", false), training("critic-shuffled", true))?;
@@ -191,10 +191,11 @@ fn open(parent: &Path, identity: &str) -> Result<PathBuf> {
 }
 
 /// Trains, unless that was done before: a checkpoint appears complete or not at all.
-async fn train(
+pub(crate) async fn train_once(
     session: &Session,
-    host: &forethought_runtime::host::RuntimeHost,
-    name: &'static str,
+    host: &RuntimeHost,
+    trainer: &str,
+    label: String,
     fit: TrainingRequest,
 ) -> Result<TrainingReport> {
     let kept = fit.out.with_extension("report.json");
@@ -204,15 +205,15 @@ async fn train(
         return serde_json::from_str(&text)
             .map_err(|error| Error::input(format!("{}: {error}; delete it to train again", kept.display())));
     }
-    let progress = Arc::new(Labelled { name, reporter: session.reporter.clone() });
-    let report = super::train::train(session, host, "critic", fit, progress).await?;
+    let progress = Arc::new(Labelled { name: label, reporter: session.reporter.clone() });
+    let report = super::train::train(session, host, trainer, fit, progress).await?;
     std::fs::write(&kept, serde_json::to_string_pretty(&report)?)?;
     Ok(report)
 }
 
-/// Progress of one of two trainings.
+/// Progress of one of several trainings.
 struct Labelled {
-    name: &'static str,
+    name: String,
     reporter: Reporter,
 }
 
