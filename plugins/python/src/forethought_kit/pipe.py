@@ -88,7 +88,7 @@ class Message:
         self.body, self.objects, self.blobs = body, objects, blobs
 
     def object(self, value: Any) -> Reference:
-        """The object that `value`, such as `{"object": 0}`, stands for."""
+        """The object that `value`, such as `{"object": 0}`, means."""
         try:
             found: Reference = self.objects[value["object"]]
             return found
