@@ -34,7 +34,7 @@ class Trivial(Environment):
             seen, _, over, _, _ = self.env.step(int(action.text) + self.count % 2)
             self.count += 1
         took = time.perf_counter_ns() - start
-        return transition(turn(f"{self.count}", ["0", "1"]), 1.0, terminated=bool(over), info={"ns": took})
+        return transition(turn(f"{self.count}", ["0", "1"]), 1.0, terminated=bool(over), info={"ns": took, "cpu": time.process_time_ns()})
 
 
 serve()

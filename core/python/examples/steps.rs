@@ -29,18 +29,27 @@ async fn environment(workers: u32, python: &str) -> Result<Arc<dyn Environment>>
     <dyn Environment>::unwrap(built).ok_or(Error::other("not an environment"))
 }
 
-/// Makes steps, and returns the nanoseconds that the world itself took.
-async fn walk(world: Arc<dyn Environment>, steps: u32) -> Result<u64> {
-    let mut own = 0;
+/// Nanoseconds of processor time that this program has used (Linux).
+fn processor() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let times = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
+    times.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// Makes steps, and returns the nanoseconds that the world itself took, and the processor time of its process.
+async fn walk(world: Arc<dyn Environment>, steps: u32) -> Result<(u64, u64)> {
+    let (mut own, mut first, mut last) = (0, None, 0);
     world.reset(Reset { task: 0, seed: 7 }).await?;
     for _ in 0..steps {
         let done = world.step(Action::new("0")).await?;
         own += done.info["ns"].as_u64().unwrap_or_default();
+        last = done.info["cpu"].as_u64().unwrap_or_default();
+        first = first.or(Some(last));
         if done.terminated || done.truncated {
             world.reset(Reset { task: 0, seed: 7 }).await?;
         }
     }
-    Ok(own)
+    Ok((own, last - first.unwrap_or_default()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this measures time")]
@@ -51,14 +60,14 @@ async fn main() -> Result<()> {
         let environment = environment(workers, &python).await?;
         let world = environment.spawn().await?;
         walk(world.clone(), 500).await?;
-        let (start, own) = (Instant::now(), walk(world, STEPS).await?);
-        let all = start.elapsed().as_nanos() as f64;
-        let (per_step, beyond) = (all / f64::from(STEPS), (all - own as f64) / f64::from(STEPS));
+        let (start, used) = (Instant::now(), processor());
+        let (own, python) = walk(world, STEPS).await?;
+        let per_step = |ns: u64| ns as f64 / f64::from(STEPS) / 1e3;
+        let (used, all) = (per_step(processor() - used), per_step(start.elapsed().as_nanos() as u64));
+        let (own, python) = (per_step(own), per_step(python));
         println!(
-            "{workers} workers, one world: {:.0} us per step, {:.0} us beyond the world's own {:.0} us",
-            per_step / 1e3,
-            beyond / 1e3,
-            (per_step - beyond) / 1e3
+            "{workers} workers, one world, us per step: {all:.0} in all, {own:.0} the world's own; processor time: \
+             {used:.0} here, {python:.0} in Python",
         );
         let mut worlds = Vec::new();
         for _ in 0..16 {

@@ -3,7 +3,8 @@
 
 It reads the text of a request and nothing else. Its thoughts name where to drive, or to pick up or drop off; a share of
 them is wrong (`wrong`). An action follows its thought by the shortest way, and a share of them slips (`slips`). When it
-is shown an evaluation of its thought, it keeps it if the outcomes that it wants look likely, and thinks again otherwise.
+is shown outcomes of its thought, it thinks a second time, and then takes the thought whose outcomes a critic holds to be
+likelier; without figures, the second.
 """
 
 import random
@@ -109,7 +110,7 @@ class Driver(LanguageModel):
         view = View(text)
         given = re.findall(r"(?:Current|Earlier) thought: (.*)", text)
         if "Decision: <" in text:
-            return self.refine(text, view, given[-1] if given else view.right(), draw)
+            return self.refine(text, view, draw)
         if "Good: <" in text:
             count = int(found[1]) if (found := re.search(r"Imagine (\d+) outcomes", text)) else 4
             good = ["The passenger is delivered.", "The passenger has got in.", "The taxi has come closer to its target."]
@@ -125,13 +126,19 @@ class Driver(LanguageModel):
             return f"Thought: {thought}\nAction: {self.action(view, thought, draw)}"
         return f"Thought: {thought}"
 
-    def refine(self, text: str, view: View, thought: str, draw: random.Random) -> str:
-        last = text[text.rindex("Current thought:"):]
-        rows = re.findall(r"^(\d\.\d\d)[^:(]*(?:\(usual here (\d\.\d\d))?[^\n]*: (The .*)$", last, re.M)
-        better = sum((float(value) - float(usual or 0.5)) * (-1 if "lost time" in outcome else 1) for value, usual, outcome in rows)
-        if not rows or better >= 0:
-            return f"Decision: keep\nThought: {thought}"
-        return f"Decision: revise\nThought: {self.thought(view, draw)}"
+    def refine(self, text: str, view: View, draw: random.Random) -> str:
+        """Thinks a second time, and then takes the thought whose outcomes look better."""
+        rounds = re.split(r"^(?:Current|Earlier) thought: ", text, flags=re.M)[1:]
+        scores: dict[str, float] = {}
+        for one in rounds:
+            thought, _, rest = one.partition("\n")
+            rows = re.findall(r"^(\d\.\d\d)[^\n]*: (The [^\n]*)$", rest, re.M)
+            scores[thought] = sum(float(value) * (-1 if "lost time" in outcome else 1) for value, outcome in rows)
+        current = rounds[-1].partition("\n")[0]
+        if len(rounds) == 1:
+            return f"Decision: revise\nThought: {self.thought(view, draw)}"
+        best = max(scores, key=lambda thought: (scores[thought], thought == current))
+        return f"Decision: {'keep' if best == current else 'revise'}\nThought: {best}"
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class Message:
         self.body, self.objects, self.blobs = body, objects, blobs
 
     def object(self, value: Any) -> Reference:
-        """The object that `value`, such as `{"object": 0}`, stands for."""
+        """The object that `value`, such as `{"object": 0}`, means."""
         try:
             found: Reference = self.objects[value["object"]]
             return found
@@ -139,6 +139,10 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     return json.dumps(value, default=default, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
+#: The same for values of JSON alone, by an encoder that is made once.
+plain = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Pipe:
     """One end of a pipe."""
 
@@ -157,7 +161,7 @@ class Pipe:
     # Frames
 
     def send(self, kind: str, **head: Any) -> None:
-        self.write(dumps({kind: head}), [])
+        self.write(plain({kind: head}), [])
 
     def write(self, text: str, blobs: list[bytes]) -> None:
         body, size = text.encode("utf-8", "replace"), sum(map(len, blobs))
@@ -196,11 +200,14 @@ class Pipe:
 
         # The body first: the lists fill while it is written.
         try:
-            body = dumps(value, attach)
+            try:
+                body = plain(value)
+            except TypeError:  # Most bodies have no objects in them.
+                body = dumps(value, attach)
             more: dict[str, Any] = {"objects": objects} if objects else {}
             if blobs:
                 more["blobs"] = [len(blob) for blob in blobs]
-            self.write(f'{{"{kind}":{dumps({**head, **more})[:-1]},"body":{body}}}}}', blobs)
+            self.write(f'{{"{kind}":{plain({**head, **more})[:-1]},"body":{body}}}}}', blobs)
         except ValueError as error:
             raise Failure(f"it cannot be written as JSON, which has no NaN and no infinity: {error}") from None
         except BaseException:

@@ -78,3 +78,15 @@ def content(message: Any) -> str:
         parts = (one if isinstance(one, dict) else one.model_dump() for one in found)
         return "\n".join(str(one.get("text", "")) for one in parts)
     return str(found or "")
+
+
+async def rollout(env: Any, row: dict[str, Any], asked: queue.Queue[Any]) -> None:
+    """Runs a rollout and scores it."""
+    try:
+        state = await env.rollout(row, answering(asked), "forethought", {})
+        if error := state.get("error"):
+            raise error
+        await env.rubric.score_rollout(state)
+        asked.put(("done", state))
+    except Exception as error:
+        asked.put(("failed", error))

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from . import draws
 from .parts import Environment, Turns, read_calls, transition, turn
 from .pipe import Failure, dumps
-from .rollouts import Loop, answering, content, load, role
+from .rollouts import Loop, content, load, role, rollout
 from .serving import serve
 from .types import Action, Tool, Transition, Turn
 
@@ -57,17 +57,8 @@ class Verifiers(Environment):
         self.draws, self.seen, self.over, self.moves = draws.Draws(), 0, False, 0
         row = dict(self.rows[task % len(self.rows)])
 
-        async def rollout() -> None:
-            try:
-                state = await self.env.rollout(row, answering(self.asked), "forethought", {})
-                if error := state.get("error"):
-                    raise error
-                await self.env.rubric.score_rollout(state)
-                self.asked.put(("done", state))
-            except Exception as error:
-                self.asked.put(("failed", error))
-
-        self.task = asyncio.run_coroutine_threadsafe(rollout(), self.loop.loop)
+        # Without this world in it, which ends it when it is dropped.
+        self.task = asyncio.run_coroutine_threadsafe(rollout(self.env, row, self.asked), self.loop.loop)
         return self._next()[0]
 
     def __del__(self) -> None:
