@@ -83,6 +83,7 @@ fn what_cannot_be_read_is_refused_by_file_line_and_column() {
             "d:2:18: there is no type `block`: the domain has no types",
         ),
         ("(define (domain d) (:types a - b b - a))", "the type `a` is its own ancestor"),
+        ("(define (domain d) (:types a - -))", "`-` is not a name: names begin with a letter or digit"),
         ("(define (domain d) (:types a - (either b c)))", "`either` is not supported"),
         ("(define (domain d) (:predicates (p) (p)))", "the predicate `p` is declared twice"),
         ("(define (domain d) (:action a :parameters (?x ?x)))", "`?x` is declared twice"),
