@@ -127,7 +127,7 @@ impl Solver {
     /// A plan for a task, and the number of states looked at, which a program does not say; or why there is none.
     ///
     /// # Errors
-    /// A program that cannot be started, or writes a plan that is none.
+    /// A program that cannot be started, or writes a plan that is not valid.
     pub async fn solve(&self, task: &Task) -> Result<Result<Found, String>> {
         if !self.0.command.0.is_empty() {
             return self.run(task).await;
@@ -205,7 +205,7 @@ impl Solver {
         match validate(task, &plan) {
             Ok(_) => Ok(Ok(Found { plan, expanded: 0 })),
             Err(failure) => {
-                Err(words.tell(Error::other(format!("`{name}` wrote a plan that is none: {failure}"))))
+                Err(words.tell(Error::other(format!("`{name}` wrote a plan that is not valid: {failure}"))))
             }
         }
     }

@@ -66,7 +66,7 @@ fn a_plan_fails_by_its_first_unmet_precondition() {
         assert!(said.contains(why), "{plan}: {said}");
     }
     assert!(matches!(said("lamp cellar"), Failure::Goal { .. }));
-    let text = "Here is a plan:\n1. (unlock oak hall cellar)\n0.0: (LAMP cellar) [1]\n- `walk oak hall cellar`\n; cost = 3";
+    let text = "Here is a plan:\nPlan: (unlock oak hall cellar)\n0.0: (LAMP cellar) [1]\n- `walk oak hall cellar`\n; cost = 3";
     assert_eq!(read(&task, text), plan);
 }
 
