@@ -10,7 +10,7 @@ use forethought_sdk::{
 use forethought_strips::{
     Call, Task,
     plan::{read, validate},
-    search::{Found, Heuristic, Limits, Order, solve},
+    search::{Found, Heuristic, Limits, Order, Unsolved, solve},
 };
 use tokio::io::AsyncReadExt as _;
 
@@ -22,7 +22,8 @@ const KEPT: usize = 600;
 #[derive(Debug, Clone, Serialize)]
 #[serde(default)]
 pub struct SolverConfig {
-    /// The order of the built-in search: a shortest plan (`astar`) or a plan soon (`greedy`).
+    /// The order of the built-in search: a shortest plan (`astar`) or a plan soon (`greedy`). What `astar` does not find
+    /// within `nodes` is searched for greedily, with `ff`.
     pub search: SearchOrder,
     /// What guides it. Plans of `astar` are shortest with `lm_cut`, `max` and `blind`.
     pub heuristic: HeuristicName,
@@ -126,7 +127,7 @@ impl Solver {
     /// A plan for a task, and the number of states looked at, which a program does not say; or why there is none.
     ///
     /// # Errors
-    /// A program that cannot be started, or writes a plan that is none.
+    /// A program that cannot be started, or writes a plan that is not valid.
     pub async fn solve(&self, task: &Task) -> Result<Result<Found, String>> {
         if !self.0.command.0.is_empty() {
             return self.run(task).await;
@@ -142,7 +143,15 @@ impl Solver {
             HeuristicName::Ff => Heuristic::Ff,
             HeuristicName::LmCut => Heuristic::LmCut,
         };
-        Ok(solve(task, order, heuristic, self.limits()).map_err(|why| why.to_string()))
+        let found = match solve(task, order, heuristic, self.limits()) {
+            // A plan is better than none.
+            Err(Unsolved::Nodes(_)) if order == Order::Astar => {
+                let greedy = solve(task, Order::Greedy, Heuristic::Ff, self.limits());
+                greedy.map(|found| Found { expanded: found.expanded + self.limits().nodes, ..found })
+            }
+            found => found,
+        };
+        Ok(found.map_err(|why| why.to_string()))
     }
 
     async fn run(&self, task: &Task) -> Result<Result<Found, String>> {
@@ -196,7 +205,7 @@ impl Solver {
         match validate(task, &plan) {
             Ok(_) => Ok(Ok(Found { plan, expanded: 0 })),
             Err(failure) => {
-                Err(words.tell(Error::other(format!("`{name}` wrote a plan that is none: {failure}"))))
+                Err(words.tell(Error::other(format!("`{name}` wrote a plan that is not valid: {failure}"))))
             }
         }
     }

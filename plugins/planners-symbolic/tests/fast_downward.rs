@@ -30,9 +30,10 @@ fn main() -> ExitCode {
 
 /// Fast Downward, as a user would configure it.
 fn fast_downward(folder: &Path) -> Solver {
+    let program = folder.join("fast-downward.py").to_string_lossy().into_owned();
     let command = [
         "python3",
-        &folder.join("fast-downward.py").to_string_lossy(),
+        &program,
         "--plan-file",
         "{plan}",
         "--sas-file",

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use forethought_conformance::{Options, Subject, check};
 use forethought_pddl::{Pddl, Scripted, ScriptedConfig};
 use forethought_planners_symbolic::{
     isr_llm::IsrLlm, llm_heuristic::LlmHeuristic, llm_p::LlmP, world_model::WorldModel,
@@ -290,4 +291,20 @@ fn with_a_model_of_stated_error_rates_validators_and_searches_help() {
             .count()
     });
     assert!(with > without + 3, "{with} and {without}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_conform() {
+    for (word, kind, config) in [
+        ("planner", "llm+p", json!({ "domain": "gripper" })),
+        ("planner", "isr-llm", json!({ "domain": "gripper" })),
+        ("planner", "pddl-world-model", json!({})),
+        ("planner", "llm-heuristic", json!({ "domain": "gripper" })),
+        ("llm", "pddl-scripted", json!({})),
+    ] {
+        let Value::Object(config) = config else { unreachable!("an object") };
+        let options = Options { config, steps: 20, ..Options::default() };
+        let report = check(&Subject::linked(word, kind).unwrap(), &options).await;
+        assert!(report.passed(), "{report}");
+    }
 }

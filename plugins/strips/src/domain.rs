@@ -155,7 +155,8 @@ impl Domain {
                     let Some([Node::Word(name, place), parameters @ ..]) = node.list() else {
                         return source.fault(node.place(), "a predicate is a list like `(on ?x ?y)`");
                     };
-                    if name == "=" || self.predicates.iter().any(|one| one.name == *name) {
+                    source.name(name, *place)?;
+                    if self.predicates.iter().any(|one| one.name == *name) {
                         return source.fault(*place, format!("the predicate `{name}` is declared twice"));
                     }
                     let parameters = self.declared(source, parameters, Names::Variables, &[])?;
@@ -175,6 +176,7 @@ impl Domain {
         let Some(Node::Word(name, place)) = nodes.get(1) else {
             return source.fault(section.place(), "an action has a name after `:action`");
         };
+        source.name(name, *place)?;
         if self.actions.iter().any(|one| one.name == *name) {
             return source.fault(*place, format!("the action `{name}` is declared twice"));
         }
@@ -356,10 +358,11 @@ fn define<'a>(source: &Source<'_>, node: &'a Node, what: &str) -> Result<(String
     let Some([Node::Word(define, _), Node::List(title, _), sections @ ..]) = node.list() else {
         return wrong();
     };
-    let [Node::Word(word, _), Node::Word(name, _)] = &title[..] else { return wrong() };
+    let [Node::Word(word, _), Node::Word(name, place)] = &title[..] else { return wrong() };
     if define != "define" || word != what {
         return wrong();
     }
+    source.name(name, *place)?;
     match sections.iter().find(|section| section.head().is_none()) {
         Some(other) => source.fault(other.place(), "a section begins with a word like `:init`"),
         None => Ok((name.clone(), sections)),
@@ -382,7 +385,7 @@ fn typed(source: &Source<'_>, nodes: &[Node], names: Names) -> Result<Vec<(Typed
         };
         if word == "-" {
             let kind = match nodes.next() {
-                Some(Node::Word(kind, _)) => kind,
+                Some(Node::Word(kind, place)) => source.name(kind, *place)?,
                 Some(other) => {
                     return source.fault(other.place(), format!("`either` is not supported: {READ}"));
                 }
@@ -391,7 +394,7 @@ fn typed(source: &Source<'_>, nodes: &[Node], names: Names) -> Result<Vec<(Typed
             if untyped == all.len() {
                 return source.fault(node.place(), "there are no names before `-`");
             }
-            all[untyped..].iter_mut().for_each(|(one, _)| one.kind.clone_from(kind));
+            all[untyped..].iter_mut().for_each(|(one, _)| kind.clone_into(&mut one.kind));
             untyped = all.len();
         } else if word.starts_with('?') != (names == Names::Variables) || word == "?" {
             let wanted = match names {
@@ -400,6 +403,7 @@ fn typed(source: &Source<'_>, nodes: &[Node], names: Names) -> Result<Vec<(Typed
             };
             return source.fault(node.place(), format!("`{word}`: {wanted}"));
         } else {
+            source.name(word.trim_start_matches('?'), node.place())?;
             all.push((Typed { name: word.to_owned(), kind: OBJECT.into() }, node.place()));
         }
     }

@@ -154,7 +154,7 @@ fn told(task: &Task) -> Told {
     init.chain(task.goal.iter().filter(|one| !always(one)).map(goal)).collect()
 }
 
-/// Classes of objects that could be each other, refined by what is told of them until they no longer part; `None` if
+/// Classes of objects that could be each other, refined by what is known of them until they no longer part; `None` if
 /// both problems do not have the same number of each.
 fn classes(domain: &Domain, tasks: [&Task; 2], told: [&Told; 2], names: Names) -> Option<[Vec<usize>; 2]> {
     type Seen = Vec<(u8, usize, usize, Vec<usize>)>;

@@ -99,8 +99,11 @@ pub fn read(task: &Task, text: &str) -> Vec<Call> {
         let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || ".:)-* ".contains(c));
         // A duration may follow.
         let line = line.rsplit_once(" [").map_or(line, |(line, _)| line);
-        let call = Call::read(line.trim_matches('`'))?;
-        task.domain.action_named(&call.name).map(|_| call)
+        let known = |line: &str| {
+            Call::read(line.trim_matches('`')).filter(|call| task.domain.action_named(&call.name).is_some())
+        };
+        // A label may be before it, as in `Plan: (stack a b)`.
+        known(line).or_else(|| known(line.split_once(": ")?.1))
     };
     text.lines().filter_map(step).collect()
 }

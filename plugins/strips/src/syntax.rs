@@ -76,6 +76,14 @@ impl Source<'_> {
         Err(Fault { file: self.file.to_owned(), line: place.0, column: place.1, message: message.into() })
     }
 
+    /// A word that can be a name: it begins with a letter or digit.
+    pub(crate) fn name<'n>(&self, word: &'n str, place: Place) -> Result<&'n str, Fault> {
+        match word.chars().next().is_some_and(|first| first.is_alphanumeric() || first == '_') {
+            true => Ok(word),
+            false => self.fault(place, format!("`{word}` is not a name: names begin with a letter or digit")),
+        }
+    }
+
     /// The only list of a text.
     pub(crate) fn only(&self, text: &str) -> Result<Node, Fault> {
         if text.len() > LONGEST {

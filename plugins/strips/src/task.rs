@@ -37,7 +37,7 @@ impl fmt::Display for Call {
 impl Call {
     /// Without parentheses: `stack a b`.
     pub fn words(&self) -> String {
-        [&[self.name.clone()], &self.arguments[..]].concat().join(" ")
+        [std::slice::from_ref(&self.name), &self.arguments[..]].concat().join(" ")
     }
 
     /// Reads `(stack a b)`, `stack a b`, or `stack(a, b)`; `None` if there is no name.

@@ -66,7 +66,7 @@ fn a_plan_fails_by_its_first_unmet_precondition() {
         assert!(said.contains(why), "{plan}: {said}");
     }
     assert!(matches!(said("lamp cellar"), Failure::Goal { .. }));
-    let text = "Here is a plan:\n1. (unlock oak hall cellar)\n0.0: (LAMP cellar) [1]\n- `walk oak hall cellar`\n; cost = 3";
+    let text = "Here is a plan:\nPlan: (unlock oak hall cellar)\n0.0: (LAMP cellar) [1]\n- `walk oak hall cellar`\n; cost = 3";
     assert_eq!(read(&task, text), plan);
 }
 
@@ -83,6 +83,7 @@ fn what_cannot_be_read_is_refused_by_file_line_and_column() {
             "d:2:18: there is no type `block`: the domain has no types",
         ),
         ("(define (domain d) (:types a - b b - a))", "the type `a` is its own ancestor"),
+        ("(define (domain d) (:types a - -))", "`-` is not a name: names begin with a letter or digit"),
         ("(define (domain d) (:types a - (either b c)))", "`either` is not supported"),
         ("(define (domain d) (:predicates (p) (p)))", "the predicate `p` is declared twice"),
         ("(define (domain d) (:action a :parameters (?x ?x)))", "`?x` is declared twice"),
