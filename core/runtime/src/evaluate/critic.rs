@@ -708,7 +708,7 @@ impl fmt::Display for CriticReport {
 mod tests {
     use async_trait::async_trait;
     use forethought_api::critic::{Estimate, KnownOutcome, Meaning, StyleCard};
-    use forethought_api::encoder::EncoderSpec;
+    use forethought_api::encoder::{EncoderSpec, Matrix};
     use forethought_api::trajectory::Step;
 
     use super::*;
