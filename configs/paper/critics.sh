@@ -10,7 +10,9 @@ forethought=${FORETHOUGHT:-forethought}
 world=$1 seed=$2
 shift 2
 config=$(cd "$(dirname "$0")" && pwd)/critics.toml
-set="--set trainer.critic.steps=${STEPS:-8000} --set trainer.hindsight.steps=${STEPS:-8000}"
+# A file names its neighbours; what is trained here is in this run's own folder.
+set="--set critic.hindsight.model=hindsight --set critic.neighbours.model=neighbours --set critic.regression.model=regression"
+set="$set --set trainer.critic.steps=${STEPS:-8000} --set trainer.hindsight.steps=${STEPS:-8000}"
 case $world in
 webshop) preset=quickstart collect="--first-task 400 --episodes ${COLLECT:-600}" ;;
 avalon) preset=avalon collect="--first-task 1000 --episodes ${COLLECT:-300}" ;;

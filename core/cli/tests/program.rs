@@ -375,6 +375,22 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     assert!(left_out[0] > 0, "{judged}");
     let names: Vec<_> = judged["predictors"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["critic", "base rate", "logistic regression"]);
+    // Next to critics of other kinds, and of less data.
+    let kinds = "--set critic.same.kind=constant --set critic.both.kind=ensemble";
+    let members = r#"--set critic.both.members=["critic","same"]"#;
+    let compared = json(
+        &desk,
+        &format!("critic eval --critic both --against same --sizes 0.5 --data more {kinds} {members}"),
+    );
+    let rows = compared["predictors"].as_array().unwrap();
+    let name = |row: usize| rows[row]["name"].as_str().unwrap();
+    assert_eq!((rows.len(), name(3)), (5, "same"));
+    assert!(name(4).starts_with("50 % of the data ("), "{}", name(4));
+    assert_eq!(compared["evaluated"], judged["evaluated"], "an ensemble has seen what its members have");
+    assert!(compared["classes"].as_array().is_some_and(|all| !all.is_empty()), "{compared}");
+    assert_eq!(compared["uses"].as_array().map(Vec::len), Some(7));
+    refused(&desk, "critic eval --critic nobody --data more", 2, &["nobody"]);
+    refused(&desk, "critic eval --model critic --data more --sizes 2", 2, &["between 0 and 1"]);
     // Questions of anybody, answered in their order.
     let (ask, question) =
         ("critic ask --in asked.jsonl", r#"{ "state": "A list.", "thought": "Buy.", "outcome": "#);
@@ -385,6 +401,8 @@ fn what_is_collected_can_be_trained_on_and_judged() {
     assert!((0.0..=1.0).contains(&answers[0]["probability"].as_f64().unwrap()), "{answers}");
     let shown = out(&desk.forethought(ask).assert().success());
     assert!(shown.lines().all(|line| line.starts_with("0.") && line.contains("It ")), "{shown}");
+    let shown = out(&desk.forethought(&format!("{ask} --why")).assert().success());
+    assert!(shown.contains("this critic does not say what its answers rest on"), "{shown}");
     refused(&desk, &format!("{ask} --critic judge"), 2, &["judge"]);
     desk.write("asked.jsonl", &format!("{question}\"It fits.\" }}\n{question}2 }}"));
     refused(&desk, ask, 2, &["asked.jsonl:2: `outcome` is not a text"]);

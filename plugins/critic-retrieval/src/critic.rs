@@ -75,12 +75,12 @@ impl Critic for Retrieval {
         let total = 1.0 + near.iter().map(|one| weight(one, scales)).sum::<f64>();
         let corpus = &self.index.corpus;
         let evidence: Vec<Evidence> = near.iter().map(|one| self.evidence(one, &goal, total)).collect();
-        let came = evidence.iter().filter(|one| one.reached > 0.0).count();
+        let reached = evidence.iter().filter(|one| one.reached > 0.0).count();
         let mut episodes: Vec<usize> = near.iter().map(|one| corpus.steps[one.step].trajectory).collect();
         episodes.sort_unstable();
         episodes.dedup();
         let text = format!(
-            "{came} of the {} nearest recorded steps, from {} episodes, went on to this outcome{}; its usual value, {:.3}, \
+            "{reached} of the {} nearest recorded steps, from {} episodes, went on to this outcome{}; its usual value, {:.3}, \
              has {:.0} % of the weight; value {:.3}, calibrated {:.3}",
             near.len(),
             episodes.len(),

@@ -1,4 +1,4 @@
-//! `reward-model`: whether an episode with such a step goes better than another, whatever comes of it.
+//! `reward-model`: whether an episode with such a step goes better than another, whatever the outcome.
 //!
 //! A reward model of whole trajectories, as ARMAP (Chen et al., 2025) trains one on pairs of a better and a worse one of
 //! the same task, with the loss of Bradley and Terry. Here it is linear on frozen embeddings, so the score of a

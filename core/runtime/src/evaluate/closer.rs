@@ -10,13 +10,13 @@ use std::fmt;
 use forethought_api::Result;
 use forethought_api::critic::{Critic, CriticQuery};
 use forethought_api::metrics::{self, Scored, evenly};
-use forethought_api::trajectory::{Step, Trajectory};
+use forethought_api::trajectory::Trajectory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::critic::{Interval, Triple, interval, scored};
 use crate::evaluate::draw::Draw;
 use crate::evaluate::meaning::{Meanings, answers};
+use crate::evaluate::questions::{Interval, Triple, interval, scored};
 
 /// Classes with fewer questions say nothing.
 const ENOUGH: usize = 30;
@@ -75,7 +75,7 @@ impl<'a> Outcomes<'a> {
         let mut found: HashMap<&str, (HashSet<usize>, usize, usize)> = HashMap::new();
         for (index, one) in learned.iter().enumerate() {
             for (place, step) in one.steps.iter().enumerate() {
-                for outcome in held(step, meanings) {
+                for outcome in meanings.held(step) {
                     let (within, last, all) = found.entry(outcome).or_default();
                     within.insert(index);
                     *last += usize::from(place + 1 == one.steps.len());
@@ -95,12 +95,6 @@ impl<'a> Outcomes<'a> {
         let ending = found.iter().map(|(outcome, (_, last, all))| (*outcome, 2 * last >= *all)).collect();
         Self { polarity, ending }
     }
-}
-
-/// The outcomes that a step reached, as the data or the critic's vocabulary name them.
-pub(crate) fn held<'a>(step: &'a Step, meanings: &'a Meanings) -> Vec<&'a str> {
-    let said: Vec<&str> = step.said().flat_map(|said| meanings.outcome(said)).collect();
-    if said.is_empty() && !step.next_state.is_empty() { vec![&step.next_state] } else { said }
 }
 
 /// The class of a question by each way to class them. The horizon is known only of what was reached.

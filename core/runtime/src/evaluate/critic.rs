@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use forethought_api::checkpoint::{self, Manifest, TrainedOn};
 use forethought_api::critic::{Critic, CriticQuery, Estimate, Vocabulary};
-use forethought_api::encoder::{Matrix, TextEncoder};
+use forethought_api::encoder::TextEncoder;
 use forethought_api::metrics::{self, Ranking, ReliabilityBin, Scored, evenly};
 use forethought_api::text::unmarked;
 use forethought_api::trajectory::{Step, Trajectory};
@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::closer::{self, Class, Use};
 use crate::evaluate::meaning::{Meanings, answers, query};
+pub use crate::evaluate::questions::Interval;
+use crate::evaluate::questions::{Embedded, Triple, interval, scored};
 use crate::evaluate::refinement::{self, Refinement};
 use crate::evaluate::{draw::Draw, logistic::Logistic};
 
@@ -215,41 +217,6 @@ pub struct Look {
     pub most: Option<usize>,
 }
 
-/// A figure with its 95 % bootstrap interval over trajectories.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Interval {
-    /// The figure.
-    pub value: f64,
-    /// Its 2.5th percentile.
-    pub low: f64,
-    /// Its 97.5th percentile.
-    pub high: f64,
-}
-
-/// One question with its true answer.
-#[derive(Clone, Copy)]
-pub(crate) struct Triple<'a> {
-    /// Index among the trajectories it was drawn from.
-    pub(crate) trajectory: usize,
-    pub(crate) step: &'a Step,
-    /// The outcome in the words of the data.
-    pub(crate) said: &'a str,
-    /// Thought and outcome in canonical words, as far as they have some.
-    thought: &'a str,
-    pub(crate) outcome: &'a str,
-    /// Whether it was reached; unknown if nobody can say what the outcome means.
-    reached: Option<bool>,
-    /// After how many further steps.
-    pub(crate) after: Option<usize>,
-}
-
-impl Triple<'_> {
-    pub(crate) fn reached(&self) -> bool {
-        self.reached.unwrap_or_default()
-    }
-}
-
 /// Evaluates `critic` on those of `trajectories` that it has not `seen`.
 ///
 /// # Errors
@@ -360,6 +327,8 @@ pub async fn evaluate_closer(
         .map(|(name, answers)| measure(name, answers, &questions, &resamples));
     let ranking = rank(&asked, &estimates, &learned, &meanings, critic, encoder).await?;
     let shown = scored(&values, &questions);
+    let data = refinement::Data { unseen: &unseen, learned: &learned, meanings: &meanings };
+    let world = if look.closer { refinement::World::new(data, encoder).await? } else { None };
     let mut rivals = Vec::new();
     for rival in &look.rivals {
         let asking = || query_all(&asked);
@@ -373,8 +342,10 @@ pub async fn evaluate_closer(
             report.thought_spread = ranking.spread();
             report.thought_gain = ranking.gain();
             report.advantage_auc = ranking.auc();
-            let data = refinement::Data { unseen: &unseen, learned: &learned, meanings: &meanings };
-            report.refinement = refinement::estimate(data, &*rival.critic, encoder, seed).await?;
+            report.refinement = match &world {
+                Some(world) => refinement::estimate(world, &*rival.critic, seed).await?,
+                None => None,
+            };
         }
         rivals.push(report);
     }
@@ -384,9 +355,9 @@ pub async fn evaluate_closer(
         classes = closer::classes(&questions, &values, &lessons, &outcomes, &resamples);
         if critic.requires().await?.llms.is_empty() {
             uses = closer::uses(&questions, critic, &mut Draw::new(seed, "critic eval uses")).await?;
-            let data = refinement::Data { unseen: &unseen, learned: &learned, meanings: &meanings };
-            let report = &mut predictors[0].report;
-            report.refinement = refinement::estimate(data, critic, encoder, seed).await?;
+            if let Some(world) = &world {
+                predictors[0].report.refinement = refinement::estimate(world, critic, seed).await?;
+            }
         }
     }
     let mut report = CriticReport {
@@ -616,10 +587,6 @@ fn triples<'a>(
     triples
 }
 
-pub(crate) fn scored(answers: &[f64], questions: &[Triple]) -> Vec<Scored> {
-    answers.iter().zip(questions).map(|(&answer, one)| Scored::new(answer, one.reached())).collect()
-}
-
 /// A predictor's measures, and two of them in each resample.
 struct Measured {
     report: PredictorReport,
@@ -677,56 +644,6 @@ fn measure(name: &str, answers: &[f64], questions: &[Triple], resamples: &[Vec<f
     Measured { report, auc, brier }
 }
 
-/// The percentile interval.
-pub(crate) fn interval(value: f64, mut resampled: Vec<f64>) -> Interval {
-    resampled.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let last = resampled.len().saturating_sub(1) as f64;
-        resampled.get((share * last).round() as usize).copied().unwrap_or(value)
-    };
-    Interval { value, low: at(0.025), high: at(0.975) }
-}
-
-/// Embeddings of texts, and what the regression makes of a triple: the three vectors side by side, and the products of
-/// outcome with state and with thought, number by number, without which it could not tell which outcome goes with which
-/// thought.
-pub(crate) struct Embedded<'a> {
-    rows: HashMap<&'a str, usize>,
-    embeddings: Matrix,
-}
-
-impl<'a> Embedded<'a> {
-    pub(crate) async fn new(encoder: &dyn TextEncoder, texts: impl Iterator<Item = &'a str>) -> Result<Self> {
-        let texts: BTreeSet<&str> = texts.collect();
-        let embeddings = encoder.encode(texts.iter().map(|text| (*text).to_owned()).collect()).await?;
-        if embeddings.rows() != texts.len() {
-            return Err(Error::other(format!(
-                "the encoder gave {} vectors for {} texts",
-                embeddings.rows(),
-                texts.len()
-            )));
-        }
-        let rows = texts.into_iter().enumerate().map(|(row, text)| (text, row)).collect();
-        Ok(Self { rows, embeddings })
-    }
-    pub(crate) fn row(&self, text: &str) -> &[f32] {
-        self.embeddings.row(self.rows[text])
-    }
-    /// Numbers in what the regression reads.
-    fn size(&self) -> usize {
-        5 * self.embeddings.columns()
-    }
-    fn of(&self, triple: &Triple) -> Vec<f32> {
-        let [state, thought, outcome] =
-            [&*triple.step.state, triple.thought, triple.outcome].map(|text| self.row(text));
-        // Entries of unit vectors are of the order of 1 / sqrt(dimension), so are their products after scaling.
-        let scale = (self.embeddings.columns() as f32).sqrt();
-        let products =
-            |other: &[f32]| -> Vec<f32> { other.iter().zip(outcome).map(|(a, b)| scale * a * b).collect() };
-        [state, thought, outcome, &products(state), &products(thought)].concat()
-    }
-}
-
 impl fmt::Display for CriticReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -776,7 +693,8 @@ impl fmt::Display for CriticReport {
             writeln!(f, "Outcomes that exclude each other: two exceed 1 by {excess:.3} on average.")?;
         }
         closer::show(f, &self.classes, &self.uses)?;
-        refinement::show(f, &self.predictors)?;
+        let refined = self.predictors.iter().filter_map(|one| Some((&*one.name, one.refinement?)));
+        refinement::show(f, &refined.collect::<Vec<_>>())?;
         writeln!(f, "\n{:<12}{:>8}{:>14}{:>12}", "stated", "count", "mean stated", "observed")?;
         for bin in self.reliability.iter().filter(|bin| bin.count > 0.0) {
             let range = format!("{:.1}-{:.1}", bin.low, bin.high);
@@ -790,7 +708,7 @@ impl fmt::Display for CriticReport {
 mod tests {
     use async_trait::async_trait;
     use forethought_api::critic::{Estimate, KnownOutcome, Meaning, StyleCard};
-    use forethought_api::encoder::EncoderSpec;
+    use forethought_api::encoder::{EncoderSpec, Matrix};
     use forethought_api::trajectory::Step;
 
     use super::*;
@@ -910,7 +828,7 @@ mod tests {
             ("flat", 0.5, Some(0.0))
         );
 
-        // Whoever arrives left has the reward, and the truth depends on thought and outcome together.
+        // Those that arrive left have the reward, and the truth depends on thought and outcome together.
         let class = |by: &str, name: &str| {
             let found = report.classes.iter().find(|one| (one.by.as_str(), one.name.as_str()) == (by, name));
             found.unwrap_or_else(|| panic!("no {by} {name} in {:?}", report.classes)).clone()

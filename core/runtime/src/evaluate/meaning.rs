@@ -85,6 +85,12 @@ impl Meanings {
         self.thoughts.get(said.trim()).map_or(said, String::as_str)
     }
 
+    /// The outcomes that a step reached, as the data or the critic's vocabulary name them.
+    pub(crate) fn held<'a>(&'a self, step: &'a Step) -> Vec<&'a str> {
+        let said: Vec<&str> = step.said().flat_map(|said| self.outcome(said)).collect();
+        if said.is_empty() && !step.next_state.is_empty() { vec![&step.next_state] } else { said }
+    }
+
     /// Whether the state that a step reached holds this canonical outcome.
     pub(crate) fn holds(&self, step: &Step, outcome: &str) -> bool {
         step.next_state == outcome || step.outcomes.iter().any(|said| self.outcome(said).contains(&outcome))

@@ -6,6 +6,7 @@ pub mod critic;
 mod draw;
 mod logistic;
 mod meaning;
+mod questions;
 pub mod refinement;
 pub mod stats;
 pub mod tournament;
