@@ -32,16 +32,23 @@ impl Engine {
     ) -> Result<Self> {
         let learner = Learner::new(config, dimension, device, rng)?;
         match config.engine {
+            EngineKind::Fast | EngineKind::Bf16 if device.is_cpu() => {
+                Ok(Self::Fast(Box::new(Fast::new(learner, config, dimension)?)))
+            }
+            _ => Ok(Self::Readable(learner)),
+        }
+    }
+
+    /// Refuses an engine that this machine does not have.
+    pub(crate) fn check(config: &TrainerConfig, device: &Device) -> Result<()> {
+        match config.engine {
             EngineKind::Bf16 if !device.is_cpu() => Err(Error::config(
                 "trainer goal-q: engine: `bf16` is for the CPU; set device = \"cpu\", or leave `engine` out",
             )),
             EngineKind::Bf16 if !bf16::available() => Err(Error::config(
                 "trainer goal-q: engine: this processor has no AVX-512 BF16, which `bf16` needs; use `fast`",
             )),
-            EngineKind::Fast | EngineKind::Bf16 if device.is_cpu() => {
-                Ok(Self::Fast(Box::new(Fast::new(learner, config, dimension)?)))
-            }
-            _ => Ok(Self::Readable(learner)),
+            _ => Ok(()),
         }
     }
 
