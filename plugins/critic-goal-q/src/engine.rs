@@ -18,7 +18,7 @@ const AHEAD: usize = 3;
 
 /// The networks in training, and what computes with them.
 pub(crate) enum Engine {
-    Readable(Learner),
+    Readable(Box<Learner>),
     Fast(Box<Fast>),
 }
 
@@ -35,7 +35,7 @@ impl Engine {
             EngineKind::Fast | EngineKind::Bf16 if device.is_cpu() => {
                 Ok(Self::Fast(Box::new(Fast::new(learner, config, dimension)?)))
             }
-            _ => Ok(Self::Readable(learner)),
+            _ => Ok(Self::Readable(Box::new(learner))),
         }
     }
 

@@ -107,7 +107,7 @@ impl Part {
     fn pack(&mut self, place: usize, first_bias: usize, last: usize) {
         let (inputs, outputs) = self.shape;
         // Biases and the output layer stay as they are.
-        if place >= first_bias && ((place - first_bias) % 2 == 0 || place + 1 == last) {
+        if place >= first_bias && ((place - first_bias).is_multiple_of(2) || place + 1 == last) {
             return;
         }
         bf16::pairs(&self.weights, outputs, &mut self.right);
