@@ -3,8 +3,8 @@
 //! ```sh
 //! cargo bench -p forethought-critic-goal-q --bench steps -- fast 128 256 2 10 8000
 //! ```
-//! The arguments are engine, hidden units, rows in a batch, threads, seconds of processor time, and transitions. The warm-up is not
-//! counted. Prints steps per second, those per second of processor time, and the peak memory in MiB.
+//! The arguments are engine, hidden units, rows in a batch, threads, seconds of processor time, and transitions. The
+//! warm-up is not counted. Prints steps per second, those per second of processor time, and the peak memory in MiB.
 
 use std::time::Instant;
 

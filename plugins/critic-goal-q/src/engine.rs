@@ -60,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// What the next steps depend on, by name, whatever the engine.
+    /// What the next steps depend on, by name; the same for both engines.
     pub(crate) fn state(&mut self) -> Result<Vec<(String, Tensor)>> {
         Ok(match self {
             Self::Readable(learner) => learner.state()?,
@@ -95,7 +95,7 @@ pub(crate) struct Ready {
     pub(crate) drawn: u64,
 }
 
-/// Draws batches ahead of their use, in a thread of its own; used ones come back, so no memory is allocated per step.
+/// Draws batches ahead of their use, in another thread; used ones come back, so no memory is allocated per step.
 pub(crate) struct Ahead {
     ready: Receiver<Ready>,
     used: Sender<Ready>,
