@@ -1,7 +1,8 @@
 """Files of other programs, made and opened by their own packages. Used by core/cli/tests/records.rs.
 
     records.py make FOLDER    chat.jsonl, trajectory.json, log.eval, log.json, spans.jsonl
-    records.py open FOLDER    what `forethought export` wrote: conversations.jsonl, trajectory-*.json, inspect.json
+    records.py open FOLDER    what `forethought export` wrote: conversations.jsonl, trajectory-*.json, inspect.json,
+                              spans.jsonl
 """
 
 import json
@@ -179,9 +180,10 @@ def open_all(folder):
     from harbor.models.trajectories import Trajectory
     from inspect_ai.log import read_eval_log
     from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+    from opentelemetry.proto_json.collector.trace.v1.trace_service import ExportTraceServiceRequest
     from pydantic import TypeAdapter
 
-    found = {"atif": [], "openai": [], "inspect": []}
+    found = {"atif": [], "openai": [], "inspect": [], "otel": []}
     for path in sorted(folder.glob("trajectory-*.json")):
         trajectory = Trajectory.model_validate_json(path.read_text())
         agent = [step for step in trajectory.steps if step.source == "agent"]
@@ -202,6 +204,17 @@ def open_all(folder):
         agent = [one for one in sample.messages if one.role == "assistant"]
         calls = [call.function for one in agent for call in one.tool_calls or []]
         found["inspect"].append([len(agent), calls, sample.scores["score"].value])
+    for line in (folder / "spans.jsonl").read_text().splitlines():
+        # As a collector reads a request; fields that it does not know would be gone.
+        request = ExportTraceServiceRequest.from_json(line)
+        assert json.loads(request.to_json()) == json.loads(line)
+        (scope,) = request.resource_spans[0].scope_spans
+        agent, *spans = scope.spans
+        assert all(span.parent_span_id == agent.span_id and span.trace_id == agent.trace_id for span in spans)
+        names = [span.name.split()[0] for span in spans]
+        calls = [span.name.split()[1] for span in spans if span.name.startswith("execute_tool")]
+        (evaluation,) = agent.events
+        found["otel"].append([names.count("chat"), calls, evaluation.attributes[1].value.double_value])
     print(json.dumps(found))
 
 

@@ -12,7 +12,9 @@ fn arrows() -> BTreeMap<String, Vec<String>> {
     let mut folders = vec!["xtask".to_owned()];
     for group in ["core", "plugins", "environments"] {
         let entries = fs::read_dir(root().join(group)).unwrap().flatten();
-        folders.extend(entries.map(|entry| format!("{group}/{}", entry.file_name().to_string_lossy())));
+        // What has no manifest is not a crate: the Python package.
+        let crates = entries.filter(|entry| entry.path().join("Cargo.toml").exists());
+        folders.extend(crates.map(|entry| format!("{group}/{}", entry.file_name().to_string_lossy())));
     }
     let ours = |folder: String| {
         let mut dependencies = dependencies(&folder);
@@ -54,10 +56,14 @@ fn arrows_point_one_way() {
             "core/runtime" => &["forethought-api", "forethought-hub", "forethought-plugin-host"],
             "core/serve" => &["forethought-api", "forethought-runtime"],
             "core/reading" => &["forethought-api", "forethought-runtime"],
+            "core/python" => &["forethought-plugin-host", "forethought-sdk"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.
             // Shared by plugins, and no plugin itself.
-            "plugins/candle" => &["forethought-sdk"],
-            plugin if plugin.starts_with("plugins/") => &["forethought-sdk", "forethought-candle"],
+            "plugins/candle" | "plugins/strips" => &["forethought-sdk"],
+            plugin if plugin.starts_with("plugins/") => {
+                &["forethought-sdk", "forethought-candle", "forethought-strips"]
+            }
+            "environments/pddl" => &["forethought-sdk", "forethought-strips"],
             _ => &["forethought-sdk"],
         };
         for dependency in dependencies {

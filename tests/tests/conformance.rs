@@ -15,10 +15,11 @@ use forethought_sdk::{
 };
 use tokio::sync::OnceCell;
 use {
-    forethought_avalon as _, forethought_critic_acts as _, forethought_critic_goal_q as _,
-    forethought_critic_judge as _, forethought_encoder_hash as _, forethought_llm_simulated as _,
-    forethought_persuasion as _, forethought_planners as _, forethought_records as _,
-    forethought_webshop as _,
+    forethought_avalon as _, forethought_critic_acts as _, forethought_critic_ensemble as _,
+    forethought_critic_goal_q as _, forethought_critic_judge as _, forethought_critic_retrieval as _,
+    forethought_encoder_hash as _, forethought_llm_simulated as _, forethought_pddl as _,
+    forethought_persuasion as _, forethought_planners as _, forethought_planners_symbolic as _,
+    forethought_records as _, forethought_webshop as _,
 };
 
 /// Settings under which a component is small and quick; its defaults otherwise.
@@ -37,7 +38,16 @@ fn settings(name: &str) -> Value {
         "trainer.acts" => json!({ "steps": 40 }),
         "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.
-        "critic.acts" | "critic.goal-q" => json!({ "model": "", "encoder": "default" }),
+        "critic.acts"
+        | "critic.goal-q"
+        | "critic.regression"
+        | "critic.retrieval"
+        | "critic.reward-model" => {
+            json!({ "model": "", "encoder": "default" })
+        }
+        // The kit's own critic, by any name.
+        "critic.ensemble" => json!({ "members": ["critic"] }),
+        "trainer.regression" | "trainer.reward-model" => json!({ "epochs": 2 }),
         _ => json!({}),
     }
 }
@@ -45,7 +55,7 @@ fn settings(name: &str) -> Value {
 /// Each linked component; trained critics with a checkpoint that their own trainers make first.
 fn subjects() -> Vec<Subject> {
     let mut subjects = Subject::all_linked();
-    for kind in ["acts", "goal-q"] {
+    for kind in ["acts", "goal-q", "regression", "retrieval", "reward-model"] {
         let name = format!("critic.{kind}");
         let trained = subjects.iter_mut().find(|subject| subject.name() == name).expect("it is linked");
         let create = trained.create.clone();
@@ -79,6 +89,8 @@ async fn train(kind: &str, out: PathBuf, host: Arc<dyn Host>) -> Result<PathBuf>
                 thought: ["Derived: [left] left", "Derived: [right] right"][episode % 2].into(),
                 next_state: format!("step {}", step + 1),
                 outcomes: vec![["lost", "found"][episode % 2].into()],
+                // For what learns from better and worse episodes.
+                reward: if step == 2 { (episode % 2) as f64 } else { 0.0 },
                 terminated: step == 2,
                 ..Step::default()
             })

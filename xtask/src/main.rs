@@ -2,6 +2,7 @@
 //!
 //! It must not depend on a crate of the workspace: it works with their sources and with what cargo builds.
 
+mod gpu;
 mod header;
 mod plugins;
 
@@ -26,12 +27,25 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Compares everything that has a device with the CPU and with PyTorch, on a machine with a GPU
+    GpuCheck {
+        /// `cuda:<number>`, or `cpu`
+        #[arg(long, default_value = "cuda:0")]
+        device: String,
+        /// A gpu-check that was built on another machine
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+        /// A Python that has PyTorch
+        #[arg(long, default_value = "python3")]
+        python: String,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Header => write_header(),
         Task::Plugins { release, out } => plugins::build(release, out),
+        Task::GpuCheck { device, program, python } => gpu::check(&device, program, &python),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

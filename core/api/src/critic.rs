@@ -67,6 +67,11 @@ pub trait Critic: Send + Sync {
         let _ = models;
         self.estimate(queries).await
     }
+    /// What the estimate of a query rests on, in words and recorded steps; by default the critic cannot say.
+    async fn explain(&self, query: CriticQuery) -> Result<Explanation> {
+        let _ = query;
+        Ok(Explanation::default())
+    }
 }
 
 /// A question to a critic.
@@ -89,8 +94,13 @@ pub struct Estimate {
     pub probability: f64,
     /// The raw value, before calibration.
     pub raw: f64,
-    /// Half the distance between twin estimates, or 0 if there is only one.
+    /// Standard deviation of the probability, as far as the critic knows it: of twins, half the distance between their
+    /// estimates. 0 if it does not know.
     pub uncertainty: f64,
+    /// How far the query is from the data that the critic was trained on: the share of held-out questions that are nearer
+    /// to them, within [0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
     /// The outcome of the critic's [`StyleCard`] that this outcome was read as, by its index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known: Option<u32>,
@@ -105,6 +115,36 @@ impl Estimate {
     pub fn of(probability: f64) -> Self {
         Self { probability, raw: probability, ..Self::default() }
     }
+}
+
+/// What an estimate rests on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Explanation {
+    /// In a sentence; empty if the critic does not explain itself.
+    pub text: String,
+    /// Recorded steps, the weightiest first.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A recorded step that an estimate rests on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Evidence {
+    /// Its share in the estimate.
+    pub weight: f64,
+    /// How far its future reached the outcome, from 0 to 1.
+    pub reached: f64,
+    /// Its episode.
+    pub episode: String,
+    /// Its place in the episode, counted from 0.
+    pub step: u32,
+    /// The state in which it was taken.
+    pub state: String,
+    /// The thought that was followed.
+    pub thought: String,
+    /// What came next.
+    pub outcome: String,
 }
 
 /// How the data of a critic's training speak. A planner shows it to the model, which then speaks likewise: a critic

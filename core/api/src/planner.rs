@@ -445,6 +445,12 @@ pub struct ValuedOutcome {
     /// Whether it is outside the critic's data, so that its probability means nothing and is not shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub outside: bool,
+    /// Whether it is outside the critic's data, and is shown nevertheless, with a remark.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strange: bool,
+    /// How far the question was from the critic's data: see [`Estimate::distance`](crate::critic::Estimate::distance).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
 }
 
 #[cfg(test)]

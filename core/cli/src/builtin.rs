@@ -18,8 +18,13 @@ features! {
         "importer.avalon-pro", "planner.avalon-naive", "verifier.avalon",
     ];
     "critic-acts": ["critic.acts", "trainer.acts"];
+    "critic-ensemble": ["critic.ensemble"];
     "critic-goal-q": ["critic.goal-q", "trainer.goal-q"];
-    "critic-judge": ["critic.judge", "critic.random", "critic.reader"];
+    "critic-judge": ["critic.constant", "critic.judge", "critic.random", "critic.reader"];
+    "critic-retrieval": [
+        "critic.regression", "critic.retrieval", "critic.reward-model", "trainer.regression", "trainer.retrieval",
+        "trainer.reward-model",
+    ];
     "encoder-bert": ["encoder.bert"];
     "encoder-hash": ["encoder.hash"];
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];
@@ -28,6 +33,7 @@ features! {
     "llm-remote": ["llm.remote"];
     "llm-simulated": ["llm.simulated"];
     "mcp": ["environment.mcp"];
+    "pddl": ["behaviour.pddl", "environment.pddl", "llm.pddl-scripted"];
     "persuasion": [
         "behaviour.persuasion", "environment.persuasion", "importer.p4g", "planner.donor-fitted", "planner.haggler",
         "planner.persona",
@@ -41,6 +47,10 @@ features! {
         "planner.saycan", "planner.self-consistency", "planner.self-plan", "planner.spine",
         "planner.strategist", "planner.switch", "planner.tree-of-thoughts", "planner.tree-planner",
         "planner.vote", "planner.when2ask", "summariser.llm", "summariser.observation",
+    ];
+    "python": ["critic.python", "encoder.python", "environment.python", "llm.python", "planner.python"];
+    "planners-symbolic": [
+        "planner.isr-llm", "planner.llm+p", "planner.llm-heuristic", "planner.pddl-world-model",
     ];
     "recorded": ["environment.recorded", "planner.recorded"];
     "records": [

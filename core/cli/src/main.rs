@@ -5,10 +5,14 @@
 use forethought_avalon as _;
 #[cfg(feature = "critic-acts")]
 use forethought_critic_acts as _;
+#[cfg(feature = "critic-ensemble")]
+use forethought_critic_ensemble as _;
 #[cfg(feature = "critic-goal-q")]
 use forethought_critic_goal_q as _;
 #[cfg(feature = "critic-judge")]
 use forethought_critic_judge as _;
+#[cfg(feature = "critic-retrieval")]
+use forethought_critic_retrieval as _;
 #[cfg(feature = "encoder-bert")]
 use forethought_encoder_bert as _;
 #[cfg(feature = "encoder-hash")]
@@ -25,10 +29,16 @@ use forethought_llm_remote as _;
 use forethought_llm_simulated as _;
 #[cfg(feature = "mcp")]
 use forethought_mcp as _;
+#[cfg(feature = "pddl")]
+use forethought_pddl as _;
 #[cfg(feature = "persuasion")]
 use forethought_persuasion as _;
 #[cfg(feature = "planners")]
 use forethought_planners as _;
+#[cfg(feature = "planners-symbolic")]
+use forethought_planners_symbolic as _;
+#[cfg(feature = "python")]
+use forethought_python as _;
 #[cfg(feature = "recorded")]
 use forethought_recorded as _;
 #[cfg(feature = "records")]

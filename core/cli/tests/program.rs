@@ -48,6 +48,8 @@ fn help_names_every_command() {
         "critic",
         "report",
         "compare",
+        "estimate",
+        "hub",
         "view",
         "runs",
         "replay",
@@ -764,4 +766,28 @@ fn imported_episodes_get_states_and_outcomes_and_stay_what_they_are() {
     );
     let vocabulary = "label --data imported --out vocabulary.json";
     refused(&desk, vocabulary, 2, &[way_out, "`forethought label --data imported --out DIR` fills them in"]);
+}
+
+#[test]
+fn what_a_run_will_use_is_estimated_from_an_earlier_one() {
+    let desk = shop();
+    refused(&desk, "estimate --planner react", 2, &["`react` has no finished episodes", "--episodes 5"]);
+    let played = json(&desk, "run --planner react --episodes 4");
+    let calls = |episode: &Value| episode["llm_calls"].as_u64().unwrap();
+    let all: u64 = played["episodes"].as_array().unwrap().iter().map(calls).sum();
+    let estimate =
+        |flags: &str| json(&desk, &format!("estimate --episodes 1000 {flags}"))["planners"][0].clone();
+    let row = estimate("--price 1,10");
+    assert_eq!(row["calls"]["expected"].as_f64().unwrap(), all as f64 * 250.0);
+    assert!(row["calls"]["low"].as_f64() <= row["calls"]["expected"].as_f64(), "{row}");
+    let tokens = |key: &str| row[key]["expected"].as_f64().unwrap();
+    let usd = (tokens("input_tokens") + 10.0 * tokens("output_tokens")) / 1e6;
+    assert!((row["usd"]["expected"].as_f64().unwrap() - usd).abs() < 1e-9 * usd, "{row}");
+    assert_eq!((&row["known"], &row["ends_after"]), (&json!(4), &Value::Null));
+    assert_eq!(
+        estimate("--set run.max_calls=100")["ends_after"],
+        100_000 / (all * 250),
+        "calls of the limit"
+    );
+    assert_eq!(estimate("")["usd"], Value::Null, "the simulated model has no price");
 }

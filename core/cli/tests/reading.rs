@@ -190,7 +190,8 @@ fn hostile(run: &Path) {
         "outcomes": [{ "text": evil, "good": true, "probability": 0.75, "raw": 0.0, "uncertainty": 0.0, "known_as": evil }] });
     let inner = json!({ "planner": evil, "thought": evil, "action": evil, "error": evil, "trace": {} });
     let trace = json!({ "rounds": [round], "recoveries": [evil], "faults": { evil: 1 }, "decisions": [inner],
-        "details": { "moves": [{ "action": evil, "visits": 3, "value": 0.5 }], "path": [evil], "x": evil } });
+        "details": { "moves": [{ "action": evil, "visits": 3, "value": 0.5 }], "path": [evil], "x": evil,
+            "tree": [{ "node": 2, "parent": 1, "action": evil }, { "node": 1, "parent": 1, "action": evil }] } });
     let lines = [
         json!({ "event": "episode", "schema": 1, "episode": HOSTILE, "environment": evil, "version": evil, "task": 101,
             "seed": 1, "seats": ["pnlc"], "seat_names": [evil] }),

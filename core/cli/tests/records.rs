@@ -96,15 +96,15 @@ fn exports(python: &Path) {
     desk.write("chat.jsonl", include_str!("../../../plugins/records/tests/fixtures/chat.jsonl"));
     desk.forethought("import openai-chat chat.jsonl --out chat").assert().success();
     for (data, calls) in [("runs/webshop--react", false), ("chat", true)] {
-        for format in ["atif", "openai", "inspect"] {
+        for format in ["atif", "openai", "inspect", "otel"] {
             desk.forethought(&format!("export {data} --format {format} --out {data}-out")).assert().success();
         }
         let found: Value =
             serde_json::from_str(&records(python, "open", &desk.path().join(format!("{data}-out")))).unwrap();
         let atif = found["atif"].as_array().unwrap();
         assert_eq!(
-            (atif.len(), &found["openai"], &found["inspect"]),
-            (2, &found["atif"], &found["atif"]),
+            (atif.len(), &found["openai"], &found["inspect"], &found["otel"]),
+            (2, &found["atif"], &found["atif"], &found["atif"]),
             "{found}"
         );
         assert_eq!(atif.iter().any(|one| one[1] != json!([])), calls, "{found}");

@@ -38,7 +38,7 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 36] = [
+const COMMANDS: [(&str, Does); 39] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
@@ -59,6 +59,7 @@ const COMMANDS: [(&str, Does); 36] = [
     ("schema", Does::LeaveOut),
     ("config show", Does::LeaveOut),
     ("config check", Does::LeaveOut),
+    ("estimate --from runs/webshop--react", Does::LeaveOut),
     ("doctor", Does::LeaveOut),
     ("mock-llm --kind none", Does::LeaveOut),
     ("plugin check environment.webshop --set products=60 --steps 0", Does::LeaveOut),
@@ -73,6 +74,8 @@ const COMMANDS: [(&str, Does); 36] = [
     ("compare runs/webshop--react runs/webshop--react", Does::Nothing),
     ("view runs/webshop--react", Does::Nothing),
     ("runs list", Does::Nothing),
+    ("hub card critic", Does::Nothing),
+    ("hub push critic me/critic --dry-run", Does::Nothing),
     ("completions bash", Does::Nothing),
     ("plugin trust --list", Does::Nothing),
 ];

@@ -19,7 +19,7 @@ const COUNT: Rule = Rule {
 };
 const RANGE: Rule = Rule {
     id: "critic/range",
-    says: "probabilities are in [0, 1], raw values are finite, uncertainties are finite and not negative",
+    says: "probabilities and distances are in [0, 1], raw values are finite, uncertainties are finite and not negative",
     fix: "clamp after calibration, and look for a division or logarithm that gives NaN or infinity",
     needs: &["common/answered"],
 };
@@ -109,7 +109,8 @@ async fn range(estimates: &[Estimate]) -> Verdict {
         let fine = (0.0..=1.0).contains(&estimate.probability)
             && estimate.raw.is_finite()
             && estimate.uncertainty.is_finite()
-            && estimate.uncertainty >= 0.0;
+            && estimate.uncertainty >= 0.0
+            && estimate.distance.is_none_or(|share| (0.0..=1.0).contains(&share));
         ensure!(fine, "the estimate for {query:?} is {estimate:?}");
     }
     Ok(())

@@ -10,8 +10,10 @@
 //! Everything here blocks. It may depend only on `forethought-api`.
 //!
 //! # Reading order
-//! This file (what is requested, and where it is), `transfer` (how it gets here), `verify` (whether it is intact).
+//! This file (what is requested, and where it is), `transfer` (how it gets here), `verify` (whether it is intact), `push`
+//! (how files are published).
 
+mod push;
 mod transfer;
 mod verify;
 
@@ -27,6 +29,8 @@ use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 use transfer::{Announced, Client, Failure, Patience, provider};
 use verify::{Digest, Record};
+
+pub use push::{Content, Publication, Published, contents, push};
 
 /// The folder with the files of `request`, all verified. Blocks: call it where blocking is allowed.
 ///

@@ -4,6 +4,7 @@
 //! what the endpoint itself says about a file (its digest, its commit) counts, not what the host that sends the bytes
 //! says.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,8 +15,9 @@ use forethought_api::{
     error::{Code, Context},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use ureq::{
-    Agent, Body,
+    Agent, AsSendBody, Body as Received, SendBody,
     http::{HeaderMap, Method, Request, Response, header},
     tls::{RootCerts, TlsConfig},
 };
@@ -192,6 +194,137 @@ impl Client {
         })
     }
 
+    /// Sends `body` as JSON, and repeats it after failures that may pass: only for what can be repeated. Returns the answer's
+    /// JSON, or `None` if its status is in `allowed`. Another host than the endpoint gets no token.
+    pub(super) fn tell(
+        &self,
+        method: &Method,
+        url: Url,
+        body: &Value,
+        allowed: &[u16],
+        doing: &str,
+    ) -> Result<Option<Value>> {
+        let body = body.to_string();
+        self.persist(|| {
+            let headers = [
+                ("content-type", "application/vnd.git-lfs+json"),
+                ("accept", "application/vnd.git-lfs+json"),
+            ];
+            let plain = [("content-type", "application/json"), ("accept", "application/json")];
+            let headers = if url.path().contains("/info/lfs/") { headers } else { plain };
+            let response = self.send(method, &url, &headers, body.as_bytes(), doing)?;
+            if allowed.contains(&response.status().as_u16()) {
+                return Ok(None);
+            }
+            let mut response = self.accepted(&url, response, doing)?;
+            said(&mut response, &url, doing).map(Some)
+        })
+    }
+
+    /// Sends a commit, once: lines of JSON.
+    pub(super) fn commit(&self, url: Url, lines: &str, doing: &str) -> Result<Value, Failure> {
+        let headers = [("content-type", "application/x-ndjson"), ("accept", "application/json")];
+        let response = self.send(&Method::POST, &url, &headers, lines.as_bytes(), doing)?;
+        if matches!(response.status().as_u16(), 409 | 412) {
+            return Err(provider(format!(
+                "{doing}: another commit was made meanwhile; the same command takes it into account"
+            ))
+            .into());
+        }
+        let mut response = self.accepted(&url, response, doing)?;
+        said(&mut response, &url, doing)
+    }
+
+    /// Sends a file or a part of it to where the hub said; returns the storage's etag.
+    pub(super) fn put(
+        &self,
+        url: Url,
+        body: Body,
+        headers: &BTreeMap<String, String>,
+        doing: &str,
+    ) -> Result<Option<String>, Failure> {
+        let names = ["chunk_size", "host", "content-length", "transfer-encoding"];
+        let headers: Vec<_> = headers
+            .iter()
+            .filter(|(name, _)| !names.contains(&name.to_ascii_lowercase().as_str()))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let response = match body {
+            Body::Bytes(bytes) => self.send(&Method::PUT, &url, &headers, bytes, doing)?,
+            Body::File(file, count) => {
+                let mut part = file.take(count);
+                let length = count.to_string();
+                let headers = [&headers[..], &[("content-length", &length)]].concat();
+                self.send(&Method::PUT, &url, &headers, SendBody::from_reader(&mut part), doing)?
+            }
+        };
+        let response = self.accepted(&url, response, doing)?;
+        let etag = response.headers().get("etag").and_then(|etag| etag.to_str().ok());
+        Ok(etag.map(str::to_owned))
+    }
+
+    /// One request; redirects are not followed.
+    fn send(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: impl AsSendBody,
+        doing: &str,
+    ) -> Result<Response<Received>, Failure> {
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(token) = self.token.as_ref().filter(|_| url.origin() == self.endpoint.origin()) {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        // The reason would contain the token.
+        let request = request.body(body).map_err(|_| {
+            Error::config(format!(
+                "{doing}: the token, a header or the address cannot be written into a request"
+            ))
+        })?;
+        self.agent.run(request).map_err(|error| broken(doing, url, &error))
+    }
+
+    /// The answer if it is a success; else an error for somebody who publishes.
+    fn accepted(
+        &self,
+        url: &Url,
+        mut response: Response<Received>,
+        doing: &str,
+    ) -> Result<Response<Received>, Failure> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let (from, own) = (host(url), url.origin() == self.endpoint.origin());
+        let wait =
+            response.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
+        let body = response.body_mut().with_config().limit(1 << 16).read_to_vec().unwrap_or_default();
+        let reason = serde_json::from_slice::<Value>(&body)
+            .ok()
+            .and_then(|body| Some(format!(": {}", body.get("error")?.as_str()?)))
+            .unwrap_or_default();
+        let error = match status.as_u16() {
+            401 | 403 if own => provider(format!(
+                "{doing}: {from} refused with status {}{reason}; a token that may write there is needed, in HF_TOKEN or in the \
+                 file `token` in HF_HOME",
+                status.as_u16()
+            )),
+            404 if own => Error::not_found(format!("{doing}: {from} has no such model or branch{reason}")),
+            300..=399 => provider(format!(
+                "{doing}: {from} redirects; if the model was renamed, use its new name, else set HF_ENDPOINT to the hub itself"
+            )),
+            status => provider(format!("{doing}: {from} answered with status {status}{reason}")),
+        };
+        if matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error() {
+            return Err(Failure::Passing { error, wait: wait.map(Duration::from_secs), gained: 0 });
+        }
+        Err(error.into())
+    }
+
     /// What the endpoint says about the file at `url`. A host that it redirects to is not asked.
     pub(super) fn announced(&self, url: Url, doing: &str) -> Result<Announced, Failure> {
         let answer = self.follow(&Method::HEAD, url, None, doing)?;
@@ -361,12 +494,32 @@ impl Client {
     }
 }
 
+/// What is sent to a storage.
+pub(super) enum Body<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// So many bytes of a file, from where it is.
+    File(std::fs::File, u64),
+}
+
+/// The JSON of an answer, null if it is empty.
+fn said(response: &mut Response<Received>, url: &Url, doing: &str) -> Result<Value, Failure> {
+    let body = response.body_mut().with_config().limit(64 << 20).read_to_vec();
+    let body = body.map_err(|error| broken(doing, url, &error))?;
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|error| {
+        provider(format!("{doing}: the answer of {} is unreadable", host(url))).because(error).into()
+    })
+}
+
 /// The last answer to a request.
 struct Answer {
     url: Url,
     /// Whether it is from the endpoint itself.
     own: bool,
-    response: Response<Body>,
+    response: Response<Received>,
     /// The headers of all answers of the endpoint; of equal names, the latest.
     said: HeaderMap,
 }

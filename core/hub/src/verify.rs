@@ -38,22 +38,32 @@ impl Digest {
         }
     }
 
+    /// The SHA-256 of what is read.
+    pub(super) fn sha256(content: &mut impl Read) -> std::io::Result<Self> {
+        hash(Sha256::new(), content).map(Self::Sha256)
+    }
+
+    /// The git blob hash of `size` bytes that are read.
+    pub(super) fn git_blob(size: u64, content: &mut impl Read) -> std::io::Result<Self> {
+        hash(Sha1::new_with_prefix(format!("blob {size}\0")), content).map(Self::GitBlob)
+    }
+
     /// The digest of the file at `path`, of the same kind as this one.
     pub(super) fn of_file(&self, path: &Path) -> Result<Self> {
         let reading = || format!("reading {}", path.display());
         let mut file = File::open(path).context(reading())?;
         let digest = match self {
-            Self::Sha256(_) => hash(Sha256::new(), &mut file).map(Self::Sha256),
+            Self::Sha256(_) => Self::sha256(&mut file),
             Self::GitBlob(_) => {
                 let size = file.metadata().context(reading())?.len();
-                hash(Sha1::new_with_prefix(format!("blob {size}\0")), &mut file).map(Self::GitBlob)
+                Self::git_blob(size, &mut file)
             }
         };
         digest.context(reading())
     }
 }
 
-fn hash(mut hasher: impl sha2::Digest, file: &mut File) -> std::io::Result<String> {
+fn hash(mut hasher: impl sha2::Digest, file: &mut impl Read) -> std::io::Result<String> {
     let mut buffer = vec![0; 1 << 18];
     loop {
         match file.read(&mut buffer)? {

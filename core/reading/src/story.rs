@@ -112,24 +112,29 @@ pub(crate) struct StoryOutcome {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Search {
     pub(crate) nodes: Option<u64>,
+    /// How many of them the log has, if it has not all.
+    pub(crate) shown: Option<u64>,
     pub(crate) iterations: Option<u64>,
     pub(crate) solved: bool,
     pub(crate) moves: Vec<Move>,
     pub(crate) reflections: Vec<String>,
 }
 
-/// A move at the root of a search.
+/// An action in a search's tree.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Move {
     pub(crate) action: String,
     pub(crate) visits: u64,
     pub(crate) value: Option<f64>,
     pub(crate) estimate: Option<f64>,
-    /// Of the most visits of a move, in percent.
+    /// Of the most visits of an action in the same state, in percent.
     pub(crate) share: f64,
-    /// What follows it on the best path; only the best move has it.
+    /// What follows it on the best path, where the log has no tree; only the best move has it.
     pub(crate) path: Vec<String>,
+    /// Whether it is on the best path.
     pub(crate) best: bool,
+    /// The actions after it.
+    pub(crate) next: Vec<Move>,
 }
 
 /// Sentences on the states that an episode reached, with the step of each.
@@ -318,6 +323,42 @@ impl StoryDecision {
     }
 }
 
+/// How deep a tree is shown.
+const DEPTH: usize = 32;
+
+/// The actions of one state, with all that follows them; `path` is what the best path has from here on.
+fn branches(
+    nodes: &[(u64, &Value)],
+    path: &[String],
+    below: &BTreeMap<u64, Vec<&Value>>,
+    depth: usize,
+) -> Vec<Move> {
+    let visits = |one: &Value| one["visits"].as_u64().unwrap_or(0);
+    let most = nodes.iter().map(|(_, one)| visits(one)).max().unwrap_or(0).max(1);
+    let mut taken = false;
+    let branch = |&(number, one): &(u64, &Value)| {
+        let action = cut(one["action"].as_str().unwrap_or_default(), 500).0;
+        // Two nodes of the same action can be next to each other; one of them is on the path.
+        let best = !taken && path.first().is_some_and(|first| *first == action);
+        taken |= best;
+        let next: Vec<_> = below.get(&number).into_iter().flatten().copied().collect();
+        let next: Vec<_> = next.into_iter().map(|one| (one["node"].as_u64().unwrap_or(0), one)).collect();
+        // A number is greater than its parent's, so this ends even in a log that somebody wrote by hand.
+        let next: Vec<_> = next.into_iter().filter(|(after, _)| *after > number && depth < DEPTH).collect();
+        Move {
+            next: branches(&next, if best { &path[1..] } else { &[] }, below, depth + 1),
+            path: Vec::new(),
+            best,
+            visits: visits(one),
+            value: one["value"].as_f64(),
+            estimate: one["estimate"].as_f64(),
+            share: 100.0 * visits(one) as f64 / most as f64,
+            action,
+        }
+    };
+    nodes.iter().map(branch).collect()
+}
+
 /// The tree of a search: `moves`, and the best `path` through it; and all other details as text.
 fn search(details: &Value, action: &str) -> (Option<Search>, String) {
     let mut rest = details.clone();
@@ -328,34 +369,34 @@ fn search(details: &Value, action: &str) -> (Option<Search>, String) {
             list.map(|text| cut(text, 500).0).collect()
         };
         if let Value::Object(rest) = &mut rest {
-            ["moves", "path", "nodes", "iterations", "solved", "reflections"]
+            ["moves", "path", "nodes", "tree", "iterations", "solved", "reflections"]
                 .iter()
                 .for_each(|key| _ = rest.shift_remove(*key));
         }
-        let most = moves.iter().filter_map(|one| one["visits"].as_u64()).max().unwrap_or(0).max(1);
         let mut path = texts(&details["path"]);
         if path.is_empty() {
             path.push(cut(action, 500).0);
         }
-        let one = |one: &Value| {
-            let action = cut(one["action"].as_str().unwrap_or_default(), 500).0;
-            let best = action == path[0];
-            let visits = one["visits"].as_u64().unwrap_or(0);
-            Move {
-                path: if best { path[1..].to_vec() } else { Vec::new() },
-                best,
-                visits,
-                value: one["value"].as_f64(),
-                estimate: one["estimate"].as_f64(),
-                share: 100.0 * visits as f64 / most as f64,
-                action,
-            }
-        };
+        let mut below = BTreeMap::<u64, Vec<&Value>>::new();
+        for node in details["tree"].as_array().into_iter().flatten() {
+            below.entry(node["parent"].as_u64().unwrap_or(0)).or_default().push(node);
+        }
+        let roots = moves.len() as u64 + 1;
+        // The root's children have the numbers after its own.
+        let numbered: Vec<_> = (1..).zip(moves.iter()).collect();
+        let mut moves = branches(&numbered, &path, &below, 0);
+        if below.is_empty() {
+            moves.iter_mut().filter(|one| one.best).for_each(|one| one.path = path[1..].to_vec());
+        }
         Search {
             nodes: details["nodes"].as_u64(),
+            shown: details["tree"]
+                .as_array()
+                .map(|deeper| deeper.len() as u64 + roots)
+                .filter(|&shown| details["nodes"].as_u64().is_some_and(|nodes| shown < nodes)),
             iterations: details["iterations"].as_u64(),
             solved: details["solved"].as_bool().unwrap_or_default(),
-            moves: moves.iter().map(one).collect(),
+            moves,
             reflections: texts(&details["reflections"]),
         }
     });

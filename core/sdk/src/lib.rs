@@ -69,8 +69,8 @@ pub mod prelude {
         Error, Result,
         behaviour::{BehaviourPrompt, ScriptedBehaviour},
         critic::{
-            Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, LabelRequest, Meaning, Progress,
-            StyleCard, TrainingReport, TrainingRequest, Vocabulary,
+            Critic, CriticQuery, CriticTrainer, Estimate, Evidence, Explanation, KnownOutcome, LabelRequest,
+            Meaning, Progress, StyleCard, TrainingReport, TrainingRequest, Vocabulary,
         },
         encoder::{EncoderSpec, Matrix, TextEncoder},
         environment::{

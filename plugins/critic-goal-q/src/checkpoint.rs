@@ -281,5 +281,11 @@ fn card(config: &CheckpointConfig, split: &Split) -> String {
             bin.low, bin.high, bin.count, bin.predicted, bin.observed
         );
     }
+    if config.understanding.is_none() && matches!(config.calibration, Calibration::Isotonic { .. }) {
+        text += &format!(
+            "\nAn estimate in Python, from the encoder's embeddings:\n\n```python\n{}```\n",
+            include_str!("estimate.py")
+        );
+    }
     text
 }

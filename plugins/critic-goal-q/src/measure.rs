@@ -1,9 +1,9 @@
-//! Training steps one by one, only for benchmarks and comparisons with other programs.
+//! Training steps one by one, only for measurements and comparisons with other programs.
 
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
-use forethought_candle::serialize;
+use forethought_candle::{device, serialize};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt};
 use forethought_sdk::serde_json::json;
@@ -30,8 +30,9 @@ impl Training {
     /// A fresh training over `transitions` transitions.
     ///
     /// # Errors
-    /// If a tensor cannot be made.
+    /// If `config.device` does not exist, or a tensor cannot be made.
     pub fn new(config: TrainerConfig, transitions: usize, dimension: usize) -> Result<Self> {
+        let device = device(&config.device)?;
         let mut rng = seed::stream(7, "bench");
         let trajectories: Vec<Trajectory> = (0..transitions / 10)
             .map(|episode| Trajectory {
@@ -56,9 +57,9 @@ impl Training {
             let length = row.iter().map(|number| number * number).sum::<f32>().sqrt();
             row.iter_mut().for_each(|number| *number /= length);
         }
-        let table = Table::new(Embeddings::in_memory(numbers, dimension), &Device::Cpu)?;
+        let table = Table::new(Embeddings::in_memory(numbers, dimension), &device)?;
         let pool = threads(config.threads)?;
-        let engine = Engine::new(&config, dimension, &Device::Cpu, &mut rng)?;
+        let engine = Engine::new(&config, dimension, &device, &mut rng)?;
         Ok(Self { corpus, config, table, engine, pool, rng })
     }
 

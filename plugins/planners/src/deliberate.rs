@@ -87,6 +87,29 @@ pub struct Weighing {
     #[serde(default)]
     #[schemars(range(min = -1.0, max = 1.0))]
     pub confident: Option<f64>,
+    /// Count a probability as outside the critic's data also if its question is further from them than this: the share of
+    /// the critic's held-out questions that are nearer. By default, what the critic marks is outside. No effect with a
+    /// critic that does not say how far a question is.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub furthest: Option<f64>,
+    /// What is shown of an outcome that is outside the critic's data.
+    #[serde(default)]
+    pub outside: Outside,
+}
+
+/// What is shown of an outcome that is outside a critic's data.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outside {
+    /// The outcome, with "no data" in place of its probability.
+    #[default]
+    NoData,
+    /// Nothing: the outcome is left out. Where thoughts are compared, it stays if one of them has a probability.
+    Ignore,
+    /// The outcome with its probability, and that it is unlike the critic's data.
+    Show,
 }
 
 /// What goes beyond the paper's form, all of it off by default. All but `uncertainty` need `mode = "refine"`.
@@ -175,6 +198,16 @@ impl Deliberation {
         }
         if mode == Mode::Compare && thoughts < 2 {
             return Err(Error::config(format!("thoughts = {thoughts}: at least 2 are needed to compare")));
+        }
+        if let Some(Weighing { abstain, furthest, outside, .. }) = &weighing {
+            if furthest.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+                return Err(Error::config("furthest: must be a share from 0 to 1"));
+            }
+            if !abstain && (furthest.is_some() || *outside != Outside::NoData) {
+                return Err(Error::config(
+                    "furthest and outside: with `abstain = false` nothing counts as outside the critic's data; remove it",
+                ));
+            }
         }
         Ok(Self { ask, imagining, weighing, extensions: Extensions::default(), prompts })
     }
@@ -366,7 +399,9 @@ impl Now<'_> {
     fn evaluation(&self) -> Value {
         let Extensions { uncertainty, scalar, .. } = self.planner.extensions;
         let yardstick = self.scales.is_some_and(Scales::yardstick);
-        let rounds = shown(&self.rounds, Shown { yardstick, uncertainty, scalar });
+        let ignore = self.scales.is_some_and(Scales::ignores);
+        let ignore = ignore.then_some(self.planner.imagining.mode);
+        let rounds = shown(&self.rounds, Shown { yardstick, uncertainty, scalar, ignore });
         json!({ "rounds": rounds, "weighed": self.scales.is_some() })
     }
 

@@ -9,7 +9,7 @@ use forethought_sdk::{
 
 use crate::{
     ask::{Answers, AskConfig, Said, default_history_chars},
-    deliberate::{OUTCOMES, Weighing, good_and_bad},
+    deliberate::{OUTCOMES, Outside, Weighing, good_and_bad},
     inner::Inner,
     prompts::{Prompts, prompt_files},
     summarise::{state_only, summarise},
@@ -132,7 +132,15 @@ impl Scorer {
                 "outcomes = {outcomes}: must be at least 2, good and bad ones"
             )));
         }
-        let weighing = Weighing { critic, style: true, yardstick: false, abstain: true, confident: None };
+        let weighing = Weighing {
+            critic,
+            style: true,
+            yardstick: false,
+            abstain: true,
+            confident: None,
+            furthest: None,
+            outside: Outside::NoData,
+        };
         Ok(Self { prompts, ask, weighing, goal, outcomes, draw })
     }
 

@@ -15,7 +15,7 @@ use forethought_sdk::{answers::Answer, futures::future::join_all, prelude::*, se
 
 use crate::{
     ask::AskConfig,
-    deliberate::{Deliberation, Imagining, Weighing},
+    deliberate::{Deliberation, Imagining, Outside, Weighing},
     prompts::{Prompts, prompt_files},
 };
 
@@ -59,7 +59,15 @@ impl SelfPlan {
     pub fn new(config: SelfPlanConfig) -> Result<Self> {
         let SelfPlanConfig { ask, imagining, confident, prompts } = config;
         let critic = "the model itself".to_owned();
-        let weighing = Weighing { critic, style: false, yardstick: false, abstain: false, confident };
+        let weighing = Weighing {
+            critic,
+            style: false,
+            yardstick: false,
+            abstain: false,
+            confident,
+            furthest: None,
+            outside: Outside::NoData,
+        };
         Ok(Self {
             prompts: Arc::new(ask.prompts(&prompts)?),
             pnlc: Deliberation::new(ask.clone(), imagining, Some(weighing), ask.prompts(&prompts)?)?,

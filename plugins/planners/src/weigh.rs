@@ -5,7 +5,7 @@ use forethought_sdk::{
     serde_json::{Value, json},
 };
 
-use crate::deliberate::Weighing;
+use crate::deliberate::{Mode, Outside, Weighing};
 
 /// Sentences of a style card that a prompt lists at most: outcomes, thoughts, states.
 const LISTED: [usize; 3] = [40, 24, 16];
@@ -81,6 +81,9 @@ impl<'a> Scales<'a> {
 
     fn valued(&self, (good, text): &(bool, String), estimate: &Estimate) -> ValuedOutcome {
         let known = estimate.known.and_then(|index| self.card.outcomes.get(index as usize));
+        let Weighing { abstain, furthest, outside, .. } = self.config;
+        let far = estimate.distance.zip(*furthest).is_some_and(|(distance, most)| distance > most);
+        let strange = (estimate.outside || far) && *abstain;
         ValuedOutcome {
             text: text.clone(),
             good: *good,
@@ -90,7 +93,9 @@ impl<'a> Scales<'a> {
             known_as: known.map(|known| known.text.clone()).filter(|known| known != text),
             usual: known.map(|known| known.usual),
             mean_return: known.and_then(|known| known.mean_return),
-            outside: estimate.outside && self.config.abstain,
+            outside: strange && *outside != Outside::Show,
+            strange: strange && *outside == Outside::Show,
+            distance: estimate.distance,
         }
     }
 
@@ -114,6 +119,11 @@ impl<'a> Scales<'a> {
         self.config.confident.is_some_and(|least| hope(round).is_some_and(|hope| hope > least))
     }
 
+    /// Whether outcomes outside the critic's data are left out of prompts.
+    pub(crate) fn ignores(&self) -> bool {
+        self.config.outside == Outside::Ignore
+    }
+
     /// Whether the yardstick of a probability is shown.
     pub(crate) fn yardstick(&self) -> bool {
         self.config.yardstick
@@ -127,6 +137,9 @@ pub(crate) struct Shown {
     pub(crate) uncertainty: bool,
     /// One number in place of the outcomes.
     pub(crate) scalar: bool,
+    /// Outcomes outside the critic's data are left out: each, or where thoughts are compared, those that are outside with
+    /// all of them.
+    pub(crate) ignore: Option<Mode>,
 }
 
 /// Rounds for a template: every outcome with all its keys, absent ones as null.
@@ -139,10 +152,19 @@ pub(crate) fn shown(rounds: &[Round], show: Shown) -> Value {
             "text": outcome.text, "good": outcome.good, "probability": outcome.probability, "raw": outcome.raw,
             "uncertainty": outcome.uncertainty, "usual": usual, "mean_return": mean_return,
             "outside": outcome.outside, "spread": spread.filter(|_| !outcome.outside),
+            "strange": outcome.strange,
         })
     };
+    let left_out = |at: usize, one: &ValuedOutcome| match show.ignore {
+        None => false,
+        Some(Mode::Refine) => one.outside,
+        Some(Mode::Compare) => {
+            rounds.iter().all(|round| round.outcomes.get(at).is_none_or(|other| other.outside))
+        }
+    };
     let round = |round: &Round| {
-        let outcomes: Vec<_> = round.outcomes.iter().map(outcome).collect();
+        let outcomes = round.outcomes.iter().enumerate().filter(|(at, one)| !left_out(*at, one));
+        let outcomes: Vec<_> = outcomes.map(|(_, one)| outcome(one)).collect();
         let score = expected(round).filter(|_| show.scalar);
         json!({ "thought": round.thought, "outcomes": outcomes, "kept": round.kept, "score": score })
     };

@@ -46,7 +46,9 @@ impl Critic for World {
             let known = ["treasure", "bear"].iter().position(|word| query.outcome.contains(word));
             let probability = if known == Some(0) && query.thought.contains("torch") { 0.9 } else { 0.25 };
             let known = known.map(|known| known as u32);
-            Estimate { known, outside: known.is_none(), uncertainty: 0.03, ..Estimate::of(probability) }
+            let distance = Some(if query.outcome.contains("dragon") { 0.97 } else { 0.2 });
+            let outside = known.is_none() && !query.outcome.contains("dragon");
+            Estimate { known, outside, distance, uncertainty: 0.03, ..Estimate::of(probability) }
         };
         Ok(queries.iter().map(estimate).collect())
     }
@@ -444,4 +446,40 @@ fn a_number_can_be_shown_in_place_of_outcomes_and_uncertainty_next_to_a_probabil
         assert!(refused(json!({ key: true, "mode": "compare" })).contains("needs `mode"));
     }
     assert!(refused(json!({ "goal": "x" })).contains("goal"));
+}
+
+#[test]
+fn what_is_outside_the_data_can_be_left_out_or_shown_as_such() {
+    let outcomes = "Good: The treasure is found.\nGood: A pit.\nBad: A bear comes.\nBad: A dragon comes.";
+    let answers = [SUMMARY, "Thought: rush in", outcomes, KEEP, "Action: enter"];
+    let evaluation = |config: Value| {
+        let (decision, asked) = decide(&pnlc(config), StyleCard::default(), cave(), &answers);
+        let [_, _, _, (Purpose::Refine, refine), _] = &asked[..] else { panic!("{asked:?}") };
+        let (_, values) = refine.split_once("Good outcomes:\n").expect("values are shown");
+        let values = values.split_once("\n\nGiven this").expect("a question follows").0.to_owned();
+        (values.replace("\nBad outcomes:", ""), decision.trace.rounds[0].outcomes.clone())
+    };
+    // By default the critic alone says what is outside.
+    let (plain, trace) = evaluation(json!({}));
+    assert_eq!(
+        plain,
+        "0.25: The treasure is found.\nno data: A pit.\n0.25: A bear comes.\n0.25: A dragon comes."
+    );
+    assert_eq!((trace[1].outside, trace[3].outside, trace[3].distance), (true, false, Some(0.97)));
+    let (far, _) = evaluation(json!({ "furthest": 0.9 }));
+    assert_eq!(
+        far,
+        "0.25: The treasure is found.\nno data: A pit.\n0.25: A bear comes.\nno data: A dragon comes."
+    );
+    let (ignored, trace) = evaluation(json!({ "furthest": 0.9, "outside": "ignore" }));
+    assert_eq!(ignored, "0.25: The treasure is found.\n0.25: A bear comes.");
+    assert!(trace.len() == 4 && trace[3].outside, "the trace has all of them");
+    let (shown, trace) = evaluation(json!({ "furthest": 0.9, "outside": "show" }));
+    let strange = "0.25: A bear comes.\n0.25 (unlike its data): A dragon comes.";
+    assert!(shown.ends_with(strange) && trace[3].strange && !trace[3].outside, "{shown}");
+
+    let refused =
+        from_value(json!({ "llm": "a", "critic": "c", "abstain": false, "furthest": 0.9 })).unwrap();
+    let error = Pnlc::new(refused).err().expect("it contradicts itself").to_string();
+    assert!(error.contains("abstain = false"), "{error}");
 }

@@ -4,6 +4,7 @@ mod far;
 mod golden;
 mod messages;
 mod sample;
+mod schema;
 
 use std::sync::{Arc, Mutex};
 

@@ -11,8 +11,8 @@ use forethought_api::{
     Error, Result,
     behaviour::{Bank, BehaviourPrompt, ScriptedBehaviour, Wordings},
     critic::{
-        Critic, CriticQuery, CriticTrainer, Estimate, KnownOutcome, LabelRequest, Meaning, Progress,
-        StyleCard, TrainingReport, TrainingRequest, Vocabulary,
+        Critic, CriticQuery, CriticTrainer, Estimate, Evidence, Explanation, KnownOutcome, LabelRequest,
+        Meaning, Progress, StyleCard, TrainingReport, TrainingRequest, Vocabulary,
     },
     encoder::{EncoderSpec, Matrix, TextEncoder},
     environment::{
@@ -188,7 +188,8 @@ fn query() -> CriticQuery {
 }
 
 fn estimate() -> Estimate {
-    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324, known: Some(3), outside: true }
+    let (known, distance) = (Some(3), Some(0.75));
+    Estimate { probability: 0.1 + 0.2, raw: -1e-300, uncertainty: 5e-324, distance, known, outside: true }
 }
 
 fn trajectory() -> Trajectory {
@@ -386,6 +387,18 @@ impl Critic for Sample {
     async fn requires(&self) -> Result<Requirements> {
         Ok(requirements())
     }
+    async fn explain(&self, query: CriticQuery) -> Result<Explanation> {
+        let outcome = query.outcome;
+        let evidence = Evidence {
+            weight: 0.5,
+            reached: 1.0,
+            episode: "e".into(),
+            step: 2,
+            outcome,
+            ..Evidence::default()
+        };
+        Ok(Explanation { text: "seen before".into(), evidence: vec![evidence] })
+    }
     async fn style_card(&self) -> Result<StyleCard> {
         let known = KnownOutcome { text: "o".into(), usual: 0.75, mean_return: Some(0.5) };
         Ok(StyleCard { outcomes: vec![known], states: vec!["s".into()], thoughts: vec!["t".into()] })
@@ -405,6 +418,7 @@ tried!(Critic, |it| [
     it.style_card().await,
     it.requires().await,
     it.estimate_with(vec![query(), query()], Arc::new(Sample)).await,
+    it.explain(query()).await,
 ]);
 
 #[async_trait]
@@ -472,6 +486,8 @@ impl Planner for Sample {
             usual: Some(0.75),
             mean_return: Some(0.5),
             outside: true,
+            strange: true,
+            distance: Some(1.0),
         };
         Ok(Decision {
             thought: thought.text().into(),

@@ -53,6 +53,8 @@ enum Format {
     Openai,
     /// A log of Inspect, JSON.
     Inspect,
+    /// OpenTelemetry GenAI spans, one OTLP request in JSON per line.
+    Otel,
 }
 
 impl Export {
@@ -60,7 +62,7 @@ impl Export {
         match self.format {
             Format::Trajectories => self.trajectories(session).await,
             Format::Decisions => self.decisions(session),
-            Format::Atif | Format::Openai | Format::Inspect => self.foreign(session),
+            Format::Atif | Format::Openai | Format::Inspect | Format::Otel => self.foreign(session),
         }
     }
 
@@ -131,6 +133,7 @@ impl Export {
         let format = match self.format {
             Format::Openai => export::Format::Openai,
             Format::Inspect => export::Format::Inspect,
+            Format::Otel => export::Format::Otel,
             _ => export::Format::Atif,
         };
         let mut written = Vec::new();

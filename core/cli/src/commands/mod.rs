@@ -7,8 +7,10 @@ mod config;
 mod critic;
 mod describe;
 mod doctor;
+mod estimate;
 mod eval;
 mod export;
+mod hub;
 mod import;
 mod label;
 mod list;
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     Critic(critic::Critic),
     Report(report::Report),
     Compare(compare::Compare),
+    Estimate(estimate::Estimate),
+    Hub(hub::Hub),
     View(view::View),
     Runs(runs::Runs),
     Replay(replay::Replay),
@@ -128,6 +132,7 @@ impl Command {
             | Self::Describe(_)
             | Self::Schema(_)
             | Self::Config(_)
+            | Self::Estimate(_)
             | Self::Plugin(_)
             | Self::MockLlm(_)
             | Self::Doctor(_) => Consent::Reads,
@@ -137,6 +142,7 @@ impl Command {
             | Self::Compare(_)
             | Self::View(_)
             | Self::Runs(_)
+            | Self::Hub(_)
             | Self::Completions(_) => Consent::Reads,
         }
     }
@@ -160,6 +166,8 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Critic(command) => command.execute(session).await,
         Command::Report(command) => command.execute(session),
         Command::Compare(command) => command.execute(session),
+        Command::Estimate(command) => command.execute(session).await,
+        Command::Hub(command) => command.execute(session).await,
         Command::View(command) => command.execute(session).await,
         Command::Runs(command) => command.execute(session),
         Command::Replay(command) => command.execute(session).await,

@@ -95,7 +95,7 @@ impl Row {
 }
 
 /// Visits the runs in `folder` and below, as deep as `levels`.
-fn find(folder: &Path, levels: u32, visit: &mut impl FnMut(&Path)) {
+pub(crate) fn find(folder: &Path, levels: u32, visit: &mut impl FnMut(&Path)) {
     if folder.join("run.json").is_file() {
         return visit(folder);
     }

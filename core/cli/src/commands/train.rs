@@ -99,7 +99,8 @@ impl Train {
         session.show(&report, || {
             let metrics = report.metrics.iter().map(|(name, value)| format!("{name} {value:.4}\n"));
             let passes = report.details["passes"].as_f64();
-            let passes = passes.map(|passes| format!(" ({passes:.1} passes over the data)")).unwrap_or_default();
+            let passes =
+                passes.map(|passes| format!(" ({passes:.1} passes over the data)")).unwrap_or_default();
             format!(
                 "kept step {} of {}{passes}; {} trajectories, {} held out\n{}{}\n",
                 report.best_step,
@@ -146,7 +147,7 @@ pub(crate) fn unlabelled(data: &[Trajectory], path: &Path) -> Option<String> {
 }
 
 /// The trainer of this name, or the only one that is configured.
-fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
+pub(crate) fn only_trainer(host: &RuntimeHost, name: Option<String>) -> Result<String> {
     let trainers: Vec<_> = host.config().trainer.keys().cloned().collect();
     match (name, trainers.as_slice()) {
         (Some(name), _) => Ok(name),

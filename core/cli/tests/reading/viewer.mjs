@@ -109,6 +109,7 @@ await page.waitForSelector("#rows");
 await page.locator("#rows a.open").first().click();
 await page.locator("details.reasons > summary").first().click();
 assert.ok(await page.locator(".tree li.best").first().isVisible(), "the best path is marked");
+assert.ok(await page.locator(".tree .tree li.best").first().isVisible(), "and open below the first move");
 await accessible("a search tree");
 
 // The report, from its file.

@@ -149,8 +149,11 @@ impl<'a> Wording<'a> {
             let written = self.root.pointer(schema)?.get("writeOnly")? == true;
             written.then_some(self.path(unit["instanceLocation"].as_str()?))
         });
-        // Each word of a command has the format.
+        // Each word of a command has the format, and the one word that names code in Python.
         let command = |(place, _, format): (&str, &Value, &Value)| {
+            if *format == "python" {
+                return Some(self.path(place));
+            }
             let (command, word) = place.rsplit_once('/')?;
             (*format == "command" && word == "0").then(|| self.path(command))
         };

@@ -208,6 +208,11 @@ impl ConfigDocument {
             let [table @ .., _] = &path[..] else { continue };
             let folder = [table, &["folder".to_owned()]].concat();
             let mut named = authors.of(self, &path);
+            // Python code runs as all keys of its section say: the interpreter is one of them.
+            if let (Some(Value::String(_)), Some(Value::Object(all))) = (self.get(&path), self.get(table)) {
+                let keys = all.keys().map(|key| [table, std::slice::from_ref(key)].concat());
+                named = keys.map(|key| authors.of(self, &key)).fold(named, NamedBy::max);
+            }
             if self.get(&folder).is_some() {
                 named = named.max(authors.of(self, &folder));
             } else {
@@ -227,14 +232,23 @@ impl ConfigDocument {
         &self.commands
     }
 
-    /// The words of the command at `key`, and its folder.
+    /// The words of the command at `key`, and its folder. A module or file of Python code is run by an interpreter.
     pub fn command(&self, key: &[String]) -> (Vec<String>, PathBuf) {
-        let words = self.get(key).and_then(Value::as_array).into_iter().flatten();
-        let folder = self.get(&[&key[..key.len() - 1], &["folder".to_owned()]].concat());
-        (
-            words.filter_map(|word| word.as_str().map(String::from)).collect(),
-            folder.and_then(Value::as_str).unwrap_or_default().into(),
-        )
+        let next_to = |name: &str| {
+            self.get(&[&key[..key.len() - 1], &[name.to_owned()]].concat()).and_then(Value::as_str)
+        };
+        let words = match self.get(key) {
+            Some(Value::String(module)) => {
+                let python = next_to("python").unwrap_or("python3").to_owned();
+                let option = (!module.ends_with(".py")).then(|| "-m".to_owned());
+                std::iter::once(python).chain(option).chain([module.clone()]).collect()
+            }
+            value => {
+                let words = value.and_then(Value::as_array).into_iter().flatten();
+                words.filter_map(|word| word.as_str().map(String::from)).collect()
+            }
+        };
+        (words, next_to("folder").unwrap_or_default().into())
     }
 
     /// The keys whose values are paths.

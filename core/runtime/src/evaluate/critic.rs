@@ -2,13 +2,15 @@
 //!
 //! On trajectories that the critic has not seen, each step is asked about outcomes drawn from all outcomes in the
 //! data. An outcome was reached if a later state holds what it means. The critic's answers are compared with those of
-//! two predictors that any critic must beat: the base rate, and a logistic regression on the same embeddings. What the
-//! critic marks as outside its data is counted and not measured. Intervals come from a bootstrap over trajectories,
-//! since the steps of one trajectory are not independent.
+//! two predictors that any critic must beat: the base rate, and a logistic regression on the same embeddings; and with
+//! those of other critics. What the critic marks as outside its data is counted and not measured. Intervals come from a
+//! bootstrap over trajectories, since the steps of one trajectory are not independent. A closer look is in
+//! [`closer`](crate::evaluate::closer) and [`refinement`](crate::evaluate::refinement).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use forethought_api::checkpoint::{self, Manifest, TrainedOn};
 use forethought_api::critic::{Critic, CriticQuery, Estimate, Vocabulary};
@@ -20,7 +22,9 @@ use forethought_api::{Error, Result, error::Context};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::closer::{self, Class, Use};
 use crate::evaluate::meaning::{Meanings, answers, query};
+use crate::evaluate::refinement::{self, Refinement};
 use crate::evaluate::{draw::Draw, logistic::Logistic};
 
 /// Outcomes asked about at each step.
@@ -64,6 +68,40 @@ impl Seen {
             tasks: trained_on,
             vocabulary: checkpoint::vocabulary(&config).unwrap_or_default(),
         })
+    }
+
+    /// The episodes that it must not be asked about.
+    pub fn episodes(&self) -> impl Iterator<Item = &str> {
+        self.train.iter().chain(&self.validation).map(String::as_str)
+    }
+
+    /// A share of the `trajectories` that it has seen, the same ones at every call; less is a part of more.
+    pub fn share(&self, trajectories: &[Trajectory], share: f64) -> Vec<Trajectory> {
+        let seen: HashSet<&str> = self.episodes().collect();
+        let mut all: Vec<(blake3::Hash, &Trajectory)> = trajectories
+            .iter()
+            .filter(|one| seen.contains(one.episode.as_str()))
+            .map(|one| (blake3::hash(one.episode.as_bytes()), one))
+            .collect();
+        all.sort_by_key(|(hash, _)| *hash.as_bytes());
+        let count = (all.len() as f64 * share).round() as usize;
+        all.into_iter().take(count).map(|(_, one)| one.clone()).collect()
+    }
+
+    /// Adds what another has seen: a critic of several has seen what any of them has.
+    pub fn join(&mut self, other: Self) {
+        for (own, other) in [(&mut self.train, other.train), (&mut self.validation, other.validation)] {
+            let known: HashSet<String> = own.iter().cloned().collect();
+            own.extend(other.into_iter().filter(|episode| !known.contains(episode)));
+        }
+        let train: HashSet<&String> = self.train.iter().collect();
+        self.validation.retain(|episode| !train.contains(episode));
+        if self.tasks.is_none() {
+            self.tasks = other.tasks;
+        }
+        if self.vocabulary == Vocabulary::default() {
+            self.vocabulary = other.vocabulary;
+        }
     }
 
     /// How many of the `trajectories` that it has not seen are of tasks that it has, and how many it has not seen.
@@ -116,6 +154,15 @@ pub struct CriticReport {
     pub contradiction: Option<f64>,
     /// The critic's reliability table.
     pub reliability: Vec<ReliabilityBin>,
+    /// Left out because a rival has seen them.
+    #[serde(skip_serializing_if = "closer::none")]
+    pub left_out_rivals: usize,
+    /// The critic's measures by class of outcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Class>,
+    /// What is left of them without state, thought or outcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<Use>,
     /// Why these figures, or the critic, should not be trusted.
     pub warnings: Vec<String>,
 }
@@ -132,6 +179,40 @@ pub struct PredictorReport {
     pub brier: Interval,
     /// Expected calibration error over ten bins.
     pub ece: Interval,
+    /// As in [`CriticReport`], of a critic that was looked at closer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thought_spread: Option<f64>,
+    /// As in [`CriticReport`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thought_gain: Option<f64>,
+    /// As in [`CriticReport`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advantage_auc: Option<f64>,
+    /// Whether revising thoughts by this critic would have helped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refinement: Option<Refinement>,
+}
+
+/// A critic that another is compared with.
+#[derive(Clone)]
+pub struct Rival {
+    /// What it is called in the report.
+    pub name: String,
+    /// The critic.
+    pub critic: Arc<dyn Critic>,
+    /// What it was trained on: nobody is asked about it.
+    pub seen: Seen,
+}
+
+/// What an evaluation looks at besides the critic's own measures.
+#[derive(Clone, Default)]
+pub struct Look {
+    /// Critics that are asked the same.
+    pub rivals: Vec<Rival>,
+    /// Whether to look at classes of outcomes, at what the critic uses, and at whether it would help.
+    pub closer: bool,
+    /// The most questions to ask; by default, eight about each step.
+    pub most: Option<usize>,
 }
 
 /// A figure with its 95 % bootstrap interval over trajectories.
@@ -148,21 +229,23 @@ pub struct Interval {
 
 /// One question with its true answer.
 #[derive(Clone, Copy)]
-struct Triple<'a> {
+pub(crate) struct Triple<'a> {
     /// Index among the trajectories it was drawn from.
-    trajectory: usize,
-    step: &'a Step,
+    pub(crate) trajectory: usize,
+    pub(crate) step: &'a Step,
     /// The outcome in the words of the data.
-    said: &'a str,
+    pub(crate) said: &'a str,
     /// Thought and outcome in canonical words, as far as they have some.
     thought: &'a str,
-    outcome: &'a str,
+    pub(crate) outcome: &'a str,
     /// Whether it was reached; unknown if nobody can say what the outcome means.
     reached: Option<bool>,
+    /// After how many further steps.
+    pub(crate) after: Option<usize>,
 }
 
 impl Triple<'_> {
-    fn reached(&self) -> bool {
+    pub(crate) fn reached(&self) -> bool {
         self.reached.unwrap_or_default()
     }
 }
@@ -178,7 +261,25 @@ pub async fn evaluate(
     encoder: &dyn TextEncoder,
     seed: u64,
 ) -> Result<CriticReport> {
-    let train: HashSet<&str> = seen.train.iter().map(String::as_str).collect();
+    evaluate_closer(trajectories, seen, critic, encoder, seed, &Look::default()).await
+}
+
+/// The same next to other critics, and with a closer look.
+///
+/// # Errors
+/// As [`evaluate`]; or if a rival fails.
+pub async fn evaluate_closer(
+    trajectories: &[Trajectory],
+    seen: &Seen,
+    critic: &dyn Critic,
+    encoder: &dyn TextEncoder,
+    seed: u64,
+    look: &Look,
+) -> Result<CriticReport> {
+    // Next to a critic that learned nothing, base rate and regression learn what the others did.
+    let rivals = look.rivals.iter().map(|one| &one.seen.train);
+    let train = std::iter::once(&seen.train).chain(rivals).find(|train| !train.is_empty());
+    let train: HashSet<&str> = train.into_iter().flatten().map(String::as_str).collect();
     let validation: HashSet<&str> = seen.validation.iter().map(String::as_str).collect();
     let within = |set: &HashSet<&str>| -> Vec<&Trajectory> {
         trajectories.iter().filter(|one| set.contains(one.episode.as_str())).collect()
@@ -189,6 +290,21 @@ pub async fn evaluate(
         .filter(|one| !train.contains(one.episode.as_str()) && !validation.contains(one.episode.as_str()))
         .filter(|one| !one.steps.is_empty())
         .collect();
+    let by_rivals: HashSet<&str> = look.rivals.iter().flat_map(|one| one.seen.episodes()).collect();
+    let by_nobody = |one: &&&Trajectory| !by_rivals.contains(one.episode.as_str());
+    let (all, mut unseen) = (unseen.len(), unseen.iter().filter(by_nobody).copied().collect::<Vec<_>>());
+    let left_out_rivals = all - unseen.len();
+    if unseen.is_empty() && left_out_rivals > 0 {
+        return Err(Error::input(format!(
+            "all {all} trajectories that the critic has not seen were seen by one of the critics that it is compared with: \
+             evaluate on others, or train them with the same seed, so that they set the same ones aside"
+        )));
+    }
+    if let Some(most) = look.most {
+        let questions = OUTCOMES_PER_STEP * unseen.iter().map(|one| one.steps.len()).sum::<usize>();
+        let kept = (unseen.len() * most).div_ceil(questions.max(1)).min(unseen.len());
+        unseen = evenly(&unseen, kept.max(1)).collect();
+    }
     if unseen.is_empty() {
         return Err(Error::input(format!(
             "the critic has seen all {} trajectories ({} learned from, {} for validation): evaluate it on others",
@@ -200,9 +316,7 @@ pub async fn evaluate(
     let meanings = Meanings::of(critic, &seen.vocabulary, trajectories).await?;
     let marginal = marginal(trajectories)?;
     let asked = triples(&unseen, &marginal, &meanings, &mut Draw::new(seed, "critic eval questions"));
-    let estimates =
-        answers(critic, asked.iter().map(|one| query(one.step, &one.step.thought, one.said)).collect())
-            .await?;
+    let estimates = answers(critic, query_all(&asked)).await?;
     let measured = |index: &usize| asked[*index].reached.is_some() && !estimates[*index].outside;
     let measured: Vec<usize> = (0..asked.len()).filter(measured).collect();
     if measured.is_empty() {
@@ -242,10 +356,39 @@ pub async fn evaluate(
         })
         .collect();
     let constant = vec![base; questions.len()];
-    let predictors = [("critic", &values), ("base rate", &constant), ("logistic regression", &logistic)]
+    let mut predictors = [("critic", &values), ("base rate", &constant), ("logistic regression", &logistic)]
         .map(|(name, answers)| measure(name, answers, &questions, &resamples));
     let ranking = rank(&asked, &estimates, &learned, &meanings, critic, encoder).await?;
     let shown = scored(&values, &questions);
+    let mut rivals = Vec::new();
+    for rival in &look.rivals {
+        let asking = || query_all(&asked);
+        let judged =
+            answers(&*rival.critic, asking()).await.context(format!("the critic {:?}", rival.name))?;
+        let values: Vec<f64> = measured.iter().map(|&index| judged[index].probability).collect();
+        let mut report = measure(&rival.name, &values, &questions, &resamples).report;
+        // A critic that asks a model is not asked tens of thousands of questions more.
+        if look.closer && rival.critic.requires().await?.llms.is_empty() {
+            let ranking = rank(&asked, &judged, &learned, &meanings, &*rival.critic, encoder).await?;
+            report.thought_spread = ranking.spread();
+            report.thought_gain = ranking.gain();
+            report.advantage_auc = ranking.auc();
+            let data = refinement::Data { unseen: &unseen, learned: &learned, meanings: &meanings };
+            report.refinement = refinement::estimate(data, &*rival.critic, encoder, seed).await?;
+        }
+        rivals.push(report);
+    }
+    let (mut classes, mut uses) = (Vec::new(), Vec::new());
+    if look.closer {
+        let outcomes = closer::Outcomes::new(&learned, &meanings);
+        classes = closer::classes(&questions, &values, &lessons, &outcomes, &resamples);
+        if critic.requires().await?.llms.is_empty() {
+            uses = closer::uses(&questions, critic, &mut Draw::new(seed, "critic eval uses")).await?;
+            let data = refinement::Data { unseen: &unseen, learned: &learned, meanings: &meanings };
+            let report = &mut predictors[0].report;
+            report.refinement = refinement::estimate(data, critic, encoder, seed).await?;
+        }
+    }
     let mut report = CriticReport {
         trajectories: trajectories.len(),
         left_out_train: learned.len(),
@@ -260,11 +403,19 @@ pub async fn evaluate(
         advantage_auc: ranking.auc(),
         contradiction: contradiction(&asked, &learned, &meanings, critic).await?,
         reliability: metrics::reliability(&shown, BINS),
+        left_out_rivals,
+        classes,
+        uses,
         ..CriticReport::default()
     };
     report.warnings = warnings(&report, &predictors, seen, trajectories);
     report.predictors = predictors.map(|one| one.report).into();
+    report.predictors.extend(rivals);
     Ok(report)
+}
+
+fn query_all(asked: &[Triple]) -> Vec<CriticQuery> {
+    asked.iter().map(|one| query(one.step, &one.step.thought, one.said)).collect()
 }
 
 /// What a reader of the report should know before trusting it.
@@ -309,6 +460,7 @@ fn warnings(
         warnings.push("on these data the critic is no better than the base rate alone".into());
     }
     warnings.extend(critic.beaten_by(regression));
+    warnings.extend(closer::doubts(&report.classes));
     warnings
 }
 
@@ -448,13 +600,15 @@ fn triples<'a>(
                 let said = marginal[draw.below(marginal.len())];
                 let meant = meanings.outcome(said);
                 let holds = |later: &Step| meant.iter().all(|outcome| meanings.holds(later, outcome));
+                let after = recorded.steps[index..].iter().position(holds).filter(|_| !meant.is_empty());
                 triples.push(Triple {
                     trajectory,
                     step,
                     said,
                     thought: meanings.thought(&step.thought),
                     outcome: if let [outcome] = meant[..] { outcome } else { said },
-                    reached: (!meant.is_empty()).then(|| recorded.steps[index..].iter().any(holds)),
+                    reached: (!meant.is_empty()).then_some(after.is_some()),
+                    after,
                 });
             }
         }
@@ -462,7 +616,7 @@ fn triples<'a>(
     triples
 }
 
-fn scored(answers: &[f64], questions: &[Triple]) -> Vec<Scored> {
+pub(crate) fn scored(answers: &[f64], questions: &[Triple]) -> Vec<Scored> {
     answers.iter().zip(questions).map(|(&answer, one)| Scored::new(answer, one.reached())).collect()
 }
 
@@ -518,12 +672,13 @@ fn measure(name: &str, answers: &[f64], questions: &[Triple], resamples: &[Vec<f
         auc: whole.0.map(|value| interval(value, auc.clone())),
         brier: interval(whole.1, brier.clone()),
         ece: interval(whole.2, ece),
+        ..PredictorReport::default()
     };
     Measured { report, auc, brier }
 }
 
 /// The percentile interval.
-fn interval(value: f64, mut resampled: Vec<f64>) -> Interval {
+pub(crate) fn interval(value: f64, mut resampled: Vec<f64>) -> Interval {
     resampled.sort_by(f64::total_cmp);
     let at = |share: f64| {
         let last = resampled.len().saturating_sub(1) as f64;
@@ -535,13 +690,13 @@ fn interval(value: f64, mut resampled: Vec<f64>) -> Interval {
 /// Embeddings of texts, and what the regression makes of a triple: the three vectors side by side, and the products of
 /// outcome with state and with thought, number by number, without which it could not tell which outcome goes with which
 /// thought.
-struct Embedded<'a> {
+pub(crate) struct Embedded<'a> {
     rows: HashMap<&'a str, usize>,
     embeddings: Matrix,
 }
 
 impl<'a> Embedded<'a> {
-    async fn new(encoder: &dyn TextEncoder, texts: impl Iterator<Item = &'a str>) -> Result<Self> {
+    pub(crate) async fn new(encoder: &dyn TextEncoder, texts: impl Iterator<Item = &'a str>) -> Result<Self> {
         let texts: BTreeSet<&str> = texts.collect();
         let embeddings = encoder.encode(texts.iter().map(|text| (*text).to_owned()).collect()).await?;
         if embeddings.rows() != texts.len() {
@@ -554,7 +709,7 @@ impl<'a> Embedded<'a> {
         let rows = texts.into_iter().enumerate().map(|(row, text)| (text, row)).collect();
         Ok(Self { rows, embeddings })
     }
-    fn row(&self, text: &str) -> &[f32] {
+    pub(crate) fn row(&self, text: &str) -> &[f32] {
         self.embeddings.row(self.rows[text])
     }
     /// Numbers in what the regression reads.
@@ -579,6 +734,9 @@ impl fmt::Display for CriticReport {
             "{} of {} trajectories evaluated; left out: {} that the critic learned from, {} that tuned it.",
             self.evaluated, self.trajectories, self.left_out_train, self.left_out_validation
         )?;
+        if self.left_out_rivals > 0 {
+            writeln!(f, "Also left out: {} that the others have seen.", self.left_out_rivals)?;
+        }
         if let Some(meanings) = self.meanings {
             writeln!(
                 f,
@@ -599,7 +757,17 @@ impl fmt::Display for CriticReport {
             let auc = one.auc.map_or("undefined".to_owned(), show);
             writeln!(f, "{:<22}{auc:<22}{:<22}{:<22}", one.name, show(one.brier), show(one.ece))?;
         }
-        if let (Some(spread), Some(gain)) = (self.thought_spread, self.thought_gain) {
+        if self.predictors.iter().any(|one| one.thought_spread.is_some()) {
+            writeln!(f, "\n{:<22}{:>16}{:>16}{:>16}", "", "thought_spread", "thought_gain", "advantage_auc")?;
+            let own = (self.thought_spread, self.thought_gain, self.advantage_auc);
+            let of = |one: &PredictorReport| (one.thought_spread, one.thought_gain, one.advantage_auc);
+            let rivals = self.predictors.iter().map(|one| (&*one.name, of(one)));
+            for (name, (spread, gain, auc)) in std::iter::once(("critic", own)).chain(rivals) {
+                let (Some(spread), Some(gain)) = (spread, gain) else { continue };
+                let auc = auc.map_or("undefined".to_owned(), |auc| format!("{auc:.3}"));
+                writeln!(f, "{name:<22}{spread:>16.3}{gain:>16.4}{auc:>16}")?;
+            }
+        } else if let (Some(spread), Some(gain)) = (self.thought_spread, self.thought_gain) {
             let auc = self.advantage_auc.map_or("undefined".to_owned(), |auc| format!("{auc:.3}"));
             write!(f, "\nThoughts of one state: thought_spread {spread:.3}, thought_gain {gain:.4}, ")?;
             writeln!(f, "advantage_auc {auc}.")?;
@@ -607,6 +775,8 @@ impl fmt::Display for CriticReport {
         if let Some(excess) = self.contradiction {
             writeln!(f, "Outcomes that exclude each other: two exceed 1 by {excess:.3} on average.")?;
         }
+        closer::show(f, &self.classes, &self.uses)?;
+        refinement::show(f, &self.predictors)?;
         writeln!(f, "\n{:<12}{:>8}{:>14}{:>12}", "stated", "count", "mean stated", "observed")?;
         for bin in self.reliability.iter().filter(|bin| bin.count > 0.0) {
             let range = format!("{:.1}-{:.1}", bin.low, bin.high);
@@ -711,6 +881,84 @@ mod tests {
         for part in ["logistic regression", "0.2-0.3", "0.7-0.8"] {
             assert!(table.contains(part), "{table}");
         }
+    }
+
+    /// Says the same of everything.
+    struct Flat;
+
+    #[async_trait]
+    impl Critic for Flat {
+        async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
+            Ok(vec![Estimate::of(0.5); queries.len()])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closer_look_says_what_a_critic_uses_and_what_it_is_worth() {
+        let mut data = episodes(200);
+        for step in data.iter_mut().flat_map(|one| &mut one.steps) {
+            step.reward = f64::from(u8::from(step.outcomes[0] == "arrived left"));
+        }
+        let rivals = vec![Rival { name: "flat".into(), critic: Arc::new(Flat), seen: seen(0..0, 190..200) }];
+        let look = Look { rivals, closer: true, most: None };
+        let seen = seen(0..80, 80..120);
+        let report = evaluate_closer(&data, &seen, &Oracle, &Words, 7, &look).await.unwrap();
+        assert_eq!((report.evaluated, report.left_out_rivals), (70, 10));
+        let [critic, _, _, flat] = &report.predictors[..] else { panic!("{report:?}") };
+        assert_eq!(
+            (flat.name.as_str(), flat.auc.unwrap().value, flat.thought_spread),
+            ("flat", 0.5, Some(0.0))
+        );
+
+        // Whoever arrives left has the reward, and the truth depends on thought and outcome together.
+        let class = |by: &str, name: &str| {
+            let found = report.classes.iter().find(|one| (one.by.as_str(), one.name.as_str()) == (by, name));
+            found.unwrap_or_else(|| panic!("no {by} {name} in {:?}", report.classes)).clone()
+        };
+        let good = class("polarity", "good");
+        assert_eq!(good.triples, class("outcome", "arrived left").triples);
+        assert!(good.gain.value > 0.02 && (good.stated - 0.5).abs() < 0.1, "{good:?}");
+        assert_eq!(class("place", "ending").triples, report.triples);
+        assert_eq!(class("horizon", "at once").triples, report.triples);
+        let kept = |parts: &[&str]| report.uses.iter().find(|one| one.kept == parts).unwrap().auc.unwrap();
+        assert!(kept(&["state", "thought", "outcome"]) > 0.7 && kept(&["thought", "outcome"]) > 0.7);
+        assert!(
+            (kept(&["outcome"]) - 0.5).abs() < 0.1 && (kept(&["thought"]) - 0.5).abs() < 0.1,
+            "{report:?}"
+        );
+
+        // Half of the thoughts lead left one time in four, and would be revised to those that do three times in four.
+        let worth = critic.refinement.unwrap();
+        assert!((worth.revised - 0.5).abs() < 0.1 && (worth.score - 0.5).abs() < 0.1, "{worth:?}");
+        assert!((worth.gain.value - 0.25).abs() < 0.1 && worth.gain.low > 0.05, "{worth:?}");
+        let nothing = flat.refinement.unwrap();
+        assert_eq!((nothing.revised, nothing.gain.value), (0.0, 0.0));
+        let shown = report.to_string();
+        for part in ["Also left out: 10", "polarity: good", "thought, outcome", "Would it help", "flat"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+
+        let few = Look { most: Some(100), ..Look::default() };
+        let few = evaluate_closer(&data, &seen, &Oracle, &Words, 7, &few).await.unwrap();
+        assert_eq!((few.triples, few.classes.len()), (13 * OUTCOMES_PER_STEP, 0));
+        let all = Rival { name: "all".into(), critic: Arc::new(Flat), seen: self::seen(100..200, 0..0) };
+        let look = Look { rivals: vec![all], ..Look::default() };
+        let error = evaluate_closer(&data, &seen, &Oracle, &Words, 7, &look).await.unwrap_err().to_string();
+        assert!(error.contains("all 80 trajectories") && error.contains("the same seed"), "{error}");
+    }
+
+    #[test]
+    fn a_critic_of_several_has_seen_what_any_of_them_has() {
+        let mut all = seen(0..3, 3..5);
+        all.join(seen(2..4, 5..6));
+        assert_eq!((all.train, all.validation), (seen(0..4, 0..0).train, vec!["e4".into(), "e5".into()]));
+        let data = episodes(100);
+        let some = |share| -> Vec<String> {
+            seen(0..60, 60..80).share(&data, share).into_iter().map(|one| one.episode).collect()
+        };
+        let (less, more) = (some(0.25), some(0.5));
+        assert_eq!((less.len(), &more[..20]), (20, &less[..]));
+        assert!(more.iter().all(|episode| episode[1..].parse::<usize>().unwrap() < 80));
     }
 
     /// Knows the same in any words, and what it does not know; says this where thought and outcome agree, and else that.

@@ -38,6 +38,9 @@ use crate::{
     toolbox,
 };
 
+/// Nodes of a tree that a trace has, the oldest first: a log stays readable.
+const SHOWN: usize = 1000;
+
 /// How a planner searches.
 pub(crate) struct Searcher {
     /// The planner's kind, for errors.
@@ -195,10 +198,6 @@ impl Search<'_> {
         let first =
             |node: &u32| solution.first().is_some_and(|(_, action)| **action == *tree.at(*node).action);
         let chosen = tree.children(ROOT).find(first).or(chosen);
-        let move_of = |node: u32| {
-            let Node { action, visits, value, .. } = tree.at(node);
-            json!({ "action": action, "visits": visits, "value": tree.at(node).q(), "estimate": value })
-        };
         let mut path = Vec::new();
         let mut next = chosen;
         while let Some(node) = next {
@@ -207,9 +206,13 @@ impl Search<'_> {
                 tree.at(child).q()
             });
         }
-        let moves: Vec<_> = tree.children(ROOT).map(move_of).collect();
+        let moves: Vec<_> = tree.children(ROOT).map(|node| tree.at(node).shown()).collect();
         let solved = !solution.is_empty();
         let mut details = json!({ "nodes": tree.len(), "moves": moves, "path": path, "solved": solved });
+        let deeper = tree.deeper(SHOWN);
+        if !deeper.is_empty() {
+            details["tree"] = deeper.into();
+        }
         if let Some(done) = done {
             details["iterations"] = done.into();
         }

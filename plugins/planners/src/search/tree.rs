@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use forethought_sdk::{prelude::*, serde_json::Value};
+use forethought_sdk::{
+    prelude::*,
+    serde_json::{Value, json},
+};
 
 use super::world::State;
 
@@ -55,6 +58,11 @@ impl Node {
     pub(crate) fn q(&self) -> f64 {
         self.total / self.n().max(1.0)
     }
+
+    /// As a trace has it.
+    pub(crate) fn shown(&self) -> Value {
+        json!({ "action": self.action, "visits": self.visits, "value": self.q(), "estimate": self.value })
+    }
 }
 
 /// The tree.
@@ -94,6 +102,19 @@ impl Tree {
         let end = self.0.len() as u32;
         self.at_mut(parent).children = (first, end);
         first..end
+    }
+
+    /// The first `most` nodes below the root's children, each with its number and its parent's. The root is number 0, its
+    /// children have the numbers that follow.
+    pub(crate) fn deeper(&self, most: usize) -> Vec<Value> {
+        let deep = (0..).zip(&self.0).filter(|(number, node)| *number != ROOT && node.parent != ROOT);
+        let with_place = |(number, node): (u32, &Node)| {
+            let mut shown = node.shown();
+            shown["node"] = number.into();
+            shown["parent"] = node.parent.into();
+            shown
+        };
+        deep.take(most).map(with_place).collect()
     }
 
     /// Forgets what only untried actions need, once all of a node's were taken: its copy of the world and its moves.

@@ -6,6 +6,7 @@
 mod atif;
 mod inspect;
 mod openai;
+mod otel;
 
 use forethought_sdk::api::{
     llm::{Tool, ToolCall},
@@ -25,6 +26,8 @@ pub enum Format {
     Openai,
     /// One log of Inspect, JSON.
     Inspect,
+    /// OpenTelemetry GenAI spans, OTLP in JSON Lines.
+    Otel,
 }
 
 /// A file to be written.
@@ -57,6 +60,7 @@ pub fn export(format: Format, trajectories: &[Trajectory], about: &About) -> Res
         }
         Format::Openai => Ok(vec![openai::lines(trajectories)?]),
         Format::Inspect => Ok(vec![inspect::log(trajectories, about)?]),
+        Format::Otel => Ok(vec![otel::lines(trajectories, about)?]),
     }
 }
 
@@ -270,10 +274,11 @@ mod tests {
         let episode = shopping();
         let folder = tempfile::tempdir().unwrap();
         let config = RecordConfig::default;
-        let importers: [(Format, Box<dyn Importer>); 3] = [
+        let importers: [(Format, Box<dyn Importer>); 4] = [
             (Format::Atif, Box::new(import::atif::Atif(config()))),
             (Format::Openai, Box::new(import::openai_chat::OpenaiChat(config()))),
             (Format::Inspect, Box::new(import::inspect::Inspect(config()))),
+            (Format::Otel, Box::new(import::otel_genai::OtelGenai(config()))),
         ];
         for (format, importer) in importers {
             let documents = export(format, std::slice::from_ref(&episode), &About::default()).unwrap();

@@ -16,12 +16,16 @@ use crate::{exit::Exit, session::Session};
 /// Create a crate for your own component: it builds, passes all checks and runs, ready to be changed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  forethought plugin new tide-pools --environment")]
+  forethought plugin new tide-pools --environment
+  forethought plugin new tide-pools --python")]
 pub(crate) struct New {
     /// Name of the crate and of the component's kind.
     name: String,
     #[command(flatten)]
     interface: Interface,
+    /// An environment in Python, without a crate.
+    #[arg(long, group = "Interface")]
+    python: bool,
     /// The folder to create; ./NAME by default.
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
@@ -159,6 +163,16 @@ const COMMON: &[(&str, &str)] = &[
     ("tests/conformance.rs", text!("conformance.rs")),
 ];
 
+/// The files of an environment in Python.
+const PYTHON: &[(&str, &str)] = &[
+    ("{{module}}.py", text!("python/world.py")),
+    (CONFIG, text!("python/config.toml")),
+    ("test_{{module}}.py", text!("python/test_world.py")),
+    ("requirements.txt", text!("python/requirements.txt")),
+    ("README.md", text!("python/README.md")),
+    (".gitignore", text!("python/gitignore")),
+];
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Document {
@@ -172,27 +186,14 @@ struct Document {
 
 impl New {
     pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
+        if self.python {
+            return self.python(session);
+        }
         let template = self.interface.template();
         check_name(&self.name, template.word)?;
         let folder = self.path.clone().unwrap_or_else(|| self.name.clone().into());
         let files = self.files(&template)?;
-
-        // Never reused: an existing folder may hold somebody's work.
-        let parent = folder.parent().unwrap_or(Path::new(""));
-        std::fs::create_dir_all(parent).context(format!("cannot create {}", parent.display()))?;
-        std::fs::create_dir(&folder).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Error::config(format!(
-                "{} already exists, and nothing is overwritten; choose another folder with --path",
-                folder.display()
-            )),
-            _ => Error::from(error).context(format!("cannot create {}", folder.display())),
-        })?;
-        for (name, text) in &files {
-            let path = folder.join(name);
-            std::fs::create_dir_all(path.parent().unwrap_or(&folder))
-                .and_then(|()| std::fs::write(&path, text))
-                .context(format!("cannot write {}", path.display()))?;
-        }
+        write(&folder, &files)?;
         // What is built here changes all the time, and is the author's own. Without a record it is trusted by hand.
         if let (Some(store), Ok(folder)) = (session.plugins.trust().store(), folder.canonicalize()) {
             let library = fill("{{library}}", &self.names(&template));
@@ -202,19 +203,53 @@ impl New {
                 }
             }
         }
-        let enter = format!("cd {}", folder.display());
         let steps = [
             "cargo test --release",
             "cargo build --release",
             "forethought plugin check target/release/{{library}}",
         ];
         let steps = steps.iter().chain(template.usage).map(|step| fill(step, &self.names(&template)));
-        let next = std::iter::once(enter).chain(steps).collect();
+        let next = steps.collect();
         let note = self.sdk.is_none().then(|| self.without_sdk(&folder));
-        let files = files.into_iter().map(|(name, _)| name).collect();
-        let document = Document { folder, files, next, note };
-        session.show(&document, || words(&document))?;
-        Ok(Exit::Done)
+        show(session, folder, files, next, note)
+    }
+
+    /// Writes an environment in Python.
+    fn python(self, session: &Session) -> Result<Exit> {
+        check_name(&self.name, "environment")?;
+        let requirement = match &self.sdk {
+            None => "forethought-kit".to_owned(),
+            Some(checkout) => {
+                let kit = checkout.join("plugins/python").canonicalize().ok();
+                let kit = kit.filter(|folder| folder.join("pyproject.toml").is_file()).ok_or_else(|| {
+                    let checkout = checkout.display();
+                    Error::config(format!(
+                        "{checkout} is not a checkout of Forethought: it has no plugins/python/pyproject.toml"
+                    ))
+                })?;
+                kit.display().to_string()
+            }
+        };
+        let module = self.name.replace('-', "_");
+        let mut values = vec![("name", self.name.clone()), ("module", module), ("requirement", requirement)];
+        let steps = [
+            "python3 -m venv .venv",
+            ".venv/bin/python -m pip install -r requirements.txt",
+            ".venv/bin/python -m forethought_kit.check {{module}}.py",
+            "forethought run {{name}}.toml",
+        ];
+        let next: Vec<_> = steps.iter().map(|step| fill(step, &values)).collect();
+        values.push(("usage", next.join("\n")));
+        let files: Vec<_> =
+            PYTHON.iter().map(|(name, text)| (fill(name, &values), fill(text, &values))).collect();
+        let folder = self.path.clone().unwrap_or_else(|| self.name.clone().into());
+        write(&folder, &files)?;
+        let note = self.sdk.is_none().then(|| {
+            "It needs the Python package forethought-kit. If pip finds no such package, name the folder plugins/python \
+             of a checkout of Forethought in requirements.txt.\n"
+                .to_owned()
+        });
+        show(session, folder, files, next, note)
     }
 
     /// Every file of the crate, by its place.
@@ -286,6 +321,42 @@ impl New {
         })?;
         Ok(format!("{{ path = {:?} }}", folder.to_string_lossy()))
     }
+}
+
+/// Writes the files into a new folder.
+fn write(folder: &Path, files: &[(String, String)]) -> Result<()> {
+    // Never reused: an existing folder may hold somebody's work.
+    let parent = folder.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(parent).context(format!("cannot create {}", parent.display()))?;
+    std::fs::create_dir(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::config(format!(
+            "{} already exists, and nothing is overwritten; choose another folder with --path",
+            folder.display()
+        )),
+        _ => Error::from(error).context(format!("cannot create {}", folder.display())),
+    })?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))
+            .and_then(|()| std::fs::write(&path, text))
+            .context(format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Shows what was written, and the commands that come next.
+fn show(
+    session: &Session,
+    folder: PathBuf,
+    files: Vec<(String, String)>,
+    steps: Vec<String>,
+    note: Option<String>,
+) -> Result<Exit> {
+    let next = std::iter::once(format!("cd {}", folder.display())).chain(steps).collect();
+    let files = files.into_iter().map(|(name, _)| name).collect();
+    let document = Document { folder, files, next, note };
+    session.show(&document, || words(&document))?;
+    Ok(Exit::Done)
 }
 
 fn words(document: &Document) -> String {

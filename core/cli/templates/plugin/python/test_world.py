@@ -1,0 +1,5 @@
+from forethought_kit.check import problems
+
+
+def test_it_conforms() -> None:
+    assert problems("{{module}}.py") == []
