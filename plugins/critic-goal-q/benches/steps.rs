@@ -3,10 +3,10 @@
 //! ```sh
 //! cargo bench -p forethought-critic-goal-q --bench steps -- fast 128 256 2 10 8000
 //! ```
-//! The arguments are engine, hidden units, rows in a batch, threads, seconds, and transitions. The warm-up is not
-//! counted. Prints steps per second, those per second of processor time, and the peak memory in MiB.
+//! The arguments are engine, hidden units, rows in a batch, threads, seconds of processor time, and transitions. The
+//! warm-up is not counted. Prints steps per second, those per second of processor time, and the peak memory in MiB.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use forethought_critic_goal_q::measure::Training;
 use forethought_critic_goal_q::{EngineKind, TrainerConfig};
@@ -38,7 +38,7 @@ fn main() {
     training.steps(piece).expect("steps");
     let (began, used) = (Instant::now(), processor_ms());
     let mut steps = 0;
-    while began.elapsed() < Duration::from_secs(number(seconds) as u64) {
+    while processor_ms() - used < 1000.0 * number(seconds) as f64 {
         training.steps(piece).expect("steps");
         steps += piece;
     }

@@ -18,7 +18,7 @@ const AHEAD: usize = 3;
 
 /// The networks in training, and what computes with them.
 pub(crate) enum Engine {
-    Readable(Learner),
+    Readable(Box<Learner>),
     Fast(Box<Fast>),
 }
 
@@ -32,16 +32,23 @@ impl Engine {
     ) -> Result<Self> {
         let learner = Learner::new(config, dimension, device, rng)?;
         match config.engine {
+            EngineKind::Fast | EngineKind::Bf16 if device.is_cpu() => {
+                Ok(Self::Fast(Box::new(Fast::new(learner, config, dimension)?)))
+            }
+            _ => Ok(Self::Readable(Box::new(learner))),
+        }
+    }
+
+    /// Refuses an engine that this machine does not have.
+    pub(crate) fn check(config: &TrainerConfig, device: &Device) -> Result<()> {
+        match config.engine {
             EngineKind::Bf16 if !device.is_cpu() => Err(Error::config(
                 "trainer goal-q: engine: `bf16` is for the CPU; set device = \"cpu\", or leave `engine` out",
             )),
             EngineKind::Bf16 if !bf16::available() => Err(Error::config(
                 "trainer goal-q: engine: this processor has no AVX-512 BF16, which `bf16` needs; use `fast`",
             )),
-            EngineKind::Fast | EngineKind::Bf16 if device.is_cpu() => {
-                Ok(Self::Fast(Box::new(Fast::new(learner, config, dimension)?)))
-            }
-            _ => Ok(Self::Readable(learner)),
+            _ => Ok(()),
         }
     }
 
@@ -53,7 +60,7 @@ impl Engine {
         }
     }
 
-    /// What the next steps depend on, by name, whatever the engine.
+    /// What the next steps depend on, by name; the same for both engines.
     pub(crate) fn state(&mut self) -> Result<Vec<(String, Tensor)>> {
         Ok(match self {
             Self::Readable(learner) => learner.state()?,
@@ -88,7 +95,7 @@ pub(crate) struct Ready {
     pub(crate) drawn: u64,
 }
 
-/// Draws batches ahead of their use, in a thread of its own; used ones come back, so no memory is allocated per step.
+/// Draws batches ahead of their use, in another thread; used ones come back, so no memory is allocated per step.
 pub(crate) struct Ahead {
     ready: Receiver<Ready>,
     used: Sender<Ready>,

@@ -59,6 +59,7 @@ impl CriticTrainer for GoalQTrainer {
         // Checked now rather than after minutes of work.
         replaceable(&fit.out)?;
         let device = device(&self.config.device).context("trainer goal-q")?;
+        Engine::check(&self.config, &device)?;
         fit.trajectories.retain(|trajectory| !trajectory.steps.is_empty());
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
         let mut shuffle = seed::stream(fit.seed, "goal-q/shuffle");

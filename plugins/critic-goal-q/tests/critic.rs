@@ -170,8 +170,11 @@ async fn a_chain_gives_discounted_reach_probabilities() {
 async fn hindsight_learns_whether_the_rest_of_the_episode_reached_a_goal() {
     // Four steps from s0 to s4, or from s1 back to s0 for good: nothing is discounted.
     let walk = |episode: usize| {
-        let places =
-            if episode % 4 == 0 { ["s0", "s1", "s0", "s0", "s0"] } else { ["s0", "s1", "s2", "s3", "s4"] };
+        let places = if episode.is_multiple_of(4) {
+            ["s0", "s1", "s0", "s0", "s0"]
+        } else {
+            ["s0", "s1", "s2", "s3", "s4"]
+        };
         let step = |index: usize| Step {
             state: places[index].into(),
             thought: "go on".into(),

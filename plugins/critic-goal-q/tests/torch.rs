@@ -21,8 +21,8 @@ fn training(method: Method, engine: EngineKind) -> Training {
         method,
         engine,
         threads: 2,
-        // At three times this rate, roundings alone put PyTorch's 32 and 64 bits 2e-5 apart in the end.
-        learning_rate: 3e-4,
+        // At larger rates, roundings alone put PyTorch's 32 and 64 bits further apart in the end.
+        learning_rate: if method == Method::Iql { 3e-4 } else { 1e-4 },
         ..TrainerConfig::default()
     };
     Training::new(config, 4000, 24).unwrap()

@@ -98,7 +98,7 @@ pub(crate) fn pairs(from: &[f32], columns: usize, to: &mut Vec<u32>) {
 pub(crate) fn halves(from: &[f32], columns: usize, to: &mut Vec<u32>) {
     let width = columns.div_ceil(2);
     to.resize(from.len() / columns * width, 0);
-    if columns % 2 == 0 {
+    if columns.is_multiple_of(2) {
         return pair_columns(to, from);
     }
     for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(columns)) {

@@ -4,7 +4,7 @@
 //! order. So the result does not depend on the number of threads, and in 32 bits it is that of the readable engine, bit
 //! for bit: the same products of the same shapes, and the same order of additions.
 //!
-//! A text passes the first layer once per batch, whatever the number of rows, goals and passes that use it.
+//! A text passes the first layer once per batch, however many rows, goals and passes use it.
 
 use std::collections::HashMap;
 use std::iter::zip;
@@ -107,7 +107,7 @@ impl Part {
     fn pack(&mut self, place: usize, first_bias: usize, last: usize) {
         let (inputs, outputs) = self.shape;
         // Biases and the output layer stay as they are.
-        if place >= first_bias && ((place - first_bias) % 2 == 0 || place + 1 == last) {
+        if place >= first_bias && ((place - first_bias).is_multiple_of(2) || place + 1 == last) {
             return;
         }
         bf16::pairs(&self.weights, outputs, &mut self.right);
