@@ -52,7 +52,6 @@ async fn walk(world: Arc<dyn Environment>, steps: u32) -> Result<(u64, u64)> {
     Ok((own, last - first.unwrap_or_default()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this measures time")]
 #[tokio::main]
 async fn main() -> Result<()> {
     let python = std::env::args().nth(1).unwrap_or("python3".into());

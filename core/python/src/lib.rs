@@ -36,20 +36,20 @@ register! {
 
 register! {
     interface: dyn Planner, kind: "python", summary: "a planner written in Python", config: PythonConfig,
-    new: |config, host| component::<dyn Planner>(config, host),
+    new: component::<dyn Planner>,
 }
 
 register! {
     interface: dyn Critic, kind: "python", summary: "a critic written in Python", config: PythonConfig,
-    new: |config, host| component::<dyn Critic>(config, host),
+    new: component::<dyn Critic>,
 }
 
 register! {
     interface: dyn TextEncoder, kind: "python", summary: "an encoder written in Python", config: PythonConfig,
-    new: |config, host| component::<dyn TextEncoder>(config, host),
+    new: component::<dyn TextEncoder>,
 }
 
 register! {
     interface: dyn LlmBackend, kind: "python", summary: "a language model written in Python", config: PythonConfig,
-    new: |config, host| component::<dyn LlmBackend>(config, host),
+    new: component::<dyn LlmBackend>,
 }

@@ -105,7 +105,7 @@ class Gymnasium(Environment):
                           truncated=bool(truncated and not terminated), success=success)
 
     def _action(self, text: str) -> Any:
-        """The action that a text stands for, if it is one."""
+        """The action that a text means, if it is one."""
         space = self.env.action_space
         if self.kind_of_action == "Discrete":
             lower = [word.lower() for word in self.names]

@@ -68,7 +68,7 @@ class Component:
 
     @classmethod
     def create(cls, config: dict[str, Any] | None, host: Host | None = None) -> Any:
-        """The component that a configuration stands for."""
+        """The component that a configuration describes."""
         arguments = settings.read(settings.schema(cls), config)
         self = cls.__new__(cls)
         if host is not None:

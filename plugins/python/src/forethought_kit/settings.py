@@ -76,7 +76,7 @@ def of_hint(hint: Any, where: str) -> dict[str, Any]:
 
 
 def read(schema: dict[str, Any], config: dict[str, Any] | None) -> dict[str, Any]:
-    """The keyword arguments that a configuration stands for."""
+    """The keyword arguments that a configuration means."""
     config = {key: value for key, value in (config or {}).items() if value is not None}
     known = schema["properties"]
     for key in config:

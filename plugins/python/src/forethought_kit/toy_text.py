@@ -1,4 +1,4 @@
-"""What a player is told of well-known worlds of Gymnasium: words for the actions, rules, and observations as text."""
+"""What a player is given of well-known worlds of Gymnasium: words for the actions, rules, and observations as text."""
 
 from __future__ import annotations
 
