@@ -11,8 +11,8 @@ use serde_json::Value;
 /// How long each program may run: the whole check takes less than ten minutes once it is built.
 const LIMIT: &str = "240";
 
-/// Builds `gpu-check`, unless `program` is one that was built elsewhere; runs it and PyTorch on `device`; prints the table
-/// and writes it to `target/gpu-check.json`.
+/// Builds `gpu-check`, unless `program` is one that was built elsewhere; runs it and PyTorch on `device`; prints the
+/// table and writes it to `target/gpu-check.json`.
 pub(crate) fn check(device: &str, program: Option<PathBuf>, python: &str) -> Result<(), Box<dyn Error>> {
     let program = program.map_or_else(|| build(device), Ok)?;
     let (mut rows, right) = ours(&program, device)?;

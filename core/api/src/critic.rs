@@ -97,8 +97,8 @@ pub struct Estimate {
     /// Standard deviation of the probability, as far as the critic knows it: of twins, half the distance between their
     /// estimates. 0 if it does not know.
     pub uncertainty: f64,
-    /// How far the query is from the data that the critic was trained on: the share of held-out questions that are nearer
-    /// to them, within [0, 1].
+    /// How far the query is from the data that the critic was trained on: the share of held-out questions that are
+    /// nearer to them, within [0, 1].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance: Option<f64>,
     /// The outcome of the critic's [`StyleCard`] that this outcome was read as, by its index.

@@ -176,8 +176,8 @@ pub trait Models: Send + Sync {
     }
     /// A copy of the environment in its current state, if it can be copied; never the environment itself. In a world
     /// with several seats it is an imagined one, the same at each call: see [`Models::imagine`]. Where a deterministic
-    /// world of one seat cannot be copied, another one repeats the episode's actions, which costs n steps after n steps,
-    /// and so do copies of it.
+    /// world of one seat cannot be copied, another one repeats the episode's actions, which costs n steps after n
+    /// steps, and so do copies of it.
     async fn fork(&self) -> Result<Option<Arc<dyn Environment>>> {
         Ok(None)
     }
@@ -197,8 +197,8 @@ pub trait Models: Send + Sync {
         Ok(())
     }
     /// The summary that the configured `[summariser]` makes of this history: the state in the words that critics were
-    /// trained on. A planner that asks for it sets [`Requirements::summariser`]. Of the decision's own context it is the
-    /// summary that a collector records, made once.
+    /// trained on. A planner that asks for it sets [`Requirements::summariser`]. Of the decision's own context it is
+    /// the summary that a collector records, made once.
     ///
     /// # Errors
     /// If no summariser is offered here, or it fails.

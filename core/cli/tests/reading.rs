@@ -69,7 +69,8 @@ fn python_has(python: &Path, packages: &str) -> bool {
             .is_ok_and(|status| status.success())
 }
 
-/// A desk with the runs of two planners on the same tasks. That of `pnlc` has an episode that failed, and a hostile one.
+/// A desk with the runs of two planners on the same tasks. That of `pnlc` has an episode that failed, and a hostile
+/// one.
 fn played() -> Desk {
     let desk = Desk::new(env!("CARGO_BIN_EXE_forethought"));
     desk.write("shop.toml", SHOP);

@@ -1,5 +1,5 @@
-//! Components in Python through the program: the kit's own tests, and worlds that others made. `bash .ci/worlds` installs
-//! the packages.
+//! Components in Python through the program: the kit's own tests, and worlds that others made. `bash .ci/worlds`
+//! installs the packages.
 
 use std::process::{Command, ExitCode};
 

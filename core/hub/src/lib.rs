@@ -10,8 +10,8 @@
 //! Everything here blocks. It may depend only on `forethought-api`.
 //!
 //! # Reading order
-//! This file (what is requested, and where it is), `transfer` (how it gets here), `verify` (whether it is intact), `push`
-//! (how files are published).
+//! This file (what is requested, and where it is), `transfer` (how it gets here), `verify` (whether it is intact),
+//! `push` (how files are published).
 
 mod push;
 mod transfer;

@@ -1,8 +1,8 @@
 //! Publishing files as one commit of a model on the hub.
 //!
 //! The hub's HTTP API, as its own libraries use it: create the repository; ask which files are large; large ones go to
-//! Git LFS storage, in one piece or in parts; one commit names all of them. What the hub has already is not sent again, so
-//! a push that was interrupted, or whose answer was lost, is repeated without harm.
+//! Git LFS storage, in one piece or in parts; one commit names all of them. What the hub has already is not sent again,
+//! so a push that was interrupted, or whose answer was lost, is repeated without harm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -194,8 +194,8 @@ impl Client {
         })
     }
 
-    /// Sends `body` as JSON, and repeats it after failures that may pass: only for what can be repeated. Returns the answer's
-    /// JSON, or `None` if its status is in `allowed`. Another host than the endpoint gets no token.
+    /// Sends `body` as JSON, and repeats it after failures that may pass: only for what can be repeated. Returns the
+    /// answer's JSON, or `None` if its status is in `allowed`. Another host than the endpoint gets no token.
     pub(super) fn tell(
         &self,
         method: &Method,

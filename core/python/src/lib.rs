@@ -1,5 +1,5 @@
-//! `kind = "python"`: environments, planners, critics, encoders and language models written in Python, each in processes
-//! of their own.
+//! `kind = "python"`: environments, planners, critics, encoders and language models written in Python, each in
+//! processes of their own.
 //!
 //! A configuration names a module or a file that serves components over a pipe, as those of `plugins/python` do. What
 //! `[plugins]` does for a command is done here for one component: the interpreter is found, processes are started, held

@@ -101,8 +101,8 @@ pub mod prelude {
 /// Registers a component under its interface and kind.
 ///
 /// `new` is a closure `|config, host| async move { Ok(Arc::new(...) as Arc<dyn Interface>) }`. Put
-/// [`#[config]`](macro@config) on the config type and a doc comment on each of its fields: help texts, the schema and error
-/// messages are made from them.
+/// [`#[config]`](macro@config) on the config type and a doc comment on each of its fields: help texts, the schema and
+/// error messages are made from them.
 ///
 /// `inline: true` promises that calls are short and never block, so that they may run on the caller's thread.
 #[macro_export]

@@ -1,8 +1,8 @@
 //! A model of stated error rates, for planners that ask for PDDL, plans and heuristics: it knows the four domains that
 //! ship, reads the text of a request and nothing else, and errs as often as its settings say.
 //!
-//! Every error is drawn from the request's first prompt: the same prompt has the same errors. Where an answer comes back
-//! with what is wrong with it, each error is corrected with the probability `corrected`, each time.
+//! Every error is drawn from the request's first prompt: the same prompt has the same errors. Where an answer comes
+//! back with what is wrong with it, each error is corrected with the probability `corrected`, each time.
 
 use forethought_sdk::{
     prelude::*,

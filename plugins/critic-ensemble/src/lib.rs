@@ -1,7 +1,7 @@
 //! A critic of several others: the mean of their estimates, and their spread as uncertainty.
 //!
-//! It may depend on the sdk only. Members are critics of the same configuration, by their names: of other kinds, or of one
-//! kind trained with other seeds:
+//! It may depend on the sdk only. Members are critics of the same configuration, by their names: of other kinds, or of
+//! one kind trained with other seeds:
 //!
 //! ```sh
 //! for seed in 1 2 3; do forethought train my.toml --set seed=$seed --data data --out critic-$seed; done

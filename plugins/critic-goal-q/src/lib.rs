@@ -1,8 +1,8 @@
 //! The goal-conditioned critic `Q(state, thought, outcome)`: trained by implicit Q-learning on recorded episodes,
 //! served as calibrated probabilities (*Planning without Search*, arXiv 2505.18098).
 //!
-//! It may depend on the sdk, `forethought-candle`, candle and what candle itself depends on; not on another plugin or on
-//! the runtime.
+//! It may depend on the sdk, `forethought-candle`, candle and what candle itself depends on; not on another plugin or
+//! on the runtime.
 //!
 //! # Words
 //! A model says one outcome in many sentences. A *vocabulary* (`vocabulary = "FILE"`) lists known sentences under a
@@ -14,10 +14,10 @@
 //! when a rival comes first, and values of rivals sum to at most 1. Without a vocabulary nothing of this takes part.
 //!
 //! # Reading order
-//! `config` (every number), `goals` (what is learned from), `label`, `vocabulary` and `understanding` (how texts are read),
-//! `seen` (what is outside the data), `architecture`, `network` and `learner` (the methods), `calibration`, `ranking` and
-//! `card` (what is measured and shown), `trainer` (the order of things), `checkpoint` (what is written), `critic` (what
-//! is served). `engine` chooses who computes: `cpu` has the arithmetic for CPUs, `learner` and
+//! `config` (every number), `goals` (what is learned from), `label`, `vocabulary` and `understanding` (how texts are
+//! read), `seen` (what is outside the data), `architecture`, `network` and `learner` (the methods), `calibration`,
+//! `ranking` and `card` (what is measured and shown), `trainer` (the order of things), `checkpoint` (what is written),
+//! `critic` (what is served). `engine` chooses who computes: `cpu` has the arithmetic for CPUs, `learner` and
 //! `optimiser` show the methods and run on any device. `table` has the embeddings.
 //!
 //! # Configuration

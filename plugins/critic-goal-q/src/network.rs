@@ -4,8 +4,8 @@
 //! batch passes the first layer, by far the largest, only once. The result is the same.
 //!
 //! All weights of a network are in one vector, so an optimiser and an average see one tensor. Forward and backward
-//! exist twice: in candle's operations, for any device, and fused by hand for the CPU ([`Fused`]), for the reasons given
-//! in `cpu`. A test compares them.
+//! exist twice: in candle's operations, for any device, and fused by hand for the CPU ([`Fused`]), for the reasons
+//! given in `cpu`. A test compares them.
 
 use std::sync::{Arc, PoisonError};
 

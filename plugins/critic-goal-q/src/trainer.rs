@@ -238,9 +238,9 @@ struct Measured {
 }
 
 impl Measured {
-    /// Whether a planner gains more by these weights: by what they know of the state, and once more by what they know of
-    /// the thought. The Brier score alone is flat while the thought is still learned. The gain alone is high after few
-    /// steps, when all that is known is little.
+    /// Whether a planner gains more by these weights: by what they know of the state, and once more by what they know
+    /// of the thought. The Brier score alone is flat while the thought is still learned. The gain alone is high after
+    /// few steps, when all that is known is little.
     fn beats(&self, other: &Self) -> bool {
         let loss = |one: &Self| one.brier - one.thought_gain.unwrap_or_default();
         loss(self) < loss(other)

@@ -1,7 +1,7 @@
 //! Both engines against PyTorch: the losses of a thousand steps on the same batches.
 //!
-//! PyTorch's losses are kept in `tests/torch/losses.json`, because its wheel is half a gigabyte. With `TORCH_PYTHON` set
-//! to a Python that has PyTorch and NumPy, `tests/torch/reference.py` writes them again.
+//! PyTorch's losses are kept in `tests/torch/losses.json`, because its wheel is half a gigabyte. With `TORCH_PYTHON`
+//! set to a Python that has PyTorch and NumPy, `tests/torch/reference.py` writes them again.
 
 use std::path::Path;
 use std::process::Command;

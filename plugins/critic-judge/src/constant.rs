@@ -18,8 +18,8 @@ impl Default for ConstantConfig {
     }
 }
 
-/// A critic that gives every outcome the same probability, such as the base rate of its data: what is left of a planner's
-/// gain with it is not owed to a critic.
+/// A critic that gives every outcome the same probability, such as the base rate of its data: what is left of a
+/// planner's gain with it is not owed to a critic.
 pub struct Constant(f64);
 
 impl Constant {

@@ -1,5 +1,5 @@
-//! The checkpoint of `retrieval`: what `config.json` states besides the manifest, the recorded steps with the embeddings
-//! of their texts, and the model card.
+//! The checkpoint of `retrieval`: what `config.json` states besides the manifest, the recorded steps with the
+//! embeddings of their texts, and the model card.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -15,8 +15,8 @@ pub struct RetrievalConfig {
     pub neighbours: usize,
     /// Discount per step until an outcome is reached: what a thought causes mostly happens soon after it.
     pub gamma: f64,
-    /// Share of the trajectories that is held out. Half of it chooses the distances and fits the calibration, the other half
-    /// is only measured on.
+    /// Share of the trajectories that is held out. Half of it chooses the distances and fits the calibration, the other
+    /// half is only measured on.
     pub validation_fraction: f64,
     /// Outcomes drawn from all of the data for each held-out step.
     #[schemars(range(min = 1, max = 4096))]
@@ -53,8 +53,8 @@ impl RetrievalConfig {
     }
 }
 
-/// Trains a logistic regression on the embeddings of state, thought and outcome: the simplest critic that depends on all
-/// three.
+/// Trains a logistic regression on the embeddings of state, thought and outcome: the simplest critic that depends on
+/// all three.
 #[config]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(default)]

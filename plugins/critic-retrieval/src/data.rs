@@ -85,7 +85,7 @@ impl Corpus {
     /// Every occurrence of an outcome.
     ///
     /// # Errors
-    /// If there is none.
+    /// If no step names an outcome or a next state.
     pub(crate) fn marginal(&self) -> Result<Vec<TextId>> {
         let marginal: Vec<TextId> = self.steps.iter().flat_map(|step| &step.outcomes).copied().collect();
         match marginal.is_empty() {
@@ -158,7 +158,8 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// With the same share and seed, the parts are those of `goal-q`, so that all critics can be measured on one test part.
+    /// With the same share and seed, the parts are those of `goal-q`, so that all critics can be measured on one test
+    /// part.
     pub(crate) fn new(trajectories: &'a [Trajectory], share: f64, seed: u64) -> Result<Self> {
         let trajectories: Vec<&Trajectory> =
             trajectories.iter().filter(|trajectory| !trajectory.steps.is_empty()).collect();

@@ -166,8 +166,8 @@ impl Index {
         all.into_iter().map(|(distance, _, step)| Near { distance, step: step as usize }).collect()
     }
 
-    /// The recorded outcomes that a text means, and its embedding if it is in other words. `width` is the distance at which
-    /// likeness is 1/e.
+    /// The recorded outcomes that a text means, and its embedding if it is in other words. `width` is the distance at
+    /// which likeness is 1/e.
     pub(crate) fn goal(&self, text: &str, vector: &[f32], (width, gamma): (f32, f64)) -> Goal {
         let mut goal = self.alike(text, vector, width);
         let values = self.usual.iter().map(|&step| self.reached(step, &goal, gamma));

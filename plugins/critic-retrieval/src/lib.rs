@@ -16,16 +16,18 @@
 //! ```
 //!
 //! `K` is 1 for the same text and 0 otherwise, if two recorded episodes have the outcome. An outcome in other words is
-//! compared with the recorded ones by their embeddings. `base` is the mean of `v` over all recorded steps: a question far
-//! from the data gets the usual value of its outcome. `lambda` and `h` are chosen on held-out episodes, by the Brier score
-//! less what knowing the thought adds to it, and a logistic curve fitted there turns values into probabilities.
+//! compared with the recorded ones by their embeddings. `base` is the mean of `v` over all recorded steps: a question
+//! far from the data gets the usual value of its outcome. `lambda` and `h` are chosen on held-out episodes, by the
+//! Brier score less what knowing the thought adds to it, and a logistic curve fitted there turns values into
+//! probabilities.
 //!
-//! The search is exact: every distinct state and thought is compared. It takes memory and time in proportion to the data.
+//! The search is exact: every distinct state and thought is compared. It takes memory and time in proportion to the
+//! data.
 //!
 //! # Reading order
 //! `config` (every number), `data` (what is learned from), `index` (the search), `platt` (values as probabilities),
-//! `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served), `regression` and `reward`
-//! (the other critics, each whole).
+//! `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served), `regression` and
+//! `reward` (the other critics, each whole).
 //!
 //! # Configuration
 //! ```toml

@@ -1,7 +1,7 @@
 //! `reward-model`: whether an episode with such a step goes better than another, whatever the outcome.
 //!
-//! A reward model of whole trajectories, as ARMAP (Chen et al., 2025) trains one on pairs of a better and a worse one of
-//! the same task, with the loss of Bradley and Terry. Here it is linear on frozen embeddings, so the score of a
+//! A reward model of whole trajectories, as ARMAP (Chen et al., 2025) trains one on pairs of a better and a worse one
+//! of the same task, with the loss of Bradley and Terry. Here it is linear on frozen embeddings, so the score of a
 //! trajectory is the mean of the scores of its steps:
 //!
 //! ```text
@@ -9,9 +9,9 @@
 //! P(A is better than B) = sigmoid(score(A) - score(B))
 //! ```
 //!
-//! A query is answered with the probability that its state and thought are of a better trajectory than the mean one. **The
-//! outcome of the query is not looked at**: it is for planners that need one number per thought (`scalar` with a `goal`,
-//! `best-of-n`), and needs no outcome sentences in the data.
+//! A query is answered with the probability that its state and thought are of a better trajectory than the mean one.
+//! **The outcome of the query is not looked at**: it is for planners that need one number per thought (`scalar` with a
+//! `goal`, `best-of-n`), and needs no outcome sentences in the data.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -92,8 +92,8 @@ fn walks_in(count: usize, places: usize) -> Vec<Trajectory> {
 
 #[tokio::test]
 async fn both_learn_what_a_thought_leads_to_in_a_state() {
-    // A regression cannot learn that what a thought leads to depends on the place, nor, with an encoder of single words,
-    // that an outcome excludes another.
+    // A regression cannot learn that what a thought leads to depends on the place, nor, with an encoder of single
+    // words, that an outcome excludes another.
     for (kind, places) in [("retrieval", 2), ("regression", 1)] {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("critic");

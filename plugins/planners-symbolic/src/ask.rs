@@ -30,8 +30,9 @@ impl Asker {
         Ok(self.llm.complete(request).await?.choices)
     }
 
-    /// Asks until `read` accepts an answer; what it says is wrong with one is sent back, up to `rounds` times. `Ok(Err(why))`
-    /// if the last answer is not accepted either. The number of times that an answer was sent back comes with both.
+    /// Asks until `read` accepts an answer; what it says is wrong with one is sent back, up to `rounds` times.
+    /// `Ok(Err(why))` if the last answer is not accepted either. The number of times that an answer was sent back comes
+    /// with both.
     ///
     /// # Errors
     /// Those of the backend, except that a budget that ends while an answer is improved ends the improvement.

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! This is the paper's external validator; its self-validator, where the model is also asked what is wrong, is left out
-//! because it finds less. The paper lets the model write the domain as well; `pddl-world-model` does that. Of a plan that
-//! is still wrong after the last round, the steps before the first fault are carried out, and then a new one is made.
+//! because it finds less. The paper lets the model write the domain as well; `pddl-world-model` does that. Of a plan
+//! that is still wrong after the last round, the steps before the first fault are carried out, and then a new one is
+//! made.
 
 use forethought_sdk::{answers::Answer, prelude::*, serde_json::json};
 use forethought_strips::{Call, plan};

@@ -6,9 +6,9 @@
 //! plan         <- the shortest plan that a greedy search finds with one of them
 //! ```
 //!
-//! The paper's heuristics are Python functions, chosen among 25 on training tasks of the domain; here they are expressions
-//! over counts of facts ([`forethought_strips::formula`]), which cannot do anything else, and each is tried on the problem
-//! itself.
+//! The paper's heuristics are Python functions, chosen among 25 on training tasks of the domain; here they are
+//! expressions over counts of facts ([`forethought_strips::formula`]), which cannot do anything else, and each is tried
+//! on the problem itself.
 
 use forethought_sdk::{answers::Answer, prelude::*, serde_json::json};
 use forethought_strips::{

@@ -5,10 +5,10 @@
 //! plan    <- planner(domain, problem)
 //! ```
 //!
-//! The paper gives the model an example of a translation and asks once; here a translation that cannot be parsed is sent
-//! back with its first fault, up to `rounds` times (0 for the paper's way), and one that has no plan is not followed. The
-//! plan is carried out without further calls, until the world refuses a step or the plan ends short of the goal; then the
-//! state is translated again.
+//! The paper gives the model an example of a translation and asks once; here a translation that cannot be parsed is
+//! sent back with its first fault, up to `rounds` times (0 for the paper's way), and one that has no plan is not
+//! followed. The plan is carried out without further calls, until the world refuses a step or the plan ends short of
+//! the goal; then the state is translated again.
 
 use forethought_sdk::{prelude::*, serde_json::json};
 

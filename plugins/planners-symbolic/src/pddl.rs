@@ -109,8 +109,8 @@ impl Rules {
     }
 }
 
-/// The text of `(define (domain ...) ...)` or `(define (problem ...) ...)` within another one; to the end of the text if
-/// it is not closed.
+/// The text of `(define (domain ...) ...)` or `(define (problem ...) ...)` within another one; to the end of the text
+/// if it is not closed.
 ///
 /// ```
 /// # use forethought_planners_symbolic::pddl::find;

@@ -8,7 +8,8 @@ use forethought_sdk::{
 use minijinja::{Environment as Templates, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 
 /// Files that replace the shipped prompt templates. Every template is given `environment`, `seat`, `first` (the first
-/// observation, empty at the beginning), `observation`, `refused` (actions that the world refused, and why) and `tools`.
+/// observation, empty at the beginning), `observation`, `refused` (actions that the world refused, and why) and
+/// `tools`.
 #[config]
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(default)]
@@ -75,7 +76,8 @@ impl Prompts {
         Ok(Self(templates))
     }
 
-    /// The messages of a request: the system prompt (`agent`), then template `name`, with what a decision knows and `more`.
+    /// The messages of a request: the system prompt (`agent`), then template `name`, with what a decision knows and
+    /// `more`.
     ///
     /// # Errors
     /// A template that cannot be rendered, such as one with an unknown variable.

@@ -22,16 +22,16 @@ const KEPT: usize = 600;
 #[derive(Debug, Clone, Serialize)]
 #[serde(default)]
 pub struct SolverConfig {
-    /// The order of the built-in search: a shortest plan (`astar`) or a plan soon (`greedy`). What `astar` does not find
-    /// within `nodes` is searched for greedily, with `ff`.
+    /// The order of the built-in search: a shortest plan (`astar`) or a plan soon (`greedy`). What `astar` does not
+    /// find within `nodes` is searched for greedily, with `ff`.
     pub search: SearchOrder,
     /// What guides it. Plans of `astar` are shortest with `lm_cut`, `max` and `blind`.
     pub heuristic: HeuristicName,
     /// The most states that it looks at.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub nodes: u32,
-    /// A program in its place and its arguments, started without a shell. `{domain}`, `{problem}` and `{plan}` in them are the
-    /// files that it reads and the one that it writes; `{folder}` is an empty folder for anything else.
+    /// A program in its place and its arguments, started without a shell. `{domain}`, `{problem}` and `{plan}` in them
+    /// are the files that it reads and the one that it writes; `{folder}` is an empty folder for anything else.
     #[serde(skip_serializing_if = "none")]
     pub command: ConfigCommand,
     /// Folder in which the program runs; by default that of the file that names it.
@@ -124,7 +124,7 @@ impl Solver {
         Limits { nodes: self.0.nodes as usize, ..Limits::default() }
     }
 
-    /// A plan for a task, and the number of states looked at, which a program does not say; or why there is none.
+    /// A plan for a task, and the number of states looked at, which a program does not say; or why no plan was found.
     ///
     /// # Errors
     /// A program that cannot be started, or writes a plan that is not valid.

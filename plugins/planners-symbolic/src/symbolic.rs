@@ -33,8 +33,8 @@ pub struct SymbolicConfig {
     #[serde(default = "attempts")]
     #[schemars(range(min = 1, max = 100))]
     pub attempts: u32,
-    /// What an observation says, in any case, after an action that was refused. An observation that is exactly as before
-    /// is one, too.
+    /// What an observation says, in any case, after an action that was refused. An observation that is exactly as
+    /// before is one, too.
     #[serde(default = "refusals")]
     pub refusals: Vec<String>,
     /// Files that replace the shipped prompt templates.
@@ -61,7 +61,7 @@ pub(crate) struct Made {
 /// Makes plans.
 #[async_trait]
 pub(crate) trait Maker: Send + Sync {
-    /// A plan from what is seen now; or why there is none, for people.
+    /// A plan from what is seen now; or why no plan was found, for people.
     async fn make(&self, at: &mut At<'_>) -> Result<Result<Made, String>>;
 }
 
@@ -136,8 +136,8 @@ impl At<'_> {
         self.base.prompts.messages(template, self.context, &self.refused, more)
     }
 
-    /// The problem as it is now: what the world shows in PDDL, or else the model's translation. Comes with the number of
-    /// times that a translation was sent back; or why there is none.
+    /// The problem as it is now: what the world shows in PDDL, or else the model's translation. Comes with the number
+    /// of times that a translation was sent back; or why no plan was found.
     pub(crate) async fn problem(
         &mut self,
         domain: &Arc<Domain>,

@@ -1,5 +1,5 @@
-//! The model writes the rules of the world as a PDDL domain, which is corrected and then planned with (Guan et al. 2023,
-//! arXiv 2305.14909).
+//! The model writes the rules of the world as a PDDL domain, which is corrected and then planned with (Guan et al.
+//! 2023, arXiv 2305.14909).
 //!
 //! ```text
 //! domain  <- LLM: the rules of this world, in PDDL; faults of the parser go back, up to `rounds` times
@@ -7,9 +7,9 @@
 //! plan    <- planner(domain, problem)
 //! ```
 //!
-//! The paper writes one action at a time, and people correct what a parser cannot see. Here the domain is one answer, and
-//! the world takes the people's place: when it refuses a step, the rules are written again, and the prompt says what it
-//! refused and why. A domain in which the goal cannot be reached goes back, too.
+//! The paper writes one action at a time, and people correct what a parser cannot see. Here the domain is one answer,
+//! and the world takes the people's place: when it refuses a step, the rules are written again, and the prompt says
+//! what it refused and why. A domain in which the goal cannot be reached goes back, too.
 
 use forethought_sdk::{answers::Answer, prelude::*, serde_json::json};
 use forethought_strips::Domain;

@@ -1,5 +1,5 @@
-//! The built-in search and the validator against Fast Downward, on random problems. `FORETHOUGHT_PDDL_PROBLEMS` is their
-//! number: 12, or 500 for the figure in `docs/pddl.md`.
+//! The built-in search and the validator against Fast Downward, on random problems. `FORETHOUGHT_PDDL_PROBLEMS` is
+//! their number: 12, or 500 for the figure in `docs/pddl.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,8 +89,8 @@ fn random(rng: &mut ChaCha8Rng) -> Task {
     Task::new(domain, Arc::new(problem)).unwrap()
 }
 
-/// A plan as a problem that has a solution if and only if the plan is valid: each step is an action that is possible once,
-/// in its place, under the step's own preconditions.
+/// A plan as a problem that has a solution if and only if the plan is valid: each step is an action that is possible
+/// once, in its place, under the step's own preconditions.
 fn as_problem(task: &Task, plan: &[Call]) -> Option<Task> {
     let mut domain = Domain { actions: Vec::new(), ..(*task.domain).clone() };
     let place = |at: usize| Atom { predicate: format!("place-{at}"), terms: Vec::new() };

@@ -1,4 +1,5 @@
-//! Imagining outcomes before acting, with a critic ([`pnlc`](crate::pnlc)) or without one ([`imagine`](crate::imagine)).
+//! Imagining outcomes before acting, with a critic ([`pnlc`](crate::pnlc)) or without one
+//! ([`imagine`](crate::imagine)).
 
 use forethought_sdk::{
     answers::{Complaint, keeps},
@@ -70,26 +71,26 @@ pub struct Weighing {
     /// Name of the critic under `[critic]`.
     #[schemars(with = "CriticName")]
     pub critic: String,
-    /// Show the model how the critic's data speak, so that it speaks likewise: typical states, thoughts and outcomes. No
-    /// effect with a critic that does not know it.
+    /// Show the model how the critic's data speak, so that it speaks likewise: typical states, thoughts and outcomes.
+    /// No effect with a critic that does not know it.
     #[serde(default = "yes")]
     pub style: bool,
     /// Show next to a probability what is usual for its outcome, and the mean score of the episodes that reached it,
     /// where the critic knows them.
     #[serde(default = "yes")]
     pub yardstick: bool,
-    /// Show "no data" in place of a probability outside the critic's data, and skip the refinement when there is no other
-    /// (`abstained` among a decision's faults). Without it, such probabilities are shown as any other.
+    /// Show "no data" in place of a probability outside the critic's data, and skip the refinement when there is no
+    /// other (`abstained` among a decision's faults). Without it, such probabilities are shown as any other.
     #[serde(default = "yes")]
     pub abstain: bool,
-    /// Skip the refinement when the mean probability of the first thought's good outcomes exceeds that of its bad ones by
-    /// more than this. By default, never.
+    /// Skip the refinement when the mean probability of the first thought's good outcomes exceeds that of its bad ones
+    /// by more than this. By default, never.
     #[serde(default)]
     #[schemars(range(min = -1.0, max = 1.0))]
     pub confident: Option<f64>,
-    /// Count a probability as outside the critic's data also if its question is further from them than this: the share of
-    /// the critic's held-out questions that are nearer. By default, what the critic marks is outside. No effect with a
-    /// critic that does not say how far a question is.
+    /// Count a probability as outside the critic's data also if its question is further from them than this: the share
+    /// of the critic's held-out questions that are nearer. By default, what the critic marks is outside. No effect with
+    /// a critic that does not say how far a question is.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub furthest: Option<f64>,
@@ -116,8 +117,8 @@ pub enum Outside {
 #[config]
 #[derive(Debug, Clone, Default)]
 pub struct Extensions {
-    /// Follow a rewritten thought only if its good outcomes exceed its bad ones by more than those of the thought before,
-    /// which is followed otherwise. A rewritten thought is therefore always weighed: up to one call more.
+    /// Follow a rewritten thought only if its good outcomes exceed its bad ones by more than those of the thought
+    /// before, which is followed otherwise. A rewritten thought is therefore always weighed: up to one call more.
     #[serde(default)]
     pub accept: bool,
     /// Show the critic's uncertainty next to a probability, where it has one: `0.25 ± 0.04`.
@@ -127,9 +128,9 @@ pub struct Extensions {
     #[serde(default)]
     pub outcomes_from: OutcomesFrom,
     /// Show one number for each thought in place of its outcomes: the score to be expected, which is the mean score of
-    /// the recorded outcomes, weighted by their probabilities, or with `goal` its probability. Nothing is imagined then.
-    /// With a critic that knows no scores, outcomes are imagined, and the number is 0.5 if the good ones are as likely
-    /// as the bad ones.
+    /// the recorded outcomes, weighted by their probabilities, or with `goal` its probability. Nothing is imagined
+    /// then. With a critic that knows no scores, outcomes are imagined, and the number is 0.5 if the good ones are as
+    /// likely as the bad ones.
     #[serde(default)]
     pub scalar: bool,
     /// The outcome whose probability is shown with `scalar`.
@@ -145,8 +146,8 @@ pub enum OutcomesFrom {
     /// The model imagines them.
     #[default]
     Imagined,
-    /// They are the likeliest of the critic's data: as many good ones, whose episodes scored above the mean, as bad ones.
-    /// Saves a call per round. Where the critic knows no outcomes with scores, they are imagined.
+    /// They are the likeliest of the critic's data: as many good ones, whose episodes scored above the mean, as bad
+    /// ones. Saves a call per round. Where the critic knows no outcomes with scores, they are imagined.
     Recorded,
 }
 

@@ -256,8 +256,8 @@ impl Scene<'_> {
         json!({ "state": self.state, "style": self.style })
     }
 
-    /// The first of some thoughts with its outcomes and their values, and the others with the same outcomes: a round for
-    /// each. Without outcomes if they could not be read. `index` tells its draws from those of others.
+    /// The first of some thoughts with its outcomes and their values, and the others with the same outcomes: a round
+    /// for each. Without outcomes if they could not be read. `index` tells its draws from those of others.
     pub(crate) async fn judge(&self, index: usize, thoughts: Vec<String>) -> Result<(Vec<Round>, Unread)> {
         let Scorer { ask, draw, goal, outcomes: n, prompts, .. } = self.scorer;
         let seed = seed::derive(self.context.seed, &format!("{draw} {index}"));

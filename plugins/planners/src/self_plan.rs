@@ -29,8 +29,8 @@ pub struct SelfPlanConfig {
     /// What is imagined, and when.
     #[serde(flatten)]
     pub imagining: Imagining,
-    /// Skip the refinement when the mean probability of the first thought's good outcomes exceeds that of its bad ones by
-    /// more than this. By default, never.
+    /// Skip the refinement when the mean probability of the first thought's good outcomes exceeds that of its bad ones
+    /// by more than this. By default, never.
     #[serde(default)]
     #[schemars(range(min = -1.0, max = 1.0))]
     pub confident: Option<f64>,

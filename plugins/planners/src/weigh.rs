@@ -137,8 +137,8 @@ pub(crate) struct Shown {
     pub(crate) uncertainty: bool,
     /// One number in place of the outcomes.
     pub(crate) scalar: bool,
-    /// Outcomes outside the critic's data are left out: each, or where thoughts are compared, those that are outside with
-    /// all of them.
+    /// Outcomes outside the critic's data are left out: each, or where thoughts are compared, those that are outside
+    /// with all of them.
     pub(crate) ignore: Option<Mode>,
 }
 

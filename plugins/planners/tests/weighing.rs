@@ -411,8 +411,8 @@ fn outcomes_can_be_those_of_the_critics_data() {
 
 #[test]
 fn a_number_can_be_shown_in_place_of_outcomes_and_uncertainty_next_to_a_probability() {
-    // Bears score .1 and come with .25; each of three treasures, which the critic reads as one, scores .9 and comes with
-    // .9 by torchlight.
+    // Bears score .1 and come with .25; each of three treasures, which the critic reads as one, scores .9 and comes
+    // with .9 by torchlight.
     let answers = ["State: x", "Thought: light a torch", "Decision: keep\nThought: x", "Action: a"];
     let (_, asked) = decide(&pnlc(json!({ "scalar": true })), scored_card(), cave(), &answers);
     let purposes: Vec<_> = asked.iter().map(|(purpose, _)| *purpose).collect();

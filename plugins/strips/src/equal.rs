@@ -1,10 +1,10 @@
 //! Whether two problems are the same, whatever their objects are called and in whatever order things are written: how
 //! translations into PDDL are scored, after Planetarium (Zuo et al. 2024, arXiv 2407.03321).
 //!
-//! A translation can be parsed or not, solved or not, and equivalent or not. Two problems are equivalent if objects can be
-//! renamed, each to one of the same type, so that both have the same initial facts and the same goals. Planetarium also
-//! adds what a goal implies in its three domains before it compares; here goals are compared as they are written, except
-//! that a goal which is always so is left out.
+//! A translation can be parsed or not, solved or not, and equivalent or not. Two problems are equivalent if objects can
+//! be renamed, each to one of the same type, so that both have the same initial facts and the same goals. Planetarium
+//! also adds what a goal implies in its three domains before it compares; here goals are compared as they are written,
+//! except that a goal which is always so is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 

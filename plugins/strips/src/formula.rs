@@ -1,5 +1,5 @@
-//! Heuristics that a model writes: expressions over counts of facts, in the syntax of PDDL. They read a state and nothing
-//! else, always end, and cannot fail.
+//! Heuristics that a model writes: expressions over counts of facts, in the syntax of PDDL. They read a state and
+//! nothing else, always end, and cannot fail.
 //!
 //! ```text
 //! NUMBER                          3, 0.5

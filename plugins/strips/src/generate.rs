@@ -1,4 +1,5 @@
-//! Four domains, and problems of a chosen size in them. Every problem has a solution and is not solved at the beginning.
+//! Four domains, and problems of a chosen size in them. Every problem has a solution and is not solved at the
+//! beginning.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,5 +1,6 @@
-//! Heuristics over a grounded task, where every action costs 1: h_max and h_add (Bonet and Geffner 2001), h_FF (Hoffmann
-//! and Nebel 2001), and LM-cut (Helmert and Domshlak 2009). h_max and LM-cut never say more than the distance.
+//! Heuristics over a grounded task, where every action costs 1: h_max and h_add (Bonet and Geffner 2001), h_FF
+//! (Hoffmann and Nebel 2001), and LM-cut (Helmert and Domshlak 2009). h_max and LM-cut never say more than the
+//! distance.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

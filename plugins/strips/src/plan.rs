@@ -90,8 +90,8 @@ pub fn validate(task: &Task, plan: &[Call]) -> Result<State, Failure> {
     Err(Failure::Goal { conditions: missing.iter().map(|goal| task.literal(goal)).collect() })
 }
 
-/// The steps of a plan that is written one step per line: `(stack a b)`, also after a number, `3. stack a b`. Comments and
-/// lines that do not begin with an action of the task's domain are left out.
+/// The steps of a plan that is written one step per line: `(stack a b)`, also after a number, `3. stack a b`. Comments
+/// and lines that do not begin with an action of the task's domain are left out.
 pub fn read(task: &Task, text: &str) -> Vec<Call> {
     let step = |line: &str| {
         let line = line.split(';').next()?.trim();

@@ -65,7 +65,7 @@ pub struct Found {
 /// Why there is no plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsolved {
-    /// There is none.
+    /// The problem has no plan.
     Unsolvable,
     /// None was found within this number of states.
     Nodes(usize),
@@ -94,7 +94,7 @@ struct Node {
 /// Searches for a plan.
 ///
 /// # Errors
-/// If there is none, or none within the limits.
+/// If the problem has no plan, or no plan was found within the limits.
 pub fn solve(task: &Task, order: Order, heuristic: Heuristic<'_>, limits: Limits) -> Result<Found, Unsolved> {
     let ground = Ground::new(task, limits.operators).map_err(|why| match why {
         NoGround::Unsolvable => Unsolved::Unsolvable,

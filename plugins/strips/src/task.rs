@@ -356,8 +356,8 @@ impl Task {
         Self { problem, init: state.clone(), ..self.clone() }
     }
 
-    /// Every action that is possible, in the order of the domain's actions and the objects; `None` if there are more than
-    /// `most`, or finding them takes too long.
+    /// Every action that is possible, in the order of the domain's actions and the objects; `None` if there are more
+    /// than `most`, or finding them takes too long.
     pub fn possible(&self, state: &State, most: usize) -> Option<Vec<Bound>> {
         let index = self.index(state);
         let mut all = Vec::new();

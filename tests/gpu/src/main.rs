@@ -1,8 +1,8 @@
-//! `gpu-check`: everything that has a device, computed on the CPU and on that device: whether the results agree, and how
-//! fast each is. `cargo xtask gpu-check` builds it with CUDA, runs it, and adds PyTorch on the same device.
+//! `gpu-check`: everything that has a device, computed on the CPU and on that device: whether the results agree, and
+//! how fast each is. `cargo xtask gpu-check` builds it with CUDA, runs it, and adds PyTorch on the same device.
 //!
-//! It may depend on the plugins that have a device, and on nothing of `core` but the sdk. It needs no network, no data and
-//! no model: see `models.rs`.
+//! It may depend on the plugins that have a device, and on nothing of `core` but the sdk. It needs no network, no data
+//! and no model: see `models.rs`.
 
 mod models;
 

@@ -42,11 +42,11 @@ pub(crate) struct Critic {
 enum Command {
     /// Measure a critic on trajectories that it has not seen.
     ///
-    /// Prints AUC, Brier score, calibration error and a reliability table, next to those of the base rate, of a logistic
-    /// regression on the same embeddings, and of other critics; the same by class of outcome; what is left if parts of the
-    /// questions are those of others; how well the critic ranks the thoughts of one state; and whether revising thoughts
-    /// by it would have helped. Outcomes count as reached by their meaning if the critic has a vocabulary, else by their
-    /// words.
+    /// Prints AUC, Brier score, calibration error and a reliability table, next to those of the base rate, of a
+    /// logistic regression on the same embeddings, and of other critics; the same by class of outcome; what is left if
+    /// parts of the questions are those of others; how well the critic ranks the thoughts of one state; and whether
+    /// revising thoughts by it would have helped. Outcomes count as reached by their meaning if the critic has a
+    /// vocabulary, else by their words.
     #[command(after_help = "Examples:
   forethought critic eval --model critic --data data
   forethought critic eval my.toml --critic all --against neighbours,judge --data data
@@ -121,8 +121,8 @@ struct Eval {
     /// Ask at most this many questions, about whole episodes.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     most: Option<u64>,
-    /// Trajectories: a .parquet or .jsonl file, or a folder of them. Can be given again: the rivals learn from those that
-    /// the critic learned from.
+    /// Trajectories: a .parquet or .jsonl file, or a folder of them. Can be given again: the rivals learn from those
+    /// that the critic learned from.
     #[arg(long, value_name = "PATH", required = true)]
     data: Vec<PathBuf>,
     /// Ask only about what this seat did, counted from 0.
@@ -323,8 +323,8 @@ fn checkpoint(name: &str, kind: &str, model: &str, encoder: &str) -> Values {
     ]
 }
 
-/// What the critic of this name was trained on: its checkpoint, or those of the critics that it is made of. One without a
-/// checkpoint learned nothing.
+/// What the critic of this name was trained on: its checkpoint, or those of the critics that it is made of. One without
+/// a checkpoint learned nothing.
 fn seen(config: &Config, name: &str) -> Result<Seen> {
     let mut all = Seen::default();
     let (mut left, mut done) = (vec![name], Vec::new());

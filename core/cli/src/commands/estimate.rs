@@ -22,9 +22,9 @@ use crate::{
 
 /// Estimate calls, tokens, money, time and disk space before a run, from earlier runs.
 ///
-/// For each planner, the newest run with finished episodes in [run] out counts. Intervals are 95 % for the sum, and know
-/// only the spread between episodes: other tasks, models or prompts are another matter. A planner that has never played:
-/// `forethought eval CONFIG --planner NAME --episodes 5` makes a start.
+/// For each planner, the newest run with finished episodes in [run] out counts. Intervals are 95 % for the sum, and
+/// know only the spread between episodes: other tasks, models or prompts are another matter. A planner that has never
+/// played: `forethought eval CONFIG --planner NAME --episodes 5` makes a start.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought estimate my.toml --planner react,pnlc --episodes 1000

@@ -16,9 +16,9 @@ use crate::{
 
 /// Write the episodes of a run as trajectories, as tables, or in a format of other programs.
 ///
-/// Nothing is played: what happened is in the run's folder. `trajectories` are those that `collect` summarised. Tables of
-/// decisions, rounds and imagined outcomes are made of every run; docs/run-format.md lists their columns. The formats of
-/// other programs need no summaries, so they are made of every run, and of trajectories, too.
+/// Nothing is played: what happened is in the run's folder. `trajectories` are those that `collect` summarised. Tables
+/// of decisions, rounds and imagined outcomes are made of every run; docs/run-format.md lists their columns. The
+/// formats of other programs need no summaries, so they are made of every run, and of trajectories, too.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought export runs/webshop--react --out data

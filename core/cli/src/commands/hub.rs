@@ -28,9 +28,9 @@ pub(crate) struct Hub {
 enum Command {
     /// Publish a checkpoint: its weights, its configuration and its model card, as one commit.
     ///
-    /// A repository that does not exist is created. Files that the hub has already are not sent again, so an interrupted
-    /// push is repeated by the same command. A token with write access is read from HF_TOKEN, else from the file `token`
-    /// in HF_HOME.
+    /// A repository that does not exist is created. Files that the hub has already are not sent again, so an
+    /// interrupted push is repeated by the same command. A token with write access is read from HF_TOKEN, else from the
+    /// file `token` in HF_HOME.
     #[command(after_help = "Examples:
   forethought hub push critic me/webshop-critic --license mit --dry-run
   forethought hub push critic me/webshop-critic --license mit --private")]

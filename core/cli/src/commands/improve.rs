@@ -34,11 +34,11 @@ use crate::{
 
 /// Improve an agent round by round: play, learn from what happened, check, keep or roll back.
 ///
-/// Round 0 is the agent without a critic (--start). Each round collects episodes with the agent as it is, plays the tasks
-/// that failed once more, trains a critic on all episodes so far, and compares the agent with it and without it on tasks
-/// that are used for nothing else. The new critic is kept if the agent's mean score on these is not lower, else the round
-/// is rolled back; its episodes stay. At the end, each round's agent plays further tasks, which decide nothing: that is the
-/// curve. If interrupted, the same command continues; a step that is done is not repeated.
+/// Round 0 is the agent without a critic (--start). Each round collects episodes with the agent as it is, plays the
+/// tasks that failed once more, trains a critic on all episodes so far, and compares the agent with it and without it
+/// on tasks that are used for nothing else. The new critic is kept if the agent's mean score on these is not lower,
+/// else the round is rolled back; its episodes stay. At the end, each round's agent plays further tasks, which decide
+/// nothing: that is the curve. If interrupted, the same command continues; a step that is done is not repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   forethought improve quickstart --start react --planner pnlc-compare --out improved
@@ -283,7 +283,8 @@ impl Improve {
         finished(outcome)
     }
 
-    /// The episodes of a round: those of its tasks, and those of the failed ones once more; `None` if it was interrupted.
+    /// The episodes of a round: those of its tasks, and those of the failed ones once more; `None` if it was
+    /// interrupted.
     async fn collect(
         &self,
         session: &Session,

@@ -1,7 +1,7 @@
 //! A closer look at a critic: how good it is by class of outcome, and which parts of a question it uses.
 //!
-//! One calibration for all outcomes can be right on the whole and wrong for each: endings are rarer than what happens on
-//! the way. And a critic that ranks outcomes well may look at nothing but the outcome: each part of a question is
+//! One calibration for all outcomes can be right on the whole and wrong for each: endings are rarer than what happens
+//! on the way. And a critic that ranks outcomes well may look at nothing but the outcome: each part of a question is
 //! replaced by that of another question, and what is left of the measures is what the other parts give.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -45,8 +45,8 @@ pub struct Class {
     pub brier: f64,
     /// Expected calibration error over ten bins.
     pub ece: f64,
-    /// By how much the critic's Brier score is below that of the class's own base rate in the data that it learned from;
-    /// above 0 is better.
+    /// By how much the critic's Brier score is below that of the class's own base rate in the data that it learned
+    /// from; above 0 is better.
     pub gain: Interval,
 }
 

@@ -556,8 +556,8 @@ fn marginal(trajectories: &[Trajectory]) -> Result<Vec<&str>> {
     Ok(summaries)
 }
 
-/// Questions about each step: outcomes from the marginal, true if a later state of the same trajectory holds all that the
-/// outcome means.
+/// Questions about each step: outcomes from the marginal, true if a later state of the same trajectory holds all that
+/// the outcome means.
 fn triples<'a>(
     trajectories: &[&'a Trajectory],
     marginal: &[&'a str],
@@ -879,7 +879,8 @@ mod tests {
         assert!(more.iter().all(|episode| episode[1..].parse::<usize>().unwrap() < 80));
     }
 
-    /// Knows the same in any words, and what it does not know; says this where thought and outcome agree, and else that.
+    /// Knows the same in any words, and what it does not know; says this where thought and outcome agree, and else
+    /// that.
     struct Reader([f64; 2]);
 
     #[async_trait]

@@ -11,12 +11,12 @@
 //! ```
 //!
 //! It is compared with the same evaluation of the recorded thoughts, smoothed at the same places: Q(s_m, t_m) where the
-//! thought would be revised. What the average does to both cancels. All values are means of recorded returns, so they stay
-//! among them. (A value of the difference alone, which adds up changes along an episode, diverges.)
+//! thought would be revised. What the average does to both cancels. All values are means of recorded returns, so they
+//! stay among them. (A value of the difference alone, which adds up changes along an episode, diverges.)
 //!
 //! The policy is chosen by the critic, and Q knows nothing of the critic: the estimate does not favour what the critic
-//! likes. It is as good as three assumptions: states that are near under the encoder are alike, recorded thoughts can be
-//! followed in similar states, and the model would come up with them.
+//! likes. It is as good as three assumptions: states that are near under the encoder are alike, recorded thoughts can
+//! be followed in similar states, and the model would come up with them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -181,8 +181,8 @@ fn chosen(weighed: &[Option<f64>]) -> Option<usize> {
     (own < mean && best.1 > own).then_some(best.0)
 }
 
-/// The most frequent outcomes of the data that the critic learned from, half of them good: their episodes scored above the
-/// mean.
+/// The most frequent outcomes of the data that the critic learned from, half of them good: their episodes scored above
+/// the mean.
 fn good_and_bad(data: Data<'_>) -> Option<Vec<(bool, String)>> {
     let mut found: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, one) in data.learned.iter().enumerate() {

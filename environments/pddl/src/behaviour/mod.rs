@@ -1,8 +1,8 @@
 //! What the simulated LLM knows of planning problems: a hasty solver's habits, drawn from the text of a request.
 //!
 //! A behaviour is given text and a seed. It knows the four domains that ship and their words, and nothing else of an
-//! episode. Of its thoughts, 55 % take a step of a plan that it finds by looking ahead, 30 % take any possible action, and
-//! 15 % do what makes a part of the goal so, whether or not that is possible now.
+//! episode. Of its thoughts, 55 % take a step of a plan that it finds by looking ahead, 30 % take any possible action,
+//! and 15 % do what makes a part of the goal so, whether or not that is possible now.
 
 use forethought_sdk::{
     prelude::*,

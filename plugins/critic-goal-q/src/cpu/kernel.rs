@@ -203,7 +203,8 @@ impl Adam {
 }
 
 wide! {
-    /// Weights, their gradient and moments; what is kept of a weight, the rate, and the correction of the second moment.
+    /// Weights, their gradient and moments; what is kept of a weight, the rate, and the correction of the second
+    /// moment.
     fn adam(weights: &mut [f32], gradient: &[f32], moments: (&mut [f32], &mut [f32]), numbers: [f32; 3]) {
         let ((first, second), [keep, rate, correct2]) = (moments, numbers);
         for (((weight, first), second), gradient) in weights.iter_mut().zip(first).zip(second).zip(gradient) {

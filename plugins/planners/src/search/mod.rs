@@ -4,7 +4,8 @@
 //! the primitives here, in its paper's own order: [`lats`](crate::lats), [`agent_q`](crate::agent_q),
 //! [`rap`](crate::rap), [`q_star`](crate::q_star), [`rafa`](crate::rafa).
 //!
-//! The branches of a wave run at once, each with its own draws, and their results are used in the order of the branches.
+//! The branches of a wave run at once, each with its own draws, and their results are used in the order of the
+//! branches.
 
 mod config;
 mod grow;

@@ -104,8 +104,8 @@ impl Tree {
         first..end
     }
 
-    /// The first `most` nodes below the root's children, each with its number and its parent's. The root is number 0, its
-    /// children have the numbers that follow.
+    /// The first `most` nodes below the root's children, each with its number and its parent's. The root is number 0,
+    /// its children have the numbers that follow.
     pub(crate) fn deeper(&self, most: usize) -> Vec<Value> {
         let deep = (0..).zip(&self.0).filter(|(number, node)| *number != ROOT && node.parent != ROOT);
         let with_place = |(number, node): (u32, &Node)| {

@@ -1,8 +1,8 @@
 //! OpenTelemetry GenAI spans, one trace per trajectory: see the importer `otel-genai`. Each line is the body of an
 //! OTLP/HTTP request in JSON, so it can be posted to a collector as it is.
 //!
-//! A span for the agent, one for each step (`chat`), one for each call with its result (`execute_tool`). A run's log has no
-//! clock: step n is the n-th second after the run's start.
+//! A span for the agent, one for each step (`chat`), one for each call with its result (`execute_tool`). A run's log
+//! has no clock: step n is the n-th second after the run's start.
 
 use chrono::DateTime;
 use forethought_sdk::prelude::*;
