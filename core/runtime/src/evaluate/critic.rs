@@ -5,7 +5,7 @@
 //! two predictors that any critic must beat: the base rate, and a logistic regression on the same embeddings; and with
 //! those of other critics. What the critic marks as outside its data is counted and not measured. Intervals come from a
 //! bootstrap over trajectories, since the steps of one trajectory are not independent. A closer look is in
-//! [`closer`](crate::evaluate::closer) and [`refinement`](crate::evaluate::refinement).
+//! `closer` and `refinement`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
