@@ -38,7 +38,7 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 40] = [
+const COMMANDS: [(&str, Does); 41] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
@@ -77,6 +77,7 @@ const COMMANDS: [(&str, Does); 40] = [
     ("runs list", Does::Nothing),
     ("hub card critic", Does::Nothing),
     ("hub push critic me/critic --dry-run", Does::Nothing),
+    ("hub pull not/a/name --out pulled", Does::Nothing),
     ("completions bash", Does::Nothing),
     ("plugin trust --list", Does::Nothing),
 ];
