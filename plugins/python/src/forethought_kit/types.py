@@ -576,6 +576,10 @@ class ValuedOutcome:
     mean_return: float | None = None
     #: Whether it is outside the critic's data, so that its probability means nothing and is not shown.
     outside: bool = False
+    #: Whether it is outside the critic's data, and is shown nevertheless, with a remark.
+    strange: bool = False
+    #: How far the question was from the critic's data: see `Estimate.distance`.
+    distance: float | None = None
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> ValuedOutcome:
@@ -590,6 +594,8 @@ class ValuedOutcome:
             get("usual", None),
             get("mean_return", None),
             get("outside", False),
+            get("strange", False),
+            get("distance", None),
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -603,6 +609,8 @@ class ValuedOutcome:
             "usual": self.usual,
             "mean_return": self.mean_return,
             "outside": self.outside,
+            "strange": self.strange,
+            "distance": self.distance,
         }
 
 
@@ -795,8 +803,12 @@ class Estimate:
     probability: float = 0.0
     #: The raw value, before calibration.
     raw: float = 0.0
-    #: Half the distance between twin estimates, or 0 if there is only one.
+    #: Standard deviation of the probability, as far as the critic knows it: of twins, half the distance
+    #: between their estimates. 0 if it does not know.
     uncertainty: float = 0.0
+    #: How far the query is from the data that the critic was trained on: the share of held-out questions
+    #: that are nearer to them, within [0, 1].
+    distance: float | None = None
     #: The outcome of the critic's `StyleCard` that this outcome was read as, by its index.
     known: int | None = None
     #: Whether the query is outside the data that the critic was trained on: the numbers then mean nothing,
@@ -810,6 +822,7 @@ class Estimate:
             get("probability", 0.0),
             get("raw", 0.0),
             get("uncertainty", 0.0),
+            get("distance", None),
             get("known", None),
             get("outside", False),
         )
@@ -819,6 +832,7 @@ class Estimate:
             "probability": self.probability,
             "raw": self.raw,
             "uncertainty": self.uncertainty,
+            "distance": self.distance,
             "known": self.known,
             "outside": self.outside,
         }
