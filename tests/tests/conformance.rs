@@ -35,6 +35,8 @@ fn settings(name: &str) -> Value {
         "planner.rafa" => json!({ "depth": 1 }),
         "planner.tree-of-thoughts" => json!({ "samples": 2, "evaluations": 1 }),
         "planner.cpl" => json!({ "simulations": 2, "length": 2 }),
+        // The kit's world shows no domain.
+        "planner.isr-llm" | "planner.llm+p" | "planner.llm-heuristic" => json!({ "domain": "blocksworld" }),
         "trainer.acts" => json!({ "steps": 40 }),
         "trainer.goal-q" => json!({ "hidden": [8], "batch": 16, "steps": 40, "evaluate_every": 20 }),
         // Where the checkpoint lies is seen to when the critic is built.
