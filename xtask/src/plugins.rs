@@ -45,6 +45,10 @@ fn packages() -> Result<Vec<String>, Box<dyn Error>> {
     for group in ["plugins", "environments"] {
         for entry in std::fs::read_dir(crate::root().join(group))? {
             let path = entry?.path().join("Cargo.toml");
+            // The Python kit is no crate.
+            if !path.is_file() {
+                continue;
+            }
             let text =
                 std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             let manifest: toml::Table =
