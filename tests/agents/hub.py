@@ -72,7 +72,7 @@ def serve():
                     return self.answer(409, {"error": "You already created this model repo", "url": f"{here}/{name}"})
                 first = hashlib.sha1(name.encode()).hexdigest()
                 files = {".gitattributes": (b"*.safetensors filter=lfs\n", False)}
-                repositories[name] = {"main": first, "commits": {first: files}, "private": bool(asked.get("private"))}
+                repositories[name] = {"main": first, "commits": {first: files}, "private": asked.get("visibility") == "private"}
                 return self.answer(200, {"url": f"{here}/{name}", "name": name})
             if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/(.+)", path):
                 modes = [

@@ -98,6 +98,11 @@ fn publishes() {
     assert_eq!(again["commit"], pushed["commit"], "nothing has changed");
     assert!(again["files"].as_array().unwrap().iter().all(|file| file["sent"] == false), "{again}");
 
+    // Nothing goes to a public repository that was to be private.
+    let error = err(&run(&format!("{push} --private"), Some(TOKEN), "home").code(2));
+    assert!(error.contains("is not private on the hub, so nothing was sent"), "{error}");
+    run(&push.replace("me/critic", "me/secret --private"), Some(TOKEN), "home").success();
+
     // Elsewhere: another home, no token, no checkpoint.
     let ask =
         |set: &str, home: &str| run(&format!("critic ask --in questions.jsonl --json{set}"), None, home);
@@ -149,6 +154,11 @@ fn card() {
     for text in ["kind = \"goal-q\"", "Trained on episodes of the configuration", "Encoder: `hash/v1"] {
         assert!(body.contains(text), "{text}: {body}");
     }
+    // A critic that was pulled has the published card; its keys are not written twice.
+    desk.write("critic/README.md", &card);
+    let again =
+        out(&desk.forethought("hub card critic --license mit --encoder me/encoder").assert().success());
+    assert_eq!(again, card);
     desk.write("not/config.json", "{}");
     let error = err(&desk.forethought("hub card not").assert().failure());
     assert!(error.contains("it has no key `format`"), "{error}");

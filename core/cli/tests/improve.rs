@@ -54,6 +54,7 @@ fn what_cannot_work_is_said_before_the_first_call() {
     for (line, says) in [
         (&*line, "there are 200 tasks, and 1080 are needed"),
         (&LINE.replace("--rounds 2", "--rounds 2 --critic other"), "there is no [critic.other]"),
+        (&LINE.replace("--planner compare", "--planner other"), "--planner: there is no [planner.other]"),
     ] {
         let error = err(&desk.forethought(line).assert().code(2));
         assert!(error.contains(says), "{error}");

@@ -204,6 +204,8 @@ struct Snapshot<'a> {
 #[derive(Deserialize)]
 struct Listing {
     sha: String,
+    /// Whether only its owner sees it.
+    private: Option<bool>,
     siblings: Vec<Sibling>,
 }
 

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::transfer::{Body, Failure, provider};
 use crate::verify::Digest;
-use crate::{Hub, Source, is_plain};
+use crate::{Hub, Listing, Source, is_plain};
 
 /// Bytes of a file that the hub looks at to tell text from binary.
 const SAMPLE: usize = 512;
@@ -210,7 +210,13 @@ impl Hub {
         // Everything is read before the first request.
         let files: Vec<_> = publication.files.iter().map(Candidate::read).collect::<Result<_>>()?;
         let address = self.create(&source, publication.private)?;
-        let head = self.listing(&source)?.sha;
+        let Listing { sha: head, private, .. } = self.listing(&source)?;
+        // Before anything is sent: a hub that ignores the wish, or a repository that was there before.
+        if publication.private && private != Some(true) {
+            return Err(Error::input(format!(
+                "{name} is not private on the hub, so nothing was sent; make it private on its page, or leave out --private"
+            )));
+        }
         let known = self.known(&source, &head)?;
         let is_new = |file: &&Candidate| {
             !known.get(file.name).is_some_and(|known| [&file.sha256, &file.blob].contains(&known))
@@ -231,13 +237,20 @@ impl Hub {
     fn create(&self, source: &Source, private: bool) -> Result<String> {
         let (owner, name) = source.name.split_once('/').unwrap_or(("", &source.name));
         let doing = format!("creating {}", source.name);
-        let body = json!({ "name": name, "organization": owner, "private": private });
+        // Older hubs know the first key, newer ones the second.
+        let mut body = json!({ "name": name, "organization": owner });
+        if private {
+            body["private"] = true.into();
+            body["visibility"] = "private".into();
+        }
         let url = self.client.url(["api", "repos", "create"]);
         let page = self.client.url(source.name.split('/')).to_string();
-        // 409: it exists.
-        let Some(said) = self.client.tell(&Method::POST, url, &body, &[409], &doing)? else {
-            return Ok(page);
+        // 409: it exists. A token for this repository alone may create none, and is refused even so.
+        let said = match self.client.tell(&Method::POST, url, &body, &[409], &doing) {
+            Err(_) if self.listing(source).is_ok() => None,
+            said => said?,
         };
+        let Some(said) = said else { return Ok(page) };
         let Created { url } = of(said, &doing)?;
         Ok(url.unwrap_or(page))
     }

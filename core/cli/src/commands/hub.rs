@@ -242,7 +242,15 @@ impl Said {
             Some((front, body)) => (front, body.trim_start()),
             None => ("library_name: forethought", card.as_str()),
         };
-        let mut front = format!("{front}\n");
+        // A card that came from the hub has what is written here already.
+        let body = body.split_once(USE).map_or(body, |(before, _)| before);
+        let given = [
+            ("license", self.license.is_some()),
+            ("datasets", !self.dataset.is_empty()),
+            ("base_model", self.encoder.is_some()),
+            ("model-index", true),
+        ];
+        let mut front = without(front, &given.map(|(key, given)| if given { key } else { "" }));
         if let Some(license) = &self.license {
             front += &format!("license: {}\n", quoted(license));
         }
@@ -257,6 +265,26 @@ impl Said {
         front += &model_index(title, &config);
         Ok(format!("---\n{front}---\n\n{body}{}", usage(name, format, &config)))
     }
+}
+
+/// The heading of what is written below a checkpoint's own card.
+const USE: &str = "\n## Use\n";
+
+/// Front matter without these keys: YAML allows each once.
+fn without(front: &str, keys: &[&str]) -> String {
+    let (mut text, mut kept) = (String::new(), true);
+    for line in front.lines() {
+        if !line.starts_with([' ', '-', '#'])
+            && let Some((key, _)) = line.split_once(':')
+        {
+            kept = !keys.contains(&key);
+        }
+        if kept {
+            text += line;
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// As YAML reads it whatever is in it: a JSON string is one of YAML, too.
@@ -296,7 +324,7 @@ fn usage(name: Option<&str>, format: &str, config: &Value) -> String {
     let encoder = config["encoder"]["id"].as_str().unwrap_or_default();
     let encoder_kind = encoder.split('/').next().unwrap_or_default();
     let mut text = format!(
-        "\n## Use\n\n```toml\n[encoder.main]\nkind = \"{encoder_kind}\"  # must be `{encoder}`\n\n[critic.main]\nkind = \"{kind}\"\nmodel = \
+        "{USE}\n```toml\n[encoder.main]\nkind = \"{encoder_kind}\"  # must be `{encoder}`\n\n[critic.main]\nkind = \"{kind}\"\nmodel = \
          \"{source}\"\nencoder = \"main\"\n```\n"
     );
     let states: Vec<&str> = config["style"]["states"]

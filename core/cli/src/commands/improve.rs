@@ -127,7 +127,13 @@ impl Improve {
         if !base.config().critic.contains_key(&self.critic) {
             return Err(Error::config(format!("--critic: there is no [critic.{}]", self.critic)));
         }
-        let needed = self.episodes + self.gate + self.rounds * self.collect;
+        for (flag, planner) in [("--start", &self.start), ("--planner", &self.planner)] {
+            if !base.config().planner.contains_key(planner) {
+                return Err(Error::config(format!("{flag}: there is no [planner.{planner}]")));
+            }
+        }
+        let needed = self.rounds.saturating_mul(self.collect);
+        let needed = needed.saturating_add(self.episodes).saturating_add(self.gate);
         if let Some(tasks) = base.environment().await?.spec().await?.tasks.filter(|tasks| *tasks < needed) {
             return Err(Error::config(format!(
                 "there are {tasks} tasks, and {needed} are needed: {} for the curve, {} for the gate, {} for each of {} \
