@@ -154,6 +154,13 @@ impl std::ops::Deref for ConfigPath {
 #[serde(transparent)]
 pub struct ConfigCommand(pub Vec<String>);
 
+impl ConfigCommand {
+    /// Whether no program is named.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl JsonSchema for ConfigCommand {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "ConfigCommand".into()

@@ -1,12 +1,13 @@
 //! Runs of planners: one, several in turn, or one whose episodes are kept to train on.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use forethought_api::{Result, trajectory::Trajectory};
 use forethought_runtime::{
     host::RuntimeHost,
     host::assemble::RunOptions,
-    run::episode::EpisodeStatus,
+    run::episode::{EpisodeStatus, EpisodeSummary},
     run::folder::{Earlier, RunStatus},
     run::{self, RunOutcome, RunSpec},
 };
@@ -155,6 +156,14 @@ pub(crate) async fn eval(session: &Session, jobs: &[Job]) -> Result<(Vec<(String
     Ok((outcomes, worst))
 }
 
+/// The trajectories of the episodes that are done.
+pub(crate) fn of_done(episodes: &[EpisodeSummary], mut trajectories: Vec<Trajectory>) -> Vec<Trajectory> {
+    let done = |one: &&EpisodeSummary| one.status == EpisodeStatus::Done;
+    let done: HashSet<&str> = episodes.iter().filter(done).map(|one| one.episode.as_str()).collect();
+    trajectories.retain(|one| done.contains(one.episode.as_str()));
+    trajectories
+}
+
 /// Runs and writes the trajectories of all finished episodes. Whether they can be written is tried first; unless they
 /// may `replace` others, those of the same episodes only.
 pub(crate) async fn collect(
@@ -171,12 +180,7 @@ pub(crate) async fn collect(
     }
     prepare(out, spec.episodes.len() as u64)?;
     let (_, mut outcome) = play_spec(session, spec, Some("collect")).await?;
-    let done = |trajectory: &Trajectory| {
-        let of = outcome.episodes.iter().find(|episode| episode.episode == trajectory.episode);
-        of.is_some_and(|episode| episode.status == EpisodeStatus::Done)
-    };
-    let finished: Vec<_> = outcome.trajectories.iter().filter(|one| done(one)).cloned().collect();
-    outcome.trajectories = finished;
+    outcome.trajectories = of_done(&outcome.episodes, outcome.trajectories);
     let written = write(out, &outcome.trajectories).map_err(|error| {
         error.context(format!(
             "the trajectories could not be written; the same command, or `forethought export {} --out DIR`, writes them \

@@ -47,6 +47,30 @@ pub enum Content {
     File(PathBuf),
 }
 
+impl Content {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// A file that does not exist.
+    pub fn size(&self) -> Result<u64> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::File(path) => {
+                Ok(std::fs::metadata(path).context(format!("reading {}", path.display()))?.len())
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + '_>> {
+        match self {
+            Self::Bytes(bytes) => Ok(Box::new(&**bytes)),
+            Self::File(path) => {
+                Ok(Box::new(File::open(path).context(format!("reading {}", path.display()))?))
+            }
+        }
+    }
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
@@ -82,25 +106,12 @@ impl<'a> Candidate<'a> {
         if !is_plain(name) {
             return Err(Error::input(format!("the file name {name:?} leads out of the model's folder")));
         }
-        let hex = |digest: Digest| digest.hex().to_owned();
-        let (size, sha256, blob, sample) = match content {
-            Content::Bytes(bytes) => (
-                bytes.len() as u64,
-                hex(Digest::sha256(&mut &bytes[..])?),
-                hex(Digest::git_blob(bytes.len() as u64, &mut &bytes[..])?),
-                bytes[..bytes.len().min(SAMPLE)].to_vec(),
-            ),
-            Content::File(path) => {
-                let reading = || format!("reading {}", path.display());
-                let open = || File::open(path).context(reading());
-                let size = open()?.metadata().context(reading())?.len();
-                let mut sample = Vec::new();
-                open()?.take(SAMPLE as u64).read_to_end(&mut sample).context(reading())?;
-                let sha256 = hex(Digest::sha256(&mut open()?).context(reading())?);
-                let blob = hex(Digest::git_blob(size, &mut open()?).context(reading())?);
-                (size, sha256, blob, sample)
-            }
-        };
+        let reading = || format!("reading {name}");
+        let size = content.size()?;
+        let mut sample = Vec::new();
+        content.open()?.take(SAMPLE as u64).read_to_end(&mut sample).context(reading())?;
+        let sha256 = Digest::sha256(&mut content.open()?).context(reading())?.hex().to_owned();
+        let blob = Digest::git_blob(size, &mut content.open()?).context(reading())?.hex().to_owned();
         Ok(Self { name, content, size, sha256, blob, sample })
     }
 
@@ -121,10 +132,9 @@ impl<'a> Candidate<'a> {
     }
 
     fn bytes(&self) -> Result<Vec<u8>> {
-        match self.content {
-            Content::Bytes(bytes) => Ok(bytes.clone()),
-            Content::File(path) => std::fs::read(path).context(format!("reading {}", path.display())),
-        }
+        let mut bytes = Vec::new();
+        self.content.open()?.read_to_end(&mut bytes).context(format!("reading {}", self.name))?;
+        Ok(bytes)
     }
 }
 

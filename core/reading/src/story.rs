@@ -341,10 +341,10 @@ fn branches(
         // Two nodes of the same action can be next to each other; one of them is on the path.
         let best = !taken && path.first().is_some_and(|first| *first == action);
         taken |= best;
-        let next: Vec<_> = below.get(&number).into_iter().flatten().copied().collect();
-        let next: Vec<_> = next.into_iter().map(|one| (one["node"].as_u64().unwrap_or(0), one)).collect();
         // A number is greater than its parent's, so this ends even in a log that somebody wrote by hand.
-        let next: Vec<_> = next.into_iter().filter(|(after, _)| *after > number && depth < DEPTH).collect();
+        let next = below.get(&number).into_iter().flatten();
+        let next = next.map(|one| (one["node"].as_u64().unwrap_or(0), *one));
+        let next: Vec<_> = next.filter(|(after, _)| *after > number && depth < DEPTH).collect();
         Move {
             next: branches(&next, if best { &path[1..] } else { &[] }, below, depth + 1),
             path: Vec::new(),

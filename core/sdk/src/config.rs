@@ -22,6 +22,17 @@ impl<C: DeserializeOwned + JsonSchema> Config for C {}
 #[serde(default, deny_unknown_fields)]
 pub struct NoConfig {}
 
+/// Refuses settings that break a rule: each is whether it is kept, and what it says. `whose` begins the error.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn obey(whose: &str, rules: &[(bool, &str)]) -> Result<()> {
+    match rules.iter().find(|(kept, _)| !kept) {
+        Some((_, rule)) => Err(Error::config(format!("{whose}: {rule}"))),
+        None => Ok(()),
+    }
+}
+
 /// Its JSON Schema.
 pub fn schema<C: Config>() -> Schema {
     schema_for!(C)

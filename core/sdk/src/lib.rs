@@ -38,6 +38,7 @@
 //! ```
 
 pub mod answers;
+pub mod calibration;
 pub mod checkpoint;
 #[cfg(feature = "scoring")]
 pub mod child;

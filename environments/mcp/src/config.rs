@@ -11,7 +11,7 @@ use forethought_sdk::prelude::*;
 pub struct McpConfig {
     /// The server as a program and its arguments, which speaks MCP over its standard input and output. It is started
     /// without a shell.
-    #[serde(skip_serializing_if = "no_command")]
+    #[serde(skip_serializing_if = "ConfigCommand::is_empty")]
     pub command: ConfigCommand,
     /// Folder in which the command runs; by default that of the file that names it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,10 +50,6 @@ pub struct McpConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<LlmName>")]
     pub judge: Option<String>,
-}
-
-fn no_command(command: &ConfigCommand) -> bool {
-    command.0.is_empty()
 }
 
 impl Default for McpConfig {

@@ -37,7 +37,7 @@ impl Scorers {
     /// If the judge does not exist.
     pub(crate) async fn new(config: &McpConfig, host: &dyn Host) -> Result<Self> {
         let script = |(name, script): (&String, &crate::config::ScriptConfig)| {
-            if script.command.0.is_empty() {
+            if script.command.is_empty() {
                 return Err(Error::config(format!("`scripts.{name}.command` is empty")));
             }
             let program = Program {

@@ -26,7 +26,7 @@ pub struct RecordedConfig {
 pub struct RewardConfig {
     /// A program and its arguments: reads the trajectory as JSON, answers `{"reward": 0.5, "success": true}`. It is started
     /// without a shell.
-    #[serde(skip_serializing_if = "no_command")]
+    #[serde(skip_serializing_if = "ConfigCommand::is_empty")]
     pub script: ConfigCommand,
     /// Folder in which the script runs; by default that of the file that names it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,10 +48,6 @@ pub struct RewardConfig {
     /// A place in each trajectory, such as `info.score`: a number, or true and false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
-}
-
-fn no_command(command: &ConfigCommand) -> bool {
-    command.0.is_empty()
 }
 
 impl Default for RewardConfig {

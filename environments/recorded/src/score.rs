@@ -29,7 +29,7 @@ impl Scorer {
     /// Settings that contradict each other, or a judge that does not exist.
     pub(crate) async fn new(config: &RewardConfig, host: &dyn Host) -> Result<Self> {
         let RewardConfig { script, folder, variables, timeout_s, judge, rubric, column } = config;
-        let given = [!script.0.is_empty(), judge.is_some(), column.is_some()];
+        let given = [!script.is_empty(), judge.is_some(), column.is_some()];
         if given.iter().filter(|given| **given).count() > 1 {
             return Err(Error::config("`reward` has one of `script`, `judge` and `column`"));
         }
@@ -43,7 +43,7 @@ impl Scorer {
             let llm = host.llm(name.clone()).await?;
             return Ok(Self::Judge { llm, name: name.clone(), rubric: rubric.clone() });
         }
-        if script.0.is_empty() {
+        if script.is_empty() {
             return Ok(Self::Recorded);
         }
         let program = Program {

@@ -1,5 +1,6 @@
 //! Configuration of the trainer and of the critic that it makes.
 
+use forethought_sdk::config::obey;
 use forethought_sdk::prelude::*;
 
 /// Trains a classifier of dialogue acts on annotated dialogues.
@@ -63,10 +64,7 @@ impl TrainerConfig {
             (self.steps > 0, "steps: must be above 0"),
             (self.held_out > 0.0 && self.held_out < 1.0, "held_out: must lie between 0 and 1"),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(Error::config(format!("trainer acts: {rule}"))),
-            None => Ok(()),
-        }
+        obey("trainer acts", &rules)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From raw values to probabilities, fitted on held-out trajectories.
 
+use forethought_sdk::calibration::{Platt, base_rate};
 use forethought_sdk::prelude::*;
 
 use crate::config::CalibrationKind;
@@ -22,17 +23,20 @@ impl Calibration {
     pub(crate) fn fit(kind: CalibrationKind, pairs: &[(f64, bool)]) -> Self {
         match kind {
             CalibrationKind::Isotonic if !pairs.is_empty() => isotonic(pairs),
-            CalibrationKind::Platt if !pairs.is_empty() => platt(pairs),
+            CalibrationKind::Platt if !pairs.is_empty() => {
+                let Platt { slope, intercept } = Platt::fit(pairs);
+                Calibration::Platt { slope, intercept }
+            }
             _ => Calibration::None,
         }
     }
 
     /// The probability that belongs to a raw value; always within [0, 1].
     pub(crate) fn probability(&self, raw: f64) -> f64 {
-        let probability = match self {
+        let probability = match *self {
             Calibration::None => raw,
-            Calibration::Platt { slope, intercept } => sigmoid(slope * logit(raw) + intercept),
-            Calibration::Isotonic { raw: points, probability } => {
+            Calibration::Platt { slope, intercept } => Platt { slope, intercept }.probability(raw),
+            Calibration::Isotonic { raw: ref points, ref probability } => {
                 let after = points.partition_point(|point| *point <= raw);
                 if after == 0 {
                     probability[0]
@@ -64,7 +68,7 @@ impl Calibration {
             {
                 Err("its columns raw and probability do not ascend")
             }
-            Calibration::Platt { slope, intercept } if !slope.is_finite() || !intercept.is_finite() => {
+            &Calibration::Platt { slope, intercept } if !(Platt { slope, intercept }).is_finite() => {
                 Err("slope and intercept must be numbers")
             }
             _ => Ok(()),
@@ -141,57 +145,6 @@ fn pool(blocks: Vec<Block>) -> Vec<Block> {
         pooled.push(block);
     }
     pooled
-}
-
-/// Platt scaling with Platt's smoothed targets, by Newton's method on the two parameters.
-fn platt(pairs: &[(f64, bool)]) -> Calibration {
-    let positives = pairs.iter().filter(|(_, reached)| *reached).count() as f64;
-    let negatives = pairs.len() as f64 - positives;
-    let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
-    let (mut slope, mut intercept) = (1.0, 0.0);
-    for _ in 0..100 {
-        // A small ridge keeps the Hessian regular if all raw values are equal.
-        let ridge = 1e-3;
-        let (mut gradient, mut hessian) = ([ridge * (slope - 1.0), ridge * intercept], [ridge, 0.0, ridge]);
-        for &(raw, reached) in pairs {
-            let x = logit(raw);
-            let p = sigmoid(slope * x + intercept);
-            let error = p - if reached { high } else { low };
-            let weight = p * (1.0 - p);
-            gradient = [gradient[0] + error * x, gradient[1] + error];
-            hessian = [hessian[0] + weight * x * x, hessian[1] + weight * x, hessian[2] + weight];
-        }
-        let determinant = hessian[0] * hessian[2] - hessian[1] * hessian[1];
-        let step = [
-            (hessian[2] * gradient[0] - hessian[1] * gradient[1]) / determinant,
-            (hessian[0] * gradient[1] - hessian[1] * gradient[0]) / determinant,
-        ];
-        // Newton's step can overshoot where the curve is flat; both parameters are of the order of 1.
-        slope -= step[0].clamp(-1.0, 1.0);
-        intercept -= step[1].clamp(-1.0, 1.0);
-        if step.iter().all(|step| step.abs() < 1e-9) {
-            break;
-        }
-    }
-    if slope <= 0.0 {
-        // A critic that ranks backwards on held-out data knows nothing: show the base rate.
-        return Calibration::Platt { slope: 0.0, intercept: logit(base_rate(pairs)) };
-    }
-    Calibration::Platt { slope, intercept }
-}
-
-/// By Laplace's rule, never 0 or 1.
-fn base_rate(pairs: &[(f64, bool)]) -> f64 {
-    (pairs.iter().filter(|(_, reached)| *reached).count() as f64 + 1.0) / (pairs.len() as f64 + 2.0)
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-fn logit(p: f64) -> f64 {
-    let p = p.clamp(1e-6, 1.0 - 1e-6);
-    (p / (1.0 - p)).ln()
 }
 
 #[cfg(test)]

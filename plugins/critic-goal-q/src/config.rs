@@ -1,5 +1,6 @@
 //! Configuration of the trainer and its critic: every number of the method, with its default and its meaning.
 
+use forethought_sdk::config::obey;
 use forethought_sdk::prelude::*;
 
 use crate::label::LabelConfig;
@@ -262,10 +263,7 @@ impl TrainerConfig {
                 "goals: one of use_states_as_goals and use_outcomes_as_goals must be true",
             ),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(Error::config(format!("trainer goal-q: {rule}"))),
-            None => Ok(()),
-        }
+        obey("trainer goal-q", &rules)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use forethought_sdk::calibration::Platt;
 use forethought_sdk::checkpoint::{self, CONFIG, Manifest, Split, WEIGHTS, damaged};
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json;
@@ -12,7 +13,6 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use crate::config::RetrievalConfig;
 use crate::data::{Corpus, Recorded};
 use crate::index::{Index, Scales};
-use crate::platt::Platt;
 
 /// Written into every checkpoint; other formats are refused.
 pub(crate) const FORMAT: &str = "forethought-retrieval/1";
@@ -135,18 +135,12 @@ pub(crate) fn read(folder: &Path) -> Result<(Checkpoint, Index)> {
 /// The model card.
 fn card(checkpoint: &Checkpoint, split: &Split, index: &Index) -> String {
     let Checkpoint { encoder, config, learned, metrics, shuffled_outcomes, environments, .. } = checkpoint;
-    let mut text = String::from(
-        "---\nlibrary_name: forethought\ntags: [critic, retrieval]\n---\n\n# A critic that looks up recorded steps\n\n",
-    );
-    if *shuffled_outcomes {
-        text += "**A control, not a critic:** outcomes were shuffled before training.\n\n";
-    }
     let from: Vec<String> = environments.iter().map(|(name, count)| format!("{count} of {name}")).collect();
-    text += &format!(
+    let text = format!(
         "It says how likely an outcome is after a thought in a state, by what the {} nearest of {} recorded steps led to. \
          **The checkpoint contains the texts of these steps.** Trajectories: {}; {} of them are kept, {} chose the \
          distances, {} were only measured on. Encoder `{}`, dimension {}: another is refused. A thought's distance counts \
-         {} times a state's.\n\n| measure on the test part | value |\n|---|---|\n",
+         {} times a state's.",
         config.neighbours,
         index.corpus.steps.len(),
         from.join(", "),
@@ -157,8 +151,25 @@ fn card(checkpoint: &Checkpoint, split: &Split, index: &Index) -> String {
         encoder.dimension,
         learned.scales.thought,
     );
-    for (name, value) in metrics {
-        text += &format!("| {name} | {value:.4} |\n");
+    let shuffled = shuffled_outcomes.then_some("outcomes");
+    card_of("critic, retrieval", "A critic that looks up recorded steps", shuffled, &text, metrics)
+}
+
+/// A model card: whether it is a control for which something was `shuffled`, what it is, and its measures.
+pub(crate) fn card_of(
+    tags: &str,
+    title: &str,
+    shuffled: Option<&str>,
+    text: &str,
+    metrics: &BTreeMap<String, f64>,
+) -> String {
+    let mut card = format!("---\nlibrary_name: forethought\ntags: [{tags}]\n---\n\n# {title}\n\n");
+    if let Some(what) = shuffled {
+        card += &format!("**A control, not a critic:** {what} were shuffled before training.\n\n");
     }
-    text
+    card += &format!("{text}\n\n| measure on the test part | value |\n|---|---|\n");
+    for (name, value) in metrics {
+        card += &format!("| {name} | {value:.4} |\n");
+    }
+    card
 }

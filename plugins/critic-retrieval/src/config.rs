@@ -1,5 +1,6 @@
 //! Configuration of the trainers and of the critics that they make.
 
+use forethought_sdk::config::obey;
 use forethought_sdk::prelude::*;
 
 /// Trains a critic that looks up the nearest recorded steps.
@@ -46,10 +47,7 @@ impl RetrievalConfig {
             ),
             (self.validation_goals > 0, "validation_goals: must be above 0"),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(Error::config(format!("trainer retrieval: {rule}"))),
-            None => Ok(()),
-        }
+        obey("trainer retrieval", &rules)
     }
 }
 
@@ -105,10 +103,7 @@ impl RegressionConfig {
                 "validation_fraction: must lie between 0 and 1",
             ),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(Error::config(format!("trainer regression: {rule}"))),
-            None => Ok(()),
-        }
+        obey("trainer regression", &rules)
     }
 }
 
@@ -148,10 +143,7 @@ impl RewardConfig {
                 "validation_fraction: must lie between 0 and 1",
             ),
         ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(Error::config(format!("trainer reward-model: {rule}"))),
-            None => Ok(()),
-        }
+        obey("trainer reward-model", &rules)
     }
 }
 

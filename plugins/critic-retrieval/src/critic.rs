@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use forethought_sdk::checkpoint::{encode, encoder, files};
+use forethought_sdk::checkpoint::{encoder, files};
 use forethought_sdk::prelude::*;
 
 use crate::checkpoint::{self, Checkpoint, Learned};
 use crate::config::CriticConfig;
+use crate::data::Texts;
 use crate::index::{Goal, Index, Near, weight};
 
 /// Recorded steps that an explanation shows.
@@ -29,18 +30,6 @@ register! {
         let encoder = encoder(&*host, &config.encoder, &checkpoint.encoder, &config.model).await?;
         Ok(Arc::new(Retrieval { checkpoint, index, encoder }) as _)
     },
-}
-
-/// Texts of queries, each embedded once.
-struct Texts {
-    places: HashMap<String, usize>,
-    vectors: Matrix,
-}
-
-impl Texts {
-    fn row(&self, text: &str) -> &[f32] {
-        self.vectors.row(self.places[text.trim()])
-    }
 }
 
 #[async_trait]
@@ -96,16 +85,8 @@ impl Critic for Retrieval {
 
 impl Retrieval {
     async fn texts(&self, queries: &[CriticQuery]) -> Result<Texts> {
-        let mut texts: Vec<String> = Vec::new();
-        let mut places = HashMap::new();
-        for text in queries.iter().flat_map(|query| [&query.state, &query.thought, &query.outcome]) {
-            places.entry(text.trim().to_owned()).or_insert_with_key(|text| {
-                texts.push(text.clone());
-                texts.len() - 1
-            });
-        }
-        let vectors = encode(&*self.encoder, &self.checkpoint.encoder, texts).await?;
-        Ok(Texts { places, vectors })
+        let texts = queries.iter().flat_map(|query| [&query.state, &query.thought, &query.outcome]);
+        Texts::new(&*self.encoder, &self.checkpoint.encoder, texts).await
     }
 
     fn near(&self, states: &[f32], thought: &[f32]) -> Vec<Near> {

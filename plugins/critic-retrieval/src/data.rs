@@ -33,11 +33,12 @@ pub(crate) struct Corpus {
     pub(crate) episodes: Vec<String>,
 }
 
+/// Distinct texts, and the id of each.
 #[derive(Default)]
-struct Interner(Vec<String>, HashMap<String, TextId>);
+pub(crate) struct Interner(pub(crate) Vec<String>, HashMap<String, TextId>);
 
 impl Interner {
-    fn id(&mut self, text: &str) -> TextId {
+    pub(crate) fn id(&mut self, text: &str) -> TextId {
         let text = text.trim();
         if let Some(&id) = self.1.get(text) {
             return id;
@@ -138,14 +139,55 @@ impl Corpus {
         progress: &dyn Progress,
         stage: &str,
     ) -> Result<Vec<f32>> {
-        const PIECE: usize = 512;
-        let mut vectors = Vec::with_capacity(self.texts.len() * spec.dimension);
-        for piece in self.texts.chunks(PIECE) {
-            vectors.extend_from_slice(encode(encoder, spec, piece.to_vec()).await?.data());
-            let done = vectors.len() / spec.dimension.max(1);
-            progress.report(stage.into(), done as u64, self.texts.len() as u64, String::new()).await?;
+        embed(&self.texts, encoder, spec, progress, stage).await
+    }
+}
+
+/// The embedding of each text.
+pub(crate) async fn embed(
+    texts: &[String],
+    encoder: &dyn TextEncoder,
+    spec: &EncoderSpec,
+    progress: &dyn Progress,
+    stage: &str,
+) -> Result<Vec<f32>> {
+    const PIECE: usize = 512;
+    let mut vectors = Vec::with_capacity(texts.len() * spec.dimension);
+    for piece in texts.chunks(PIECE) {
+        vectors.extend_from_slice(encode(encoder, spec, piece.to_vec()).await?.data());
+        let done = vectors.len() / spec.dimension.max(1);
+        progress.report(stage.into(), done as u64, texts.len() as u64, String::new()).await?;
+    }
+    Ok(vectors)
+}
+
+/// Row `text` of the vectors of a corpus.
+pub(crate) fn row(vectors: &[f32], dimension: usize, text: TextId) -> &[f32] {
+    &vectors[text as usize * dimension..][..dimension]
+}
+
+/// Texts of queries, each embedded once.
+pub(crate) struct Texts {
+    interner: Interner,
+    vectors: Matrix,
+}
+
+impl Texts {
+    pub(crate) async fn new<'a>(
+        encoder: &dyn TextEncoder,
+        spec: &EncoderSpec,
+        texts: impl Iterator<Item = &'a String>,
+    ) -> Result<Self> {
+        let mut interner = Interner::default();
+        for text in texts {
+            interner.id(text);
         }
-        Ok(vectors)
+        let vectors = encode(encoder, spec, interner.0.clone()).await?;
+        Ok(Self { interner, vectors })
+    }
+
+    pub(crate) fn row(&self, text: &str) -> &[f32] {
+        self.vectors.row(self.interner.1[text.trim()] as usize)
     }
 }
 
@@ -191,6 +233,23 @@ impl<'a> Parts<'a> {
                 test: test.into_iter().collect(),
             },
         })
+    }
+}
+
+impl Parts<'_> {
+    /// What is learned from, and what is held out, with shuffled outcomes if `fit` requests the control.
+    ///
+    /// # Errors
+    /// As [`Corpus::new`].
+    pub(crate) fn corpora(&self, kind: &str, fit: &TrainingRequest) -> Result<[Corpus; 3]> {
+        let corpus = |part: &[&Trajectory], name: &str| {
+            let mut corpus = Corpus::new(part)?;
+            if fit.shuffle_outcomes {
+                corpus.shuffle(&mut seed::stream(fit.seed, &format!("{kind}/shuffle{name}")));
+            }
+            Ok::<_, Error>(corpus)
+        };
+        Ok([corpus(&self.train, "")?, corpus(&self.validation, " validation")?, corpus(&self.test, " test")?])
     }
 }
 

@@ -25,9 +25,9 @@
 //! data.
 //!
 //! # Reading order
-//! `config` (every number), `data` (what is learned from), `index` (the search), `platt` (values as probabilities),
-//! `trainer` (the order of things), `checkpoint` (what is written), `critic` (what is served), `regression` and
-//! `reward` (the other critics, each whole).
+//! `config` (every number), `data` (what is learned from), `index` (the search), `trainer` (the order of things),
+//! `checkpoint` (what is written), `critic` (what is served); `regression` and `reward` (the other critics), and `linear`,
+//! what these two share.
 //!
 //! # Configuration
 //! ```toml
@@ -46,7 +46,7 @@ mod config;
 mod critic;
 mod data;
 mod index;
-mod platt;
+mod linear;
 mod regression;
 mod reward;
 mod trainer;

@@ -5,26 +5,22 @@
 //! outcomes of that future and from outcomes of other episodes, as `goal-q` does. A critic that does not beat it has
 //! learned nothing that embeddings do not say directly.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use forethought_sdk::api::metrics::evenly;
-use forethought_sdk::checkpoint::{
-    self, CONFIG, Manifest, Split, WEIGHTS, damaged, encode, encoder, files, replaceable,
-};
+use forethought_sdk::calibration::{Platt, sigmoid};
+use forethought_sdk::checkpoint::{Split, encoder, files, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt, SliceRandom};
 use forethought_sdk::serde_json::json;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use crate::checkpoint::card_of;
 use crate::config::{CriticConfig, RegressionConfig};
-use crate::data::{Corpus, Parts, TextId, questions, sources};
-use crate::platt::{Platt, sigmoid};
+use crate::data::{self, Corpus, Parts, Question, TextId, Texts, questions, sources};
+use crate::linear::{self, dot};
 use crate::trainer::{measures, share};
 
 const FORMAT: &str = "forethought-regression/1";
-/// Name of the only tensor: a weight per input, and the intercept.
-const TENSOR: &str = "weights";
 /// Most rows that a training looks at.
 const ROWS: usize = 5_000_000;
 /// Rows between two reports of progress.
@@ -64,21 +60,9 @@ fn inputs([state, thought, outcome]: [&[f32]; 3], row: &mut Vec<f32>) {
     row.push(1.0);
 }
 
+/// Of the inputs.
 fn columns(dimension: usize) -> usize {
     5 * dimension + 1
-}
-
-pub(crate) fn dot(weights: &[f32], row: &[f32]) -> f64 {
-    const LANES: usize = 16;
-    let mut sums = [0.0_f32; LANES];
-    let ((a, rest_a), (b, rest_b)) = (weights.as_chunks::<LANES>(), row.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
-    f64::from(sums.iter().sum::<f32>() + rest)
 }
 
 struct RegressionTrainer {
@@ -117,7 +101,7 @@ struct Fitting {
 
 impl Fitting {
     fn row(&self, text: TextId) -> &[f32] {
-        &self.vectors[text as usize * self.dimension..][..self.dimension]
+        data::row(&self.vectors, self.dimension, text)
     }
 
     /// An outcome to ask a step about: one of its own future, or of all of the data.
@@ -177,8 +161,8 @@ impl Fitting {
         self
     }
 
-    fn weights(self) -> Vec<f32> {
-        if self.averaged > 0.0 { self.mean } else { self.now }
+    fn weights(&self) -> &[f32] {
+        if self.averaged > 0.0 { &self.mean } else { &self.now }
     }
 }
 
@@ -188,16 +172,7 @@ impl CriticTrainer for RegressionTrainer {
         replaceable(&fit.out)?;
         let config = &self.config;
         let parts = Parts::new(&fit.trajectories, config.validation_fraction, fit.seed)?;
-        let corpus = |part: &[&Trajectory], name: &str| {
-            let mut corpus = Corpus::new(part)?;
-            if fit.shuffle_outcomes {
-                corpus.shuffle(&mut seed::stream(fit.seed, name));
-            }
-            Ok::<_, Error>(corpus)
-        };
-        let train = corpus(&parts.train, "regression/shuffle")?;
-        let validation = corpus(&parts.validation, "regression/shuffle validation")?;
-        let test = corpus(&parts.test, "regression/shuffle test")?;
+        let [train, validation, test] = parts.corpora("regression", &fit)?;
         let marginal = train.marginal()?;
         let spec = self.encoder.spec().await?;
         let vectors = train.embed(&*self.encoder, &spec, &*progress, "encode").await?;
@@ -234,18 +209,14 @@ impl CriticTrainer for RegressionTrainer {
                 .context("the training thread died")?;
             progress.report("train".into(), fitting.done as u64, rows as u64, String::new()).await?;
         }
-        let (learned, dimension) = (fitting.vectors.clone(), spec.dimension);
-        let train_steps = fitting.corpus.steps.len();
-        let weights = fitting.weights();
-        let pairs = |(corpus, own, all): &(Corpus, Vec<f32>, Vec<crate::data::Question>)| {
+        let (weights, dimension) = (fitting.weights(), spec.dimension);
+        let pairs = |(corpus, own, all): &(Corpus, Vec<f32>, Vec<Question>)| {
             let mut row = Vec::new();
-            let mut value = |one: &crate::data::Question| {
-                let of =
-                    |table: &'_ [f32], text: TextId| table[text as usize * dimension..][..dimension].to_vec();
+            let mut value = |one: &Question| {
                 let step = &corpus.steps[one.step];
-                let [state, thought] = [step.state, step.thought].map(|text| of(own, text));
-                inputs([&state, &thought, &of(&learned, one.goal)], &mut row);
-                (sigmoid(dot(&weights, &row)), one.reached)
+                let [state, thought] = [step.state, step.thought].map(|text| data::row(own, dimension, text));
+                inputs([state, thought, fitting.row(one.goal)], &mut row);
+                (sigmoid(dot(weights, &row)), one.reached)
             };
             all.iter().map(&mut value).collect::<Vec<_>>()
         };
@@ -262,7 +233,7 @@ impl CriticTrainer for RegressionTrainer {
             train_trajectories: parts.train.len(),
             validation_trajectories: parts.validation.len() + parts.test.len(),
             metrics: metrics.clone(),
-            details: json!({ "train_steps": train_steps, "warnings": warnings }),
+            details: json!({ "train_steps": fitting.corpus.steps.len(), "warnings": warnings }),
         };
         let checkpoint = Checkpoint {
             encoder: spec,
@@ -273,56 +244,25 @@ impl CriticTrainer for RegressionTrainer {
             environments: sources(&fit.trajectories),
             metrics,
         };
-        write(&fit, parts.split, &checkpoint, &weights)?;
+        let card = card(&checkpoint, &parts.split);
+        linear::write(&fit, FORMAT, parts.split, &checkpoint, weights, &card)?;
         Ok(report)
     }
 }
 
-fn write(fit: &TrainingRequest, split: Split, checkpoint: &Checkpoint, weights: &[f32]) -> Result<()> {
-    let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-    let tensor = TensorView::new(Dtype::F32, vec![weights.len()], &bytes)?;
-    let weights = safetensors::serialize([(TENSOR, tensor)], None)?;
+fn card(checkpoint: &Checkpoint, split: &Split) -> String {
     let Checkpoint { encoder, metrics, shuffled_outcomes, .. } = checkpoint;
-    let mut card = String::from(
-        "---\nlibrary_name: forethought\ntags: [critic]\n---\n\n# A logistic regression as a critic\n\n",
-    );
-    if *shuffled_outcomes {
-        card += "**A control, not a critic:** outcomes were shuffled before training.\n\n";
-    }
-    card += &format!(
+    let text = format!(
         "On embeddings of state, thought and outcome by `{}`, dimension {}: another is refused. Trained on {} episodes, \
-         calibrated on {}, measured on {}.\n\n| measure on the test part | value |\n|---|---|\n",
+         calibrated on {}, measured on {}.",
         encoder.id,
         encoder.dimension,
         split.train.len(),
         split.validation.len(),
         split.test.len()
     );
-    for (name, value) in metrics {
-        card += &format!("| {name} | {value:.4} |\n");
-    }
-    let manifest = Manifest { format: FORMAT.into(), trained_on: fit.trained_on(&split), split };
-    checkpoint::write(&fit.out, &manifest, checkpoint, &weights, &card)
-}
-
-fn read(folder: &Path) -> Result<(Checkpoint, Vec<f32>)> {
-    let checkpoint: Checkpoint = checkpoint::read(folder, FORMAT)?;
-    let path = folder.join(WEIGHTS);
-    let bytes = std::fs::read(&path).context(format!("cannot read {}", path.display()))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, FORMAT, error))?;
-    let tensor = tensors.tensor(TENSOR).map_err(|error| damaged(&path, FORMAT, error))?;
-    let shape = [columns(checkpoint.encoder.dimension)];
-    if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-        let (dtype, found) = (tensor.dtype(), tensor.shape());
-        let why = format!("tensor {TENSOR:?} is {dtype:?} {found:?}, but {CONFIG} requires F32 {shape:?}");
-        return Err(damaged(&path, FORMAT, why));
-    }
-    let (numbers, _) = tensor.data().as_chunks::<4>();
-    let weights: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
-    match weights.iter().all(|weight| weight.is_finite()) && checkpoint.calibration.is_finite() {
-        true => Ok((checkpoint, weights)),
-        false => Err(damaged(&path, FORMAT, "it has numbers that are not finite")),
-    }
+    let shuffled = shuffled_outcomes.then_some("outcomes");
+    card_of("critic", "A logistic regression as a critic", shuffled, &text, metrics)
 }
 
 struct Regression {
@@ -338,7 +278,8 @@ register! {
     config: CriticConfig,
     new: |config: CriticConfig, host: Arc<dyn Host>| async move {
         let folder = host.model_files(files(&config.model)).await?;
-        let (checkpoint, weights) = read(&folder)?;
+        let says = |one: &Checkpoint| (columns(one.encoder.dimension), one.calibration);
+        let (checkpoint, weights) = linear::read(&folder, FORMAT, says)?;
         let encoder = encoder(&*host, &config.encoder, &checkpoint.encoder, &config.model).await?;
         Ok(Arc::new(Regression { checkpoint, weights, encoder }) as _)
     },
@@ -347,29 +288,18 @@ register! {
 #[async_trait]
 impl Critic for Regression {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
-        let mut texts: Vec<String> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let mut place = |text: &str| {
-            *places.entry(text.trim().to_owned()).or_insert_with_key(|text| {
-                texts.push(text.clone());
-                texts.len() - 1
-            })
-        };
-        let asked: Vec<[usize; 3]> = queries
-            .iter()
-            .map(|query| [&query.state, &query.thought, &query.outcome].map(|text| place(text)))
-            .collect();
-        if asked.is_empty() {
+        if queries.is_empty() {
             return Ok(Vec::new());
         }
-        let vectors = encode(&*self.encoder, &self.checkpoint.encoder, texts).await?;
+        let texts = queries.iter().flat_map(|query| [&query.state, &query.thought, &query.outcome]);
+        let texts = Texts::new(&*self.encoder, &self.checkpoint.encoder, texts).await?;
         let mut row = Vec::new();
-        let estimate = |places: [usize; 3]| {
-            inputs(places.map(|place| vectors.row(place)), &mut row);
+        let estimate = |CriticQuery { state, thought, outcome }: &CriticQuery| {
+            inputs([state, thought, outcome].map(|text| texts.row(text)), &mut row);
             let raw = sigmoid(dot(&self.weights, &row));
             let probability = self.checkpoint.calibration.probability(raw);
             Estimate { probability, raw, ..Estimate::default() }
         };
-        Ok(asked.into_iter().map(estimate).collect())
+        Ok(queries.iter().map(estimate).collect())
     }
 }

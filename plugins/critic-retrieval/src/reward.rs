@@ -14,32 +14,25 @@
 //! `goal`, `best-of-n`), and needs no outcome sentences in the data.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use forethought_sdk::api::metrics::{self, Scored};
-use forethought_sdk::checkpoint::{
-    self, CONFIG, Manifest, Split, WEIGHTS, damaged, encode, encoder, files, replaceable,
-};
+use forethought_sdk::calibration::{Platt, sigmoid};
+use forethought_sdk::checkpoint::{Split, encoder, files, replaceable};
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::{ChaCha8Rng, RngExt, SliceRandom};
 use forethought_sdk::serde_json::json;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use crate::checkpoint::card_of;
 use crate::config::{CriticConfig, RewardConfig};
-use crate::data::{Parts, sources};
-use crate::platt::{Platt, sigmoid};
-use crate::regression::dot;
+use crate::data::{self, Interner, Parts, TextId, Texts, embed, sources};
+use crate::linear::{self, dot};
 use crate::trainer::{scored, share};
 
 const FORMAT: &str = "forethought-reward-model/1";
-/// Name of the only tensor: a weight per number of state and thought.
-const TENSOR: &str = "weights";
 /// Pairs per pass, for each trajectory.
 const PAIRS: usize = 8;
 /// Passes between two reports of progress.
 const PIECE: usize = 5;
-/// Texts that are encoded at once.
-const ENCODED: usize = 512;
 
 /// `config.json`, without the manifest.
 #[data]
@@ -96,33 +89,23 @@ impl RewardTrainer {
         progress: &dyn Progress,
         stage: &str,
     ) -> Result<Vec<Whole>> {
-        let mut texts: Vec<String> = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        for step in part.iter().flat_map(|one| &one.steps) {
-            for text in [step.state.trim(), step.thought.trim()] {
-                places.entry(text).or_insert_with(|| {
-                    texts.push(text.to_owned());
-                    texts.len() - 1
-                });
-            }
-        }
-        let mut table = Vec::with_capacity(texts.len() * spec.dimension);
-        for piece in texts.chunks(ENCODED) {
-            table.extend_from_slice(encode(&*self.encoder, spec, piece.to_vec()).await?.data());
-            let done = table.len() / spec.dimension.max(1);
-            progress.report(stage.into(), done as u64, texts.len() as u64, String::new()).await?;
-        }
-        let row = |text: &str| &table[places[text.trim()] * spec.dimension..][..spec.dimension];
-        let whole = |one: &&Trajectory| {
+        let mut texts = Interner::default();
+        let steps = part.iter().flat_map(|one| &one.steps);
+        let places: Vec<[TextId; 2]> =
+            steps.map(|step| [&step.state, &step.thought].map(|text| texts.id(text))).collect();
+        let table = embed(&texts.0, &*self.encoder, spec, progress, stage).await?;
+        let mut places = places.into_iter();
+        let mut whole = |one: &&Trajectory| {
             let mut mean = vec![0.0; 2 * spec.dimension];
-            for step in &one.steps {
-                let vectors = row(&step.state).iter().chain(row(&step.thought));
+            for [state, thought] in places.by_ref().take(one.steps.len()) {
+                let [state, thought] = [state, thought].map(|text| data::row(&table, spec.dimension, text));
+                let vectors = state.iter().chain(thought);
                 mean.iter_mut().zip(vectors).for_each(|(mean, number)| *mean += number);
             }
             mean.iter_mut().for_each(|number| *number /= one.steps.len() as f32);
             Whole { mean, task: (one.environment.clone(), one.task), score: one.score() }
         };
-        Ok(part.iter().map(whole).collect())
+        Ok(part.iter().map(&mut whole).collect())
     }
 }
 
@@ -253,57 +236,25 @@ impl CriticTrainer for RewardTrainer {
             environments: sources(&fit.trajectories),
             metrics: measures,
         };
-        write(&fit, parts.split, &checkpoint, &weights)?;
+        let card = card(&checkpoint, &parts.split);
+        linear::write(&fit, FORMAT, parts.split, &checkpoint, &weights, &card)?;
         Ok(report)
     }
 }
 
-fn write(fit: &TrainingRequest, split: Split, checkpoint: &Checkpoint, weights: &[f32]) -> Result<()> {
-    let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-    let tensor = TensorView::new(Dtype::F32, vec![weights.len()], &bytes)?;
-    let weights = safetensors::serialize([(TENSOR, tensor)], None)?;
+fn card(checkpoint: &Checkpoint, split: &Split) -> String {
     let Checkpoint { encoder, metrics, shuffled_outcomes, .. } = checkpoint;
-    let mut card = String::from(
-        "---\nlibrary_name: forethought\ntags: [critic, reward-model]\n---\n\n# A reward model\n\n",
-    );
-    if *shuffled_outcomes {
-        card += "**A control, not a critic:** scores were shuffled before training.\n\n";
-    }
-    card += &format!(
+    let text = format!(
         "It says whether an episode with such a state and thought goes better than the mean one; outcomes are not looked \
          at. Linear on embeddings by `{}`, dimension {}: another is refused. Trained on pairs of {} episodes, calibrated \
-         on {}, measured on {}.\n\n| measure on the test part | value |\n|---|---|\n",
+         on {}, measured on {}.",
         encoder.id,
         encoder.dimension,
         split.train.len(),
         split.validation.len(),
         split.test.len()
     );
-    for (name, value) in metrics {
-        card += &format!("| {name} | {value:.4} |\n");
-    }
-    let manifest = Manifest { format: FORMAT.into(), trained_on: fit.trained_on(&split), split };
-    checkpoint::write(&fit.out, &manifest, checkpoint, &weights, &card)
-}
-
-fn read(folder: &Path) -> Result<(Checkpoint, Vec<f32>)> {
-    let checkpoint: Checkpoint = checkpoint::read(folder, FORMAT)?;
-    let path = folder.join(WEIGHTS);
-    let bytes = std::fs::read(&path).context(format!("cannot read {}", path.display()))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, FORMAT, error))?;
-    let tensor = tensors.tensor(TENSOR).map_err(|error| damaged(&path, FORMAT, error))?;
-    let shape = [2 * checkpoint.encoder.dimension];
-    if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-        let (dtype, found) = (tensor.dtype(), tensor.shape());
-        let why = format!("tensor {TENSOR:?} is {dtype:?} {found:?}, but {CONFIG} requires F32 {shape:?}");
-        return Err(damaged(&path, FORMAT, why));
-    }
-    let (numbers, _) = tensor.data().as_chunks::<4>();
-    let weights: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
-    match weights.iter().all(|weight| weight.is_finite()) && checkpoint.calibration.is_finite() {
-        true => Ok((checkpoint, weights)),
-        false => Err(damaged(&path, FORMAT, "it has numbers that are not finite")),
-    }
+    card_of("critic, reward-model", "A reward model", shuffled_outcomes.then_some("scores"), &text, metrics)
 }
 
 struct RewardModel {
@@ -319,7 +270,8 @@ register! {
     config: CriticConfig,
     new: |config: CriticConfig, host: Arc<dyn Host>| async move {
         let folder = host.model_files(files(&config.model)).await?;
-        let (checkpoint, weights) = read(&folder)?;
+        let says = |one: &Checkpoint| (2 * one.encoder.dimension, one.calibration);
+        let (checkpoint, weights) = linear::read(&folder, FORMAT, says)?;
         let encoder = encoder(&*host, &config.encoder, &checkpoint.encoder, &config.model).await?;
         Ok(Arc::new(RewardModel { checkpoint, weights, encoder }) as _)
     },
@@ -328,26 +280,17 @@ register! {
 #[async_trait]
 impl Critic for RewardModel {
     async fn estimate(&self, queries: Vec<CriticQuery>) -> Result<Vec<Estimate>> {
-        let mut texts: Vec<String> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let mut place = |text: &str| {
-            *places.entry(text.trim().to_owned()).or_insert_with_key(|text| {
-                texts.push(text.clone());
-                texts.len() - 1
-            })
-        };
-        let asked: Vec<[usize; 2]> =
-            queries.iter().map(|query| [&query.state, &query.thought].map(|text| place(text))).collect();
-        if asked.is_empty() {
+        if queries.is_empty() {
             return Ok(Vec::new());
         }
         let Checkpoint { encoder, usual, calibration, .. } = &self.checkpoint;
-        let vectors = encode(&*self.encoder, encoder, texts).await?;
-        let estimate = |places: [usize; 2]| {
-            let row = places.map(|place| vectors.row(place)).concat();
+        let texts = queries.iter().flat_map(|query| [&query.state, &query.thought]);
+        let texts = Texts::new(&*self.encoder, encoder, texts).await?;
+        let estimate = |query: &CriticQuery| {
+            let row = [&query.state, &query.thought].map(|text| texts.row(text)).concat();
             let raw = sigmoid(dot(&self.weights, &row) - usual);
             Estimate { probability: calibration.probability(raw), raw, ..Estimate::default() }
         };
-        Ok(asked.into_iter().map(estimate).collect())
+        Ok(queries.iter().map(estimate).collect())
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use forethought_sdk::api::metrics::{self, Ranking, Scored, evenly};
+use forethought_sdk::calibration::Platt;
 use forethought_sdk::checkpoint::replaceable;
 use forethought_sdk::prelude::*;
 use forethought_sdk::serde_json::{Value, json};
 
 use crate::checkpoint::{self, Checkpoint, Learned};
 use crate::config::RetrievalConfig;
-use crate::data::{Corpus, Parts, Question, questions, sources};
+use crate::data::{self, Corpus, Parts, Question, questions, sources};
 use crate::index::{Goal, Index, Scales};
-use crate::platt::Platt;
 
 /// Weights of the thought's distance that are tried.
 const THOUGHT: [f32; 5] = [0.5, 1.0, 2.0, 4.0, 8.0];
@@ -47,16 +47,7 @@ impl CriticTrainer for RetrievalTrainer {
     async fn fit(&self, fit: TrainingRequest, progress: Arc<dyn Progress>) -> Result<TrainingReport> {
         replaceable(&fit.out)?;
         let parts = Parts::new(&fit.trajectories, self.config.validation_fraction, fit.seed)?;
-        let corpus = |part: &[&Trajectory], name: &str| {
-            let mut corpus = Corpus::new(part)?;
-            if fit.shuffle_outcomes {
-                corpus.shuffle(&mut seed::stream(fit.seed, name));
-            }
-            Ok::<_, Error>(corpus)
-        };
-        let train = corpus(&parts.train, "retrieval/shuffle")?;
-        let validation = corpus(&parts.validation, "retrieval/shuffle validation")?;
-        let test = corpus(&parts.test, "retrieval/shuffle test")?;
+        let [train, validation, test] = parts.corpora("retrieval", &fit)?;
         train.marginal()?;
         let spec = self.encoder.spec().await?;
         let embed =
@@ -212,7 +203,7 @@ impl HeldOut {
     }
 
     fn row(&self, text: u32) -> &[f32] {
-        &self.vectors[text as usize * self.index.dimension..][..self.index.dimension]
+        data::row(&self.vectors, self.index.dimension, text)
     }
 
     /// Distances of a step to the distinct states and thoughts.

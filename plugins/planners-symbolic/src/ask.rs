@@ -1,7 +1,7 @@
 //! Asking a model, with what is wrong with its answer sent back as often as allowed.
 
 use forethought_sdk::{
-    answers::{Answer, Complaint, Unread, ask_again, written},
+    answers::{Answer, Unread, ask_again, written},
     prelude::*,
 };
 
@@ -63,7 +63,7 @@ impl Asker {
             round += 1;
             self.unread.count("repeated");
             let complaint = answer.complaint(why.clone());
-            ask_again(&mut request.messages, choice, &Complaint { text: complaint.text, ..complaint });
+            ask_again(&mut request.messages, choice, &complaint);
         }
     }
 

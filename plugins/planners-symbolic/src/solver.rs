@@ -32,7 +32,7 @@ pub struct SolverConfig {
     pub nodes: u32,
     /// A program in its place and its arguments, started without a shell. `{domain}`, `{problem}` and `{plan}` in them
     /// are the files that it reads and the one that it writes; `{folder}` is an empty folder for anything else.
-    #[serde(skip_serializing_if = "none")]
+    #[serde(skip_serializing_if = "ConfigCommand::is_empty")]
     pub command: ConfigCommand,
     /// Folder in which the program runs; by default that of the file that names it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,10 +44,6 @@ pub struct SolverConfig {
     /// Seconds that the program may take for a problem.
     #[schemars(range(min = 0.01, max = 86_400.0))]
     pub timeout_s: f64,
-}
-
-fn none(command: &ConfigCommand) -> bool {
-    command.0.is_empty()
 }
 
 impl Default for SolverConfig {
@@ -129,7 +125,7 @@ impl Solver {
     /// # Errors
     /// A program that cannot be started, or writes a plan that is not valid.
     pub async fn solve(&self, task: &Task) -> Result<Result<Found, String>> {
-        if !self.0.command.0.is_empty() {
+        if !self.0.command.is_empty() {
             return self.run(task).await;
         }
         let order = match self.0.search {

@@ -136,13 +136,7 @@ impl Push {
         let card = self.said.card(&self.model, Some(&self.name))?;
         let mut files = forethought_hub::contents(&self.model, &[CONFIG, WEIGHTS])?;
         files.insert(CARD.into(), Content::Bytes(card.into_bytes()));
-        let bytes = |content: &Content| -> Result<u64> {
-            match content {
-                Content::Bytes(bytes) => Ok(bytes.len() as u64),
-                Content::File(path) => Ok(std::fs::metadata(path).context(path.display().to_string())?.len()),
-            }
-        };
-        let sizes = files.iter().map(|(name, content)| Ok((name.clone(), bytes(content)?)));
+        let sizes = files.iter().map(|(name, content)| Ok((name.clone(), content.size()?)));
         let sizes = sizes.collect::<Result<Vec<_>>>()?;
         let list = |sent: &[String]| -> Vec<FileOf> {
             let of = |(name, bytes): &(String, u64)| FileOf {

@@ -16,7 +16,7 @@ use forethought_runtime::{
     host::{RuntimeHost, assemble::RunOptions},
     run::{
         RunOutcome,
-        episode::{EpisodeStatus, EpisodeSummary},
+        episode::EpisodeSummary,
         folder::{Earlier, RunStatus},
     },
 };
@@ -26,7 +26,7 @@ use crate::{
     arguments::{ConfigArguments, set},
     commands::{quickstart::train_once, train::only_trainer},
     exit::Exit,
-    launch::{play, play_spec},
+    launch::{of_done, play, play_spec},
     session::Session,
     tables::table,
     written::{prepare, write},
@@ -156,7 +156,7 @@ impl Improve {
             };
             data.extend(fresh);
             let out = folder.join(format!("round-{round}/critic"));
-            let host = self.host(session, &folder, &part, None).await?;
+            let host = self.host(session, &folder, &part).await?;
             let fit = TrainingRequest {
                 trajectories: data.clone(),
                 out: out.clone(),
@@ -186,7 +186,7 @@ impl Improve {
             decided.push((kept, data.len() as u64, Some(gate)));
             agents.push(if kept { after } else { before });
         }
-        self.report(session, &folder, &agents, decided).await
+        self.report(session, &folder, seed, &agents, decided).await
     }
 
     /// Plays the tasks of the curve with the agent of each round.
@@ -194,10 +194,10 @@ impl Improve {
         &self,
         session: &Session,
         folder: &Path,
+        seed: u64,
         agents: &[Agent],
         decided: Vec<(bool, u64, Option<PairedDifference>)>,
     ) -> Result<Exit> {
-        let seed = session.host(&self.config, Vec::new()).await?.config().seed;
         let (mut rounds, mut played) = (Vec::new(), Vec::<Vec<EpisodeSummary>>::new());
         for (round, (agent, (kept, trained_on, gate))) in (0..).zip(agents.iter().zip(decided)) {
             let label = format!("round {round}: curve");
@@ -251,16 +251,10 @@ impl Improve {
         Ok(folder)
     }
 
-    async fn host(
-        &self,
-        session: &Session,
-        folder: &Path,
-        part: &Part<'_>,
-        seed: Option<u64>,
-    ) -> Result<RuntimeHost> {
+    async fn host(&self, session: &Session, folder: &Path, part: &Part<'_>) -> Result<RuntimeHost> {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut values = vec![
-            set(["seed"], seed.unwrap_or(part.seed)),
+            set(["seed"], part.seed),
             set(["run", "out"], path(&folder.join("runs"))),
             set(["run", "first_task"], part.first_task),
             set(["run", "episodes"], part.episodes),
@@ -283,7 +277,7 @@ impl Improve {
 
     /// Plays a part; `None` if it was interrupted.
     async fn play(&self, session: &Session, folder: &Path, part: &Part<'_>) -> Result<Option<RunOutcome>> {
-        let host = self.host(session, folder, part, None).await?;
+        let host = self.host(session, folder, part).await?;
         let (_, outcome) =
             play(session, &host, &Self::options(session, part.agent), Some(&part.label)).await?;
         finished(outcome)
@@ -299,7 +293,7 @@ impl Improve {
         round: u64,
     ) -> Result<Option<Vec<Trajectory>>> {
         let options = RunOptions { collect: true, ..Self::options(session, part.agent) };
-        let host = self.host(session, folder, part, None).await?;
+        let host = self.host(session, folder, part).await?;
         let mut spec = session.or_interrupted(host.run_spec(&options)).await?;
         let (_, outcome) = play_spec(session, spec.clone(), Some(&part.label)).await?;
         let Some(outcome) = finished(outcome)? else { return Ok(None) };
@@ -309,7 +303,7 @@ impl Improve {
         };
         let mut failed: Vec<u64> = outcome.episodes.iter().filter(failed).map(|one| one.task).collect();
         failed.sort_unstable();
-        let mut data = of_finished(outcome);
+        let mut data = of_done(&outcome.episodes, outcome.trajectories);
         // The same task played well and badly says more than either.
         if !failed.is_empty() {
             let again = seed::derive(part.seed, "improve/again");
@@ -319,7 +313,7 @@ impl Improve {
                 .collect();
             let (_, outcome) = play_spec(session, spec, Some(&format!("{} again", part.label))).await?;
             let Some(outcome) = finished(outcome)? else { return Ok(None) };
-            data.extend(of_finished(outcome));
+            data.extend(of_done(&outcome.episodes, outcome.trajectories));
         }
         let out = folder.join(format!("round-{round}/data"));
         prepare(&out, data.len() as u64)?;
@@ -345,14 +339,6 @@ fn finished(outcome: RunOutcome) -> Result<Option<RunOutcome>> {
             outcome.folder.display()
         ))),
     }
-}
-
-fn of_finished(outcome: RunOutcome) -> Vec<Trajectory> {
-    let RunOutcome { episodes, trajectories, .. } = outcome;
-    let done = |one: &Trajectory| {
-        episodes.iter().any(|of| of.episode == one.episode && of.status == EpisodeStatus::Done)
-    };
-    trajectories.into_iter().filter(done).collect()
 }
 
 impl Document {

@@ -464,8 +464,8 @@ def optional(found: Message) -> World | None:
     return None if found.body is None else World(found.object(found.body))
 
 
-class Models:
-    """The models, the critics and the world, for one decision. Every call is recorded."""
+class Named:
+    """Models and critics of the configuration, by their names."""
 
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
@@ -477,6 +477,10 @@ class Models:
     def critic(self, name: str) -> CriticOf:
         found = self.reference.call("value", name=name)
         return CriticOf(found.object(found.body))
+
+
+class Models(Named):
+    """The models, the critics and the world, for one decision. Every call is recorded."""
 
     def fork(self) -> World | None:
         """A copy of the world in its present state, if it can be copied: needs `Requirements.fork`."""
@@ -506,17 +510,6 @@ class Progress:
         self.reference.call("report", stage=stage, done=done, total=total, note=note)
 
 
-class Host:
+class Host(Named):
     """Other components of the configuration, by their names. An environment needs `asks = True` to ask for them while it is built,
     and `inlined = False` to ask later."""
-
-    def __init__(self, reference: Reference) -> None:
-        self.reference = reference
-
-    def llm(self, name: str) -> Llm:
-        found = self.reference.call("llm", name=name)
-        return Llm(found.object(found.body))
-
-    def critic(self, name: str) -> CriticOf:
-        found = self.reference.call("value", name=name)
-        return CriticOf(found.object(found.body))

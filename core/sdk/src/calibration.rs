@@ -1,18 +1,19 @@
 //! Values as probabilities: a logistic curve of two parameters (Platt, 1999), fitted on held-out episodes.
 
-use forethought_sdk::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// `probability = sigmoid(slope * logit(value) + intercept)`.
-#[data]
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Platt {
-    slope: f64,
-    intercept: f64,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Platt {
+    /// Above 1 where values are too near to one half.
+    pub slope: f64,
+    /// Above 0 where values are too low.
+    pub intercept: f64,
 }
 
 impl Platt {
     /// Fits it to pairs of value and whether the outcome was reached, by Newton's method with Platt's smoothed targets.
-    pub(crate) fn fit(pairs: &[(f64, bool)]) -> Self {
+    pub fn fit(pairs: &[(f64, bool)]) -> Self {
         let positives = pairs.iter().filter(|(_, reached)| *reached).count() as f64;
         let negatives = pairs.len() as f64 - positives;
         let (high, low) = ((positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0));
@@ -44,21 +45,29 @@ impl Platt {
         }
         if slope <= 0.0 {
             // What ranks backwards on held-out data knows nothing: the base rate.
-            return Self { slope: 0.0, intercept: logit((positives + 1.0) / (pairs.len() as f64 + 2.0)) };
+            return Self { slope: 0.0, intercept: logit(base_rate(pairs)) };
         }
         Self { slope, intercept }
     }
 
-    pub(crate) fn probability(self, value: f64) -> f64 {
+    /// The probability that belongs to a value, within [0, 1].
+    pub fn probability(self, value: f64) -> f64 {
         sigmoid(self.slope * logit(value) + self.intercept).clamp(0.0, 1.0)
     }
 
-    pub(crate) fn is_finite(self) -> bool {
+    /// Whether both parameters are numbers.
+    pub fn is_finite(self) -> bool {
         self.slope.is_finite() && self.intercept.is_finite()
     }
 }
 
-pub(crate) fn sigmoid(x: f64) -> f64 {
+/// The share that was reached, by Laplace's rule: never 0 or 1.
+pub fn base_rate(pairs: &[(f64, bool)]) -> f64 {
+    (pairs.iter().filter(|(_, reached)| *reached).count() as f64 + 1.0) / (pairs.len() as f64 + 2.0)
+}
+
+/// The logistic function.
+pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
