@@ -29,6 +29,7 @@ pub fn files(model: &ConfigPath) -> ModelFiles {
         source: model.to_string_lossy().into_owned(),
         required: vec![CONFIG.into(), WEIGHTS.into()],
         optional: vec![CARD.into()],
+        aside: Vec::new(),
     }
 }
 
