@@ -21,7 +21,7 @@ use forethought_api::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::snapshot;
+use crate::{encoder_id::other_prompt, snapshot};
 
 /// The request to the host for the checkpoint at `model`.
 pub fn files(model: &ConfigPath) -> ModelFiles {
@@ -271,9 +271,13 @@ pub async fn encoder(
     let encoder = host.encoder(name.to_owned()).await?;
     let found = encoder.spec().await?;
     if (&found.id, found.dimension) != (&trained.id, trained.dimension) {
+        let way_out = match other_prompt(&found.id, &trained.id) {
+            Some(prompt) => format!("set `prompt = {prompt:?}` in [encoder.{name}]"),
+            None => "configure the encoder it was trained with".to_owned(),
+        };
         return Err(Error::config(format!(
             "the critic {model:?} was trained with encoder {:?} (dimension {}), but [encoder.{name}] is {:?} \
-             (dimension {}): configure the encoder it was trained with, or train a critic with this one",
+             (dimension {}): {way_out}, or train a critic with this one",
             trained.id, trained.dimension, found.id, found.dimension
         )));
     }
