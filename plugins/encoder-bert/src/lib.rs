@@ -1,26 +1,34 @@
-//! Sentence-transformers models of the BERT family (all-MiniLM, bge, e5, gte and similar) on candle.
+//! Sentence-transformers models (all-MiniLM, all-mpnet, bge, e5, gte, nomic and similar) on candle.
 //!
 //! It may depend on `forethought-sdk`, `forethought-candle` and on numerical crates. It opens the files that it is given
 //! and no socket: models on the hub reach it through [`Host::model_files`].
 //!
-//! * `files`: what the folder of a model says about it, and refusals of what is not supported;
-//! * `network`: BERT's forward pass and pooling;
+//! * `folder`: the files of a model; `weights`: their formats; `modules`: which modules it has, and its pooling;
+//! * `architecture`: what `config.json` says of the network, one description for all families;
+//! * `network`: the forward pass and the pooling; `head`: the layers after it;
+//! * `prompt`: what belongs before every text;
 //! * `batches`: which texts go through the network together.
 
+mod architecture;
 mod batches;
-mod files;
+mod folder;
+mod head;
+mod modules;
 mod network;
+mod prompt;
+mod weights;
 
 use std::path::Path;
 
 use forethought_candle::device;
-use forethought_sdk::prelude::*;
+use forethought_sdk::{encoder_id::escaped, prelude::*};
 use tokenizers::Tokenizer;
 
 use crate::{
     batches::{Order, Tokens},
-    files::ModelFolder,
+    folder::ModelFolder,
     network::Network,
+    prompt::Choice,
 };
 
 /// `[encoder.<name>]` with `kind = "bert"`.
@@ -28,12 +36,18 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(default)]
 pub struct BertConfig {
-    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors`, or `hf:owner/name@revision`.
+    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors` (or else `pytorch_model.bin`), or
+    /// `hf:owner/name@revision`.
     pub model: ConfigPath,
     /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`.
     pub device: String,
     /// Longest text in tokens; longer texts are cut. By default the model's own limit.
     pub max_length: Option<usize>,
+    /// What is put before every text, such as "query: " for e5. By default the model's own default prompt, which most
+    /// models do not have; "" puts nothing before texts.
+    pub prompt: Option<String>,
+    /// The name of one of the model's own prompts, in place of `prompt`.
+    pub prompt_name: Option<String>,
     /// Tokens per pass through the network, including padding. Changes speed and memory, not vectors.
     #[schemars(range(max = 10_000_000))]
     pub batch_tokens: usize,
@@ -45,6 +59,8 @@ impl Default for BertConfig {
             model: ConfigPath("hf:sentence-transformers/all-MiniLM-L6-v2".into()),
             device: "auto".into(),
             max_length: None,
+            prompt: None,
+            prompt_name: None,
             batch_tokens: 2048,
         }
     }
@@ -60,6 +76,9 @@ struct Model {
     tokenizer: Tokenizer,
     network: Network,
     lowercase: bool,
+    prompt: String,
+    /// Tokens of the prompt that do not count in the pooling.
+    skipped: usize,
     batch_tokens: usize,
     spec: EncoderSpec,
 }
@@ -76,25 +95,40 @@ impl BertEncoder {
         let device = device(&config.device)?;
         let folder = ModelFolder::read(folder)?;
         let max_length = folder.max_length(config.max_length)?;
+        let prompt = folder
+            .prompt(Choice { prompt: config.prompt.as_deref(), name: config.prompt_name.as_deref() })?;
         let tokenizer = folder.tokenizer(max_length)?;
-        let weights = folder.weights()?;
+        let weights = folder.weights("")?;
         let network = Network::new(&folder, &weights, &device)?;
+        // Files by content, not by path: a model from the hub and a copy of its folder are the same encoder.
+        let mut id = format!(
+            "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}{}",
+            short(&weights.hash),
+            short(&folder.tokenizer_hash()),
+            folder.pooling.mode.name(),
+            folder.lowercase,
+            network.head().identity
+        );
+        let mut skipped = 0;
+        // Without a prompt, the id is what it was before there were prompts: checkpoints name it.
+        if !prompt.is_empty() {
+            id += &format!("&prompt={}", escaped(&prompt));
+            if !folder.pooling.include_prompt {
+                skipped = prompt_tokens(&tokenizer, &prompt)?;
+                id += "&include_prompt=false";
+            }
+        }
         let spec = EncoderSpec {
-            // Files by content, not by path: a model from the hub and a copy of its folder are the same encoder.
-            id: format!(
-                "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}",
-                short(&weights.hash),
-                short(&folder.tokenizer_hash()),
-                folder.pooling.name(),
-                folder.lowercase
-            ),
+            id,
             revision: Some(weights.hash.to_hex().to_string()),
-            dimension: folder.bert.hidden_size,
+            dimension: network.head().dimension,
         };
         let model = Model {
             tokenizer,
             network,
             lowercase: folder.lowercase,
+            prompt,
+            skipped,
             batch_tokens: config.batch_tokens,
             spec,
         };
@@ -110,6 +144,9 @@ impl BertEncoder {
 
 impl Model {
     fn encode(&self, mut texts: Vec<String>, order: Order) -> Result<Matrix> {
+        if !self.prompt.is_empty() {
+            texts.iter_mut().for_each(|text| text.insert_str(0, &self.prompt));
+        }
         if self.lowercase {
             texts.iter_mut().for_each(|text| *text = text.to_lowercase());
         }
@@ -120,7 +157,10 @@ impl Model {
             tokens.iter().map(|encoding| Tokens::new(encoding.get_ids().to_vec())).collect();
         let mut rows = vec![0.0; count * columns];
         for batch in batches::plan(&tokens, self.batch_tokens, order) {
-            let vectors = self.network.encode(&tokens, &batch).context("running the encoder's network")?;
+            let vectors = self
+                .network
+                .encode(&tokens, &batch, self.skipped)
+                .context("running the encoder's network")?;
             for (&index, vector) in batch.iter().zip(vectors) {
                 rows[index * columns..(index + 1) * columns].copy_from_slice(&vector);
             }
@@ -141,6 +181,13 @@ impl TextEncoder for BertEncoder {
     }
 }
 
+/// Tokens that a prompt puts before a text, the special ones at its start included.
+fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<usize> {
+    let encoding = tokenizer.encode(prompt, true).map_err(|error| Error::other(error.to_string()))?;
+    let closed = encoding.get_special_tokens_mask().last() == Some(&1);
+    Ok(encoding.get_ids().len() - usize::from(closed))
+}
+
 fn short(hash: &blake3::Hash) -> String {
     hash.to_hex()[..16].to_owned()
 }
@@ -148,11 +195,11 @@ fn short(hash: &blake3::Hash) -> String {
 register! {
     interface: dyn TextEncoder,
     kind: "bert",
-    summary: "sentence-transformers models of the BERT family (MiniLM, bge, ...), from a folder or the hub",
+    summary: "sentence-transformers models (BERT, RoBERTa, MPNet, NomicBert, ModernBERT, ...), from a folder or the hub",
     config: BertConfig,
     new: |config: BertConfig, host: Arc<dyn Host>| async move {
         let source = config.model.0.to_string_lossy().into_owned();
-        let folder = host.model_files(files::request(source)).await?;
+        let folder = folder::fetch(&*host, source).await?;
         let encoder = tokio::task::spawn_blocking(move || BertEncoder::load(&folder, &config)).await??;
         Ok(Arc::new(encoder) as _)
     },
