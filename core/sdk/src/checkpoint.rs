@@ -397,6 +397,46 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), taken.len());
     }
 
+    /// A host with an encoder of this id.
+    struct Has(&'static str);
+
+    #[async_trait::async_trait]
+    impl Host for Has {
+        async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
+            Ok(Arc::new(Self(self.0)))
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl TextEncoder for Has {
+        async fn spec(&self) -> Result<EncoderSpec> {
+            Ok(EncoderSpec { id: self.0.into(), revision: None, dimension: 2 })
+        }
+        async fn encode(&self, _: Vec<String>) -> Result<Matrix> {
+            Matrix::new(0, 2, Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_critic_is_held_to_its_encoder_and_a_prompt_is_named() {
+        let plain = "bert/v1?weights=a&lowercase=false";
+        let prompted = "bert/v1?weights=a&lowercase=false&prompt=query: ";
+        let refusal = async |has, trained: &str| {
+            let trained = EncoderSpec { id: trained.into(), revision: None, dimension: 2 };
+            let found = encoder(&Has(has), "mini", &trained, Path::new("critic")).await;
+            found.err().map_or_else(String::new, |error| error.message)
+        };
+        assert_eq!(refusal(plain, plain).await, "");
+        for (has, trained, way_out) in [
+            (prompted, plain, "set `prompt = \"\"` in [encoder.mini]"),
+            (plain, prompted, "set `prompt = \"query: \"` in [encoder.mini]"),
+            (plain, "bert/v1?weights=b&lowercase=false", "configure the encoder it was trained with"),
+        ] {
+            let error = refusal(has, trained).await;
+            assert!(error.contains(way_out) && error.contains("train a critic with this one"), "{error}");
+        }
+    }
+
     #[test]
     fn a_config_of_another_format_is_refused_with_its_place() {
         let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use forethought_sdk::{
     serde_json::{self, Value},
 };
 
-/// A network, whatever its family.
+/// A network of any of the families.
 #[derive(Debug, Clone)]
 pub(crate) struct Architecture {
     pub(crate) names: &'static Names,
@@ -316,7 +316,7 @@ fn mpnet(config: Value) -> Result<Architecture> {
             "`relative_attention_num_buckets` is {relative_buckets}; it must be at least 4"
         )));
     }
-    // The number is fixed in the network's definition, whatever the vocabulary's padding.
+    // The number is fixed in the network's definition, and is not that of the vocabulary's padding.
     Ok(Architecture { relative_buckets, ..file.architecture(&MPNET, false, Some(1))? })
 }
 

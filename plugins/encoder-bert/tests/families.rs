@@ -159,7 +159,7 @@ fn a_prompt_is_the_models_default_or_the_configured_text_and_part_of_the_id() {
 }
 
 #[test]
-fn configurations_as_older_versions_wrote_them_are_the_same_network() {
+fn files_as_other_versions_wrote_them_are_the_same_network() {
     let golden = golden();
     // As the code of the model itself writes it, on the hub.
     let nomic = copy("nomic-bert");
@@ -185,6 +185,14 @@ fn configurations_as_older_versions_wrote_them_are_the_same_network() {
         file["local_rope_theta"] = json!(10000.0);
     });
     assert!(least(&load(modern.path(), &config()), &golden, "modernbert/default") > 0.99999);
+    // With a special token, such as one for padding, that the network does not know.
+    let distil = copy("distilbert");
+    edit(distil.path(), "tokenizer.json", |file| {
+        let mut extra = file["added_tokens"][0].clone();
+        (extra["id"], extra["content"]) = (json!(90), json!("[EXTRA]"));
+        file["added_tokens"].as_array_mut().expect("a list").push(extra);
+    });
+    assert!(least(&load(distil.path(), &config()), &golden, "distilbert/default") > 0.99999);
     // As sentence-transformers wrote poolings before version 6.
     let mpnet = copy("mpnet");
     let older = json!({ "word_embedding_dimension": 16, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true });
