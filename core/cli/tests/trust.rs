@@ -75,6 +75,7 @@ const COMMANDS: [(&str, Does); 41] = [
     ("compare runs/webshop--react runs/webshop--react", Does::Nothing),
     ("view runs/webshop--react", Does::Nothing),
     ("runs list", Does::Nothing),
+    ("runs pack runs/webshop--react", Does::Nothing),
     ("hub card critic", Does::Nothing),
     ("hub push critic me/critic --dry-run", Does::Nothing),
     ("hub pull not/a/name --out pulled", Does::Nothing),
