@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use forethought_api::{Result, error::Context};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, params, types::ToSqlOutput};
 use serde_json::Value;
 
 use crate::journal::key::Hash;
@@ -34,28 +34,42 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
 fn pack_tables(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction()?;
     forget_attempts(&transaction)?;
-    let last: i64 =
-        transaction.query_row("SELECT coalesce(max(number), 0) FROM packs", [], |row| row.get(0))?;
+    let last = transaction.query_row("SELECT coalesce(max(number), 0) FROM packs", [], |row| row.get(0))?;
     let mut packer = Packer { transaction: &transaction, number: last + 1, last, data: Vec::new() };
-    let mut effects = transaction
-        .prepare("SELECT episode, request, answer FROM effects ORDER BY episode, attempt, step, seat")?;
+    let key = "episode, attempt, step, seat, effect, target, input, occurrence";
+    let mut effects =
+        transaction.prepare(&format!("SELECT {key}, request, answer FROM effects ORDER BY {key}"))?;
+    let mut move_it = transaction.prepare(&format!(
+        "UPDATE effects SET request = ?9, answer = ?10 WHERE ({key}) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    ))?;
     let mut rows = effects.query([])?;
     let mut contents = Contents::new(&transaction, true);
     let mut before = None;
     while let Some(row) = rows.next()? {
-        let (episode, request, answer): (i64, Hash, Hash) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let episode: i64 = row.get(0)?;
         let begins = before.replace(episode) != Some(episode);
         if packer.data.len() > if begins { PIECE } else { MOST } {
             packer.close()?;
         }
-        for message in messages(contents.get(&request)?.as_deref()) {
-            packer.put(&mut contents, message)?;
+        let said = [row.get_ref(8)?, row.get_ref(9)?];
+        let [request, answer] = [contents.of(said[0])?, contents.of(said[1])?];
+        for message in messages(request.as_deref()) {
+            packer.share(&mut contents, message)?;
         }
-        packer.put(&mut contents, request)?;
-        packer.put(&mut contents, answer)?;
+        for (place, (content, said)) in (9..).zip([request, answer].into_iter().zip(said)) {
+            match content {
+                Some(content) => move_it.raw_bind_parameter(place, packer.own(content))?,
+                // What is damaged stays so.
+                None => move_it.raw_bind_parameter(place, ToSqlOutput::Borrowed(said))?,
+            }
+        }
+        for place in 1..9 {
+            move_it.raw_bind_parameter(place, ToSqlOutput::Borrowed(row.get_ref(place - 1)?))?;
+        }
+        move_it.raw_execute()?;
     }
     packer.close()?;
-    drop((rows, contents));
+    drop((rows, contents, move_it));
     drop(effects);
     transaction.execute("DELETE FROM packs WHERE number <= ?1", [last])?;
     transaction.execute("DELETE FROM places WHERE pack <= ?1", [last])?;
@@ -89,14 +103,14 @@ fn messages(request: Option<&[u8]>) -> Vec<Hash> {
 struct Packer<'t> {
     transaction: &'t Transaction<'t>,
     /// The pack that is being filled, and the last one from before.
-    number: i64,
-    last: i64,
+    number: usize,
+    last: usize,
     data: Vec<u8>,
 }
 
 impl Packer<'_> {
     /// Moves what is kept under `hash`, unless it was moved before. What is damaged stays behind.
-    fn put(&mut self, contents: &mut Contents<'_>, hash: Hash) -> Result<()> {
+    fn share(&mut self, contents: &mut Contents<'_>, hash: Hash) -> Result<()> {
         let moved: bool = self
             .transaction
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM places WHERE hash = ?1 AND pack > ?2)")?
@@ -110,6 +124,13 @@ impl Packer<'_> {
             .execute(params![hash, self.number, self.data.len(), content.len()])?;
         self.data.extend(content);
         Ok(())
+    }
+
+    /// Moves a content of a row of `effects`; returns what the row says from now on.
+    fn own(&mut self, content: Vec<u8>) -> String {
+        let place = store::place(self.number, self.data.len(), content.len());
+        self.data.extend(content);
+        place
     }
 
     fn close(&mut self) -> Result<()> {

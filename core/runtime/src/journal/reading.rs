@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::budget::Spent;
-use crate::journal::key::Hash;
 use crate::journal::store::{self, Contents, SCHEMA};
 
 /// A recorded call.
@@ -52,12 +51,12 @@ pub fn calls(journal: &Path, episode: &str, step: u32, seat: usize) -> Result<Ve
         let mut rows = statement.query([number, attempt, step.into(), seat])?;
         let mut calls = Vec::new();
         while let Some(row) = rows.next()? {
-            let mut request = blob(&mut contents, row.get(2)?)?;
+            let mut request = json(contents.of(row.get_ref(2)?)?);
             if let Some(Value::Array(messages)) = request.pointer_mut("/request/messages") {
                 for message in messages {
                     let hash = message.as_str().and_then(|hex| blake3::Hash::from_hex(hex).ok());
                     let hash = hash.ok_or_else(|| Error::malformed("a message has no hash"))?;
-                    *message = blob(&mut contents, *hash.as_bytes())?;
+                    *message = json(contents.get(hash.as_bytes())?);
                 }
             }
             calls.push(Call {
@@ -65,7 +64,7 @@ pub fn calls(journal: &Path, episode: &str, step: u32, seat: usize) -> Result<Ve
                 target: row.get(1)?,
                 request,
                 ok: row.get(3)?,
-                answer: blob(&mut contents, row.get(4)?)?,
+                answer: json(contents.of(row.get_ref(4)?)?),
             });
         }
         let purpose = |call: &Call| call.request["request"]["purpose"].to_string();
@@ -101,9 +100,8 @@ fn open(path: &Path) -> Result<(Connection, i64)> {
     Ok((connection, version))
 }
 
-/// The JSON that is kept under a hash.
-fn blob(contents: &mut Contents<'_>, hash: Hash) -> Result<Value> {
-    let data = contents.get(&hash)?;
+/// A content, which is JSON.
+fn json(content: Option<Vec<u8>>) -> Value {
     let damaged = || json!({ "damaged": "what was recorded here is damaged or missing" });
-    Ok(data.and_then(|data| serde_json::from_slice(&data).ok()).unwrap_or_else(damaged))
+    content.and_then(|data| serde_json::from_slice(&data).ok()).unwrap_or_else(damaged)
 }

@@ -4,8 +4,9 @@
 //! takes as many as wait, runs them in one transaction, and answers them when it is committed (group commit). There is
 //! no thread for it: waking one and being woken by it cost more than the work. With a write-ahead log and `synchronous =
 //! NORMAL` a killed process loses nothing that was answered; a power cut may lose the last moments, never the whole.
-//! Payloads are in a table of blobs, keyed by their BLAKE3 hash, so a recurring message is stored once. The tables are
-//! described in docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
+//! Messages are in a table of blobs, keyed by their BLAKE3 hash, so a recurring one is stored once; what hardly recurs is
+//! in the row of its effect, because a row under a random key costs a page. The tables are described in
+//! docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use forethought_api::{Error, Result, error::Context, llm::Usage};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, types::ValueRef};
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
@@ -325,8 +326,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path).context(failed())?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
-             PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
+            "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+             PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
         )
         .context(failed())?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -418,7 +419,7 @@ impl Tables {
                     self.path.display(),
                     damaged.len()
                 );
-                for hash in damaged {
+                for hash in damaged.into_iter().flatten() {
                     self.stored.remove(&hash);
                     self.connection.execute("DELETE FROM blobs WHERE hash = ?1", [hash])?;
                     self.connection.execute("DELETE FROM places WHERE hash = ?1", [hash])?;
@@ -472,12 +473,12 @@ impl Tables {
         Ok(())
     }
 
-    /// The recorded answers, or else the hashes of those that are damaged or missing.
+    /// The recorded answers, or else those that are damaged or missing, with the hashes under which they are kept.
     fn effects(
         &self,
         number: i64,
         attempt: i64,
-    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Hash>>> {
+    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Option<Hash>>>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT step, seat, effect, target, input, occurrence, ok, answer FROM effects
              WHERE episode = ?1 AND attempt = ?2",
@@ -494,9 +495,9 @@ impl Tables {
                 input: row.get(4)?,
                 occurrence: row.get(5)?,
             };
-            let hash: Hash = row.get(7)?;
-            let Some(data) = contents.get(&hash)? else {
-                damaged.push(hash);
+            let answer = row.get_ref(7)?;
+            let Some(data) = contents.of(answer)? else {
+                damaged.push(answer.as_blob().ok().and_then(|hash| hash.try_into().ok()));
                 continue;
             };
             effects.insert(
@@ -511,8 +512,8 @@ impl Tables {
         for part in &entry.shared {
             self.put(part)?;
         }
-        let request = self.put(&entry.request)?;
-        let answer = self.put(&entry.answer)?;
+        let request = self.own(&entry.request)?;
+        let answer = self.own(&entry.answer)?;
         let key = &entry.key;
         self.connection
             .prepare_cached(
@@ -534,6 +535,13 @@ impl Tables {
                 entry.usage.map_or(0, |usage| stored(usage.total())),
             ])?;
         Ok(())
+    }
+
+    /// What a row of `effects` says of a content.
+    fn own(&mut self, blob: &Blob) -> Result<Vec<u8>> {
+        let packed = self.compressor.compress(&blob.data)?;
+        // It would be taken for a hash.
+        if packed.len() == blob.hash.len() { Ok(self.put(blob)?.to_vec()) } else { Ok(packed) }
     }
 
     fn put(&mut self, Blob { hash, data }: &Blob) -> Result<Hash> {
@@ -619,12 +627,17 @@ pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<St
     Ok(spent)
 }
 
-/// What is kept under hashes: each by itself, or in a pack.
+/// Where a content is in a pack, as a row of `effects` says it.
+pub(super) fn place(pack: usize, start: usize, length: usize) -> String {
+    format!("{pack},{start},{length}")
+}
+
+/// Contents: those that are kept under hashes, each by itself or in a pack, and those of rows of `effects`.
 pub(super) struct Contents<'c> {
     connection: &'c Connection,
     packs: bool,
     /// The pack that was read last: neighbours are often asked for one after the other.
-    last: Option<(i64, Vec<u8>)>,
+    last: Option<(usize, Vec<u8>)>,
 }
 
 impl<'c> Contents<'c> {
@@ -648,13 +661,38 @@ impl<'c> Contents<'c> {
         }
     }
 
+    /// What a row of `effects` says: a hash, if it is as long as one; a place in a pack, if it is a text; or the content
+    /// itself, compressed. `None` if it is damaged or missing.
+    pub(super) fn of(&mut self, said: ValueRef<'_>) -> Result<Option<Vec<u8>>> {
+        match said {
+            ValueRef::Blob(said) => match said.try_into() {
+                Ok(hash) => self.get(&hash),
+                Err(_) => Ok(unpack(true, said).ok()),
+            },
+            ValueRef::Text(place) => {
+                let mut numbers = std::str::from_utf8(place).unwrap_or_default().split(',').map(str::parse);
+                match [numbers.next(), numbers.next(), numbers.next()] {
+                    [Some(Ok(pack)), Some(Ok(start)), Some(Ok(length))] => self.part(pack, start, length),
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn of_pack(&mut self, hash: &Hash) -> Result<Option<Vec<u8>>> {
         let place = self
             .connection
             .prepare_cached("SELECT pack, start, length FROM places WHERE hash = ?1")?
-            .query_row([hash], |row| Ok((row.get(0)?, row.get::<_, usize>(1)?, row.get::<_, usize>(2)?)))
+            .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((pack, start, length)) = place else { return Ok(None) };
+        match place {
+            Some((pack, start, length)) => self.part(pack, start, length),
+            None => Ok(None),
+        }
+    }
+
+    fn part(&mut self, pack: usize, start: usize, length: usize) -> Result<Option<Vec<u8>>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != pack) {
             let data = self
                 .connection
@@ -664,8 +702,8 @@ impl<'c> Contents<'c> {
             let data = data.and_then(|data| unpack(true, &data).ok()).unwrap_or_default();
             self.last = Some((pack, data));
         }
-        let data = self.last.as_ref().and_then(|(_, data)| data.get(start..start.checked_add(length)?));
-        Ok(data.map(<[u8]>::to_vec))
+        let end = start.saturating_add(length);
+        Ok(self.last.as_ref().and_then(|(_, data)| data.get(start..end)).map(<[u8]>::to_vec))
     }
 }
 
@@ -716,6 +754,40 @@ mod tests {
         assert!(packed.len() < 1000);
         assert_eq!(inflate(&*packed, 1 << 20).unwrap().len(), 1 << 20);
         assert!(inflate(&*packed, (1 << 20) - 1).unwrap_err().message.contains("more than 1048575 bytes"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_was_asked_is_done_even_if_nobody_waits_and_nothing_after_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let store = Store::open(&path).unwrap();
+        let episodes: Vec<_> = (0..400)
+            .map(|number| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut begun = Box::pin(store.begin(number.to_string(), Resume::Replay));
+                    if number % 3 == 0 {
+                        assert!(futures::poll!(&mut begun).is_pending());
+                        return;
+                    }
+                    begun.await.unwrap();
+                })
+            })
+            .collect();
+        for episode in episodes {
+            episode.await.unwrap();
+        }
+        let ids = super::episodes(&path).unwrap();
+        assert_eq!(ids.len(), 400);
+        let charge = store.charge(1, "actor".into(), Spent::money(9)).await.unwrap();
+        store.settle(charge, Spent::money(7));
+        // What waits is done at the end, and the log is folded in.
+        let other = store.clone();
+        store.close().await;
+        assert!(!folder.path().join("journal.sqlite-wal").exists());
+        let wrong = other.spent().await.unwrap_err();
+        assert!(wrong.message.contains("journal.sqlite is closed"), "{wrong}");
+        assert_eq!(Store::open(&path).unwrap().spent().await.unwrap()["actor"], Spent::money(7));
     }
 
     #[tokio::test]
