@@ -25,7 +25,11 @@ use forethought_runtime::{
     run::folder::{Earlier, RunStatus},
     run::{Configured, NoopObserver, RunSpec, run},
 };
-use forethought_sdk::{prelude::*, serde_json::json};
+use forethought_sdk::{
+    api::llm::{Tool, ToolCall},
+    prelude::*,
+    serde_json::json,
+};
 use forethought_testkit::{memory_kb, processor_ms};
 use tokio::runtime::Runtime;
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction, params, types::ToSqlOutput};
 use serde_json::Value;
 
 use crate::journal::key::Hash;
-use crate::journal::store::{self, Contents};
+use crate::journal::store::{self, Contents, Place};
 
 /// Bytes that are compressed together: enough for what recurs from episode to episode, and little to unpack for one.
 const PIECE: usize = 1 << 20;
@@ -34,7 +34,8 @@ pub(crate) fn pack(path: &Path) -> Result<()> {
 fn pack_tables(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction()?;
     forget_attempts(&transaction)?;
-    let last = transaction.query_row("SELECT coalesce(max(number), 0) FROM packs", [], |row| row.get(0))?;
+    let last: i64 =
+        transaction.query_row("SELECT coalesce(max(number), 0) FROM packs", [], |row| row.get(0))?;
     let mut packer = Packer { transaction: &transaction, number: last + 1, last, data: Vec::new() };
     let key = "episode, attempt, step, seat, effect, target, input, occurrence";
     let mut effects =
@@ -58,7 +59,7 @@ fn pack_tables(connection: &mut Connection) -> Result<()> {
         }
         for (place, (content, said)) in (9..).zip([request, answer].into_iter().zip(said)) {
             match content {
-                Some(content) => move_it.raw_bind_parameter(place, packer.own(content))?,
+                Some(content) => move_it.raw_bind_parameter(place, packer.own(content)?)?,
                 // What is damaged stays so.
                 None => move_it.raw_bind_parameter(place, ToSqlOutput::Borrowed(said))?,
             }
@@ -103,8 +104,8 @@ fn messages(request: Option<&[u8]>) -> Vec<Hash> {
 struct Packer<'t> {
     transaction: &'t Transaction<'t>,
     /// The pack that is being filled, and the last one from before.
-    number: usize,
-    last: usize,
+    number: i64,
+    last: i64,
     data: Vec<u8>,
 }
 
@@ -119,18 +120,23 @@ impl Packer<'_> {
             return Ok(());
         }
         let Some(content) = contents.get(&hash)? else { return Ok(()) };
+        let (pack, start, length) = self.put(content)?;
         self.transaction
             .prepare_cached("INSERT OR REPLACE INTO places VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![hash, self.number, self.data.len(), content.len()])?;
-        self.data.extend(content);
+            .execute(params![hash, pack, start, length])?;
         Ok(())
     }
 
     /// Moves a content of a row of `effects`; returns what the row says from now on.
-    fn own(&mut self, content: Vec<u8>) -> String {
-        let place = store::place(self.number, self.data.len(), content.len());
+    fn own(&mut self, content: Vec<u8>) -> Result<String> {
+        Ok(store::place(self.put(content)?))
+    }
+
+    fn put(&mut self, content: Vec<u8>) -> Result<Place> {
+        let number = |length| u32::try_from(length).context("a content is longer than 4 GB");
+        let place = (self.number, number(self.data.len())?, number(content.len())?);
         self.data.extend(content);
-        place
+        Ok(place)
     }
 
     fn close(&mut self) -> Result<()> {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use forethought_api::{Error, Result, error::Context, llm::Usage};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, types::ValueRef};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
@@ -120,16 +121,33 @@ impl Queue {
     }
 
     /// Does what waits, unless another thread is at it.
-    fn work(&self) {
-        // Whoever held the tables looks once more after letting go of them, so nothing is left lying.
-        while !self.waiting().is_empty() {
-            match self.tables.try_lock() {
-                Ok(mut tables) => self.batch(tables.as_mut()),
-                Err(TryLockError::WouldBlock) => return,
-                // A job panicked: what it left is not known. Those that wait learn that nobody answers.
-                Err(TryLockError::Poisoned(_)) => self.waiting().clear(),
-            }
+    fn work(self: &Arc<Self>) {
+        if self.waiting().is_empty() {
+            return;
         }
+        match self.tables.try_lock() {
+            Ok(mut tables) => self.batch(tables.as_mut()),
+            // That thread looks once more after letting go of the tables, so nothing is left lying.
+            Err(TryLockError::WouldBlock) => return,
+            // A job panicked: what it left is not known. Those that wait learn that nobody answers.
+            Err(TryLockError::Poisoned(_)) => self.waiting().clear(),
+        }
+        if !self.waiting().is_empty() {
+            self.go_on();
+        }
+    }
+
+    /// Does what came in the meantime, together with what those ask who were answered just now: a transaction for each
+    /// few would cost more.
+    fn go_on(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else { return self.work() };
+        let queue = Arc::downgrade(self);
+        runtime.spawn(async move {
+            tokio::task::yield_now().await;
+            if let Some(queue) = queue.upgrade() {
+                queue.work();
+            }
+        });
     }
 
     fn batch(&self, tables: Option<&mut Tables>) {
@@ -145,7 +163,6 @@ impl Queue {
 
     /// Does what waits, and folds the write-ahead log into the file.
     fn close(&self) {
-        self.work();
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         while !self.waiting().is_empty() {
             self.batch(tables.as_mut());
@@ -163,7 +180,7 @@ impl Drop for Queue {
 }
 
 /// A caller's turn to do what waits. It takes it even if it is dropped: a cancelled call is recorded all the same.
-struct Turn<'a>(&'a Queue);
+struct Turn<'a>(&'a Arc<Queue>);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -326,8 +343,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path).context(failed())?;
     connection
         .execute_batch(
-            "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-             PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
         )
         .context(failed())?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -627,8 +644,11 @@ pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<St
     Ok(spent)
 }
 
-/// Where a content is in a pack, as a row of `effects` says it.
-pub(super) fn place(pack: usize, start: usize, length: usize) -> String {
+/// The number of a pack, and where a content is in it: from which byte on, and how many.
+pub(super) type Place = (i64, u32, u32);
+
+/// A place, as a row of `effects` says it.
+pub(super) fn place((pack, start, length): Place) -> String {
     format!("{pack},{start},{length}")
 }
 
@@ -637,7 +657,7 @@ pub(super) struct Contents<'c> {
     connection: &'c Connection,
     packs: bool,
     /// The pack that was read last: neighbours are often asked for one after the other.
-    last: Option<(usize, Vec<u8>)>,
+    last: Option<(i64, Vec<u8>)>,
 }
 
 impl<'c> Contents<'c> {
@@ -670,9 +690,12 @@ impl<'c> Contents<'c> {
                 Err(_) => Ok(unpack(true, said).ok()),
             },
             ValueRef::Text(place) => {
-                let mut numbers = std::str::from_utf8(place).unwrap_or_default().split(',').map(str::parse);
-                match [numbers.next(), numbers.next(), numbers.next()] {
-                    [Some(Ok(pack)), Some(Ok(start)), Some(Ok(length))] => self.part(pack, start, length),
+                let place = std::str::from_utf8(place).unwrap_or_default();
+                match place.split(',').collect::<Vec<_>>()[..] {
+                    [pack, start, length] => match (pack.parse(), start.parse(), length.parse()) {
+                        (Ok(pack), Ok(start), Ok(length)) => self.part((pack, start, length)),
+                        _ => Ok(None),
+                    },
                     _ => Ok(None),
                 }
             }
@@ -686,13 +709,10 @@ impl<'c> Contents<'c> {
             .prepare_cached("SELECT pack, start, length FROM places WHERE hash = ?1")?
             .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        match place {
-            Some((pack, start, length)) => self.part(pack, start, length),
-            None => Ok(None),
-        }
+        place.map_or(Ok(None), |place| self.part(place))
     }
 
-    fn part(&mut self, pack: usize, start: usize, length: usize) -> Result<Option<Vec<u8>>> {
+    fn part(&mut self, (pack, start, length): Place) -> Result<Option<Vec<u8>>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != pack) {
             let data = self
                 .connection
@@ -702,8 +722,8 @@ impl<'c> Contents<'c> {
             let data = data.and_then(|data| unpack(true, &data).ok()).unwrap_or_default();
             self.last = Some((pack, data));
         }
-        let end = start.saturating_add(length);
-        Ok(self.last.as_ref().and_then(|(_, data)| data.get(start..end)).map(<[u8]>::to_vec))
+        let (start, length) = (start as usize, length as usize);
+        Ok(self.last.as_ref().and_then(|(_, data)| data.get(start..start + length)).map(<[u8]>::to_vec))
     }
 }
 
