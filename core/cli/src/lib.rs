@@ -37,6 +37,7 @@ use crate::{commands::Arguments, exit::Exit, person::Terminal, progress::Reporte
 /// The whole program: reads the command line, executes it, and returns the exit code.
 pub fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
+    allow_files();
     let reporter = Reporter::new(arguments.quiet);
     log(arguments.verbose, &reporter);
     let cancel = Cancel::new();
@@ -67,6 +68,21 @@ pub fn main() -> std::process::ExitCode {
     runtime.shutdown_background();
     session.reporter.clear();
     exit.unwrap_or_else(|error| exit::explain(&error)).into()
+}
+
+/// Files that may be open at once, where the system allows it: every call in flight is a connection, and the usual limit
+/// is 1,024.
+const FILES: u64 = 1 << 16;
+
+/// Raises this process's limit on open files.
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(FILES, |most| most.min(FILES));
+    if current.is_some_and(|current| current < wanted) {
+        // With the old limit, fewer calls are possible at once; an error of the call then says so.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    }
 }
 
 /// A process that serves a library is this program again, with the same verbosity.

@@ -293,6 +293,18 @@ fn runs_are_found_again_by_name_and_their_episodes_by_task() {
     assert!(scores.len() == 3 && scores.is_sorted(), "{scores:?}");
     refused(&desk, &format!("view {folder} --task 77"), 2, &["there is no episode of task 77"]);
     refused(&desk, "runs list nowhere", 2, &["there is no folder nowhere"]);
+
+    let seen = json(&desk, &format!("view {folder} --task 1"));
+    let packed = json(&desk, &format!("runs pack {folder}"));
+    let size = |key: &str| packed[0][key].as_u64().unwrap();
+    assert!(size("after") < size("before"), "{packed}");
+    assert_eq!(json(&desk, &format!("view {folder} --task 1")), seen);
+    let episode = sorted[0]["episode"].as_str().unwrap();
+    assert!(
+        out(&desk.forethought(&format!("replay {folder} {episode}")).assert().success())
+            .contains("identical")
+    );
+    refused(&desk, "runs pack nowhere", 2, &["nowhere"]);
     refused(&desk, "eval --planner react,react", 2, &["`react` is named twice"]);
 }
 

@@ -38,7 +38,7 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 41] = [
+const COMMANDS: [(&str, Does); 42] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
@@ -75,6 +75,7 @@ const COMMANDS: [(&str, Does); 41] = [
     ("compare runs/webshop--react runs/webshop--react", Does::Nothing),
     ("view runs/webshop--react", Does::Nothing),
     ("runs list", Does::Nothing),
+    ("runs pack runs/webshop--react", Does::Nothing),
     ("hub card critic", Does::Nothing),
     ("hub push critic me/critic --dry-run", Does::Nothing),
     ("hub pull not/a/name --out pulled", Does::Nothing),

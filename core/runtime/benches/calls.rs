@@ -1,16 +1,21 @@
 //! What a call costs on this side: processor time and memory, against a model that answers at once, with 1 and with 64
-//! episodes in flight, journaled and not. `cargo bench -p forethought-runtime --bench calls` prints a table.
+//! episodes in flight, journaled and not, in this process and over HTTP. `cargo bench -p forethought-runtime --bench
+//! calls` prints a table.
 //!
-//! Each case is a process of its own, so that none inherits another's memory. It reads /proc, so it wants Linux.
+//! Each case is a process of its own, so that none inherits another's memory; the server is one more. It reads /proc, so
+//! it wants Linux.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
+use forethought_llm_remote::{Provider, Remote, RemoteConfig};
+use forethought_mock_llm::{Options, start};
 use forethought_runtime::{
     budget::Limits,
     cancel::Cancel,
@@ -33,32 +38,62 @@ const PAGE: usize = 700;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [journal, in_flight] = &arguments[..] {
-        return case(journal == "on", in_flight.parse().expect("a number"));
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve"] => serve(),
+        [journal, model, in_flight] => case(*journal == "on", model, in_flight.parse().expect("a number")),
+        _ => table(),
     }
+}
+
+fn table() {
     println!(
         "{EPISODES} episodes of {STEPS} decisions of {CALLS} calls; prompts of 2,000 to 7,000 characters"
     );
-    for journal in ["off", "on"] {
+    let program = std::env::current_exe().expect("this program");
+    let mut serve = Command::new(&program);
+    let mut server =
+        serve.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a server");
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut url).expect("an address");
+    for (journal, model) in [("off", "here"), ("on", "here"), ("off", url.trim()), ("on", url.trim())] {
         for in_flight in ["1", "64"] {
-            let program = std::env::current_exe().expect("this program");
-            let output = Command::new(program).args([journal, in_flight]).output().expect("a process");
+            let output =
+                Command::new(&program).args([journal, model, in_flight]).output().expect("a process");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let place = if model == "here" { "in this process" } else { "over HTTP      " };
             print!(
-                "journal {journal:3}, {in_flight:>2} in flight: {}",
+                "{place}, journal {journal:3}, {in_flight:>2} in flight: {}",
                 String::from_utf8_lossy(&output.stdout)
             );
         }
     }
+    drop(server.stdin.take());
+    server.wait().expect("an end");
 }
 
-/// Runs one case and prints a line of it.
-fn case(journal: bool, in_flight: usize) {
+fn serve() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let options = Options { backend: Arc::new(Instant), ..Options::default() };
+    let server = runtime.block_on(start(options)).expect("a server");
+    println!("{}", server.url());
+    // Until the client is done.
+    std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
+}
+
+/// Runs one case, with a model in this process or at an address, and prints a line of it.
+fn case(journal: bool, model: &str, in_flight: usize) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
-    let backend = CallConfig::default()
-        .around(Arc::new(Instant), "actor", &json!({}), &Metering::default())
-        .expect("layers");
+    let backend: Arc<dyn LlmBackend> = match model {
+        "here" => Arc::new(Instant),
+        url => {
+            let base_url = Some(format!("{url}/v1"));
+            let config = RemoteConfig { base_url, ..RemoteConfig::new(Provider::Vllm, "instant") };
+            Arc::new(Remote::new(config).expect("a model"))
+        }
+    };
+    let backend =
+        CallConfig::default().around(backend, "actor", &json!({}), &Metering::default()).expect("layers");
     let (processor, memory) = (processor_ms(), memory_kb("VmRSS"));
     runtime.block_on(async {
         match journal {

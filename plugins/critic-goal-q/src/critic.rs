@@ -2,26 +2,18 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Tensor};
 use forethought_sdk::checkpoint::{encode, encoder, files};
 use forethought_sdk::prelude::*;
 
-use crate::architecture::Input;
 use crate::calibration::Calibration;
 use crate::checkpoint;
 use crate::config::CriticConfig;
-use crate::network::Network;
+use crate::together::{Row, Together};
 use crate::understanding::Understanding;
 use crate::vocabulary::{Look, Relations, affirmed, bare, clauses};
 
-/// Rows in every forward pass; shorter batches are padded with zeros.
-///
-/// Which kernel a matrix product uses, and so its last bit, depends on its shape. With one shape for all, an estimate
-/// cannot depend on the other queries.
-const ROWS: usize = 32;
-
 struct GoalQ {
-    twins: [Network; 2],
+    networks: Together,
     calibration: Calibration,
     encoder: Arc<dyn TextEncoder>,
     spec: EncoderSpec,
@@ -33,9 +25,6 @@ struct GoalQ {
     rivals: Vec<Vec<usize>>,
     abstain: bool,
 }
-
-/// What the networks see: embeddings of state, thought and outcome.
-type Row<'a> = [&'a [f32]; 3];
 
 /// One thing that an outcome says: a row for it, and one for each of its rivals.
 struct Claim<'a> {
@@ -93,7 +82,7 @@ register! {
         }
         let texts = trained.style.outcomes.iter().map(|outcome| outcome.text.clone());
         Ok(Arc::new(GoalQ {
-            twins,
+            networks: Together::new(twins, trained.encoder.dimension),
             calibration: trained.calibration,
             encoder,
             spec: trained.encoder,
@@ -151,11 +140,7 @@ impl Critic for GoalQ {
             asked.iter().map(|asked| self.claims(asked, &texts, &embeddings, &mut read)).collect();
         let rows: Vec<Row> =
             asked.iter().flat_map(|(claims, _)| claims).flat_map(|one| one.rows.clone()).collect();
-        let mut values = Vec::with_capacity(rows.len());
-        for piece in rows.chunks(ROWS) {
-            let [q1, q2] = self.forward(piece).context("the critic's forward pass failed")?;
-            values.extend(q1.into_iter().zip(q2).take(piece.len()));
-        }
+        let values = self.networks.values(&rows).await?;
         let mut values = values.into_iter();
         let estimates = asked.into_iter().map(|(claims, outside)| {
             let estimates = claims.iter().map(|claim| {
@@ -235,22 +220,6 @@ impl GoalQ {
             Claim { rows: rows.collect(), known: known(&meaning) }
         };
         (said.into_iter().map(claim).collect(), outside)
-    }
-
-    /// Both twins' values for at most [`ROWS`] rows.
-    fn forward(&self, rows: &[Row]) -> candle_core::Result<[Vec<f32>; 2]> {
-        let column = |text: usize| {
-            let mut numbers = Vec::with_capacity(ROWS * self.spec.dimension);
-            for row in rows {
-                numbers.extend_from_slice(row[text]);
-            }
-            numbers.resize(ROWS * self.spec.dimension, 0.0);
-            Input::rows(Tensor::from_vec(numbers, (ROWS, self.spec.dimension), &Device::Cpu)?)
-        };
-        let inputs = [column(0)?, column(1)?, column(2)?];
-        let [q1, q2] =
-            self.twins.each_ref().map(|network| network.forward(&inputs.each_ref())?.to_vec1::<f32>());
-        Ok([q1?, q2?])
     }
 
     /// The estimate of a claim from both twins' values of it and of its rivals: what excludes each other has

@@ -17,7 +17,7 @@
 //! `config` (every number), `goals` (what is learned from), `label`, `vocabulary` and `understanding` (how texts are
 //! read), `seen` (what is outside the data), `architecture`, `network` and `learner` (the methods), `calibration`,
 //! `ranking` and `card` (what is measured and shown), `trainer` (the order of things), `checkpoint` (what is written),
-//! `critic` (what is served). `engine` chooses who computes: `cpu` has the arithmetic for CPUs, `learner` and
+//! `critic` (what is served) with `together` (its forward passes). `engine` chooses who computes: `cpu` has the arithmetic for CPUs, `learner` and
 //! `optimiser` show the methods and run on any device. `table` has the embeddings.
 //!
 //! # Configuration
@@ -51,6 +51,7 @@ mod ranking;
 mod seen;
 mod snapshot;
 mod table;
+mod together;
 mod trainer;
 mod understanding;
 mod vocabulary;

@@ -4,12 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use forethought_api::{Error, Result};
-use forethought_runtime::{config, run::folder::RunStatus};
+use forethought_runtime::{
+    config,
+    run::folder::{self, RunStatus},
+};
 use serde::Serialize;
 
-use crate::{exit::Exit, played::Played, session::Session, tables::list};
+use crate::{
+    exit::Exit,
+    played::{Played, folder_of},
+    session::Session,
+    tables::list,
+};
 
-/// Find runs again.
+/// Find runs again, and make them smaller.
 #[derive(Debug, Args)]
 pub(crate) struct Runs {
     #[command(subcommand)]
@@ -25,6 +33,47 @@ enum Command {
   forethought runs list
   forethought runs list sweep --json | jq '.[] | [.name, .score]'")]
     List(List),
+    /// Pack the journals of runs that are over, to a third or less of their size.
+    ///
+    /// What nothing refers to any more goes, such as the answers of attempts that were given up; the rest is compressed
+    /// together. Episodes can be viewed, replayed, exported and continued as before.
+    #[command(after_help = "Examples:
+  forethought runs pack runs/webshop--pnlc
+  forethought runs pack runs/webshop--*/*")]
+    Pack(Pack),
+}
+
+#[derive(Debug, Args)]
+struct Pack {
+    /// The runs' folders; of a folder of runs, the newest.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+}
+
+/// What packing a run gave.
+#[derive(Debug, Serialize)]
+struct Packed {
+    run: PathBuf,
+    /// Bytes of its journal before and after.
+    before: u64,
+    after: u64,
+}
+
+impl Pack {
+    fn execute(self, session: &Session) -> Result<Exit> {
+        let pack = |run: PathBuf| -> Result<Packed> {
+            let run = folder_of(&run)?;
+            let (before, after) = folder::pack(&run)?;
+            Ok(Packed { run, before, after })
+        };
+        let packed = self.runs.into_iter().map(pack).collect::<Result<Vec<_>>>()?;
+        session.show(&packed, || {
+            let mb = |bytes: u64| format!("{:.2} MB", bytes as f64 / 1e6);
+            let cells = |one: &Packed| [mb(one.before), mb(one.after), one.run.display().to_string()];
+            list(["before", "after", "run"], &packed.iter().map(cells).collect::<Vec<_>>())
+        })?;
+        Ok(Exit::Done)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -52,7 +101,16 @@ struct Row {
 
 impl Runs {
     pub(crate) fn execute(self, session: &Session) -> Result<Exit> {
-        let Command::List(List { folder }) = self.command;
+        match self.command {
+            Command::List(list) => list.execute(session),
+            Command::Pack(pack) => pack.execute(session),
+        }
+    }
+}
+
+impl List {
+    fn execute(self, session: &Session) -> Result<Exit> {
+        let Self { folder } = self;
         if !folder.is_dir() {
             return Err(Error::not_found(format!(
                 "there is no folder {}; name that of [run] out",

@@ -5,6 +5,7 @@
 //! who implements [`Durable`] may run it here, answer it from a journal, or hand it to an engine on another machine.
 //! This module knows effects, not journals.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use forethought_api::{
     critic::{Critic, CriticQuery, Estimate, StyleCard},
     environment::{Action, Environment, Reset, Transition, Turn},
     error::Code,
-    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Usage},
+    llm::{ChatRequest, Completion, LlmBackend, LlmCapabilities, Message, Usage},
     planner::{Allowance, Summariser},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -96,6 +97,14 @@ pub trait Durable: Send + Sync + 'static {
     }
 }
 
+/// Capacity that is kept for the next input.
+const LONG: usize = 1 << 20;
+
+thread_local! {
+    /// Where inputs are written to be hashed: prompts are long, and memory for each would cost more than writing it.
+    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// An effect's name, its target, and the hash of its input.
 type Question = (&'static str, String, [u8; 32]);
 
@@ -122,7 +131,12 @@ impl Position {
     }
     /// The key of the next effect `E` on `target`.
     pub fn key<E: Effect>(&self, target: &str, input: &E::In) -> Result<EffectKey> {
-        let input = *blake3::hash(&serde_json::to_vec(input)?).as_bytes();
+        let input = WRITTEN.with_borrow_mut(|json| -> Result<_> {
+            json.clear();
+            json.shrink_to(LONG);
+            serde_json::to_writer(&mut *json, input)?;
+            Ok(*blake3::hash(json).as_bytes())
+        })?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let count = seen.entry((E::NAME, target.to_owned(), input)).or_default();
         let occurrence = *count;
@@ -245,7 +259,12 @@ impl Effect for Complete {
     }
     fn record(input: &CompleteInput) -> Result<(Blob, Vec<Blob>)> {
         let CompleteInput { llm, request: ChatRequest { messages, .. } } = input;
-        let blob = |message| Ok(Blob::new(serde_json::to_vec(message)?));
+        let blob = |message: &Message| {
+            // With room for what JSON escapes.
+            let mut json = Vec::with_capacity(message.content.len() + message.content.len() / 8 + 64);
+            serde_json::to_writer(&mut json, message)?;
+            Ok(Blob::new(json))
+        };
         let messages = messages.iter().map(blob).collect::<Result<Vec<_>>>()?;
         let hashes = messages.iter().map(|message| message.hex().into()).collect();
         // Without its messages, which make up nearly all of it, a request is cheap to copy.
@@ -349,7 +368,7 @@ impl Durable for Unrecorded {
 
 #[cfg(test)]
 mod tests {
-    use forethought_api::llm::{Message, Purpose, Tool};
+    use forethought_api::llm::{Purpose, Tool};
 
     use super::*;
 

@@ -5,5 +5,6 @@ pub mod durable;
 pub mod effects;
 pub mod key;
 pub mod meter;
+pub(crate) mod pack;
 pub mod reading;
 pub mod store;

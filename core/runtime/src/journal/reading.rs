@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::budget::Spent;
-use crate::journal::key::Hash;
-use crate::journal::store::{self, SCHEMA, unpack};
+use crate::journal::store::{self, Contents, SCHEMA};
 
 /// A recorded call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,7 +34,8 @@ pub struct Call {
 /// A journal that is missing, damaged, or newer than this program.
 pub fn calls(journal: &Path, episode: &str, step: u32, seat: usize) -> Result<Vec<Call>> {
     let read = || -> Result<Vec<Call>> {
-        let (connection, _) = open(journal)?;
+        let (connection, version) = open(journal)?;
+        let mut contents = Contents::new(&connection, version > 3);
         let found = connection
             .query_row("SELECT number, attempt FROM episodes WHERE id = ?1", [episode], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
@@ -51,12 +51,12 @@ pub fn calls(journal: &Path, episode: &str, step: u32, seat: usize) -> Result<Ve
         let mut rows = statement.query([number, attempt, step.into(), seat])?;
         let mut calls = Vec::new();
         while let Some(row) = rows.next()? {
-            let mut request = blob(&connection, row.get(2)?)?;
+            let mut request = json(contents.of(row.get_ref(2)?)?);
             if let Some(Value::Array(messages)) = request.pointer_mut("/request/messages") {
                 for message in messages {
                     let hash = message.as_str().and_then(|hex| blake3::Hash::from_hex(hex).ok());
                     let hash = hash.ok_or_else(|| Error::malformed("a message has no hash"))?;
-                    *message = blob(&connection, *hash.as_bytes())?;
+                    *message = json(contents.get(hash.as_bytes())?);
                 }
             }
             calls.push(Call {
@@ -64,7 +64,7 @@ pub fn calls(journal: &Path, episode: &str, step: u32, seat: usize) -> Result<Ve
                 target: row.get(1)?,
                 request,
                 ok: row.get(3)?,
-                answer: blob(&connection, row.get(4)?)?,
+                answer: json(contents.of(row.get_ref(4)?)?),
             });
         }
         let purpose = |call: &Call| call.request["request"]["purpose"].to_string();
@@ -100,14 +100,8 @@ fn open(path: &Path) -> Result<(Connection, i64)> {
     Ok((connection, version))
 }
 
-/// The JSON that is kept under a hash.
-fn blob(connection: &Connection, hash: Hash) -> Result<Value> {
-    let found = connection
-        .prepare_cached("SELECT packed, data FROM blobs WHERE hash = ?1")?
-        .query_row([hash], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))
-        .optional()?;
+/// A content, which is JSON.
+fn json(content: Option<Vec<u8>>) -> Value {
     let damaged = || json!({ "damaged": "what was recorded here is damaged or missing" });
-    let Some((packed, data)) = found else { return Ok(damaged()) };
-    let data = unpack(packed, &data).ok().filter(|data| *blake3::hash(data).as_bytes() == hash);
-    Ok(data.and_then(|data| serde_json::from_slice(&data).ok()).unwrap_or_else(damaged))
+    content.and_then(|data| serde_json::from_slice(&data).ok()).unwrap_or_else(damaged)
 }

@@ -1,26 +1,29 @@
 //! The journal of a run: every answered effect, in SQLite, before it is used.
 //!
-//! One thread owns the database. It takes jobs from a queue, as many as wait, runs them in one transaction, and
-//! answers them when the transaction is committed (group commit). With a write-ahead log and `synchronous = NORMAL` a
-//! killed process loses nothing that was answered; a power cut may lose the last moments, never the whole.
-//! Payloads are in a table of blobs, keyed by their BLAKE3 hash, so a recurring message is stored once. The tables are
-//! described in docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
+//! Jobs wait in a queue. A caller first lets all others that are ready add theirs; then whoever finds the database free
+//! takes as many as wait, runs them in one transaction, and answers them when it is committed (group commit). There is
+//! no thread for it: waking one and being woken by it cost more than the work. With a write-ahead log and `synchronous =
+//! NORMAL` a killed process loses nothing that was answered; a power cut may lose the last moments, never the whole.
+//! Messages are in a table of blobs, keyed by their BLAKE3 hash, so a recurring one is stored once; what hardly recurs is
+//! in the row of its effect, because a row under a random key costs a page. The tables are described in
+//! docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use forethought_api::{Error, Result, error::Context, llm::Usage};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, types::ValueRef};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
 use crate::journal::key::{Blob, EffectKey, Hash};
 
 /// Version of the tables.
-pub(crate) const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 4;
 
 const TABLES: &str = "
     CREATE TABLE episodes (
@@ -73,6 +76,17 @@ const ATTEMPTS: &str = "
     ALTER TABLE charges ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// What version 4 added: contents of a run that is over, many in one piece.
+const PACKS: &str = "
+    CREATE TABLE packs (number INTEGER PRIMARY KEY, data BLOB NOT NULL);
+    CREATE TABLE places (
+        hash BLOB NOT NULL PRIMARY KEY,
+        pack INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        length INTEGER NOT NULL
+    ) WITHOUT ROWID;
+";
+
 /// Blobs shorter than this are not compressed.
 const WORTH_PACKING: usize = 128;
 /// Jobs in one transaction at most.
@@ -87,20 +101,74 @@ type Job = Box<dyn FnOnce(&mut Tables) -> Answer + Send>;
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Queue>);
 
-#[derive(Debug)]
 struct Queue {
     path: PathBuf,
-    jobs: mpsc::Sender<Option<Job>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Jobs in the order in which they are done.
+    waiting: Mutex<Vec<Job>>,
+    /// `None` once the journal is closed.
+    tables: Mutex<Option<Tables>>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Queue").field(&self.path).finish()
+    }
 }
 
 impl Queue {
-    /// Ends the journal's thread, which folds the write-ahead log into the file, and waits for it.
+    fn waiting(&self) -> MutexGuard<'_, Vec<Job>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what waits, unless another thread is at it.
+    fn work(self: &Arc<Self>) {
+        if self.waiting().is_empty() {
+            return;
+        }
+        match self.tables.try_lock() {
+            Ok(mut tables) => self.batch(tables.as_mut()),
+            // That thread looks once more after letting go of the tables, so nothing is left lying.
+            Err(TryLockError::WouldBlock) => return,
+            // A job panicked: what it left is not known. Those that wait learn that nobody answers.
+            Err(TryLockError::Poisoned(_)) => self.waiting().clear(),
+        }
+        if !self.waiting().is_empty() {
+            self.go_on();
+        }
+    }
+
+    /// Does what came in the meantime, together with what those ask who were answered just now: a transaction for each
+    /// few would cost more.
+    fn go_on(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else { return self.work() };
+        let queue = Arc::downgrade(self);
+        runtime.spawn(async move {
+            tokio::task::yield_now().await;
+            if let Some(queue) = queue.upgrade() {
+                queue.work();
+            }
+        });
+    }
+
+    fn batch(&self, tables: Option<&mut Tables>) {
+        let jobs = {
+            let mut waiting = self.waiting();
+            let most = waiting.len().min(BATCH);
+            waiting.drain(..most).collect()
+        };
+        if let Some(tables) = tables {
+            tables.serve(jobs);
+        }
+    }
+
+    /// Does what waits, and folds the write-ahead log into the file.
     fn close(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let _ = self.jobs.send(None);
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::warn!("the thread of the journal {} panicked", self.path.display());
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        while !self.waiting().is_empty() {
+            self.batch(tables.as_mut());
+        }
+        if let Some(tables) = tables.take() {
+            tables.fold();
         }
     }
 }
@@ -108,6 +176,15 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// A caller's turn to do what waits. It takes it even if it is dropped: a cancelled call is recorded all the same.
+struct Turn<'a>(&'a Arc<Queue>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.work();
     }
 }
 
@@ -170,16 +247,8 @@ pub struct Closed {
 impl Store {
     /// Opens the journal at `path`; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut tables = Tables::open(path)?;
-        let (jobs, queue) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || {
-                tables.serve(&queue);
-                tables.fold();
-            })
-            .context("the journal's thread could not be started")?;
-        Ok(Self(Arc::new(Queue { path: path.to_owned(), jobs, thread: Mutex::new(Some(thread)) })))
+        let tables = Mutex::new(Some(Tables::open(path)?));
+        Ok(Self(Arc::new(Queue { path: path.to_owned(), waiting: Mutex::default(), tables })))
     }
 
     /// Begins or continues an episode.
@@ -219,7 +288,7 @@ impl Store {
             tracing::warn!("the journal could not be closed: {error}");
         }
     }
-    /// Records what an attempt did use, some time soon. Until then, the most counts.
+    /// Records what an attempt did use, together with whatever is recorded next. Until then, the most counts.
     pub(crate) fn settle(&self, charge: i64, used: Spent) {
         let job: Job = Box::new(move |tables| {
             let done = tables.settle(charge, used);
@@ -229,9 +298,7 @@ impl Store {
                 }
             })
         });
-        if self.0.jobs.send(Some(job)).is_err() {
-            tracing::warn!("the journal's thread is gone; the cost of an attempt counts in full");
-        }
+        self.0.waiting().push(job);
     }
 
     async fn call<T: Send + 'static>(
@@ -247,9 +314,11 @@ impl Store {
                 let _ = reply.send(committed.clone().and(result));
             })
         });
-        let gone = || Error::other("the journal's thread is gone");
-        self.0.jobs.send(Some(job)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.0.waiting().push(job);
+        let turn = Turn(&self.0);
+        tokio::task::yield_now().await;
+        drop(turn);
+        answer.await.map_err(|_| Error::other(format!("the journal {} is closed", self.0.path.display())))?
     }
 }
 
@@ -268,66 +337,63 @@ struct Tables {
     stored: HashSet<Hash>,
 }
 
+/// Opens the journal at `path` for writing; creates it if it does not exist, and upgrades an older one.
+pub(super) fn connect(path: &Path) -> Result<Connection> {
+    let failed = || format!("journal {} could not be opened", path.display());
+    let connection = Connection::open(path).context(failed())?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
+        )
+        .context(failed())?;
+    connection.set_prepared_statement_cache_capacity(32);
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).context(failed())?;
+    let raise = |tables: &[&str]| {
+        let tables = tables.concat();
+        let statements = format!("BEGIN; {tables} PRAGMA user_version = {SCHEMA}; COMMIT;");
+        connection.execute_batch(&statements).context(failed())
+    };
+    match version {
+        0 => raise(&[TABLES, MONEY, ATTEMPTS, PACKS])?,
+        1 => raise(&[MONEY, ATTEMPTS, PACKS])?,
+        2 => raise(&[ATTEMPTS, PACKS])?,
+        3 => raise(&[PACKS])?,
+        SCHEMA => {}
+        other => {
+            return Err(Error::input(format!(
+                "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote it, \
+                 or a newer one",
+                path.display()
+            )));
+        }
+    }
+    no_triggers(&connection, path)?;
+    Ok(connection)
+}
+
 impl Tables {
     fn open(path: &Path) -> Result<Self> {
         let failed = || format!("journal {} could not be opened", path.display());
-        let connection = Connection::open(path).context(failed())?;
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
-                 PRAGMA cache_size = -8192; PRAGMA busy_timeout = 10000;",
-            )
-            .context(failed())?;
-        connection.set_prepared_statement_cache_capacity(32);
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).context(failed())?;
-        let raise = |tables: &str| {
-            let statements = format!("BEGIN; {tables} {ATTEMPTS} PRAGMA user_version = {SCHEMA}; COMMIT;");
-            connection.execute_batch(&statements).context(failed())
-        };
-        match version {
-            0 => raise(&[TABLES, MONEY].concat())?,
-            1 => raise(MONEY)?,
-            2 => raise("")?,
-            SCHEMA => {}
-            other => {
-                return Err(Error::input(format!(
-                    "journal {} has schema version {other}, this program knows {SCHEMA}; use the program that wrote \
-                     it, or a newer one",
-                    path.display()
-                )));
-            }
-        }
-        no_triggers(&connection, path)?;
+        let connection = connect(path)?;
         let mut compressor = zstd::bulk::Compressor::new(1).context(failed())?;
         compressor.include_checksum(true).context(failed())?;
         Ok(Self { path: path.to_owned(), connection, compressor, stored: HashSet::new() })
     }
 
-    fn serve(&mut self, jobs: &mpsc::Receiver<Option<Job>>) {
-        let mut answers: Vec<Answer> = Vec::new();
-        let mut open = true;
-        while open && let Ok(Some(first)) = jobs.recv() {
-            let begun = self.execute("BEGIN IMMEDIATE");
-            let mut job = Some(first);
-            while let Some(work) = job.take() {
-                answers.push(work(self));
-                if answers.len() < BATCH {
-                    let next = jobs.try_recv();
-                    open = !matches!(next, Ok(None));
-                    job = next.ok().flatten();
-                }
+    /// Does jobs in one transaction.
+    fn serve(&mut self, jobs: Vec<Job>) {
+        let begun = self.execute("BEGIN IMMEDIATE");
+        let answers: Vec<Answer> = jobs.into_iter().map(|job| job(self)).collect();
+        let committed = begun.and_then(|()| self.execute("COMMIT"));
+        if committed.is_err() {
+            // What was remembered as stored may be rolled back with the transaction.
+            self.stored.clear();
+            if self.execute("ROLLBACK").is_err() {
+                tracing::debug!("nothing to roll back in {}", self.path.display());
             }
-            let committed = begun.and_then(|()| self.execute("COMMIT"));
-            if committed.is_err() {
-                // What was remembered as stored may be rolled back with the transaction.
-                self.stored.clear();
-                if self.execute("ROLLBACK").is_err() {
-                    tracing::debug!("nothing to roll back in {}", self.path.display());
-                }
-            }
-            answers.drain(..).for_each(|answer| answer(&committed));
         }
+        answers.into_iter().for_each(|answer| answer(&committed));
     }
 
     /// Leaves one file that is the whole journal, and no write-ahead log next to it.
@@ -370,9 +436,10 @@ impl Tables {
                     self.path.display(),
                     damaged.len()
                 );
-                for hash in damaged {
+                for hash in damaged.into_iter().flatten() {
                     self.stored.remove(&hash);
                     self.connection.execute("DELETE FROM blobs WHERE hash = ?1", [hash])?;
+                    self.connection.execute("DELETE FROM places WHERE hash = ?1", [hash])?;
                 }
                 attempt += 1;
                 HashMap::new()
@@ -423,18 +490,19 @@ impl Tables {
         Ok(())
     }
 
-    /// The recorded answers, or else the hashes of those that are damaged or missing.
+    /// The recorded answers, or else those that are damaged or missing, with the hashes under which they are kept.
     fn effects(
         &self,
         number: i64,
         attempt: i64,
-    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Hash>>> {
+    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Option<Hash>>>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT step, seat, effect, target, input, occurrence, ok, packed, data, answer
-             FROM effects LEFT JOIN blobs ON hash = answer WHERE episode = ?1 AND attempt = ?2",
+            "SELECT step, seat, effect, target, input, occurrence, ok, answer FROM effects
+             WHERE episode = ?1 AND attempt = ?2",
         )?;
         let mut rows = statement.query([number, attempt])?;
         let (mut effects, mut damaged) = (HashMap::new(), Vec::new());
+        let mut contents = Contents::new(&self.connection, true);
         while let Some(row) = rows.next()? {
             let key = EffectKey {
                 step: row.get(0)?,
@@ -444,15 +512,9 @@ impl Tables {
                 input: row.get(4)?,
                 occurrence: row.get(5)?,
             };
-            let hash: Hash = row.get(9)?;
-            let data = row
-                .get_ref(8)?
-                .as_blob_or_null()
-                .ok()
-                .flatten()
-                .and_then(|data| unpack(row.get(7).ok()?, data).ok());
-            let Some(data) = data.filter(|data| *blake3::hash(data).as_bytes() == hash) else {
-                damaged.push(hash);
+            let answer = row.get_ref(7)?;
+            let Some(data) = contents.of(answer)? else {
+                damaged.push(answer.as_blob().ok().and_then(|hash| hash.try_into().ok()));
                 continue;
             };
             effects.insert(
@@ -467,8 +529,8 @@ impl Tables {
         for part in &entry.shared {
             self.put(part)?;
         }
-        let request = self.put(&entry.request)?;
-        let answer = self.put(&entry.answer)?;
+        let request = self.own(&entry.request)?;
+        let answer = self.own(&entry.answer)?;
         let key = &entry.key;
         self.connection
             .prepare_cached(
@@ -490,6 +552,13 @@ impl Tables {
                 entry.usage.map_or(0, |usage| stored(usage.total())),
             ])?;
         Ok(())
+    }
+
+    /// What a row of `effects` says of a content.
+    fn own(&mut self, blob: &Blob) -> Result<Vec<u8>> {
+        let packed = self.compressor.compress(&blob.data)?;
+        // It would be taken for a hash.
+        if packed.len() == blob.hash.len() { Ok(self.put(blob)?.to_vec()) } else { Ok(packed) }
     }
 
     fn put(&mut self, Blob { hash, data }: &Blob) -> Result<Hash> {
@@ -558,7 +627,7 @@ impl Tables {
 pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<String, Spent>> {
     // Added here: `sum` fails when it overflows, and one absurd count must not make a run unreadable.
     let mut tables = "SELECT target, calls, tokens, 0 FROM effects WHERE calls > 0".to_owned();
-    if version == SCHEMA {
+    if version > 2 {
         tables += " UNION ALL SELECT target, calls, tokens, 0 FROM lost
                     UNION ALL SELECT target, calls, tokens, nano_usd FROM charges";
     }
@@ -573,6 +642,89 @@ pub(crate) fn spent(connection: &Connection, version: i64) -> Result<BTreeMap<St
         *sum = *sum + entry;
     }
     Ok(spent)
+}
+
+/// The number of a pack, and where a content is in it: from which byte on, and how many.
+pub(super) type Place = (i64, u32, u32);
+
+/// A place, as a row of `effects` says it.
+pub(super) fn place((pack, start, length): Place) -> String {
+    format!("{pack},{start},{length}")
+}
+
+/// Contents: those that are kept under hashes, each by itself or in a pack, and those of rows of `effects`.
+pub(super) struct Contents<'c> {
+    connection: &'c Connection,
+    packs: bool,
+    /// The pack that was read last: neighbours are often asked for one after the other.
+    last: Option<(i64, Vec<u8>)>,
+}
+
+impl<'c> Contents<'c> {
+    /// The contents of a journal, which has packs from version 4 on.
+    pub(super) fn new(connection: &'c Connection, packs: bool) -> Self {
+        Self { connection, packs, last: None }
+    }
+
+    /// What is kept under `hash`; `None` if it is damaged or missing.
+    pub(super) fn get(&mut self, hash: &Hash) -> Result<Option<Vec<u8>>> {
+        let whole = |data: &Vec<u8>| blake3::hash(data).as_bytes() == hash;
+        let found = self
+            .connection
+            .prepare_cached("SELECT packed, data FROM blobs WHERE hash = ?1")?
+            .query_row([hash], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))
+            .optional()?;
+        let found = found.and_then(|(packed, data)| unpack(packed, &data).ok()).filter(whole);
+        match found {
+            None if self.packs => Ok(self.of_pack(hash)?.filter(whole)),
+            found => Ok(found),
+        }
+    }
+
+    /// What a row of `effects` says: a hash, if it is as long as one; a place in a pack, if it is a text; or the content
+    /// itself, compressed. `None` if it is damaged or missing.
+    pub(super) fn of(&mut self, said: ValueRef<'_>) -> Result<Option<Vec<u8>>> {
+        match said {
+            ValueRef::Blob(said) => match said.try_into() {
+                Ok(hash) => self.get(&hash),
+                Err(_) => Ok(unpack(true, said).ok()),
+            },
+            ValueRef::Text(place) => {
+                let place = std::str::from_utf8(place).unwrap_or_default();
+                match place.split(',').collect::<Vec<_>>()[..] {
+                    [pack, start, length] => match (pack.parse(), start.parse(), length.parse()) {
+                        (Ok(pack), Ok(start), Ok(length)) => self.part((pack, start, length)),
+                        _ => Ok(None),
+                    },
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn of_pack(&mut self, hash: &Hash) -> Result<Option<Vec<u8>>> {
+        let place = self
+            .connection
+            .prepare_cached("SELECT pack, start, length FROM places WHERE hash = ?1")?
+            .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        place.map_or(Ok(None), |place| self.part(place))
+    }
+
+    fn part(&mut self, (pack, start, length): Place) -> Result<Option<Vec<u8>>> {
+        if self.last.as_ref().is_none_or(|(last, _)| *last != pack) {
+            let data = self
+                .connection
+                .prepare_cached("SELECT data FROM packs WHERE number = ?1")?
+                .query_row([pack], |row| row.get::<_, Vec<u8>>(0))
+                .optional()?;
+            let data = data.and_then(|data| unpack(true, &data).ok()).unwrap_or_default();
+            self.last = Some((pack, data));
+        }
+        let (start, length) = (start as usize, length as usize);
+        Ok(self.last.as_ref().and_then(|(_, data)| data.get(start..start + length)).map(<[u8]>::to_vec))
+    }
 }
 
 /// An error if the journal has triggers or views: they would run with what is read or written, and no run writes them.
@@ -622,6 +774,40 @@ mod tests {
         assert!(packed.len() < 1000);
         assert_eq!(inflate(&*packed, 1 << 20).unwrap().len(), 1 << 20);
         assert!(inflate(&*packed, (1 << 20) - 1).unwrap_err().message.contains("more than 1048575 bytes"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_was_asked_is_done_even_if_nobody_waits_and_nothing_after_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let store = Store::open(&path).unwrap();
+        let episodes: Vec<_> = (0..400)
+            .map(|number| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut begun = Box::pin(store.begin(number.to_string(), Resume::Replay));
+                    if number % 3 == 0 {
+                        assert!(futures::poll!(&mut begun).is_pending());
+                        return;
+                    }
+                    begun.await.unwrap();
+                })
+            })
+            .collect();
+        for episode in episodes {
+            episode.await.unwrap();
+        }
+        let ids = super::episodes(&path).unwrap();
+        assert_eq!(ids.len(), 400);
+        let charge = store.charge(1, "actor".into(), Spent::money(9)).await.unwrap();
+        store.settle(charge, Spent::money(7));
+        // What waits is done at the end, and the log is folded in.
+        let other = store.clone();
+        store.close().await;
+        assert!(!folder.path().join("journal.sqlite-wal").exists());
+        let wrong = other.spent().await.unwrap_err();
+        assert!(wrong.message.contains("journal.sqlite is closed"), "{wrong}");
+        assert_eq!(Store::open(&path).unwrap().spent().await.unwrap()["actor"], Spent::money(7));
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ impl ConcurrencyLimit {
     /// `inner`, with at most `most` calls in flight.
     pub fn new(inner: Arc<dyn LlmBackend>, most: u32) -> Self {
         let most = f64::from(most.max(1));
-        let state = State { allowed: most, under_way: 0, round: 0 };
+        let state = State { allowed: most, under_way: 0, waiting: 0, round: 0 };
         Self { inner, gate: Arc::new(Gate { most, state: Mutex::new(state), free: Notify::new() }) }
     }
 
@@ -86,6 +86,8 @@ struct State {
     /// Between 1 and the most.
     allowed: f64,
     under_way: u32,
+    /// Calls that wait for room.
+    waiting: u32,
     /// Counts reductions: calls that began before the last one say nothing about the number allowed since.
     round: u64,
 }
@@ -97,18 +99,43 @@ impl Gate {
 
     async fn enter(self: Arc<Self>) -> Permit {
         loop {
-            let free = self.free.notified();
-            {
-                let mut state = self.state();
-                if state.under_way < state.allowed as u32 {
-                    state.under_way += 1;
-                    let round = state.round;
-                    drop(state);
-                    return Permit { gate: self.clone(), round };
-                }
+            if let Some(permit) = self.try_enter() {
+                return permit;
+            }
+            let _waits = Waits::new(&self);
+            let mut free = std::pin::pin!(self.free.notified());
+            // Registered before looking once more; room that was made in between would be missed.
+            free.as_mut().enable();
+            if let Some(permit) = self.try_enter() {
+                return permit;
             }
             free.await;
         }
+    }
+
+    fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = self.state();
+        let room = state.under_way < state.allowed as u32;
+        room.then(|| {
+            state.under_way += 1;
+            Permit { gate: self.clone(), round: state.round }
+        })
+    }
+}
+
+/// A call that waits for room, or is given up.
+struct Waits<'g>(&'g Gate);
+
+impl<'g> Waits<'g> {
+    fn new(gate: &'g Gate) -> Self {
+        gate.state().waiting += 1;
+        Self(gate)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
     }
 }
 
@@ -149,7 +176,7 @@ impl Drop for Permit {
         let free = {
             let mut state = self.gate.state();
             state.under_way -= 1;
-            (state.allowed as u32).saturating_sub(state.under_way)
+            (state.allowed as u32).saturating_sub(state.under_way).min(state.waiting)
         };
         // Only as many as there is room for; the others would wake up for nothing.
         for _ in 0..free {

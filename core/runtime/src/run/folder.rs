@@ -9,6 +9,7 @@ use forethought_api::{Error, Result, error::Context, text::unmarked_bytes};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::journal::pack;
 use crate::run::summary::EpisodeSummary;
 use crate::{clock, files};
 
@@ -324,6 +325,26 @@ fn lock(run: &Path) -> Result<File> {
         ))),
         Err(TryLockError::Error(error)) => Err(Error::from(error).context(failed())),
     }
+}
+
+/// Packs the journal of the run in folder `run`: what nothing refers to goes, and the rest is compressed together.
+/// Everything can be read as before, and the run can be continued. Returns its bytes before and after.
+///
+/// # Errors
+/// A run in use, or one whose journal is missing or cannot be read or written.
+pub fn pack(run: &Path) -> Result<(u64, u64)> {
+    let journal = journal_path(run);
+    let size = || -> Result<u64> {
+        let data = fs::metadata(&journal).context(format!("{} cannot be packed", journal.display()))?;
+        Ok(data.len())
+    };
+    size()?;
+    let lock = lock(run)?;
+    let before = size()?;
+    let packed = pack::pack(&journal);
+    let _ = lock.unlock();
+    packed?;
+    Ok((before, size()?))
 }
 
 /// Cuts off a last line that a killed process left half written.
