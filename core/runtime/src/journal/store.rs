@@ -1,9 +1,10 @@
 //! The journal of a run: every answered effect, in SQLite, before it is used.
 //!
-//! Jobs wait in a queue. A caller first lets all others that are ready add theirs; then whoever finds the database free
-//! takes as many as wait, runs them in one transaction, and answers them when it is committed (group commit). There is
-//! no thread for it: waking one and being woken by it cost more than the work. With a write-ahead log and `synchronous =
-//! NORMAL` a killed process loses nothing that was answered; a power cut may lose the last moments, never the whole.
+//! Jobs wait in a queue. A caller first lets all others that are ready add theirs. If its job is then the only one, it
+//! does it itself: to wake a thread and to be woken by it costs more than the work. Where several wait, a thread takes
+//! as many as there are, runs them in one transaction, and answers them when it is committed (group commit). With a
+//! write-ahead log and `synchronous = NORMAL` a killed process loses nothing that was answered; a power cut may lose the
+//! last moments, never the whole.
 //! Messages are in a table of blobs, keyed by their BLAKE3 hash, so a recurring one is stored once; what hardly recurs is
 //! in the row of its effect, because a row under a random key costs a page. The tables are described in
 //! docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
@@ -12,11 +13,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use forethought_api::{Error, Result, error::Context, llm::Usage};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, types::ValueRef};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
@@ -99,14 +100,48 @@ type Job = Box<dyn FnOnce(&mut Tables) -> Answer + Send>;
 
 /// A journal. Clones share it; it is closed by [`Store::close`], or when the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Queue>);
+pub struct Store(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Owner {
+    /// Ends the journal's thread, which folds the write-ahead log into the file, and waits for it.
+    fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.waiting().closed = true;
+        self.queue.wanted.notify_all();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::warn!("the thread of the journal {} panicked", self.queue.path.display());
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
 
 struct Queue {
     path: PathBuf,
-    /// Jobs in the order in which they are done.
-    waiting: Mutex<Vec<Job>>,
-    /// `None` once the journal is closed.
-    tables: Mutex<Option<Tables>>,
+    waiting: Mutex<Waiting>,
+    /// Wakes the thread.
+    wanted: Condvar,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// In the order in which they are done.
+    jobs: Vec<Job>,
+    /// Whether the thread is to do them.
+    wanted: bool,
+    /// Whether no others are accepted.
+    closed: bool,
 }
 
 impl fmt::Debug for Queue {
@@ -116,75 +151,84 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Job>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what waits, unless another thread is at it.
-    fn work(self: &Arc<Self>) {
-        if self.waiting().is_empty() {
-            return;
-        }
-        match self.tables.try_lock() {
-            Ok(mut tables) => self.batch(tables.as_mut()),
-            // That thread looks once more after letting go of the tables, so nothing is left lying.
-            Err(TryLockError::WouldBlock) => return,
-            // A job panicked: what it left is not known. Those that wait learn that nobody answers.
-            Err(TryLockError::Poisoned(_)) => self.waiting().clear(),
-        }
-        if !self.waiting().is_empty() {
-            self.go_on();
+    /// Adds a job. Of a journal that is closed it is dropped, and with it whoever waits for its answer learns of it.
+    fn add(&self, job: Job) {
+        let mut waiting = self.waiting();
+        if !waiting.closed {
+            waiting.jobs.push(job);
         }
     }
 
-    /// Does what came in the meantime, together with what those ask who were answered just now: a transaction for each
-    /// few would cost more.
-    fn go_on(self: &Arc<Self>) {
-        let Ok(runtime) = Handle::try_current() else { return self.work() };
-        let queue = Arc::downgrade(self);
-        runtime.spawn(async move {
-            tokio::task::yield_now().await;
-            if let Some(queue) = queue.upgrade() {
-                queue.work();
-            }
-        });
-    }
-
-    fn batch(&self, tables: Option<&mut Tables>) {
-        let jobs = {
-            let mut waiting = self.waiting();
-            let most = waiting.len().min(BATCH);
-            waiting.drain(..most).collect()
+    /// Does a job that waits alone; else wakes the thread.
+    fn turn(&self) {
+        let alone = match self.waiting().jobs.len() {
+            0 => return,
+            waiting => waiting == 1,
         };
-        if let Some(tables) = tables {
-            tables.serve(jobs);
+        if alone && let Ok(mut tables) = self.tables.try_lock() {
+            self.batch(&mut tables);
+        }
+        // Others may have come meanwhile, and found the tables in use.
+        let mut waiting = self.waiting();
+        if !waiting.jobs.is_empty() {
+            waiting.wanted = true;
+            drop(waiting);
+            self.wanted.notify_one();
         }
     }
 
-    /// Does what waits, and folds the write-ahead log into the file.
-    fn close(&self) {
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        while !self.waiting().is_empty() {
-            self.batch(tables.as_mut());
+    /// The work of the thread, until the journal is closed.
+    fn serve(&self) {
+        let _end = End(self);
+        loop {
+            let mut waiting = self.waiting();
+            while !waiting.closed && !(waiting.wanted && !waiting.jobs.is_empty()) {
+                waiting = self.wanted.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+            waiting.wanted = waiting.jobs.len() > BATCH;
+            let last = waiting.closed && waiting.jobs.is_empty();
+            drop(waiting);
+            // A job that panicked leaves tables of which nothing is known.
+            let Ok(mut tables) = self.tables.lock() else { return };
+            if last {
+                return tables.fold();
+            }
+            self.batch(&mut tables);
         }
-        if let Some(tables) = tables.take() {
-            tables.fold();
-        }
+    }
+
+    /// Does what waits. Whoever has the tables decides what comes next, so the order is kept.
+    fn batch(&self, tables: &mut Tables) {
+        let jobs = {
+            let jobs = &mut self.waiting().jobs;
+            let most = jobs.len().min(BATCH);
+            jobs.drain(..most).collect()
+        };
+        tables.serve(jobs);
     }
 }
 
-impl Drop for Queue {
+/// The end of the thread, by a panic or not: nobody waits for it any more.
+struct End<'a>(&'a Queue);
+
+impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.close();
+        let mut waiting = self.0.waiting();
+        waiting.closed = true;
+        waiting.jobs.clear();
     }
 }
 
-/// A caller's turn to do what waits. It takes it even if it is dropped: a cancelled call is recorded all the same.
-struct Turn<'a>(&'a Arc<Queue>);
+/// A caller's turn. It takes it even if it is dropped: a cancelled call is recorded all the same.
+struct Turn<'a>(&'a Queue);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.work();
+        self.0.turn();
     }
 }
 
@@ -247,8 +291,15 @@ pub struct Closed {
 impl Store {
     /// Opens the journal at `path`; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<Self> {
-        let tables = Mutex::new(Some(Tables::open(path)?));
-        Ok(Self(Arc::new(Queue { path: path.to_owned(), waiting: Mutex::default(), tables })))
+        let tables = Mutex::new(Tables::open(path)?);
+        let (waiting, wanted) = Default::default();
+        let queue = Arc::new(Queue { path: path.to_owned(), waiting, wanted, tables });
+        let served = queue.clone();
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || served.serve())
+            .context("the journal's thread could not be started")?;
+        Ok(Self(Arc::new(Owner { queue, thread: Mutex::new(Some(thread)) })))
     }
 
     /// Begins or continues an episode.
@@ -283,8 +334,8 @@ impl Store {
     }
     /// Folds the write-ahead log into the file, and lets go of it. Later calls of any clone fail.
     pub async fn close(&self) {
-        let queue = self.0.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || queue.close()).await {
+        let owner = self.0.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || owner.close()).await {
             tracing::warn!("the journal could not be closed: {error}");
         }
     }
@@ -298,7 +349,7 @@ impl Store {
                 }
             })
         });
-        self.0.waiting().push(job);
+        self.0.queue.add(job);
     }
 
     async fn call<T: Send + 'static>(
@@ -314,11 +365,13 @@ impl Store {
                 let _ = reply.send(committed.clone().and(result));
             })
         });
-        self.0.waiting().push(job);
-        let turn = Turn(&self.0);
+        self.0.queue.add(job);
+        let turn = Turn(&self.0.queue);
         tokio::task::yield_now().await;
         drop(turn);
-        answer.await.map_err(|_| Error::other(format!("the journal {} is closed", self.0.path.display())))?
+        answer
+            .await
+            .map_err(|_| Error::other(format!("the journal {} is closed", self.0.queue.path.display())))?
     }
 }
 
