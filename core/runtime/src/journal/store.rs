@@ -138,6 +138,8 @@ struct Queue {
 struct Waiting {
     /// In the order in which they are done.
     jobs: Vec<Job>,
+    /// How many of them somebody waits for.
+    asked: usize,
     /// Whether the thread is to do them.
     wanted: bool,
     /// Whether no others are accepted.
@@ -156,25 +158,26 @@ impl Queue {
     }
 
     /// Adds a job. Of a journal that is closed it is dropped, and with it whoever waits for its answer learns of it.
-    fn add(&self, job: Job) {
+    fn add(&self, job: Job, asked: bool) {
         let mut waiting = self.waiting();
         if !waiting.closed {
             waiting.jobs.push(job);
+            waiting.asked += usize::from(asked);
         }
     }
 
     /// Does a job that waits alone; else wakes the thread.
     fn turn(&self) {
-        let alone = match self.waiting().jobs.len() {
+        let alone = match self.waiting().asked {
             0 => return,
-            waiting => waiting == 1,
+            asked => asked == 1,
         };
         if alone && let Ok(mut tables) = self.tables.try_lock() {
             self.batch(&mut tables);
         }
         // Others may have come meanwhile, and found the tables in use.
         let mut waiting = self.waiting();
-        if !waiting.jobs.is_empty() {
+        if waiting.asked > 0 {
             waiting.wanted = true;
             drop(waiting);
             self.wanted.notify_one();
@@ -204,9 +207,10 @@ impl Queue {
     /// Does what waits. Whoever has the tables decides what comes next, so the order is kept.
     fn batch(&self, tables: &mut Tables) {
         let jobs = {
-            let jobs = &mut self.waiting().jobs;
-            let most = jobs.len().min(BATCH);
-            jobs.drain(..most).collect()
+            let mut waiting = self.waiting();
+            let most = waiting.jobs.len().min(BATCH);
+            waiting.asked = waiting.jobs.len() - most;
+            waiting.jobs.drain(..most).collect()
         };
         tables.serve(jobs);
     }
@@ -349,7 +353,7 @@ impl Store {
                 }
             })
         });
-        self.0.queue.add(job);
+        self.0.queue.add(job, false);
     }
 
     async fn call<T: Send + 'static>(
@@ -365,7 +369,7 @@ impl Store {
                 let _ = reply.send(committed.clone().and(result));
             })
         });
-        self.0.queue.add(job);
+        self.0.queue.add(job, true);
         let turn = Turn(&self.0.queue);
         tokio::task::yield_now().await;
         drop(turn);
