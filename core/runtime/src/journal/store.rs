@@ -5,9 +5,9 @@
 //! as many as there are, runs them in one transaction, and answers them when it is committed (group commit). With a
 //! write-ahead log and `synchronous = NORMAL` a killed process loses nothing that was answered; a power cut may lose the
 //! last moments, never the whole.
-//! Messages are in a table of blobs, keyed by their BLAKE3 hash, so a recurring one is stored once; what hardly recurs is
-//! in the row of its effect, because a row under a random key costs a page. The tables are described in
-//! docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
+//! Payloads are in a table of blobs, keyed by their BLAKE3 hash, so a recurring message is stored once; those of a run
+//! that is over may be in packs. The tables are described in docs/run-format.md. This module knows keys and bytes; it
+//! does not know what an effect is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -586,8 +586,8 @@ impl Tables {
         for part in &entry.shared {
             self.put(part)?;
         }
-        let request = self.own(&entry.request)?;
-        let answer = self.own(&entry.answer)?;
+        let request = self.put(&entry.request)?;
+        let answer = self.put(&entry.answer)?;
         let key = &entry.key;
         self.connection
             .prepare_cached(
@@ -609,13 +609,6 @@ impl Tables {
                 entry.usage.map_or(0, |usage| stored(usage.total())),
             ])?;
         Ok(())
-    }
-
-    /// What a row of `effects` says of a content.
-    fn own(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        let packed = self.compressor.compress(&blob.data)?;
-        // It would be taken for a hash.
-        if packed.len() == blob.hash.len() { Ok(self.put(blob)?.to_vec()) } else { Ok(packed) }
     }
 
     fn put(&mut self, Blob { hash, data }: &Blob) -> Result<Hash> {
@@ -738,14 +731,10 @@ impl<'c> Contents<'c> {
         }
     }
 
-    /// What a row of `effects` says: a hash, if it is as long as one; a place in a pack, if it is a text; or the content
-    /// itself, compressed. `None` if it is damaged or missing.
+    /// What a row of `effects` says: a hash, or a text with a place in a pack. `None` if it is damaged or missing.
     pub(super) fn of(&mut self, said: ValueRef<'_>) -> Result<Option<Vec<u8>>> {
         match said {
-            ValueRef::Blob(said) => match said.try_into() {
-                Ok(hash) => self.get(&hash),
-                Err(_) => Ok(unpack(true, said).ok()),
-            },
+            ValueRef::Blob(hash) => hash.try_into().map_or(Ok(None), |hash| self.get(hash)),
             ValueRef::Text(place) => {
                 let place = std::str::from_utf8(place).unwrap_or_default();
                 match place.split(',').collect::<Vec<_>>()[..] {
