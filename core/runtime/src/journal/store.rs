@@ -734,7 +734,7 @@ impl<'c> Contents<'c> {
     /// What a row of `effects` says: a hash, or a text with a place in a pack. `None` if it is damaged or missing.
     pub(super) fn of(&mut self, said: ValueRef<'_>) -> Result<Option<Vec<u8>>> {
         match said {
-            ValueRef::Blob(hash) => hash.try_into().map_or(Ok(None), |hash| self.get(hash)),
+            ValueRef::Blob(hash) => <&Hash>::try_from(hash).map_or(Ok(None), |hash| self.get(hash)),
             ValueRef::Text(place) => {
                 let place = std::str::from_utf8(place).unwrap_or_default();
                 match place.split(',').collect::<Vec<_>>()[..] {
