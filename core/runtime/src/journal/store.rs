@@ -1,22 +1,23 @@
 //! The journal of a run: every answered effect, in SQLite, before it is used.
 //!
-//! Jobs wait in a queue. A caller first lets all others that are ready add theirs; then whoever finds the database free
-//! takes as many as wait, runs them in one transaction, and answers them when it is committed (group commit). There is
-//! no thread for it: waking one and being woken by it cost more than the work. With a write-ahead log and `synchronous =
-//! NORMAL` a killed process loses nothing that was answered; a power cut may lose the last moments, never the whole.
-//! Messages are in a table of blobs, keyed by their BLAKE3 hash, so a recurring one is stored once; what hardly recurs is
-//! in the row of its effect, because a row under a random key costs a page. The tables are described in
-//! docs/run-format.md. This module knows keys and bytes; it does not know what an effect is.
+//! Jobs wait in a queue. A caller first lets all others that are ready add theirs. If its job is then the only one, it
+//! does it itself: to wake a thread and to be woken by it costs more than the work. Where several wait, a thread takes
+//! as many as there are, runs them in one transaction, and answers them when it is committed (group commit). With a
+//! write-ahead log and `synchronous = NORMAL` a killed process loses nothing that was answered; a power cut may lose the
+//! last moments, never the whole.
+//! Payloads are in a table of blobs, keyed by their BLAKE3 hash, so a recurring message is stored once; those of a run
+//! that is over may be in packs. The tables are described in docs/run-format.md. This module knows keys and bytes; it
+//! does not know what an effect is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use forethought_api::{Error, Result, error::Context, llm::Usage};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, types::ValueRef};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
@@ -99,14 +100,50 @@ type Job = Box<dyn FnOnce(&mut Tables) -> Answer + Send>;
 
 /// A journal. Clones share it; it is closed by [`Store::close`], or when the last one is dropped.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Queue>);
+pub struct Store(Arc<Owner>);
+
+#[derive(Debug)]
+struct Owner {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Owner {
+    /// Ends the journal's thread, which folds the write-ahead log into the file, and waits for it.
+    fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.waiting().closed = true;
+        self.queue.wanted.notify_all();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::warn!("the thread of the journal {} panicked", self.queue.path.display());
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
 
 struct Queue {
     path: PathBuf,
-    /// Jobs in the order in which they are done.
-    waiting: Mutex<Vec<Job>>,
-    /// `None` once the journal is closed.
-    tables: Mutex<Option<Tables>>,
+    waiting: Mutex<Waiting>,
+    /// Wakes the thread.
+    wanted: Condvar,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// In the order in which they are done.
+    jobs: Vec<Job>,
+    /// How many of them somebody waits for.
+    asked: usize,
+    /// Whether the thread is to do them.
+    wanted: bool,
+    /// Whether no others are accepted.
+    closed: bool,
 }
 
 impl fmt::Debug for Queue {
@@ -116,75 +153,86 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Job>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what waits, unless another thread is at it.
-    fn work(self: &Arc<Self>) {
-        if self.waiting().is_empty() {
-            return;
-        }
-        match self.tables.try_lock() {
-            Ok(mut tables) => self.batch(tables.as_mut()),
-            // That thread looks once more after letting go of the tables, so nothing is left lying.
-            Err(TryLockError::WouldBlock) => return,
-            // A job panicked: what it left is not known. Those that wait learn that nobody answers.
-            Err(TryLockError::Poisoned(_)) => self.waiting().clear(),
-        }
-        if !self.waiting().is_empty() {
-            self.go_on();
+    /// Adds a job. Of a journal that is closed it is dropped, and with it whoever waits for its answer learns of it.
+    fn add(&self, job: Job, asked: bool) {
+        let mut waiting = self.waiting();
+        if !waiting.closed {
+            waiting.jobs.push(job);
+            waiting.asked += usize::from(asked);
         }
     }
 
-    /// Does what came in the meantime, together with what those ask who were answered just now: a transaction for each
-    /// few would cost more.
-    fn go_on(self: &Arc<Self>) {
-        let Ok(runtime) = Handle::try_current() else { return self.work() };
-        let queue = Arc::downgrade(self);
-        runtime.spawn(async move {
-            tokio::task::yield_now().await;
-            if let Some(queue) = queue.upgrade() {
-                queue.work();
+    /// Does a job that waits alone; else wakes the thread.
+    fn turn(&self) {
+        let alone = match self.waiting().asked {
+            0 => return,
+            asked => asked == 1,
+        };
+        if alone && let Ok(mut tables) = self.tables.try_lock() {
+            self.batch(&mut tables);
+        }
+        // Others may have come meanwhile, and found the tables in use.
+        let mut waiting = self.waiting();
+        if waiting.asked > 0 {
+            waiting.wanted = true;
+            drop(waiting);
+            self.wanted.notify_one();
+        }
+    }
+
+    /// The work of the thread, until the journal is closed.
+    fn serve(&self) {
+        let _end = End(self);
+        loop {
+            let mut waiting = self.waiting();
+            while !waiting.closed && !(waiting.wanted && !waiting.jobs.is_empty()) {
+                waiting = self.wanted.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
-        });
+            waiting.wanted = waiting.jobs.len() > BATCH;
+            let last = waiting.closed && waiting.jobs.is_empty();
+            drop(waiting);
+            // A job that panicked leaves tables of which nothing is known.
+            let Ok(mut tables) = self.tables.lock() else { return };
+            if last {
+                return tables.fold();
+            }
+            self.batch(&mut tables);
+        }
     }
 
-    fn batch(&self, tables: Option<&mut Tables>) {
+    /// Does what waits. Whoever has the tables decides what comes next, so the order is kept.
+    fn batch(&self, tables: &mut Tables) {
         let jobs = {
             let mut waiting = self.waiting();
-            let most = waiting.len().min(BATCH);
-            waiting.drain(..most).collect()
+            let most = waiting.jobs.len().min(BATCH);
+            waiting.asked = waiting.jobs.len() - most;
+            waiting.jobs.drain(..most).collect()
         };
-        if let Some(tables) = tables {
-            tables.serve(jobs);
-        }
-    }
-
-    /// Does what waits, and folds the write-ahead log into the file.
-    fn close(&self) {
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        while !self.waiting().is_empty() {
-            self.batch(tables.as_mut());
-        }
-        if let Some(tables) = tables.take() {
-            tables.fold();
-        }
+        tables.serve(jobs);
     }
 }
 
-impl Drop for Queue {
+/// The end of the thread, by a panic or not: nobody waits for it any more.
+struct End<'a>(&'a Queue);
+
+impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.close();
+        let mut waiting = self.0.waiting();
+        waiting.closed = true;
+        waiting.jobs.clear();
     }
 }
 
-/// A caller's turn to do what waits. It takes it even if it is dropped: a cancelled call is recorded all the same.
-struct Turn<'a>(&'a Arc<Queue>);
+/// A caller's turn. It takes it even if it is dropped: a cancelled call is recorded all the same.
+struct Turn<'a>(&'a Queue);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.work();
+        self.0.turn();
     }
 }
 
@@ -247,8 +295,15 @@ pub struct Closed {
 impl Store {
     /// Opens the journal at `path`; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<Self> {
-        let tables = Mutex::new(Some(Tables::open(path)?));
-        Ok(Self(Arc::new(Queue { path: path.to_owned(), waiting: Mutex::default(), tables })))
+        let tables = Mutex::new(Tables::open(path)?);
+        let (waiting, wanted) = Default::default();
+        let queue = Arc::new(Queue { path: path.to_owned(), waiting, wanted, tables });
+        let served = queue.clone();
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || served.serve())
+            .context("the journal's thread could not be started")?;
+        Ok(Self(Arc::new(Owner { queue, thread: Mutex::new(Some(thread)) })))
     }
 
     /// Begins or continues an episode.
@@ -283,8 +338,8 @@ impl Store {
     }
     /// Folds the write-ahead log into the file, and lets go of it. Later calls of any clone fail.
     pub async fn close(&self) {
-        let queue = self.0.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || queue.close()).await {
+        let owner = self.0.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || owner.close()).await {
             tracing::warn!("the journal could not be closed: {error}");
         }
     }
@@ -298,7 +353,7 @@ impl Store {
                 }
             })
         });
-        self.0.waiting().push(job);
+        self.0.queue.add(job, false);
     }
 
     async fn call<T: Send + 'static>(
@@ -314,11 +369,13 @@ impl Store {
                 let _ = reply.send(committed.clone().and(result));
             })
         });
-        self.0.waiting().push(job);
-        let turn = Turn(&self.0);
+        self.0.queue.add(job, true);
+        let turn = Turn(&self.0.queue);
         tokio::task::yield_now().await;
         drop(turn);
-        answer.await.map_err(|_| Error::other(format!("the journal {} is closed", self.0.path.display())))?
+        answer
+            .await
+            .map_err(|_| Error::other(format!("the journal {} is closed", self.0.queue.path.display())))?
     }
 }
 
@@ -529,8 +586,8 @@ impl Tables {
         for part in &entry.shared {
             self.put(part)?;
         }
-        let request = self.own(&entry.request)?;
-        let answer = self.own(&entry.answer)?;
+        let request = self.put(&entry.request)?;
+        let answer = self.put(&entry.answer)?;
         let key = &entry.key;
         self.connection
             .prepare_cached(
@@ -552,13 +609,6 @@ impl Tables {
                 entry.usage.map_or(0, |usage| stored(usage.total())),
             ])?;
         Ok(())
-    }
-
-    /// What a row of `effects` says of a content.
-    fn own(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        let packed = self.compressor.compress(&blob.data)?;
-        // It would be taken for a hash.
-        if packed.len() == blob.hash.len() { Ok(self.put(blob)?.to_vec()) } else { Ok(packed) }
     }
 
     fn put(&mut self, Blob { hash, data }: &Blob) -> Result<Hash> {
@@ -681,14 +731,10 @@ impl<'c> Contents<'c> {
         }
     }
 
-    /// What a row of `effects` says: a hash, if it is as long as one; a place in a pack, if it is a text; or the content
-    /// itself, compressed. `None` if it is damaged or missing.
+    /// What a row of `effects` says: a hash, or a text with a place in a pack. `None` if it is damaged or missing.
     pub(super) fn of(&mut self, said: ValueRef<'_>) -> Result<Option<Vec<u8>>> {
         match said {
-            ValueRef::Blob(said) => match said.try_into() {
-                Ok(hash) => self.get(&hash),
-                Err(_) => Ok(unpack(true, said).ok()),
-            },
+            ValueRef::Blob(hash) => <&Hash>::try_from(hash).map_or(Ok(None), |hash| self.get(hash)),
             ValueRef::Text(place) => {
                 let place = std::str::from_utf8(place).unwrap_or_default();
                 match place.split(',').collect::<Vec<_>>()[..] {
