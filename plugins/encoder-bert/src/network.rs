@@ -60,19 +60,8 @@ struct Norm {
 
 impl Norm {
     fn take(weights: &mut File, name: &str, config: &BertFile) -> Result<Self> {
-        // BERT's first checkpoints, converted from TensorFlow, have the older names.
-        let mut take = |new: &str, old: &str| {
-            let (new, old) = (format!("{name}.{new}"), format!("{name}.{old}"));
-            weights.take(
-                if weights.has(&new) || !weights.has(&old) { &new } else { &old },
-                &[config.hidden_size],
-            )
-        };
-        Ok(Self {
-            weight: take("weight", "gamma")?,
-            bias: take("bias", "beta")?,
-            epsilon: config.layer_norm_eps,
-        })
+        let [weight, bias] = weights.norm(name, config.hidden_size)?;
+        Ok(Self { weight, bias, epsilon: config.layer_norm_eps })
     }
 
     fn forward(&self, x: &Tensor) -> Candle<Tensor> {
@@ -210,14 +199,14 @@ impl Network {
 }
 
 /// The model's weights, as they are taken into the network.
-struct File {
+pub(crate) struct File {
     tensors: Tensors,
     /// Some files put everything under `bert.`.
     prefix: &'static str,
 }
 
 impl File {
-    fn open(weights: &Weights, device: &Device) -> Result<Self> {
+    pub(crate) fn open(weights: &Weights, device: &Device) -> Result<Self> {
         let tensors = Tensors::new(&weights.path, &weights.bytes, device)?;
         let prefixed = tensors.contains("bert.embeddings.word_embeddings.weight");
         Ok(Self { tensors, prefix: if prefixed { "bert." } else { "" } })
@@ -227,7 +216,17 @@ impl File {
         self.tensors.contains(&format!("{}{name}", self.prefix))
     }
 
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    /// Weight and bias of a norm.
+    pub(crate) fn norm(&mut self, name: &str, size: usize) -> Result<[Tensor; 2]> {
+        // BERT's first checkpoints, converted from TensorFlow, have the older names.
+        let mut take = |new: &str, old: &str| {
+            let (new, old) = (format!("{name}.{new}"), format!("{name}.{old}"));
+            self.take(if self.has(&new) || !self.has(&old) { &new } else { &old }, &[size])
+        };
+        Ok([take("weight", "gamma")?, take("bias", "beta")?])
+    }
+
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         Ok(self.tensors.take(&format!("{}{name}", self.prefix), shape, FLOATS)?.to_dtype(DType::F32)?)
     }
 }
