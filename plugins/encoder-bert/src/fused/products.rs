@@ -11,9 +11,8 @@ use forethought_candle::wide;
 use super::functions::activate;
 use crate::files::Activation;
 
-/// Outputs of a panel in f32, and the numbers of one register of AVX-512.
+/// Outputs of a panel in f32.
 pub(super) const WIDTH: usize = 32;
-const LANES: usize = 16;
 
 /// Outputs of a panel in bfloat16.
 const WIDE: usize = 64;
@@ -186,86 +185,184 @@ struct Job<'a> {
     adds: bool,
 }
 
-// The sums of a tile stay in registers: 24 of 16 numbers, 12 of 8, or 24 of 4.
+// The sums of a tile stay in registers: 24 of 16 numbers, 10 of 8, or 24 of 4.
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(job: Job<'_>) {
-    job.run::<12, 2, true>();
+    // SAFETY: this function has such registers.
+    unsafe { job.run::<x86::__m512, 12, 2>() }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(job: Job<'_>) {
-    job.run::<6, 1, true>();
+    // SAFETY: this function has such registers.
+    unsafe { job.run::<x86::__m256, 5, 2>() }
 }
 
 fn other(job: Job<'_>) {
-    // Elsewhere, and on old x86_64, multiplying and adding in one step is a slow call of a function.
-    job.run::<6, 1, { cfg!(target_arch = "aarch64") }>();
+    // SAFETY: these registers are plain numbers.
+    unsafe { job.run::<[f32; 4], 6, 4>() }
 }
 
-impl Job<'_> {
-    /// `M` rows and `N` registers' worth of columns at a time.
+/// Some numbers that are computed at once.
+///
+/// # Safety
+/// For all functions: the processor must have such registers, and pointers must lead to [`Register::LANES`] numbers.
+trait Register: Copy {
+    const LANES: usize;
+    unsafe fn zero() -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// `self + number * weights`, rounded once.
+    unsafe fn add_product(self, number: f32, weights: Self) -> Self;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+    pub(super) use std::arch::x86_64::{__m256, __m512};
+
+    use super::Register;
+
+    macro_rules! register {
+        ($kind:ty, $lanes:literal, $zero:ident, $load:ident, $store:ident, $splat:ident, $add:ident) => {
+            impl Register for $kind {
+                const LANES: usize = $lanes;
+                #[inline(always)]
+                unsafe fn zero() -> Self {
+                    // SAFETY: passed on, here and below.
+                    unsafe { $zero() }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> Self {
+                    unsafe { $load(from) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    unsafe { $store(to, self) }
+                }
+                #[inline(always)]
+                unsafe fn add_product(self, number: f32, weights: Self) -> Self {
+                    unsafe { $add($splat(number), weights, self) }
+                }
+            }
+        };
+    }
+    register!(
+        __m512,
+        16,
+        _mm512_setzero_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_set1_ps,
+        _mm512_fmadd_ps
+    );
+    register!(
+        __m256,
+        8,
+        _mm256_setzero_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_set1_ps,
+        _mm256_fmadd_ps
+    );
+}
+
+impl Register for [f32; 4] {
+    const LANES: usize = 4;
     #[inline(always)]
-    fn run<const M: usize, const N: usize, const FUSED: bool>(self) {
-        let Self { to, stride, columns, rows, panel, adds } = self;
-        let mut row = 0;
-        while row < rows.count {
-            let numbers = &rows.numbers[row * rows.stride..];
-            let to = &mut to[row * stride..];
-            let left = rows.count - row;
-            row += if left >= M {
-                tile::<M, N, FUSED>(to, stride, columns, numbers, rows.stride, panel, adds);
-                M
-            } else if left >= 4 {
-                tile::<4, N, FUSED>(to, stride, columns, numbers, rows.stride, panel, adds);
-                4
-            } else {
-                tile::<1, N, FUSED>(to, stride, columns, numbers, rows.stride, panel, adds);
-                1
-            };
-        }
+    unsafe fn zero() -> Self {
+        [0.0; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: passed on.
+        unsafe { from.cast::<Self>().read() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: passed on.
+        unsafe { to.cast::<Self>().write(self) }
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, number: f32, weights: Self) -> Self {
+        std::array::from_fn(|lane| match cfg!(target_arch = "aarch64") {
+            true => number.mul_add(weights[lane], self[lane]),
+            // On old x86_64 multiplying and adding in one step is a slow call of a function.
+            false => self[lane] + number * weights[lane],
+        })
     }
 }
 
-#[inline(always)]
-fn tile<const M: usize, const N: usize, const FUSED: bool>(
-    to: &mut [f32],
-    stride: usize,
-    columns: usize,
-    numbers: &[f32],
-    distance: usize,
-    panel: &[f32],
-    adds: bool,
-) {
-    let inputs = panel.len() / WIDTH;
-    let rows: [&[f32]; M] = std::array::from_fn(|row| &numbers[row * distance..][..inputs]);
-    for first in (0..WIDTH).step_by(N * LANES) {
-        let mut sums = [[[0f32; LANES]; N]; M];
-        for (input, line) in panel.chunks_exact(WIDTH).take(inputs).enumerate() {
-            let line = &line[first..first + N * LANES];
-            for row in 0..M {
-                let number = rows[row][input];
-                for register in 0..N {
-                    for lane in 0..LANES {
-                        let sum = &mut sums[row][register][lane];
-                        let weight = line[register * LANES + lane];
-                        *sum = if FUSED { number.mul_add(weight, *sum) } else { *sum + number * weight };
+impl Job<'_> {
+    /// `M` rows and `N` registers of columns at a time.
+    ///
+    /// # Safety
+    /// The processor must have such registers.
+    #[inline(always)]
+    unsafe fn run<R: Register, const M: usize, const N: usize>(mut self) {
+        while self.rows.count > 0 {
+            // SAFETY: passed on.
+            let done = unsafe {
+                match self.rows.count {
+                    count if count >= M => self.tile::<R, M, N>(),
+                    4.. => self.tile::<R, 4, N>(),
+                    _ => self.tile::<R, 1, N>(),
+                }
+            };
+            self.rows.count -= done;
+            let (numbers, to) = (self.rows.numbers, std::mem::take(&mut self.to));
+            self.rows.numbers = &numbers[(done * self.rows.stride).min(numbers.len())..];
+            let done = (done * self.stride).min(to.len());
+            self.to = &mut to[done..];
+        }
+    }
+
+    /// The first `M` rows.
+    ///
+    /// # Safety
+    /// The processor must have such registers.
+    #[inline(always)]
+    unsafe fn tile<R: Register, const M: usize, const N: usize>(&mut self) -> usize {
+        let (inputs, distance) = (self.panel.len() / WIDTH, self.rows.stride);
+        let numbers = self.rows.numbers;
+        assert!(numbers.len() >= (M - 1) * distance + inputs, "rows of a matrix product");
+        for first in (0..WIDTH.min(self.columns)).step_by(N * R::LANES) {
+            const { assert!(WIDTH.is_multiple_of(N * R::LANES)) };
+            // SAFETY: a line has `WIDTH` numbers, and there are `M` rows of `inputs`.
+            let sums = unsafe {
+                let numbers = numbers.as_ptr();
+                let mut sums = [[R::zero(); N]; M];
+                for (input, line) in self.panel.chunks_exact(WIDTH).take(inputs).enumerate() {
+                    let line = line.as_ptr().add(first);
+                    let weights: [R; N] = std::array::from_fn(|at| R::load(line.add(at * R::LANES)));
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let number = *numbers.add(row * distance + input);
+                        for (sum, weights) in sums.iter_mut().zip(weights) {
+                            *sum = sum.add_product(number, weights);
+                        }
                     }
+                }
+                sums
+            };
+            let width = (self.columns - first).min(N * R::LANES);
+            for (row, sums) in sums.into_iter().enumerate() {
+                let mut numbers = [0.0; WIDTH];
+                for (sum, to) in sums.into_iter().zip(numbers.chunks_exact_mut(R::LANES)) {
+                    // SAFETY: a chunk has as many numbers.
+                    unsafe { sum.store(to.as_mut_ptr()) }
+                }
+                let to = &mut self.to[row * self.stride + first..][..width];
+                if self.adds {
+                    to.iter_mut().zip(numbers).for_each(|(to, number)| *to += number);
+                } else {
+                    to.copy_from_slice(&numbers[..width]);
                 }
             }
         }
-        let width = columns.saturating_sub(first).min(N * LANES);
-        for (row, sums) in sums.iter().enumerate() {
-            if width == 0 {
-                continue;
-            }
-            let to = &mut to[row * stride + first..][..width];
-            for (to, sum) in to.iter_mut().zip(sums.as_flattened()) {
-                *to = if adds { *to + sum } else { *sum };
-            }
-        }
+        M
     }
 }
 
@@ -304,7 +401,6 @@ mod tests {
                     with(Job { to: &mut to, stride, columns, rows, panel: &panel, adds });
                     to
                 };
-                assert_eq!(run(&|job| job.run::<6, 1, true>()), expected);
                 #[cfg(target_arch = "x86_64")]
                 {
                     if std::arch::is_x86_feature_detected!("avx512f") {
