@@ -55,4 +55,7 @@ pub struct ModelFiles {
     pub required: Vec<String>,
     /// Files to fetch if the source has them.
     pub optional: Vec<String>,
+    /// The same, but without a part in the ids of episodes: for settings that the component's own identity has, such as
+    /// an encoder's id, and that older versions did not read.
+    pub aside: Vec<String>,
 }

@@ -30,7 +30,7 @@ features! {
     "llm-cassette": ["llm.record", "llm.replay", "llm.script"];
     "llm-fallback": ["llm.fallback"];
     "llm-local": ["llm.local"];
-    "llm-remote": ["llm.remote"];
+    "llm-remote": ["encoder.remote", "llm.remote"];
     "llm-simulated": ["llm.simulated"];
     "mcp": ["environment.mcp"];
     "pddl": ["behaviour.pddl", "environment.pddl", "llm.pddl-scripted"];

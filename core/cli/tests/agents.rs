@@ -118,6 +118,7 @@ fn main() -> ExitCode {
         "with_openai.py stream",
         "with_openai_agents.py",
         "with_openai_agents.py chat",
+        "with_openai_agents.py previous",
         "with_pydantic_ai.py",
     ] {
         for model in ["record", "react"] {

@@ -6,7 +6,6 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ use forethought_testkit::{Suite, slow};
 use forethought_tests::{Desk, SHOP, workspace};
 use forethought_webshop::behaviour::Shopper;
 use serde_json::{Value, json};
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::{runtime::Runtime, sync::watch};
 
 fn main() -> ExitCode {
     Suite::default()
@@ -45,19 +44,24 @@ const HANGS: Duration = Duration::from_secs(240);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
-/// The simulated shopper behind a gate, which lets through as many answers as it has permits for.
+/// The simulated shopper behind a gate, which lets through as many requests as are allowed.
 struct Gate {
     shopper: Simulated,
-    open: Semaphore,
-    waiting: AtomicUsize,
+    queue: watch::Sender<Queue>,
 }
 
-/// A request that waits at the gate, until it is let through or its connection is closed.
-struct Waiting<'a>(&'a AtomicUsize);
+/// Both numbers change together: a request that is allowed no longer waits.
+struct Queue {
+    allowed: u64,
+    waiting: u64,
+}
+
+/// A request that waits at the gate, until its connection is closed.
+struct Waiting<'a>(&'a Gate);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.queue.send_modify(|queue| queue.waiting -= 1);
     }
 }
 
@@ -67,19 +71,37 @@ impl LlmBackend for Gate {
         self.shopper.capabilities().await
     }
     async fn complete(&self, request: ChatRequest) -> Result<Completion> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let waiting = Waiting(&self.waiting);
-        self.open.acquire().await.expect("it is never closed").forget();
-        drop(waiting);
+        let mut queue = self.queue.subscribe();
+        self.queue.send_modify(|queue| queue.waiting += 1);
+        let waiting = Waiting(self);
+        while !self.lets_through() {
+            queue.changed().await.expect("the gate is there");
+        }
+        std::mem::forget(waiting);
         self.shopper.complete(request).await
     }
 }
 
 impl Gate {
-    /// Waits until `requests` wait here, and no answer is on its way to them.
-    fn holds(&self, requests: usize) {
+    fn allow(&self, requests: u64) {
+        self.queue.send_modify(|queue| queue.allowed = requests);
+    }
+
+    fn lets_through(&self) -> bool {
+        self.queue.send_if_modified(|queue| {
+            let through = queue.allowed > 0;
+            if through {
+                *queue = Queue { allowed: queue.allowed - 1, waiting: queue.waiting - 1 };
+            }
+            through
+        })
+    }
+
+    /// Waits until `requests` wait here, and no other is allowed.
+    fn holds(&self, requests: u64) {
         let begun = Instant::now();
-        while self.waiting.load(Ordering::SeqCst) != requests || self.open.available_permits() > 0 {
+        let held = |queue: &Queue| queue.waiting == requests && queue.allowed == 0;
+        while !held(&self.queue.borrow()) {
             assert!(begun.elapsed() < HANGS, "{requests} requests do not come to wait");
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -87,12 +109,11 @@ impl Gate {
 }
 
 /// A server that gives `answers`, and then lets requests wait.
-fn server(answers: usize, faults: &[&str]) -> (Server, Arc<Gate>) {
+fn server(answers: u64, faults: &[&str]) -> (Server, Arc<Gate>) {
     let behaviours = vec![("webshop".into(), Arc::new(Shopper::default()) as Arc<_>)];
     let gate = Arc::new(Gate {
         shopper: Simulated::new(SimulatedConfig::default(), behaviours).expect("a model"),
-        open: Semaphore::new(answers),
-        waiting: AtomicUsize::new(0),
+        queue: watch::Sender::new(Queue { allowed: answers, waiting: 0 }),
     });
     let faults = faults.iter().map(|rule| rule.parse().expect("a rule")).collect();
     let options = Options { backend: gate.clone(), faults, ..Options::default() };
@@ -100,7 +121,7 @@ fn server(answers: usize, faults: &[&str]) -> (Server, Arc<Gate>) {
 }
 
 /// More answers than are needed here.
-const ALL: usize = 1_000_000;
+const ALL: u64 = 1_000_000;
 
 /// A desk with a shop whose planners and summariser ask `server`, one call at a time.
 fn shop(server: &Server) -> Desk {
@@ -193,7 +214,7 @@ fn killed_anywhere(line: &str) {
     let shown = succeeds(&calm, line);
     let (once, all) = (answered(&server), server.total().asked);
     let twice: BTreeMap<_, _> = once.into_iter().map(|(content, count)| (content, 2 * count)).collect();
-    gate.open.forget_permits(ALL);
+    gate.allow(0);
 
     let desk = shop(&server);
     let mut points: Vec<_> =
@@ -202,7 +223,7 @@ fn killed_anywhere(line: &str) {
     points.sort_unstable();
     let mut given = 0;
     for &point in &points {
-        gate.open.add_permits((point - given) as usize);
+        gate.allow(point - given);
         given = point;
         let mut child = quiet(desk.spawn(line));
         gate.holds(1);
@@ -211,7 +232,7 @@ fn killed_anywhere(line: &str) {
         // Until the server has seen that nobody is there any more, or it would answer the dead.
         gate.holds(0);
     }
-    gate.open.add_permits(ALL);
+    gate.allow(ALL);
     assert_eq!(scores(succeeds(&desk, line)), scores(shown));
     assert_eq!(results(&desk), results(&calm));
     assert_eq!(answered(&server), twice, "{line}: an answered call was asked again");

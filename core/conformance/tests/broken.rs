@@ -651,7 +651,8 @@ fn a_required_value_that_cannot_be_invented_is_requested() {
     // A model from a hub is not fetched either.
     subject.schema["required"] = json!([]);
     subject.create = Arc::new(|_, host| {
-        let request = ModelFiles { source: "hf:a/b".into(), required: vec!["c".into()], optional: vec![] };
+        let request =
+            ModelFiles { source: "hf:a/b".into(), required: vec!["c".into()], ..Default::default() };
         Box::pin(async move { host.model_files(request).await.map(|_| unreachable!("it is not there")) })
     });
     let report = run(&subject, 0);

@@ -38,7 +38,7 @@ pub use push::{Content, Publication, Published, contents, push};
 /// If the source or a file name is malformed, a required file does not exist, the hub cannot be reached or refuses, or
 /// a file arrives damaged twice.
 pub fn fetch(request: &ModelFiles) -> Result<PathBuf> {
-    let names = || request.required.iter().chain(&request.optional);
+    let names = || request.required.iter().chain(&request.optional).chain(&request.aside);
     if let Some(name) = names().find(|name| !is_plain(name)) {
         return Err(Error::input(format!("the file name {name:?} leads out of the model's folder")));
     }
@@ -55,7 +55,7 @@ pub fn fetch(request: &ModelFiles) -> Result<PathBuf> {
 /// Refuses a file that only says where Git LFS keeps the real one.
 fn refuse_pointers(folder: &Path, request: &ModelFiles) -> Result<()> {
     const POINTER: &[u8] = b"version https://git-lfs.github.com/spec";
-    for name in request.required.iter().chain(&request.optional) {
+    for name in request.required.iter().chain(&request.optional).chain(&request.aside) {
         let path = folder.join(name);
         let mut start = [0; POINTER.len()];
         let read = |start: &mut [u8]| File::open(&path).and_then(|mut file| file.read_exact(start));
@@ -278,7 +278,7 @@ impl Hub {
             }
             snapshot.bring(name)?;
         }
-        for name in &request.optional {
+        for name in request.optional.iter().chain(&request.aside) {
             match listing.has(name) {
                 true => snapshot.bring(name)?,
                 false => snapshot.record.note_absent(name),
@@ -370,7 +370,7 @@ impl Snapshot<'_> {
                 return Ok(false);
             }
         }
-        for name in &request.optional {
+        for name in request.optional.iter().chain(&request.aside) {
             // Offline, an optional file that is not in the cache counts as absent.
             if !self.is_sound(name)? && !self.record.is_absent(name) && !self.hub.offline {
                 return Ok(false);

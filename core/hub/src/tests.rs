@@ -309,7 +309,12 @@ fn client_of(endpoint: &str, token: Option<&str>, home: &Path) -> Hub {
 
 fn wanted(required: &[&str], optional: &[&str]) -> ModelFiles {
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    ModelFiles { source: "hf:owner/name".into(), required: names(required), optional: names(optional) }
+    ModelFiles {
+        source: "hf:owner/name".into(),
+        required: names(required),
+        optional: names(optional),
+        ..Default::default()
+    }
 }
 
 fn main_branch() -> Source {

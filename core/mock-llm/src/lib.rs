@@ -1,15 +1,17 @@
 //! A server on loopback that imitates the providers of language models: their wire formats and their faults.
 //!
 //! It speaks OpenAI's chat completions, Anthropic's messages, Gemini's `generateContent` and Ollama's `/api/chat`, all
-//! on one port; the end of the path selects the format. Any [`LlmBackend`] gives the answers (by default [`Parrot`]), so
+//! on one port; the end of the path selects the format. It also has embeddings, as OpenAI and text-embeddings-inference
+//! serve them. Any [`LlmBackend`] gives the answers (by default [`Parrot`]), so
 //! the same backend can be used directly and through every format. The server counts requests by content, so a test can
 //! show that no answered request came twice. It may depend on `forethought-api` alone: its formats are written
 //! independently of the backend that is tested against it.
 //!
 //! # Reading order
-//! [`Options`] and [`serve`] here, [`fault`] (what can go wrong, and when), `format` (the wire formats), [`parrot`] (the
+//! [`Options`] and [`serve`] here, [`fault`] (what can go wrong, and when), `format` (the wire formats), `embeddings`, [`parrot`] (the
 //! answers), `reply` (one request, from arrival to the last byte).
 
+mod embeddings;
 pub mod fault;
 mod format;
 pub mod parrot;

@@ -89,7 +89,16 @@ fn invalid_requests_are_refused_with_the_errors_of_the_provider() {
         ("/v1/messages", &VERSION, chat(), 400, "/error/message", "max_tokens: field required"),
         ("/v1beta/models/m:generateContent", &[], chat(), 400, "/error/status", "INVALID_ARGUMENT"),
         ("/api/chat", &[], json!({ "messages": [] }), 400, "/error", "`model` must be a string"),
-        ("/v1/embeddings", &[], chat(), 404, "/error", "the mock server has no /v1/embeddings"),
+        (
+            "/v1/embeddings",
+            &[],
+            chat(),
+            400,
+            "/error/message",
+            "`input` must be a string or a list of strings",
+        ),
+        ("/embed", &[], json!({ "inputs": [""] }), 400, "/error", "`inputs` cannot be empty"),
+        ("/v1/images", &[], chat(), 404, "/error", "the mock server has no /v1/images"),
     ];
     for (path, headers, body, expected, place, words) in cases {
         let (status, answer) = read(post(&server, path, headers, body));
@@ -108,6 +117,8 @@ fn a_key_is_required_where_each_provider_has_it() {
         ("/v1/messages", "x-api-key", "sesame", anthropic),
         ("/v1beta/models/m:generateContent", "x-goog-api-key", "sesame", gemini),
         ("/api/chat", "authorization", "Bearer sesame", chat()),
+        ("/v1/embeddings", "authorization", "Bearer sesame", json!({ "model": "m", "input": "Hello" })),
+        ("/embed", "authorization", "Bearer sesame", json!({ "inputs": "Hello" })),
     ] {
         let version = VERSION[0];
         assert_eq!(post(&server, path, &[version], body.clone()).status(), 401, "{path}");

@@ -21,7 +21,7 @@ use forethought_api::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::snapshot;
+use crate::{encoder_id::other_prompt, snapshot};
 
 /// The request to the host for the checkpoint at `model`.
 pub fn files(model: &ConfigPath) -> ModelFiles {
@@ -29,6 +29,7 @@ pub fn files(model: &ConfigPath) -> ModelFiles {
         source: model.to_string_lossy().into_owned(),
         required: vec![CONFIG.into(), WEIGHTS.into()],
         optional: vec![CARD.into()],
+        aside: Vec::new(),
     }
 }
 
@@ -270,9 +271,13 @@ pub async fn encoder(
     let encoder = host.encoder(name.to_owned()).await?;
     let found = encoder.spec().await?;
     if (&found.id, found.dimension) != (&trained.id, trained.dimension) {
+        let way_out = match other_prompt(&found.id, &trained.id) {
+            Some(prompt) => format!("set `prompt = {prompt:?}` in [encoder.{name}]"),
+            None => "configure the encoder it was trained with".to_owned(),
+        };
         return Err(Error::config(format!(
             "the critic {model:?} was trained with encoder {:?} (dimension {}), but [encoder.{name}] is {:?} \
-             (dimension {}): configure the encoder it was trained with, or train a critic with this one",
+             (dimension {}): {way_out}, or train a critic with this one",
             trained.id, trained.dimension, found.id, found.dimension
         )));
     }
@@ -390,6 +395,46 @@ mod tests {
         assert!(!taken.contains(&second.0));
         drop((first, second));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), taken.len());
+    }
+
+    /// A host with an encoder of this id.
+    struct Has(&'static str);
+
+    #[async_trait::async_trait]
+    impl Host for Has {
+        async fn encoder(&self, _: String) -> Result<Arc<dyn TextEncoder>> {
+            Ok(Arc::new(Self(self.0)))
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl TextEncoder for Has {
+        async fn spec(&self) -> Result<EncoderSpec> {
+            Ok(EncoderSpec { id: self.0.into(), revision: None, dimension: 2 })
+        }
+        async fn encode(&self, _: Vec<String>) -> Result<Matrix> {
+            Matrix::new(0, 2, Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_critic_is_held_to_its_encoder_and_a_prompt_is_named() {
+        let plain = "bert/v1?weights=a&lowercase=false";
+        let prompted = "bert/v1?weights=a&lowercase=false&prompt=query: ";
+        let refusal = async |has, trained: &str| {
+            let trained = EncoderSpec { id: trained.into(), revision: None, dimension: 2 };
+            let found = encoder(&Has(has), "mini", &trained, Path::new("critic")).await;
+            found.err().map_or_else(String::new, |error| error.message)
+        };
+        assert_eq!(refusal(plain, plain).await, "");
+        for (has, trained, way_out) in [
+            (prompted, plain, "set `prompt = \"\"` in [encoder.mini]"),
+            (plain, prompted, "set `prompt = \"query: \"` in [encoder.mini]"),
+            (plain, "bert/v1?weights=b&lowercase=false", "configure the encoder it was trained with"),
+        ] {
+            let error = refusal(has, trained).await;
+            assert!(error.contains(way_out) && error.contains("train a critic with this one"), "{error}");
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub mod checkpoint;
 pub mod child;
 #[doc(hidden)]
 pub mod config;
+pub mod encoder_id;
 #[doc(hidden)]
 pub mod entry;
 pub mod files;

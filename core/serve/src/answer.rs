@@ -40,18 +40,23 @@ impl Answer {
         })
     }
 
-    /// The body of an answer that is not streamed.
-    pub(crate) fn completion(&self, id: &str, model: &str) -> Value {
+    /// The message of an assistant that says this.
+    pub(crate) fn message(&self) -> Value {
         let mut message = json!({ "role": "assistant", "content": self.content, "refusal": null });
         if !self.calls.is_empty() {
             message["tool_calls"] = self.tool_calls().collect();
         }
+        message
+    }
+
+    /// The body of an answer that is not streamed.
+    pub(crate) fn completion(&self, id: &str, model: &str) -> Value {
         json!({
             "id": id,
             "object": "chat.completion",
             "created": clock::seconds(),
             "model": model,
-            "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": self.finish }],
+            "choices": [{ "index": 0, "message": self.message(), "logprobs": null, "finish_reason": self.finish }],
             "usage": self.usage(),
         })
     }

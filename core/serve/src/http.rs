@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use forethought_api::{Error, error::Code};
 use forethought_runtime::run::summary::CallCount;
 use futures::stream;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Service;
@@ -277,11 +277,8 @@ async fn counted(
 
 /// The interface of a request.
 enum Form {
-    Chat {
-        include_usage: bool,
-    },
-    /// With what the answer repeats.
-    Response(Map<String, Value>),
+    Chat { include_usage: bool },
+    Response(responses::Form),
 }
 
 impl Form {
@@ -292,13 +289,18 @@ impl Form {
     fn whole(&self, answer: &Answer, id: &str, model: &str) -> Value {
         match self {
             Self::Chat { .. } => answer.completion(id, model),
-            Self::Response(repeated) => responses::whole(answer, id, model, repeated),
+            Self::Response(form) => form.whole(answer, id, model),
         }
     }
     fn events(&self, answer: &Answer, id: &str, model: &str) -> String {
         match self {
             Self::Chat { include_usage } => answer.chunks(id, model, *include_usage),
-            Self::Response(repeated) => responses::events(answer, id, model, repeated),
+            Self::Response(form) => form.events(answer, id, model),
+        }
+    }
+    fn keep(&mut self, answer: &Answer, id: &str, service: &Service) {
+        if let Self::Response(form) = self {
+            form.keep(answer, id, &service.kept);
         }
     }
     fn error(&self, refusal: &Refusal) -> String {
@@ -318,9 +320,10 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let bytes = body(service, bytes)?;
     let mut fields = chat::fields(&bytes)?;
-    let repeated = as_response.then(|| responses::repeated(&fields));
+    let mut as_form = None;
     if as_response {
-        fields = responses::chat(&fields)?;
+        let asked = responses::asked(&fields, &service.kept)?;
+        (fields, as_form) = (asked.chat, Some(asked.form));
     }
     let requested = chat::model(&fields)?.to_owned();
     let model = service.offered.find(&requested)?;
@@ -356,8 +359,8 @@ async fn answer(
         ))
     })?;
     let stream = chat.stream;
-    let form = match repeated {
-        Some(repeated) => Form::Response(repeated),
+    let mut form = match as_form {
+        Some(form) => Form::Response(form),
         None => Form::Chat { include_usage: chat.include_usage },
     };
     let conversation = history::conversation(&chat);
@@ -393,6 +396,7 @@ async fn answer(
         return Ok(match replied {
             Ok(answer) => {
                 flight.answered(&answer);
+                form.keep(&answer, &id, service);
                 let head = Head { calls: Some(answer.used.calls), ..head };
                 head.on(axum::Json(form.whole(&answer, &id, &requested)).into_response())
             }
@@ -408,9 +412,11 @@ async fn answer(
         Err(_) => None,
     };
     let head = Head { calls: early.as_ref().map(|answer| answer.used.calls), ..head };
-    let words = move |replied: Replied| match replied {
+    let keeper = service.clone();
+    let mut words = move |replied: Replied| match replied {
         Ok(answer) => {
             flight.answered(&answer);
+            form.keep(&answer, &id, &keeper);
             form.events(&answer, &id, &requested)
         }
         Err(refusal) => form.error(&refusal),

@@ -7,12 +7,14 @@
 //! # Reading order
 //! [`start`] here, `http` (paths, tokens, browsers), `chat` (a request), `history` (what its messages say), `session`
 //! (worlds, seats and the table of sessions), `models` (what decides), `answer` (bodies, streams, errors), `passed`
-//! (answers of providers, byte for byte), `responses` (OpenAI's other interface), `metrics`; `mcp` (the other door: questions by the Model Context Protocol).
+//! (answers of providers, byte for byte), `responses` (OpenAI's other interface), `kept` (what it can go
+//! on from), `metrics`; `mcp` (the other door: questions by the Model Context Protocol).
 
 mod answer;
 mod chat;
 mod history;
 mod http;
+mod kept;
 mod mcp;
 mod metrics;
 mod models;
@@ -46,6 +48,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use crate::kept::Kept;
 use crate::metrics::Metrics;
 use crate::models::Offered;
 use crate::session::Sessions;
@@ -99,6 +102,7 @@ pub(crate) struct Service {
     pub(crate) run: LiveRun,
     pub(crate) offered: Offered,
     pub(crate) sessions: Sessions,
+    pub(crate) kept: Kept,
     pub(crate) metrics: Metrics,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) drivers: Drivers,
@@ -159,6 +163,7 @@ pub async fn start(host: &RuntimeHost, options: Options) -> Result<Server> {
         run: LiveRun::open(spec, Arc::new(NoopObserver)).await?,
         offered,
         sessions: Sessions::default(),
+        kept: Kept::default(),
         metrics: Metrics::default(),
         slots: Arc::new(Semaphore::new(config.concurrency)),
         drivers: Drivers::default(),

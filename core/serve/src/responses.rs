@@ -1,18 +1,21 @@
-//! OpenAI's responses as chats: `POST /v1/responses`. Nothing is kept from one request to the next, so each has the
-//! whole conversation as its `input`, as clients send it that do not name a previous response.
+//! OpenAI's responses as chats: `POST /v1/responses`. A request has the whole conversation as its `input`, or what came
+//! after the response that it names.
 
 use axum::http::StatusCode;
 use forethought_runtime::clock;
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal, arguments, pieces};
+use crate::kept::{Conversation, Kept};
 use crate::session::new_id;
 
 /// What an answer repeats of its request.
-const REPEATED: [&str; 9] = [
+const REPEATED: [&str; 11] = [
     "instructions",
     "metadata",
     "parallel_tool_calls",
+    "previous_response_id",
+    "store",
     "temperature",
     "text",
     "tool_choice",
@@ -25,32 +28,68 @@ fn wrong(param: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, message).at(param)
 }
 
-/// The body of the chat that asks the same.
-pub(crate) fn chat(body: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+/// A request: the chat that asks the same, and what becomes of it.
+pub(crate) struct Asked {
+    pub(crate) chat: Map<String, Value>,
+    pub(crate) form: Form,
+}
+
+/// How a request is answered.
+pub(crate) struct Form {
+    /// What the answer repeats.
+    repeated: Map<String, Value>,
+    /// The conversation that it goes on from, and what the request added; nothing if it is not to be kept.
+    kept: Option<(Conversation, Vec<Value>)>,
+}
+
+/// Reads the body of a request.
+pub(crate) fn asked(body: &Map<String, Value>, kept: &Kept) -> Result<Asked, Refusal> {
     let get = |key: &str| body.get(key).filter(|value| !value.is_null());
-    for key in ["previous_response_id", "conversation", "prompt"] {
+    for key in ["conversation", "prompt"] {
         if get(key).is_some() {
-            let message = format!("`{key}` is not offered: nothing is kept here, so send the whole `input`");
+            let message =
+                format!("`{key}` is not offered; send the whole `input`, or name the `previous_response_id`");
             return Err(wrong(key, message));
         }
     }
     if get("background").is_some_and(|value| *value != json!(false)) {
         return Err(wrong("background", "`background` is not offered"));
     }
-    let mut messages = Vec::new();
-    if let Some(instructions) = get("instructions") {
-        messages.push(json!({ "role": "system", "content": instructions }));
-    }
+    let store = match get("store") {
+        None => true,
+        Some(Value::Bool(store)) => *store,
+        Some(_) => return Err(wrong("store", "`store` must be true or false")),
+    };
+    let before = match get("previous_response_id") {
+        None => Conversation::default(),
+        Some(id) => id.as_str().and_then(|id| kept.get(id)).ok_or_else(|| {
+            let message = "this response is not kept: it is not known, was sent with `store: false`, is from before \
+                           the server began, or is among the oldest; send the whole `input`";
+            wrong("previous_response_id", message).code("previous_response_not_found")
+        })?,
+    };
+    let mut added = Vec::new();
     match get("input") {
-        Some(Value::String(text)) => messages.push(json!({ "role": "user", "content": text })),
+        Some(Value::String(text)) => added.push(json!({ "role": "user", "content": text })),
         Some(Value::Array(items)) => {
             for (at, item) in items.iter().enumerate() {
-                messages.extend(message(at, item)?);
+                added.extend(message(at, item)?);
             }
         }
         _ => return Err(wrong("input", "`input` must be a text or a list of items")),
     }
-    let mut chat = Map::from_iter([("messages".to_owned(), messages.into())]);
+    // The instructions are those of this request alone.
+    let instructions = get("instructions").map(|text| json!({ "role": "system", "content": text }));
+    let messages: Value =
+        instructions.into_iter().chain(before.messages()).chain(added.iter().cloned()).collect();
+    let chat = chat(body, messages)?;
+    Ok(Asked { chat, form: Form { repeated: repeated(body), kept: store.then_some((before, added)) } })
+}
+
+/// The body of a chat with these messages.
+fn chat(body: &Map<String, Value>, messages: Value) -> Result<Map<String, Value>, Refusal> {
+    let get = |key: &str| body.get(key).filter(|value| !value.is_null());
+    let mut chat = Map::from_iter([("messages".to_owned(), messages)]);
     for (key, name) in [
         ("model", "model"),
         ("stream", "stream"),
@@ -108,12 +147,12 @@ fn message(at: usize, item: &Value) -> Result<Option<Value>, Refusal> {
 }
 
 /// What a response repeats of its request.
-pub(crate) fn repeated(body: &Map<String, Value>) -> Map<String, Value> {
+fn repeated(body: &Map<String, Value>) -> Map<String, Value> {
     let value = |key: &str| match (body.get(key), key) {
         (Some(value), _) if !value.is_null() => value.clone(),
         (_, "tools") => json!([]),
         (_, "tool_choice") => "auto".into(),
-        (_, "parallel_tool_calls") => true.into(),
+        (_, "parallel_tool_calls" | "store") => true.into(),
         _ => Value::Null,
     };
     REPEATED.iter().map(|key| ((*key).to_owned(), value(key))).collect()
@@ -156,13 +195,27 @@ fn items(answer: &Answer) -> Vec<Value> {
     words.chain(calls).collect()
 }
 
-/// The body of an answer that is not streamed.
-pub(crate) fn whole(answer: &Answer, id: &str, model: &str, repeated: &Map<String, Value>) -> Value {
-    response(answer, id, model, repeated, items(answer).into())
+impl Form {
+    /// The body of an answer that is not streamed.
+    pub(crate) fn whole(&self, answer: &Answer, id: &str, model: &str) -> Value {
+        response(answer, id, model, &self.repeated, items(answer).into())
+    }
+
+    /// Lets later requests go on from this answer, unless the client wants otherwise.
+    pub(crate) fn keep(&mut self, answer: &Answer, id: &str, kept: &Kept) {
+        if let Some((before, mut messages)) = self.kept.take() {
+            messages.push(answer.message());
+            kept.keep(id.to_owned(), before, messages);
+        }
+    }
+
+    /// The events of an answer that is streamed.
+    pub(crate) fn events(&self, answer: &Answer, id: &str, model: &str) -> String {
+        events(answer, id, model, &self.repeated)
+    }
 }
 
-/// The events of an answer that is streamed.
-pub(crate) fn events(answer: &Answer, id: &str, model: &str, repeated: &Map<String, Value>) -> String {
+fn events(answer: &Answer, id: &str, model: &str, repeated: &Map<String, Value>) -> String {
     let mut events = Events::default();
     let items = items(answer);
     let finished = response(answer, id, model, repeated, items.clone().into());

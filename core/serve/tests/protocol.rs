@@ -469,8 +469,23 @@ async fn responses_are_the_same_in_another_form() {
     assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
     let said: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
     assert_eq!(said, "bought");
+    // The same conversation, as what came after the first response.
+    let mut after = ask(&json!(input.as_array().unwrap()[output.len() + 2..]), false);
+    after["previous_response_id"] = response["id"].clone();
+    let third = desk.post("/v1/responses", &[], &after).await;
+    assert_eq!(third.json()["output"][0]["content"][0]["text"], "bought", "{third:?}");
+    assert_eq!(third.json()["previous_response_id"], response["id"]);
+    after["previous_response_id"] = third.json()["id"].clone();
+    after["store"] = json!(false);
+    let fourth = desk.post("/v1/responses", &[], &after).await;
+    assert_eq!(fourth.status, 200, "{fourth:?}");
+    after["previous_response_id"] = fourth.json()["id"].clone();
+    let unkept = desk.post("/v1/responses", &[], &after).await;
+    assert_eq!(unkept.json()["error"]["code"], "previous_response_not_found");
     for (key, value, param) in [
         ("previous_response_id", json!("resp_1"), "previous_response_id"),
+        ("store", json!("yes"), "store"),
+        ("conversation", json!("conv_1"), "conversation"),
         ("input", json!([{ "type": "computer_call" }]), "input.[0].type"),
         ("tools", json!([{ "type": "web_search" }]), "tools.[0].type"),
     ] {

@@ -1,9 +1,10 @@
 //! Tensors from safetensors files, each checked against what the network expects.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor, safetensors::load_buffer};
+use candle_core::{DType, Device, Tensor, pickle::read_all, safetensors::load_buffer};
 use forethought_sdk::prelude::*;
 
 /// Types of weights that can be converted to the type of a computation.
@@ -26,6 +27,35 @@ impl Tensors {
         let mut all = Self::default();
         all.add(path, bytes, device)?;
         Ok(all)
+    }
+
+    /// Those of a state dict in PyTorch's own format, read from `bytes` of the file `path`. It is a pickle, of which only
+    /// what describes tensors is understood: nothing in it is run.
+    ///
+    /// # Errors
+    /// If it is not such a file, is older than PyTorch 1.6, has no tensors, or does not fit on the device.
+    pub fn pickled(path: &Path, bytes: &[u8], device: &Device) -> Result<Self> {
+        refuse_pointer(path, bytes)?;
+        let refused = |why: &str| {
+            Error::input(format!(
+                "{} cannot be read: {why}; write it as safetensors, with `save_pretrained` of transformers",
+                path.display()
+            ))
+        };
+        if !bytes.starts_with(b"PK") {
+            return Err(refused("it is not a zip archive, as files of PyTorch are since version 1.6"));
+        }
+        // The reader trusts the shapes of what it finds.
+        let read = catch_unwind(AssertUnwindSafe(|| read_all(path)));
+        let tensors = read
+            .map_err(|_| refused("it is damaged, or no plain state dict"))?
+            .map_err(|error| refused(&error.to_string()))?;
+        if tensors.is_empty() {
+            return Err(refused("it has no tensors at its top level"));
+        }
+        let on_device =
+            tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_device(device)?.contiguous()?)));
+        Ok(Self { path: path.to_owned(), tensors: on_device.collect::<Result<_>>()? })
     }
 
     /// Adds those of another file of the same model.

@@ -36,6 +36,7 @@ def texts(count):
 
 
 def export(folder, out):
+    import onnx
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers import optimizer
@@ -64,7 +65,9 @@ def export(folder, out):
     )
     print("fused by ONNX Runtime's optimiser:", best.get_fused_operator_statistics())
     best.save_model_to_file(fused)
-    quantize_dynamic(fused, os.path.join(out, "int8.onnx"), weight_type=QuantType.QInt8)
+    # Fused operators are of a domain whose types are not inferred.
+    assumed = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+    quantize_dynamic(fused, os.path.join(out, "int8.onnx"), weight_type=QuantType.QInt8, extra_options=assumed)
 
 
 def worker(what, folder, out, threads):

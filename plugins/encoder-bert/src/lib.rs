@@ -1,29 +1,38 @@
-//! Sentence-transformers models of the BERT family (all-MiniLM, bge, e5, gte and similar) on candle.
+//! Sentence-transformers models (all-MiniLM, all-mpnet, bge, e5, gte, nomic and similar) on candle.
 //!
 //! It may depend on `forethought-sdk`, `forethought-candle` and on numerical crates. It opens the files that it is given
 //! and no socket: models on the hub reach it through [`Host::model_files`].
 //!
-//! * `files`: what the folder of a model says about it, and refusals of what is not supported;
-//! * `fused`: BERT's forward pass and pooling on the CPU;
-//! * `network`: the same on candle, for GPUs;
+//! * `folder`: the files of a model; `weights`: their formats; `modules`: which modules it has, and its pooling;
+//! * `architecture`: what `config.json` says of the network, one description for all families;
+//! * `fused`: the forward pass and the pooling of most families on the CPU;
+//! * `network`: those of all families on candle, on any device; `head`: the layers after it;
+//! * `prompt`: what belongs before every text;
 //! * `batches`: which texts go through candle's network together.
 
+mod architecture;
 mod batches;
-mod files;
+mod folder;
 mod fused;
+mod head;
+mod modules;
 mod network;
+mod prompt;
+mod weights;
 
 use std::path::Path;
 
 use forethought_candle::device;
-use forethought_sdk::prelude::*;
+use forethought_sdk::{encoder_id::escaped, prelude::*};
 use tokenizers::Tokenizer;
 
 use crate::{
     batches::{Order, Tokens},
-    files::ModelFolder,
+    folder::ModelFolder,
     fused::Fused,
+    head::Head,
     network::Network,
+    prompt::Choice,
 };
 
 /// `[encoder.<name>]` with `kind = "bert"`.
@@ -31,7 +40,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(default)]
 pub struct BertConfig {
-    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors`, or `hf:owner/name@revision`.
+    /// A folder with `config.json`, `tokenizer.json` and `model.safetensors` (or else `pytorch_model.bin`), or
+    /// `hf:owner/name@revision`.
     pub model: ConfigPath,
     /// `auto` (a GPU if there is one), `cpu`, or `cuda:<number>`.
     pub device: String,
@@ -39,6 +49,11 @@ pub struct BertConfig {
     pub max_length: Option<usize>,
     /// On the CPU, what numbers are rounded to before they are multiplied.
     pub precision: Precision,
+    /// What is put before every text, such as "query: " for e5. By default the model's own default prompt, which most
+    /// models do not have; "" puts nothing before texts.
+    pub prompt: Option<String>,
+    /// The name of one of the model's own prompts, in place of `prompt`.
+    pub prompt_name: Option<String>,
     /// Tokens per pass through the network, including padding. Changes speed and memory, not vectors.
     #[schemars(range(max = 10_000_000))]
     pub batch_tokens: usize,
@@ -51,6 +66,8 @@ impl Default for BertConfig {
             device: "auto".into(),
             max_length: None,
             precision: Precision::default(),
+            prompt: None,
+            prompt_name: None,
             batch_tokens: 2048,
         }
     }
@@ -64,8 +81,8 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits (bfloat16), where the processor has AVX-512 BF16. Nearly twice as fast; another encoder for critics,
-    /// because vectors change in the third digit.
+    /// 16 bits (bfloat16), where the processor has AVX-512 BF16. Faster, and another encoder to critics, because vectors
+    /// change in the third digit.
     Bf16,
 }
 
@@ -79,6 +96,9 @@ struct Model {
     tokenizer: Tokenizer,
     network: Engine,
     lowercase: bool,
+    prompt: String,
+    /// Tokens of the prompt that do not count in the pooling.
+    skipped: usize,
     batch_tokens: usize,
     spec: EncoderSpec,
 }
@@ -110,43 +130,55 @@ impl BertEncoder {
             return Err(Error::config("`batch_tokens` is 0; it must be at least 1"));
         }
         let device = device(&config.device)?;
-        let fused = device.is_cpu() && !on_candle;
-        if !fused && precision == Precision::Bf16 {
-            return Err(Error::config(
-                "`precision` \"bf16\" is for the CPU; set device = \"cpu\", or remove it",
-            ));
-        }
         let folder = ModelFolder::read(folder)?;
         let max_length = folder.max_length(config.max_length)?;
+        let prompt = folder
+            .prompt(Choice { prompt: config.prompt.as_deref(), name: config.prompt_name.as_deref() })?;
         let tokenizer = folder.tokenizer(max_length)?;
-        let weights = folder.weights()?;
+        let weights = folder.weights("")?;
+        let head = Head::load(&folder, &device)?;
+        let (dimension, identity) = (head.dimension, head.identity.clone());
+        let fused = device.is_cpu() && !on_candle && Fused::covers(&folder, &head);
+        if !fused && precision == Precision::Bf16 {
+            return Err(Error::config(
+                "`precision` = \"bf16\" is for the CPU (device = \"cpu\"), and for BERT, RoBERTa and DistilBERT with \
+                 mean or cls pooling and no layers after it; remove it for \"f32\"",
+            ));
+        }
         let network = match fused {
             true => Engine::Fused(Fused::new(&folder, &weights, precision, batch_tokens)?),
-            false => Engine::Candle(Network::new(&folder, &weights, &device)?),
+            false => Engine::Candle(Network::new(&folder, &weights, head, &device)?),
         };
-        let rounded = match precision {
-            // As before there was a choice: critics that were trained then are used as they are.
-            Precision::F32 => "",
-            Precision::Bf16 => "&precision=bf16",
-        };
+        // Files by content, not by path: a model from the hub and a copy of its folder are the same encoder.
+        let mut id = format!(
+            "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}{}",
+            short(&weights.hash),
+            short(&folder.tokenizer_hash()),
+            folder.pooling.mode.name(),
+            folder.lowercase,
+            identity
+        );
+        let mut skipped = 0;
+        // Without a prompt, the id is what it was before there were prompts: checkpoints name it.
+        if !prompt.is_empty() {
+            id += &format!("&prompt={}", escaped(&prompt));
+            if !folder.pooling.include_prompt {
+                skipped = prompt_tokens(&tokenizer, &prompt)?;
+                id += "&include_prompt=false";
+            }
+        }
+        // As before there was a choice: critics that were trained then are used as they are.
+        if precision == Precision::Bf16 {
+            id += "&precision=bf16";
+        }
         let mut revision = weights.hash.to_hex().to_string();
         if fused {
             // Vectors of the same id agree to 1e-5; those of the same revision, to the bit.
             revision += &format!("-{}", fused::ARITHMETIC);
         }
-        let spec = EncoderSpec {
-            // Files by content, not by path: a model from the hub and a copy of its folder are the same encoder.
-            id: format!(
-                "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}{rounded}",
-                short(&weights.hash),
-                short(&folder.tokenizer_hash()),
-                folder.pooling.name(),
-                folder.lowercase
-            ),
-            revision: Some(revision),
-            dimension: folder.bert.hidden_size,
-        };
-        let model = Model { tokenizer, network, lowercase: folder.lowercase, batch_tokens, spec };
+        let spec = EncoderSpec { id, revision: Some(revision), dimension };
+        let model =
+            Model { tokenizer, network, lowercase: folder.lowercase, prompt, skipped, batch_tokens, spec };
         Ok(Self { model: Arc::new(model) })
     }
 
@@ -159,6 +191,9 @@ impl BertEncoder {
 
 impl Model {
     fn encode(&self, mut texts: Vec<String>, order: Order) -> Result<Matrix> {
+        if !self.prompt.is_empty() {
+            texts.iter_mut().for_each(|text| text.insert_str(0, &self.prompt));
+        }
         if self.lowercase {
             texts.iter_mut().for_each(|text| *text = text.to_lowercase());
         }
@@ -168,12 +203,15 @@ impl Model {
         let tokens: Vec<Tokens> =
             tokens.iter().map(|encoding| Tokens::new(encoding.get_ids().to_vec())).collect();
         let network = match &self.network {
-            Engine::Fused(network) => return Matrix::new(count, columns, network.encode(&tokens, order)),
+            Engine::Fused(network) => {
+                return Matrix::new(count, columns, network.encode(&tokens, self.skipped, order));
+            }
             Engine::Candle(network) => network,
         };
         let mut rows = vec![0.0; count * columns];
         for batch in batches::plan(&tokens, self.batch_tokens, order) {
-            let vectors = network.encode(&tokens, &batch).context("running the encoder's network")?;
+            let vectors =
+                network.encode(&tokens, &batch, self.skipped).context("running the encoder's network")?;
             for (&index, vector) in batch.iter().zip(vectors) {
                 rows[index * columns..(index + 1) * columns].copy_from_slice(&vector);
             }
@@ -194,6 +232,13 @@ impl TextEncoder for BertEncoder {
     }
 }
 
+/// Tokens that a prompt puts before a text, the special ones at its start included.
+fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<usize> {
+    let encoding = tokenizer.encode(prompt, true).map_err(|error| Error::other(error.to_string()))?;
+    let closed = encoding.get_special_tokens_mask().last() == Some(&1);
+    Ok(encoding.get_ids().len() - usize::from(closed))
+}
+
 fn short(hash: &blake3::Hash) -> String {
     hash.to_hex()[..16].to_owned()
 }
@@ -201,11 +246,11 @@ fn short(hash: &blake3::Hash) -> String {
 register! {
     interface: dyn TextEncoder,
     kind: "bert",
-    summary: "sentence-transformers models of the BERT family (MiniLM, bge, ...), from a folder or the hub",
+    summary: "sentence-transformers models (BERT, RoBERTa, MPNet, NomicBert, ModernBERT, ...), from a folder or the hub",
     config: BertConfig,
     new: |config: BertConfig, host: Arc<dyn Host>| async move {
         let source = config.model.0.to_string_lossy().into_owned();
-        let folder = host.model_files(files::request(source)).await?;
+        let folder = folder::fetch(&*host, source).await?;
         let encoder = tokio::task::spawn_blocking(move || BertEncoder::load(&folder, &config)).await??;
         Ok(Arc::new(encoder) as _)
     },

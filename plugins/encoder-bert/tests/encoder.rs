@@ -248,17 +248,17 @@ fn what_is_wrong_with_a_model_is_said_with_the_files_name() {
         &["tokenizer.json"],
     );
     check(
-        &|folder| edit(folder, "config.json", "\"bert\"", "\"mpnet\""),
-        &["config.json", "`model_type` is \"mpnet\""],
+        &|folder| edit(folder, "config.json", "\"bert\"", "\"t5\""),
+        &["config.json", "`model_type` is \"t5\"", "\"bert\", \"roberta\""],
     );
-    check(&|folder| edit(folder, "config.json", "gelu", "swish"), &["`hidden_act` is \"swish\""]);
+    check(&|folder| edit(folder, "config.json", "gelu", "mish"), &["`hidden_act` is \"mish\""]);
     check(
         &|folder| edit(folder, "config.json", "\"vocab_size\":12", "\"vocab_size\":9"),
         &["tokenizer.json", "12", "9"],
     );
     check(
         &|folder| edit(folder, "config.json", "\"hidden_size\":16", "\"hidden_size\":20"),
-        &["model.safetensors", "[32, 16]", "[32, 20]"],
+        &["model.safetensors", "[12, 16]", "[12, 20]"],
     );
     check(
         &|folder| {
@@ -269,11 +269,11 @@ fn what_is_wrong_with_a_model_is_said_with_the_files_name() {
                 "\"pooling_mode_max_tokens\":true",
             )
         },
-        &["1_Pooling/config.json", "max_tokens"],
+        &["1_Pooling/config.json", "max_tokens", "mean_tokens"],
     );
     check(
-        &|folder| edit(folder, "modules.json", "models.Pooling", "models.Dense"),
-        &["modules.json", "Dense"],
+        &|folder| edit(folder, "modules.json", "models.Pooling", "models.CNN"),
+        &["modules.json", "models.CNN"],
     );
     check(
         &|folder| std::fs::remove_file(folder.join("1_Pooling/config.json")).expect("removes"),
@@ -319,7 +319,8 @@ struct FolderHost(PathBuf);
 impl Host for FolderHost {
     async fn model_files(&self, request: ModelFiles) -> Result<PathBuf> {
         assert_eq!(request.source, "hf:someone/tiny@v1");
-        assert!(request.required.contains(&"model.safetensors".to_string()));
+        assert!(request.required.contains(&"tokenizer.json".to_string()));
+        assert!(request.optional.contains(&"model.safetensors".to_string()));
         assert!(request.optional.contains(&"1_Pooling/config.json".to_string()));
         Ok(self.0.clone())
     }

@@ -29,11 +29,12 @@ struct Shape {
 }
 
 /// Odd and even sizes, smaller and larger than a panel of weights.
-const SHAPES: [Shape; 4] = [
+const SHAPES: [Shape; 5] = [
     Shape { heads: 4, size: 4, inner: 33, layers: 2, activation: "gelu", pooling: "mean_tokens" },
     Shape { heads: 3, size: 32, inner: 200, layers: 3, activation: "gelu", pooling: "mean_tokens" },
     Shape { heads: 1, size: 45, inner: 64, layers: 1, activation: "gelu_new", pooling: "cls_token" },
     Shape { heads: 2, size: 64, inner: 96, layers: 2, activation: "relu", pooling: "mean_tokens" },
+    Shape { heads: 2, size: 9, inner: 20, layers: 1, activation: "silu", pooling: "mean_tokens" },
 ];
 
 fn model(shape: Shape) -> TempDir {

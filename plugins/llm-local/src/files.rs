@@ -100,7 +100,13 @@ pub(crate) async fn fetch(host: &dyn Host, config: &LocalConfig) -> Result<(Path
         None => model.clone(),
         Some(path) => {
             let required = names(&[TOKENIZER]);
-            host.model_files(ModelFiles { source: source(path), required, optional: of_tokenizer }).await?
+            host.model_files(ModelFiles {
+                source: source(path),
+                required,
+                optional: of_tokenizer,
+                ..Default::default()
+            })
+            .await?
         }
     };
     Ok((model, tokenizer))

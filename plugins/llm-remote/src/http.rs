@@ -19,7 +19,6 @@ use crate::{
     config::RemoteConfig,
     events::Framing,
     key::{Key, looks_like_a_key},
-    provider::Provider,
     redact::Redactor,
     tls,
 };
@@ -33,7 +32,9 @@ const MAX_QUOTED: usize = 500;
 /// A provider's API at its address.
 pub(crate) struct Http {
     client: Client,
-    provider: Provider,
+    name: &'static str,
+    /// How a base URL ends.
+    path: String,
     base: String,
     key: Option<Key>,
     redactor: Redactor,
@@ -41,21 +42,40 @@ pub(crate) struct Http {
     proxy: Option<String>,
 }
 
+/// An API that is not one of a provider's own.
+pub(crate) struct Place {
+    /// As errors call it.
+    pub(crate) name: &'static str,
+    /// How a base URL ends.
+    pub(crate) path: &'static str,
+}
+
 impl Http {
     pub(crate) fn new(config: &RemoteConfig) -> Result<Self> {
+        Self::at(config, None)
+    }
+
+    /// The same for an API that `place` describes instead of the provider.
+    pub(crate) fn at(config: &RemoteConfig, place: Option<Place>) -> Result<Self> {
         let traits = config.provider.traits();
+        let (name, path) = match place {
+            Some(place) => (place.name, place.path.to_owned()),
+            None => {
+                let usual = traits.base_url.and_then(|url| Url::parse(url).ok());
+                (traits.name, usual.as_ref().map_or("/v1", Url::path).to_owned())
+            }
+        };
         let key = Key::load(config)?;
         let base = match (&config.base_url, traits.base_url) {
             (Some(base), _) => base,
             (None, None) => {
-                return Err(Error::config(format!("provider = {:?} needs a base_url", traits.name)));
+                return Err(Error::config(format!("provider = {name:?} needs a base_url")));
             }
             (None, Some(base)) => match traits.usual_key {
                 Some(usual) if key.is_none() => {
                     return Err(Error::config(format!(
-                        "provider = {:?} needs a key: set the environment variable {usual} and api_key_env = \
-                         {usual:?}, or name a file with api_key_file",
-                        traits.name
+                        "provider = {name:?} needs a key: set the environment variable {usual} and api_key_env = \
+                         {usual:?}, or name a file with api_key_file"
                     )));
                 }
                 _ => base,
@@ -110,14 +130,7 @@ impl Http {
             tracing::warn!(base = %url, "the key is sent unencrypted");
         }
         let client = client.build().context("cannot create an HTTP client")?;
-        Ok(Self {
-            client,
-            provider: config.provider,
-            base: base.trim_end_matches('/').into(),
-            key,
-            redactor,
-            proxy,
-        })
+        Ok(Self { client, name, path, base: base.trim_end_matches('/').into(), key, redactor, proxy })
     }
 
     /// Sends `body` and waits for the head of the answer.
@@ -125,7 +138,7 @@ impl Http {
         let request = self.client.post(format!("{}{path}", self.base)).body(body);
         let response = request.send().await.map_err(|error| self.lost(error))?;
         let status = response.status().as_u16();
-        tracing::debug!(provider = %self.provider, base = self.base, status, "answered");
+        tracing::debug!(provider = self.name, base = self.base, status, "answered");
         Ok(response)
     }
 
@@ -237,7 +250,7 @@ impl Http {
 
     /// `error` with the provider and its address in front.
     pub(crate) fn place(&self, mut error: Error) -> Error {
-        error.message = format!("{} at {}: {}", self.provider, self.base, error.message);
+        error.message = format!("{} at {}: {}", self.name, self.base, error.message);
         error.chain = error.chain.into_iter().map(|cause| self.redact(cause)).collect();
         error
     }
@@ -346,11 +359,12 @@ impl Http {
         }
     }
 
-    /// How a base URL of this provider ends.
+    /// What to check about the base URL.
     fn path(&self) -> String {
-        let usual = self.provider.traits().base_url.and_then(|url| Url::parse(url).ok());
-        let path = usual.as_ref().map_or("/v1", Url::path);
-        format!("base_url, which must include the API's path, such as {path}")
+        match self.path.as_str() {
+            "" => "base_url".into(),
+            path => format!("base_url, which must include the API's path, such as {path}"),
+        }
     }
 
     /// An error in place of an answer or a piece of one, under a status of success.
@@ -634,6 +648,7 @@ mod tests {
     use forethought_sdk::serde_json::json;
 
     use super::*;
+    use crate::provider::Provider;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()

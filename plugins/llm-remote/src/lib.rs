@@ -1,4 +1,5 @@
-//! Language models behind an HTTP API: OpenAI and servers compatible with it, Anthropic, Gemini, Ollama.
+//! Language models behind an HTTP API: OpenAI and servers compatible with it, Anthropic, Gemini, Ollama. And text
+//! encoders: OpenAI's embeddings and text-embeddings-inference.
 //!
 //! The config names the provider; it is never guessed from a model's name. The four wire formats are written here from
 //! the providers' documentation, over one HTTP client: crates for many providers drop samples beyond the first and
@@ -12,9 +13,10 @@
 //! # Reading order
 //! [`mod@config`] and [`provider`] (the providers and what each can do), this file (one request), `http` (sending, and
 //! every fault), `tls` (trust), `format` (the four wire formats), `stream` and `events` (streamed answers), `forward` and
-//! `patch` (requests and answers that are passed on), `key` and `redact` (secrets).
+//! `patch` (requests and answers that are passed on), `key` and `redact` (secrets), [`encoder`] (text encoders).
 
 pub mod config;
+pub mod encoder;
 mod events;
 mod format;
 mod forward;
@@ -42,6 +44,7 @@ use forethought_sdk::{
 
 use bytes::Bytes;
 pub use config::RemoteConfig;
+pub use encoder::{EncoderConfig, EncoderProvider, RemoteEncoder};
 use format::{Ask, Format, UNNAMED};
 use forward::Forwarded;
 use http::Http;

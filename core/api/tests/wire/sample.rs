@@ -711,6 +711,7 @@ tried!(Host, |it| [
         source: "hf:a/b@r".into(),
         required: vec!["m".into()],
         optional: vec!["o".into()],
+        aside: vec!["a".into()],
     })
     .await,
 ]);

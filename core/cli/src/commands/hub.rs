@@ -191,6 +191,7 @@ impl Pull {
             source: format!("hf:{name}"),
             required: vec![CONFIG.into(), WEIGHTS.into()],
             optional: vec![CARD.into()],
+            ..Default::default()
         };
         let folder = session.or_interrupted(blocking(move || forethought_hub::fetch(&request))).await?;
         let _ = std::fs::remove_file(&out);

@@ -184,6 +184,7 @@ mod tests {
             source: folder.path().to_string_lossy().into(),
             required: vec!["weights".into()],
             optional: vec!["more".into()],
+            aside: vec!["prompts".into()],
         };
         let section = ["critic".to_string(), "critic".to_string()];
         let mut identities = Vec::new();
@@ -193,6 +194,10 @@ mod tests {
             identities.push(host.identity(&section, Paths::ByContents));
         }
         assert_ne!(identities[0], identities[1]);
+        // What is fetched aside is part of the component's own identity.
+        std::fs::write(folder.path().join("prompts"), "query: ").unwrap();
+        host.owned_by(&section).model_files(request.clone()).await.unwrap();
+        assert_eq!(host.identity(&section, Paths::ByContents), identities[1]);
     }
 
     #[tokio::test]

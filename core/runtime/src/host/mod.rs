@@ -427,7 +427,7 @@ mod tests {
         let request = ModelFiles {
             source: folder.path().to_string_lossy().into(),
             required: vec!["config.json".into()],
-            optional: vec![],
+            ..Default::default()
         };
         let error = host.model_files(request.clone()).await.unwrap_err();
         assert!(error.message.contains("has no config.json"), "{error}");

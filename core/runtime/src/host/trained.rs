@@ -112,7 +112,8 @@ mod tests {
             let mut spec = host.run_spec(&RunOptions::default()).await.unwrap();
             let section = ["critic".to_string(), "c".to_string()];
             let source = folder.path().to_string_lossy().into();
-            let files = ModelFiles { source, required: vec![checkpoint::CONFIG.into()], optional: vec![] };
+            let files =
+                ModelFiles { source, required: vec![checkpoint::CONFIG.into()], ..Default::default() };
             host.owned_by(&section).model_files(files).await.unwrap();
             spec.critics.insert("c".into(), Configured::new(json!({}), Arc::new(Undecided)));
             host.tasks_seen(&spec).await.unwrap()

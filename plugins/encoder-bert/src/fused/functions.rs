@@ -2,7 +2,7 @@
 
 use forethought_candle::wide;
 
-use crate::files::Activation;
+use crate::architecture::Activation;
 
 const LANES: usize = 16;
 
@@ -48,6 +48,7 @@ pub(super) fn activate(row: &mut [f32], activation: Activation) {
         Activation::Gelu => each(row, gelu),
         Activation::GeluTanh => each(row, gelu_tanh),
         Activation::Relu => each(row, |number| number.max(0.0)),
+        Activation::Silu => each(row, |number| number / (1.0 + exp(-number))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! BERT's forward pass on the CPU, without candle: the tokens of all texts are rows of one matrix, and nothing is padded.
+//! The forward pass of BERT and its like on the CPU, without candle: the tokens of all texts are rows of one matrix, and nothing is padded.
 //!
 //! Every number that belongs to a token is computed from its text alone, with sums in a fixed order. So a text's vector
 //! is the same, bit for bit, in any batch and with any number of threads. Threads share no work on a text: each takes
@@ -19,9 +19,13 @@ use rayon::prelude::*;
 use self::products::{Form, Linear, Rows, Then, WIDTH};
 use crate::{
     Precision,
+    architecture::{Activation, Architecture, Positions},
     batches::{Order, Tokens},
-    files::{Activation, BertFile, ModelFolder, Pooling, Weights},
+    folder::ModelFolder,
+    head::Head,
+    modules::Pooling,
     network::File,
+    weights::Weights,
 };
 
 /// Changes with every change of the arithmetic that changes a bit of a vector: vectors kept on disk are told apart by it.
@@ -45,6 +49,8 @@ pub(crate) struct Fused {
     words: Vec<f32>,
     /// Position embeddings with the embedding of token type 0 added.
     positions: Vec<f32>,
+    /// The padding token, if it decides where the numbers of positions begin.
+    padding: Option<u32>,
     norm: Norm,
     layers: Vec<Layer>,
     /// Rooms that are not in use.
@@ -67,9 +73,9 @@ struct Norm {
 }
 
 impl Norm {
-    fn take(file: &mut File, name: &str, config: &BertFile) -> Result<Self> {
-        let [weight, bias] = file.norm(name, config.hidden_size)?;
-        Ok(Self { weight: weight.to_vec1()?, bias: bias.to_vec1()?, epsilon: config.layer_norm_eps })
+    fn take(file: &mut File, name: &str, architecture: &Architecture) -> Result<Self> {
+        let [weight, bias] = file.norm(name, architecture.hidden_size, true)?;
+        Ok(Self { weight: weight.to_vec1()?, bias: bias.to_vec1()?, epsilon: architecture.layer_norm_eps })
     }
 
     fn forward(&self, rows: &mut [f32]) {
@@ -78,37 +84,38 @@ impl Norm {
 }
 
 impl Layer {
-    fn take(file: &mut File, index: usize, config: &BertFile, form: Form) -> Result<Self> {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let mut take = |name: &str, inputs: usize, outputs: usize| -> Result<(Vec<f32>, Vec<f32>)> {
-            let name = format!("encoder.layer.{index}.{name}");
-            let weight = file.take(&format!("{name}.weight"), &[outputs, inputs])?;
-            let bias = file.take(&format!("{name}.bias"), &[outputs])?;
-            Ok((weight.flatten_all()?.to_vec1()?, bias.to_vec1()?))
+    fn take(file: &mut File, index: usize, architecture: &Architecture, form: Form) -> Result<Self> {
+        let Architecture { names, hidden_size: hidden, intermediate_size: inner, .. } = *architecture;
+        // Matrices under each other: those of the outputs of each name.
+        let mut take = |parts: &[&str], inputs: usize, outputs: usize| -> Result<(Vec<f32>, Vec<f32>)> {
+            let (mut weights, mut biases) = (Vec::new(), Vec::new());
+            for part in parts {
+                let name = format!("{}.{index}.{part}", names.layer);
+                let shape = [outputs / parts.len(), inputs];
+                let weight = file.take(&format!("{name}.weight"), &shape)?;
+                weights.extend(weight.flatten_all()?.to_vec1::<f32>()?);
+                biases.extend(file.take(&format!("{name}.bias"), &shape[..1])?.to_vec1::<f32>()?);
+            }
+            Ok((weights, biases))
         };
-        let mut query_key_value = take("attention.self.query", hidden, hidden)?;
-        // The scale of attention scores, applied once to the weights instead of to every score.
-        let scale = 1.0 / ((hidden / config.num_attention_heads) as f32).sqrt();
-        for number in query_key_value.0.iter_mut().chain(&mut query_key_value.1) {
-            *number *= scale;
-        }
-        for name in ["attention.self.key", "attention.self.value"] {
-            let (weight, bias) = take(name, hidden, hidden)?;
-            query_key_value.0.extend(weight);
-            query_key_value.1.extend(bias);
-        }
+        let mut query_key_value = take(names.query_key_value, hidden, 3 * hidden)?;
+        // The scale of attention scores, applied once to the weights of queries instead of to every score.
+        let scale = 1.0 / ((hidden / architecture.num_attention_heads) as f32).sqrt();
+        query_key_value.0[..hidden * hidden].iter_mut().for_each(|number| *number *= scale);
+        query_key_value.1[..hidden].iter_mut().for_each(|number| *number *= scale);
         let linear = |(weight, bias): (Vec<f32>, Vec<f32>)| Linear::new(&weight, bias, form);
-        let attention_output = linear(take("attention.output.dense", hidden, hidden)?);
-        let intermediate = linear(take("intermediate.dense", hidden, inner)?);
-        let output = linear(take("output.dense", inner, hidden)?);
-        let mut norm = |name: &str| Norm::take(file, &format!("encoder.layer.{index}.{name}"), config);
+        let attention_output = linear(take(&[names.attention_output], hidden, hidden)?);
+        let intermediate = linear(take(names.intermediate, hidden, inner)?);
+        let output = linear(take(&[names.output], inner, hidden)?);
+        let mut norm =
+            |name: &str| Norm::take(file, &format!("{}.{index}.{name}", names.layer), architecture);
         Ok(Self {
             query_key_value: linear(query_key_value),
             attention_output,
-            attention_norm: norm("attention.output.LayerNorm")?,
+            attention_norm: norm(names.attention_norm)?,
             intermediate,
             output,
-            output_norm: norm("output.LayerNorm")?,
+            output_norm: norm(names.output_norm)?,
         })
     }
 }
@@ -142,6 +149,19 @@ struct AttentionRoom {
 }
 
 impl Fused {
+    /// Whether this is the whole computation of a model: the others are candle's.
+    pub(crate) fn covers(folder: &ModelFolder, head: &Head) -> bool {
+        let one = &folder.architecture;
+        let biases = one.biases.attention && one.biases.feed_forward && one.biases.norm;
+        let plain =
+            !one.gated && !one.norm_first && one.relative_buckets == 0 && one.names.last_norm.is_empty();
+        matches!(one.positions, Positions::Learned { .. })
+            && biases
+            && plain
+            && matches!(folder.pooling.mode, Pooling::Mean | Pooling::Cls)
+            && head.identity.is_empty()
+    }
+
     /// # Errors
     /// If a weight is missing or has another shape; if the processor cannot multiply in this precision.
     pub(crate) fn new(
@@ -159,35 +179,43 @@ impl Fused {
                 ));
             }
         };
-        let config = &folder.bert;
-        let hidden = config.hidden_size;
-        let mut file = File::open(weights, &candle_core::Device::Cpu)?;
-        let mut take = |name: &str, rows: usize| -> Result<Vec<f32>> {
-            Ok(file.take(name, &[rows, hidden])?.flatten_all()?.to_vec1()?)
+        let architecture = &folder.architecture;
+        let (names, hidden) = (architecture.names, architecture.hidden_size);
+        let Positions::Learned { count, padding } = architecture.positions else {
+            return Err(Error::other("a network that turns its positions is not computed here"));
         };
-        let mut positions = take("embeddings.position_embeddings.weight", config.max_position_embeddings)?;
-        let types = take("embeddings.token_type_embeddings.weight", config.type_vocab_size)?;
-        for row in positions.chunks_exact_mut(hidden) {
-            row.iter_mut().zip(&types).for_each(|(number, of_type)| *number += of_type);
+        let mut file = File::open(weights, names.prefix, names.words, &candle_core::Device::Cpu)?;
+        let mut table = |name: &str, rows: usize| -> Result<Vec<f32>> {
+            Ok(file.take(&format!("{name}.weight"), &[rows, hidden])?.flatten_all()?.to_vec1()?)
+        };
+        let mut positions = table(names.positions, count)?;
+        if architecture.type_vocab_size > 0 {
+            let types = table(names.types, architecture.type_vocab_size)?;
+            for row in positions.chunks_exact_mut(hidden) {
+                row.iter_mut().zip(&types).for_each(|(number, of_type)| *number += of_type);
+            }
         }
-        let words = take("embeddings.word_embeddings.weight", config.vocab_size)?;
-        let layer = |index| Layer::take(&mut file, index, config, form);
+        let words = table(names.words, architecture.vocab_size)?;
+        let norm = Norm::take(&mut file, names.norm, architecture)?;
+        let layer = |index| Layer::take(&mut file, index, architecture, form);
         Ok(Self {
-            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?,
-            norm: Norm::take(&mut file, "embeddings.LayerNorm", config)?,
+            layers: (0..architecture.num_hidden_layers).map(layer).collect::<Result<_>>()?,
+            norm,
             hidden,
-            heads: config.num_attention_heads,
-            activation: config.activation,
-            pooling: folder.pooling,
+            heads: architecture.num_attention_heads,
+            activation: architecture.activation,
+            pooling: folder.pooling.mode,
             batch_tokens,
             words,
             positions,
+            padding,
             rooms: Mutex::default(),
         })
     }
 
-    /// One unit vector for each text, one after the other, on rayon's threads.
-    pub(crate) fn encode(&self, texts: &[Tokens], order: Order) -> Vec<f32> {
+    /// One unit vector for each text, one after the other, on rayon's threads. The first `skipped` tokens of each do not
+    /// count in the pooling.
+    pub(crate) fn encode(&self, texts: &[Tokens], skipped: usize, order: Order) -> Vec<f32> {
         let mut indices: Vec<usize> = (0..texts.len()).collect();
         if order == Order::Length {
             // Longest first: what is left at the end is small, and threads finish together.
@@ -211,7 +239,7 @@ impl Fused {
             .map(|part| {
                 let unused = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 let mut room = unused.unwrap_or_default();
-                let vectors = self.part(texts, part, &mut room);
+                let vectors = self.part(texts, part, skipped, &mut room);
                 self.rooms.lock().unwrap_or_else(PoisonError::into_inner).push(room);
                 vectors
             })
@@ -226,7 +254,7 @@ impl Fused {
     }
 
     /// The vectors of the texts of a part, in its order.
-    fn part(&self, texts: &[Tokens], part: &[usize], room: &mut Room) -> Vec<f32> {
+    fn part(&self, texts: &[Tokens], part: &[usize], skipped: usize, room: &mut Room) -> Vec<f32> {
         let hidden = self.hidden;
         let lengths: Vec<usize> = part.iter().map(|&index| texts[index].ids().len()).collect();
         let tokens: usize = lengths.iter().sum();
@@ -237,9 +265,20 @@ impl Fused {
         resize(attended, hidden);
         let mut rows = x.chunks_exact_mut(hidden);
         for &index in part {
-            for (&id, position) in texts[index].ids().iter().zip(self.positions.chunks_exact(hidden)) {
+            let mut last = self.padding.unwrap_or_default();
+            for (at, &id) in texts[index].ids().iter().enumerate() {
+                let number = match self.padding {
+                    None => at,
+                    Some(padding) if padding == id => padding as usize,
+                    Some(_) => {
+                        last += 1;
+                        last as usize
+                    }
+                };
                 let row = rows.next().expect("one for each token");
-                functions::sum_of(row, &self.words[id as usize * hidden..][..hidden], position);
+                let [word, position] = [(&self.words, id as usize), (&self.positions, number)]
+                    .map(|(table, row)| &table[row * hidden..][..hidden]);
+                functions::sum_of(row, word, position);
             }
         }
         self.norm.forward(x);
@@ -262,9 +301,11 @@ impl Fused {
         let mut vectors = vec![0.0; part.len() * hidden];
         let mut start = 0;
         for (vector, length) in vectors.chunks_exact_mut(hidden).zip(lengths) {
+            let first = start + skipped.min(length - 1);
+            let counted = &x[first * hidden..(start + length) * hidden];
             match self.pooling {
-                Pooling::Mean => functions::mean(&x[start * hidden..][..length * hidden], vector),
-                Pooling::Cls => vector.copy_from_slice(&x[start * hidden..][..hidden]),
+                Pooling::Cls => vector.copy_from_slice(&counted[..hidden]),
+                _ => functions::mean(counted, vector),
             }
             functions::to_unit(vector);
             start += length;

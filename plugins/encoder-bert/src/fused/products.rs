@@ -9,7 +9,7 @@ use forethought_candle::cpu::bf16::{self, Left, Right};
 use forethought_candle::wide;
 
 use super::functions::activate;
-use crate::files::Activation;
+use crate::architecture::Activation;
 
 /// Outputs of a panel in f32.
 pub(super) const WIDTH: usize = 32;
