@@ -257,12 +257,14 @@ mod tiles {
                 let (mut left, mut right) = (self.left, self.right);
                 for _ in 0..self.pairs {
                     let words: [__m512i; N] = std::array::from_fn(|at| {
-                        let from = right.add(at * LANES).cast();
+                        let from = right.add(at.wrapping_mul(LANES)).cast();
                         let mask = if at + 1 == N { self.mask } else { u16::MAX };
                         _mm512_maskz_loadu_epi32(mask, from)
                     });
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let word = _mm512_set1_epi32(*left.add(row * self.strides.0) as i32);
+                        // Wrapping: a check for overflow here would take longer than the products.
+                        let word = *left.add(row.wrapping_mul(self.strides.0));
+                        let word = _mm512_set1_epi32(word as i32);
                         for (sum, other) in sums.iter_mut().zip(words) {
                             *sum = _mm512_dpbf16_ps(
                                 *sum,

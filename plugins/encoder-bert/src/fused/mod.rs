@@ -188,6 +188,7 @@ impl Fused {
         let mut table = |name: &str, rows: usize| -> Result<Vec<f32>> {
             Ok(file.take(&format!("{name}.weight"), &[rows, hidden])?.flatten_all()?.to_vec1()?)
         };
+        let words = table(names.words, architecture.vocab_size)?;
         let mut positions = table(names.positions, count)?;
         if architecture.type_vocab_size > 0 {
             let types = table(names.types, architecture.type_vocab_size)?;
@@ -195,7 +196,6 @@ impl Fused {
                 row.iter_mut().zip(&types).for_each(|(number, of_type)| *number += of_type);
             }
         }
-        let words = table(names.words, architecture.vocab_size)?;
         let norm = Norm::take(&mut file, names.norm, architecture)?;
         let layer = |index| Layer::take(&mut file, index, architecture, form);
         Ok(Self {

@@ -334,12 +334,15 @@ impl Job<'_> {
             // SAFETY: a line has `WIDTH` numbers, and there are `M` rows of `inputs`.
             let sums = unsafe {
                 let numbers = numbers.as_ptr();
+                // Wrapping, because a check for overflow in the innermost loop takes longer than the products.
+                let at = |row: usize, input: usize| row.wrapping_mul(distance).wrapping_add(input);
                 let mut sums = [[R::zero(); N]; M];
                 for (input, line) in self.panel.chunks_exact(WIDTH).take(inputs).enumerate() {
                     let line = line.as_ptr().add(first);
-                    let weights: [R; N] = std::array::from_fn(|at| R::load(line.add(at * R::LANES)));
+                    let weights: [R; N] =
+                        std::array::from_fn(|at| R::load(line.add(at.wrapping_mul(R::LANES))));
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let number = *numbers.add(row * distance + input);
+                        let number = *numbers.add(at(row, input));
                         for (sum, weights) in sums.iter_mut().zip(weights) {
                             *sum = sum.add_product(number, weights);
                         }
