@@ -13,6 +13,7 @@ fn run(program: &str, folder: &Path, line: &str) -> String {
         .current_dir(folder)
         .env("XDG_CONFIG_HOME", folder)
         .env("XDG_DATA_HOME", folder)
+        .env("XDG_CACHE_HOME", folder)
         .env("NO_COLOR", "1");
     let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -117,10 +117,10 @@ impl Desk {
     }
 
     /// An empty home, so that the files of a user have no effect.
-    fn environment(&self) -> [(&'static str, PathBuf); 3] {
+    fn environment(&self) -> [(&'static str, PathBuf); 4] {
         let home = self.path().join("home");
-        let (config, data) = (home.join(".config"), home.join(".local/share"));
-        [("HOME", home), ("XDG_CONFIG_HOME", config), ("XDG_DATA_HOME", data)]
+        let [config, data, cache] = [".config", ".local/share", ".cache"].map(|below| home.join(below));
+        [("HOME", home), ("XDG_CONFIG_HOME", config), ("XDG_DATA_HOME", data), ("XDG_CACHE_HOME", cache)]
     }
 }
 

@@ -31,6 +31,7 @@ pub fn shell(desk: &Desk, folder: &Path, line: &str, kept: &str) -> Command {
     // The home stays: toolchains live there.
     command.env("XDG_CONFIG_HOME", desk.path().join("home/.config"));
     command.env("XDG_DATA_HOME", desk.path().join("home/.local/share"));
+    command.env("XDG_CACHE_HOME", desk.path().join("home/.cache"));
     command.env("PATH", std::env::join_paths(places).expect("these were places before"));
     command.env("FORETHOUGHT_SDK", workspace());
     settle(&mut command, kept);

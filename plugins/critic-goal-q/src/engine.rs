@@ -3,11 +3,12 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use candle_core::{Device, Tensor};
+use forethought_candle::cpu::bf16;
 use forethought_sdk::prelude::*;
 use forethought_sdk::seed::ChaCha8Rng;
 
 use crate::config::{EngineKind, TrainerConfig};
-use crate::cpu::{Fast, Gathered, bf16};
+use crate::cpu::{Fast, Gathered};
 use crate::goals::{Batch, Sampler};
 use crate::learner::{Learner, Losses};
 use crate::network::Network;
@@ -160,8 +161,9 @@ fn fill(
 
 #[cfg(test)]
 mod tests {
+    use forethought_candle::cpu::bf16;
+
     use crate::config::{EngineKind, Method, TrainerConfig};
-    use crate::cpu::bf16;
     use crate::measure::Training;
 
     /// The losses of 1,000 steps of a small training, and the averaged weights after them.

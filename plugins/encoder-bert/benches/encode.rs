@@ -1,4 +1,4 @@
-//! Texts per second, batched in order of arrival and by length: `cargo bench -p forethought-encoder-bert`.
+//! Texts per second, and what is new in a decision: `cargo bench -p forethought-encoder-bert`.
 //!
 //! Needs all-MiniLM-L6-v2 at `FORETHOUGHT_MINILM` or where `.ci/minilm` puts it.
 
@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use forethought_encoder_bert::{BertConfig, BertEncoder};
+use forethought_encoder_bert::{BertConfig, BertEncoder, Precision};
 use forethought_sdk::seed::{self, RngExt};
 
 /// Texts of 5 to 120 words, as goals, thoughts and summaries come mixed.
@@ -31,14 +31,38 @@ fn encode(criterion: &mut Criterion) {
         return;
     }
     let config = BertConfig { device: "cpu".into(), ..Default::default() };
-    let encoder =
-        BertEncoder::load(&folder, &config).expect("FORETHOUGHT_MINILM is all-MiniLM-L6-v2's folder");
+    let rounding = BertConfig { precision: Precision::Bf16, ..config.clone() };
+    let encoders = [
+        ("candle", BertEncoder::load_on_candle(&folder, &config).ok()),
+        ("f32", BertEncoder::load(&folder, &config).ok()),
+        // Not where the processor has none.
+        ("bf16", BertEncoder::load(&folder, &rounding).ok()),
+    ];
     let texts = texts();
-    let mut group = criterion.benchmark_group("minilm");
+    let mut group = criterion.benchmark_group("minilm, 64 texts");
     group.sample_size(10).throughput(Throughput::Elements(texts.len() as u64));
-    for (name, by_length) in [("arrival order", false), ("by length", true)] {
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(encoder.encode_blocking(texts.clone(), by_length).expect("encodes")));
+    for (name, encoder) in &encoders {
+        let Some(encoder) = encoder else { continue };
+        group.bench_function(*name, |bencher| {
+            bencher.iter(|| black_box(encoder.encode_blocking(texts.clone(), true).expect("encodes")));
+        });
+    }
+    group.finish();
+    // The state was encoded when it was summarised; a thought and four outcomes are new.
+    let decision = [
+        "The shirt is blue but the size is not chosen yet, so I should choose large and check that the price stays below \
+         forty dollars before I buy it.",
+        "the right size is chosen",
+        "the price is above the limit",
+        "the bought item has every attribute asked for",
+        "a wrong colour is bought",
+    ];
+    let mut group = criterion.benchmark_group("minilm, a thought and four outcomes");
+    for (name, encoder) in &encoders {
+        let Some(encoder) = encoder else { continue };
+        group.bench_function(*name, |bencher| {
+            let decision = || decision.map(str::to_owned).to_vec();
+            bencher.iter(|| black_box(encoder.encode_blocking(decision(), true).expect("encodes")));
         });
     }
     group.finish();

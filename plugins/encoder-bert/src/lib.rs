@@ -5,13 +5,15 @@
 //!
 //! * `folder`: the files of a model; `weights`: their formats; `modules`: which modules it has, and its pooling;
 //! * `architecture`: what `config.json` says of the network, one description for all families;
-//! * `network`: the forward pass and the pooling; `head`: the layers after it;
+//! * `fused`: the forward pass and the pooling of most families on the CPU;
+//! * `network`: those of all families on candle, on any device; `head`: the layers after it;
 //! * `prompt`: what belongs before every text;
-//! * `batches`: which texts go through the network together.
+//! * `batches`: which texts go through candle's network together.
 
 mod architecture;
 mod batches;
 mod folder;
+mod fused;
 mod head;
 mod modules;
 mod network;
@@ -27,6 +29,8 @@ use tokenizers::Tokenizer;
 use crate::{
     batches::{Order, Tokens},
     folder::ModelFolder,
+    fused::Fused,
+    head::Head,
     network::Network,
     prompt::Choice,
 };
@@ -43,6 +47,8 @@ pub struct BertConfig {
     pub device: String,
     /// Longest text in tokens; longer texts are cut. By default the model's own limit.
     pub max_length: Option<usize>,
+    /// On the CPU, what numbers are rounded to before they are multiplied.
+    pub precision: Precision,
     /// What is put before every text, such as "query: " for e5. By default the model's own default prompt, which most
     /// models do not have; "" puts nothing before texts.
     pub prompt: Option<String>,
@@ -59,11 +65,25 @@ impl Default for BertConfig {
             model: ConfigPath("hf:sentence-transformers/all-MiniLM-L6-v2".into()),
             device: "auto".into(),
             max_length: None,
+            precision: Precision::default(),
             prompt: None,
             prompt_name: None,
             batch_tokens: 2048,
         }
     }
+}
+
+/// What numbers are rounded to before they are multiplied. Sums and everything else are in 32 bits.
+#[config]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits (bfloat16), where the processor has AVX-512 BF16. Faster, and another encoder to critics, because vectors
+    /// change in the third digit.
+    Bf16,
 }
 
 /// A sentence encoder. Cheap to clone: the weights are shared.
@@ -74,7 +94,7 @@ pub struct BertEncoder {
 
 struct Model {
     tokenizer: Tokenizer,
-    network: Network,
+    network: Engine,
     lowercase: bool,
     prompt: String,
     /// Tokens of the prompt that do not count in the pooling.
@@ -83,13 +103,30 @@ struct Model {
     spec: EncoderSpec,
 }
 
+/// What computes the vectors.
+enum Engine {
+    Fused(Fused),
+    Candle(Network),
+}
+
 impl BertEncoder {
     /// Loads the model in `folder`. Reads and hashes the weights: call it where blocking is allowed.
     ///
     /// # Errors
     /// A file that is missing, malformed, or of a model that is not supported; an unusable setting.
     pub fn load(folder: &Path, config: &BertConfig) -> Result<Self> {
-        if config.batch_tokens == 0 {
+        Self::new(folder, config, false)
+    }
+
+    /// The same on candle where [`BertEncoder::load`] would do without it: for comparison.
+    #[doc(hidden)]
+    pub fn load_on_candle(folder: &Path, config: &BertConfig) -> Result<Self> {
+        Self::new(folder, config, true)
+    }
+
+    fn new(folder: &Path, config: &BertConfig, on_candle: bool) -> Result<Self> {
+        let BertConfig { batch_tokens, precision, .. } = *config;
+        if batch_tokens == 0 {
             return Err(Error::config("`batch_tokens` is 0; it must be at least 1"));
         }
         let device = device(&config.device)?;
@@ -99,7 +136,19 @@ impl BertEncoder {
             .prompt(Choice { prompt: config.prompt.as_deref(), name: config.prompt_name.as_deref() })?;
         let tokenizer = folder.tokenizer(max_length)?;
         let weights = folder.weights("")?;
-        let network = Network::new(&folder, &weights, &device)?;
+        let head = Head::load(&folder, &device)?;
+        let (dimension, identity) = (head.dimension, head.identity.clone());
+        let fused = device.is_cpu() && !on_candle && Fused::covers(&folder, &head);
+        if !fused && precision == Precision::Bf16 {
+            return Err(Error::config(
+                "`precision` = \"bf16\" is for the CPU (device = \"cpu\"), and for BERT, RoBERTa and DistilBERT with \
+                 mean or cls pooling and no layers after it; remove it for \"f32\"",
+            ));
+        }
+        let network = match fused {
+            true => Engine::Fused(Fused::new(&folder, &weights, precision, batch_tokens)?),
+            false => Engine::Candle(Network::new(&folder, &weights, head, &device)?),
+        };
         // Files by content, not by path: a model from the hub and a copy of its folder are the same encoder.
         let mut id = format!(
             "bert/v1?weights={}&tokenizer={}&pooling={}&max_length={max_length}&lowercase={}{}",
@@ -107,7 +156,7 @@ impl BertEncoder {
             short(&folder.tokenizer_hash()),
             folder.pooling.mode.name(),
             folder.lowercase,
-            network.head().identity
+            identity
         );
         let mut skipped = 0;
         // Without a prompt, the id is what it was before there were prompts: checkpoints name it.
@@ -118,20 +167,18 @@ impl BertEncoder {
                 id += "&include_prompt=false";
             }
         }
-        let spec = EncoderSpec {
-            id,
-            revision: Some(weights.hash.to_hex().to_string()),
-            dimension: network.head().dimension,
-        };
-        let model = Model {
-            tokenizer,
-            network,
-            lowercase: folder.lowercase,
-            prompt,
-            skipped,
-            batch_tokens: config.batch_tokens,
-            spec,
-        };
+        // As before there was a choice: critics that were trained then are used as they are.
+        if precision == Precision::Bf16 {
+            id += "&precision=bf16";
+        }
+        let mut revision = weights.hash.to_hex().to_string();
+        if fused {
+            // Vectors of the same id agree to 1e-5; those of the same revision, to the bit.
+            revision += &format!("-{}", fused::ARITHMETIC);
+        }
+        let spec = EncoderSpec { id, revision: Some(revision), dimension };
+        let model =
+            Model { tokenizer, network, lowercase: folder.lowercase, prompt, skipped, batch_tokens, spec };
         Ok(Self { model: Arc::new(model) })
     }
 
@@ -155,12 +202,16 @@ impl Model {
             self.tokenizer.encode_batch_fast(texts, true).map_err(|e| Error::other(e.to_string()))?;
         let tokens: Vec<Tokens> =
             tokens.iter().map(|encoding| Tokens::new(encoding.get_ids().to_vec())).collect();
+        let network = match &self.network {
+            Engine::Fused(network) => {
+                return Matrix::new(count, columns, network.encode(&tokens, self.skipped, order));
+            }
+            Engine::Candle(network) => network,
+        };
         let mut rows = vec![0.0; count * columns];
         for batch in batches::plan(&tokens, self.batch_tokens, order) {
-            let vectors = self
-                .network
-                .encode(&tokens, &batch, self.skipped)
-                .context("running the encoder's network")?;
+            let vectors =
+                network.encode(&tokens, &batch, self.skipped).context("running the encoder's network")?;
             for (&index, vector) in batch.iter().zip(vectors) {
                 rows[index * columns..(index + 1) * columns].copy_from_slice(&vector);
             }

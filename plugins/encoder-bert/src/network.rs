@@ -103,17 +103,7 @@ struct Norm {
 
 impl Norm {
     fn take(weights: &mut File, name: &str, architecture: &Architecture) -> Result<Self> {
-        let hidden = architecture.hidden_size;
-        // BERT's first checkpoints, converted from TensorFlow, have the older names.
-        let mut take = |new: &str, old: &str| {
-            let (new, old) = (format!("{name}.{new}"), format!("{name}.{old}"));
-            weights.take(if weights.has(&new) || !weights.has(&old) { &new } else { &old }, &[hidden])
-        };
-        let weight = take("weight", "gamma")?;
-        let bias = match architecture.biases.norm {
-            true => take("bias", "beta")?,
-            false => weight.zeros_like()?,
-        };
+        let [weight, bias] = weights.norm(name, architecture.hidden_size, architecture.biases.norm)?;
         Ok(Self { weight, bias, epsilon: architecture.layer_norm_eps })
     }
 
@@ -175,7 +165,7 @@ struct Turn {
 }
 
 impl Network {
-    pub(crate) fn new(folder: &ModelFolder, weights: &Weights, device: &Device) -> Result<Self> {
+    pub(crate) fn new(folder: &ModelFolder, weights: &Weights, head: Head, device: &Device) -> Result<Self> {
         let architecture = folder.architecture.clone();
         let (names, hidden) = (architecture.names, architecture.hidden_size);
         let mut weights = File::open(weights, names.prefix, names.words, device)?;
@@ -210,16 +200,11 @@ impl Network {
             norm,
             layers,
             last_norm,
-            head: Head::load(folder, device)?,
+            head,
             pooling: folder.pooling.mode,
             device: device.clone(),
             architecture,
         })
-    }
-
-    /// What follows the pooling.
-    pub(crate) fn head(&self) -> &Head {
-        &self.head
     }
 
     /// One unit vector for each of `texts[batch[..]]`. The first `skipped` tokens of each do not count in the pooling.
@@ -431,14 +416,19 @@ fn bucket(from: usize, to: usize, buckets: usize) -> u32 {
 }
 
 /// The model's weights, as they are taken into the network.
-struct File {
+pub(crate) struct File {
     tensors: Tensors,
     /// What is before every name, if anything.
     prefix: &'static str,
 }
 
 impl File {
-    fn open(weights: &Weights, prefix: &'static str, words: &str, device: &Device) -> Result<Self> {
+    pub(crate) fn open(
+        weights: &Weights,
+        prefix: &'static str,
+        words: &str,
+        device: &Device,
+    ) -> Result<Self> {
         let tensors = weights.tensors(device)?;
         let prefixed = tensors.contains(&format!("{prefix}{words}.weight"));
         Ok(Self { tensors, prefix: if prefixed { prefix } else { "" } })
@@ -448,7 +438,19 @@ impl File {
         self.tensors.contains(&format!("{}{name}", self.prefix))
     }
 
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    /// Weight and bias of a norm; without a bias, zeros.
+    pub(crate) fn norm(&mut self, name: &str, size: usize, bias: bool) -> Result<[Tensor; 2]> {
+        // BERT's first checkpoints, converted from TensorFlow, have the older names.
+        let mut take = |new: &str, old: &str| {
+            let (new, old) = (format!("{name}.{new}"), format!("{name}.{old}"));
+            self.take(if self.has(&new) || !self.has(&old) { &new } else { &old }, &[size])
+        };
+        let weight = take("weight", "gamma")?;
+        let bias = if bias { take("bias", "beta")? } else { weight.zeros_like()? };
+        Ok([weight, bias])
+    }
+
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         Ok(self.tensors.take(&format!("{}{name}", self.prefix), shape, FLOATS)?.to_dtype(DType::F32)?)
     }
 }

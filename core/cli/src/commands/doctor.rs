@@ -5,7 +5,10 @@ use std::path::Path;
 use clap::Args;
 use forethought_api::Result;
 use forethought_plugin_host::Found;
-use forethought_runtime::{config::Draft, registry::ComponentOrigin};
+use forethought_runtime::{
+    config::{Draft, EmbeddingsConfig},
+    registry::ComponentOrigin,
+};
 use serde::Serialize;
 
 use crate::{arguments::ConfigArguments, builtin, exit::Exit, session::Session, tables::list};
@@ -62,6 +65,7 @@ impl Doctor {
                     find("configuration", state, [vec![good], notes].concat().join("\n"));
                     let (state, detail) = runs(&config.run.out);
                     find("run folder", state, detail);
+                    find("embeddings", State::Good, embeddings(&config.embeddings));
                 }
                 Err(error) => find("configuration", State::Fix, error.to_string()),
             }
@@ -132,6 +136,17 @@ fn runs(out: &Path) -> (State, String) {
             (State::Fix, detail)
         }
     }
+}
+
+/// Where vectors of texts are kept across runs.
+fn embeddings(config: &EmbeddingsConfig) -> String {
+    let Some(file) = config.path() else { return "none are kept across runs".into() };
+    let now = std::fs::metadata(&file).map_or(0, |file| file.len() >> 20);
+    format!(
+        "{} ({now} of at most {} MB); embeddings.file moves it, embeddings.max_mb = 0 keeps none",
+        file.display(),
+        config.max_mb
+    )
 }
 
 /// How models on the hub would be reached. The value of a token is never shown.

@@ -305,7 +305,8 @@ fn misspelt(name: &str) -> Option<String> {
     let plain = section.to_lowercase();
     let below = match plain.as_str() {
         "seed" | "preset" if key.is_empty() => String::new(),
-        "run" | "serve" | "environment" | "summariser" | "seats" | "plugins" | "roles" | "prices"
+        "run" | "serve" | "embeddings" | "environment" | "summariser" | "seats" | "plugins" | "roles"
+        | "prices"
             if !key.is_empty() =>
         {
             format!("__{key}")

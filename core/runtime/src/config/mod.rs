@@ -7,6 +7,7 @@
 mod check;
 mod compose;
 mod document;
+mod embeddings;
 mod inline;
 mod layers;
 mod origin;
@@ -32,13 +33,14 @@ use serde_json::{Map, Value, json};
 pub use self::{
     check::{Findings, Problem, check},
     document::{ConfigDocument, ConfigEntry},
+    embeddings::EmbeddingsConfig,
     origin::{ConfigOrigin, KeyPath, dotted},
     plugins::{Load, PluginsConfig},
     presets::{PRESETS, Preset},
     roles::Role,
     schema::schema,
     serve::ServeConfig,
-    sources::{Sources, plugin_folders, trust_file},
+    sources::{Sources, embeddings_file, plugin_folders, trust_file},
 };
 use self::{document::Authors, layers::Layer};
 use crate::budget::Limits;
@@ -84,6 +86,9 @@ pub struct Config {
     /// How `forethought serve` answers.
     #[serde(default)]
     pub serve: ServeConfig,
+    /// Where vectors of texts are kept across runs.
+    #[serde(default)]
+    pub embeddings: EmbeddingsConfig,
     #[serde(skip)]
     document: ConfigDocument,
 }

@@ -5,7 +5,7 @@ use schemars::schema_for;
 use serde_json::{Map, Value, json};
 
 use super::{
-    RunConfig, ServeConfig,
+    EmbeddingsConfig, RunConfig, ServeConfig,
     compose::inlined,
     inline,
     layers::{NAMED, SINGLE},
@@ -107,6 +107,11 @@ fn whole(mut section: impl FnMut(&str, &mut Map<String, Value>) -> Value) -> Val
         "serve",
         "Where and how `forethought serve` answers.",
         inlined("serve", schema_for!(ServeConfig).to_value(), &mut definitions),
+    );
+    describe(
+        "embeddings",
+        "Where vectors of texts are kept across runs.",
+        inlined("embeddings", schema_for!(EmbeddingsConfig).to_value(), &mut definitions),
     );
     describe(
         "plugins",

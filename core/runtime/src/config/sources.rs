@@ -126,6 +126,11 @@ pub fn trust_file() -> Option<PathBuf> {
     home("XDG_DATA_HOME", ".local/share", "trusted.json")
 }
 
+/// The file that vectors of texts are kept in unless a configuration names another; `None` without a home folder.
+pub fn embeddings_file() -> Option<PathBuf> {
+    home("XDG_CACHE_HOME", ".cache", "embeddings.sqlite")
+}
+
 /// A path in the program's folder below one of the user's.
 fn home(variable: &str, usual: &str, below: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

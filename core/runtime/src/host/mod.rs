@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod encoder_cache;
+pub mod encoder_store;
 mod identity;
 mod needs;
 mod seats;
@@ -30,6 +31,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::{ComponentConfig, Config, KeyPath, dotted, roles};
 use crate::host::encoder_cache::CachedEncoder;
+use crate::host::encoder_store::{Store, StoredEncoder};
 use crate::journal::meter::Metering;
 use crate::layers::{CallConfig, route::Router};
 use crate::registry::Registry;
@@ -50,6 +52,8 @@ struct Shared {
     built: Mutex<BTreeMap<KeyPath, Arc<OnceCell<Component>>>>,
     dependencies: Mutex<BTreeMap<KeyPath, BTreeSet<KeyPath>>>,
     caches: Mutex<BTreeMap<KeyPath, Arc<CachedEncoder>>>,
+    /// Vectors kept across runs, for all encoders.
+    embeddings: OnceCell<Option<Arc<Store>>>,
     files: Mutex<BTreeMap<KeyPath, BTreeMap<String, String>>>,
     /// Hashes of what the configuration's paths name.
     contents: Mutex<BTreeMap<PathBuf, String>>,
@@ -67,6 +71,7 @@ impl RuntimeHost {
             built: Mutex::default(),
             dependencies: Mutex::default(),
             caches: Mutex::default(),
+            embeddings: OnceCell::default(),
             files: Mutex::default(),
             contents: Mutex::default(),
             trained: Mutex::default(),
@@ -148,7 +153,10 @@ impl RuntimeHost {
             let calls = if I::WORD == <dyn LlmBackend>::WORD { config.remove("calls") } else { None };
             let component = self.create(&section, &settings.kind, config).await?;
             Ok::<_, Error>(match component {
-                Component::Encoder(inner) => Component::Encoder(self.cached(&section, inner)),
+                Component::Encoder(inner) => {
+                    let inner = self.stored(inner).await?;
+                    Component::Encoder(self.cached(&section, inner))
+                }
                 Component::Llm(inner) => Component::Llm(self.called(&section, inner, calls)?),
                 other => other,
             })
@@ -250,6 +258,22 @@ impl RuntimeHost {
 
     fn owned_by(&self, section: &[String]) -> Self {
         Self { shared: self.shared.clone(), owner: Some(section.into()) }
+    }
+
+    /// An encoder behind the vectors that are kept across runs. Only one with weights: others are faster than a disk.
+    async fn stored(&self, inner: Arc<dyn TextEncoder>) -> Result<Arc<dyn TextEncoder>> {
+        let spec = inner.spec().await?;
+        if spec.revision.is_none() {
+            return Ok(inner);
+        }
+        let store = self.shared.embeddings.get_or_try_init(async || {
+            let config = self.shared.config.embeddings.clone();
+            tokio::task::spawn_blocking(move || Store::of(&config)).await?
+        });
+        Ok(match store.await? {
+            Some(store) => Arc::new(StoredEncoder::new(inner, spec, store.clone())),
+            None => inner,
+        })
     }
 
     fn cached(&self, section: &[String], inner: Arc<dyn TextEncoder>) -> Arc<CachedEncoder> {

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::iter::zip;
 
 use candle_core::Tensor;
+use forethought_candle::cpu::bf16::{self, Left, Right};
 use forethought_sdk::prelude::*;
 use rayon::prelude::*;
 
-use super::bf16::{self, Left, Right};
 use super::kernel::{
     Adam, View, add, add_product, average, bias_rows, outer_masked, product, rectify, rectify_like,
     rectify_sum,

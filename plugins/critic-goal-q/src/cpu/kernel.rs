@@ -1,6 +1,7 @@
 //! The arithmetic of the small networks: matrix products, and updates in place.
 
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result};
+use forethought_candle::wide;
 
 /// A matrix in memory: its numbers and the distance between rows and between columns.
 #[derive(Clone, Copy)]
@@ -75,39 +76,6 @@ fn multiply(sum: &mut [f32], left: View<'_>, right: View<'_>, adds: bool) {
         );
     }
 }
-
-/// A function over slices, compiled once more for each kind of wide register. Rust contracts no operations, so all give
-/// the same numbers.
-macro_rules! wide {
-    ($(#[$meta:meta])* fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
-        $(#[$meta])*
-        pub(crate) fn $name($($argument: $kind),*) {
-            #[inline(always)]
-            fn plain($($argument: $kind),*) $body
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f")]
-                fn avx512($($argument: $kind),*) {
-                    plain($($argument),*)
-                }
-                #[target_feature(enable = "avx2")]
-                fn avx2($($argument: $kind),*) {
-                    plain($($argument),*)
-                }
-                if std::arch::is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the processor has these registers.
-                    return unsafe { avx512($($argument),*) };
-                }
-                if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has these registers.
-                    return unsafe { avx2($($argument),*) };
-                }
-            }
-            plain($($argument),*)
-        }
-    };
-}
-pub(super) use wide;
 
 wide! {
     /// `target += addend`, number by number.

@@ -6,7 +6,6 @@
 //! operation, on one thread, as candle's own operation: what the readable engine and served critics use. `fast` is a
 //! whole training step without candle.
 
-pub(crate) mod bf16;
 mod fast;
 mod fused;
 mod kernel;

@@ -3,10 +3,10 @@
 //! So numbers are kept in pairs along the inner dimension: the lower half of each word is the first of its pair, and a
 //! pair that is not full has a 0.
 
-use super::kernel::wide;
+use crate::wide;
 
 /// Whether this processor multiplies so.
-pub(crate) fn available() -> bool {
+pub fn available() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512f")
         && std::arch::is_x86_feature_detected!("avx512bf16");
@@ -16,7 +16,7 @@ pub(crate) fn available() -> bool {
 
 /// The left side of a product.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<'a> {
+pub struct Left<'a> {
     words: &'a [u32],
     rows: usize,
     pairs: usize,
@@ -26,16 +26,16 @@ pub(crate) struct Left<'a> {
 
 impl<'a> Left<'a> {
     /// Of what [`halves`] wrote of rows with so many columns.
-    pub(crate) fn of_rows(words: &'a [u32], columns: usize) -> Self {
+    pub fn of_rows(words: &'a [u32], columns: usize) -> Self {
         let pairs = columns.div_ceil(2);
         Self { words, rows: words.len() / pairs, pairs, strides: (pairs, 1) }
     }
     /// The transpose of what [`pairs`] wrote of rows with so many columns.
-    pub(crate) fn of_columns(words: &'a [u32], columns: usize) -> Self {
+    pub fn of_columns(words: &'a [u32], columns: usize) -> Self {
         Self { words, rows: columns, pairs: words.len() / columns, strides: (1, columns) }
     }
     /// Some of its rows.
-    pub(crate) fn from(self, start: usize, count: usize) -> Self {
+    pub fn from(self, start: usize, count: usize) -> Self {
         assert!(start + count <= self.rows, "rows of a matrix");
         Self { words: &self.words[start * self.strides.0..], rows: count, ..self }
     }
@@ -43,13 +43,14 @@ impl<'a> Left<'a> {
 
 /// The right side of a product: what [`pairs`] wrote of rows with so many columns.
 #[derive(Clone, Copy)]
-pub(crate) struct Right<'a> {
+pub struct Right<'a> {
     words: &'a [u32],
     columns: usize,
 }
 
 impl<'a> Right<'a> {
-    pub(crate) fn new(words: &'a [u32], columns: usize) -> Self {
+    /// Of what [`pairs`] wrote of rows with so many columns.
+    pub fn new(words: &'a [u32], columns: usize) -> Self {
         Self { words, columns }
     }
 }
@@ -86,7 +87,7 @@ wide! {
 }
 
 /// Pairs of rows: what is on the right of a product, or transposed on its left.
-pub(crate) fn pairs(from: &[f32], columns: usize, to: &mut Vec<u32>) {
+pub fn pairs(from: &[f32], columns: usize, to: &mut Vec<u32>) {
     to.resize((from.len() / columns).div_ceil(2) * columns, 0);
     for (to, from) in to.chunks_exact_mut(columns).zip(from.chunks(2 * columns)) {
         let (low, high) = from.split_at(columns);
@@ -95,7 +96,7 @@ pub(crate) fn pairs(from: &[f32], columns: usize, to: &mut Vec<u32>) {
 }
 
 /// Pairs of columns: what is on the left of a product.
-pub(crate) fn halves(from: &[f32], columns: usize, to: &mut Vec<u32>) {
+pub fn halves(from: &[f32], columns: usize, to: &mut Vec<u32>) {
     let width = columns.div_ceil(2);
     to.resize(from.len() / columns * width, 0);
     if columns.is_multiple_of(2) {
@@ -108,7 +109,7 @@ pub(crate) fn halves(from: &[f32], columns: usize, to: &mut Vec<u32>) {
 }
 
 /// Rows and columns of words exchanged; pairs of columns become those of the right side.
-pub(crate) fn transpose(from: &[u32], rows: usize, to: &mut Vec<u32>) {
+pub fn transpose(from: &[u32], rows: usize, to: &mut Vec<u32>) {
     to.resize(from.len(), 0);
     let columns = from.len() / rows;
     for (row, from) in from.chunks_exact(columns).enumerate() {
@@ -119,11 +120,22 @@ pub(crate) fn transpose(from: &[u32], rows: usize, to: &mut Vec<u32>) {
 }
 
 /// `to = left · right`, or `to += left · right` if it `adds`; `to` is row-major.
-pub(crate) fn product(to: &mut [f32], left: Left<'_>, right: Right<'_>, adds: bool) {
+pub fn product(to: &mut [f32], left: Left<'_>, right: Right<'_>, adds: bool) {
     assert_eq!(to.len(), left.rows * right.columns, "size of a matrix product");
-    if left.rows == 0 || left.pairs == 0 {
+    product_within(to, right.columns, left, right, adds);
+}
+
+/// The same where the rows of `to` begin `stride` numbers after each other: some columns of a wider matrix.
+pub fn product_within(to: &mut [f32], stride: usize, left: Left<'_>, right: Right<'_>, adds: bool) {
+    if left.rows == 0 {
+        return;
+    }
+    let end = (left.rows - 1) * stride + right.columns;
+    assert!(right.columns <= stride && end <= to.len(), "size of a matrix product");
+    if left.pairs == 0 {
+        let rows = to[..end].chunks_mut(stride);
         return if !adds {
-            to.fill(0.0)
+            rows.for_each(|row| row[..right.columns].fill(0.0))
         };
     }
     assert!(right.words.len() >= left.pairs * right.columns, "inner sizes of a matrix product");
@@ -132,14 +144,15 @@ pub(crate) fn product(to: &mut [f32], left: Left<'_>, right: Right<'_>, adds: bo
     #[cfg(target_arch = "x86_64")]
     if available() {
         // SAFETY: the processor can; the sizes were just checked.
-        return unsafe { tiles::product(to, left, right, adds) };
+        return unsafe { tiles::product(to, stride, left, right, adds) };
     }
-    plain(to, left, right, adds);
+    plain(&mut to[..end], stride, left, right, adds);
 }
 
-fn plain(to: &mut [f32], left: Left<'_>, right: Right<'_>, adds: bool) {
+fn plain(to: &mut [f32], stride: usize, left: Left<'_>, right: Right<'_>, adds: bool) {
     let halves = |word: u32| [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)];
-    for (row, to) in to.chunks_exact_mut(right.columns).enumerate() {
+    for (row, to) in to.chunks_mut(stride).enumerate() {
+        let to = &mut to[..right.columns];
         if !adds {
             to.fill(0.0);
         }
@@ -168,7 +181,13 @@ mod tiles {
     /// # Safety
     /// All sizes must fit, and the processor must have AVX-512 BF16.
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn product(to: &mut [f32], left: Left<'_>, right: Right<'_>, adds: bool) {
+    pub(super) unsafe fn product(
+        to: &mut [f32],
+        stride: usize,
+        left: Left<'_>,
+        right: Right<'_>,
+        adds: bool,
+    ) {
         let columns = right.columns;
         for column in (0..columns).step_by(LANES * ACROSS) {
             let rest = (columns - column).min(LANES * ACROSS);
@@ -183,7 +202,8 @@ mod tiles {
                         left: left.words.as_ptr().add(row * left.strides.0),
                         strides: left.strides,
                         right: right.words.as_ptr().add(column),
-                        to: to.as_mut_ptr().add(row * columns + column),
+                        to: to.as_mut_ptr().add(row * stride + column),
+                        stride,
                         columns,
                         mask,
                         adds,
@@ -206,6 +226,7 @@ mod tiles {
         strides: (usize, usize),
         right: *const u32,
         to: *mut f32,
+        stride: usize,
         columns: usize,
         /// Which lanes of the last register count.
         mask: __mmask16,
@@ -236,12 +257,14 @@ mod tiles {
                 let (mut left, mut right) = (self.left, self.right);
                 for _ in 0..self.pairs {
                     let words: [__m512i; N] = std::array::from_fn(|at| {
-                        let from = right.add(at * LANES).cast();
+                        let from = right.add(at.wrapping_mul(LANES)).cast();
                         let mask = if at + 1 == N { self.mask } else { u16::MAX };
                         _mm512_maskz_loadu_epi32(mask, from)
                     });
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let word = _mm512_set1_epi32(*left.add(row * self.strides.0) as i32);
+                        // Wrapping: a check for overflow here would take longer than the products.
+                        let word = *left.add(row.wrapping_mul(self.strides.0));
+                        let word = _mm512_set1_epi32(word as i32);
                         for (sum, other) in sums.iter_mut().zip(words) {
                             *sum = _mm512_dpbf16_ps(
                                 *sum,
@@ -255,7 +278,7 @@ mod tiles {
                 }
                 for (row, sums) in sums.iter().enumerate() {
                     for (at, &sum) in sums.iter().enumerate() {
-                        let to = self.to.add(row * self.columns + at * LANES);
+                        let to = self.to.add(row * self.stride + at * LANES);
                         let mask = if at + 1 == N { self.mask } else { u16::MAX };
                         let sum = match self.adds {
                             true => _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, to)),
@@ -289,6 +312,8 @@ mod tests {
             pairs(&transposed, rows, &mut by_columns);
             pairs(&right, columns, &mut words);
             let right_side = Right::new(&words, columns);
+            let mut product_of_rows = vec![0.0; rows * columns];
+            product(&mut product_of_rows, Left::of_rows(&by_rows, inner), right_side, false);
             for one in [Left::of_rows(&by_rows, inner), Left::of_columns(&by_columns, rows)] {
                 let mut sums = vec![1.0; rows * columns];
                 product(&mut sums, one, right_side, true);
@@ -301,6 +326,11 @@ mod tests {
                 let before = sums.clone();
                 product(&mut sums, one, right_side, false);
                 assert!(sums.iter().zip(before).all(|(now, before)| (now + 1.0 - before).abs() < 1e-4));
+            }
+            let mut within = vec![7.0; rows * (columns + 3)];
+            product_within(&mut within, columns + 3, Left::of_rows(&by_rows, inner), right_side, false);
+            for (within, row) in within.chunks(columns + 3).zip(product_of_rows.chunks(columns)) {
+                assert_eq!((&within[..columns], &within[columns..]), (row, &[7.0; 3][..]));
             }
             let mut turned = Vec::new();
             transpose(&by_rows, rows, &mut turned);
