@@ -87,7 +87,9 @@ fn model(ms: u64) -> Server {
     let behaviours = vec![("webshop".into(), Arc::new(Shopper::default()) as Arc<_>)];
     let shopper = Simulated::new(SimulatedConfig::default(), behaviours).expect("a model");
     let backend = Arc::new(Slow(shopper, Duration::from_millis(ms)));
-    RUNTIME.block_on(forethought_mock_llm::start(Options { backend, ..Options::default() })).expect("a server")
+    RUNTIME
+        .block_on(forethought_mock_llm::start(Options { backend, ..Options::default() }))
+        .expect("a server")
 }
 
 // ---- the engine ---------------------------------------------------------------------------------------------------
@@ -115,7 +117,10 @@ impl Engine {
         let address = |port: u16| format!("127.0.0.1:{port}");
         let mut command = Command::new(program());
         command.arg("--base-dir").arg(self.folder.path()).args(["--node-name", "test", "--no-logo"]);
-        command.args(["--listen-mode", "tcp"]).env("DO_NOT_TRACK", "1").env("RESTATE_DEFAULT_NUM_PARTITIONS", "4");
+        command
+            .args(["--listen-mode", "tcp"])
+            .env("DO_NOT_TRACK", "1")
+            .env("RESTATE_DEFAULT_NUM_PARTITIONS", "4");
         command.env("RESTATE_INGRESS__BIND_ADDRESS", address(self.ports[0]));
         command.env("RESTATE_ADMIN__BIND_ADDRESS", address(self.ports[1]));
         command.env("RESTATE_BIND_ADDRESS", address(self.ports[2]));
@@ -124,7 +129,9 @@ impl Engine {
 
     fn config(&self) -> String {
         let [ingress, admin, _] = self.ports;
-        format!("[run.restate]\ningress = \"http://127.0.0.1:{ingress}\"\nadmin = \"http://127.0.0.1:{admin}\"\n")
+        format!(
+            "[run.restate]\ningress = \"http://127.0.0.1:{ingress}\"\nadmin = \"http://127.0.0.1:{admin}\"\n"
+        )
     }
 
     fn add_worker(&mut self, desk: &Desk) {
@@ -170,7 +177,7 @@ concurrency = 256
 kind = "react"
 llm = "actor"
 [planner.vote]
-kind = "react"
+kind = "react-vote"
 llm = "actor"
 votes = 3
 [summariser]
@@ -235,7 +242,8 @@ fn same() {
     succeeds(&calm, &line);
     succeeds(&calm, collect);
     let expected = results(&calm);
-    let trajectories = |desk: &Desk| fs::read(desk.path().join("data/trajectories.jsonl")).expect("trajectories");
+    let trajectories =
+        |desk: &Desk| fs::read(desk.path().join("data/trajectories.jsonl")).expect("trajectories");
     let once = asked(&model);
     for workers in [1, 3] {
         let mut engine = Engine::start();
@@ -288,7 +296,11 @@ fn killed() {
         let before = model.total();
         engine.kill(&desk, victim);
         made += before.asked - before.answered;
-        eprintln!("kill {kill} of {}: {} calls unanswered", if server { "the server" } else { "a worker" }, before.asked - before.answered);
+        eprintln!(
+            "kill {kill} of {}: {} calls unanswered",
+            if server { "the server" } else { "a worker" },
+            before.asked - before.answered
+        );
     }
     let status = run.0.wait().expect("an end");
     assert!(status.success(), "{status}");
@@ -296,7 +308,10 @@ fn killed() {
     let again = model.total().asked - 2 * all;
     eprintln!("{kills} kills: {again} of {all} calls repeated; {made} were unanswered at the kills");
     assert!(again <= kills * INFLIGHT, "{again} calls were repeated");
-    assert!(asked(&model).iter().all(|(content, count)| *count >= 2 * once[content]), "a call was never made");
+    assert!(
+        asked(&model).iter().all(|(content, count)| *count >= 2 * once[content]),
+        "a call was never made"
+    );
 }
 
 fn capped() {

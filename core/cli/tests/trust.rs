@@ -38,7 +38,7 @@ enum Does {
 }
 
 /// Every command, as it is typed in a folder with a run.
-const COMMANDS: [(&str, Does); 41] = [
+const COMMANDS: [(&str, Does); 42] = [
     ("quickstart", Does::Refuse),
     ("run", Does::Refuse),
     ("eval --planner react", Does::Refuse),
@@ -47,6 +47,7 @@ const COMMANDS: [(&str, Does); 41] = [
     ("collect --out data", Does::Refuse),
     ("play", Does::Refuse),
     ("serve", Does::Refuse),
+    ("worker", if cfg!(feature = "restate") { Does::Refuse } else { Does::Nothing }),
     ("tournament --planners react,pnlc", Does::Refuse),
     ("label --data data --out vocabulary.json", Does::Refuse),
     ("train --data data --out critic", Does::Refuse),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forethought_api::{Error, Result, error::Context};
+use forethought_api::{Error, Result, error::Context as _};
 use forethought_runtime::budget::ledger::{Account, Demand};
 use forethought_runtime::run::elsewhere::{Assignment, Worker};
 use hyper::server::conn::http2;
@@ -11,8 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use restate_sdk::endpoint::{Endpoint, ServiceOptions};
 use restate_sdk::hyper::HyperEndpoint;
 use restate_sdk::prelude::{
-    Context as Invocation, ContextReadState as _, ContextSideEffects as _, ContextWriteState as _,
-    HandlerError, ObjectContext, RunFuture as _, TerminalError,
+    Context, ContextReadState as _, ContextSideEffects as _, ContextWriteState as _, HandlerError,
+    ObjectContext, RunFuture as _, TerminalError,
 };
 use restate_sdk::service::IntoServiceDefinition as _;
 use tokio::net::TcpListener;
@@ -37,13 +37,12 @@ struct Episodes {
     worker: Arc<Worker>,
 }
 
-#[restate_sdk::service]
-#[name = "ForethoughtEpisodes"]
+#[restate_sdk::service(name = "ForethoughtEpisodes")]
 impl Episodes {
     #[handler]
     async fn play(
         &self,
-        ctx: Invocation<'_>,
+        ctx: Context<'_>,
         assignment: Vec<u8>,
     ) -> std::result::Result<Vec<u8>, HandlerError> {
         let assignment: Assignment = unpack(&assignment).map_err(|error| refused(&error))?;
@@ -51,8 +50,9 @@ impl Episodes {
         let steps = Arc::new(Mutex::new(Steps::new(assignment, ready)));
         loop {
             let next = steps.clone();
-            let step =
-                ctx.run(move || async move { Ok(pack(&next.lock().await.next().await)?) }).name("step");
+            let step = ctx
+                .run(move || async move { Ok::<_, HandlerError>(pack(&next.lock().await.next().await)?) })
+                .name("step");
             let kept: std::result::Result<Vec<u8>, TerminalError> = step.await;
             let mut steps = steps.lock().await;
             let end = match kept {
@@ -82,8 +82,7 @@ struct Accounts;
 
 const ACCOUNT: &str = "account";
 
-#[restate_sdk::object]
-#[name = "ForethoughtLedger"]
+#[restate_sdk::object(name = "ForethoughtLedger")]
 impl Accounts {
     #[handler]
     async fn ask(

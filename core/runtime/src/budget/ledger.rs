@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn nobody_gets_what_another_holds_until_it_is_given_back() {
         let mut account = Account::default();
-        assert_eq!(account.ask(demand("a", 1, 0, 0, 60, 80)).held.calls, 70, "a quarter of the other 40");
-        let answer = account.ask(demand("b", 1, 10, 0, 50, 0));
+        assert_eq!(account.ask(demand("a", 1, 10, 0, 60, 80)).held.calls, 70, "a quarter of the other 40");
+        let answer = account.ask(demand("b", 1, 11, 0, 50, 0));
         assert_eq!((answer.held.calls, answer.tight, answer.refused), (0, true, None));
         // `a` used 20 and needs no more.
         assert_eq!(account.ask(demand("a", 2, 11, 20, 20, 80)).held.calls, 20);
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn what_a_dead_process_held_counts_as_used() {
         let mut account = Account::default();
-        account.ask(demand("a", 1, 0, 0, 60, 0));
-        assert_eq!(account.ask(demand("b", 1, 30, 0, 50, 0)).refused, None);
-        let answer = account.ask(demand("b", 2, 31, 0, 50, 0));
+        account.ask(demand("a", 1, 100, 0, 60, 0));
+        assert_eq!(account.ask(demand("b", 1, 130, 0, 50, 0)).refused, None);
+        let answer = account.ask(demand("b", 2, 131, 0, 50, 0));
         assert_eq!(answer.refused.as_deref(), Some("max_calls = 100"));
-        assert_eq!(account.ask(demand("b", 3, 31, 0, 40, 0)).held.calls, 40);
+        assert_eq!(account.ask(demand("b", 3, 131, 0, 40, 0)).held.calls, 40);
     }
 }

@@ -289,15 +289,15 @@ impl Budget {
         self.ask(share, &mut turn, used, need, more).await
     }
 
-    /// Says what was used, and gives back what is not needed while others wait for it.
+    /// Says what was used. Gives back what is not needed while others wait for it, and everything while no call is made.
     async fn report(&self, share: &Share) {
         let mut turn = share.turn.lock().await;
         let (used, need) = {
             let mut state = self.state();
-            if state.held == state.used && !state.tight {
+            if state.held == state.used {
                 return;
             }
-            if state.tight {
+            if state.tight || state.reserved == Spent::default() {
                 state.held = state.used + state.reserved;
             }
             (state.used, state.held)

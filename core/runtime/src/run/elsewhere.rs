@@ -198,6 +198,9 @@ impl Worker {
             return accounts.clone();
         }
         let shared = |name: String, limits: Limits, before| {
+            if limits.none() {
+                return Arc::new(Budget::new(name, limits, before));
+            }
             let (ledger, account) = (self.ledger.clone(), format!("{start}/{name}"));
             Budget::shared(name, limits, before, ledger, account, self.name.clone())
         };
