@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         .unless(unable.clone(), "kills_repeat_only_calls_in_flight_and_lose_nothing", killed)
         .unless(unable.clone(), "a_cap_in_dollars_holds_over_three_workers", capped)
         .unless(unable.clone(), "an_interrupted_run_continues_in_one_process", interrupted)
+        .unless(unable.clone(), "a_killed_command_finds_its_episodes_again", taken_over)
         .unless(unable, "a_worker_with_another_configuration_refuses", refused)
         .run()
 }
@@ -354,6 +355,25 @@ fn interrupted() {
     drop(engine);
     succeeds(&desk, line);
     assert!(results(&desk) == results(&calm), "the interruption changes results");
+    assert_eq!(asked(&model), once.into_iter().map(|(content, count)| (content, 2 * count)).collect());
+}
+
+fn taken_over() {
+    let model = model(100);
+    let line = "run shop.toml --concurrency 8 --episodes 12";
+    let calm = shop(&model, "");
+    succeeds(&calm, line);
+    let (once, all) = (asked(&model), model.total().asked);
+    let mut engine = Engine::start();
+    let desk = shop(&model, &engine.config());
+    engine.add_worker(&desk);
+    let run = Running::start(desk.spawn(&format!("{line} {AWAY}")));
+    while model.total().asked < all + all / 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(run);
+    succeeds(&desk, &format!("{line} {AWAY}"));
+    assert!(results(&desk) == results(&calm), "the kill changes results");
     assert_eq!(asked(&model), once.into_iter().map(|(content, count)| (content, 2 * count)).collect());
 }
 

@@ -51,13 +51,13 @@ impl Episodes {
         loop {
             let next = steps.clone();
             let step = ctx
-                .run(move || async move { Ok::<_, HandlerError>(pack(&next.lock().await.next().await)?) })
+                .run(move || async move { pack(&next.lock().await.next().await).map_err(again) })
                 .name("step");
             let kept: std::result::Result<Vec<u8>, TerminalError> = step.await;
             let mut steps = steps.lock().await;
             let end = match kept {
                 Ok(step) => {
-                    steps.kept(unpack::<Vec<Item>>(&step)?);
+                    steps.kept(unpack::<Vec<Item>>(&step).map_err(again)?);
                     steps.end()
                 }
                 // The invocation is cancelled.
@@ -65,7 +65,7 @@ impl Episodes {
             };
             match end {
                 None => {}
-                Some(Ok(end)) => return Ok(pack(&end)?),
+                Some(Ok(end)) => return pack(&end).map_err(again),
                 Some(Err(error)) => return Err(refused(&error)),
             }
         }
@@ -75,6 +75,11 @@ impl Episodes {
 fn refused(error: &Error) -> HandlerError {
     let text = serde_json::to_string(error).unwrap_or_else(|_| error.to_string());
     TerminalError::new_with_code(REFUSED, text).into()
+}
+
+/// An error of this worker: the server tries again.
+fn again(error: Error) -> HandlerError {
+    error.to_string().into()
 }
 
 /// Keeps the accounts of budgets that several workers share, one object for each.
@@ -92,10 +97,11 @@ impl Accounts {
     ) -> std::result::Result<Vec<u8>, HandlerError> {
         let demand: Demand = unpack(&demand).map_err(|error| refused(&error))?;
         let account = ctx.get::<Vec<u8>>(ACCOUNT).await?;
-        let mut account: Account = account.as_deref().map(unpack).transpose()?.unwrap_or_default();
+        let mut account: Account =
+            account.as_deref().map(unpack).transpose().map_err(again)?.unwrap_or_default();
         let answer = account.ask(demand);
-        ctx.set(ACCOUNT, pack(&account)?);
-        Ok(pack(&answer)?)
+        ctx.set(ACCOUNT, pack(&account).map_err(again)?);
+        pack(&answer).map_err(again)
     }
 }
 
@@ -109,7 +115,7 @@ pub async fn serve(worker: Arc<Worker>, listener: TcpListener) -> Result<()> {
         .abort_timeout(PATIENCE)
         .retry_policy_initial_interval(Duration::from_millis(100))
         .retry_policy_max_interval(Duration::from_secs(5))
-        .retry_policy_max_attempts(u64::MAX);
+        .retry_policy_max_attempts(1_000_000_000);
     let endpoint = Endpoint::builder()
         .bind(Episodes { worker }.into_service_definition().options(options))
         .bind(Accounts)

@@ -96,7 +96,7 @@ impl From<&JournalEntry> for RecordedAnswer {
 }
 
 /// The end of an episode that was played elsewhere.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Returned {
     /// In one line.
     pub summary: EpisodeSummary,
