@@ -132,7 +132,9 @@ impl Steps {
         if let Some(live) = &mut self.live {
             live.taken.clear();
             // Whoever does not wait any more was cancelled.
-            live.waiting.drain(..).for_each(|waiting| drop(waiting.send(())));
+            live.waiting.drain(..).for_each(|waiting| {
+                let _ = waiting.send(());
+            });
         }
     }
 

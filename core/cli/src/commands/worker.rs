@@ -53,7 +53,7 @@ mod execute {
 
     use super::Worker;
     use crate::{
-        arguments::Values,
+        arguments::set,
         exit::Exit,
         session::Session,
         streams::{json_line, print},
@@ -68,7 +68,9 @@ mod execute {
 
     impl Worker {
         pub(crate) async fn execute(self, session: &Session) -> Result<Exit> {
-            let host = session.host(&self.config, Values::new()).await?;
+            // Which episodes there are is the run's to say.
+            let values = vec![set(["run", "episodes"], 1), set(["run", "first_task"], 0)];
+            let host = session.host(&self.config, values).await?;
             let client = Client::new(&host.config().run.restate)?;
             let worker = Arc::new(elsewhere::Worker::new(host, Arc::new(client.clone())));
             session.or_interrupted(worker.check()).await?;
