@@ -227,11 +227,7 @@ impl Budget {
             }
             match &self.share {
                 None => settled.await,
-                Some(share) => {
-                    if !self.draw(share, want).await? {
-                        let _ = tokio::time::timeout(WAIT, settled).await;
-                    }
-                }
+                Some(share) => self.draw(share, want, settled).await?,
             }
         }
     }
@@ -272,21 +268,29 @@ impl Budget {
         }
     }
 
-    /// Draws what `want` needs from the ledger. Returns whether to look again at once; the error is the limit that is
-    /// reached.
-    async fn draw(&self, share: &Share, want: Spent) -> std::result::Result<bool, String> {
+    /// Draws what `want` needs from the ledger, or waits a while for what others give back or a call here leaves. Whoever
+    /// comes meanwhile waits behind this one. The error is the limit that is reached.
+    async fn draw(
+        &self,
+        share: &Share,
+        want: Spent,
+        settled: impl Future<Output = ()>,
+    ) -> std::result::Result<(), String> {
         let mut turn = share.turn.lock().await;
         let (used, need) = {
             let state = self.state();
             // Another may have drawn for this one.
             if self.fits(&state, want) {
-                return Ok(true);
+                return Ok(());
             }
             // Not less of anything than it holds: others are reserving parts of that meanwhile.
             (state.used, (state.used + state.reserved + want).each(state.held, u64::max))
         };
         let more = want.each(want, |want, _| want.saturating_mul(BATCH));
-        self.ask(share, &mut turn, used, need, more).await
+        if !self.ask(share, &mut turn, used, need, more).await? {
+            let _ = tokio::time::timeout(WAIT, settled).await;
+        }
+        Ok(())
     }
 
     /// Says what was used. Gives back what is not needed while others wait for it, and everything while no call is made.

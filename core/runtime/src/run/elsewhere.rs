@@ -114,13 +114,16 @@ pub struct Returned {
     pub charges: Vec<(String, Spent)>,
 }
 
+/// What a planner plays, once it is built.
+type Spec = Arc<OnceCell<RunSpec>>;
+
 /// Plays the episodes of one configuration for runs of other processes.
 pub struct Worker {
     host: RuntimeHost,
     ledger: Arc<dyn Ledger>,
     /// Unique among all processes that share budgets.
     name: String,
-    specs: Mutex<HashMap<(String, bool), Arc<OnceCell<RunSpec>>>>,
+    specs: Mutex<HashMap<(String, bool), Spec>>,
     accounts: Mutex<HashMap<String, Arc<Accounts>>>,
 }
 
