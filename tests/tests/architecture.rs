@@ -55,6 +55,7 @@ fn arrows_point_one_way() {
             "core/conformance" | "core/hub" | "core/mock-llm" => &["forethought-api"],
             "core/runtime" => &["forethought-api", "forethought-hub", "forethought-plugin-host"],
             "core/serve" => &["forethought-api", "forethought-runtime"],
+            "core/restate" => &["forethought-api", "forethought-runtime"],
             "core/reading" => &["forethought-api", "forethought-runtime"],
             "core/python" => &["forethought-plugin-host", "forethought-sdk"],
             "core/cli" => continue, // The program links everything, and no list of allowed crates holds it.

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::RunArguments,
+    engine::engine,
     exit::Exit,
     session::Session,
     unread,
@@ -34,7 +35,8 @@ pub(crate) async fn play(
     options: &RunOptions,
     label: Option<&str>,
 ) -> Result<(String, RunOutcome)> {
-    let spec = session.or_interrupted(host.run_spec(options)).await?;
+    let mut spec = session.or_interrupted(host.run_spec(options)).await?;
+    spec.engine = engine(host.config())?;
     warn_of_known_tasks(session, host, &spec).await?;
     play_spec(session, spec, label).await
 }
@@ -138,6 +140,7 @@ pub(crate) async fn eval(session: &Session, jobs: &[Job]) -> Result<(Vec<(String
     let (mut outcomes, mut worst) = (Vec::new(), Exit::Done);
     for (index, Job { host, options, label }) in jobs.iter().enumerate() {
         let mut spec = session.or_interrupted(host.run_spec(options)).await?;
+        spec.engine = engine(host.config())?;
         for (_, others) in spent.iter().enumerate().filter(|(other, _)| *other != index) {
             for (role, used) in others {
                 let sum = spec.elsewhere.entry(role.clone()).or_default();
@@ -174,7 +177,8 @@ pub(crate) async fn collect(
     replace: bool,
 ) -> Result<(RunOutcome, Written)> {
     let options = RunOptions { collect: true, ..options };
-    let spec = session.or_interrupted(host.run_spec(&options)).await?;
+    let mut spec = session.or_interrupted(host.run_spec(&options)).await?;
+    spec.engine = engine(host.config())?;
     if !replace {
         replaceable(out, &run::episodes(&spec).await?)?;
     }

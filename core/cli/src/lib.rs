@@ -13,6 +13,7 @@ mod arguments;
 pub mod builtin;
 mod commands;
 mod comparison;
+mod engine;
 mod exit;
 mod launch;
 #[cfg(feature = "records")]

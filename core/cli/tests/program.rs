@@ -42,6 +42,7 @@ fn help_names_every_command() {
         "collect",
         "export",
         "play",
+        "worker",
         "tournament",
         "import",
         "train",

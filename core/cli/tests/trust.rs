@@ -47,6 +47,7 @@ const COMMANDS: [(&str, Does); 42] = [
     ("collect --out data", Does::Refuse),
     ("play", Does::Refuse),
     ("serve", Does::Refuse),
+    ("worker", if cfg!(feature = "restate") { Does::Refuse } else { Does::Nothing }),
     ("tournament --planners react,pnlc", Does::Refuse),
     ("label --data data --out vocabulary.json", Does::Refuse),
     ("train --data data --out critic", Does::Refuse),

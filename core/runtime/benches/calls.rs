@@ -129,6 +129,7 @@ async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) 
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         refused: None,
+        engine: None,
         paths: Vec::new(),
         earlier: Earlier::Ignore,
         cancel: Cancel::default(),

@@ -113,6 +113,7 @@ fn play(model: &str, episodes: usize) {
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         refused: None,
+        engine: None,
         paths: Vec::new(),
         earlier: Earlier::Ignore,
         cancel: Cancel::default(),

@@ -251,6 +251,7 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
         metering: Metering::default(),
         elsewhere: BTreeMap::new(),
         refused: None,
+        engine: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),

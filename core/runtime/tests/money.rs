@@ -186,6 +186,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         role_limits: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         refused: None,
+        engine: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
         cancel: Cancel::new(),

@@ -30,6 +30,7 @@ mod tournament;
 mod train;
 mod verify;
 mod view;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use forethought_api::Result;
@@ -88,6 +89,7 @@ pub(crate) enum Command {
     Export(export::Export),
     Play(play::Play),
     Serve(serve::Serve),
+    Worker(worker::Worker),
     Tournament(tournament::Tournament),
     Import(import::Import),
     Label(label::Label),
@@ -123,6 +125,7 @@ impl Command {
             | Self::Collect(_)
             | Self::Play(_)
             | Self::Serve(_)
+            | Self::Worker(_)
             | Self::Tournament(_)
             | Self::Label(_)
             | Self::Train(_)
@@ -162,6 +165,7 @@ pub(crate) async fn execute(session: &Session, command: Command) -> Result<Exit>
         Command::Export(command) => command.execute(session).await,
         Command::Play(command) => command.execute(session).await,
         Command::Serve(command) => command.execute(session).await,
+        Command::Worker(command) => command.execute(session).await,
         Command::Tournament(command) => command.execute(session).await,
         Command::Import(command) => command.execute(session).await,
         Command::Label(command) => command.execute(session).await,

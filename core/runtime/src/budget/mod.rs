@@ -4,6 +4,7 @@
 //! ([`durable`](crate::journal::durable)), money around each attempt at one ([`meter`](crate::journal::meter)).
 
 pub(crate) mod decision;
+pub mod ledger;
 pub mod prices;
 pub(crate) mod tokens;
 
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 pub use crate::budget::decision::PerDecision;
+use crate::budget::ledger::{Demand, Ledger};
+use crate::clock;
 
 /// The most that a run, an episode, a decision or a role may use. Of a command with several runs, all of them together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -100,6 +103,18 @@ pub struct Budget {
     started: Instant,
     state: Mutex<State>,
     settled: Notify,
+    share: Option<Share>,
+}
+
+/// This process's share of a budget that others use, too.
+#[derive(Debug)]
+struct Share {
+    ledger: Arc<dyn Ledger>,
+    account: String,
+    holder: String,
+    before: Spent,
+    /// The number of the last demand. Locked while one is made.
+    turn: tokio::sync::Mutex<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +122,20 @@ struct State {
     used: Spent,
     reserved: Spent,
     reached: bool,
+    /// What this process holds of a shared budget.
+    held: Spent,
+    /// What all processes have used of it.
+    together: Option<Spent>,
+    /// Whether others wait for what this process does not need.
+    tight: bool,
 }
+
+/// How much is drawn from a ledger at once, in calls like the one that asks.
+const BATCH: u64 = 8;
+/// How often the ledger hears of a share.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long one waits for what others give back.
+const WAIT: Duration = Duration::from_millis(200);
 
 impl Budget {
     /// A budget of which `used` is already spent. `whose` is named in the message when it is reached.
@@ -118,7 +146,32 @@ impl Budget {
             started: Instant::now(),
             state: Mutex::new(State { used, ..State::default() }),
             settled: Notify::new(),
+            share: None,
         }
+    }
+    /// A budget of which `before` is already spent and that other processes use, too. `holder` is the name of this one.
+    pub fn shared(
+        whose: impl Into<String>,
+        limits: Limits,
+        before: Spent,
+        ledger: Arc<dyn Ledger>,
+        account: String,
+        holder: String,
+    ) -> Arc<Self> {
+        let turn = tokio::sync::Mutex::default();
+        let share = Some(Share { ledger, account, holder, before, turn });
+        let budget = Arc::new(Self { share, ..Self::new(whose, limits, Spent::default()) });
+        let weak = Arc::downgrade(&budget);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                let Some(budget) = weak.upgrade() else { break };
+                if let Some(share) = &budget.share {
+                    budget.report(share).await;
+                }
+            }
+        });
+        budget
     }
     /// Whether a limit was reached.
     pub fn reached(&self) -> bool {
@@ -162,17 +215,20 @@ impl Budget {
             let full = {
                 let mut state = self.state();
                 let wanted = state.used + want;
-                if self.over(wanted + state.reserved).is_none() {
+                if self.fits(&state, want) {
                     state.reserved = state.reserved + want;
                     return Ok(Reservation { budget: self.clone(), reserved: want, used: Spent::default() });
                 }
                 // What is used stays used: if that alone leaves too little, no waiting helps.
-                self.over(wanted)
+                self.limits.over(wanted)
             };
             if let Some(limit) = full {
                 return Err(limit);
             }
-            settled.await;
+            match &self.share {
+                None => settled.await,
+                Some(share) => self.draw(share, want, settled).await?,
+            }
         }
     }
     /// Reserves `want`, whether it fits or not.
@@ -204,22 +260,98 @@ impl Budget {
         up.then(|| format!("max_wall_s = {limit}"))
     }
 
-    /// The limit that a sum is over.
-    fn over(&self, sum: Spent) -> Option<String> {
-        let Limits { max_calls, max_tokens, max_usd, .. } = self.limits;
-        let count = |name: &str, limit: Option<u64>, sum: u64| {
-            limit.filter(|limit| sum > *limit).map(|limit| format!("{name} = {limit}"))
+    fn fits(&self, state: &State, want: Spent) -> bool {
+        let sum = state.used + state.reserved + want;
+        match self.share {
+            None => self.limits.over(sum).is_none(),
+            Some(_) => self.limits.covered(sum, state.held),
+        }
+    }
+
+    /// Draws what `want` needs from the ledger, or waits a while for what others give back or a call here leaves. Whoever
+    /// comes meanwhile waits behind this one. The error is the limit that is reached.
+    async fn draw(
+        &self,
+        share: &Share,
+        want: Spent,
+        settled: impl Future<Output = ()>,
+    ) -> std::result::Result<(), String> {
+        let mut turn = share.turn.lock().await;
+        let (used, need) = {
+            let state = self.state();
+            // Another may have drawn for this one.
+            if self.fits(&state, want) {
+                return Ok(());
+            }
+            // Not less of anything than it holds: others are reserving parts of that meanwhile.
+            (state.used, (state.used + state.reserved + want).each(state.held, u64::max))
         };
-        let money = || max_usd.filter(|limit| sum.nano_usd > nano(*limit));
-        count("max_calls", max_calls, sum.calls)
-            .or_else(|| count("max_tokens", max_tokens, sum.tokens))
-            .or_else(|| money().map(|limit| format!("max_usd = {limit}")))
+        let more = want.each(want, |want, _| want.saturating_mul(BATCH));
+        if !self.ask(share, &mut turn, used, need, more).await? {
+            let _ = tokio::time::timeout(WAIT, settled).await;
+        }
+        Ok(())
+    }
+
+    /// Says what was used. Gives back what is not needed while others wait for it, and everything while no call is made.
+    async fn report(&self, share: &Share) {
+        let mut turn = share.turn.lock().await;
+        let (used, need) = {
+            let mut state = self.state();
+            if state.held == state.used {
+                return;
+            }
+            if state.tight || state.reserved == Spent::default() {
+                state.held = state.used + state.reserved;
+            }
+            (state.used, state.held)
+        };
+        if let Err(limit) = self.ask(share, &mut turn, used, need, Spent::default()).await {
+            tracing::debug!("{limit}");
+        }
+    }
+
+    /// Whether the ledger granted what was needed.
+    async fn ask(
+        &self,
+        share: &Share,
+        turn: &mut u64,
+        used: Spent,
+        need: Spent,
+        more: Spent,
+    ) -> std::result::Result<bool, String> {
+        *turn += 1;
+        let demand = Demand {
+            holder: share.holder.clone(),
+            number: *turn,
+            now: clock::seconds(),
+            limits: self.limits,
+            before: share.before,
+            used,
+            need,
+            more,
+        };
+        match share.ledger.ask(&share.account, demand).await {
+            Ok(answer) => {
+                let mut state = self.state();
+                state.held = answer.held;
+                (state.together, state.tight) = (Some(answer.used), answer.tight);
+                match answer.refused {
+                    Some(limit) => Err(limit),
+                    None => Ok(self.limits.covered(need, answer.held)),
+                }
+            }
+            Err(error) => {
+                tracing::warn!("the ledger of the {}'s budget does not answer: {error}", self.whose);
+                Ok(false)
+            }
+        }
     }
     fn refuse(&self, limit: &str, want: Spent) -> Error {
         let used = {
             let mut state = self.state();
             state.reached = true;
-            state.used
+            state.together.unwrap_or(state.used)
         };
         let money = |spent: Spent, words: &str| match self.limits_money() {
             true => format!("{words}{:.6} USD", spent.usd()),

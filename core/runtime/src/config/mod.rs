@@ -8,6 +8,7 @@ mod check;
 mod compose;
 mod document;
 mod embeddings;
+mod engine;
 mod inline;
 mod layers;
 mod origin;
@@ -34,6 +35,7 @@ pub use self::{
     check::{Findings, Problem, check},
     document::{ConfigDocument, ConfigEntry},
     embeddings::EmbeddingsConfig,
+    engine::{EngineKind, RestateConfig},
     origin::{ConfigOrigin, KeyPath, dotted},
     plugins::{Load, PluginsConfig},
     presets::{PRESETS, Preset},
@@ -127,6 +129,12 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     // A flattened `Limits` would accept unknown keys: serde's `deny_unknown_fields` excludes `flatten`.
+    /// What plays the episodes, and keeps their journal until they end.
+    #[serde(skip_serializing_if = "EngineKind::is_default")]
+    pub engine: EngineKind,
+    /// Where the Restate server is, for `engine = "restate"`.
+    #[serde(skip_serializing_if = "RestateConfig::is_default")]
+    pub restate: RestateConfig,
     /// Limit on model calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
@@ -167,6 +175,8 @@ impl Default for RunConfig {
             concurrency: 8,
             out: ConfigPath("runs".into()),
             name: None,
+            engine: EngineKind::default(),
+            restate: RestateConfig::default(),
             max_calls: None,
             max_tokens: None,
             max_usd: None,

@@ -181,6 +181,7 @@ impl RuntimeHost {
             elsewhere: BTreeMap::new(),
             earlier: Earlier::Ignore,
             refused: None,
+            engine: None,
             cancel,
         }
     }

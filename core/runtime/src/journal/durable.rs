@@ -15,13 +15,14 @@ use crate::cancel::Cancel;
 use crate::journal::effects::{Complete, Deps, Durable, Effect, Position, ReplayMode};
 use crate::journal::key::{Blob, EffectKey};
 use crate::journal::meter::{Accounts, Meter};
-use crate::journal::store::{JournalEntry, Recorded, RecordedOutcome, Store};
+use crate::journal::store::{Recorded, RecordedOutcome};
+use crate::journal::{Journal, JournalEntry};
 
 /// One episode's effects, journaled. The layers, outermost first: recorded answer, cancellation, budget, the call,
 /// the journal.
 pub struct JournaledEffects {
     deps: Deps,
-    store: Store,
+    journal: Arc<dyn Journal>,
     recorded: Recorded,
     accounts: Arc<Accounts>,
     /// The episode's money. Its calls and tokens are counted by the episode itself, including recorded answers.
@@ -33,10 +34,10 @@ pub struct JournaledEffects {
 }
 
 impl JournaledEffects {
-    /// An episode over what [`Store::begin`] returned.
+    /// An episode of which this is recorded, and its journal.
     pub fn new(
         deps: Deps,
-        store: Store,
+        journal: Arc<dyn Journal>,
         recorded: Recorded,
         accounts: Arc<Accounts>,
         cancel: Cancel,
@@ -45,7 +46,7 @@ impl JournaledEffects {
         let money = Arc::new(Budget::new("episode", limits, Spent::money(recorded.nano_usd)));
         Self {
             deps,
-            store,
+            journal,
             recorded,
             accounts,
             money,
@@ -95,7 +96,7 @@ impl JournaledEffects {
         };
         let entry =
             JournalEntry { key, request, shared, ok: result.is_ok(), answer: Blob::new(answer), usage };
-        let appended = self.store.append(self.recorded.number, self.recorded.attempt, entry).await;
+        let appended = self.journal.append(entry).await;
         for reservation in call.into_iter().flatten() {
             reservation.settle(Spent::call(usage.unwrap_or_default()));
         }
@@ -119,8 +120,7 @@ impl JournaledEffects {
             failed: Mutex::default(),
             budgets: [&self.money].into_iter().chain(self.accounts.of(target)).cloned().collect(),
             accounts: self.accounts.clone(),
-            store: self.store.clone(),
-            episode: self.recorded.number,
+            journal: self.journal.clone(),
             role: target.into(),
             cancel: self.cancel.clone(),
         })

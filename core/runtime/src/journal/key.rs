@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A BLAKE3 hash.
 pub(crate) type Hash = [u8; 32];
@@ -29,6 +29,19 @@ pub struct EffectKey {
 pub struct Blob {
     pub(crate) hash: Hash,
     pub(crate) data: Vec<u8>,
+}
+
+/// Its text: all that is recorded is JSON.
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        std::str::from_utf8(&self.data).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::new(text.into_bytes()))
+    }
 }
 
 impl Blob {

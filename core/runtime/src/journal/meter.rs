@@ -22,7 +22,7 @@ use forethought_api::{
 use crate::budget::prices::{Cost, Price};
 use crate::budget::{Budget, Reservation, Spent, tokens};
 use crate::cancel::Cancel;
-use crate::journal::store::Store;
+use crate::journal::Journal;
 
 tokio::task_local! {
     static METER: Arc<Meter>;
@@ -69,9 +69,8 @@ pub(crate) struct Meter {
     /// Who pays, the narrowest first: a call that waits for an episode's money holds none of the run's.
     pub(crate) budgets: Vec<Arc<Budget>>,
     pub(crate) accounts: Arc<Accounts>,
-    /// Where spending is recorded: the journal, the episode's number in it, and the role.
-    pub(crate) store: Store,
-    pub(crate) episode: i64,
+    /// Where spending is recorded: the episode's journal, and the role.
+    pub(crate) journal: Arc<dyn Journal>,
     pub(crate) role: String,
     /// What was reserved for the call as a whole. The first attempt that is counted takes it.
     pub(crate) call: Mutex<Option<Vec<Reservation>>>,
@@ -158,7 +157,7 @@ impl Metering {
             }
         }
         let most = Spent { nano_usd, ..Spent::call(expected) };
-        let number = match meter.store.charge(meter.episode, meter.role.clone(), most).await {
+        let number = match meter.journal.charge(meter.role.clone(), most).await {
             Ok(number) => number,
             Err(error) => {
                 *meter.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
@@ -242,7 +241,7 @@ impl Drop for Charge {
         self.calls.drain(..).for_each(|one| one.settle(Spent { calls, tokens, nano_usd: 0 }));
         self.money.drain(..).for_each(|one| one.settle(Spent::money(nano_usd)));
         if self.used != self.most {
-            self.meter.store.settle(self.number, self.used);
+            self.meter.journal.settle(self.number, self.used);
         }
     }
 }

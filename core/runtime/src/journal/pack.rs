@@ -156,10 +156,11 @@ mod tests {
     use forethought_api::llm::{ChatRequest, Message, Purpose, Usage};
 
     use super::*;
+    use crate::journal::JournalEntry;
     use crate::journal::effects::{Complete, CompleteInput, Effect as _, Position};
     use crate::journal::key::Blob;
     use crate::journal::reading;
-    use crate::journal::store::{Closed, JournalEntry, RecordedOutcome, Resume, Store};
+    use crate::journal::store::{Closed, RecordedOutcome, Resume, Store};
 
     /// The answer to a question; the prompt repeats everything that was said before.
     fn entry(episode: usize, step: u32) -> JournalEntry {
@@ -181,8 +182,9 @@ mod tests {
         for episode in episodes {
             for _ in 0..attempts {
                 let begun = store.begin(episode.to_string(), Resume::Restart).await.unwrap();
+                let journal = store.episode(&begun);
                 for step in 0..6 {
-                    store.append(begun.number, begun.attempt, entry(episode, step)).await.unwrap();
+                    journal.append(entry(episode, step)).await.unwrap();
                 }
             }
             let closed = Closed { summary: "{}".into(), trajectories: b"[]".to_vec() };

@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use forethought_api::{Error, Result, error::Context, llm::Usage};
+use async_trait::async_trait;
+use forethought_api::{Error, Result, error::Context};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, types::ValueRef};
 use tokio::sync::oneshot;
 
 use crate::budget::Spent;
 use crate::journal::key::{Blob, EffectKey, Hash};
+use crate::journal::{Journal, JournalEntry};
 
 /// Version of the tables.
 pub(crate) const SCHEMA: i64 = 4;
@@ -267,22 +269,6 @@ pub enum Resume {
     Restart,
 }
 
-/// An effect to be recorded.
-#[derive(Debug)]
-pub(crate) struct JournalEntry {
-    pub(crate) key: EffectKey,
-    /// JSON of the input, without what is in `shared`.
-    pub(crate) request: Blob,
-    /// Parts of the input that recur.
-    pub(crate) shared: Vec<Blob>,
-    /// Whether `answer` is the output; else it is the error.
-    pub(crate) ok: bool,
-    /// JSON of the answer.
-    pub(crate) answer: Blob,
-    /// Counted against the run's budget; `None` for what costs nothing.
-    pub(crate) usage: Option<Usage>,
-}
-
 /// A closed episode.
 #[derive(Debug, Clone)]
 pub struct Closed {
@@ -312,13 +298,29 @@ impl Store {
     pub async fn begin(&self, episode: String, resume: Resume) -> Result<Recorded> {
         self.call(move |tables| tables.begin(&episode, resume)).await
     }
-    /// Records an answer. Returns when it is committed.
-    pub(crate) async fn append(&self, number: i64, attempt: i64, entry: JournalEntry) -> Result<()> {
-        self.call(move |tables| tables.append(number, attempt, &entry)).await
+    /// The journal of the episode that [began](Self::begin).
+    pub fn episode(&self, begun: &Recorded) -> Arc<dyn Journal> {
+        Arc::new(EpisodeRecords { store: self.clone(), number: begun.number, attempt: begun.attempt })
     }
     /// The answers of an episode that is done, and whether its trajectories were collected. Changes nothing.
     pub(crate) async fn recorded(&self, episode: String) -> Result<Option<(Recorded, bool)>> {
         self.call(move |tables| tables.recorded(&episode)).await
+    }
+    /// Records what was recorded elsewhere of an episode that [began](Self::begin), all of it or nothing.
+    pub(crate) async fn receive(
+        &self,
+        begun: &Recorded,
+        mut entries: Vec<JournalEntry>,
+        charges: Vec<(String, Spent)>,
+    ) -> Result<()> {
+        // A process that was killed before it closed the episode may have been here.
+        entries.retain(|entry| !begun.effects.contains_key(&entry.key));
+        let (number, attempt) = (begun.number, begun.attempt);
+        self.call(move |tables| {
+            entries.iter().try_for_each(|entry| tables.append(number, attempt, entry))?;
+            charges.iter().try_for_each(|(role, used)| tables.charge(number, role, *used).map(drop))
+        })
+        .await
     }
     /// Closes an episode that was begun. Of all values of `status`, only `done` is final.
     pub async fn finish(&self, episode: String, status: &'static str, closed: Closed) -> Result<()> {
@@ -332,28 +334,12 @@ impl Store {
     pub async fn spent(&self) -> Result<BTreeMap<String, Spent>> {
         self.call(|tables| tables.spent()).await
     }
-    /// Records the most that an attempt may use. Returns the number of the record once it is committed.
-    pub(crate) async fn charge(&self, episode: i64, target: String, most: Spent) -> Result<i64> {
-        self.call(move |tables| tables.charge(episode, &target, most)).await
-    }
     /// Folds the write-ahead log into the file, and lets go of it. Later calls of any clone fail.
     pub async fn close(&self) {
         let owner = self.0.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || owner.close()).await {
             tracing::warn!("the journal could not be closed: {error}");
         }
-    }
-    /// Records what an attempt did use, together with whatever is recorded next. Until then, the most counts.
-    pub(crate) fn settle(&self, charge: i64, used: Spent) {
-        let job: Job = Box::new(move |tables| {
-            let done = tables.settle(charge, used);
-            Box::new(move |committed| {
-                if let Err(error) = committed.clone().and(done) {
-                    tracing::warn!("the cost of an attempt was not recorded, so it counts in full: {error}");
-                }
-            })
-        });
-        self.0.queue.add(job, false);
     }
 
     async fn call<T: Send + 'static>(
@@ -376,6 +362,36 @@ impl Store {
         answer
             .await
             .map_err(|_| Error::other(format!("the journal {} is closed", self.0.queue.path.display())))?
+    }
+}
+
+/// One episode in the store. An answer, or a charge, is committed when the call returns.
+struct EpisodeRecords {
+    store: Store,
+    number: i64,
+    attempt: i64,
+}
+
+#[async_trait]
+impl Journal for EpisodeRecords {
+    async fn append(&self, entry: JournalEntry) -> Result<()> {
+        let Self { number, attempt, .. } = *self;
+        self.store.call(move |tables| tables.append(number, attempt, &entry)).await
+    }
+    async fn charge(&self, role: String, most: Spent) -> Result<i64> {
+        let number = self.number;
+        self.store.call(move |tables| tables.charge(number, &role, most)).await
+    }
+    fn settle(&self, charge: i64, used: Spent) {
+        let job: Job = Box::new(move |tables| {
+            let done = tables.settle(charge, used);
+            Box::new(move |committed| {
+                if let Err(error) = committed.clone().and(done) {
+                    tracing::warn!("the cost of an attempt was not recorded, so it counts in full: {error}");
+                }
+            })
+        });
+        self.store.0.queue.add(job, false);
     }
 }
 
@@ -845,8 +861,10 @@ mod tests {
         }
         let ids = super::episodes(&path).unwrap();
         assert_eq!(ids.len(), 400);
-        let charge = store.charge(1, "actor".into(), Spent::money(9)).await.unwrap();
-        store.settle(charge, Spent::money(7));
+        let one = store.episode(&Recorded { number: 1, ..Recorded::default() });
+        let charge = one.charge("actor".into(), Spent::money(9)).await.unwrap();
+        one.settle(charge, Spent::money(7));
+        drop(one);
         // What waits is done at the end, and the log is folded in.
         let other = store.clone();
         store.close().await;
@@ -871,8 +889,9 @@ mod tests {
             assert_eq!(all.get("actor").copied().unwrap_or_default(), Spent::money(spent));
             let recorded = store.begin("e".into(), Resume::Replay).await.unwrap();
             assert_eq!(recorded.nano_usd, spent);
-            let charge = store.charge(recorded.number, "actor".into(), Spent::money(9)).await.unwrap();
-            store.settle(charge, Spent::money(7));
+            let journal = store.episode(&recorded);
+            let charge = journal.charge("actor".into(), Spent::money(9)).await.unwrap();
+            journal.settle(charge, Spent::money(7));
             // Jobs are done in order, so this one also waits for the other.
             assert_eq!(store.spent().await.unwrap()["actor"], Spent::money(spent + 7));
         }

@@ -85,7 +85,7 @@ impl LiveRun {
         let folder = RunFolder::open(&plan.parent, None, plan.info(&spec), &spec.config)?;
         let store = Store::open(&folder.journal())?;
         let environment = plan.environment.clone();
-        let pool = Pool::open(&spec, plan, (store, folder), BTreeMap::new(), observer);
+        let pool = Pool::open(&spec, plan, (store, folder), BTreeMap::new(), observer)?;
         Ok(Self {
             pool,
             environment,

@@ -2,6 +2,7 @@
 
 mod copies;
 mod critical;
+pub mod elsewhere;
 pub mod episode;
 pub mod events;
 pub mod folder;
@@ -13,8 +14,10 @@ pub mod replay;
 pub mod summary;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use forethought_api::{
@@ -24,14 +27,18 @@ use forethought_api::{
     planner::Summariser,
     trajectory::Trajectory,
 };
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use ulid::Ulid;
 
 use crate::budget::{Budget, Limits, Spent};
 use crate::cancel::Cancel;
+use crate::files;
 use crate::journal::durable::JournaledEffects;
 use crate::journal::effects::{CriticHandle, Deps, Llm};
 use crate::journal::meter::Accounts;
-use crate::journal::store::{Closed, Resume, Store};
+use crate::journal::store::{Closed, Recorded, Resume, Store};
+use crate::run::elsewhere::{Assignment, Engine, RecordedAnswer, Returned};
 use crate::run::episode::{EpisodeResult, EpisodeSpec, run_episode};
 use crate::run::folder::{RunFolder, RunInfo, RunStatus};
 use crate::run::plan::Plan;
@@ -109,7 +116,7 @@ pub async fn run(spec: RunSpec, observer: Arc<dyn RunObserver>) -> Result<RunOut
 
     let spent = store.spent().await?;
     let episodes = std::mem::take(&mut plan.episodes);
-    let pool = Arc::new(Pool::open(&spec, plan, (store, folder), spent, observer));
+    let pool = Arc::new(Pool::open(&spec, plan, (store, folder), spent, observer)?);
     let mut waiting = episodes.into_iter().enumerate().filter(|(index, _)| !results.contains_key(index));
     // Those that a dead plugin cost the others' answers; and those that may have killed it, which are played alone.
     let (mut again, mut suspects) = (VecDeque::new(), VecDeque::new());
@@ -309,7 +316,72 @@ struct Pool {
     llms: Arc<BTreeMap<String, Llm>>,
     critics: Arc<BTreeMap<String, CriticHandle>>,
     summariser: Option<Arc<dyn Summariser>>,
+    away: Option<Away>,
     cancel: Cancel,
+}
+
+/// How episodes are played elsewhere.
+struct Away {
+    engine: Arc<dyn Engine>,
+    start: Start,
+    limits: Limits,
+    role_limits: BTreeMap<String, Limits>,
+    planner: String,
+    /// Whether a budget that all episodes share was reached there.
+    reached: AtomicBool,
+}
+
+/// A start of a run whose episodes are played elsewhere. Until it is over, they may go on there, even if this process is
+/// killed: the next one takes them over.
+#[derive(Clone, Serialize, Deserialize)]
+struct Start {
+    name: String,
+    /// What was used before, by role.
+    before: BTreeMap<String, Spent>,
+}
+
+impl Away {
+    fn open(spec: &RunSpec, folder: &RunFolder, before: &BTreeMap<String, Spent>) -> Result<Option<Self>> {
+        let Some(engine) = spec.engine.clone() else { return Ok(None) };
+        let path = start_path(folder);
+        let start = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).context(format!("{} is malformed", path.display()))?,
+            Err(_) => {
+                let start = Start { name: Ulid::generate().to_string(), before: before.clone() };
+                files::write_whole(&path, &serde_json::to_vec(&start)?)?;
+                start
+            }
+        };
+        let counted = |limits: &Limits| Limits { max_wall_s: None, ..*limits };
+        Ok(Some(Self {
+            engine,
+            start,
+            limits: counted(&spec.limits),
+            role_limits: spec.role_limits.iter().map(|(name, own)| (name.clone(), counted(own))).collect(),
+            planner: spec.seats[0].0.clone(),
+            reached: AtomicBool::new(false),
+        }))
+    }
+
+    fn assignment(&self, episode: &EpisodeSpec, recorded: &Recorded) -> Assignment {
+        Assignment {
+            start: self.start.name.clone(),
+            episode: episode.id.clone(),
+            reset: episode.reset,
+            planner: self.planner.clone(),
+            collect: episode.summariser.is_some(),
+            limits: self.limits,
+            role_limits: self.role_limits.clone(),
+            episode_limits: episode.limits,
+            before: self.start.before.clone(),
+            nano_usd: recorded.nano_usd,
+            answers: RecordedAnswer::all(recorded),
+        }
+    }
+}
+
+fn start_path(folder: &RunFolder) -> PathBuf {
+    folder.path().join("start.json")
 }
 
 impl Pool {
@@ -320,7 +392,7 @@ impl Pool {
         (store, folder): (Store, RunFolder),
         mut spent: BTreeMap<String, Spent>,
         observer: Arc<dyn RunObserver>,
-    ) -> Self {
+    ) -> Result<Self> {
         for (role, used) in &spec.elsewhere {
             let sum = spent.entry(role.clone()).or_default();
             *sum = *sum + *used;
@@ -337,7 +409,8 @@ impl Pool {
             prices: spec.prices.clone(),
         });
         spec.metering.begin(&accounts);
-        Self {
+        let away = Away::open(spec, &folder, &spent)?;
+        Ok(Self {
             accounts,
             store,
             folder,
@@ -350,8 +423,9 @@ impl Pool {
             llms: Arc::new(plan.llms),
             critics: Arc::new(plan.critics),
             summariser: plan.summariser,
+            away,
             cancel: spec.cancel.clone(),
-        }
+        })
     }
 
     /// Closes the journal and the folder. Returns what the run has cost, where all prices are known, and what it used.
@@ -368,22 +442,44 @@ impl Pool {
             );
         }
         self.folder.close(status, usd)?;
+        if self.away.is_some() {
+            fs::remove_file(start_path(&self.folder))?;
+        }
         Ok((usd, spent))
     }
 
     /// Whether no further episode may begin.
     fn closed(&self) -> bool {
-        self.cancel.is_cancelled() || self.accounts.reached() || self.accounts.run.check_time().is_err()
+        let reached = || self.away.as_ref().is_some_and(|away| away.reached.load(Ordering::Relaxed));
+        self.cancel.is_cancelled()
+            || self.accounts.reached()
+            || reached()
+            || self.accounts.run.check_time().is_err()
     }
 
     /// Plays an episode. If a plugin dies meanwhile and there are `chances` left, it is to be played again.
     async fn play(&self, episode: EpisodeSpec, chances: u32) -> Result<Played> {
+        if let Some(away) = &self.away {
+            return self.play_away(away, episode).await;
+        }
         let world: Arc<dyn Environment> =
             match self.environment.spawn().await.context("the environment could not be copied") {
                 Ok(world) => world,
                 Err(error) => Arc::new(NoWorld(error)),
             };
         self.play_in(world, self.llms.clone(), episode, chances).await
+    }
+
+    /// Has an episode played elsewhere, and writes down what comes back.
+    async fn play_away(&self, away: &Away, episode: EpisodeSpec) -> Result<Played> {
+        let recorded = self.store.begin(episode.id.clone(), self.resume).await?;
+        let assignment = away.assignment(&episode, &recorded);
+        let Returned { summary, trajectories, events, error, reached, entries, charges } =
+            away.engine.play(assignment, &self.cancel).await?;
+        away.reached.fetch_or(reached, Ordering::Relaxed);
+        self.store.receive(&recorded, entries, charges).await?;
+        let result = EpisodeResult { summary, trajectories, events: events.into_bytes(), error };
+        self.close_episode(result).await.map(|finished| Played::Finished(Box::new(finished)))
     }
 
     /// The same in this world, with these models.
@@ -403,19 +499,26 @@ impl Pool {
         let recorded = self.store.begin(id.clone(), self.resume).await?;
         let durable = JournaledEffects::new(
             deps,
-            self.store.clone(),
+            self.store.episode(&recorded),
             recorded,
             self.accounts.clone(),
             self.cancel.clone(),
         );
-        let EpisodeResult { summary, trajectories, events, error } =
-            run_episode(Arc::new(durable), episode).await?;
-        if let Some(error) = error.as_ref().filter(|error| error.code == Code::Shutdown && chances > 0) {
+        let result = run_episode(Arc::new(durable), episode).await?;
+        if let Some(error) = result.error.as_ref().filter(|error| error.code == Code::Shutdown && chances > 0)
+        {
             tracing::warn!(episode = id, "played again, because a plugin died: {error}");
             return Ok(Played::Lost { episode: Box::new(again), innocent: error.refused });
         }
+        self.close_episode(result).await.map(|finished| Played::Finished(Box::new(finished)))
+    }
+
+    /// Writes down how an episode ended.
+    async fn close_episode(&self, result: EpisodeResult) -> Result<Finished> {
+        let EpisodeResult { summary, trajectories, events, error } = result;
         self.observer.ended(&summary);
         if summary.status != EpisodeStatus::Interrupted {
+            let id = summary.episode.clone();
             // In this order: what is done in the journal has its log, and a missing line is added later.
             events::write(&self.folder.events(&id), &events)?;
             let closed = Closed {
@@ -425,7 +528,7 @@ impl Pool {
             self.store.finish(id, journal_status(summary.status), closed).await?;
             self.folder.append(&summary)?;
         }
-        Ok(Played::Finished(Box::new(Finished { summary, trajectories, error })))
+        Ok(Finished { summary, trajectories, error })
     }
 
     fn status(&self, all_begun: bool, results: &HashMap<usize, Finished>) -> RunStatus {

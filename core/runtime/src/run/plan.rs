@@ -22,6 +22,7 @@ use crate::former;
 use crate::journal::effects::{CriticHandle, Llm};
 use crate::journal::meter::Metering;
 use crate::journal::store;
+use crate::run::elsewhere::Engine;
 use crate::run::episode::{EpisodeSpec, Seat};
 use crate::run::folder::{self, Earlier, RunInfo, RunStatus};
 use crate::run::needs::{self, Lookup};
@@ -103,6 +104,8 @@ pub struct RunSpec {
     pub earlier: Earlier,
     /// Why no run may begin with this, if so: an earlier one continues.
     pub refused: Option<String>,
+    /// Plays the episodes; by default, this process does.
+    pub engine: Option<Arc<dyn Engine>>,
     /// Raised to interrupt the run.
     pub cancel: Cancel,
 }
@@ -367,8 +370,17 @@ fn episodes(
 
 /// Keys under `[run]` and `[roles.<name>]` that set limits and speed, not the work itself: they may change between two
 /// starts.
-const PACE: [&str; 7] =
-    ["name", "concurrency", "per_episode", "max_calls", "max_tokens", "max_usd", "max_wall_s"];
+const PACE: [&str; 9] = [
+    "name",
+    "concurrency",
+    "engine",
+    "restate",
+    "per_episode",
+    "max_calls",
+    "max_tokens",
+    "max_usd",
+    "max_wall_s",
+];
 
 /// What makes two runs the same. `paths` are keys that say where something is; `None` hashes as release 0.1.0 did.
 fn config_hash(config: &str, paths: Option<&[Vec<String>]>, episodes: &[String]) -> Result<String> {
