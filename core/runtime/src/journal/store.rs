@@ -157,7 +157,7 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job. Of a journal that is closed it is dropped, and with it whoever waits for its answer learns of it.
+    /// Adds a job. If the journal is closed it is dropped, and the caller that waits for its answer gets an error.
     fn add(&self, job: Job, asked: bool) {
         let mut waiting = self.waiting();
         if !waiting.closed {
@@ -204,7 +204,7 @@ impl Queue {
         }
     }
 
-    /// Does what waits. Whoever has the tables decides what comes next, so the order is kept.
+    /// Does what waits. Jobs are taken by the thread that has the tables, so their order is kept.
     fn batch(&self, tables: &mut Tables) {
         let jobs = {
             let mut waiting = self.waiting();
