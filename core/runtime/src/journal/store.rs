@@ -146,6 +146,13 @@ struct Waiting {
     closed: bool,
 }
 
+impl Waiting {
+    /// Whether the thread has something to do.
+    fn due(&self) -> bool {
+        self.closed || self.wanted && !self.jobs.is_empty()
+    }
+}
+
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Queue").field(&self.path).finish()
@@ -189,7 +196,7 @@ impl Queue {
         let _end = End(self);
         loop {
             let mut waiting = self.waiting();
-            while !waiting.closed && !(waiting.wanted && !waiting.jobs.is_empty()) {
+            while !waiting.due() {
                 waiting = self.wanted.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
             waiting.wanted = waiting.jobs.len() > BATCH;
@@ -248,6 +255,9 @@ pub struct Recorded {
     /// Recorded answers: JSON of the output, or of the error.
     pub effects: HashMap<EffectKey, RecordedOutcome>,
 }
+
+/// Recorded answers.
+type Effects = HashMap<EffectKey, RecordedOutcome>;
 
 /// A recorded answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -548,11 +558,7 @@ impl Tables {
     }
 
     /// The recorded answers, or else those that are damaged or missing, with the hashes under which they are kept.
-    fn effects(
-        &self,
-        number: i64,
-        attempt: i64,
-    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Option<Hash>>>> {
+    fn effects(&self, number: i64, attempt: i64) -> Result<Result<Effects, Vec<Option<Hash>>>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT step, seat, effect, target, input, occurrence, ok, answer FROM effects
              WHERE episode = ?1 AND attempt = ?2",
