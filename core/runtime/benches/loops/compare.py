@@ -1,11 +1,10 @@
-"""Agent loops of Forethought and of others on the same mock in the same run: processor time of a call, memory of an
+"""Agent loops of Forethought and of inspect_ai on the same mock in the same run: processor time of a call, memory of an
 episode, throughput.
 
     cargo bench -p forethought-runtime --bench episodes --no-run      prints the program's path
-    python compare.py EPISODES PROGRAM [RIG] [PYTHON]
+    python compare.py EPISODES PROGRAM [PYTHON]
 
-RIG is rig.rs, built in a crate of its own with rig = "0.44"; PYTHON has inspect_ai and openai. A program that plays one
-episode is taken as the cost of starting."""
+PYTHON has inspect_ai and openai. A program that plays one episode is taken as the cost of starting."""
 
 import os
 import pathlib
@@ -15,9 +14,8 @@ import time
 
 episodes, program, *others = sys.argv[1:]
 commands = {"forethought": [program, "play"]}
-for name, other in zip(["rig", "inspect_ai"], others):
-    script = str(pathlib.Path(__file__).with_name("inspect_loop.py"))
-    commands[name] = [other] if name == "rig" else [other, script]
+if others:
+    commands["inspect_ai"] = [others[0], str(pathlib.Path(__file__).with_name("inspect_loop.py"))]
 server = subprocess.Popen([program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 url = server.stdout.readline().strip()
 

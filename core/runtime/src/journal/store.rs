@@ -148,6 +148,13 @@ struct Waiting {
     closed: bool,
 }
 
+impl Waiting {
+    /// Whether the thread has something to do.
+    fn due(&self) -> bool {
+        self.closed || self.wanted && !self.jobs.is_empty()
+    }
+}
+
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Queue").field(&self.path).finish()
@@ -159,7 +166,7 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job. Of a journal that is closed it is dropped, and with it whoever waits for its answer learns of it.
+    /// Adds a job. If the journal is closed it is dropped, and the caller that waits for its answer gets an error.
     fn add(&self, job: Job, asked: bool) {
         let mut waiting = self.waiting();
         if !waiting.closed {
@@ -191,7 +198,7 @@ impl Queue {
         let _end = End(self);
         loop {
             let mut waiting = self.waiting();
-            while !waiting.closed && !(waiting.wanted && !waiting.jobs.is_empty()) {
+            while !waiting.due() {
                 waiting = self.wanted.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
             waiting.wanted = waiting.jobs.len() > BATCH;
@@ -206,7 +213,7 @@ impl Queue {
         }
     }
 
-    /// Does what waits. Whoever has the tables decides what comes next, so the order is kept.
+    /// Does what waits. Jobs are taken by the thread that has the tables, so their order is kept.
     fn batch(&self, tables: &mut Tables) {
         let jobs = {
             let mut waiting = self.waiting();
@@ -250,6 +257,9 @@ pub struct Recorded {
     /// Recorded answers: JSON of the output, or of the error.
     pub effects: HashMap<EffectKey, RecordedOutcome>,
 }
+
+/// Recorded answers.
+type Effects = HashMap<EffectKey, RecordedOutcome>;
 
 /// A recorded answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -564,11 +574,7 @@ impl Tables {
     }
 
     /// The recorded answers, or else those that are damaged or missing, with the hashes under which they are kept.
-    fn effects(
-        &self,
-        number: i64,
-        attempt: i64,
-    ) -> Result<Result<HashMap<EffectKey, RecordedOutcome>, Vec<Option<Hash>>>> {
+    fn effects(&self, number: i64, attempt: i64) -> Result<Result<Effects, Vec<Option<Hash>>>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT step, seat, effect, target, input, occurrence, ok, answer FROM effects
              WHERE episode = ?1 AND attempt = ?2",
