@@ -569,7 +569,7 @@ mod tests {
     use super::*;
 
     fn refused(config: Value, parts: &[&str]) {
-        let error = Architecture::read(config).err().expect(parts[0]).to_string();
+        let error = Architecture::read(config).expect_err(parts[0]).to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
 

@@ -28,7 +28,10 @@ fn copy(name: &str) -> TempDir {
         for entry in std::fs::read_dir(from).expect("a folder") {
             let entry = entry.expect("an entry");
             let (from, to) = (entry.path(), to.join(entry.file_name()));
-            if from.is_dir() { all(&from, &to) } else { drop(std::fs::copy(from, to).expect("copies")) }
+            match from.is_dir() {
+                true => all(&from, &to),
+                false => assert!(std::fs::copy(from, to).expect("copies") > 0),
+            }
         }
     }
     let copy = TempDir::new().expect("a temporary folder");
