@@ -1,5 +1,7 @@
 //! Functions of rows. Sums are taken in an order that does not depend on the processor.
 
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
+
 use forethought_candle::wide;
 
 use crate::architecture::Activation;
@@ -54,13 +56,13 @@ pub(super) fn activate(row: &mut [f32], activation: Activation) {
 
 #[inline(always)]
 fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+    0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))
 }
 
 /// `gelu` by the hyperbolic tangent: 1/2 (1 + tanh y) is the logistic function of 2 y.
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
-    const FACTOR: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+    const FACTOR: f32 = 1.595_769; // 2 sqrt(2 / pi)
     let y = FACTOR * (x + 0.044_715 * x * x * x);
     x / (1.0 + exp(-y))
 }
@@ -70,8 +72,8 @@ fn gelu_tanh(x: f32) -> f32 {
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     const P: [f32; 6] =
-        [2.050_090_8e-6, 2.848_829_4e-4, 3.765_615_9e-3, 5.274_872e-2, 1.904_064_2e-1, 1.128_379_1];
-    const Q: [f32; 6] = [3.809_176_3e-5, 1.162_535_6e-3, 1.496_921_4e-2, 1.141_090_9e-1, 5.020_760_3e-1, 1.0];
+        [2.050_090_8e-6, 2.848_829_4e-4, 3.765_615_9e-3, 5.274_872e-2, 1.904_064_2e-1, FRAC_2_SQRT_PI];
+    const Q: [f32; 6] = [3.809_176_3e-5, 1.162_535_6e-3, 1.496_921_4e-2, 1.141_090_9e-1, 5.020_76e-1, 1.0];
     let x = x.clamp(-3.92, 3.92);
     let square = x * x;
     (x * polynomial(&P, square) / polynomial(&Q, square)).clamp(-1.0, 1.0)
@@ -92,7 +94,7 @@ fn exp(x: f32) -> f32 {
     const SERIES: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
     const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     let x = x.clamp(-87.0, 88.0);
-    let rounded = x * std::f32::consts::LOG2_E + ROUNDER;
+    let rounded = x * LOG2_E + ROUNDER;
     let whole = rounded - ROUNDER;
     let rest = x - whole * LN_2[0] - whole * LN_2[1];
     let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
