@@ -188,6 +188,7 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         refused: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
+        engine: None,
         cancel: Cancel::new(),
     }
 }
