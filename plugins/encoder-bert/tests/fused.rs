@@ -143,9 +143,9 @@ fn vectors_are_those_of_candle() {
             let encoder = load(folder.path(), precision, 300).expect("loads");
             let rows = encoder.encode_blocking(texts.clone(), true).expect("encodes");
             let least = if precision == Precision::F32 { 0.99999 } else { 0.999 };
-            for index in 0..texts.len() {
+            for (index, text) in texts.iter().enumerate() {
                 let cosine = cosine(rows.row(index), expected.row(index));
-                assert!(cosine > least, "{shape:?} {precision:?}: {cosine} for {:?}", texts[index]);
+                assert!(cosine > least, "{shape:?} {precision:?}: {cosine} for {text:?}");
                 let norm: f32 = rows.row(index).iter().map(|number| number * number).sum();
                 assert!((norm - 1.0).abs() < 1e-5, "{norm}");
             }
