@@ -34,7 +34,11 @@ fn main() -> ExitCode {
         .unless(unable.clone(), "a_cap_in_dollars_holds_over_three_workers", capped)
         .unless(unable.clone(), "an_interrupted_run_continues_in_one_process", interrupted)
         .unless(unable.clone(), "a_killed_command_finds_its_episodes_again", taken_over)
-        .unless(unable, "a_worker_with_another_configuration_refuses", refused)
+        .unless(
+            unable,
+            "a_worker_with_another_configuration_refuses",
+            a_worker_with_another_configuration_refuses,
+        )
         .run()
 }
 
@@ -372,7 +376,7 @@ fn taken_over() {
     assert_eq!(asked(&model), once.into_iter().map(|(content, count)| (content, 2 * count)).collect());
 }
 
-fn refused() {
+fn a_worker_with_another_configuration_refuses() {
     let model = model(0);
     let mut engine = Engine::start();
     let desk = shop(&model, &engine.config());
