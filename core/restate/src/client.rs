@@ -46,14 +46,14 @@ impl Client {
     /// The server of `[run.restate]`.
     ///
     /// # Errors
-    /// An address that is none, or a token that is not in the environment.
+    /// An invalid address, or a token that is not in the environment.
     pub fn new(config: &RestateConfig) -> Result<Self> {
         // An error means that it is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = |key: &str, text: &str| {
             Url::parse(text).map_err(|error| {
                 Error::config(format!(
-                    "[run.restate] {key} = {text:?} is no address ({error}); write one like http://127.0.0.1:8080"
+                    "[run.restate] {key} = {text:?} is not a valid address ({error}); write one like http://127.0.0.1:8080"
                 ))
             })
         };

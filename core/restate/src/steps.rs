@@ -131,7 +131,7 @@ impl Steps {
         }
         if let Some(live) = &mut self.live {
             live.taken.clear();
-            // Whoever does not wait any more was cancelled.
+            // A caller that no longer waits was cancelled.
             live.waiting.drain(..).for_each(|waiting| {
                 let _ = waiting.send(());
             });

@@ -22,7 +22,7 @@ use crate::arguments::ConfigArguments;
 pub(crate) struct Worker {
     #[command(flatten)]
     config: ConfigArguments,
-    /// The address and port to listen on. Whoever reaches it can have episodes of the configuration played.
+    /// The address and port to listen on. Anyone who reaches it can have episodes of the configuration played.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
     listen: String,
     /// The address at which the Restate server reaches the workers; by default the one they listen on.

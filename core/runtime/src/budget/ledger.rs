@@ -52,7 +52,7 @@ pub struct Answer {
     pub used: Spent,
     /// Whether somebody waits, so that nobody should hold more than is needed.
     pub tight: bool,
-    /// The limit that leaves too little, whatever the others give back.
+    /// The limit that leaves too little even if the others give everything back.
     pub refused: Option<String>,
 }
 

@@ -19,7 +19,7 @@ const MOST: usize = 16 << 20;
 /// Of zstd.
 const LEVEL: i32 = 9;
 
-/// Packs the journal at `path`, which nobody may be writing. Whatever could be read of it can be read afterwards, and the
+/// Packs the journal at `path`, which nobody may be writing. Everything that could be read of it can be read afterwards, and the
 /// run can be continued.
 ///
 /// # Errors
