@@ -268,8 +268,8 @@ impl Budget {
         }
     }
 
-    /// Draws what `want` needs from the ledger, or waits a while for what others give back or a call here leaves. Whoever
-    /// comes meanwhile waits behind this one. The error is the limit that is reached.
+    /// Draws what `want` needs from the ledger, or waits a while for what others give back or a call here leaves. Others
+    /// that come meanwhile wait behind this one. The error is the limit that is reached.
     async fn draw(
         &self,
         share: &Share,
