@@ -189,7 +189,6 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
         engine: None,
         paths: Vec::new(),
         earlier: Earlier::Continue,
-        engine: None,
         cancel: Cancel::new(),
     }
 }
