@@ -313,7 +313,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("files", &[]),
     ("former", &[]),
-    ("budget", &[]),
+    ("budget", &["clock"]),
     ("journal", &["budget", "cancel"]),
     ("layers", &["budget", "busy", "journal"]),
     ("config", &["budget", "former", "layers"]),

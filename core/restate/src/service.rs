@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use forethought_api::{Error, Result, error::Context as _};
 use forethought_runtime::budget::ledger::{Account, Demand};
-use forethought_runtime::run::elsewhere::{Assignment, Worker};
+use forethought_runtime::host::worker::Worker;
+use forethought_runtime::run::elsewhere::Assignment;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use restate_sdk::endpoint::{Endpoint, ServiceOptions};

@@ -47,7 +47,7 @@ mod execute {
 
     use forethought_api::{Error, Result, error::Context};
     use forethought_restate::{Client, register, serve};
-    use forethought_runtime::run::elsewhere;
+    use forethought_runtime::host::worker;
     use serde::Serialize;
     use tokio::net::{TcpListener, TcpSocket};
 
@@ -72,7 +72,7 @@ mod execute {
             let values = vec![set(["run", "episodes"], 1), set(["run", "first_task"], 0)];
             let host = session.host(&self.config, values).await?;
             let client = Client::new(&host.config().run.restate)?;
-            let worker = Arc::new(elsewhere::Worker::new(host, Arc::new(client.clone())));
+            let worker = Arc::new(worker::Worker::new(host, Arc::new(client.clone())));
             session.or_interrupted(worker.check()).await?;
             let listener = listen(&self.listen).context(format!("--listen {}", self.listen))?;
             let address = listener.local_addr()?;

@@ -2,7 +2,7 @@
 //! of the budget, and asks for more when that is used up. What all hold together is never more than the limit.
 //!
 //! Parts are drawn in batches, so that most calls need not ask. When someone waits, all give back what they do not need.
-//! A process that is silent for [`SILENT_S`] seconds is taken for dead, and what it held for used.
+//! A process that is silent for 30 seconds is taken for dead, and what it held for used.
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@ mod identity;
 mod needs;
 mod seats;
 mod trained;
+pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

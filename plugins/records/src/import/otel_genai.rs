@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use forethought_sdk::api::llm::Tool;
 use forethought_sdk::prelude::*;
@@ -45,6 +46,7 @@ async fn read(
         files::files(path, |name| [".json", ".jsonl", ".ndjson"].iter().any(|end| name.ends_with(end)))?;
     let total = files.len() as u64;
     for (done, file) in (1..).zip(files) {
+        spans.file = file.display().to_string().into();
         // Written whole or one document per line, under any of these names.
         let whole = if file.extension().is_some_and(|end| end == "json") {
             documents::parse(&files::bytes(&file)?).ok()
@@ -70,6 +72,7 @@ async fn read(
 /// A span of generative AI.
 #[derive(Default)]
 struct Span {
+    file: Arc<str>,
     trace: String,
     id: String,
     parent: String,
@@ -90,6 +93,8 @@ impl Span {
 
 #[derive(Default)]
 struct Spans {
+    /// The file that is being read.
+    file: Arc<str>,
     all: Vec<Span>,
     /// The parents of all spans, those of other instrumentations too.
     parents: HashMap<String, String>,
@@ -138,6 +143,7 @@ impl Spans {
         }
         let time = |key: &str| at.get(key).and_then(|found| found.map_or(Ok(0), |found| nanoseconds(&found)));
         let mut span = Span {
+            file: self.file.clone(),
             trace: trace.into(),
             id: id.into(),
             parent: parent.into(),
@@ -279,7 +285,8 @@ fn group(
     let (mut growths, mut order): (HashMap<&str, Growth>, Vec<&str>) = (HashMap::new(), Vec::new());
     let (mut model, mut results) = ("", HashMap::new());
     for span in spans {
-        let place = |error| files::at(format!("trace {}, span {}", span.trace, span.id), error);
+        let place =
+            |error| files::at(format!("{}, trace {}, span {}", span.file, span.trace, span.id), error);
         let operation = span.text("gen_ai.operation.name");
         if operation == "execute_tool" {
             if let Some(result) = span.attributes.get("gen_ai.tool.call.result") {
