@@ -335,6 +335,14 @@ fn capped() {
     assert!(usd > 0.5 && usd <= 0.6, "{usd} USD were spent");
 }
 
+/// Everything was asked twice, by both engines, and of what was in flight when the command ended, some again.
+fn repeated_in_flight_alone(model: &Server, once: &BTreeMap<String, u64>) {
+    let now = asked(model);
+    assert!(once.keys().eq(now.keys()), "other calls than with SQLite");
+    let repeated: u64 = once.iter().map(|(content, count)| now[content] - 2 * count).sum();
+    assert!(repeated <= 8, "{repeated} calls were made again, and 8 at most were in flight");
+}
+
 fn interrupted() {
     let model = model(100);
     let line = "run shop.toml --concurrency 8 --episodes 12";
@@ -354,7 +362,7 @@ fn interrupted() {
     drop(engine);
     succeeds(&desk, line);
     assert!(results(&desk) == results(&calm), "the interruption changes results");
-    assert_eq!(asked(&model), once.into_iter().map(|(content, count)| (content, 2 * count)).collect());
+    repeated_in_flight_alone(&model, &once);
 }
 
 fn taken_over() {
@@ -373,7 +381,7 @@ fn taken_over() {
     drop(run);
     succeeds(&desk, &format!("{line} {AWAY}"));
     assert!(results(&desk) == results(&calm), "the kill changes results");
-    assert_eq!(asked(&model), once.into_iter().map(|(content, count)| (content, 2 * count)).collect());
+    repeated_in_flight_alone(&model, &once);
 }
 
 fn a_worker_with_another_configuration_refuses() {
