@@ -689,7 +689,7 @@ mod tests {
             ),
             (
                 spans(&[("a", "", 1, json!({ "gen_ai.input.messages": "[{" }), json!({}))]),
-                "trace t1, span a: `gen_ai.input.messages`: it is not JSON",
+                "spans.json, trace t1, span a: `gen_ai.input.messages`: it is not JSON",
             ),
             (
                 spans(&[(
