@@ -7,7 +7,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use forethought_api::{
@@ -16,12 +15,12 @@ use forethought_api::{
     error::Context,
 };
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use tokio::sync::OnceCell;
 
 use crate::config::EmbeddingsConfig;
+use crate::layers::cache::connect;
 
 const TABLES: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS vectors (
         id INTEGER PRIMARY KEY, text BLOB NOT NULL UNIQUE, vector BLOB NOT NULL, hash BLOB NOT NULL);
 ";
@@ -38,7 +37,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store that a configuration names, if any. Without a word about it, one that cannot be opened is done without.
+    /// The store that a configuration names, if any. If it names none and the default file cannot be opened, a warning
+    /// says so and nothing is kept.
     ///
     /// # Errors
     /// If the file that `embeddings.file` names cannot be opened, or is not such a store.
@@ -59,16 +59,7 @@ impl Store {
     /// # Errors
     /// If it cannot be opened, or is something else.
     pub fn open(path: &Path, most_bytes: u64) -> Result<Self> {
-        let open = || -> Result<Connection> {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let database = Connection::open(path)?;
-            database.busy_timeout(Duration::from_secs(10))?;
-            database.execute_batch(TABLES)?;
-            Ok(database)
-        };
-        let database = open().context(format!(
+        let database = connect(path, TABLES).context(format!(
             "the vectors kept in {} cannot be opened; remove the file, or set `embeddings.file` to another one, or \
              `embeddings.max_mb = 0` to keep none",
             path.display()
@@ -156,42 +147,82 @@ fn make_room(database: &Connection, most_bytes: u64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// An encoder behind a store.
+/// The store of a configuration, opened when the first encoder needs it.
+pub struct Embeddings {
+    config: EmbeddingsConfig,
+    store: OnceCell<Option<Arc<Store>>>,
+}
+
+impl Embeddings {
+    /// The store that `config` names, if any.
+    pub fn new(config: EmbeddingsConfig) -> Self {
+        Self { config, store: OnceCell::new() }
+    }
+
+    async fn store(&self) -> Result<Option<Arc<Store>>> {
+        let open = async || {
+            let config = self.config.clone();
+            tokio::task::spawn_blocking(move || Store::of(&config)).await?
+        };
+        self.store.get_or_try_init(open).await.cloned()
+    }
+}
+
+/// An encoder behind a store, if it has weights: others are faster than a disk.
 pub struct StoredEncoder {
     inner: Arc<dyn TextEncoder>,
+    embeddings: Arc<Embeddings>,
+    known: OnceCell<Known>,
+}
+
+/// What an encoder says of itself, and where its vectors are kept. Asked for at its first use, because an encoder may
+/// have to ask a server.
+struct Known {
     spec: EncoderSpec,
-    store: Arc<Store>,
-    identity: blake3::Hash,
+    store: Option<(Arc<Store>, blake3::Hash)>,
 }
 
 impl StoredEncoder {
-    /// `inner`, which is what `spec` says, behind `store`.
-    pub fn new(inner: Arc<dyn TextEncoder>, spec: EncoderSpec, store: Arc<Store>) -> Self {
-        let mut identity = blake3::Hasher::new_derive_key("forethought embedding store v1");
-        for part in [&spec.id, spec.revision.as_deref().unwrap_or_default(), &spec.dimension.to_string()] {
-            identity.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-        }
-        Self { inner, identity: identity.finalize(), spec, store }
+    /// `inner` behind the store of `embeddings`.
+    pub fn new(inner: Arc<dyn TextEncoder>, embeddings: Arc<Embeddings>) -> Self {
+        Self { inner, embeddings, known: OnceCell::new() }
     }
 
-    fn key(&self, text: &str) -> blake3::Hash {
-        blake3::keyed_hash(self.identity.as_bytes(), text.as_bytes())
+    async fn known(&self) -> Result<&Known> {
+        let ask = async || {
+            let spec = self.inner.spec().await?;
+            let store = if spec.revision.is_some() { self.embeddings.store().await? } else { None };
+            let identity = identity(&spec);
+            Ok(Known { spec, store: store.map(|store| (store, identity)) })
+        };
+        self.known.get_or_try_init(ask).await
     }
+}
+
+fn identity(spec: &EncoderSpec) -> blake3::Hash {
+    let mut identity = blake3::Hasher::new_derive_key("forethought embedding store v1");
+    for part in [&spec.id, spec.revision.as_deref().unwrap_or_default(), &spec.dimension.to_string()] {
+        identity.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    identity.finalize()
 }
 
 #[async_trait]
 impl TextEncoder for StoredEncoder {
     async fn spec(&self) -> Result<EncoderSpec> {
-        Ok(self.spec.clone())
+        Ok(self.known().await?.spec.clone())
     }
 
     async fn encode(&self, texts: Vec<String>) -> Result<Matrix> {
-        let (count, dimension) = (texts.len(), self.spec.dimension);
-        let keys: Vec<_> = texts.iter().map(|text| self.key(text)).collect();
+        let Known { spec, store } = self.known().await?;
+        let Some((store, identity)) = store else { return self.inner.encode(texts).await };
+        let (count, dimension) = (texts.len(), spec.dimension);
+        let key = |text: &String| blake3::keyed_hash(identity.as_bytes(), text.as_bytes());
+        let keys: Vec<_> = texts.iter().map(key).collect();
         let wanted = keys.clone();
-        let found = self.store.with(move |store| store.find(&wanted, dimension)).await;
+        let found = store.with(move |store| store.find(&wanted, dimension)).await;
         let mut rows = found.unwrap_or_else(|error| {
-            self.store.warn("cannot be read; texts are encoded", &error);
+            store.warn("cannot be read; texts are encoded", &error);
             vec![None; count]
         });
         let missing: Vec<usize> = (0..count).filter(|&index| rows[index].is_none()).collect();
@@ -202,7 +233,7 @@ impl TextEncoder for StoredEncoder {
             if (matrix.rows(), matrix.columns()) != (piece.len(), dimension) {
                 return Err(Error::other(format!(
                     "encoder {:?} gave {} x {} numbers for {} texts of dimension {dimension}",
-                    self.spec.id,
+                    spec.id,
                     matrix.rows(),
                     matrix.columns(),
                     piece.len()
@@ -213,8 +244,8 @@ impl TextEncoder for StoredEncoder {
             }
             if matrix.data().iter().all(|number| number.is_finite()) {
                 let keys: Vec<_> = piece.iter().map(|&index| keys[index]).collect();
-                if let Err(error) = self.store.with(move |store| store.keep(&keys, &matrix)).await {
-                    self.store.warn("cannot be added to; vectors are used and not kept", &error);
+                if let Err(error) = store.with(move |store| store.keep(&keys, &matrix)).await {
+                    store.warn("cannot be added to; vectors are used and not kept", &error);
                 }
             }
         }
@@ -225,6 +256,7 @@ impl TextEncoder for StoredEncoder {
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     use super::*;
 
@@ -260,11 +292,19 @@ mod tests {
         texts.iter().flat_map(|text| vector(text)).collect()
     }
 
+    /// `inner` with another specification, behind `store`.
+    fn stored(inner: Arc<Counting>, spec: EncoderSpec, store: Store) -> StoredEncoder {
+        let identity = identity(&spec);
+        let known = Known { spec, store: Some((Arc::new(store), identity)) };
+        let embeddings = Arc::new(Embeddings::new(EmbeddingsConfig::default()));
+        StoredEncoder { inner, embeddings, known: OnceCell::new_with(Some(known)) }
+    }
+
     /// What a new process with this encoder gives for the texts, and what it asks the encoder.
     async fn encode(path: &Path, spec: EncoderSpec, texts: &[String]) -> (Vec<f32>, Vec<usize>) {
         let inner = Arc::new(Counting::default());
-        let store = Arc::new(Store::open(path, 1 << 30).unwrap());
-        let rows = StoredEncoder::new(inner.clone(), spec, store).encode(texts.to_vec()).await.unwrap();
+        let store = Store::open(path, 1 << 30).unwrap();
+        let rows = stored(inner.clone(), spec, store).encode(texts.to_vec()).await.unwrap();
         let asked = inner.0.lock().unwrap().clone();
         (rows.into_data(), asked)
     }
@@ -308,9 +348,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors");
         let most = 256 << 10;
-        let store = Arc::new(Store::open(&path, most).unwrap());
         let inner = Arc::new(Counting::default());
-        let encoder = StoredEncoder::new(inner.clone(), spec("a", "1"), store);
+        let encoder = stored(inner.clone(), spec("a", "1"), Store::open(&path, most).unwrap());
         for start in (0..20_000).step_by(500) {
             encoder.encode(texts(start..start + 500)).await.unwrap();
             let size = std::fs::metadata(&path).unwrap().len();
@@ -345,9 +384,9 @@ mod tests {
     async fn a_store_that_breaks_while_it_is_used_costs_only_the_encoding() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors");
-        let store = Arc::new(Store::open(&path, 1 << 30).unwrap());
+        let store = Store::open(&path, 1 << 30).unwrap();
         let inner = Arc::new(Counting::default());
-        let encoder = StoredEncoder::new(inner.clone(), spec("a", "1"), store);
+        let encoder = stored(inner.clone(), spec("a", "1"), store);
         Connection::open(&path).unwrap().execute_batch("DROP TABLE vectors").unwrap();
         for _ in 0..2 {
             assert_eq!(encoder.encode(texts(0..3)).await.unwrap().into_data(), expected(&texts(0..3)));
@@ -361,8 +400,8 @@ mod tests {
     #[tokio::test]
     async fn a_writer_for_ever() {
         let Some(path) = std::env::var_os(CHILD) else { return };
-        let store = Arc::new(Store::open(Path::new(&path), 64 << 10).unwrap());
-        let encoder = StoredEncoder::new(Arc::new(Counting::default()), spec("a", "1"), store);
+        let store = Store::open(Path::new(&path), 64 << 10).unwrap();
+        let encoder = stored(Arc::default(), spec("a", "1"), store);
         for start in (0..).step_by(20) {
             encoder.encode(texts(start % 4000..start % 4000 + 40)).await.unwrap();
         }

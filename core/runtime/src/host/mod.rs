@@ -32,7 +32,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::{ComponentConfig, Config, KeyPath, dotted, roles};
 use crate::host::encoder_cache::CachedEncoder;
-use crate::host::encoder_store::{Store, StoredEncoder};
+use crate::host::encoder_store::{Embeddings, StoredEncoder};
 use crate::journal::meter::Metering;
 use crate::layers::{CallConfig, route::Router};
 use crate::registry::Registry;
@@ -54,7 +54,7 @@ struct Shared {
     dependencies: Mutex<BTreeMap<KeyPath, BTreeSet<KeyPath>>>,
     caches: Mutex<BTreeMap<KeyPath, Arc<CachedEncoder>>>,
     /// Vectors kept across runs, for all encoders.
-    embeddings: OnceCell<Option<Arc<Store>>>,
+    embeddings: Arc<Embeddings>,
     files: Mutex<BTreeMap<KeyPath, BTreeMap<String, String>>>,
     /// Hashes of what the configuration's paths name.
     contents: Mutex<BTreeMap<PathBuf, String>>,
@@ -67,12 +67,12 @@ impl RuntimeHost {
     /// The host of `config`'s components; builds none yet.
     pub fn new(config: Arc<Config>, registry: Arc<Registry>) -> Self {
         let shared = Shared {
+            embeddings: Arc::new(Embeddings::new(config.embeddings.clone())),
             config,
             registry,
             built: Mutex::default(),
             dependencies: Mutex::default(),
             caches: Mutex::default(),
-            embeddings: OnceCell::default(),
             files: Mutex::default(),
             contents: Mutex::default(),
             trained: Mutex::default(),
@@ -155,8 +155,8 @@ impl RuntimeHost {
             let component = self.create(&section, &settings.kind, config).await?;
             Ok::<_, Error>(match component {
                 Component::Encoder(inner) => {
-                    let inner = self.stored(inner).await?;
-                    Component::Encoder(self.cached(&section, inner))
+                    let inner = StoredEncoder::new(inner, self.shared.embeddings.clone());
+                    Component::Encoder(self.cached(&section, Arc::new(inner)))
                 }
                 Component::Llm(inner) => Component::Llm(self.called(&section, inner, calls)?),
                 other => other,
@@ -259,22 +259,6 @@ impl RuntimeHost {
 
     fn owned_by(&self, section: &[String]) -> Self {
         Self { shared: self.shared.clone(), owner: Some(section.into()) }
-    }
-
-    /// An encoder behind the vectors that are kept across runs. Only one with weights: others are faster than a disk.
-    async fn stored(&self, inner: Arc<dyn TextEncoder>) -> Result<Arc<dyn TextEncoder>> {
-        let spec = inner.spec().await?;
-        if spec.revision.is_none() {
-            return Ok(inner);
-        }
-        let store = self.shared.embeddings.get_or_try_init(async || {
-            let config = self.shared.config.embeddings.clone();
-            tokio::task::spawn_blocking(move || Store::of(&config)).await?
-        });
-        Ok(match store.await? {
-            Some(store) => Arc::new(StoredEncoder::new(inner, spec, store.clone())),
-            None => inner,
-        })
     }
 
     fn cached(&self, section: &[String], inner: Arc<dyn TextEncoder>) -> Arc<CachedEncoder> {

@@ -21,10 +21,23 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 const TABLES: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS answers (request BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID;
 ";
+
+/// A file that is kept across runs and used by several processes, created with `tables` if it is missing.
+///
+/// # Errors
+/// If it cannot be opened, or is something else.
+pub(crate) fn connect(path: &Path, tables: &str) -> Result<Connection> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let database = Connection::open(path)?;
+    database.busy_timeout(Duration::from_secs(10))?;
+    database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+    database.execute_batch(tables)?;
+    Ok(database)
+}
 
 /// A backend whose answers are kept.
 pub struct Cache {
@@ -43,16 +56,8 @@ impl Cache {
     /// # Errors
     /// If the file cannot be opened, or is not a cache.
     pub fn open(inner: Arc<dyn LlmBackend>, path: &Path, identity: &Value) -> Result<Self> {
-        let open = || -> Result<Connection> {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let database = Connection::open(path)?;
-            database.busy_timeout(Duration::from_secs(10))?;
-            database.execute_batch(TABLES)?;
-            Ok(database)
-        };
-        let database = open().context(format!("the cache of answers {} cannot be opened", path.display()))?;
+        let database = connect(path, TABLES)
+            .context(format!("the cache of answers {} cannot be opened", path.display()))?;
         Ok(Self {
             inner,
             identity: blake3::hash(&serde_json::to_vec(identity)?),
