@@ -343,29 +343,9 @@ fn repeated_in_flight_alone(model: &Server, once: &BTreeMap<String, u64>) {
     assert!(repeated <= 8, "{repeated} calls were made again, and 8 at most were in flight");
 }
 
-fn interrupted() {
-    let model = model(100);
-    let line = "run shop.toml --concurrency 8 --episodes 12";
-    let calm = shop(&model, "");
-    succeeds(&calm, line);
-    let (once, all) = (asked(&model), model.total().asked);
-    let mut engine = Engine::start();
-    let desk = shop(&model, &engine.config());
-    engine.add_worker(&desk);
-    let mut run = Running::start(desk.spawn(&format!("{line} {AWAY}")));
-    while model.total().asked < all + all / 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let interrupt = Command::new("kill").args(["-INT", &run.0.id().to_string()]).status().expect("kill");
-    assert!(interrupt.success());
-    assert_eq!(run.0.wait().expect("an end").code(), Some(130));
-    drop(engine);
-    succeeds(&desk, line);
-    assert!(results(&desk) == results(&calm), "the interruption changes results");
-    repeated_in_flight_alone(&model, &once);
-}
-
-fn taken_over() {
+/// Ends a run on the engine in its middle. The same command continues it, on the engine if there is one left, and the
+/// results are those of a run on SQLite.
+fn ended_early(ends: impl FnOnce(Running, Engine) -> Option<Engine>) {
     let model = model(100);
     let line = "run shop.toml --concurrency 8 --episodes 12";
     let calm = shop(&model, "");
@@ -378,10 +358,27 @@ fn taken_over() {
     while model.total().asked < all + all / 2 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    drop(run);
-    succeeds(&desk, &format!("{line} {AWAY}"));
-    assert!(results(&desk) == results(&calm), "the kill changes results");
+    let engine = ends(run, engine);
+    let away = if engine.is_some() { AWAY } else { "" };
+    succeeds(&desk, &format!("{line} {away}"));
+    assert!(results(&desk) == results(&calm), "the end changes results");
     repeated_in_flight_alone(&model, &once);
+}
+
+fn interrupted() {
+    ended_early(|mut run, _| {
+        let interrupt = Command::new("kill").args(["-INT", &run.0.id().to_string()]).status().expect("kill");
+        assert!(interrupt.success());
+        assert_eq!(run.0.wait().expect("an end").code(), Some(130));
+        None
+    });
+}
+
+fn taken_over() {
+    ended_early(|run, engine| {
+        drop(run);
+        Some(engine)
+    });
 }
 
 fn a_worker_with_another_configuration_refuses() {

@@ -107,7 +107,11 @@ impl Client {
         }
     }
 
-    pub(crate) async fn register(&self, address: &str) -> Result<()> {
+    /// Tells the server that workers are at `address`; waits until it is there.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub async fn register(&self, address: &str) -> Result<()> {
         let deployment = json!({ "uri": address, "force": true }).to_string();
         let answer = self.answered(|| {
             let request = self.request(Method::POST, &self.admin, &["deployments"]);

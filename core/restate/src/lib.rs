@@ -14,7 +14,7 @@ use forethought_api::{Error, Result, error::Context};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use client::Client;
-pub use service::{register, serve};
+pub use service::serve;
 
 /// What is sent and kept: JSON, packed.
 fn pack(data: &impl Serialize) -> Result<Vec<u8>> {

@@ -19,7 +19,6 @@ use restate_sdk::service::IntoServiceDefinition as _;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
-use crate::client::Client;
 use crate::steps::{Item, Steps};
 use crate::{pack, unpack};
 
@@ -134,12 +133,4 @@ pub async fn serve(worker: Arc<Worker>, listener: TcpListener) -> Result<()> {
             }
         });
     }
-}
-
-/// Tells the Restate server that workers are at `address`; waits until it is there.
-///
-/// # Errors
-/// If it refuses.
-pub async fn register(client: &Client, address: &str) -> Result<()> {
-    client.register(address).await
 }

@@ -5,30 +5,29 @@
 //! Each case is a process of its own, so that none inherits another's memory; the server is one more. It reads /proc, so
 //! it wants Linux.
 
+mod places;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
-use forethought_llm_remote::{Provider, Remote, RemoteConfig};
-use forethought_mock_llm::{Options, start};
 use forethought_runtime::{
     budget::Limits,
-    cancel::Cancel,
     journal::effects::{Deps, Llm, Unrecorded},
     journal::meter::Metering,
     layers::CallConfig,
     run::episode::{EpisodeSpec, Seat, run_episode},
-    run::folder::{Earlier, RunStatus},
+    run::folder::RunStatus,
     run::{Configured, NoopObserver, RunSpec, run},
 };
 use forethought_sdk::{prelude::*, serde_json::json};
 use forethought_testkit::{memory_kb, processor_ms};
 use tokio::task::JoinSet;
+
+use crate::places::HERE;
 
 const EPISODES: u64 = 512;
 const STEPS: u32 = 8;
@@ -37,9 +36,9 @@ const CALLS: u32 = 5;
 const PAGE: usize = 700;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments = places::arguments();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve"] => serve(),
+        ["serve"] => places::serve(Instant),
         [journal, model, in_flight] => case(*journal == "on", model, in_flight.parse().expect("a number")),
         _ => table(),
     }
@@ -49,49 +48,21 @@ fn table() {
     println!(
         "{EPISODES} episodes of {STEPS} decisions of {CALLS} calls; prompts of 2,000 to 7,000 characters"
     );
-    let program = std::env::current_exe().expect("this program");
-    let mut serve = Command::new(&program);
-    let mut server =
-        serve.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a server");
-    let mut url = String::new();
-    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut url).expect("an address");
-    for (journal, model) in [("off", "here"), ("on", "here"), ("off", url.trim()), ("on", url.trim())] {
+    let server = places::Server::start();
+    for (journal, model) in [("off", HERE), ("on", HERE), ("off", &server.url), ("on", &server.url)] {
         for in_flight in ["1", "64"] {
-            let output =
-                Command::new(&program).args([journal, model, in_flight]).output().expect("a process");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let place = if model == "here" { "in this process" } else { "over HTTP      " };
-            print!(
-                "{place}, journal {journal:3}, {in_flight:>2} in flight: {}",
-                String::from_utf8_lossy(&output.stdout)
-            );
+            let place = if model == HERE { "in this process" } else { "over HTTP      " };
+            let used = places::case(&[journal, model, in_flight]);
+            print!("{place}, journal {journal:3}, {in_flight:>2} in flight: {used}");
         }
     }
-    drop(server.stdin.take());
-    server.wait().expect("an end");
-}
-
-fn serve() {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let options = Options { backend: Arc::new(Instant), ..Options::default() };
-    let server = runtime.block_on(start(options)).expect("a server");
-    println!("{}", server.url());
-    // Until the client is done.
-    std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
 }
 
 /// Runs one case, with a model in this process or at an address, and prints a line of it.
 fn case(journal: bool, model: &str, in_flight: usize) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
-    let backend: Arc<dyn LlmBackend> = match model {
-        "here" => Arc::new(Instant),
-        url => {
-            let base_url = Some(format!("{url}/v1"));
-            let config = RemoteConfig { base_url, ..RemoteConfig::new(Provider::Vllm, "instant") };
-            Arc::new(Remote::new(config).expect("a model"))
-        }
-    };
+    let backend = places::at(model, Instant);
     let backend =
         CallConfig::default().around(backend, "actor", &json!({}), &Metering::default()).expect("layers");
     let (processor, memory) = (processor_ms(), memory_kb("VmRSS"));
@@ -109,30 +80,14 @@ fn case(journal: bool, model: &str, in_flight: usize) {
 
 async fn journaled(root: &Path, backend: Arc<dyn LlmBackend>, in_flight: usize) {
     let spec = RunSpec {
-        root: root.into(),
-        config: String::new(),
-        environment: Configured::new(json!({}), Arc::new(Corridor::default()) as _),
-        seats: vec![("asks".into(), Configured::new(json!({}), Arc::new(Asks) as _))],
-        seatings: Vec::new(),
-        subject: 0,
-        summariser: None,
-        asked_summariser: None,
         llms: BTreeMap::from([("actor".into(), Configured::new(json!({}), backend))]),
-        prices: BTreeMap::new(),
-        metering: Metering::default(),
-        critics: BTreeMap::new(),
         episodes: (0..EPISODES).map(|task| Reset { task, seed: 0 }).collect(),
         concurrency: in_flight,
-        limits: Limits::default(),
-        episode_limits: Limits::default(),
-        per_decision: Default::default(),
-        role_limits: BTreeMap::new(),
-        elsewhere: BTreeMap::new(),
-        refused: None,
-        engine: None,
-        paths: Vec::new(),
-        earlier: Earlier::Ignore,
-        cancel: Cancel::default(),
+        ..RunSpec::new(
+            root.into(),
+            Configured::new(json!({}), Arc::new(Corridor::default()) as _),
+            vec![("asks".into(), Configured::new(json!({}), Arc::new(Asks) as _))],
+        )
     };
     let outcome = run(spec, Arc::new(NoopObserver)).await.expect("a run");
     assert_eq!(outcome.status, RunStatus::Finished);

@@ -6,23 +6,19 @@
 //! 700 characters, or at last a text. Each case is a process of its own, and so is the server. It reads /proc, so it
 //! wants Linux.
 
+mod places;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 use std::time::{Duration, Instant};
 
-use forethought_llm_remote::{Provider, Remote, RemoteConfig};
-use forethought_mock_llm::{Options, start};
 use forethought_runtime::{
-    budget::Limits,
-    cancel::Cancel,
     journal::meter::Metering,
     layers::CallConfig,
-    run::folder::{Earlier, RunStatus},
+    run::folder::RunStatus,
     run::{Configured, NoopObserver, RunSpec, run},
 };
 use forethought_sdk::{
@@ -33,6 +29,8 @@ use forethought_sdk::{
 use forethought_testkit::{memory_kb, processor_ms};
 use tokio::runtime::Runtime;
 
+use crate::places::HERE;
+
 /// Calls of an episode.
 const CALLS: usize = 8;
 const DELAY: Duration = Duration::from_millis(200);
@@ -40,9 +38,9 @@ const DELAY: Duration = Duration::from_millis(200);
 const PAGE: usize = 700;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments = places::arguments();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve"] => serve(),
+        ["serve"] => places::serve(Walk),
         ["play", model, episodes] => play(model, episodes.parse().expect("a number")),
         _ => table(arguments.first().map_or(10_000, |number| number.parse().expect("a number"))),
     }
@@ -50,73 +48,32 @@ fn main() {
 
 fn table(episodes: usize) {
     println!("{CALLS} calls an episode, {} ms a call", DELAY.as_millis());
-    let program = std::env::current_exe().expect("this program");
-    let mut serve = Command::new(&program);
-    let mut server =
-        serve.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a server");
-    let mut url = String::new();
-    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut url).expect("an address");
-    for model in ["here", url.trim()] {
+    let server = places::Server::start();
+    for model in [HERE, &server.url] {
         for episodes in [1, episodes / 10, episodes] {
-            let output = Command::new(&program).args(["play", model, &episodes.to_string()]).output();
-            let output = output.expect("a process");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let place = if model == "here" { "in this process" } else { "over HTTP" };
-            print!("{place}, {episodes} episodes: {}", String::from_utf8_lossy(&output.stdout));
+            let place = if model == HERE { "in this process" } else { "over HTTP" };
+            let used = places::case(&["play", model, &episodes.to_string()]);
+            print!("{place}, {episodes} episodes: {used}");
         }
     }
-    drop(server.stdin.take());
-    server.wait().expect("an end");
-}
-
-fn serve() {
-    let runtime = Runtime::new().expect("a runtime");
-    let options = Options { backend: Arc::new(Walk), ..Options::default() };
-    let server = runtime.block_on(start(options)).expect("a server");
-    println!("{}", server.url());
-    // Until the client is done.
-    std::io::stdin().read_to_end(&mut Vec::new()).expect("an end");
 }
 
 /// Plays so many episodes at once, and prints a line.
 fn play(model: &str, episodes: usize) {
     let runtime = Runtime::new().expect("a runtime");
-    let backend: Arc<dyn LlmBackend> = match model {
-        "here" => Arc::new(Walk),
-        url => {
-            let base_url = Some(format!("{url}/v1"));
-            let config = RemoteConfig { base_url, ..RemoteConfig::new(Provider::Vllm, "walk") };
-            Arc::new(Remote::new(config).expect("a model"))
-        }
-    };
+    let backend = places::at(model, Walk);
     let calls = CallConfig { concurrency: 16_384, ..CallConfig::default() };
     let backend = calls.around(backend, "actor", &json!({}), &Metering::default()).expect("layers");
     let folder = tempfile::tempdir().expect("a folder");
     let spec = RunSpec {
-        root: folder.path().into(),
-        config: String::new(),
-        environment: Configured::new(json!({}), Arc::new(Shop::default()) as _),
-        seats: vec![("loop".into(), Configured::new(json!({}), Arc::new(Loop) as _))],
-        seatings: Vec::new(),
-        subject: 0,
-        summariser: None,
-        asked_summariser: None,
         llms: BTreeMap::from([("actor".into(), Configured::new(json!({}), backend))]),
-        prices: BTreeMap::new(),
-        metering: Metering::default(),
-        critics: BTreeMap::new(),
         episodes: (0..episodes as u64).map(|task| Reset { task, seed: 0 }).collect(),
         concurrency: episodes,
-        limits: Limits::default(),
-        episode_limits: Limits::default(),
-        per_decision: Default::default(),
-        role_limits: BTreeMap::new(),
-        elsewhere: BTreeMap::new(),
-        refused: None,
-        engine: None,
-        paths: Vec::new(),
-        earlier: Earlier::Ignore,
-        cancel: Cancel::default(),
+        ..RunSpec::new(
+            folder.path().into(),
+            Configured::new(json!({}), Arc::new(Shop::default()) as _),
+            vec![("loop".into(), Configured::new(json!({}), Arc::new(Loop) as _))],
+        )
     };
     let (processor, memory, since) = (processor_ms(), memory_kb("VmRSS"), Instant::now());
     let outcome = runtime.block_on(run(spec, Arc::new(NoopObserver))).expect("a run");

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use forethought_runtime::budget::Limits;
 use forethought_runtime::cancel::Cancel;
 use forethought_runtime::journal::effects::{Deps, Unrecorded};
-use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::run::episode::{EpisodeSpec, EpisodeStatus, EpisodeSummary, Seat, run_episode};
 use forethought_runtime::run::events::{self, Event};
 use forethought_runtime::run::folder::{self, Earlier, RunStatus};
@@ -226,14 +225,8 @@ impl Summariser for Scribe {
 
 fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
     RunSpec {
-        root: root.to_owned(),
         config: "seed = 7\n[run]\nconcurrency = 4\n".into(),
-        environment: Configured::new(json!({ "kind": "walk" }), Arc::new(Walk::default())),
-        seats: vec![("thinker".into(), Configured::new(json!({ "kind": "thinker" }), Arc::new(Thinker)))],
-        seatings: Vec::new(),
-        subject: 0,
         summariser: Some(Configured::new(json!({ "kind": "scribe" }), Arc::new(Scribe))),
-        asked_summariser: None,
         llms: BTreeMap::from([("oracle".into(), Configured::new(json!({ "kind": "oracle" }), oracle as _))]),
         critics: BTreeMap::from([(
             "gut".into(),
@@ -243,18 +236,12 @@ fn spec(root: &Path, oracle: Arc<Oracle>, episodes: u64) -> RunSpec {
             .map(|task| Reset { task, seed: seed::derive(7, &format!("{task}")) })
             .collect(),
         concurrency: 4,
-        limits: Limits::default(),
-        episode_limits: Limits::default(),
-        per_decision: Default::default(),
-        role_limits: BTreeMap::new(),
-        prices: BTreeMap::new(),
-        metering: Metering::default(),
-        elsewhere: BTreeMap::new(),
-        refused: None,
-        engine: None,
-        paths: Vec::new(),
         earlier: Earlier::Continue,
-        cancel: Cancel::new(),
+        ..RunSpec::new(
+            root.to_owned(),
+            Configured::new(json!({ "kind": "walk" }), Arc::new(Walk::default())),
+            vec![("thinker".into(), Configured::new(json!({ "kind": "thinker" }), Arc::new(Thinker)))],
+        )
     }
 }
 

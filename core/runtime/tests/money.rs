@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use forethought_runtime::budget::prices::Price;
 use forethought_runtime::budget::{Limits, Spent};
-use forethought_runtime::cancel::Cancel;
 use forethought_runtime::journal::meter::Metering;
 use forethought_runtime::layers::CallConfig;
 use forethought_runtime::layers::relay::{Piece, Relay};
@@ -166,30 +165,18 @@ fn spec(root: &Path, provider: Arc<dyn LlmBackend>, episodes: u64, steps: u32) -
     let llm = Configured::new(json!({ "kind": "till" }), stack);
     let room = Room { steps, state: Arc::default() };
     RunSpec {
-        root: root.into(),
         config: "[run]\n".into(),
-        environment: Configured::new(json!(null), Arc::new(room)),
-        seats: vec![("chatter".into(), Configured::new(json!(null), Arc::new(Chatter)))],
-        seatings: Vec::new(),
-        subject: 0,
-        summariser: None,
-        asked_summariser: None,
         llms: [("actor".to_string(), llm.clone()), ("judge".to_string(), llm)].into(),
         prices: [("till".to_string(), Some(price()))].into(),
         metering,
-        critics: BTreeMap::new(),
         episodes: (0..episodes).map(|task| Reset { task, seed: task }).collect(),
         concurrency: 64,
-        limits: Limits::default(),
-        episode_limits: Limits::default(),
-        per_decision: Default::default(),
-        role_limits: BTreeMap::new(),
-        elsewhere: BTreeMap::new(),
-        refused: None,
-        engine: None,
-        paths: Vec::new(),
         earlier: Earlier::Continue,
-        cancel: Cancel::new(),
+        ..RunSpec::new(
+            root.into(),
+            Configured::new(json!(null), Arc::new(room)),
+            vec![("chatter".into(), Configured::new(json!(null), Arc::new(Chatter)))],
+        )
     }
 }
 

@@ -322,8 +322,8 @@ async fn answer(
     let mut fields = chat::fields(&bytes)?;
     let mut as_form = None;
     if as_response {
-        let asked = responses::asked(&fields, &service.kept)?;
-        (fields, as_form) = (asked.chat, Some(asked.form));
+        let (chat, form) = responses::asked(&fields, &service.kept)?;
+        (fields, as_form) = (chat, Some(form));
     }
     let requested = chat::model(&fields)?.to_owned();
     let model = service.offered.find(&requested)?;

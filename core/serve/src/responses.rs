@@ -28,12 +28,6 @@ fn wrong(param: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, message).at(param)
 }
 
-/// A request: the chat that asks the same, and what becomes of it.
-pub(crate) struct Asked {
-    pub(crate) chat: Map<String, Value>,
-    pub(crate) form: Form,
-}
-
 /// How a request is answered.
 pub(crate) struct Form {
     /// What the answer repeats.
@@ -42,8 +36,8 @@ pub(crate) struct Form {
     kept: Option<(Conversation, Vec<Value>)>,
 }
 
-/// Reads the body of a request.
-pub(crate) fn asked(body: &Map<String, Value>, kept: &Kept) -> Result<Asked, Refusal> {
+/// The body of the chat that asks the same as this one, and how it is answered.
+pub(crate) fn asked(body: &Map<String, Value>, kept: &Kept) -> Result<(Map<String, Value>, Form), Refusal> {
     let get = |key: &str| body.get(key).filter(|value| !value.is_null());
     for key in ["conversation", "prompt"] {
         if get(key).is_some() {
@@ -82,8 +76,7 @@ pub(crate) fn asked(body: &Map<String, Value>, kept: &Kept) -> Result<Asked, Ref
     let instructions = get("instructions").map(|text| json!({ "role": "system", "content": text }));
     let messages: Value =
         instructions.into_iter().chain(before.messages()).chain(added.iter().cloned()).collect();
-    let chat = chat(body, messages)?;
-    Ok(Asked { chat, form: Form { repeated: repeated(body), kept: store.then_some((before, added)) } })
+    Ok((chat(body, messages)?, Form { repeated: repeated(body), kept: store.then_some((before, added)) }))
 }
 
 /// The body of a chat with these messages.

@@ -46,7 +46,7 @@ mod execute {
     use std::sync::Arc;
 
     use forethought_api::{Error, Result, error::Context};
-    use forethought_restate::{Client, register, serve};
+    use forethought_restate::{Client, serve};
     use forethought_runtime::host::worker;
     use serde::Serialize;
     use tokio::net::{TcpListener, TcpSocket};
@@ -78,7 +78,7 @@ mod execute {
             let address = listener.local_addr()?;
             let url = self.url.unwrap_or_else(|| format!("http://{address}"));
             let ready = async {
-                register(&client, &url).await?;
+                client.register(&url).await?;
                 let registered = Registered { address, url };
                 match session.json {
                     true => print(&json_line(&registered)?)?,

@@ -159,30 +159,21 @@ impl RuntimeHost {
         let settings = self.config();
         let run = &settings.run;
         RunSpec {
-            root: run.out.to_path_buf(),
             config,
             paths: settings.document().paths().to_vec(),
-            environment,
-            seats,
-            seatings: Vec::new(),
-            subject: 0,
             summariser: parts.summariser,
             asked_summariser: parts.asked_summariser,
             llms: parts.llms,
             prices: parts.prices,
             metering: self.shared.metering.clone(),
             critics: parts.critics,
-            episodes: Vec::new(),
             concurrency: run.concurrency,
             limits: run.limits(),
             episode_limits: run.per_episode,
             per_decision: PerDecision { limits: run.per_decision, prices: parts.highest },
             role_limits: settings.roles.iter().map(|(name, role)| (name.clone(), role.limits)).collect(),
-            elsewhere: BTreeMap::new(),
-            earlier: Earlier::Ignore,
-            refused: None,
-            engine: None,
             cancel,
+            ..RunSpec::new(run.out.to_path_buf(), environment, seats)
         }
     }
 

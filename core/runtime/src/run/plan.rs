@@ -111,6 +111,40 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
+    /// A run of no episodes, with no models and no limits, which continues no other.
+    pub fn new(
+        root: PathBuf,
+        environment: Configured<dyn Environment>,
+        seats: Vec<(String, Configured<dyn Planner>)>,
+    ) -> Self {
+        Self {
+            root,
+            config: String::new(),
+            paths: Vec::new(),
+            environment,
+            seats,
+            seatings: Vec::new(),
+            subject: 0,
+            summariser: None,
+            asked_summariser: None,
+            llms: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            metering: Metering::default(),
+            critics: BTreeMap::new(),
+            episodes: Vec::new(),
+            concurrency: 1,
+            limits: Limits::default(),
+            episode_limits: Limits::default(),
+            per_decision: PerDecision::default(),
+            role_limits: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            earlier: Earlier::Ignore,
+            refused: None,
+            engine: None,
+            cancel: Cancel::new(),
+        }
+    }
+
     fn missing(&self, asker: &[String], table: &str, name: &str) -> Error {
         self.error(asker, format!("needs [{table}.{name}], which is not configured"))
     }
